@@ -1,0 +1,4 @@
+//! The same operations composed from candle's primitives, for CUDA and Metal.
+//!
+//! Only primitives whose results were found right everywhere are used: no candle convolution, pool,
+//! up-sampling or autograd. Every function runs on the CPU device too, where the tests hold it to the twin.

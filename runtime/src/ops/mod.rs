@@ -1,0 +1,18 @@
+//! Operations on tensors, forward and backward: each calls our kernel on the CPU and composes candle's
+//! primitives elsewhere. Ops know nothing of layers, tapes or weights' names.
+//!
+//! Activations are channels-last, `[N, H, W, C]`; convolution weights are `[O, I, H, W]`.
+
+pub mod slices;
+pub mod activation;
+pub mod conv;
+pub mod batch_norm;
+pub mod linear;
+pub mod elementwise;
+pub mod dropout;
+pub mod pool;
+pub mod upsample;
+pub mod cross_entropy;
+pub mod binary_cross_entropy;
+pub mod contrastive;
+pub mod similarity;

@@ -1,0 +1,66 @@
+//! The border between candle tensors and kernels on slices, for tensors on the CPU.
+
+use crate::error::{Error, Result};
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};
+use std::ops::Deref;
+
+/// The elements of a contiguous f32 tensor on the CPU, borrowed for as long as this lives.
+pub struct Elements<'a> {
+    storage: StorageRef<'a>,
+    start: usize,
+    len: usize,
+}
+
+/// Borrows the elements of `x`, which must be contiguous, f32 and on the CPU.
+pub fn elements(x: &Tensor) -> Result<Elements<'_>> {
+    let (storage, layout) = x.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(Error::internal(format!("a kernel got a strided tensor of shape {:?}", x.shape())));
+    };
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(all)) if end <= all.len() => {}
+        _ => return Err(Error::internal(format!("a CPU kernel got {:?} on {:?}", x.dtype(), x.device()))),
+    }
+    Ok(Elements { storage, start, len: end - start })
+}
+
+impl Deref for Elements<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(all)) => &all[self.start..self.start + self.len],
+            _ => &[],
+        }
+    }
+}
+
+/// A CPU tensor that takes over `data` without a copy.
+pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+}
+
+/// Runs `kernel` on the elements of `x`, in place. Whoever shares the storage of `x` sees the change.
+pub fn update_in_place(x: &Tensor, kernel: impl Fn(&mut [f32]) + Sync) -> Result<()> {
+    Ok(x.inplace_op1(&InPlace { kernel })?)
+}
+
+struct InPlace<F> {
+    kernel: F,
+}
+
+impl<F: Fn(&mut [f32])> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "localgrad-in-place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        match (storage, layout.contiguous_offsets()) {
+            (CpuStorage::F32(all), Some((start, end))) => {
+                (self.kernel)(&mut all[start..end]);
+                Ok(())
+            }
+            _ => candle_core::bail!("in-place kernels need contiguous f32 tensors"),
+        }
+    }
+}

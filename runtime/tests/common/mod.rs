@@ -1,0 +1,95 @@
+//! What every op's test needs: random inputs, closeness, finite differences, thread pools.
+#![allow(dead_code)] // each test binary uses its own part
+
+use localgrad::{Device, Tensor};
+use std::sync::Once;
+
+/// Bound on |actual - expected| relative to the largest |expected| (or 1), for f32 against f64.
+pub const TOLERANCE: f64 = 2e-5;
+/// The same for gradients held against finite differences of the f64 twin.
+pub const GRADIENT_TOLERANCE: f64 = 1e-4;
+
+/// A small deterministic generator (xorshift64*), uniform in [-1, 1).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn uniform(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
+    /// `len` numbers that f32 holds exactly, so that twin and kernel see the same input.
+    pub fn numbers(&mut self, len: usize) -> Vec<f64> {
+        (0..len).map(|_| f64::from(self.uniform() as f32)).collect()
+    }
+}
+
+/// An f32 tensor on `device` of f64 numbers.
+pub fn tensor(numbers: &[f64], shape: &[usize], device: &Device) -> Tensor {
+    let data: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
+    Tensor::from_vec(data, shape, device).unwrap()
+}
+
+/// The elements of a tensor, in order.
+pub fn numbers(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+}
+
+/// Panics unless every element is within `tolerance` of the expected one, relative to the largest (or 1).
+pub fn assert_close(what: &str, actual: &Tensor, expected: &[f64], tolerance: f64) {
+    let actual = numbers(actual);
+    assert_eq!(actual.len(), expected.len(), "{what}: number of elements");
+    let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
+        let error = (f64::from(a) - e).abs() / scale;
+        assert!(error <= tolerance, "{what}: element {i} is {a}, expected {e} (relative error {error:.1e})");
+    }
+}
+
+/// Central differences of a scalar function, one element at a time.
+pub fn finite_difference(f: impl Fn(&[f64]) -> f64, at: &[f64]) -> Vec<f64> {
+    const STEP: f64 = 1e-5;
+    let mut point = at.to_vec();
+    (0..at.len())
+        .map(|i| {
+            point[i] = at[i] + STEP;
+            let above = f(&point);
+            point[i] = at[i] - STEP;
+            let below = f(&point);
+            point[i] = at[i];
+            (above - below) / (2.0 * STEP)
+        })
+        .collect()
+}
+
+/// Sum of products: turns an output into a scalar whose gradient with respect to the output is `d_y`.
+pub fn project(y: &[f64], d_y: &[f64]) -> f64 {
+    y.iter().zip(d_y).map(|(a, b)| a * b).sum()
+}
+
+/// Runs `f` inside a pool of `threads` workers.
+pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// The device that the gradient tests run on: the CPU, or what LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`).
+pub fn device() -> Device {
+    static SAID: Once = Once::new();
+    let name = std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    SAID.call_once(|| println!("device: {name}"));
+    match name.as_str() {
+        "cuda" => Device::new_cuda(0).unwrap(),
+        "metal" => Device::new_metal(0).unwrap(),
+        _ => Device::Cpu,
+    }
+}

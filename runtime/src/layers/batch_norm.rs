@@ -1,0 +1,100 @@
+//! Batch norm (Ioffe and Szegedy 2015) with an activation fused in, as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use crate::error::Result;
+use crate::ops::activation::Activation;
+use crate::ops::batch_norm::{self, Statistics};
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+use candle_core::{DType, Tensor};
+
+/// Added to the variance before the root.
+pub const EPSILON: f64 = 1e-5;
+/// Share of the newest batch in the running statistics.
+pub const MOMENTUM: f64 = 0.1;
+
+/// Keeps its input and one mean and variance a channel; the output and its mask are made again in backward.
+pub struct BatchNorm {
+    weight: Parameter,
+    bias: Parameter,
+    running_mean: Tensor,
+    running_var: Tensor,
+    activation: Option<Activation>,
+}
+
+impl BatchNorm {
+    /// Scale one, shift zero, running mean zero and variance one.
+    pub fn new(channels: usize, activation: Option<Activation>, initializer: &Initializer) -> Result<Self> {
+        let device = &initializer.device;
+        Ok(Self {
+            weight: Parameter::new(Tensor::ones(channels, DType::F32, device)?),
+            bias: Parameter::new(Tensor::zeros(channels, DType::F32, device)?),
+            running_mean: Tensor::zeros(channels, DType::F32, device)?,
+            running_var: Tensor::ones(channels, DType::F32, device)?,
+            activation,
+        })
+    }
+
+    fn apply(&self, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
+        batch_norm::forward(x, statistics, &self.weight.value, &self.bias.value, EPSILON, self.activation)
+    }
+}
+
+impl Layer for BatchNorm {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        if !mode.is_training() {
+            let running = Statistics { mean: self.running_mean.clone(), variance: self.running_var.clone() };
+            return self.apply(&x, &running);
+        }
+        let statistics = batch_norm::statistics(&x)?;
+        let y = self.apply(&x, &statistics)?;
+        let rows = x.elem_count() / self.running_mean.elem_count();
+        let unbiased = batch_norm::unbiased(&statistics.variance, rows)?;
+        self.running_mean = batch_norm::update_running(&self.running_mean, &statistics.mean, MOMENTUM)?;
+        self.running_var = batch_norm::update_running(&self.running_var, &unbiased, MOMENTUM)?;
+        tape.push(&x);
+        tape.push(&statistics.mean);
+        tape.push(&statistics.variance);
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let variance = tape.pop()?;
+        let mean = tape.pop()?;
+        let x = tape.pop()?;
+        let statistics = Statistics { mean, variance };
+        let (weight, bias) = (&self.weight.value, &self.bias.value);
+        let gradients = batch_norm::backward(
+            d_y,
+            &x,
+            &statistics,
+            weight,
+            bias,
+            EPSILON,
+            self.activation,
+            true,
+            need_input,
+        )?;
+        drop(x);
+        if self.weight.trainable {
+            sink.take(&mut self.weight, gradients.d_weight)?;
+        }
+        if self.bias.trainable {
+            sink.take(&mut self.bias, gradients.d_bias)?;
+        }
+        Ok(gradients.d_x)
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(&join(path, "weight"), Variable::Parameter(&mut self.weight))?;
+        visitor(&join(path, "bias"), Variable::Parameter(&mut self.bias))?;
+        visitor(&join(path, "running_mean"), Variable::Statistic(&mut self.running_mean))?;
+        visitor(&join(path, "running_var"), Variable::Statistic(&mut self.running_var))
+    }
+}

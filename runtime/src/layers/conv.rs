@@ -1,0 +1,83 @@
+//! Convolution as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use crate::error::Result;
+use crate::initial;
+use crate::ops::conv::{self, ConvConfig};
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// Keeps its input; `weight: [O, I/groups, KH, KW]`, `bias: [O]`.
+pub struct Conv {
+    weight: Parameter,
+    bias: Option<Parameter>,
+    config: ConvConfig,
+}
+
+impl Conv {
+    /// Weights drawn for the name `path`.
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        config: ConvConfig,
+        bias: bool,
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
+        let [height, width] = config.kernel;
+        let shape = [outputs, inputs / config.groups, height, width];
+        let weight = initial::conv_weight(shape, &join(path, "weight"), initializer)?;
+        let bias = if bias {
+            let fan_in = shape[1] * height * width;
+            Some(Parameter::new(initial::bias(outputs, fan_in, &join(path, "bias"), initializer)?))
+        } else {
+            None
+        };
+        Ok(Self { weight: Parameter::new(weight), bias, config })
+    }
+}
+
+impl Layer for Conv {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|b| &b.value);
+        let y = conv::forward(&x, &self.weight.value, bias, &self.config)?;
+        if mode.is_training() {
+            tape.push(&x);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let x = tape.pop()?;
+        // The input's gradient needs the weight from before its update.
+        let d_x = if need_input {
+            Some(conv::d_input(&d_y, &self.weight.value, x.dims(), &self.config)?)
+        } else {
+            None
+        };
+        if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
+            sink.take(bias, conv::d_bias(&d_y)?)?;
+        }
+        if self.weight.trainable {
+            let d_weight = conv::d_weight(&x, &d_y, self.weight.value.dims(), &self.config)?;
+            drop((x, d_y));
+            sink.take(&mut self.weight, d_weight)?;
+        }
+        Ok(d_x)
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(&join(path, "weight"), Variable::Parameter(&mut self.weight))?;
+        match &mut self.bias {
+            Some(bias) => visitor(&join(path, "bias"), Variable::Parameter(bias)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What layers cost, counted from their specs: weights, kept activations, multiplications.
+
+use super::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
+use crate::error::Result;
+
+/// Counts for one sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Trained numbers, independent of the number of samples.
+    pub parameters: usize,
+    /// Elements that the forward pass keeps for the backward pass.
+    pub kept_elements: usize,
+    /// Multiply-adds of the forward pass, convolutions counted directly.
+    pub multiply_adds: usize,
+}
+
+impl Cost {
+    /// The sum of two costs.
+    #[must_use]
+    pub fn plus(self, other: Cost) -> Cost {
+        Cost {
+            parameters: self.parameters + other.parameters,
+            kept_elements: self.kept_elements + other.kept_elements,
+            multiply_adds: self.multiply_adds + other.multiply_adds,
+        }
+    }
+}
+
+/// Where a walk over layers stands: the current features, and whether they are already kept by someone.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// Shape of the current features.
+    pub features: Features,
+    /// Whether a layer before has kept them, so that keeping them again is free.
+    pub kept: bool,
+    /// What the layers so far cost.
+    pub cost: Cost,
+}
+
+impl Walk {
+    /// A walk that starts with `features`, which nobody has kept.
+    pub fn new(features: Features) -> Self {
+        Self { features, kept: false, cost: Cost::default() }
+    }
+
+    /// Goes through `layers` in order.
+    pub fn through(mut self, layers: &[NamedLayer]) -> Result<Self> {
+        for layer in layers {
+            self = self.step(&layer.layer)?;
+        }
+        Ok(self)
+    }
+
+    fn keep(&mut self) {
+        if !self.kept {
+            self.cost.kept_elements += self.features.elements();
+            self.kept = true;
+        }
+    }
+
+    fn step(mut self, layer: &LayerSpec) -> Result<Self> {
+        let output = layer.output(self.features)?;
+        match layer {
+            LayerSpec::Conv { inputs, outputs, config, bias } => {
+                self.keep();
+                let weights = inputs / config.groups * outputs * config.kernel[0] * config.kernel[1];
+                self.cost.parameters += weights + if *bias { *outputs } else { 0 };
+                self.cost.multiply_adds += weights * (output.elements() / outputs);
+                self.kept = false;
+            }
+            LayerSpec::Linear { inputs, outputs, bias } => {
+                self.keep();
+                self.cost.parameters += inputs * outputs + if *bias { *outputs } else { 0 };
+                self.cost.multiply_adds += inputs * outputs;
+                self.kept = false;
+            }
+            LayerSpec::BatchNorm { channels, .. } => {
+                self.keep();
+                self.cost.parameters += 2 * channels;
+                self.kept = false;
+            }
+            LayerSpec::Activation(_) => {
+                self.keep();
+                self.kept = false;
+            }
+            LayerSpec::MaxPool(_) => {
+                // The positions of the maxima.
+                self.cost.kept_elements += output.elements();
+                self.kept = false;
+            }
+            LayerSpec::Residual { main, shortcut, activation } => {
+                let branch = self.through(main)?;
+                let around = Walk { cost: branch.cost, kept: true, ..self };
+                self.cost = match shortcut {
+                    ShortcutSpec::Projection(layers) => around.through(layers)?.cost,
+                    ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => branch.cost,
+                };
+                self.features = output;
+                self.kept = false;
+                if activation.is_some() {
+                    self.keep();
+                }
+            }
+            LayerSpec::Dropout { .. }
+            | LayerSpec::AveragePool(_)
+            | LayerSpec::AdaptiveAveragePool(_)
+            | LayerSpec::GlobalAveragePool
+            | LayerSpec::Flatten
+            | LayerSpec::Upsample { .. } => self.kept = false,
+        }
+        self.features = output;
+        Ok(self)
+    }
+}

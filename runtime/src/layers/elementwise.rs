@@ -1,0 +1,148 @@
+//! Layers without weights that keep the shape or only rearrange it: activation, dropout, flatten, up-sampling.
+
+use super::{GradientSink, Initializer, Layer, Mode, Visitor};
+use crate::error::Result;
+use crate::ops::activation::Activation;
+use crate::ops::{dropout, elementwise, upsample};
+use crate::random::Stream;
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// A non-linearity on its own; keeps its input. After batch norm use the fused form.
+pub struct Activate {
+    /// Which.
+    pub activation: Activation,
+}
+
+impl Layer for Activate {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let y = elementwise::activate(&x, self.activation)?;
+        if mode.is_training() {
+            tape.push(&x);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let x = tape.pop()?;
+        need_input.then(|| elementwise::activate_backward(d_y, &x, self.activation)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Inverted dropout; keeps only the number of the pass, from which its mask is drawn again.
+pub struct Dropout {
+    probability: f64,
+    seed: u64,
+    draw: u64,
+}
+
+impl Dropout {
+    /// Masks are a function of the seed, the layer's `path` and the number of the pass.
+    pub fn new(probability: f64, path: &str, initializer: &Initializer) -> Self {
+        let seed = Stream::new(initializer.seed, path, &[]).next_u64();
+        Self { probability, seed, draw: 0 }
+    }
+
+    fn mask_seed(&self) -> u64 {
+        Stream::new(self.seed, "dropout", &[self.draw]).next_u64()
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&mut self, x: Tensor, mode: Mode, _: &mut Tape) -> Result<Tensor> {
+        let Mode::Train { draw } = mode else { return Ok(x) };
+        self.draw = draw;
+        // The op works in place, and the input may be kept by the layer before.
+        dropout::forward(x.copy()?, self.probability, self.mask_seed())
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        _: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        need_input.then(|| dropout::backward(d_y, self.probability, self.mask_seed())).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// `[N, H, W, C]` to `[N, C·H·W]`, in the order of the canonical weights; a vector stays as it is.
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        if mode.is_training() {
+            tape.push_shape(&x);
+        }
+        if x.rank() == 2 {
+            return Ok(x);
+        }
+        Ok(x.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)?)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let shape = tape.pop_shape()?;
+        if !need_input {
+            return Ok(None);
+        }
+        let [n, h, w, c] = shape[..] else { return Ok(Some(d_y)) };
+        Ok(Some(d_y.reshape((n, c, h, w))?.permute((0, 2, 3, 1))?.contiguous()?))
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Bilinear up-sampling.
+pub struct Upsample {
+    /// Height and width of the output.
+    pub size: [usize; 2],
+    /// Whether the corners of input and output coincide.
+    pub align_corners: bool,
+}
+
+impl Layer for Upsample {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        if mode.is_training() {
+            tape.push_shape(&x);
+        }
+        upsample::bilinear_forward(&x, self.size, self.align_corners)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let shape = tape.pop_shape()?;
+        need_input.then(|| upsample::bilinear_backward(&d_y, &shape, self.align_corners)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}

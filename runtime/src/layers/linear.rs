@@ -1,0 +1,65 @@
+//! Matrix product as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use crate::error::Result;
+use crate::initial;
+use crate::ops::{elementwise, linear};
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// Keeps its input `[N, I]`; `weight: [O, I]`, `bias: [O]`.
+pub struct Linear {
+    weight: Parameter,
+    bias: Option<Parameter>,
+}
+
+impl Linear {
+    /// Weights drawn for the name `path`.
+    pub fn new(inputs: usize, outputs: usize, bias: bool, path: &str, initializer: &Initializer) -> Result<Self> {
+        let weight = initial::linear_weight(outputs, inputs, &join(path, "weight"), initializer)?;
+        let bias = if bias {
+            Some(Parameter::new(initial::bias(outputs, inputs, &join(path, "bias"), initializer)?))
+        } else {
+            None
+        };
+        Ok(Self { weight: Parameter::new(weight), bias })
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let y = linear::forward(&x, &self.weight.value, self.bias.as_ref().map(|b| &b.value))?;
+        if mode.is_training() {
+            tape.push(&x);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let x = tape.pop()?;
+        let d_x = if need_input { Some(linear::d_input(&d_y, &self.weight.value)?) } else { None };
+        if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
+            sink.take(bias, elementwise::sum_rows(&d_y)?)?;
+        }
+        if self.weight.trainable {
+            let d_weight = linear::d_weight(&x, &d_y)?;
+            sink.take(&mut self.weight, d_weight)?;
+        }
+        Ok(d_x)
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(&join(path, "weight"), Variable::Parameter(&mut self.weight))?;
+        match &mut self.bias {
+            Some(bias) => visitor(&join(path, "bias"), Variable::Parameter(bias)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Layers: an op, its weights, and what it keeps for its backward pass.
+//!
+//! Layers know ops, the tape and parameters. They know nothing of blocks, rules or optimizers: a weight's
+//! gradient goes to the [`GradientSink`] the moment it exists.
+
+pub mod spec;
+pub mod cost;
+pub mod parameter_visit;
+pub mod conv;
+pub mod batch_norm;
+pub mod linear;
+pub mod elementwise;
+pub mod pool;
+pub mod residual;
+pub mod sequential;
+
+use crate::error::Result;
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+use candle_core::{Device, Tensor};
+pub use parameter_visit::{Variable, Visitor};
+pub use sequential::Sequential;
+pub use spec::{Features, LayerSpec, NamedLayer};
+
+/// How a forward pass is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, dropout, and a tape for the backward pass. `draw` numbers the pass, so that dropout
+    /// differs from pass to pass and is the same when a run is repeated.
+    Train {
+        /// Number of this forward pass since training began.
+        draw: u64,
+    },
+    /// Running statistics, no dropout, nothing kept.
+    Evaluate,
+}
+
+impl Mode {
+    /// Whether a backward pass will follow.
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::Train { .. })
+    }
+}
+
+/// Where gradients of weights go.
+pub trait GradientSink {
+    /// Takes the gradient of `parameter`, which has its shape.
+    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()>;
+}
+
+/// A function with weights and a closed-form gradient.
+pub trait Layer: Send {
+    /// Maps `x: [N, H, W, C]` or `[N, F]`; in training it pushes on `tape` what backward will pop.
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor>;
+
+    /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the
+    /// gradients of trainable weights to `sink`. `d_y` is consumed: its storage may be written to. Without
+    /// `need_input` layers below the last weight are not visited, and the caller clears the tape.
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>>;
+
+    /// Shows every weight and running statistic, named from `path` down.
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()>;
+}
+
+/// Where new layers live and what their weights start from.
+#[derive(Clone, Debug)]
+pub struct Initializer {
+    /// Weights are a function of this seed and their own name alone.
+    pub seed: u64,
+    /// Where the weights live.
+    pub device: Device,
+}
+
+/// Builds the layer that `spec` describes; `path` is the name its weights start from.
+pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<Box<dyn Layer>> {
+    Ok(match spec {
+        LayerSpec::Conv { inputs, outputs, config, bias } => {
+            Box::new(conv::Conv::new(*inputs, *outputs, *config, *bias, path, initializer)?)
+        }
+        LayerSpec::BatchNorm { channels, activation } => {
+            Box::new(batch_norm::BatchNorm::new(*channels, *activation, initializer)?)
+        }
+        LayerSpec::Linear { inputs, outputs, bias } => {
+            Box::new(linear::Linear::new(*inputs, *outputs, *bias, path, initializer)?)
+        }
+        LayerSpec::Activation(activation) => Box::new(elementwise::Activate { activation: *activation }),
+        LayerSpec::Dropout { probability } => {
+            Box::new(elementwise::Dropout::new(*probability, path, initializer))
+        }
+        LayerSpec::MaxPool(config) => Box::new(pool::MaxPool { config: *config }),
+        LayerSpec::AveragePool(config) => Box::new(pool::AveragePool { config: *config }),
+        LayerSpec::AdaptiveAveragePool(size) => Box::new(pool::AdaptiveAveragePool { size: *size }),
+        LayerSpec::GlobalAveragePool => Box::new(pool::GlobalAveragePool),
+        LayerSpec::Flatten => Box::new(elementwise::Flatten),
+        LayerSpec::Upsample { size, align_corners } => {
+            Box::new(elementwise::Upsample { size: *size, align_corners: *align_corners })
+        }
+        LayerSpec::Residual { main, shortcut, activation } => {
+            Box::new(residual::Residual::new(main, shortcut, *activation, path, initializer)?)
+        }
+    })
+}

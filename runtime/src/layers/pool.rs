@@ -1,0 +1,115 @@
+//! Pools as layers.
+
+use super::{GradientSink, Layer, Mode, Visitor};
+use crate::error::Result;
+use crate::ops::pool::{self, PoolConfig};
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// Maximum over windows; keeps the position of each maximum.
+pub struct MaxPool {
+    /// Windows.
+    pub config: PoolConfig,
+}
+
+impl Layer for MaxPool {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let (y, positions) = pool::max_forward(&x, &self.config)?;
+        if mode.is_training() {
+            tape.push_shape(&x);
+            tape.push(&positions);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let positions = tape.pop()?;
+        let shape = tape.pop_shape()?;
+        need_input.then(|| pool::max_backward(&d_y, &positions, &shape, &self.config)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Mean over windows.
+pub struct AveragePool {
+    /// Windows.
+    pub config: PoolConfig,
+}
+
+/// Mean over windows that tile the map into the given height and width.
+pub struct AdaptiveAveragePool {
+    /// Height and width of the output.
+    pub size: [usize; 2],
+}
+
+/// Mean over all positions.
+pub struct GlobalAveragePool;
+
+/// The means keep nothing but the shape of their input.
+trait Mean: Send {
+    fn forward(&self, x: &Tensor) -> Result<Tensor>;
+    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor>;
+}
+
+impl Mean for AveragePool {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        pool::average_forward(x, &self.config)
+    }
+
+    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        pool::average_backward(d_y, shape, &self.config)
+    }
+}
+
+impl Mean for AdaptiveAveragePool {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        pool::adaptive_average_forward(x, self.size)
+    }
+
+    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        pool::adaptive_average_backward(d_y, shape)
+    }
+}
+
+impl Mean for GlobalAveragePool {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        pool::global_average_forward(x)
+    }
+
+    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        pool::global_average_backward(d_y, shape)
+    }
+}
+
+impl<M: Mean> Layer for M {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        if mode.is_training() {
+            tape.push_shape(&x);
+        }
+        Mean::forward(self, &x)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let shape = tape.pop_shape()?;
+        need_input.then(|| Mean::backward(self, &d_y, &shape)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}

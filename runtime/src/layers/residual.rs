@@ -1,0 +1,98 @@
+//! The residual sum (He et al. 2015) as a layer.
+
+use super::spec::{NamedLayer, ShortcutSpec};
+use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
+use crate::error::Result;
+use crate::ops::activation::Activation;
+use crate::ops::{elementwise, pool};
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+enum Shortcut {
+    Identity,
+    Pad { stride: usize, channels: usize },
+    Projection(Sequential),
+}
+
+/// `activation(main(x) + shortcut(x))`; keeps its output, from which the activation's mask is read.
+pub struct Residual {
+    main: Sequential,
+    shortcut: Shortcut,
+    activation: Option<Activation>,
+}
+
+impl Residual {
+    /// Builds both branches; their weights are named from `path` down.
+    pub fn new(
+        main: &[NamedLayer],
+        shortcut: &ShortcutSpec,
+        activation: Option<Activation>,
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
+        let shortcut = match shortcut {
+            ShortcutSpec::Identity => Shortcut::Identity,
+            ShortcutSpec::Pad { stride, channels } => Shortcut::Pad { stride: *stride, channels: *channels },
+            ShortcutSpec::Projection(layers) => {
+                Shortcut::Projection(Sequential::new(layers, path, initializer)?)
+            }
+        };
+        Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
+    }
+}
+
+impl Layer for Residual {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let main = self.main.forward(x.clone(), mode, tape)?;
+        let around = match &mut self.shortcut {
+            Shortcut::Identity => x,
+            Shortcut::Pad { stride, channels } => {
+                if mode.is_training() {
+                    tape.push_shape(&x);
+                }
+                pool::subsample_forward(&x, *stride, *channels)?
+            }
+            Shortcut::Projection(layers) => layers.forward(x, mode, tape)?,
+        };
+        let y = elementwise::add_activate(main, &around, self.activation)?;
+        if mode.is_training() && self.activation.is_some() {
+            tape.push(&y);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let d_sum = match self.activation {
+            Some(activation) => elementwise::activate_backward_from_output(d_y, &tape.pop()?, activation)?,
+            None => d_y,
+        };
+        // Backward passes write into their argument, and both branches read this one.
+        let d_around = match &mut self.shortcut {
+            Shortcut::Identity => need_input.then(|| d_sum.copy()).transpose()?,
+            Shortcut::Pad { stride, .. } => {
+                let shape = tape.pop_shape()?;
+                need_input.then(|| pool::subsample_backward(&d_sum, &shape, *stride)).transpose()?
+            }
+            Shortcut::Projection(layers) => layers.backward(d_sum.copy()?, tape, sink, need_input)?,
+        };
+        let d_main = self.main.backward(d_sum, tape, sink, need_input)?;
+        match (d_main, d_around) {
+            (Some(d_main), Some(d_around)) => Ok(Some(elementwise::add(d_main, &d_around)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.main.visit(path, visitor)?;
+        match &mut self.shortcut {
+            Shortcut::Projection(layers) => layers.visit(path, visitor),
+            Shortcut::Identity | Shortcut::Pad { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Layers one after the other.
+
+use super::spec::{NamedLayer, join};
+use super::{GradientSink, Initializer, Layer, Mode, Visitor, build};
+use crate::error::{Error, Result};
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// A list of layers, each with its part of the name.
+pub struct Sequential {
+    layers: Vec<(String, Box<dyn Layer>)>,
+    /// Position of the first layer that has weights; nothing below it needs a gradient of its own.
+    first_weighted: usize,
+}
+
+impl Sequential {
+    /// Builds every layer; weights are named from `path` down.
+    pub fn new(specs: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
+        let mut layers = Vec::with_capacity(specs.len());
+        let mut first_weighted = specs.len();
+        for (position, spec) in specs.iter().enumerate() {
+            let mut layer = build(&spec.layer, &join(path, &spec.name), initializer)?;
+            layer.visit("", &mut |_, _| {
+                first_weighted = first_weighted.min(position);
+                Ok(())
+            })?;
+            layers.push((spec.name.clone(), layer));
+        }
+        Ok(Self { layers, first_weighted })
+    }
+
+    /// No layers: the identity.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Backward for callers that need the input's gradient.
+    pub fn backward_to_input(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<Tensor> {
+        self.backward(d_y, tape, sink, true)?
+            .ok_or_else(|| Error::internal("a layer gave no gradient for its input"))
+    }
+}
+
+impl Layer for Sequential {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, mode, tape))
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let mut gradient = d_y;
+        for (position, (_, layer)) in self.layers.iter_mut().enumerate().rev() {
+            let need = need_input || position > self.first_weighted;
+            match layer.backward(gradient, tape, sink, need)? {
+                Some(d_x) => gradient = d_x,
+                None => return Ok(None),
+            }
+        }
+        Ok(need_input.then_some(gradient))
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.layers.iter_mut().try_for_each(|(name, layer)| layer.visit(&join(path, name), visitor))
+    }
+}

@@ -1,0 +1,259 @@
+//! Layers as data: what a layer is, the features it takes and the features it gives.
+
+use crate::error::{Error, Result};
+use crate::ops::activation::Activation;
+use crate::ops::conv::ConvConfig;
+use crate::ops::pool::PoolConfig;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The shape of one sample's features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Features {
+    /// A feature map, stored as `[H, W, C]`.
+    Map {
+        /// C
+        channels: usize,
+        /// H
+        height: usize,
+        /// W
+        width: usize,
+    },
+    /// A vector of this length.
+    Flat(usize),
+}
+
+impl Features {
+    /// Number of elements of one sample.
+    pub fn elements(self) -> usize {
+        match self {
+            Self::Map { channels, height, width } => channels * height * width,
+            Self::Flat(length) => length,
+        }
+    }
+
+    /// Channels of a map, or the length of a vector.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Map { channels, .. } => channels,
+            Self::Flat(length) => length,
+        }
+    }
+
+    /// The channels, height and width of a map.
+    pub fn map(self) -> Result<(usize, usize, usize)> {
+        match self {
+            Self::Map { channels, height, width } => Ok((channels, height, width)),
+            Self::Flat(_) => Err(Error::shape(format!("a feature map is needed here, found {self}"))),
+        }
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map { channels, height, width } => write!(f, "{channels}x{height}x{width}"),
+            Self::Flat(length) => write!(f, "{length}"),
+        }
+    }
+}
+
+/// How the input of a residual unit reaches its sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortcutSpec {
+    /// As it is.
+    Identity,
+    /// Every `stride`-th row and column, with zero channels around up to `channels` (He et al. 2015, option A).
+    Pad {
+        /// Step between the rows and columns taken.
+        stride: usize,
+        /// Channels of the sum.
+        channels: usize,
+    },
+    /// Through layers of its own, usually a 1x1 convolution and batch norm (option B).
+    Projection(Vec<NamedLayer>),
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerSpec {
+    /// Convolution of a map.
+    Conv {
+        /// Input channels.
+        inputs: usize,
+        /// Output channels.
+        outputs: usize,
+        /// Kernel, stride, padding, dilation, groups.
+        config: ConvConfig,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Batch norm over samples and positions, with an activation fused in.
+    BatchNorm {
+        /// Channels.
+        channels: usize,
+        /// Applied to the normalised value.
+        activation: Option<Activation>,
+    },
+    /// Matrix product with a weight `[outputs, inputs]`.
+    Linear {
+        /// Input features.
+        inputs: usize,
+        /// Output features.
+        outputs: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Elementwise non-linearity.
+    Activation(Activation),
+    /// Inverted dropout: active in training only.
+    Dropout {
+        /// Probability of dropping an element.
+        probability: f64,
+    },
+    /// Maximum over windows.
+    MaxPool(PoolConfig),
+    /// Mean over windows; padding counts as zeros.
+    AveragePool(PoolConfig),
+    /// Mean over windows chosen so that the output has this height and width.
+    AdaptiveAveragePool([usize; 2]),
+    /// Mean over all positions: a map becomes a vector.
+    GlobalAveragePool,
+    /// A map becomes a vector in the order channel, row, column.
+    Flatten,
+    /// Bilinear up-sampling to this height and width.
+    Upsample {
+        /// Height and width of the output.
+        size: [usize; 2],
+        /// Whether the corners of input and output coincide.
+        align_corners: bool,
+    },
+    /// `activation(main(x) + shortcut(x))`.
+    Residual {
+        /// The branch that is trained to a residual.
+        main: Vec<NamedLayer>,
+        /// The branch around it.
+        shortcut: ShortcutSpec,
+        /// Applied to the sum.
+        activation: Option<Activation>,
+    },
+}
+
+/// A layer and the part of its weights' names that it adds; an empty name adds nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedLayer {
+    /// For example `conv1` or `downsample.0`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What it is.
+    pub layer: LayerSpec,
+}
+
+/// A layer with the given name.
+pub fn named(name: impl Into<String>, layer: LayerSpec) -> NamedLayer {
+    NamedLayer { name: name.into(), layer }
+}
+
+/// A layer without weights, or one whose weights carry just the name around it.
+pub fn unnamed(layer: LayerSpec) -> NamedLayer {
+    named("", layer)
+}
+
+/// Joins two parts of a weight's name; either may be empty.
+pub fn join(path: &str, name: &str) -> String {
+    match (path.is_empty(), name.is_empty()) {
+        (true, _) => name.into(),
+        (_, true) => path.into(),
+        _ => format!("{path}.{name}"),
+    }
+}
+
+/// The features after a list of layers. Errors name the first layer that does not fit.
+pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features> {
+    layers.iter().try_fold(input, |features, NamedLayer { name, layer }| {
+        layer.output(features).map_err(|e| if name.is_empty() { e } else { e.at(name) })
+    })
+}
+
+impl LayerSpec {
+    /// The features this layer makes of `input`, or why it cannot take them.
+    pub fn output(&self, input: Features) -> Result<Features> {
+        match self {
+            Self::Conv { inputs, outputs, config, .. } => {
+                let (channels, height, width) = input.map()?;
+                expect_channels("convolution", *inputs, channels)?;
+                if config.groups == 0 || inputs % config.groups != 0 || outputs % config.groups != 0 {
+                    return Err(Error::shape(format!(
+                        "convolution {inputs} to {outputs} channels cannot have {} groups",
+                        config.groups
+                    )));
+                }
+                let [height, width] = config.output_size(height, width)?;
+                Ok(Features::Map { channels: *outputs, height, width })
+            }
+            Self::BatchNorm { channels, .. } => {
+                expect_channels("batch norm", *channels, input.channels())?;
+                Ok(input)
+            }
+            Self::Linear { inputs, outputs, .. } => match input {
+                Features::Flat(length) if length == *inputs => Ok(Features::Flat(*outputs)),
+                _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
+            },
+            Self::Activation(_) => Ok(input),
+            Self::Dropout { probability } => {
+                if !(0.0..1.0).contains(probability) {
+                    return Err(Error::config(format!(
+                        "dropout probability must be in [0, 1), found {probability}"
+                    )));
+                }
+                Ok(input)
+            }
+            Self::MaxPool(pool) | Self::AveragePool(pool) => {
+                let (channels, height, width) = input.map()?;
+                let [height, width] = pool.output_size(height, width)?;
+                Ok(Features::Map { channels, height, width })
+            }
+            Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => {
+                let (channels, ..) = input.map()?;
+                if size.contains(&0) {
+                    return Err(Error::shape("a feature map cannot be resized to nothing"));
+                }
+                Ok(Features::Map { channels, height: size[0], width: size[1] })
+            }
+            Self::GlobalAveragePool => Ok(Features::Flat(input.map()?.0)),
+            Self::Flatten => Ok(Features::Flat(input.elements())),
+            Self::Residual { main, shortcut, .. } => residual_output(main, shortcut, input),
+        }
+    }
+}
+
+fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features) -> Result<Features> {
+    let output = output_of_all(main, input)?;
+    let around = match shortcut {
+        ShortcutSpec::Identity => input,
+        ShortcutSpec::Projection(layers) => output_of_all(layers, input)?,
+        ShortcutSpec::Pad { stride, channels } => {
+            let (from, height, width) = input.map()?;
+            if *stride == 0 || *channels < from || (channels - from) % 2 != 0 {
+                return Err(Error::shape(format!(
+                    "a padding shortcut cannot go from {from} to {channels} channels with stride {stride}; \
+                     use a projection"
+                )));
+            }
+            Features::Map { channels: *channels, height: height.div_ceil(*stride), width: width.div_ceil(*stride) }
+        }
+    };
+    if output != around {
+        return Err(Error::shape(format!("a residual sum of {output} and {around} is not possible")));
+    }
+    Ok(output)
+}
+
+fn expect_channels(what: &str, wanted: usize, found: usize) -> Result<()> {
+    if wanted == found {
+        return Ok(());
+    }
+    Err(Error::shape(format!("{what} takes {wanted} channels, found {found}")))
+}

@@ -1,0 +1,95 @@
+//! A network as data: what it takes, its units in order, and the head that classifies.
+
+use super::unit::UnitSpec;
+use crate::error::{Error, Result};
+use crate::layers::cost::{Cost, Walk};
+use crate::layers::spec::{Features, NamedLayer, output_of_all};
+use serde::{Deserialize, Serialize};
+
+/// A network for classification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// What people call it.
+    pub name: String,
+    /// Channels, height and width of an image.
+    pub input: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The units, in order.
+    pub units: Vec<UnitSpec>,
+    /// From the last unit's features to one logit a class.
+    pub head: Vec<NamedLayer>,
+}
+
+impl NetworkSpec {
+    /// Features of one image.
+    pub fn input_features(&self) -> Features {
+        let [channels, height, width] = self.input;
+        Features::Map { channels, height, width }
+    }
+
+    /// Each unit's layers and the features it gives, in order; errors name the unit.
+    pub fn expand(&self) -> Result<Vec<(Vec<NamedLayer>, Features)>> {
+        let mut features = self.input_features();
+        let mut expanded = Vec::with_capacity(self.units.len());
+        for (number, unit) in self.units.iter().enumerate() {
+            let place = |e: Error| e.at(format!("{}, unit {number} '{}'", self.name, unit.name));
+            let layers = unit.layers(features.channels()).map_err(place)?;
+            features = output_of_all(&layers, features).map_err(place)?;
+            expanded.push((layers, features));
+        }
+        Ok(expanded)
+    }
+
+    /// The features given by unit `number`.
+    pub fn features_after(&self, number: usize) -> Result<Features> {
+        self.expand()?
+            .get(number)
+            .map(|(_, features)| *features)
+            .ok_or_else(|| Error::config(format!("{} has no unit {number}", self.name)))
+    }
+
+    /// What unit `number` costs, given the features before it and whether they are kept already.
+    pub fn unit_costs(&self) -> Result<Vec<Cost>> {
+        let mut walk = Walk { kept: true, ..Walk::new(self.input_features()) };
+        let mut costs = Vec::with_capacity(self.units.len());
+        for (layers, _) in self.expand()? {
+            walk = Walk { cost: Cost::default(), ..walk }.through(&layers)?;
+            costs.push(walk.cost);
+        }
+        Ok(costs)
+    }
+
+    /// What the head costs.
+    pub fn head_cost(&self) -> Result<Cost> {
+        let features = self.expand()?.last().map_or(self.input_features(), |(_, f)| *f);
+        Ok(Walk { kept: true, ..Walk::new(features) }.through(&self.head)?.cost)
+    }
+
+    /// Widest unit, in channels.
+    pub fn widest(&self) -> usize {
+        self.units.iter().map(|unit| unit.width).max().unwrap_or(0)
+    }
+
+    /// Whether every layer fits the one before and the head gives one logit a class.
+    pub fn validate(&self) -> Result<()> {
+        if self.units.is_empty() {
+            return Err(Error::config(format!("{} has no units", self.name)));
+        }
+        if self.classes < 2 {
+            return Err(Error::config(format!("{} needs at least 2 classes, found {}", self.name, self.classes)));
+        }
+        if self.input.contains(&0) {
+            return Err(Error::config(format!("{} needs images of at least one pixel", self.name)));
+        }
+        let last = self.features_after(self.units.len() - 1)?;
+        let output = output_of_all(&self.head, last).map_err(|e| e.at(format!("{}, head", self.name)))?;
+        if output == Features::Flat(self.classes) {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "the head of {} gives {output} instead of {} logits",
+            self.name, self.classes
+        )))
+    }
+}

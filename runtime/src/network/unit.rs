@@ -1,0 +1,171 @@
+//! Units: the pieces of a network that are never cut.
+
+use crate::error::{Error, Result};
+use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
+use crate::ops::activation::Activation;
+use crate::ops::conv::ConvConfig;
+use crate::ops::pool::PoolConfig;
+use serde::{Deserialize, Serialize};
+
+/// How a residual unit that changes the shape carries its input around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortcut {
+    /// 1x1 convolution and batch norm.
+    #[default]
+    Project,
+    /// Strided slice and zero channels.
+    Pad,
+}
+
+/// What a unit is made of. The shape it takes comes from the unit before, so that a unit of the same kind can
+/// be made for another place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitKind {
+    /// Convolution, batch norm, ReLU: the stem of a residual network.
+    Stem {
+        /// Side of the square kernel.
+        kernel: usize,
+        /// Whether a 3x3 max pool with stride 2 follows, as for ImageNet-size input.
+        pool: bool,
+    },
+    /// A unit of VGG: 2x2 max pool if the stride is 2, 3x3 convolution, batch norm, ReLU.
+    Plain {
+        /// Names of the convolution and the batch norm.
+        names: [String; 2],
+        /// Whether the convolution has a bias.
+        bias: bool,
+    },
+    /// Two 3x3 convolutions and a shortcut (He et al. 2015).
+    Basic {
+        /// The way around where the shape changes.
+        #[serde(default)]
+        shortcut: Shortcut,
+    },
+    /// 1x1, 3x3, 1x1 convolutions and a shortcut; the stride is on the 3x3 one, as torchvision has it.
+    Bottleneck {
+        /// Channels between the 1x1 convolutions.
+        inner: usize,
+        /// The way around where the shape changes.
+        #[serde(default)]
+        shortcut: Shortcut,
+    },
+}
+
+/// One unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// The part of its weights' names before the layers' own, for example `layer2.0`; may be empty.
+    #[serde(default)]
+    pub name: String,
+    /// What it is made of.
+    pub kind: UnitKind,
+    /// Output channels.
+    pub width: usize,
+    /// Step between output positions.
+    pub stride: usize,
+}
+
+impl UnitSpec {
+    /// The unit's layers when it is given `inputs` channels.
+    pub fn layers(&self, inputs: usize) -> Result<Vec<NamedLayer>> {
+        if self.width == 0 || inputs == 0 || self.stride == 0 {
+            return Err(Error::config(format!(
+                "unit '{}' needs channels and a stride of at least 1, found {inputs} to {} channels, stride {}",
+                self.name, self.width, self.stride
+            )));
+        }
+        Ok(match &self.kind {
+            UnitKind::Stem { kernel, pool } => self.stem(inputs, *kernel, *pool),
+            UnitKind::Plain { names, bias } => self.plain(inputs, names, *bias),
+            UnitKind::Basic { shortcut } => {
+                let mut main = conv_bn("conv1", "bn1", inputs, self.width, 3, self.stride, RELU);
+                main.extend(conv_bn("conv2", "bn2", self.width, self.width, 3, 1, None));
+                vec![self.residual(inputs, main, *shortcut)]
+            }
+            UnitKind::Bottleneck { inner, shortcut } => {
+                let mut main = conv_bn("conv1", "bn1", inputs, *inner, 1, 1, RELU);
+                main.extend(conv_bn("conv2", "bn2", *inner, *inner, 3, self.stride, RELU));
+                main.extend(conv_bn("conv3", "bn3", *inner, self.width, 1, 1, None));
+                vec![self.residual(inputs, main, *shortcut)]
+            }
+        })
+    }
+
+    /// A unit of the same kind for another place: its own name and stride, the same width.
+    #[must_use]
+    pub fn again(&self, name: impl Into<String>, stride: usize) -> UnitSpec {
+        let kind = match &self.kind {
+            UnitKind::Plain { bias, .. } => {
+                UnitKind::Plain { names: ["conv".into(), "bn".into()], bias: *bias }
+            }
+            kind => kind.clone(),
+        };
+        UnitSpec { name: name.into(), kind, width: self.width, stride }
+    }
+
+    fn stem(&self, inputs: usize, kernel: usize, pool: bool) -> Vec<NamedLayer> {
+        let mut layers = conv_bn("conv1", "bn1", inputs, self.width, kernel, self.stride, RELU);
+        if pool {
+            let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+            layers.push(unnamed(LayerSpec::MaxPool(pool)));
+        }
+        layers
+    }
+
+    fn plain(&self, inputs: usize, names: &[String; 2], bias: bool) -> Vec<NamedLayer> {
+        let mut layers = Vec::new();
+        if self.stride > 1 {
+            let pool =
+                PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], padding: [0, 0] };
+            layers.push(unnamed(LayerSpec::MaxPool(pool)));
+        }
+        let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
+        let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias };
+        layers.push(named(&names[0], conv));
+        layers.push(named(&names[1], LayerSpec::BatchNorm { channels: self.width, activation: RELU }));
+        layers
+    }
+
+    fn residual(&self, inputs: usize, main: Vec<NamedLayer>, shortcut: Shortcut) -> NamedLayer {
+        let shortcut = match shortcut {
+            _ if self.stride == 1 && inputs == self.width => ShortcutSpec::Identity,
+            Shortcut::Pad => ShortcutSpec::Pad { stride: self.stride, channels: self.width },
+            Shortcut::Project => ShortcutSpec::Projection(conv_bn(
+                "downsample.0",
+                "downsample.1",
+                inputs,
+                self.width,
+                1,
+                self.stride,
+                None,
+            )),
+        };
+        unnamed(LayerSpec::Residual { main, shortcut, activation: RELU })
+    }
+}
+
+const RELU: Option<Activation> = Some(Activation::Relu);
+
+/// A convolution without bias that keeps the size (up to its stride), and batch norm.
+fn conv_bn(
+    conv: &str,
+    bn: &str,
+    inputs: usize,
+    outputs: usize,
+    kernel: usize,
+    stride: usize,
+    activation: Option<Activation>,
+) -> Vec<NamedLayer> {
+    let config = ConvConfig {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [kernel / 2; 2],
+        ..ConvConfig::default()
+    };
+    vec![
+        named(conv, LayerSpec::Conv { inputs, outputs, config, bias: false }),
+        named(bn, LayerSpec::BatchNorm { channels: outputs, activation }),
+    ]
+}

@@ -1,1 +1,11 @@
-//! placeholder
+//! Networks by name, as specs for `localgrad`; the published places to cut them; names of pretrained weights.
+//!
+//! This crate only writes specs: it knows nothing of tensors, training or files.
+
+pub mod catalogue;
+pub mod names;
+pub mod published;
+pub mod resnet;
+pub mod vgg;
+
+pub use catalogue::{ModelConfig, network, MODELS};

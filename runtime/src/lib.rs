@@ -1,10 +1,21 @@
 //! Trains neural networks on the device they run on, one gradient-isolated local block at a time.
 
 pub mod error;
-pub mod tape;
-pub mod ops;
+pub mod random;
 pub mod kernels;
 pub mod composed;
+pub mod ops;
+pub mod parameter;
+pub mod initial;
+pub mod tape;
+pub mod layers;
+pub mod network;
+pub mod rules;
+pub mod optimizer;
+pub mod schedule;
+pub mod model;
+pub mod data;
+pub mod trainer;
 
 pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, ErrorKind, Result};

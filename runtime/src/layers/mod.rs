@@ -14,7 +14,7 @@ pub mod pool;
 pub mod residual;
 pub mod sequential;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
@@ -66,6 +66,11 @@ pub trait Layer: Send {
 
     /// Shows every weight and running statistic, named from `path` down.
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()>;
+}
+
+/// The gradient that a backward pass was asked for.
+pub fn input_gradient(gradient: Option<Tensor>) -> Result<Tensor> {
+    gradient.ok_or_else(|| Error::internal("a layer gave no gradient for its input"))
 }
 
 /// Where new layers live and what their weights start from.

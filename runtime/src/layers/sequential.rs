@@ -1,8 +1,8 @@
 //! Layers one after the other.
 
 use super::spec::{NamedLayer, join};
-use super::{GradientSink, Initializer, Layer, Mode, Visitor, build};
-use crate::error::{Error, Result};
+use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
+use crate::error::Result;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -41,8 +41,7 @@ impl Sequential {
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
     ) -> Result<Tensor> {
-        self.backward(d_y, tape, sink, true)?
-            .ok_or_else(|| Error::internal("a layer gave no gradient for its input"))
+        input_gradient(self.backward(d_y, tape, sink, true)?)
     }
 }
 

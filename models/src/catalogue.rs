@@ -1,0 +1,59 @@
+//! Every network that can be asked for by name.
+
+use crate::{resnet, vgg};
+use localgrad::network::NetworkSpec;
+use localgrad::network::unit::Shortcut;
+use localgrad::{Error, Result};
+
+/// What a name leaves open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Channels, height and width of an image.
+    pub input: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Widths of the stem and the stages, where they are not the published ones (CIFAR ResNets only).
+    pub widths: Option<Vec<usize>>,
+    /// The way around where a residual unit changes the shape (ResNets only).
+    pub shortcut: Shortcut,
+}
+
+impl Default for ModelConfig {
+    /// CIFAR-10.
+    fn default() -> Self {
+        Self { input: [3, 32, 32], classes: 10, widths: None, shortcut: Shortcut::Project }
+    }
+}
+
+/// The names, smallest network of a family first.
+pub const MODELS: &[&str] = &[
+    "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18", "resnet34",
+    "resnet50", "resnet101", "resnet152", "vgg11", "vgg13", "vgg16", "vgg19",
+];
+
+/// The spec of the network called `name`.
+pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
+    let spec = match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
+        Some(depth @ (18 | 34 | 50 | 101 | 152)) => resnet::imagenet(depth, config)?,
+        Some(depth @ (8 | 14 | 20 | 32 | 44 | 56 | 110)) => resnet::cifar([(depth - 2) / 6; 3], config, name)?,
+        _ => match name {
+            "vgg11" | "vgg13" | "vgg16" | "vgg19" => vgg::vgg(name, config)?,
+            _ => {
+                return Err(Error::config(format!(
+                    "there is no model '{name}'; choose one of {}",
+                    MODELS.join(", ")
+                )));
+            }
+        },
+    };
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// Refuses widths for a family that has none to choose.
+pub(crate) fn no_widths(name: &str, config: &ModelConfig) -> Result<()> {
+    match config.widths {
+        None => Ok(()),
+        Some(_) => Err(Error::config(format!("{name} has fixed widths; only CIFAR ResNets take others"))),
+    }
+}

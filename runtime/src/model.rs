@@ -1,0 +1,63 @@
+//! A network in memory: its units and its head, ready to train or to classify.
+
+use crate::error::Result;
+use crate::layers::{Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::network::NetworkSpec;
+use crate::tape::Tape;
+use candle_core::{Device, Tensor};
+
+/// What a spec describes, with weights.
+pub struct Model {
+    /// The spec it was built from.
+    pub spec: NetworkSpec,
+    /// The units in order, each with its name.
+    pub units: Vec<(String, Sequential)>,
+    /// From the last unit's features to the logits.
+    pub head: Sequential,
+    /// Where it lives.
+    pub device: Device,
+}
+
+impl Model {
+    /// Builds every layer with weights drawn from `seed`.
+    pub fn new(spec: NetworkSpec, seed: u64, device: &Device) -> Result<Self> {
+        spec.validate()?;
+        let initializer = Initializer { seed, device: device.clone() };
+        let mut units = Vec::with_capacity(spec.units.len());
+        for (unit, (layers, _)) in spec.units.iter().zip(spec.expand()?) {
+            units.push((unit.name.clone(), Sequential::new(&layers, &unit.name, &initializer)?));
+        }
+        let head = Sequential::new(&spec.head, "", &initializer)?;
+        Ok(Self { spec, units, head, device: device.clone() })
+    }
+
+    /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
+    pub fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        let mut tape = Tape::new();
+        let mut h = images.to_device(&self.device)?;
+        for (_, unit) in &mut self.units {
+            h = unit.forward(h, Mode::Evaluate, &mut tape)?;
+        }
+        self.head.forward(h, Mode::Evaluate, &mut tape)
+    }
+
+    /// Shows every weight and running statistic under its full name.
+    pub fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        for (name, unit) in &mut self.units {
+            unit.visit(name, visitor)?;
+        }
+        self.head.visit("", visitor)
+    }
+
+    /// Number of trained numbers.
+    pub fn parameter_count(&mut self) -> Result<usize> {
+        let mut count = 0;
+        self.visit(&mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable {
+                count += parameter.value.elem_count();
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,103 @@
+//! AugLocal (Ma et al. 2024): which later units an auxiliary network is built from, and how.
+
+use crate::network::{UnitKind, UnitSpec};
+
+/// Depth of auxiliary network `number` of `blocks` blocks: from `depth` down towards 1 as `pyramid` says.
+pub fn depth(number: usize, blocks: usize, depth: usize, pyramid: f64) -> usize {
+    let share = if blocks > 2 { number as f64 * pyramid / (blocks - 2) as f64 } else { 0.0 };
+    let shrunk = depth as f64 * (1.0 - share) + share;
+    (shrunk.round_ties_even() as usize).max(1)
+}
+
+/// The units chosen for a block that ends at unit `end` of `units`; the last unit is always among them.
+pub fn chosen(end: usize, units: usize, depth: usize) -> Vec<usize> {
+    let later = units - 1 - end;
+    if depth >= later {
+        return (end + 1..units).collect();
+    }
+    let step = later as f64 / depth as f64;
+    (1..=depth).map(|j| (end as f64 + step * j as f64).round_ties_even() as usize).collect()
+}
+
+/// New units of the chosen units' kinds and widths. A unit has stride 2 while the width has doubled more often
+/// than the size was halved; a plain unit pools wherever the width changes.
+pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSpec> {
+    let mut width = units[end].width;
+    let mut halvings_due = 0;
+    chosen
+        .iter()
+        .enumerate()
+        .map(|(position, &number)| {
+            let unit = &units[number];
+            halvings_due += doublings(width, unit.width);
+            let stride = match &unit.kind {
+                UnitKind::Plain { .. } if unit.width != width => 2,
+                UnitKind::Plain { .. } => 1,
+                _ if halvings_due >= 1 => {
+                    halvings_due -= 1;
+                    2
+                }
+                _ => 1,
+            };
+            width = unit.width;
+            unit.again(position.to_string(), stride)
+        })
+        .collect()
+}
+
+/// floor(log2(to / from)), the division rounded down; none when the width shrinks.
+fn doublings(from: usize, to: usize) -> usize {
+    (to / from).checked_ilog2().unwrap_or(0) as usize
+}
+
+/// The published blocks: every unit its own, but the last `depth + 1` units together.
+pub fn published_ends(units: usize, depth: usize) -> Vec<usize> {
+    let alone = units.saturating_sub(depth + 1);
+    (0..alone).chain(std::iter::once(units - 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resnet32() -> Vec<UnitSpec> {
+        let unit = |width| UnitSpec {
+            name: String::new(),
+            kind: UnitKind::Basic { shortcut: crate::network::unit::Shortcut::Project },
+            width,
+            stride: 1,
+        };
+        [16; 6].into_iter().chain([32; 5]).chain([64; 5]).map(unit).collect()
+    }
+
+    fn strides(end: usize, chosen: &[usize]) -> Vec<usize> {
+        new_units(&resnet32(), end, chosen).iter().map(|unit| unit.stride).collect()
+    }
+
+    #[test]
+    fn published_example_depth_3() {
+        let ends = published_ends(16, 3);
+        assert_eq!(ends.len(), 13);
+        let depths: Vec<usize> = (0..12).map(|i| depth(i, 13, 3, 0.5)).collect();
+        assert_eq!(depths, [3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2]);
+        assert_eq!((chosen(0, 16, 3), strides(0, &[5, 10, 15])), (vec![5, 10, 15], vec![1, 2, 2]));
+        assert_eq!((chosen(1, 16, 3), strides(1, &[6, 10, 15])), (vec![6, 10, 15], vec![2, 1, 2]));
+        assert_eq!((chosen(6, 16, 2), strides(6, &[10, 15])), (vec![10, 15], vec![1, 2]));
+    }
+
+    #[test]
+    fn published_example_depth_5() {
+        let depths: Vec<usize> = (0..10).map(|i| depth(i, 11, 5, 0.5)).collect();
+        assert_eq!(depths, [5, 5, 5, 4, 4, 4, 4, 3, 3, 3]);
+        assert_eq!(chosen(0, 16, 5), [3, 6, 9, 12, 15]);
+        assert_eq!(published_ends(16, 5).len(), 11);
+    }
+
+    #[test]
+    fn short_tails_take_all_later_units() {
+        assert_eq!(chosen(13, 16, 3), [14, 15]);
+        assert_eq!(chosen(14, 16, 3), [15]);
+        assert_eq!(published_ends(3, 9), [2]);
+        assert_eq!(depth(0, 2, 4, 0.5), 4);
+    }
+}

@@ -1,0 +1,181 @@
+//! The auxiliary network of one block at work: body, then branch after branch, each forward and at once
+//! backward, so that no two branches' activations live together.
+
+use super::pair::Pair;
+use super::spec::{AuxiliarySpec, Task};
+use crate::error::{Error, Result};
+use crate::layers::spec::{Features, join};
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor, input_gradient};
+use crate::ops::loss::Loss;
+use crate::ops::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
+use crate::tape::Tape;
+use candle_core::Tensor;
+
+/// What losses compare with.
+pub struct Target<'a> {
+    /// Class of each sample.
+    pub labels: &'a [u32],
+    /// Number of classes.
+    pub classes: usize,
+    /// The images with values in [0, 1], `[N, H, W, C]`; only decoders read them.
+    pub images: Option<&'a Tensor>,
+    /// Share of each label that cross-entropy spreads over all classes.
+    pub label_smoothing: f64,
+    /// Share of the samples in the whole step: 1, or less for a micro-batch.
+    pub weight: f64,
+}
+
+/// Turns a block's output into a loss and a gradient.
+pub struct Auxiliary {
+    pair: Option<Pair>,
+    units: Vec<(String, Sequential)>,
+    head: Sequential,
+    task: Task,
+    decoder: Option<Sequential>,
+    similarity: Option<Sequential>,
+    lambda: [f64; 2],
+}
+
+impl Auxiliary {
+    /// Builds it for a block that gives `features`; weights are named from `path` (`aux.<block>`) down.
+    pub fn new(
+        spec: &AuxiliarySpec,
+        features: Features,
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
+        let pair = match &spec.pair {
+            Some(pair) => Some(Pair::new(pair, features.channels(), path, initializer)?),
+            None => None,
+        };
+        let mut inputs = spec.pair.as_ref().map_or(features.channels(), |pair| pair.unit.width);
+        let mut units = Vec::with_capacity(spec.units.len());
+        for unit in &spec.units {
+            let name = join("units", &unit.name);
+            units.push((name.clone(), Sequential::new(&unit.layers(inputs)?, &join(path, &name), initializer)?));
+            inputs = unit.width;
+        }
+        let branch = |layers: &Option<Vec<_>>, name: &str| {
+            layers.as_ref().map(|l| Sequential::new(l, &join(path, name), initializer)).transpose()
+        };
+        Ok(Self {
+            pair,
+            units,
+            head: Sequential::new(&spec.head, &join(path, "head"), initializer)?,
+            task: spec.task,
+            decoder: branch(&spec.decoder, DECODER)?,
+            similarity: branch(&spec.similarity, SIMILARITY)?,
+            lambda: spec.lambda,
+        })
+    }
+
+    /// The loss of `h`, the block's output, and its gradient with respect to `h`. Gradients of the auxiliary
+    /// network's own weights go to `sink`.
+    pub fn loss(
+        &mut self,
+        h: Tensor,
+        target: &Target<'_>,
+        mode: Mode,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<(f64, Tensor)> {
+        let mut y = h;
+        if let Some(pair) = &mut self.pair {
+            y = pair.forward(y, mode, tape)?;
+        }
+        for (_, unit) in &mut self.units {
+            y = unit.forward(y, mode, tape)?;
+        }
+        let (loss, d_y) = self.branches(y, target, mode, tape, sink)?;
+        let mut d_h = d_y;
+        for (_, unit) in self.units.iter_mut().rev() {
+            d_h = unit.backward_to_input(d_h, tape, sink)?;
+        }
+        if let Some(pair) = &mut self.pair {
+            d_h = input_gradient(pair.backward(d_h, tape, sink, true)?)?;
+        }
+        Ok((loss, d_h))
+    }
+
+    /// λ2·task + λ1·(reconstruction or similarity) on the body's output.
+    fn branches(
+        &mut self,
+        y: Tensor,
+        target: &Target<'_>,
+        mode: Mode,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<(f64, Tensor)> {
+        let [lambda_second, lambda_task] = self.lambda;
+        let output = self.head.forward(y.clone(), mode, tape)?;
+        let loss = match self.task {
+            Task::CrossEntropy => {
+                cross_entropy::softmax_cross_entropy(&output, target.labels, target.label_smoothing)?
+            }
+            Task::Contrastive { temperature } => {
+                contrastive::supervised_contrastive(&output, target.labels, temperature)?
+            }
+        };
+        let (mut total, d_output) = weigh(loss, lambda_task, target.weight)?;
+        let mut d_y = self.head.backward_to_input(d_output, tape, sink)?;
+
+        if let Some(decoder) = &mut self.decoder {
+            let images = target
+                .images
+                .ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
+            let output = decoder.forward(y.clone(), mode, tape)?;
+            let loss = binary_cross_entropy::sigmoid_binary_cross_entropy(&output, images)?;
+            let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
+            total += value;
+            d_y = elementwise::add(d_y, &decoder.backward_to_input(d_output, tape, sink)?)?;
+        }
+        if let Some(layers) = &mut self.similarity {
+            let output = layers.forward(y, mode, tape)?;
+            let loss = similarity::predsim(&output, target.labels, target.classes)?;
+            let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
+            total += value;
+            d_y = elementwise::add(d_y, &layers.backward_to_input(d_output, tape, sink)?)?;
+        }
+        Ok((total, d_y))
+    }
+
+    /// Advances the moving average of the next block's first unit, if there is one.
+    pub fn follow(&mut self, next_unit: &mut Sequential) -> Result<()> {
+        match &mut self.pair {
+            Some(pair) => pair.follow(next_unit),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether losses compare with the images.
+    pub fn needs_images(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Shows every weight and running statistic, named from `path` down.
+    pub fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        if let Some(pair) = &mut self.pair {
+            pair.visit(path, visitor)?;
+        }
+        for (name, unit) in &mut self.units {
+            unit.visit(&join(path, name), visitor)?;
+        }
+        self.head.visit(&join(path, "head"), visitor)?;
+        for (branch, name) in [(&mut self.decoder, DECODER), (&mut self.similarity, SIMILARITY)] {
+            if let Some(branch) = branch {
+                branch.visit(&join(path, name), visitor)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const DECODER: &str = "decoder.decoder";
+const SIMILARITY: &str = "similarity";
+
+/// A loss times its weights: the value without the micro-batch's share, the gradient with it.
+fn weigh(loss: Loss, lambda: f64, share: f64) -> Result<(f64, Tensor)> {
+    let factor = lambda * share;
+    let d_input = if factor == 1.0 { loss.d_input } else { elementwise::scale(loss.d_input, factor)? };
+    Ok((loss.value * lambda, d_input))
+}

@@ -1,0 +1,253 @@
+//! Which rule trains a network, and its few numbers.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A published way of training a network block by block (or, `Bp`, whole).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// End to end: one block.
+    Bp,
+    /// A linear classifier on pooled features (Belilovsky et al. 2019).
+    Greedy,
+    /// Decoupled greedy learning's small network (Belilovsky et al. 2020).
+    Dgl,
+    /// Prediction and similarity matching (Nøkland and Eidnes 2019).
+    Predsim,
+    /// Reconstruction and a task loss (Wang et al. 2021).
+    Infopro,
+    /// Auxiliary networks sampled from the units that follow (Ma et al. 2024).
+    Auglocal,
+    /// A trained and an averaged copy of the next unit before any head (momentum auxiliary network, 2024).
+    Man,
+    /// MAN with a trained balance between the two copies.
+    Manpp,
+}
+
+const RULES: [(&str, Rule); 8] = [
+    ("bp", Rule::Bp),
+    ("greedy", Rule::Greedy),
+    ("dgl", Rule::Dgl),
+    ("predsim", Rule::Predsim),
+    ("infopro", Rule::Infopro),
+    ("auglocal", Rule::Auglocal),
+    ("man", Rule::Man),
+    ("manpp", Rule::Manpp),
+];
+
+impl FromStr for Rule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        RULES.iter().find(|(name, _)| *name == text).map(|(_, rule)| *rule).ok_or_else(|| {
+            let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+            Error::config(format!("there is no rule '{text}'; choose one of {}", names.join(", ")))
+        })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = RULES.iter().find(|(_, rule)| rule == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// The part of an auxiliary network that classifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// Global average pool, linear.
+    Greedy,
+    /// Pools, three 1x1 convolutions, three linear layers.
+    Dgl,
+    /// Average pool, linear; and a 3x3 convolution for the similarity loss.
+    Predsim,
+    /// 3x3 convolutions, global average pool, linear layers: `1c2f` and the like.
+    Conv {
+        /// Number of convolutions.
+        convolutions: usize,
+        /// Number of linear layers.
+        linears: usize,
+    },
+    /// The four convolutions MAN uses on ImageNet.
+    Imagenet,
+}
+
+impl FromStr for Head {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "greedy" => return Ok(Self::Greedy),
+            "dgl" => return Ok(Self::Dgl),
+            "predsim" => return Ok(Self::Predsim),
+            "imagenet" => return Ok(Self::Imagenet),
+            _ => {}
+        }
+        let counts = text.strip_suffix('f').and_then(|rest| rest.split_once('c'));
+        if let Some((convolutions, linears)) = counts
+            && let (Ok(convolutions), Ok(linears)) = (convolutions.parse(), linears.parse())
+            && convolutions <= 4
+            && (1..=4).contains(&linears)
+        {
+            return Ok(Self::Conv { convolutions, linears });
+        }
+        Err(Error::config(format!(
+            "there is no head '{text}'; choose greedy, dgl, predsim, imagenet, infopro, or convolutions and \
+             linear layers such as 1c2f"
+        )))
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Greedy => f.write_str("greedy"),
+            Self::Dgl => f.write_str("dgl"),
+            Self::Predsim => f.write_str("predsim"),
+            Self::Imagenet => f.write_str("imagenet"),
+            Self::Conv { convolutions, linears } => write!(f, "{convolutions}c{linears}f"),
+        }
+    }
+}
+
+/// A rule and its numbers. [`RuleConfig::new`] gives the published ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleConfig {
+    /// Which rule.
+    pub rule: Rule,
+    /// The classifier of each auxiliary network (AugLocal brings its own).
+    pub head: Head,
+    /// Width of the inner linear layers of conv heads, and of the features of the contrastive loss.
+    pub feature_dim: usize,
+    /// PredSim pools until no more than this many features are left.
+    pub pooled_features: usize,
+    /// Whether an InfoPro decoder rebuilds the image.
+    pub reconstruct: bool,
+    /// Temperature of the supervised contrastive loss; `None` for cross-entropy.
+    pub contrastive_temperature: Option<f64>,
+    /// Share of the old value in the moving average, in [0, 1).
+    pub ema_momentum: f64,
+    /// AugLocal's depth of the first auxiliary networks.
+    pub depth: usize,
+    /// AugLocal's pyramid coefficient: how fast depth shrinks from block to block.
+    pub pyramid: f64,
+    /// Weights of [reconstruction or similarity, task] at the first auxiliary network.
+    pub lambda_first: [f64; 2],
+    /// The same at the last.
+    pub lambda_last: [f64; 2],
+}
+
+impl RuleConfig {
+    /// The published numbers of a rule; MAN stands on InfoPro.
+    pub fn new(rule: Rule) -> Self {
+        let (head, reconstruct) = match rule {
+            Rule::Infopro | Rule::Man | Rule::Manpp => (Head::Conv { convolutions: 1, linears: 2 }, true),
+            Rule::Dgl => (Head::Dgl, false),
+            Rule::Predsim => (Head::Predsim, false),
+            Rule::Bp | Rule::Greedy | Rule::Auglocal => (Head::Greedy, false),
+        };
+        Self::over(rule, head, reconstruct)
+    }
+
+    /// A rule on top of a head of its own.
+    pub fn over(rule: Rule, head: Head, reconstruct: bool) -> Self {
+        let (lambda_first, lambda_last) = match head {
+            Head::Predsim => ([0.99, 0.01], [0.99, 0.01]),
+            Head::Imagenet if reconstruct => ([5.0, 0.75], [5.0, 0.75]),
+            _ if reconstruct => ([5.0, 0.5], [1.0, 0.5]),
+            _ => ([0.0, 1.0], [0.0, 1.0]),
+        };
+        Self {
+            rule,
+            head,
+            feature_dim: 128,
+            pooled_features: 512,
+            reconstruct,
+            contrastive_temperature: None,
+            ema_momentum: 0.995,
+            depth: 2,
+            pyramid: 0.5,
+            lambda_first,
+            lambda_last,
+        }
+    }
+
+    /// Refuses numbers that cannot work, each with its reason.
+    pub fn validate(&self) -> Result<()> {
+        if !(0.0..1.0).contains(&self.ema_momentum) {
+            return Err(Error::config(format!(
+                "the EMA momentum must be in [0, 1): at 1 the average would never move; found {}",
+                self.ema_momentum
+            )));
+        }
+        if !(self.pyramid.is_finite() && (0.0..=1.0).contains(&self.pyramid)) {
+            return Err(Error::config(format!(
+                "the pyramid coefficient must be in [0, 1], found {}",
+                self.pyramid
+            )));
+        }
+        if self.depth == 0 {
+            return Err(Error::config("AugLocal's depth must be at least 1"));
+        }
+        if self.feature_dim == 0 || self.pooled_features == 0 {
+            return Err(Error::config("the feature dimensions of auxiliary heads must be at least 1"));
+        }
+        if [self.lambda_first, self.lambda_last].iter().flatten().any(|l| !l.is_finite() || *l < 0.0) {
+            return Err(Error::config("loss weights (lambda) must be finite and not negative"));
+        }
+        if let Some(temperature) = self.contrastive_temperature {
+            if !(temperature.is_finite() && temperature > 0.0) {
+                return Err(Error::config(format!("the temperature must be above 0, found {temperature}")));
+            }
+            if !matches!(self.head, Head::Conv { .. } | Head::Imagenet) {
+                return Err(Error::config(format!(
+                    "the contrastive loss needs a conv head such as 1c2f, found {}",
+                    self.head
+                )));
+            }
+        }
+        if self.reconstruct && self.head == Head::Predsim {
+            return Err(Error::config("the predsim head has its own second loss; it cannot also reconstruct"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        for (name, rule) in RULES {
+            assert_eq!(name.parse::<Rule>().unwrap(), rule);
+            assert_eq!(rule.to_string(), name);
+        }
+        for name in ["greedy", "dgl", "predsim", "imagenet", "1c2f", "0c2f", "2c2f"] {
+            assert_eq!(name.parse::<Head>().unwrap().to_string(), name);
+        }
+        for name in ["", "cf", "1c", "1c0f", "9c1f", "-1c1f", "1d2f"] {
+            assert!(name.parse::<Head>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_cannot_work() {
+        let good = RuleConfig::new(Rule::Man);
+        assert!(good.validate().is_ok());
+        for momentum in [1.0, -0.1, f64::NAN] {
+            assert!(RuleConfig { ema_momentum: momentum, ..good.clone() }.validate().is_err());
+        }
+        assert!(RuleConfig { pyramid: 1.5, ..good.clone() }.validate().is_err());
+        assert!(RuleConfig { depth: 0, ..good.clone() }.validate().is_err());
+        assert!(RuleConfig { lambda_last: [f64::NAN, 1.0], ..good.clone() }.validate().is_err());
+        assert!(RuleConfig { contrastive_temperature: Some(0.0), ..good.clone() }.validate().is_err());
+        let dgl = RuleConfig::over(Rule::Man, Head::Dgl, false);
+        assert!(RuleConfig { contrastive_temperature: Some(0.1), ..dgl }.validate().is_err());
+    }
+}

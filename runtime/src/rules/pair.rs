@@ -1,0 +1,121 @@
+//! The momentum auxiliary network's pair: one copy of the next unit that is trained and one that follows it
+//! as an exponential moving average. `y = bias(h) + ema(h)`, or `s·bias(h) + (2-s)·ema(h)` with a trained s.
+
+use super::spec::PairSpec;
+use crate::error::{Error, Result};
+use crate::layers::spec::join;
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::ops::elementwise;
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+use candle_core::{DType, Tensor};
+
+/// The two copies; the averaged one takes no gradients of its own, but gradients flow through it.
+pub struct Pair {
+    bias: Sequential,
+    ema: Sequential,
+    scale: Option<Parameter>,
+    momentum: f64,
+}
+
+impl Pair {
+    /// Both copies start from their own random draws.
+    pub fn new(spec: &PairSpec, inputs: usize, path: &str, initializer: &Initializer) -> Result<Self> {
+        let layers = spec.unit.layers(inputs)?;
+        let mut ema = Sequential::new(&layers, &join(path, "ema"), initializer)?;
+        ema.visit("", &mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable {
+                parameter.trainable = false;
+            }
+            Ok(())
+        })?;
+        let scale = if spec.scaled {
+            Some(Parameter::new(Tensor::ones(1, DType::F32, &initializer.device)?))
+        } else {
+            None
+        };
+        let bias = Sequential::new(&layers, &join(path, "bias"), initializer)?;
+        Ok(Self { bias, ema, scale, momentum: spec.momentum })
+    }
+
+    /// `ema = m·ema + (1-m)·unit`, parameters only: running statistics are each unit's own.
+    pub fn follow(&mut self, unit: &mut Sequential) -> Result<()> {
+        let mut sources = Vec::new();
+        unit.visit("", &mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable {
+                sources.push(parameter.value.clone());
+            }
+            Ok(())
+        })?;
+        let mut sources = sources.into_iter();
+        let momentum = self.momentum;
+        self.ema.visit("", &mut |name, variable| {
+            let Variable::Parameter(parameter) = variable else { return Ok(()) };
+            let source = sources.next().ok_or_else(|| Error::internal(format!("no source for {name}")))?;
+            let kept = elementwise::scale(parameter.value.clone(), momentum)?;
+            parameter.value = elementwise::add_scaled(kept, &source, 1.0 - momentum)?;
+            Ok(())
+        })
+    }
+
+    fn balance(&self) -> Result<Option<f64>> {
+        let Some(scale) = &self.scale else { return Ok(None) };
+        Ok(Some(f64::from(scale.value.squeeze(0)?.to_scalar::<f32>()?)))
+    }
+}
+
+impl Layer for Pair {
+    fn forward(&mut self, h: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let bias = self.bias.forward(h.clone(), mode, tape)?;
+        let ema = self.ema.forward(h, mode, tape)?;
+        // Copies, because units keep their own output on the tape.
+        let y = match self.balance()? {
+            None => elementwise::add(bias.copy()?, &ema)?,
+            Some(s) => {
+                let scaled = elementwise::scale(bias.copy()?, s)?;
+                elementwise::add_scaled(scaled, &ema, 2.0 - s)?
+            }
+        };
+        if mode.is_training() && self.scale.is_some() {
+            tape.push(&bias);
+            tape.push(&ema);
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let balance = self.balance()?;
+        let (mut d_bias, mut d_ema) = (d_y.copy()?, d_y);
+        if let (Some(scale), Some(s)) = (self.scale.as_mut(), balance) {
+            let ema = tape.pop()?;
+            let bias = tape.pop()?;
+            let d_scale =
+                elementwise::sum_of_products(&d_ema, &bias)? - elementwise::sum_of_products(&d_ema, &ema)?;
+            d_bias = elementwise::scale(d_bias, s)?;
+            d_ema = elementwise::scale(d_ema, 2.0 - s)?;
+            let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
+            sink.take(scale, d_scale)?;
+        }
+        let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
+        let through_bias = self.bias.backward(d_bias, tape, sink, need_input)?;
+        match (through_bias, through_ema) {
+            (Some(a), Some(b)) => Ok(Some(elementwise::add(a, &b)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.bias.visit(&join(path, "bias"), visitor)?;
+        self.ema.visit(&join(path, "ema"), visitor)?;
+        match &mut self.scale {
+            Some(scale) => visitor(&join(path, "scale"), Variable::Parameter(scale)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Auxiliary networks as data, written from the network's spec: one for every block but the last.
+
+use super::auglocal;
+use super::config::{Head, Rule, RuleConfig};
+use super::heads;
+use crate::error::{Error, Result};
+use crate::layers::cost::{Cost, Walk};
+use crate::layers::spec::{Features, LayerSpec, NamedLayer, named, output_of_all};
+use crate::network::{NetworkSpec, UnitSpec, blocks};
+use crate::ops::conv::ConvConfig;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What the head is trained to do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Softmax cross-entropy of its logits.
+    CrossEntropy,
+    /// Supervised contrastive loss of its features.
+    Contrastive {
+        /// Temperature.
+        temperature: f64,
+    },
+}
+
+/// MAN's two copies of the next block's first unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairSpec {
+    /// What both copies look like.
+    pub unit: UnitSpec,
+    /// Share of the old value in the moving average.
+    pub momentum: f64,
+    /// Whether a trained scalar balances the two (MAN++).
+    pub scaled: bool,
+}
+
+/// The auxiliary network of one block: body, then one or two losses on what it gives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuxiliarySpec {
+    /// MAN's pair, if any; comes first.
+    pub pair: Option<PairSpec>,
+    /// AugLocal's units, if any; come next.
+    pub units: Vec<UnitSpec>,
+    /// From the body's features to the task's logits or features.
+    pub head: Vec<NamedLayer>,
+    /// The loss of the head.
+    pub task: Task,
+    /// InfoPro's decoder from the body's features to the image, if any.
+    pub decoder: Option<Vec<NamedLayer>>,
+    /// PredSim's convolution before the similarity loss, if any.
+    pub similarity: Option<Vec<NamedLayer>>,
+    /// Weights of [reconstruction or similarity, task].
+    pub lambda: [f64; 2],
+}
+
+/// The auxiliary networks of all blocks but the last. Refuses what cannot work.
+pub fn auxiliary_specs(network: &NetworkSpec, ends: &[usize], config: &RuleConfig) -> Result<Vec<AuxiliarySpec>> {
+    network.validate()?;
+    config.validate()?;
+    blocks::validate_ends(ends, network.units.len())?;
+    if config.rule == Rule::Bp && ends.len() > 1 {
+        return Err(Error::config(format!(
+            "bp trains the network whole, as one block; found {} blocks",
+            ends.len()
+        )));
+    }
+    (0..ends.len() - 1).map(|number| auxiliary_spec(network, ends, number, config)).collect()
+}
+
+/// The auxiliary network of block `number` of the blocks that `ends` lists.
+pub fn auxiliary_spec(
+    network: &NetworkSpec,
+    ends: &[usize],
+    number: usize,
+    config: &RuleConfig,
+) -> Result<AuxiliarySpec> {
+    let end = ends[number];
+    let features = network.features_after(end)?;
+    let mut spec = AuxiliarySpec {
+        pair: None,
+        units: Vec::new(),
+        head: Vec::new(),
+        task: config
+            .contrastive_temperature
+            .map_or(Task::CrossEntropy, |temperature| Task::Contrastive { temperature }),
+        decoder: None,
+        similarity: None,
+        lambda: lambda(config, number, ends.len()),
+    };
+    match config.rule {
+        Rule::Auglocal => {
+            let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
+            let chosen = auglocal::chosen(end, network.units.len(), depth);
+            spec.units = auglocal::new_units(&network.units, end, &chosen);
+            spec.head = auglocal_head(&spec.units, depth, network.classes)?;
+            spec.task = Task::CrossEntropy;
+            spec.lambda = [0.0, 1.0];
+            return Ok(spec);
+        }
+        Rule::Man | Rule::Manpp => {
+            let next = &network.units[end + 1];
+            spec.pair = Some(PairSpec {
+                unit: next.again("", next.stride),
+                momentum: config.ema_momentum,
+                scaled: config.rule == Rule::Manpp,
+            });
+        }
+        Rule::Bp | Rule::Greedy | Rule::Dgl | Rule::Predsim | Rule::Infopro => {}
+    }
+    let body = spec.body_features(features)?;
+    let outputs = match spec.task {
+        Task::CrossEntropy => network.classes,
+        Task::Contrastive { .. } => config.feature_dim,
+    };
+    spec.head = heads::head(config, body, network.widest(), outputs)?;
+    if config.reconstruct {
+        spec.decoder = Some(heads::decoder(body, network.input)?);
+    }
+    if config.head == Head::Predsim {
+        spec.similarity = Some(vec![similarity(body.channels())]);
+    }
+    Ok(spec)
+}
+
+/// λ goes linearly from the first to the last auxiliary network, counted by block.
+fn lambda(config: &RuleConfig, number: usize, blocks: usize) -> [f64; 2] {
+    let share = if blocks > 2 { number as f64 / (blocks - 2) as f64 } else { 0.0 };
+    [0, 1].map(|i| config.lambda_first[i] * (1.0 - share) + config.lambda_last[i] * share)
+}
+
+fn auglocal_head(units: &[UnitSpec], depth: usize, classes: usize) -> Result<Vec<NamedLayer>> {
+    let Some(last) = units.last() else {
+        return Err(Error::internal("AugLocal chose no unit"));
+    };
+    let width = last.width;
+    let mut head = vec![named("0", LayerSpec::GlobalAveragePool)];
+    if depth <= 1 {
+        head.push(named("2", LayerSpec::BatchNorm { channels: width, activation: None }));
+    }
+    let number = if depth <= 1 { "3" } else { "2" };
+    head.push(named(number, LayerSpec::Linear { inputs: width, outputs: classes, bias: true }));
+    Ok(head)
+}
+
+fn similarity(channels: usize) -> NamedLayer {
+    let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
+    named("", LayerSpec::Conv { inputs: channels, outputs: channels, config, bias: false })
+}
+
+impl AuxiliarySpec {
+    /// The body's layers on `features`: a list for each unit, a pair counted once.
+    fn body(&self, features: Features) -> Result<Vec<Vec<NamedLayer>>> {
+        let mut features = features;
+        let units = self.pair.iter().map(|pair| &pair.unit).chain(&self.units);
+        units
+            .map(|unit| {
+                let layers = unit.layers(features.channels())?;
+                features = output_of_all(&layers, features)?;
+                Ok(layers)
+            })
+            .collect()
+    }
+
+    /// What the head and the decoder read.
+    pub fn body_features(&self, features: Features) -> Result<Features> {
+        self.body(features)?.iter().try_fold(features, |f, layers| output_of_all(layers, f))
+    }
+
+    /// What it costs on a block's output of the given features. The branches after the body run one after the
+    /// other, so only the larger one's kept elements count.
+    pub fn cost(&self, features: Features) -> Result<Cost> {
+        let mut walk = Walk { kept: true, ..Walk::new(features) };
+        for layers in self.body(features)? {
+            let once = Walk { cost: Cost::default(), ..walk }.through(&layers)?;
+            let times = if self.pair.is_some() { 2 } else { 1 };
+            walk.cost = (0..times).fold(walk.cost, |sum, _| sum.plus(once.cost));
+            walk.features = once.features;
+            walk.kept = once.kept && self.pair.is_none();
+        }
+        let kept_by_body = walk.cost.kept_elements;
+        let mut total = walk.cost;
+        let mut largest = 0;
+        for branch in [Some(&self.head), self.decoder.as_ref(), self.similarity.as_ref()].into_iter().flatten() {
+            let cost = Walk { cost: Cost::default(), ..walk }.through(branch)?.cost;
+            largest = largest.max(cost.kept_elements);
+            total = total.plus(cost);
+        }
+        total.kept_elements = kept_by_body + largest;
+        Ok(total)
+    }
+}
+
+impl fmt::Display for AuxiliarySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(pair) = &self.pair {
+            let scaled = if pair.scaled { ", balanced" } else { "" };
+            parts.push(format!("trained + averaged unit of {} channels{scaled}", pair.unit.width));
+        }
+        if !self.units.is_empty() {
+            let widths: Vec<String> = self.units.iter().map(|u| u.width.to_string()).collect();
+            parts.push(format!("units of {} channels", widths.join(", ")));
+        }
+        let count = |wanted: fn(&LayerSpec) -> bool| self.head.iter().filter(|l| wanted(&l.layer)).count();
+        let convolutions = count(|l| matches!(l, LayerSpec::Conv { .. }));
+        let linears = count(|l| matches!(l, LayerSpec::Linear { .. }));
+        parts.push(format!("head {convolutions}c{linears}f"));
+        if let Task::Contrastive { .. } = self.task {
+            parts.push("contrastive".into());
+        }
+        if self.decoder.is_some() {
+            parts.push("decoder".into());
+        }
+        if self.similarity.is_some() {
+            parts.push("similarity".into());
+        }
+        f.write_str(&parts.join(" + "))
+    }
+}

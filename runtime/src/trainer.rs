@@ -1,0 +1,361 @@
+//! One step of training, any rule:
+//!
+//! ```text
+//! batch ──▶ for each block, in order
+//!             h ─▶ units forward ─▶ auxiliary network ─▶ loss
+//!             (tape)                                      │
+//!             units backward ◀─ gradient of h ◀───────────┘
+//!               └▶ each weight's gradient goes straight to the optimizer
+//!             moving average of the boundary; h becomes a constant; next block
+//! ```
+
+use crate::data::{Batch, Normalize};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
+use crate::model::Model;
+use crate::network::{NetworkSpec, blocks};
+use crate::ops::{cross_entropy, elementwise};
+use crate::optimizer::{self, OptimizerConfig};
+use crate::parameter::Parameter;
+use crate::rules::auxiliary::{Auxiliary, Target};
+use crate::rules::{AuxiliarySpec, RuleConfig, auxiliary_specs};
+use crate::tape::Tape;
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Which rule, and its numbers.
+    pub rule: RuleConfig,
+    /// Last unit of each block.
+    pub ends: Vec<usize>,
+    /// How gradients change weights.
+    pub optimizer: OptimizerConfig,
+    /// Share of each label that cross-entropy spreads over all classes.
+    pub label_smoothing: f64,
+    /// Largest allowed norm of a block's whole gradient, auxiliary network included. Clipping must see the
+    /// whole gradient first, so the block's gradients then live together until its update.
+    pub clip_norm: Option<f64>,
+    /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
+    pub micro_batch: Option<usize>,
+    /// Seed of weights and dropout.
+    pub seed: u64,
+}
+
+/// What a step is doing, for those who watch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Units of this block, forward.
+    Forward(usize),
+    /// This block's auxiliary network or the head, forward and backward.
+    Loss(usize),
+    /// Units of this block, backward, with their updates.
+    Backward(usize),
+}
+
+/// What a step found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Loss of each block, before its update.
+    pub losses: Vec<f64>,
+    /// Samples that the network classified right, in training mode.
+    pub correct: usize,
+}
+
+/// A network in training.
+pub struct Trainer {
+    /// The network itself.
+    pub model: Model,
+    config: TrainConfig,
+    ranges: Vec<RangeInclusive<usize>>,
+    auxiliaries: Vec<Auxiliary>,
+    normalize: Normalize,
+    tape: Tape,
+    passes: u64,
+}
+
+/// A share of the batch on its way through the blocks.
+struct MicroBatch {
+    h: Tensor,
+    images: Option<Tensor>,
+    labels: Vec<u32>,
+    weight: f64,
+}
+
+impl Trainer {
+    /// Builds network and auxiliary networks; refuses what cannot work. `normalize` is how the data's images
+    /// were normalised, so that decoders can compare with the images themselves.
+    pub fn new(
+        spec: NetworkSpec,
+        config: TrainConfig,
+        normalize: Normalize,
+        device: &Device,
+    ) -> Result<Self> {
+        validate(&config)?;
+        let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
+        let auxiliaries = build_auxiliaries(&spec, &config, &specs, device)?;
+        let model = Model::new(spec, config.seed, device)?;
+        let ranges = blocks::ranges(&config.ends);
+        Ok(Self { model, config, ranges, auxiliaries, normalize, tape: Tape::new(), passes: 0 })
+    }
+
+    /// Trains every block once on `batch`; `watch` is told what happens when.
+    pub fn step(
+        &mut self,
+        batch: &Batch,
+        learning_rate: f64,
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<StepReport> {
+        let mut micro_batches = self.micro_batches(batch)?;
+        let mut report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
+        for block in 0..self.ranges.len() {
+            let mut loss = 0.0;
+            for micro in &mut micro_batches {
+                let (value, correct) = self.train_block(block, micro, learning_rate, watch)?;
+                loss += value * micro.weight;
+                report.correct += correct;
+            }
+            if self.accumulates(batch.labels.len()) {
+                self.apply_accumulated(block, learning_rate)?;
+            }
+            self.follow(block)?;
+            report.losses.push(loss);
+        }
+        Ok(report)
+    }
+
+    /// One block on one micro-batch: forward, loss, backward. Afterwards `micro.h` is the block's output.
+    fn train_block(
+        &mut self,
+        block: usize,
+        micro: &mut MicroBatch,
+        learning_rate: f64,
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<(f64, usize)> {
+        let mode = Mode::Train { draw: self.passes };
+        self.passes += 1;
+        let mut sink: Box<dyn GradientSink> = match self.accumulates_with(micro.weight) {
+            true => Box::new(Accumulate),
+            false => Box::new(Update { config: &self.config.optimizer, learning_rate }),
+        };
+        let units = &mut self.model.units[self.ranges[block].clone()];
+
+        watch(Stage::Forward(block));
+        let mut h = micro.h.clone();
+        for (_, unit) in units.iter_mut() {
+            h = unit.forward(h, mode, &mut self.tape)?;
+        }
+        micro.h = h.clone();
+
+        watch(Stage::Loss(block));
+        let (loss, correct, mut d_h) = match self.auxiliaries.get_mut(block) {
+            Some(auxiliary) => {
+                let target = Target {
+                    labels: &micro.labels,
+                    classes: self.model.spec.classes,
+                    images: micro.images.as_ref(),
+                    label_smoothing: self.config.label_smoothing,
+                    weight: micro.weight,
+                };
+                let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, &mut *sink)?;
+                (loss, 0, d_h)
+            }
+            None => {
+                let logits = self.model.head.forward(h, mode, &mut self.tape)?;
+                let correct = cross_entropy::correct(&logits, &micro.labels)?;
+                let smoothing = self.config.label_smoothing;
+                let loss = cross_entropy::softmax_cross_entropy(&logits, &micro.labels, smoothing)?;
+                let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
+                let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, &mut *sink)?;
+                (loss.value, correct, d_h)
+            }
+        };
+        if !loss.is_finite() {
+            self.tape.clear();
+            return Err(not_finite(block, loss));
+        }
+
+        watch(Stage::Backward(block));
+        for (position, (_, unit)) in units.iter_mut().enumerate().rev() {
+            match unit.backward(d_h, &mut self.tape, &mut *sink, position > 0)? {
+                Some(d_x) => d_h = d_x,
+                None => break,
+            }
+        }
+        self.tape.clear();
+        Ok((loss, correct))
+    }
+
+    /// Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
+    fn accumulates(&self, samples: usize) -> bool {
+        self.config.clip_norm.is_some() || self.config.micro_batch.is_some_and(|micro| micro < samples)
+    }
+
+    fn accumulates_with(&self, weight: f64) -> bool {
+        self.config.clip_norm.is_some() || weight < 1.0
+    }
+
+    /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
+    fn apply_accumulated(&mut self, block: usize, learning_rate: f64) -> Result<()> {
+        let mut factor = 1.0;
+        if let Some(limit) = self.config.clip_norm {
+            let mut sum_of_squares = 0.0;
+            self.visit_block(block, &mut |_, variable| {
+                if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
+                    sum_of_squares += elementwise::sum_of_squares(gradient)?;
+                }
+                Ok(())
+            })?;
+            factor = (limit / (sum_of_squares.sqrt() + 1e-6)).min(1.0);
+        }
+        let config = self.config.optimizer.clone();
+        self.visit_block(block, &mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable
+                && let Some(gradient) = parameter.accumulated.take()
+            {
+                let gradient = if factor < 1.0 { elementwise::scale(gradient, factor)? } else { gradient };
+                optimizer::update(parameter, &gradient, &config, learning_rate)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Advances the moving average behind `block`, which reads the next block's first unit from before that
+    /// unit's own update of this step.
+    fn follow(&mut self, block: usize) -> Result<()> {
+        let Some(auxiliary) = self.auxiliaries.get_mut(block) else { return Ok(()) };
+        let next = self.ranges[block].end() + 1;
+        auxiliary.follow(&mut self.model.units[next].1)
+    }
+
+    /// Cuts the batch into shares on the device.
+    fn micro_batches(&self, batch: &Batch) -> Result<Vec<MicroBatch>> {
+        let samples = batch.labels.len();
+        self.check_batch(batch)?;
+        let images = batch.images.to_device(&self.model.device)?;
+        let needs_images = self.auxiliaries.iter().any(Auxiliary::needs_images);
+        let size = self.config.micro_batch.unwrap_or(samples).min(samples);
+        let mut shares = Vec::with_capacity(samples.div_ceil(size));
+        for first in (0..samples).step_by(size) {
+            let count = size.min(samples - first);
+            let h = if count == samples { images.clone() } else { images.narrow(0, first, count)?.copy()? };
+            shares.push(MicroBatch {
+                images: needs_images.then(|| self.normalize.invert(&h)).transpose()?,
+                h,
+                labels: batch.labels[first..first + count].to_vec(),
+                weight: count as f64 / samples as f64,
+            });
+        }
+        Ok(shares)
+    }
+
+    fn check_batch(&self, batch: &Batch) -> Result<()> {
+        let [channels, height, width] = self.model.spec.input;
+        let samples = batch.labels.len();
+        if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
+            return Ok(());
+        }
+        Err(Error::shape(format!(
+            "{} takes images [N, {height}, {width}, {channels}] with N labels, found {:?} with {samples}",
+            self.model.spec.name,
+            batch.images.dims()
+        )))
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The units of each block.
+    pub fn ranges(&self) -> &[RangeInclusive<usize>] {
+        &self.ranges
+    }
+
+    /// Shows every weight and statistic of one block: its units, the head if it is the last, its auxiliary
+    /// network otherwise.
+    pub fn visit_block(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        for (name, unit) in &mut self.model.units[self.ranges[block].clone()] {
+            unit.visit(name, visitor)?;
+        }
+        match self.auxiliaries.get_mut(block) {
+            Some(auxiliary) => auxiliary.visit(&auxiliary_path(block), visitor),
+            None => self.model.head.visit("", visitor),
+        }
+    }
+
+    /// Shows everything that training changes, block by block.
+    pub fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        (0..self.ranges.len()).try_for_each(|block| self.visit_block(block, visitor))
+    }
+}
+
+/// Hands every gradient to the optimizer the moment it exists.
+struct Update<'a> {
+    config: &'a OptimizerConfig,
+    learning_rate: f64,
+}
+
+impl GradientSink for Update<'_> {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+        optimizer::update(parameter, &d_value, self.config, self.learning_rate)
+    }
+}
+
+/// Adds every gradient to its parameter's accumulator.
+struct Accumulate;
+
+impl GradientSink for Accumulate {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+        optimizer::accumulate(parameter, &d_value, 1.0)
+    }
+}
+
+fn auxiliary_path(block: usize) -> String {
+    format!("aux.{block}")
+}
+
+fn build_auxiliaries(
+    spec: &NetworkSpec,
+    config: &TrainConfig,
+    specs: &[AuxiliarySpec],
+    device: &Device,
+) -> Result<Vec<Auxiliary>> {
+    let initializer = Initializer { seed: config.seed, device: device.clone() };
+    specs
+        .iter()
+        .enumerate()
+        .map(|(block, auxiliary)| {
+            let features = spec.features_after(config.ends[block])?;
+            Auxiliary::new(auxiliary, features, &auxiliary_path(block), &initializer)
+        })
+        .collect()
+}
+
+fn validate(config: &TrainConfig) -> Result<()> {
+    config.optimizer.validate()?;
+    if !(0.0..1.0).contains(&config.label_smoothing) {
+        return Err(Error::config(format!(
+            "label smoothing must be in [0, 1), found {}",
+            config.label_smoothing
+        )));
+    }
+    if let Some(limit) = config.clip_norm
+        && !(limit.is_finite() && limit > 0.0)
+    {
+        return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
+    }
+    if config.micro_batch == Some(0) {
+        return Err(Error::config("a micro-batch needs at least one sample"));
+    }
+    Ok(())
+}
+
+fn not_finite(block: usize, loss: f64) -> Error {
+    Error::new(
+        ErrorKind::NotFinite,
+        format!("the loss of block {block} became {loss}; lower the learning rate or clip gradients"),
+    )
+}

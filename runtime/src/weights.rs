@@ -1,0 +1,129 @@
+//! Weights in safetensors files: written by name, and read back with every mismatch listed.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layers::Variable;
+use crate::model::Model;
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+/// Tensors by name, in the order of their names.
+pub type Weights = BTreeMap<String, Tensor>;
+
+/// Weights and running statistics of a network, under torchvision's names. No auxiliary network is among them.
+pub fn of_model(model: &mut Model) -> Result<Weights> {
+    let mut weights = Weights::new();
+    model.visit(&mut |name, variable| {
+        weights.insert(name.to_string(), variable.value().to_device(&Device::Cpu)?);
+        Ok(())
+    })?;
+    Ok(weights)
+}
+
+/// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
+/// half a file. The same tensors give the same bytes. `half` stores f16.
+pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
+    let (dtype, stored) = if half { (Dtype::F16, DType::F16) } else { (Dtype::F32, DType::F32) };
+    let mut buffers = Vec::with_capacity(weights.len());
+    for (name, tensor) in weights {
+        buffers.push((name.as_str(), tensor.dims().to_vec(), bytes(&tensor.to_dtype(stored)?)?));
+    }
+    let views = buffers
+        .iter()
+        .map(|(name, shape, data)| Ok((*name, TensorView::new(dtype, shape.clone(), data).map_err(cannot_write)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let file = safetensors::serialize(views, Some(metadata)).map_err(cannot_write)?;
+    write_atomically(path, &file)
+}
+
+/// Replaces `path` by `content`, at once or not at all.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let io = |cause| Error::io(path, cause);
+    let mut file = std::fs::File::create(&part).map_err(io)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(io)?;
+    std::fs::rename(&part, path).map_err(io)
+}
+
+fn cannot_write(cause: safetensors::SafeTensorError) -> Error {
+    Error::internal(format!("weights that safetensors cannot hold: {cause}"))
+}
+
+fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let flat = tensor.flatten_all()?;
+    Ok(match flat.dtype() {
+        DType::F16 => flat.to_vec1::<half::f16>()?.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        _ => flat.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    })
+}
+
+/// Reads a safetensors file of f32, f16, bf16 or f64 tensors as f32. `rename` gives our name for the file's, or
+/// `None` for a tensor that is known to be of no use.
+pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
+    let file = std::fs::read(path).map_err(|cause| Error::io(path, cause))?;
+    let wrong = |what: String| Error::format(format!("{}: {what}", path.display()));
+    let tensors = SafeTensors::deserialize(&file)
+        .map_err(|cause| wrong(format!("not a whole safetensors file: {cause}")))?;
+    let mut weights = Weights::new();
+    for (name, view) in tensors.iter() {
+        let Some(ours) = rename(name) else { continue };
+        let dtype = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::F64 => DType::F64,
+            other => return Err(wrong(format!("tensor {name} is {other:?}; weights must be floating point"))),
+        };
+        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
+        if weights.insert(ours.clone(), tensor.to_dtype(DType::F32)?).is_some() {
+            return Err(wrong(format!("two tensors both mean {ours}")));
+        }
+    }
+    Ok(weights)
+}
+
+/// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, nothing is
+/// changed and the error lists all that is missing, misshapen or left over.
+pub fn load(model: &mut Model, weights: &Weights) -> Result<()> {
+    let mut problems = Vec::new();
+    let mut known = std::collections::BTreeSet::new();
+    model.visit(&mut |name, variable| {
+        known.insert(name.to_string());
+        let wanted = variable.value().dims();
+        match weights.get(name) {
+            None => problems.push(format!("missing {name} {wanted:?}")),
+            Some(found) if found.dims() != wanted => {
+                problems.push(format!("{name} is {:?} where {wanted:?} is needed", found.dims()));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    })?;
+    problems.extend(weights.keys().filter(|name| !known.contains(*name)).map(|name| format!("unknown {name}")));
+    if !problems.is_empty() {
+        return Err(mismatch(&model.spec.name, &problems));
+    }
+    let device = model.device.clone();
+    model.visit(&mut |name, mut variable: Variable<'_>| {
+        if let Some(value) = weights.get(name) {
+            // A copy, because training writes into the storage of weights.
+            variable.set(value.copy()?.to_device(&device)?);
+        }
+        Ok(())
+    })
+}
+
+fn mismatch(network: &str, problems: &[String]) -> Error {
+    const LISTED: usize = 20;
+    let mut list = problems.iter().take(LISTED).cloned().collect::<Vec<_>>().join("; ");
+    if problems.len() > LISTED {
+        list.push_str(&format!("; and {} more", problems.len() - LISTED));
+    }
+    Error::new(ErrorKind::Format, format!("these are not the weights of {network}: {list}"))
+}

@@ -5,6 +5,11 @@ pub mod tape;
 pub mod ops;
 pub mod kernels;
 pub mod composed;
+pub mod random;
+pub mod initial;
+pub mod parameter;
+pub mod optimizer;
+pub mod schedule;
 
 pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, ErrorKind, Result};

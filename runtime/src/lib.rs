@@ -16,6 +16,10 @@ pub mod schedule;
 pub mod model;
 pub mod data;
 pub mod trainer;
+pub mod evaluate;
+pub mod fit;
+pub mod weights;
+pub mod threads;
 
 pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, ErrorKind, Result};

@@ -2,3 +2,10 @@
 //!
 //! Results never depend on the number of threads: work is cut by shape, and partial sums are added in a
 //! fixed order.
+
+pub mod rows;
+pub mod cross_entropy;
+pub mod binary_cross_entropy;
+pub mod contrastive;
+pub mod similarity;
+pub mod optimizer;

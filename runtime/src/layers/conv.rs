@@ -27,14 +27,12 @@ impl Conv {
     ) -> Result<Self> {
         let [height, width] = config.kernel;
         let shape = [outputs, inputs / config.groups, height, width];
-        let weight = initial::conv_weight(shape, &join(path, "weight"), initializer)?;
-        let bias = if bias {
-            let fan_in = shape[1] * height * width;
-            Some(Parameter::new(initial::bias(outputs, fan_in, &join(path, "bias"), initializer)?))
-        } else {
-            None
-        };
-        Ok(Self { weight: Parameter::new(weight), bias, config })
+        let weight =
+            initializer.draw(&join(path, "weight"), |stream| initial::convolution_weight(shape, stream))?;
+        let fan_in = shape[1] * height * width;
+        let draw_bias =
+            || initializer.draw(&join(path, "bias"), |stream| initial::linear_bias(outputs, fan_in, stream));
+        Ok(Self { weight, bias: bias.then(draw_bias).transpose()?, config })
     }
 }
 

@@ -17,13 +17,11 @@ pub struct Linear {
 impl Linear {
     /// Weights drawn for the name `path`.
     pub fn new(inputs: usize, outputs: usize, bias: bool, path: &str, initializer: &Initializer) -> Result<Self> {
-        let weight = initial::linear_weight(outputs, inputs, &join(path, "weight"), initializer)?;
-        let bias = if bias {
-            Some(Parameter::new(initial::bias(outputs, inputs, &join(path, "bias"), initializer)?))
-        } else {
-            None
-        };
-        Ok(Self { weight: Parameter::new(weight), bias })
+        let weight = initializer
+            .draw(&join(path, "weight"), |stream| initial::linear_weight(outputs, inputs, stream))?;
+        let draw_bias =
+            || initializer.draw(&join(path, "bias"), |stream| initial::linear_bias(outputs, inputs, stream));
+        Ok(Self { weight, bias: bias.then(draw_bias).transpose()? })
     }
 }
 

@@ -16,6 +16,7 @@ pub mod sequential;
 
 use crate::error::{Error, Result};
 use crate::parameter::Parameter;
+use crate::random::Stream;
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
 pub use parameter_visit::{Variable, Visitor};
@@ -80,6 +81,14 @@ pub struct Initializer {
     pub seed: u64,
     /// Where the weights live.
     pub device: Device,
+}
+
+impl Initializer {
+    /// A trainable parameter whose start is drawn from the stream of its name.
+    pub fn draw(&self, name: &str, make: impl FnOnce(&mut Stream) -> Result<Tensor>) -> Result<Parameter> {
+        let value = make(&mut Stream::new(self.seed, name, &[]))?;
+        Ok(Parameter::new(value.to_device(&self.device)?))
+    }
 }
 
 /// Builds the layer that `spec` describes; `path` is the name its weights start from.

@@ -1,1 +1,36 @@
-//! To be written.
+//! Supervised contrastive loss.
+//!
+//! Features are small (`[N, D]`) beside the activations they come from, so every device runs the CPU kernel.
+
+use crate::error::{Error, Result};
+use crate::kernels::contrastive as kernel;
+use crate::ops::loss::{Loss, check_label_count, matrix_extents, on_cpu};
+use crate::ops::slices::{elements, tensor};
+use candle_core::Tensor;
+
+/// The temperature of InfoPro's released code.
+pub const DEFAULT_TEMPERATURE: f64 = 0.07;
+
+/// Supervised contrastive loss of one view a sample (Khosla et al. 2020, L_out), and its gradient.
+///
+/// Rows are divided by max(L2 norm, 1e-12); s is the matrix of their inner products. An anchor i with positives P
+/// (the other samples of its label) costs -1/|P| · Σ_{p in P} [s_ip/t - ln Σ_{a≠i} exp(s_ia/t)]. The value is
+/// the mean over anchors that have a positive; it and the gradient are 0 if none has.
+///
+/// # Shapes
+/// `features`: `[N, D]`, not normalised; one label a row; the gradient is `[N, D]`.
+///
+/// # Errors
+/// A temperature that is not a positive number, or shapes that do not fit.
+pub fn supervised_contrastive(features: &Tensor, labels: &[u32], temperature: f64) -> Result<Loss> {
+    let (n, d) = matrix_extents("features", features)?;
+    check_label_count(labels, n)?;
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(Error::config(format!(
+            "temperature is {temperature}; give a positive number, such as 0.07"
+        )));
+    }
+    let host = on_cpu(features)?;
+    let (value, d_features) = kernel::supervised_contrastive(&elements(&host)?, labels, temperature);
+    Ok(Loss { value, d_input: tensor(d_features, (n, d))?.to_device(features.device())? })
+}

@@ -12,6 +12,7 @@ pub mod elementwise;
 pub mod dropout;
 pub mod pool;
 pub mod upsample;
+pub mod loss;
 pub mod cross_entropy;
 pub mod binary_cross_entropy;
 pub mod contrastive;

@@ -1,0 +1,219 @@
+//! SGD with momentum, and AdamW: one parameter at a time, as soon as its gradient exists.
+
+use crate::composed;
+use crate::error::{Error, Result};
+use crate::kernels::optimizer as kernel;
+use crate::ops::slices::{elements, update_in_place};
+use crate::parameter::Parameter;
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
+
+/// Which optimizer, with its constants; the learning rate comes with each update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent as PyTorch defines it: d = gradient + weight_decay·value;
+    /// m = momentum·m + d (the first m is d); value -= rate·(d + momentum·m with `nesterov`, else m).
+    Sgd {
+        /// Share of the last direction that is kept, in [0, 1).
+        momentum: f64,
+        /// Looks one step of momentum ahead (Nesterov 1983).
+        nesterov: bool,
+        /// L2 penalty, added to the gradient.
+        weight_decay: f64,
+    },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): value -= rate·weight_decay·value, then
+    /// value -= rate·m̂ / (sqrt(v̂) + epsilon) with the bias-corrected moments m̂ and v̂.
+    AdamW {
+        /// Decay of the mean of gradients, in [0, 1).
+        beta1: f64,
+        /// Decay of the mean of squared gradients, in [0, 1).
+        beta2: f64,
+        /// Keeps the divisor from 0.
+        epsilon: f64,
+        /// Share of the value that is taken away at each update, times the rate.
+        weight_decay: f64,
+    },
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self::sgd()
+    }
+}
+
+impl OptimizerConfig {
+    /// The recipe of the published local rules: momentum 0.9 with Nesterov's correction, weight decay 1e-4.
+    pub fn sgd() -> Self {
+        Self::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-4 }
+    }
+
+    /// AdamW with the constants of its paper: 0.9, 0.999, 1e-8, and weight decay 0.01.
+    pub fn adamw() -> Self {
+        Self::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+
+    /// Errors, with what to change, if a constant is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::Sgd { momentum, nesterov, weight_decay } => {
+                check_share("momentum", momentum)?;
+                if nesterov && momentum == 0.0 {
+                    return Err(Error::config(
+                        "nesterov needs momentum above 0; set momentum, or nesterov to false",
+                    ));
+                }
+                check_not_negative("weight_decay", weight_decay)
+            }
+            Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
+                check_share("beta1", beta1)?;
+                check_share("beta2", beta2)?;
+                check_not_negative("epsilon", epsilon)?;
+                check_not_negative("weight_decay", weight_decay)
+            }
+        }
+    }
+
+    /// How many tensors of the parameter's size the state has: 0 to 2.
+    pub fn state_tensors(&self) -> usize {
+        match self {
+            Self::Sgd { momentum, .. } => usize::from(*momentum > 0.0),
+            Self::AdamW { .. } => 2,
+        }
+    }
+}
+
+fn check_share(name: &str, value: f64) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::config(format!("{name} is {value}; give a number from 0 up to, but not, 1")))
+}
+
+fn check_not_negative(name: &str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::config(format!("{name} is {value}; give a finite number that is not negative")))
+}
+
+/// One update of `parameter` by its gradient, written into the storage of its value and state. A parameter that
+/// is not trainable stays as it is. `d_value` must not share storage with the parameter.
+///
+/// # Errors
+/// A gradient of another shape, or state that another optimizer left.
+pub fn update(
+    parameter: &mut Parameter,
+    d_value: &Tensor,
+    config: &OptimizerConfig,
+    learning_rate: f64,
+) -> Result<()> {
+    if !parameter.trainable {
+        return Ok(());
+    }
+    check_gradient(parameter, d_value)?;
+    prepare_state(parameter, config)?;
+    let step = kernel::Step::new(config, learning_rate, parameter.updates, parameter.decays);
+    match parameter.value.device() {
+        Device::Cpu => update_on_cpu(parameter, d_value, &step)?,
+        _ => composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step)?,
+    }
+    parameter.updates += 1;
+    Ok(())
+}
+
+/// Adds `factor`·`d_value` to the gradient collected by the micro-batches of a step (see [`update_accumulated`]).
+/// A parameter that is not trainable collects nothing.
+///
+/// # Errors
+/// A gradient of another shape.
+pub fn accumulate(parameter: &mut Parameter, d_value: &Tensor, factor: f64) -> Result<()> {
+    if !parameter.trainable {
+        return Ok(());
+    }
+    check_gradient(parameter, d_value)?;
+    let Some(sum) = &parameter.accumulated else {
+        // affine makes a tensor of its own, contiguous, whatever it is given.
+        parameter.accumulated = Some(d_value.affine(factor, 0.0)?);
+        return Ok(());
+    };
+    match sum.device() {
+        Device::Cpu => {
+            let d_value = d_value.contiguous()?;
+            let d_value = elements(&d_value)?;
+            update_in_place(sum, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
+        }
+        _ => composed::optimizer::add_scaled(sum, d_value, factor),
+    }
+}
+
+/// One update by what [`accumulate`] collected, which is then forgotten; nothing collected means no update.
+///
+/// # Errors
+/// As [`update`].
+pub fn update_accumulated(
+    parameter: &mut Parameter,
+    config: &OptimizerConfig,
+    learning_rate: f64,
+) -> Result<()> {
+    match parameter.accumulated.take() {
+        Some(d_value) => update(parameter, &d_value, config, learning_rate),
+        None => Ok(()),
+    }
+}
+
+fn check_gradient(parameter: &Parameter, d_value: &Tensor) -> Result<()> {
+    if parameter.value.dims() == d_value.dims() {
+        return Ok(());
+    }
+    let (value, gradient) = (parameter.value.dims(), d_value.dims());
+    Err(Error::shape(format!("a parameter of shape {value:?} got a gradient of shape {gradient:?}")))
+}
+
+/// Makes the state at the first update, and checks it at every later one.
+fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig) -> Result<()> {
+    let (value, wanted) = (&parameter.value, config.state_tensors());
+    if parameter.updates == 0 && parameter.state.is_empty() {
+        let zeros = || Tensor::zeros(value.shape(), DType::F32, value.device());
+        parameter.state = (0..wanted).map(|_| zeros()).collect::<candle_core::Result<_>>()?;
+    }
+    if parameter.state.len() == wanted && parameter.state.iter().all(|s| s.dims() == value.dims()) {
+        return Ok(());
+    }
+    let found: Vec<_> = parameter.state.iter().map(Tensor::dims).collect();
+    Err(Error::config(format!(
+        "the optimizer state of a parameter {:?} has shapes {found:?} where {wanted} of its own are needed; \
+         go on with the optimizer that made it, or clear `state` and set `updates` to 0",
+        value.dims()
+    )))
+}
+
+fn update_on_cpu(parameter: &Parameter, d_value: &Tensor, step: &kernel::Step) -> Result<()> {
+    let d_value = d_value.contiguous()?;
+    let gradient = elements(&d_value)?;
+    let mut tensors = vec![&parameter.value];
+    tensors.extend(&parameter.state);
+    update_together(&tensors, Vec::new(), &|slices| kernel::update(slices, &gradient, step))
+}
+
+/// Runs `kernel` on `slices` and the elements of all `tensors`, in place; no two may share storage.
+fn update_together(
+    tensors: &[&Tensor],
+    slices: Vec<&mut [f32]>,
+    kernel: &(dyn Fn(Vec<&mut [f32]>) -> Result<()> + Sync),
+) -> Result<()> {
+    let Some((first, rest)) = tensors.split_first() else {
+        return kernel(slices);
+    };
+    // In-place kernels are shared closures: what they consume and return passes through a lock, taken once.
+    let cell = Mutex::new((slices, Ok(())));
+    update_in_place(first, |data| {
+        if let Ok(mut cell) = cell.lock() {
+            let mut slices = std::mem::take(&mut cell.0);
+            slices.push(data);
+            cell.1 = update_together(rest, slices, kernel);
+        }
+    })?;
+    cell.into_inner().map_or_else(|_| Err(Error::internal("an update panicked")), |(_, done)| done)
+}

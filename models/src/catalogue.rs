@@ -35,7 +35,7 @@ pub const MODELS: &[&str] = &[
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let spec = match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
         Some(depth @ (18 | 34 | 50 | 101 | 152)) => resnet::imagenet(depth, config)?,
-        Some(depth @ (8 | 14 | 20 | 32 | 44 | 56 | 110)) => resnet::cifar([(depth - 2) / 6; 3], config, name)?,
+        Some(depth @ (8 | 14 | 20 | 32 | 44 | 56 | 110)) => resnet::cifar(&[(depth - 2) / 6; 3], config, name)?,
         _ => match name {
             "vgg11" | "vgg13" | "vgg16" | "vgg19" => vgg::vgg(name, config)?,
             _ => {

@@ -1,4 +1,4 @@
-//! Residual networks (He et al. 2015): the CIFAR form with three stages of basic units, and the ImageNet form
+//! Residual networks (He et al. 2015): the CIFAR form with stages of basic units, and the ImageNet form
 //! with four stages, named as torchvision names them.
 
 use crate::catalogue::{ModelConfig, no_widths};
@@ -7,12 +7,15 @@ use localgrad::network::unit::{UnitKind, UnitSpec};
 use localgrad::network::NetworkSpec;
 use localgrad::{Error, Result};
 
-/// The CIFAR form with `units[s]` basic units in stage s; widths 16, 16, 32, 64 unless given.
-pub fn cifar(units: [usize; 3], config: &ModelConfig, name: &str) -> Result<NetworkSpec> {
+/// The CIFAR form with `units[s]` basic units in stage s; widths (of the stem and each stage) 16, 16, 32, 64
+/// unless given.
+pub fn cifar(units: &[usize], config: &ModelConfig, name: &str) -> Result<NetworkSpec> {
     let widths = config.widths.clone().unwrap_or_else(|| vec![16, 16, 32, 64]);
-    let [stem, stages @ ..] = &widths[..] else { return Err(wrong_widths(name, &widths)) };
+    let (Some((stem, stages)), Some(&last)) = (widths.split_first(), widths.last()) else {
+        return Err(wrong_widths(name, units.len(), &widths));
+    };
     if stages.len() != units.len() || widths.contains(&0) {
-        return Err(wrong_widths(name, &widths));
+        return Err(wrong_widths(name, units.len(), &widths));
     }
     let mut list = vec![UnitSpec {
         name: String::new(),
@@ -20,11 +23,10 @@ pub fn cifar(units: [usize; 3], config: &ModelConfig, name: &str) -> Result<Netw
         width: *stem,
         stride: 1,
     }];
-    for (stage, (&width, &count)) in stages.iter().zip(&units).enumerate() {
+    for (stage, (&width, &count)) in stages.iter().zip(units).enumerate() {
         let kind = UnitKind::Basic { shortcut: config.shortcut };
         list.extend(stage_units(stage, count, &kind, width));
     }
-    let last = stages[stages.len() - 1];
     Ok(spec(name, config, list, last))
 }
 
@@ -80,10 +82,11 @@ fn spec(name: &str, config: &ModelConfig, units: Vec<UnitSpec>, width: usize) ->
     NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head }
 }
 
-fn wrong_widths(name: &str, widths: &[usize]) -> Error {
+fn wrong_widths(name: &str, stages: usize, widths: &[usize]) -> Error {
     let list: Vec<String> = widths.iter().map(ToString::to_string).collect();
     Error::config(format!(
-        "{name} takes four widths above 0 (stem and three stages), found {}",
+        "{name} takes {} widths above 0 (stem, then stages), found {}",
+        stages + 1,
         list.join(",")
     ))
 }

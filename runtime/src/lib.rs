@@ -20,6 +20,8 @@ pub mod evaluate;
 pub mod fit;
 pub mod weights;
 pub mod threads;
+pub mod device;
 
+pub use candle_core as candle;
 pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, ErrorKind, Result};

@@ -18,7 +18,7 @@ use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
 use crate::rules::auxiliary::{Auxiliary, Target};
-use crate::rules::{AuxiliarySpec, RuleConfig, auxiliary_specs};
+use crate::rules::{AuxiliarySpec, Rule, RuleConfig, auxiliary_specs};
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,21 @@ pub struct TrainConfig {
     pub micro_batch: Option<usize>,
     /// Seed of weights and dropout.
     pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    /// End to end as one unit; set `rule` and `ends`.
+    fn default() -> Self {
+        Self {
+            rule: RuleConfig::new(Rule::Bp),
+            ends: vec![0],
+            optimizer: OptimizerConfig::default(),
+            label_smoothing: 0.0,
+            clip_norm: None,
+            micro_batch: None,
+            seed: 0,
+        }
+    }
 }
 
 /// What a step is doing, for those who watch it.

@@ -1,0 +1,344 @@
+//! The command line's words.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Trains neural networks on the device they run on, block by block.
+#[derive(Debug, Parser)]
+#[command(name = "localgrad", version, about, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a network; with no argument, MAN beside end-to-end training on the embedded data
+    Train(Box<TrainArguments>),
+    /// Accuracy of trained weights on a data set
+    Eval(EvalArguments),
+    /// Classes of images (PNG or JPEG) or of a data set's samples
+    Predict(PredictArguments),
+    /// A network's units, blocks and auxiliary networks as a table, without training
+    Inspect(InspectArguments),
+    /// A run's inference weights as a safetensors file
+    Export(ExportArguments),
+    /// What this build can train on
+    Devices(DevicesArguments),
+    /// A run's table and its report.html, made anew
+    Report(ReportArguments),
+}
+
+/// Which network.
+#[derive(Args, Clone, Debug)]
+pub struct ModelArguments {
+    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, … or a spec's .json file
+    #[arg(long, default_value = "resnet20")]
+    pub model: String,
+    /// Way around residual units that change the shape
+    #[arg(long, value_enum, default_value_t = ShortcutName::Project)]
+    pub shortcut: ShortcutName,
+    /// Widths of a CIFAR ResNet's stem and stages, such as 8,8,16,32
+    #[arg(long, value_delimiter = ',')]
+    pub widths: Option<Vec<usize>>,
+}
+
+/// `--shortcut`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShortcutName {
+    /// 1x1 convolution and batch norm
+    Project,
+    /// Strided slice and zero channels
+    Pad,
+}
+
+/// Which data.
+#[derive(Args, Clone, Debug)]
+pub struct DataArguments {
+    /// `embedded`, or a directory with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files
+    #[arg(long, default_value = "embedded")]
+    pub data: String,
+    /// How images are normalised: cifar10, imagenet, half, fashion or identity [default: what suits the data]
+    #[arg(long)]
+    pub normalize: Option<String>,
+    /// Only the first N samples (of training data when training)
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// Where to compute.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceArguments {
+    /// cpu, cuda, cuda:<i> or metal
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// How it is told.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct OutputArguments {
+    /// One JSON object a line on standard output; everything for people goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which rule, and its numbers.
+#[derive(Args, Clone, Debug)]
+pub struct RuleArguments {
+    /// bp, greedy, dgl, predsim, infopro, auglocal, man or manpp
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Cut the network into K blocks: published places where there are any, even memory elsewhere
+    #[arg(long, value_name = "K", conflicts_with = "ends")]
+    pub blocks: Option<usize>,
+    /// Last unit of each block, such as 1,3,9 (units count from 0)
+    #[arg(long, value_delimiter = ',', value_name = "UNITS")]
+    pub ends: Option<Vec<usize>>,
+    /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, or infopro (1c2f and a
+    /// decoder)
+    #[arg(long)]
+    pub head: Option<String>,
+    /// Loss of the head: softmax or contrastive
+    #[arg(long, value_enum, default_value_t = TaskName::Softmax)]
+    pub task: TaskName,
+    /// Temperature of the contrastive loss
+    #[arg(long, default_value_t = 0.07)]
+    pub temperature: f64,
+    /// Share of the old value in MAN's moving average, in [0, 1)
+    #[arg(long, value_name = "M")]
+    pub ema_momentum: Option<f64>,
+    /// AugLocal's depth
+    #[arg(long, value_name = "D")]
+    pub aux_depth: Option<usize>,
+    /// AugLocal's pyramid coefficient
+    #[arg(long, value_name = "C")]
+    pub pyramid: Option<f64>,
+    /// Weights of reconstruction (or similarity) and task at the first block
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B")]
+    pub lambda_first: Option<Vec<f64>>,
+    /// The same at the last block but one
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B")]
+    pub lambda_last: Option<Vec<f64>>,
+}
+
+/// `--task`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TaskName {
+    /// Softmax cross-entropy
+    Softmax,
+    /// Supervised contrastive loss
+    Contrastive,
+}
+
+/// `--optimizer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerName {
+    /// SGD with Nesterov momentum
+    Sgd,
+    /// AdamW
+    Adamw,
+}
+
+/// `--schedule`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleName {
+    /// Half a cosine with warm-up
+    Cosine,
+    /// Times 0.1 (--step-factor) after each of --milestones
+    Step,
+    /// The same rate throughout
+    Constant,
+}
+
+/// `train`.
+#[derive(Args, Clone, Debug)]
+pub struct TrainArguments {
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    #[command(flatten)]
+    pub(crate) rule: RuleArguments,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArguments,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    /// Directory of the run [default: runs/<number>]
+    #[arg(long, value_name = "RUN")]
+    pub out: Option<PathBuf>,
+    /// Start from these weights instead of random ones
+    #[arg(long, value_name = "W.safetensors")]
+    pub init: Option<PathBuf>,
+}
+
+/// How training goes.
+#[derive(Args, Clone, Debug)]
+pub struct RecipeArguments {
+    /// Samples a step
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Samples that pass through a block at once
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
+    /// Passes over the data
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub epochs: Option<usize>,
+    /// Steps, instead of epochs
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw]
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// How the rate changes
+    #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
+    pub schedule: ScheduleName,
+    /// Epochs (or steps) of warm-up, at most a quarter of the run
+    #[arg(long, default_value_t = 10)]
+    pub warmup: usize,
+    /// Last epoch (or step) at each rate, for --schedule step
+    #[arg(long, value_delimiter = ',')]
+    pub milestones: Option<Vec<usize>>,
+    /// What each milestone multiplies the rate by
+    #[arg(long, default_value_t = 0.1)]
+    pub step_factor: f64,
+    /// How gradients change weights
+    #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
+    pub optimizer: OptimizerName,
+    /// Momentum of sgd
+    #[arg(long, default_value_t = 0.9)]
+    pub momentum: f64,
+    /// Weight decay [default: 0.0001 for sgd, 0.01 for adamw]
+    #[arg(long)]
+    pub weight_decay: Option<f64>,
+    /// Share of each label spread over all classes
+    #[arg(long, default_value_t = 0.0)]
+    pub label_smoothing: f64,
+    /// Largest norm of a block's gradient
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<f64>,
+    /// Leave images as they are
+    #[arg(long)]
+    pub no_augment: bool,
+    /// Keep the order of the data
+    #[arg(long)]
+    pub no_shuffle: bool,
+    /// Seed of weights, order and augmentation
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Trained weights: a run's, or a file's.
+#[derive(Args, Clone, Debug)]
+pub struct TrainedArguments {
+    /// A run directory, which knows its network, data and normalisation
+    #[arg(long, value_name = "RUN", conflicts_with = "weights")]
+    pub run: Option<PathBuf>,
+    /// A safetensors file with the weights of --model
+    #[arg(long, value_name = "W.safetensors", required_unless_present = "run")]
+    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+    /// Images' channels, height and width where no data set says so, such as 3x32x32
+    #[arg(long, value_name = "CxHxW")]
+    pub input: Option<String>,
+    /// Number of classes where no data set says so
+    #[arg(long, value_name = "N")]
+    pub classes: Option<usize>,
+}
+
+/// `eval`.
+#[derive(Args, Clone, Debug)]
+pub struct EvalArguments {
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Samples at once
+    #[arg(long, default_value_t = 100)]
+    pub batch: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `predict`.
+#[derive(Args, Clone, Debug)]
+pub struct PredictArguments {
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// PNG or JPEG files; without any, the test samples of --data
+    pub images: Vec<PathBuf>,
+    /// How many classes to name for each image
+    #[arg(long, default_value_t = 3)]
+    pub top: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `inspect`.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArguments {
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+    #[command(flatten)]
+    pub(crate) rule: RuleArguments,
+    /// Images' channels, height and width
+    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
+    pub input: String,
+    /// Number of classes
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub classes: usize,
+    /// Samples a step, for the activations' bytes
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch: usize,
+    /// Print the network's spec as JSON instead; --model reads it back
+    #[arg(long)]
+    pub spec: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArguments {
+    /// The run directory
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "W.safetensors")]
+    pub out: PathBuf,
+    /// Store f16 instead of f32
+    #[arg(long)]
+    pub half: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `devices`.
+#[derive(Args, Clone, Debug)]
+pub struct DevicesArguments {
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `report`.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArguments {
+    /// The run directory
+    #[arg(long, value_name = "RUN")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}

@@ -1,0 +1,231 @@
+//! From words to what they mean: networks, rules, data and devices.
+
+use crate::arguments::{
+    DataArguments, DeviceArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName,
+    ShortcutName, TaskName,
+};
+use crate::embedded;
+use crate::fault::{Fault, Outcome};
+use localgrad::data::subset::Subset;
+use localgrad::data::{AugmentConfig, Dataset, ImageShape, Normalize, Split, open};
+use localgrad::fit::{Duration, FitConfig};
+use localgrad::network::unit::Shortcut;
+use localgrad::network::{NetworkSpec, blocks};
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::rules::{Head, Rule, RuleConfig, auglocal, spec::auxiliary_spec};
+use localgrad::schedule::Schedule;
+use localgrad::threads::Workers;
+use localgrad_models::{ModelConfig, published};
+use std::path::Path;
+
+/// The word for the data inside the program.
+pub const EMBEDDED: &str = "embedded";
+
+/// The spec that `--model` names: one of the catalogue, or a JSON file.
+pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) -> Outcome<NetworkSpec> {
+    if arguments.model.ends_with(".json") {
+        return read_spec(Path::new(&arguments.model));
+    }
+    let config = ModelConfig {
+        input,
+        classes,
+        widths: arguments.widths.clone(),
+        shortcut: match arguments.shortcut {
+            ShortcutName::Project => Shortcut::Project,
+            ShortcutName::Pad => Shortcut::Pad,
+        },
+    };
+    Ok(localgrad_models::network(&arguments.model, &config)?)
+}
+
+fn read_spec(path: &Path) -> Outcome<NetworkSpec> {
+    let wrong = |cause: String| Fault::failed(format!("{}: {cause}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|cause| wrong(cause.to_string()))?;
+    let spec: NetworkSpec = serde_json::from_str(&text).map_err(|cause| wrong(cause.to_string()))?;
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// `CxHxW` as numbers.
+pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
+    let sides: Vec<usize> = text.split('x').filter_map(|side| side.parse().ok()).collect();
+    match sides[..] {
+        [c, h, w] if c * h * w > 0 && text.split('x').count() == 3 => Ok([c, h, w]),
+        _ => Err(Fault::usage(format!("--input takes channels, height and width such as 3x32x32, found '{text}'"))),
+    }
+}
+
+/// The rule and its numbers; `fallback` where no `--rule` was given.
+pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
+    let rule = arguments.rule.as_deref().map_or(Ok(fallback), str::parse)?;
+    let mut config = match arguments.head.as_deref() {
+        None => RuleConfig::new(rule),
+        Some("infopro") => RuleConfig::over(rule, Head::Conv { convolutions: 1, linears: 2 }, true),
+        Some(head) => RuleConfig::over(rule, head.parse()?, rule == Rule::Infopro),
+    };
+    if arguments.head.is_some() && matches!(rule, Rule::Bp | Rule::Auglocal) {
+        return Err(Fault::usage(format!("{rule} has no head to choose; leave --head out")));
+    }
+    if arguments.task == TaskName::Contrastive {
+        config.contrastive_temperature = Some(arguments.temperature);
+    }
+    config.ema_momentum = arguments.ema_momentum.unwrap_or(config.ema_momentum);
+    config.depth = arguments.aux_depth.unwrap_or(config.depth);
+    config.pyramid = arguments.pyramid.unwrap_or(config.pyramid);
+    if let Some(lambda) = &arguments.lambda_first {
+        config.lambda_first = pair("--lambda-first", lambda)?;
+        config.lambda_last = config.lambda_first;
+    }
+    if let Some(lambda) = &arguments.lambda_last {
+        config.lambda_last = pair("--lambda-last", lambda)?;
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
+    match numbers {
+        [a, b] => Ok([*a, *b]),
+        _ => Err(Fault::usage(format!("{flag} takes two numbers, such as 5,0.5; found {}", numbers.len()))),
+    }
+}
+
+/// Number of blocks where nobody says so.
+const DEFAULT_BLOCKS: usize = 4;
+
+/// Last unit of each block: as given, as published, or so that the largest block keeps as little as can be.
+pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<usize>> {
+    let units = network.units.len();
+    if let Some(ends) = &arguments.ends {
+        blocks::validate_ends(ends, units)?;
+        return Ok(ends.clone());
+    }
+    let count = match (arguments.blocks, rule.rule) {
+        (None | Some(1), Rule::Bp) => 1,
+        (Some(count), Rule::Bp) => {
+            return Err(Fault::usage(format!(
+                "bp trains the network whole, as one block; found --blocks {count}: leave it out or choose another rule"
+            )));
+        }
+        (None, Rule::Auglocal) => return Ok(auglocal::published_ends(units, rule.depth)),
+        (None, _) => DEFAULT_BLOCKS.min(units),
+        (Some(count), _) => count,
+    };
+    if let Some(ends) = published::ends(network, count) {
+        return Ok(ends);
+    }
+    even_ends(network, rule, count)
+}
+
+/// Even by predicted activation memory, auxiliary networks included.
+fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Outcome<Vec<usize>> {
+    let units = network.unit_costs()?;
+    let head = network.head_cost()?.kept_elements;
+    let mut boundary = Vec::with_capacity(units.len());
+    for end in 0..units.len() - 1 {
+        // Only the boundary's own place matters to what its auxiliary network keeps.
+        let auxiliary = auxiliary_spec(network, &[end, units.len() - 1], 0, rule)?;
+        boundary.push(auxiliary.cost(network.features_after(end)?)?.kept_elements);
+    }
+    boundary.push(head);
+    let cost = |first: usize, last: usize| {
+        units[first..=last].iter().map(|unit| unit.kept_elements).sum::<usize>() + boundary[last]
+    };
+    Ok(blocks::split(units.len(), count, cost)?)
+}
+
+/// A data set opened as `--data` and `--limit` say.
+pub fn dataset(arguments: &DataArguments, split: Split) -> Outcome<Box<dyn Dataset>> {
+    let whole = match arguments.data.as_str() {
+        EMBEDDED => embedded::open(split)?,
+        path => open(Path::new(path), split)?,
+    };
+    Ok(whole)
+}
+
+/// The first `--limit` samples, if it is given.
+pub fn limited(dataset: Box<dyn Dataset>, limit: Option<usize>) -> Outcome<Box<dyn Dataset>> {
+    Ok(match limit {
+        None => dataset,
+        Some(count) => Box::new(Subset::first(dataset, count)?),
+    })
+}
+
+/// How images are normalised: as `--normalize` says, or as suits the data.
+pub fn normalize(arguments: &DataArguments, shape: ImageShape) -> Outcome<Normalize> {
+    let name = match (&arguments.normalize, arguments.data.as_str()) {
+        (Some(name), _) => name.as_str(),
+        (None, EMBEDDED) => "fashion",
+        (None, _) if shape == (ImageShape { channels: 3, height: 32, width: 32 }) => "cifar10",
+        (None, _) => "half",
+    };
+    Ok(Normalize::named(name, shape.channels)?)
+}
+
+/// The optimizer with its numbers.
+pub fn optimizer(recipe: &RecipeArguments) -> Outcome<OptimizerConfig> {
+    let config = match recipe.optimizer {
+        OptimizerName::Sgd => OptimizerConfig::Sgd {
+            momentum: recipe.momentum,
+            nesterov: recipe.momentum > 0.0,
+            weight_decay: recipe.weight_decay.unwrap_or(1e-4),
+        },
+        OptimizerName::Adamw => match OptimizerConfig::adamw() {
+            OptimizerConfig::AdamW { beta1, beta2, epsilon, weight_decay } => OptimizerConfig::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay: recipe.weight_decay.unwrap_or(weight_decay),
+            },
+            sgd @ OptimizerConfig::Sgd { .. } => sgd,
+        },
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+/// How long and how fast to train; `epochs` where neither `--epochs` nor `--steps` was given.
+pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<FitConfig> {
+    let schedule = match recipe.schedule {
+        ScheduleName::Constant => Schedule::Constant,
+        ScheduleName::Cosine => Schedule::Cosine { warmup_epochs: recipe.warmup, start_rate: 0.01 },
+        ScheduleName::Step => Schedule::Step {
+            milestones: recipe.milestones.clone().ok_or_else(|| {
+                Fault::usage("--schedule step needs --milestones, such as --milestones 15,25")
+            })?,
+            factor: recipe.step_factor,
+        },
+    };
+    let default_rate = match recipe.optimizer {
+        OptimizerName::Sgd => 0.1 * batch as f64 / 128.0,
+        OptimizerName::Adamw => 1e-3,
+    };
+    let config = FitConfig {
+        duration: recipe.steps.map_or(Duration::Epochs(recipe.epochs.unwrap_or(epochs)), Duration::Steps),
+        schedule,
+        learning_rate: recipe.lr.unwrap_or(default_rate),
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+/// The published augmentation where images are large enough for it.
+pub fn augmentation(recipe: &RecipeArguments, data: &str, shape: ImageShape) -> Option<AugmentConfig> {
+    if recipe.no_augment {
+        return None;
+    }
+    let augment = match data {
+        // Clothes are centred: a small shift, and mirrored ones are still clothes.
+        EMBEDDED => AugmentConfig { padding: 2, ..AugmentConfig::default() },
+        _ => AugmentConfig::default(),
+    };
+    augment.check(shape).is_ok().then_some(augment)
+}
+
+/// The pool that `--threads` asks for.
+pub fn workers(arguments: &DeviceArguments) -> Outcome<Workers> {
+    if arguments.threads == Some(0) {
+        return Err(Fault::usage("--threads needs at least 1"));
+    }
+    Ok(Workers::start(arguments.threads.unwrap_or(0))?)
+}

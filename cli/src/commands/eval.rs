@@ -1,0 +1,63 @@
+//! `localgrad eval`
+
+use crate::arguments::EvalArguments;
+use crate::choices;
+use crate::commands::trained;
+use crate::fault::{Fault, Outcome};
+use crate::output::Output;
+use crate::progress;
+use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::evaluate::evaluate;
+use serde::Serialize;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+struct EvalRecord {
+    event: &'static str,
+    accuracy: f64,
+    top1_error: f64,
+    loss: f64,
+    samples: usize,
+}
+
+/// Accuracy of trained weights on the test samples of a data set.
+pub fn run(arguments: &EvalArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    let device = localgrad::device::open(&arguments.device.device)?;
+    let mut data = arguments.data.clone();
+    if let (Some(run), "embedded") = (&arguments.trained.run, data.data.as_str()) {
+        // A run knows its data.
+        data.data = crate::run_directory::RunDirectory::open(run)?.read_run_file()?.data;
+    }
+    let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
+    let known = (dataset.shape(), dataset.classes());
+    let mut trained = trained::load(&arguments.trained, &data, Some(known), &device)?;
+    let dataset: Arc<dyn Dataset> = Arc::from(dataset);
+    let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
+    let workers = choices::workers(&arguments.device)?;
+    let bar = progress::bar(loader.batches() as u64, "evaluating");
+    let found = workers.run(|| {
+        evaluate(&mut trained.model, &loader, &mut |done, _| {
+            bar.set_position(done as u64);
+            !crate::interrupt::requested()
+        })
+    })?;
+    bar.finish_and_clear();
+    let found = found.ok_or_else(|| Fault::failed("stopped before the end; there is no accuracy to report"))?;
+    output.record(&EvalRecord {
+        event: "evaluated",
+        accuracy: found.accuracy,
+        top1_error: 1.0 - found.accuracy,
+        loss: found.loss,
+        samples: found.samples,
+    });
+    if !output.json {
+        output.text(&format!(
+            "accuracy {:.2} %  loss {:.4}  ({} samples)",
+            100.0 * found.accuracy,
+            found.loss,
+            found.samples
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `localgrad export`
+
+use crate::arguments::ExportArguments;
+use crate::fault::Outcome;
+use crate::output::{Output, bytes};
+use crate::run_directory::RunDirectory;
+use localgrad::weights;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct ExportRecord {
+    event: &'static str,
+    path: String,
+    tensors: usize,
+    bytes: u64,
+}
+
+/// Writes a run's inference weights; the same weights give the same bytes.
+pub fn run(arguments: &ExportArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    let directory = RunDirectory::open(&arguments.run)?;
+    // Through the network, so that a file that does not fit it is refused here and not in somebody's app.
+    let run = directory.read_run_file()?;
+    let mut model = localgrad::model::Model::new(run.network, 0, &localgrad::Device::Cpu)?;
+    weights::load(&mut model, &weights::read(&directory.weights(None), |name| Some(name.to_string()))?)?;
+    let tensors = weights::of_model(&mut model)?;
+    weights::write(&arguments.out, &tensors, arguments.half)?;
+    let size = std::fs::metadata(&arguments.out)
+        .map_err(|cause| localgrad::Error::io(&arguments.out, cause))?
+        .len();
+    output.record(&ExportRecord {
+        event: "exported",
+        path: arguments.out.display().to_string(),
+        tensors: tensors.len(),
+        bytes: size,
+    });
+    if !output.json {
+        output.text(&format!("{}: {} tensors, {}", arguments.out.display(), tensors.len(), bytes(size)));
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The commands: each takes its words, does its work through the library, and prints.
+
+pub mod train;
+pub mod eval;
+pub mod predict;
+pub mod inspect;
+pub mod export;
+pub mod devices;
+pub mod report;
+pub mod trained;

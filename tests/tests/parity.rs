@@ -1,0 +1,263 @@
+//! Walks reference trajectories: the same weights, images and rule must give the same losses, final weights and
+//! logits as a double-precision reference of the published methods. Prints a line a case.
+//!
+//! Cases lie in `tests/parity` and in the folder that LOCALGRAD_PARITY_DIR names; `tests/parity/README.md`
+//! describes them and the bounds. LOCALGRAD_TEST_DEVICE=cuda runs them on a GPU.
+
+use localgrad::data::{Batch, Normalize};
+use localgrad::layers::Variable;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::threads::Workers;
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{DType, Device, Tensor};
+use localgrad_models::{ModelConfig, resnet};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+const LOSS_BOUND: f64 = 1e-3;
+const WEIGHT_BOUND: f64 = 1e-3;
+const LOGIT_BOUND: f64 = 5e-3;
+
+type AnyResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The `config` of a case; what it means is in `tests/parity/README.md`.
+#[derive(Deserialize)]
+struct Case {
+    rule: String,
+    units: Vec<usize>,
+    widths: Vec<usize>,
+    classes: usize,
+    image: usize,
+    steps: usize,
+    lr: f64,
+    wd: f64,
+    ends: Vec<usize>,
+    head: String,
+    feat: usize,
+    #[serde(default = "published_pooled_features")]
+    hidden: usize,
+    reconstruct: bool,
+    depth: usize,
+    pyramid: f64,
+    momentum: f64,
+    lam_first: [f64; 2],
+    lam_last: [f64; 2],
+    mean: f32,
+    std: f32,
+}
+
+fn published_pooled_features() -> usize {
+    512
+}
+
+/// Largest errors of a case, each relative as its bound is.
+struct Errors {
+    loss: f64,
+    weight: f64,
+    logit: f64,
+}
+
+fn main() {
+    let folders = [Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("parity")), named_folder()];
+    let mut failed = 0;
+    let mut walked = 0;
+    for folder in folders.into_iter().flatten() {
+        match cases(&folder) {
+            Ok(paths) => {
+                for path in paths {
+                    walked += 1;
+                    failed += usize::from(!report(&path));
+                }
+            }
+            Err(cause) => {
+                println!("parity {}: FAILED {cause}", folder.display());
+                failed += 1;
+            }
+        }
+    }
+    println!("{} passed, {failed} failed", walked - failed.min(walked));
+    if failed > 0 || walked == 0 {
+        std::process::exit(1);
+    }
+}
+
+fn named_folder() -> Option<PathBuf> {
+    std::env::var_os("LOCALGRAD_PARITY_DIR").map(PathBuf::from)
+}
+
+fn cases(folder: &Path) -> AnyResult<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "safetensors") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Walks one case and prints its line; whether it holds.
+fn report(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let workers = Workers::start(2).expect("worker threads");
+    match workers.run(|| walk(path)) {
+        Ok(e) if e.loss <= LOSS_BOUND && e.weight <= WEIGHT_BOUND && e.logit <= LOGIT_BOUND => {
+            println!("parity {name}: ok max_loss_error={:.1e} max_weight_error={:.1e}", e.loss, e.weight);
+            true
+        }
+        Ok(e) => {
+            println!(
+                "parity {name}: FAILED max_loss_error={:.1e} (bound {LOSS_BOUND:.0e}) max_weight_error={:.1e} (bound \
+                 {WEIGHT_BOUND:.0e}) max_logit_error={:.1e} (bound {LOGIT_BOUND:.0e})",
+                e.loss, e.weight, e.logit
+            );
+            false
+        }
+        Err(cause) => {
+            println!("parity {name}: FAILED {cause}");
+            false
+        }
+    }
+}
+
+fn walk(path: &Path) -> AnyResult<Errors> {
+    let case = read_config(path)?;
+    let tensors = localgrad::candle::safetensors::load(path, &Device::Cpu)?;
+    let device = device()?;
+    let mut trainer = trainer(&case, &device)?;
+    load_start(&mut trainer, &tensors, &device)?;
+
+    let images = channels_last(named(&tensors, "images")?)?;
+    let labels = named(&tensors, "labels")?.to_dtype(DType::U32)?.to_vec2::<u32>()?;
+    let expected = named(&tensors, "losses")?.to_vec2::<f64>()?;
+    let mut errors = Errors { loss: 0.0, weight: 0.0, logit: 0.0 };
+    for step in 0..case.steps {
+        let batch = Batch { images: images.get(step)?.contiguous()?, labels: labels[step].clone() };
+        let report = trainer.step(&batch, case.lr, &mut |_| {})?;
+        if report.losses.len() != expected[step].len() {
+            return Err(format!("{} blocks, expected {}", report.losses.len(), expected[step].len()).into());
+        }
+        for (found, wanted) in report.losses.iter().zip(&expected[step]) {
+            errors.loss = larger(errors.loss, (found - wanted).abs() / wanted.abs());
+        }
+    }
+    errors.weight = weight_error(&mut trainer, &tensors)?;
+    let logits = trainer.model.logits(&images.get(0)?.contiguous()?)?.to_device(&Device::Cpu)?;
+    errors.logit = relative_error(&logits, named(&tensors, "eval_logits")?)?;
+    Ok(errors)
+}
+
+fn read_config(path: &Path) -> AnyResult<Case> {
+    let file = std::fs::read(path)?;
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&file)?;
+    let map = metadata.metadata().as_ref().ok_or("the file has no metadata")?;
+    Ok(serde_json::from_str(map.get("config").ok_or("the metadata has no 'config'")?)?)
+}
+
+fn trainer(case: &Case, device: &Device) -> AnyResult<Trainer> {
+    let model = ModelConfig {
+        input: [3, case.image, case.image],
+        classes: case.classes,
+        widths: Some(case.widths.clone()),
+        ..ModelConfig::default()
+    };
+    let spec = resnet::cifar(&case.units, &model, "parity")?;
+    let rule = match case.rule.as_str() {
+        "plain" => Rule::Greedy,
+        name => name.parse()?,
+    };
+    let head: Head = case.head.parse()?;
+    let mut rule = RuleConfig::over(rule, head, case.reconstruct);
+    rule.feature_dim = case.feat;
+    rule.pooled_features = case.hidden;
+    rule.depth = case.depth.max(1);
+    rule.pyramid = case.pyramid;
+    rule.ema_momentum = case.momentum;
+    // PredSim's weights are fixed by its rule; a case that does not say them leaves [0, 1] there.
+    if !(head == Head::Predsim && case.lam_first == [0.0, 1.0]) {
+        rule.lambda_first = case.lam_first;
+        rule.lambda_last = case.lam_last;
+    }
+    let config = TrainConfig {
+        rule,
+        ends: case.ends.clone(),
+        optimizer: OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: case.wd },
+        ..TrainConfig::default()
+    };
+    let normalize = Normalize { mean: vec![case.mean; 3], deviation: vec![case.std; 3] };
+    Ok(Trainer::new(spec, config, normalize, device)?)
+}
+
+/// Puts every `init.*` tensor where it belongs, and sees that none is missing or left over.
+fn load_start(trainer: &mut Trainer, tensors: &HashMap<String, Tensor>, device: &Device) -> AnyResult<()> {
+    let mut left: Vec<&str> = tensors.keys().filter_map(|name| name.strip_prefix("init.")).collect();
+    trainer.visit(&mut |name, mut variable: Variable<'_>| {
+        let value = tensors
+            .get(&format!("init.{name}"))
+            .ok_or_else(|| localgrad::Error::format(format!("the case has no init.{name}")))?;
+        let shape = variable.value().dims().to_vec();
+        if value.elem_count() != variable.value().elem_count() {
+            let found = value.dims();
+            return Err(localgrad::Error::format(format!("init.{name} is {found:?}, expected {shape:?}")));
+        }
+        variable.set(value.reshape(shape)?.copy()?.to_device(device)?);
+        left.retain(|other| *other != name);
+        Ok(())
+    })?;
+    match left.as_slice() {
+        [] => Ok(()),
+        left => Err(format!("no place for {}", left.join(", ")).into()),
+    }
+}
+
+fn weight_error(trainer: &mut Trainer, tensors: &HashMap<String, Tensor>) -> AnyResult<f64> {
+    let mut worst = 0.0;
+    trainer.visit(&mut |name, variable| {
+        let expected = tensors
+            .get(&format!("final.{name}"))
+            .ok_or_else(|| localgrad::Error::format(format!("the case has no final.{name}")))?;
+        let found = variable.value().to_device(&Device::Cpu)?;
+        let error = relative_error(&found, expected)
+            .map_err(|cause| localgrad::Error::format(format!("final.{name}: {cause}")))?;
+        worst = larger(worst, error);
+        Ok(())
+    })?;
+    Ok(worst)
+}
+
+/// Largest difference, relative to the largest expected value.
+fn relative_error(found: &Tensor, expected: &Tensor) -> AnyResult<f64> {
+    let found = found.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let expected = expected.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    if found.len() != expected.len() {
+        return Err(format!("{} elements, expected {}", found.len(), expected.len()).into());
+    }
+    let scale = expected.iter().fold(1e-12f64, |m, v| m.max(v.abs()));
+    Ok(found.iter().zip(&expected).fold(0.0, |worst, (a, b)| larger(worst, (a - b).abs() / scale)))
+}
+
+/// The larger of two errors, where not-a-number is the largest of all.
+fn larger(a: f64, b: f64) -> f64 {
+    if a >= b { a } else if b.is_nan() { f64::INFINITY } else { b }
+}
+
+fn named<'a>(tensors: &'a HashMap<String, Tensor>, name: &str) -> AnyResult<&'a Tensor> {
+    tensors.get(name).ok_or_else(|| format!("the case has no tensor '{name}'").into())
+}
+
+/// `[steps, N, C, H, W]` to `[steps, N, H, W, C]`.
+fn channels_last(images: &Tensor) -> AnyResult<Tensor> {
+    Ok(images.permute((0, 1, 3, 4, 2))?.contiguous()?)
+}
+
+fn device() -> AnyResult<Device> {
+    Ok(match std::env::var("LOCALGRAD_TEST_DEVICE").as_deref() {
+        Ok("cuda") => Device::new_cuda(0)?,
+        Ok("metal") => Device::new_metal(0)?,
+        _ => Device::Cpu,
+    })
+}

@@ -6,7 +6,8 @@
 SOURCE is a directory with the four original files (Debian's package dataset-fashion-mnist puts them
 into /usr/share/datasets/fashion-mnist, the default); TARGET is cli/data by default. 5,000 training
 images are drawn from the training set and 1,000 test images from the test set, as many of each of the
-10 classes, and keep the order in which they stood. The same source gives the same bytes.
+10 classes, and keep the order in which they stood. The same source and the same zlib give the same
+bytes.
 """
 
 import gzip

@@ -5,6 +5,7 @@ pub mod tape;
 pub mod ops;
 pub mod kernels;
 pub mod composed;
+pub mod data;
 
 pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, ErrorKind, Result};

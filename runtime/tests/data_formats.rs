@@ -1,4 +1,5 @@
 //! Data sets in every format are found and read right, and what is wrong with them is said.
+#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 mod data_files;
 

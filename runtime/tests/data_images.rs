@@ -1,4 +1,5 @@
 //! Augmentation against a naive twin, and normalisation there and back.
+#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Batches: what is in them, in which order, and that nothing but seed, epoch and position decides it.
+#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 mod common;
 mod data_files;

@@ -1,4 +1,4 @@
-//! Data sets in safetensors files: `images` u8 or f32 [N, C, H, W] and `labels` u8, i32, u32 or i64 [N].
+//! Data sets in safetensors files: `images` u8 or f32 `[N, C, H, W]` and `labels` u8, i32, u32 or i64 `[N]`.
 //!
 //! Only the header and the labels are read at opening; the images stay in the file, so that a set may be
 //! larger than memory.

@@ -1,0 +1,160 @@
+//! Batches of a data set: any batch of any epoch, computed directly, so that training resumes anywhere.
+
+use super::augment::AugmentConfig;
+use super::normalize::Normalize;
+use super::order::Order;
+use super::{Dataset, ImageShape};
+use crate::error::{Error, Result};
+use crate::ops::slices;
+use candle_core::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How a data set is cut into batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoaderConfig {
+    /// Samples a batch, at least 1. The last batch of an epoch may have fewer.
+    pub batch: usize,
+    /// Another order every epoch, rather than the order of the data set.
+    pub shuffle: bool,
+    /// Leave out a last batch that is not full, rather than train on what it has.
+    pub drop_last: bool,
+    /// What the order of the epochs and the augmentation are functions of.
+    pub seed: u64,
+    /// How images are varied, if they are.
+    pub augment: Option<AugmentConfig>,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self { batch: 128, shuffle: true, drop_last: false, seed: 0, augment: None }
+    }
+}
+
+impl LoaderConfig {
+    /// Every sample once, in order and as it is.
+    pub fn evaluation(batch: usize) -> Self {
+        Self { batch, shuffle: false, drop_last: false, seed: 0, augment: None }
+    }
+}
+
+/// Some samples, ready for a network.
+#[derive(Debug)]
+pub struct Batch {
+    /// [N, H, W, C], normalised, f32 on the CPU.
+    pub images: Tensor,
+    /// N labels.
+    pub labels: Vec<u32>,
+}
+
+/// Makes the batches of a data set. A batch is a function of data, configuration, epoch and position
+/// alone: it depends neither on the batches before it nor on the number of threads.
+pub struct Loader {
+    dataset: Arc<dyn Dataset>,
+    normalize: Normalize,
+    config: LoaderConfig,
+}
+
+impl Loader {
+    /// A loader of `dataset`.
+    ///
+    /// # Errors
+    /// `Config` when the batch is empty, `normalize` or the augmentation does not fit the images, or
+    /// `drop_last` leaves no batch.
+    pub fn new(dataset: Arc<dyn Dataset>, normalize: Normalize, config: LoaderConfig) -> Result<Self> {
+        if config.batch == 0 {
+            return Err(Error::config("a batch of 0 samples was asked for; it must have at least 1"));
+        }
+        normalize.check(dataset.shape().channels)?;
+        if let Some(augment) = config.augment {
+            augment.check(dataset.shape())?;
+        }
+        let loader = Self { dataset, normalize, config };
+        if loader.batches() == 0 {
+            return Err(Error::config(format!(
+                "{} samples make no full batch of {}; choose a smaller batch or keep the last one",
+                loader.dataset.len(),
+                config.batch
+            )));
+        }
+        Ok(loader)
+    }
+
+    /// The data set that the batches are of.
+    pub fn dataset(&self) -> &dyn Dataset {
+        self.dataset.as_ref()
+    }
+
+    /// The normalisation of the images; `Normalize::invert` undoes it.
+    pub fn normalize(&self) -> &Normalize {
+        &self.normalize
+    }
+
+    /// The number of batches in an epoch. A last partial batch counts unless `drop_last` is set.
+    pub fn batches(&self) -> usize {
+        match self.config.drop_last {
+            true => self.dataset.len() / self.config.batch,
+            false => self.dataset.len().div_ceil(self.config.batch),
+        }
+    }
+
+    /// The samples of batch `position` of `epoch`, by their indices in the data set.
+    ///
+    /// # Errors
+    /// `Config` when the epoch has no such batch.
+    pub fn samples(&self, epoch: u64, position: usize) -> Result<Vec<usize>> {
+        if position >= self.batches() {
+            return Err(Error::config(format!(
+                "batch {position} was asked for, but an epoch has {}",
+                self.batches()
+            )));
+        }
+        let len = self.dataset.len();
+        // No overflow: the position is below the number of batches.
+        let start = position * self.config.batch;
+        let places = start..start + self.config.batch.min(len - start);
+        if !self.config.shuffle {
+            return Ok(places.collect());
+        }
+        let order = Order::new(len, self.config.seed, epoch);
+        Ok(places.map(|place| order.sample(place)).collect())
+    }
+
+    /// Batch `position` of `epoch`, both counted from 0. Without shuffling and augmentation every epoch
+    /// is the same.
+    ///
+    /// # Errors
+    /// `Config` when the epoch has no such batch; the errors of reading otherwise.
+    pub fn batch(&self, epoch: u64, position: usize) -> Result<Batch> {
+        let samples = self.samples(epoch, position)?;
+        let ImageShape { channels, height, width } = self.dataset.shape();
+        let size = self.dataset.shape().elements();
+        let mut images = vec![0.0; samples.len() * size];
+        let labels: Vec<Result<u32>> = images
+            .par_chunks_exact_mut(size)
+            .zip(&samples)
+            .map_init(Vec::new, |scratch, (image, &sample)| self.read(epoch, sample, image, scratch))
+            .collect();
+        // Collected one by one so that of several errors the first sample's is reported.
+        let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
+        let images = slices::tensor(images, (samples.len(), height, width, channels))?;
+        Ok(Batch { images, labels })
+    }
+
+    /// Reads one sample into `image`, varied and normalised. `scratch` is kept from image to image.
+    fn read(&self, epoch: u64, sample: usize, image: &mut [f32], scratch: &mut Vec<f32>) -> Result<u32> {
+        let label = match self.config.augment {
+            None => self.dataset.read(sample, image)?,
+            Some(augment) => {
+                scratch.resize(image.len(), 0.0);
+                let label = self.dataset.read(sample, scratch)?;
+                let draw = augment.draw(self.config.seed, epoch, sample);
+                augment.apply(draw, self.dataset.shape(), scratch, image)?;
+                label
+            }
+        };
+        self.normalize.apply(image);
+        Ok(label)
+    }
+}

@@ -1,0 +1,114 @@
+//! Labelled images: where they come from, and the batches that training is fed with.
+//!
+//! Pixels stay what they are on disk, bytes as a rule, and become f32 one image at a time.
+
+pub mod open;
+pub mod idx;
+pub mod cifar;
+pub mod safetensors;
+pub mod subset;
+pub mod augment;
+pub mod normalize;
+pub mod loader;
+mod source;
+mod order;
+mod mix;
+
+pub use augment::AugmentConfig;
+pub use loader::{Batch, Loader, LoaderConfig};
+pub use normalize::Normalize;
+pub use open::{Split, open};
+
+use crate::error::{Error, Result};
+
+/// The size of every image of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Colours, or 1 for grey.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// The numbers in one image. A shape too large to count saturates.
+    pub fn elements(&self) -> usize {
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
+    }
+}
+
+/// Labelled images of one size, readable in any order and from any thread.
+pub trait Dataset: Send + Sync {
+    /// The number of samples, at least one.
+    fn len(&self) -> usize;
+
+    /// Whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The size of every image.
+    fn shape(&self) -> ImageShape;
+
+    /// The number of classes; every label is below it.
+    fn classes(&self) -> usize;
+
+    /// The label of a sample, without reading its image.
+    ///
+    /// # Errors
+    /// `Config` when there is no such sample.
+    fn label(&self, index: usize) -> Result<u32>;
+
+    /// Reads one image into `pixels`: [H, W, C], and returns its label. Bytes come as byte / 255, in
+    /// [0, 1]; data stored as f32 comes as it is.
+    ///
+    /// # Errors
+    /// `Config` when there is no such sample, `Shape` when `pixels` has not the size of an image, `Io`
+    /// when the file cannot be read (any more), `Format` when a stored f32 is not finite.
+    fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32>;
+
+    /// The memory that the data set holds between reads, in bytes, for the memory plan. Data sets that
+    /// read from a file hold little more than their labels.
+    fn resident_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// The error of a sample that is not there.
+fn no_sample(index: usize, len: usize) -> Error {
+    Error::config(format!("sample {index} was asked for, but the data set has {len}"))
+}
+
+/// Checks the arguments of `Dataset::read`.
+fn check_read(index: usize, len: usize, pixels: &[f32], shape: ImageShape) -> Result<()> {
+    if index >= len {
+        return Err(no_sample(index, len));
+    }
+    if pixels.len() != shape.elements() {
+        return Err(Error::shape(format!(
+            "an image of {}x{}x{} (height, width, channels) does not fit a buffer of {} numbers",
+            shape.height,
+            shape.width,
+            shape.channels,
+            pixels.len()
+        )));
+    }
+    Ok(())
+}
+
+/// The value of a byte pixel: 0 to 1.
+fn from_byte(byte: u8) -> f32 {
+    f32::from(byte) / 255.0
+}
+
+/// Turns planes [C, H, W] of `value`s into `pixels` [H, W, C]; both have the same number of elements.
+fn interleave(channels: usize, pixels: &mut [f32], value: impl Fn(usize) -> f32) {
+    let plane = pixels.len() / channels.max(1);
+    for (position, pixel) in pixels.chunks_exact_mut(channels.max(1)).enumerate() {
+        for (channel, number) in pixel.iter_mut().enumerate() {
+            *number = value(channel * plane + position);
+        }
+    }
+}

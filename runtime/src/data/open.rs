@@ -1,0 +1,75 @@
+//! Opens a data set by what lies at a path.
+
+use super::{Dataset, cifar, idx, safetensors};
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// The part of a data set that is learned from, or the part that it is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Learned from.
+    Train,
+    /// Judged by.
+    Test,
+}
+
+/// Opens one split of the data set at `path`.
+///
+/// A directory may hold IDX files (`train-images-idx3-ubyte`, plain or `.gz`, and so on), CIFAR-10 or
+/// CIFAR-100 in their binary versions (also in the folders that their archives unpack into), or
+/// `train.safetensors` and `test.safetensors`. A single `.safetensors` file has one split only and is
+/// opened whichever is asked for; who needs two must give a directory.
+///
+/// # Errors
+/// `Io` when something cannot be read; `Format` when nothing known or more than one set lies there, or
+/// its files are not what they should be.
+pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
+    let metadata = std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?;
+    if !metadata.is_dir() {
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            return Ok(Box::new(safetensors::TensorFile::open(path)?));
+        }
+        return Err(Error::format(format!(
+            "{}: a single file must be a .safetensors file; of IDX and CIFAR files name the directory",
+            path.display()
+        )));
+    }
+    let cifar10 = cifar::found_in(path, cifar::Kind::Cifar10);
+    let cifar100 = cifar::found_in(path, cifar::Kind::Cifar100);
+    match (idx::found_in(path), cifar10, cifar100, safetensors::found_in(path)) {
+        (true, None, None, false) => Ok(Box::new(idx::open_in(path, split)?)),
+        (false, Some(folder), None, false) => {
+            Ok(Box::new(cifar::open_in(&folder, cifar::Kind::Cifar10, split)?))
+        }
+        (false, None, Some(folder), false) => {
+            Ok(Box::new(cifar::open_in(&folder, cifar::Kind::Cifar100, split)?))
+        }
+        (false, None, None, true) => Ok(Box::new(safetensors::open_in(path, split)?)),
+        (false, None, None, false) => Err(nothing_found(path)),
+        _ => Err(Error::format(format!(
+            "{}: more than one data set lies here; name a directory with only one",
+            path.display()
+        ))),
+    }
+}
+
+fn nothing_found(directory: &Path) -> Error {
+    const NAMED: usize = 5;
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(cause) => return Error::io(directory, cause),
+    };
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.sort();
+    let found = match names.len() {
+        0 => "nothing".into(),
+        count if count <= NAMED => names.join(", "),
+        count => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
+    };
+    Error::format(format!(
+        "{}: looked for IDX files (train-images-idx3-ubyte or .gz), CIFAR-10 (data_batch_1.bin), CIFAR-100 \
+         (train.bin) and train.safetensors, found {found}",
+        directory.display()
+    ))
+}

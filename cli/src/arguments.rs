@@ -34,9 +34,9 @@ pub enum Command {
 /// Which network.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArguments {
-    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, … or a spec's .json file
-    #[arg(long, default_value = "resnet20")]
-    pub model: String,
+    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, … or a spec's .json file [default: resnet20]
+    #[arg(long)]
+    pub model: Option<String>,
     /// Way around residual units that change the shape
     #[arg(long, value_enum, default_value_t = ShortcutName::Project)]
     pub shortcut: ShortcutName,
@@ -57,9 +57,9 @@ pub enum ShortcutName {
 /// Which data.
 #[derive(Args, Clone, Debug)]
 pub struct DataArguments {
-    /// `embedded`, or a directory with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files
-    #[arg(long, default_value = "embedded")]
-    pub data: String,
+    /// `embedded`, or a directory with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files [default: embedded]
+    #[arg(long)]
+    pub data: Option<String>,
     /// How images are normalised: cifar10, imagenet, half, fashion or identity [default: what suits the data]
     #[arg(long)]
     pub normalize: Option<String>,

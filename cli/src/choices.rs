@@ -20,11 +20,19 @@ use std::path::Path;
 
 /// The word for the data inside the program.
 pub const EMBEDDED: &str = "embedded";
+/// The network where nobody says so.
+const DEFAULT_MODEL: &str = "resnet20";
+
+/// `--data`, or what stands for it.
+pub fn data_name(arguments: &DataArguments) -> &str {
+    arguments.data.as_deref().unwrap_or(EMBEDDED)
+}
 
 /// The spec that `--model` names: one of the catalogue, or a JSON file.
 pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) -> Outcome<NetworkSpec> {
-    if arguments.model.ends_with(".json") {
-        return read_spec(Path::new(&arguments.model));
+    let name = arguments.model.as_deref().unwrap_or(DEFAULT_MODEL);
+    if name.ends_with(".json") {
+        return read_spec(Path::new(name));
     }
     let config = ModelConfig {
         input,
@@ -35,7 +43,7 @@ pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) ->
             ShortcutName::Pad => Shortcut::Pad,
         },
     };
-    Ok(localgrad_models::network(&arguments.model, &config)?)
+    Ok(localgrad_models::network(name, &config)?)
 }
 
 fn read_spec(path: &Path) -> Outcome<NetworkSpec> {
@@ -136,11 +144,10 @@ fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Outcome<
 
 /// A data set opened as `--data` and `--limit` say.
 pub fn dataset(arguments: &DataArguments, split: Split) -> Outcome<Box<dyn Dataset>> {
-    let whole = match arguments.data.as_str() {
-        EMBEDDED => embedded::open(split)?,
-        path => open(Path::new(path), split)?,
-    };
-    Ok(whole)
+    match data_name(arguments) {
+        EMBEDDED => embedded::open(split),
+        path => Ok(open(Path::new(path), split)?),
+    }
 }
 
 /// The first `--limit` samples, if it is given.
@@ -153,7 +160,7 @@ pub fn limited(dataset: Box<dyn Dataset>, limit: Option<usize>) -> Outcome<Box<d
 
 /// How images are normalised: as `--normalize` says, or as suits the data.
 pub fn normalize(arguments: &DataArguments, shape: ImageShape) -> Outcome<Normalize> {
-    let name = match (&arguments.normalize, arguments.data.as_str()) {
+    let name = match (&arguments.normalize, data_name(arguments)) {
         (Some(name), _) => name.as_str(),
         (None, EMBEDDED) => "fashion",
         (None, _) if shape == (ImageShape { channels: 3, height: 32, width: 32 }) => "cifar10",

@@ -6,6 +6,7 @@ use crate::commands::trained;
 use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::progress;
+use crate::run_directory::RunDirectory;
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
 use localgrad::evaluate::evaluate;
 use serde::Serialize;
@@ -25,9 +26,8 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let device = localgrad::device::open(&arguments.device.device)?;
     let mut data = arguments.data.clone();
-    if let (Some(run), "embedded") = (&arguments.trained.run, data.data.as_str()) {
-        // A run knows its data.
-        data.data = crate::run_directory::RunDirectory::open(run)?.read_run_file()?.data;
+    if let (Some(run), None) = (&arguments.trained.run, &data.data) {
+        data.data = Some(RunDirectory::open(run)?.read_run_file()?.data);
     }
     let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
     let known = (dataset.shape(), dataset.classes());

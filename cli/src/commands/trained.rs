@@ -39,7 +39,7 @@ pub fn load(
     let spec = choices::network(&arguments.model, input, classes)?;
     let mut model = Model::new(spec, 0, device)?;
     load_file(&mut model, &path)?;
-    let names = if data.data == choices::EMBEDDED { embedded_names() } else { Vec::new() };
+    let names = if choices::data_name(data) == choices::EMBEDDED { embedded_names() } else { Vec::new() };
     Ok(Trained { model, normalize: choices::normalize(data, shape)?, class_names: names })
 }
 

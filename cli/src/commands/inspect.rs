@@ -1,0 +1,101 @@
+//! `localgrad inspect`
+
+use crate::arguments::InspectArguments;
+use crate::choices;
+use crate::fault::{Fault, Outcome};
+use crate::metrics::{BlockRecord, UnitRecord};
+use crate::output::{Output, bytes, count, table};
+use crate::portrait::Portrait;
+use localgrad::rules::Rule;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct InspectRecord<'a> {
+    event: &'static str,
+    network: &'a str,
+    rule: String,
+    batch: usize,
+    parameters: u64,
+    auxiliary_parameters: u64,
+    multiply_adds: u64,
+    units: &'a [UnitRecord],
+    blocks: &'a [BlockRecord],
+}
+
+/// Shows what a network, cut into blocks for a rule, consists of; trains nothing.
+pub fn run(arguments: &InspectArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    let input = choices::image_size(&arguments.input)?;
+    let network = choices::network(&arguments.model, input, arguments.classes)?;
+    if arguments.spec {
+        let text = serde_json::to_string_pretty(&network).map_err(|cause| Fault::failed(cause.to_string()))?;
+        Output { json: false }.text(&text);
+        return Ok(());
+    }
+    let rule = choices::rule(&arguments.rule, Rule::Man)?;
+    let ends = choices::ends(&arguments.rule, &network, &rule)?;
+    let portrait = Portrait::new(&network, &ends, &rule, arguments.batch)?;
+    let auxiliary: u64 = portrait.blocks.iter().map(|block| block.auxiliary_parameters).sum();
+    output.record(&InspectRecord {
+        event: "inspected",
+        network: &network.name,
+        rule: rule.rule.to_string(),
+        batch: arguments.batch,
+        parameters: portrait.parameters,
+        auxiliary_parameters: auxiliary,
+        multiply_adds: portrait.multiply_adds,
+        units: &portrait.units,
+        blocks: &portrait.blocks,
+    });
+    if output.json {
+        return Ok(());
+    }
+    output.text(&format!(
+        "{}: {} units, {} parameters, {} multiply-adds an image\n",
+        network.name,
+        network.units.len(),
+        count(portrait.parameters as usize),
+        count(portrait.multiply_adds as usize),
+    ));
+    output.text(&unit_table(&portrait));
+    output.text(&format!("\n{} with {} blocks, batch {}\n", rule.rule, ends.len(), arguments.batch));
+    output.text(&block_table(&portrait));
+    Ok(())
+}
+
+fn unit_table(portrait: &Portrait) -> String {
+    let rows: Vec<Vec<String>> = portrait
+        .units
+        .iter()
+        .enumerate()
+        .map(|(number, unit)| {
+            vec![
+                format!("{number} {}", unit.name),
+                unit.kind.clone(),
+                unit.features.clone(),
+                count(unit.parameters as usize),
+                bytes(unit.activation_bytes),
+            ]
+        })
+        .collect();
+    table(&["unit", "kind", "gives", "parameters", "keeps a step"], &rows)
+}
+
+fn block_table(portrait: &Portrait) -> String {
+    let rows: Vec<Vec<String>> = portrait
+        .blocks
+        .iter()
+        .enumerate()
+        .map(|(number, block)| {
+            let auxiliary = if block.auxiliary.is_empty() { "the network's head" } else { &block.auxiliary };
+            vec![
+                format!("{number}: units {} to {}", block.first_unit, block.last_unit),
+                count(block.parameters as usize),
+                count(block.auxiliary_parameters as usize),
+                bytes(block.activation_bytes),
+                auxiliary.to_string(),
+            ]
+        })
+        .collect();
+    table(&["block", "parameters", "auxiliary", "keeps a step", "loss through"], &rows)
+}

@@ -1,0 +1,37 @@
+//! `localgrad report`
+
+use crate::arguments::ReportArguments;
+use crate::commands::train::closing_table;
+use crate::fault::{Fault, Outcome};
+use crate::metrics::{self, Record};
+use crate::output::Output;
+use crate::run_directory::RunDirectory;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct ReportRecord {
+    event: &'static str,
+    path: String,
+}
+
+/// Prints a run's table and writes its report.html again.
+pub fn run(arguments: &ReportArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    let directory = RunDirectory::open(&arguments.run)?;
+    let records =
+        metrics::read(&directory.metrics()).map_err(|cause| Fault::failed(cause.to_string()))?;
+    for record in &records {
+        if let Record::Done(done) = record {
+            output.record(done);
+        }
+    }
+    if !output.json {
+        output.text(&closing_table(&records));
+    }
+    let path = crate::report::write_report(&directory.path).map_err(|cause| Fault::failed(cause.to_string()))?;
+    output.record(&ReportRecord { event: "report", path: path.display().to_string() });
+    if !output.json {
+        output.text(&format!("report: {}", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The parts of the command line program, as a library so that tests can reach them.
+//!
+//! The program knows the library's public face only: it adds words, files and pictures, no mathematics.
+
+pub mod arguments;
+pub mod fault;
+pub mod output;
+pub mod logging;
+pub mod interrupt;
+pub mod progress;
+pub mod allocator;
+pub mod metrics;
+pub mod embedded;
+pub mod choices;
+pub mod demonstration;
+pub mod portrait;
+pub mod run_directory;
+pub mod session;
+pub mod commands;
+pub mod report;
+
+use arguments::{Arguments, Command};
+use fault::Outcome;
+
+/// Carries out one command.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    match &arguments.command {
+        Command::Train(words) => commands::train::run(words),
+        Command::Eval(words) => commands::eval::run(words),
+        Command::Predict(words) => commands::predict::run(words),
+        Command::Inspect(words) => commands::inspect::run(words),
+        Command::Export(words) => commands::export::run(words),
+        Command::Devices(words) => commands::devices::run(words),
+        Command::Report(words) => commands::report::run(words),
+    }
+}

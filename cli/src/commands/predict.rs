@@ -6,7 +6,7 @@ use crate::commands::trained::{self, Trained};
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, table};
 use image::imageops::FilterType;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::data::{Dataset, Loader, LoaderConfig, Normalize, Split};
 use localgrad::ops::slices;
 use localgrad::{Device, Tensor};
 use serde::Serialize;
@@ -114,22 +114,13 @@ fn read_image(path: &Path, trained: &Trained) -> Outcome<Tensor> {
         3 => sized.to_rgb8().into_raw(),
         _ => return Err(wrong(format!("an image file cannot give the network's {channels} channels"))),
     };
-    let Normalizing { mean, deviation } = normalizing(trained);
+    let Normalize { mean, deviation } = &trained.normalize;
     let values = pixels
         .iter()
         .enumerate()
         .map(|(i, &byte)| (f32::from(byte) / 255.0 - mean[i % channels]) / deviation[i % channels])
         .collect();
     Ok(slices::tensor(values, (1, height, width, channels))?)
-}
-
-struct Normalizing<'a> {
-    mean: &'a [f32],
-    deviation: &'a [f32],
-}
-
-fn normalizing(trained: &Trained) -> Normalizing<'_> {
-    Normalizing { mean: &trained.normalize.mean, deviation: &trained.normalize.deviation }
 }
 
 /// The `top` likeliest classes of each row of logits, likeliest first.

@@ -1,0 +1,204 @@
+//! Every rule trains every family of network, cut anywhere; the same bytes come out whatever the threads; what
+//! cannot work is refused with a sentence.
+
+mod common;
+
+use common::{batch, small_resnet, step_once, weights_of};
+use localgrad::data::Normalize;
+use localgrad::network::NetworkSpec;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::threads::Workers;
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{Device, Error};
+use localgrad_models::{ModelConfig, network};
+
+const RULES: [Rule; 7] =
+    [Rule::Greedy, Rule::Dgl, Rule::Predsim, Rule::Infopro, Rule::Auglocal, Rule::Man, Rule::Manpp];
+
+fn config(rule: RuleConfig, ends: &[usize]) -> TrainConfig {
+    TrainConfig { rule, ends: ends.to_vec(), ..TrainConfig::default() }
+}
+
+/// Cuts of `units` units into two blocks, three, and as many as there are.
+fn cuts(units: usize) -> Vec<Vec<usize>> {
+    vec![vec![0, units - 1], vec![units / 3, units / 2, units - 1], (0..units).collect()]
+}
+
+#[test]
+fn every_rule_trains_a_residual_network_cut_anywhere() {
+    let spec = small_resnet([3, 9, 11]);
+    for rule in RULES {
+        for ends in cuts(spec.units.len()) {
+            let losses = step_once(&spec, &config(RuleConfig::new(rule), &ends), 3);
+            assert_eq!(losses.len(), ends.len(), "{rule}");
+            assert!(losses.iter().all(|loss| loss.is_finite() && *loss > 0.0), "{rule}: {losses:?}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_trains_every_family() {
+    let at = |name: &str, side: usize| {
+        network(name, &ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() }).unwrap()
+    };
+    for spec in [at("vgg11", 32), at("resnet18", 16), at("resnet50", 16)] {
+        for rule in RULES {
+            let ends = [spec.units.len() / 2, spec.units.len() - 1];
+            let losses = step_once(&spec, &config(RuleConfig::new(rule), &ends), 2);
+            assert!(losses.iter().all(|loss| loss.is_finite()), "{} {rule}: {losses:?}", spec.name);
+        }
+    }
+}
+
+#[test]
+fn man_stands_on_any_head() {
+    let spec = small_resnet([1, 8, 8]);
+    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet"] {
+        for rule in [Rule::Man, Rule::Manpp] {
+            for reconstruct in [false, head.contains('c') || head == "greedy"] {
+                let rule = RuleConfig::over(rule, head.parse::<Head>().unwrap(), reconstruct);
+                let losses = step_once(&spec, &config(rule, &[1, 2, 6]), 4);
+                assert!(losses.iter().all(|loss| loss.is_finite()), "{head}: {losses:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_contrastive_form_of_infopro_trains() {
+    let spec = small_resnet([3, 8, 8]);
+    let rule = RuleConfig { contrastive_temperature: Some(0.07), ..RuleConfig::new(Rule::Infopro) };
+    let losses = step_once(&spec, &config(rule, &[2, 6]), 6);
+    assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+}
+
+#[test]
+fn loss_falls_when_a_batch_is_repeated() {
+    let spec = small_resnet([3, 8, 8]);
+    for rule in RULES.into_iter().chain([Rule::Bp]) {
+        let ends = if rule == Rule::Bp { vec![6] } else { vec![2, 4, 6] };
+        let mut trainer =
+            Trainer::new(spec.clone(), config(RuleConfig::new(rule), &ends), Normalize::half(3), &Device::Cpu)
+                .unwrap();
+        let batch = batch(&spec, 8, 1);
+        let first = trainer.step(&batch, 0.05, &mut |_| {}).unwrap().losses;
+        let mut last = first.clone();
+        for _ in 0..12 {
+            last = trainer.step(&batch, 0.05, &mut |_| {}).unwrap().losses;
+        }
+        for (block, (first, last)) in first.iter().zip(&last).enumerate() {
+            assert!(last < first, "{rule}, block {block}: {first} to {last}");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_the_threads() {
+    let spec = small_resnet([3, 12, 12]);
+    for rule in [Rule::Man, Rule::Auglocal, Rule::Predsim] {
+        let train = |threads: usize| {
+            Workers::start(threads).unwrap().run(|| {
+                let config = config(RuleConfig::new(rule), &[2, 4, 6]);
+                let mut trainer =
+                    Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
+                let losses: Vec<Vec<f64>> = (0..3)
+                    .map(|step| trainer.step(&batch(&spec, 10, step), 0.1, &mut |_| {}).unwrap().losses)
+                    .collect();
+                (losses, weights_of(&mut trainer))
+            })
+        };
+        let alone = train(1);
+        assert!(alone == train(2), "{rule}: 1 and 2 threads differ");
+        assert!(alone == train(3), "{rule}: 1 and 3 threads differ");
+    }
+}
+
+#[test]
+fn micro_batches_add_up() {
+    // Two equal halves have equal statistics, so a step on both is a step on one.
+    let spec = small_resnet([3, 8, 8]);
+    let half = batch(&spec, 4, 7);
+    let whole = common::repeated(&half);
+    let step = |batch, micro_batch| {
+        let config =
+            TrainConfig { micro_batch, ..config(RuleConfig::over(Rule::Man, Head::Dgl, false), &[3, 6]) };
+        let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
+        let losses = trainer.step(batch, 0.1, &mut |_| {}).unwrap().losses;
+        (losses, common::parameters_of(&mut trainer))
+    };
+    let (losses_half, half_weights) = step(&half, None);
+    let (losses_whole, whole_weights) = step(&whole, Some(4));
+    for (a, b) in losses_half.iter().zip(&losses_whole) {
+        assert!((a - b).abs() < 1e-6 * a.abs(), "{a} {b}");
+    }
+    for ((name, a), (_, b)) in half_weights.iter().zip(&whole_weights) {
+        let error = a.iter().zip(b).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+        assert!(error < 1e-6, "{name}: {error}");
+    }
+}
+
+#[test]
+fn clipping_bounds_the_step() {
+    let spec = small_resnet([3, 8, 8]);
+    let config = TrainConfig {
+        optimizer: OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
+        clip_norm: Some(0.01),
+        ..config(RuleConfig::new(Rule::Greedy), &[3, 6])
+    };
+    let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
+    let before = common::parameters_of(&mut trainer);
+    trainer.step(&batch(&spec, 4, 1), 1.0, &mut |_| {}).unwrap();
+    let after = common::parameters_of(&mut trainer);
+    let moved: f64 = before
+        .iter()
+        .zip(&after)
+        .flat_map(|((_, a), (_, b))| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)))
+        .sum();
+    // Two blocks, each bounded by 0.01.
+    let bound = 0.01 * 2f64.sqrt();
+    assert!(moved.sqrt() < bound * 1.001 && moved.sqrt() > bound * 0.99, "{}", moved.sqrt());
+}
+
+fn refusal(spec: &NetworkSpec, config: TrainConfig) -> Error {
+    match Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu) {
+        Ok(_) => panic!("accepted"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_in_a_sentence() {
+    let spec = small_resnet([3, 8, 8]);
+    let man = || RuleConfig::new(Rule::Man);
+    let cases = [
+        (config(man(), &[2, 1, 6]), "increase"),
+        (config(man(), &[2, 7]), "unit 6"),
+        (config(man(), &[]), "at least one block"),
+        (config(RuleConfig { ema_momentum: 1.0, ..man() }, &[2, 6]), "[0, 1)"),
+        (config(RuleConfig::new(Rule::Bp), &[2, 6]), "one block"),
+        (TrainConfig { micro_batch: Some(0), ..config(man(), &[2, 6]) }, "micro-batch"),
+        (TrainConfig { label_smoothing: 1.0, ..config(man(), &[2, 6]) }, "label smoothing"),
+        (TrainConfig { clip_norm: Some(0.0), ..config(man(), &[2, 6]) }, "norm"),
+    ];
+    for (config, needle) in cases {
+        let message = refusal(&spec, config).to_string();
+        assert!(message.contains(needle), "'{message}' does not say '{needle}'");
+        assert!(!message.contains('\n'), "more than a sentence: {message}");
+    }
+}
+
+#[test]
+fn wrong_batches_are_refused() {
+    let spec = small_resnet([3, 8, 8]);
+    let mut trainer =
+        Trainer::new(spec.clone(), config(RuleConfig::new(Rule::Man), &[2, 6]), Normalize::half(3), &Device::Cpu)
+            .unwrap();
+    let grey = batch(&small_resnet([1, 8, 8]), 2, 0);
+    assert!(trainer.step(&grey, 0.1, &mut |_| {}).unwrap_err().to_string().contains("takes images"));
+    let mut mislabelled = batch(&spec, 2, 0);
+    mislabelled.labels[1] = 99;
+    assert!(trainer.step(&mislabelled, 0.1, &mut |_| {}).is_err());
+    // A refused batch leaves nothing behind that would spoil the next.
+    trainer.step(&batch(&spec, 2, 0), 0.1, &mut |_| {}).unwrap();
+}

@@ -1,6 +1,7 @@
 //! Devices by name, and what each says of its own memory.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::simd::Isa;
 use candle_core::{Device, utils};
 
 /// A device that this build could use, and whether it is there.
@@ -47,9 +48,10 @@ fn unknown(name: &str) -> Error {
 /// Every kind of device, usable or not.
 pub fn list() -> Vec<DeviceInfo> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes = Isa::best().lanes();
     let mut devices = vec![DeviceInfo {
         name: "cpu".into(),
-        description: format!("{} with {threads} threads, {}", std::env::consts::ARCH, crate::kernels::instruction_set()),
+        description: format!("{}, {threads} threads, vectors of {lanes} f32", std::env::consts::ARCH),
         available: true,
     }];
     for name in ["cuda", "metal"] {

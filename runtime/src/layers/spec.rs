@@ -212,7 +212,7 @@ impl LayerSpec {
             }
             Self::MaxPool(pool) | Self::AveragePool(pool) => {
                 let (channels, height, width) = input.map()?;
-                let [height, width] = pool.output_size(height, width)?;
+                let [height, width] = pool.output_size([height, width])?;
                 Ok(Features::Map { channels, height, width })
             }
             Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => {

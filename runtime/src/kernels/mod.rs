@@ -2,3 +2,9 @@
 //!
 //! Results never depend on the number of threads: work is cut by shape, and partial sums are added in a
 //! fixed order.
+
+pub mod pieces;
+pub mod elementwise;
+pub mod linear;
+pub mod batch_norm;
+pub mod dropout;

@@ -1,0 +1,34 @@
+//! How work is cut into pieces: by shape alone, so that results are the same on any number of threads.
+
+/// Elements of one piece of elementwise work: 64 KiB, which stays in a core's own cache.
+pub const PIECE: usize = 16 * 1024;
+/// Rows that one f32 accumulator sums before it is added to an f64 one.
+pub const STRIP: usize = 32;
+const MOST_PIECES: usize = 64;
+
+/// Rows of one piece of a reduction over `rows` rows of `channels` elements. There are at most 64 pieces, so
+/// that their partial sums stay small beside the tensor.
+pub fn rows_per_piece(rows: usize, channels: usize) -> usize {
+    let pieces = (rows * channels / PIECE).clamp(1, MOST_PIECES);
+    rows.div_ceil(pieces).next_multiple_of(STRIP)
+}
+
+/// Adds partial sums, each `width` wide, in their order.
+pub fn add_in_order(partials: &[f64], width: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; width];
+    for partial in partials.chunks_exact(width) {
+        for (sum, part) in sums.iter_mut().zip(partial) {
+            *sum += part;
+        }
+    }
+    sums
+}
+
+/// Channels that the reductions keep in registers at once.
+pub const LANES: usize = 8;
+
+/// The channels in groups, as (first, size): whole groups of `LANES`, then single ones.
+pub fn groups(channels: usize) -> impl Iterator<Item = (usize, usize)> {
+    let whole = channels / LANES * LANES;
+    (0..whole).step_by(LANES).map(|first| (first, LANES)).chain((whole..channels).map(|first| (first, 1)))
+}

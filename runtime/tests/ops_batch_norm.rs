@@ -1,4 +1,5 @@
 //! Batch normalization against f64, with and without its activation, in training and in evaluation.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 mod common;
 

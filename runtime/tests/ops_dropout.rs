@@ -1,4 +1,5 @@
 //! Dropout: how many it zeroes, how it scales, and that its mask is one function of seed and position.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 mod common;
 

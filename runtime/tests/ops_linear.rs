@@ -1,4 +1,5 @@
 //! The linear layer and its gradients against f64.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 mod common;
 

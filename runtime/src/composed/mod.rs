@@ -7,3 +7,6 @@ pub mod elementwise;
 pub mod linear;
 pub mod batch_norm;
 pub mod dropout;
+pub mod resample;
+pub mod max_pool;
+pub mod subsample;

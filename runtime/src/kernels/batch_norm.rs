@@ -1,25 +1,28 @@
 //! Batch normalization over rows of channels: moments, the normalization and its gradient.
 
-use super::pieces::{LANES, PIECE, STRIP, add_in_order, groups, rows_per_piece};
+use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
 use crate::ops::activation::Activation;
 use rayon::prelude::*;
 
 /// Mean and biased variance of each channel of `x: [rows, channels]`.
 ///
-/// Deviations from the strip's first row are summed in f32, at most 32 of them; all else is f64 and relative to
-/// the first row of `x`, so a mean that is large beside the deviation costs no digits.
+/// Deviations from the strip's first row are summed in f32, at most 32 of them; all else is f64 and
+/// relative to the first row of `x`, so a mean that is large beside the deviation costs no digits.
 pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     let rows = x.len() / channels;
     let piece = rows_per_piece(rows, channels) * channels;
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
-    partials.par_chunks_mut(2 * channels).zip(x.par_chunks(piece)).for_each(|(sums, strips)| {
+    partials.par_chunks_mut(2 * channels).zip(x.par_chunks(piece)).for_each(|(totals, strips)| {
+        let mut sums = Pair::zeros(channels);
         for strip in strips.chunks(STRIP * channels) {
-            for (first, size) in groups(channels) {
-                match size {
-                    LANES => moments_of_strip::<LANES>(strip, x, channels, first, sums),
-                    _ => moments_of_strip::<1>(strip, x, channels, first, sums),
-                }
-            }
+            sums.clear();
+            let shift = &strip[..channels];
+            let fours = strip.chunks_exact(AT_ONCE * channels);
+            let rest = fours.remainder();
+            fours.for_each(|rows| add_moments::<AT_ONCE>(&mut sums.first, &mut sums.second, rows, shift));
+            rest.chunks_exact(channels)
+                .for_each(|row| add_moments::<1>(&mut sums.first, &mut sums.second, row, shift));
+            add_shifted(totals, &sums, (strip.len() / channels) as f64, shift, x);
         }
     });
     let sums = add_in_order(&partials, 2 * channels);
@@ -33,32 +36,44 @@ pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
         .unzip()
 }
 
-/// Adds the sums and the sums of squares of `strip - origin`, in the channels `first .. first + L`, to `sums`:
-/// all the sums, then all the squares.
-fn moments_of_strip<const L: usize>(
-    strip: &[f32],
-    origin: &[f32],
-    channels: usize,
-    first: usize,
-    sums: &mut [f64],
-) {
-    let mut shift = [0f32; L];
-    shift.copy_from_slice(&strip[first..first + L]);
-    let (mut sum, mut square) = ([0f32; L], [0f32; L]);
-    for row in strip.chunks_exact(channels) {
-        let row = &row[first..first + L];
-        for i in 0..L {
-            let deviation = row[i] - shift[i];
-            sum[i] += deviation;
-            square[i] += deviation * deviation;
-        }
+/// Two f32 accumulators a channel.
+struct Pair {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Pair {
+    fn zeros(channels: usize) -> Self {
+        Self { first: vec![0.0; channels], second: vec![0.0; channels] }
     }
-    let rows = (strip.len() / channels) as f64;
-    for i in 0..L {
-        let shift = f64::from(shift[i]) - f64::from(origin[first + i]);
-        let (sum, square) = (f64::from(sum[i]), f64::from(square[i]));
-        sums[first + i] += rows * shift + sum;
-        sums[channels + first + i] += square + 2.0 * shift * sum + rows * shift * shift;
+
+    fn clear(&mut self) {
+        self.first.fill(0.0);
+        self.second.fill(0.0);
+    }
+}
+
+/// Adds `rows - shift` and its squares to the sums.
+fn add_moments<const R: usize>(sums: &mut [f32], squares: &mut [f32], rows: &[f32], shift: &[f32]) {
+    let channels = shift.len();
+    let rows = rows_of::<R>(rows, channels);
+    let (sums, squares) = (&mut sums[..channels], &mut squares[..channels]);
+    for c in 0..channels {
+        let deviations = rows.map(|row| row[c] - shift[c]);
+        sums[c] += deviations.iter().sum::<f32>();
+        squares[c] += deviations.iter().map(|d| d * d).sum::<f32>();
+    }
+}
+
+/// Adds the sums of a strip, relative to its shift, to the totals (all sums, then all squares), relative to
+/// the origin.
+fn add_shifted(totals: &mut [f64], strip: &Pair, rows: f64, shift: &[f32], origin: &[f32]) {
+    let (sums, squares) = totals.split_at_mut(shift.len());
+    for c in 0..shift.len() {
+        let shift = f64::from(shift[c]) - f64::from(origin[c]);
+        let (sum, square) = (f64::from(strip.first[c]), f64::from(strip.second[c]));
+        sums[c] += rows * shift + sum;
+        squares[c] += square + 2.0 * shift * sum + rows * shift * shift;
     }
 }
 
@@ -97,7 +112,9 @@ pub fn forward(x: &[f32], by: &Normalization<'_>, activation: Option<Activation>
     y.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(y, x)| match activation {
         None => normalize(y, x, by, |v| v),
         Some(Activation::Relu) => normalize(y, x, by, |v| Activation::Relu.apply(v)),
-        Some(activation) => normalize(y, x, by, |v| activation.apply(v)),
+        Some(Activation::Relu6) => normalize(y, x, by, |v| Activation::Relu6.apply(v)),
+        Some(Activation::Silu) => normalize(y, x, by, |v| Activation::Silu.apply(v)),
+        Some(Activation::Sigmoid) => normalize(y, x, by, |v| Activation::Sigmoid.apply(v)),
     });
     y
 }
@@ -127,20 +144,20 @@ pub fn sums(d: &mut [f32], x: &[f32], by: &Normalization<'_>, activation: Option
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
     let pieces = d.par_chunks_mut(piece).zip(x.par_chunks(piece));
-    partials.par_chunks_mut(2 * channels).zip(pieces).for_each(|(sums, (d, x))| {
-        let strip = STRIP * channels;
+    partials.par_chunks_mut(2 * channels).zip(pieces).for_each(|(totals, (d, x))| {
+        let mut sums = Pair::zeros(channels);
+        let (strip, at_once) = (STRIP * channels, AT_ONCE * channels);
         for (d, x) in d.chunks_mut(strip).zip(x.chunks(strip)) {
-            match activation {
-                None => {}
-                Some(Activation::Relu) => mask(d, x, by, |v| Activation::Relu.derivative(v)),
-                Some(activation) => mask(d, x, by, |v| activation.derivative(v)),
-            }
-            for (first, size) in groups(channels) {
-                match size {
-                    LANES => sums_of_strip::<LANES>(d, x, by, first, sums),
-                    _ => sums_of_strip::<1>(d, x, by, first, sums),
-                }
-            }
+            to_pre_activation(d, x, by, activation);
+            sums.clear();
+            let fours = d.chunks_exact(at_once).zip(x.chunks_exact(at_once));
+            fours
+                .for_each(|(d, x)| add_products::<AT_ONCE>(&mut sums.first, &mut sums.second, d, x, by.mean));
+            let rest = d.len() / at_once * at_once;
+            let ones = d[rest..].chunks_exact(channels).zip(x[rest..].chunks_exact(channels));
+            ones.for_each(|(d, x)| add_products::<1>(&mut sums.first, &mut sums.second, d, x, by.mean));
+            add_strip(&mut totals[..channels], &sums.first);
+            add_strip(&mut totals[channels..], &sums.second);
         }
     });
     let mut gradient = add_in_order(&partials, 2 * channels);
@@ -151,8 +168,18 @@ pub fn sums(d: &mut [f32], x: &[f32], by: &Normalization<'_>, activation: Option
     Sums { gradient, gradient_times_normalized }
 }
 
+fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization<'_>, activation: Option<Activation>) {
+    match activation {
+        None => {}
+        Some(Activation::Relu) => multiply(d, x, by, |v| Activation::Relu.derivative(v)),
+        Some(Activation::Relu6) => multiply(d, x, by, |v| Activation::Relu6.derivative(v)),
+        Some(Activation::Silu) => multiply(d, x, by, |v| Activation::Silu.derivative(v)),
+        Some(Activation::Sigmoid) => multiply(d, x, by, |v| Activation::Sigmoid.derivative(v)),
+    }
+}
+
 #[inline(always)]
-fn mask(d: &mut [f32], x: &[f32], by: &Normalization<'_>, derivative: impl Fn(f32) -> f32) {
+fn multiply(d: &mut [f32], x: &[f32], by: &Normalization<'_>, derivative: impl Fn(f32) -> f32) {
     let channels = by.channels();
     let (mean, scale, bias) = (&by.mean[..channels], &by.scale[..channels], &by.bias[..channels]);
     for (d, x) in d.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
@@ -162,28 +189,16 @@ fn mask(d: &mut [f32], x: &[f32], by: &Normalization<'_>, derivative: impl Fn(f3
     }
 }
 
-/// Adds the sums of `d` and of `d · (x - mean)`, in the channels `first .. first + L`, to `sums`.
-fn sums_of_strip<const L: usize>(
-    d: &[f32],
-    x: &[f32],
-    by: &Normalization<'_>,
-    first: usize,
-    sums: &mut [f64],
-) {
-    let channels = by.channels();
-    let mut mean = [0f32; L];
-    mean.copy_from_slice(&by.mean[first..first + L]);
-    let (mut sum, mut product) = ([0f32; L], [0f32; L]);
-    for (d, x) in d.chunks_exact(channels).zip(x.chunks_exact(channels)) {
-        let (d, x) = (&d[first..first + L], &x[first..first + L]);
-        for i in 0..L {
-            sum[i] += d[i];
-            product[i] += d[i] * (x[i] - mean[i]);
-        }
-    }
-    for i in 0..L {
-        sums[first + i] += f64::from(sum[i]);
-        sums[channels + first + i] += f64::from(product[i]);
+/// Adds rows of `d` and of `d · (x - mean)` to the sums.
+fn add_products<const R: usize>(sums: &mut [f32], products: &mut [f32], d: &[f32], x: &[f32], mean: &[f32]) {
+    let channels = mean.len();
+    let (d, x) = (rows_of::<R>(d, channels), rows_of::<R>(x, channels));
+    let (sums, products) = (&mut sums[..channels], &mut products[..channels]);
+    for c in 0..channels {
+        let (d, x) = (d.map(|d| d[c]), x.map(|x| x[c] - mean[c]));
+        let products_here: [f32; R] = std::array::from_fn(|row| d[row] * x[row]);
+        sums[c] += d.iter().sum::<f32>();
+        products[c] += products_here.iter().sum::<f32>();
     }
 }
 
@@ -207,13 +222,19 @@ pub fn d_input(d: &mut [f32], x: &[f32], by: &Normalization<'_>, sums: Option<&S
     let products = sums.gradient_times_normalized.iter().zip(&by.inverse);
     let slope: Vec<f32> = products.map(|(sum, &inverse)| (sum / rows * f64::from(inverse)) as f32).collect();
     d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| {
-        let (mean, centre, slope) = (&by.mean[..channels], &centre[..channels], &slope[..channels]);
         for (d, x) in d.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-            for c in 0..channels {
-                d[c] = (d[c] - centre[c] - (x[c] - mean[c]) * slope[c]) * scale[c];
-            }
+            d_input_of_row(d, x, by, &centre, &slope);
         }
     });
+}
+
+fn d_input_of_row(d: &mut [f32], x: &[f32], by: &Normalization<'_>, centre: &[f32], slope: &[f32]) {
+    let channels = d.len();
+    let (x, mean, scale) = (&x[..channels], &by.mean[..channels], &by.scale[..channels]);
+    let (centre, slope) = (&centre[..channels], &slope[..channels]);
+    for c in 0..channels {
+        d[c] = (d[c] - centre[c] - (x[c] - mean[c]) * slope[c]) * scale[c];
+    }
 }
 
 /// Whole rows of about one piece.

@@ -3,8 +3,8 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-/// Multiplications of one piece: about ten microseconds of work.
-const PIECE: usize = 1 << 19;
+/// Multiplications of one piece: some tens of microseconds of work.
+const PIECE: usize = 1 << 20;
 /// Pieces are whole multiples of this many rows or columns, so that the micro-kernels run full.
 const GRAIN: usize = 16;
 
@@ -96,8 +96,8 @@ unsafe fn piece_of_product(
 ) {
     let lhs_start = lhs.data[rows.start * lhs.row_stride..].as_ptr();
     let rhs_start = rhs.data[columns.start * rhs.column_stride..].as_ptr();
-    // SAFETY: `Matrix::new` checked that every element of the matrices lies in its slice, the ranges lie inside the
-    // matrices, and the caller vouches for `out`.
+    // SAFETY: `Matrix::new` checked that every element of the matrices lies in its slice, the ranges lie
+    // inside the matrices, and the caller vouches for `out`.
     unsafe {
         gemm::gemm(
             rows.len(),

@@ -24,11 +24,18 @@ pub fn add_in_order(partials: &[f64], width: usize) -> Vec<f64> {
     sums
 }
 
-/// Channels that the reductions keep in registers at once.
-pub const LANES: usize = 8;
+/// Rows that a reduction reads at once, which saves most of the traffic to its accumulators.
+pub const AT_ONCE: usize = 4;
 
-/// The channels in groups, as (first, size): whole groups of `LANES`, then single ones.
-pub fn groups(channels: usize) -> impl Iterator<Item = (usize, usize)> {
-    let whole = channels / LANES * LANES;
-    (0..whole).step_by(LANES).map(|first| (first, LANES)).chain((whole..channels).map(|first| (first, 1)))
+/// The `R` rows that `x: [R, channels]` holds.
+#[inline(always)]
+pub fn rows_of<const R: usize>(x: &[f32], channels: usize) -> [&[f32]; R] {
+    std::array::from_fn(|row| &x[row * channels..][..channels])
+}
+
+/// Adds f32 accumulators to f64 ones.
+pub fn add_strip(sums: &mut [f64], strip: &[f32]) {
+    for (sum, &part) in sums.iter_mut().zip(strip) {
+        *sum += f64::from(part);
+    }
 }

@@ -1,5 +1,5 @@
-//! Batch normalization (Ioffe and Szegedy, 2015) with its activation, over the channels of the last dimension:
-//! `[N, F]` and `[N, H, W, C]` are one code.
+//! Batch normalization (Ioffe and Szegedy, 2015) with its activation, over the channels of the last
+//! dimension: `[N, F]` and `[N, H, W, C]` are one code.
 
 use crate::composed::batch_norm as composed;
 use crate::error::Result;
@@ -43,7 +43,8 @@ pub fn statistics(x: &Tensor) -> Result<Statistics> {
 
 /// y = activation(weight · (x - mean) / sqrt(variance + epsilon) + bias), of the shape of `x: [.., C]`.
 ///
-/// With the statistics of the batch this is the forward pass of training, with running ones that of evaluation.
+/// With the statistics of the batch this is the forward pass of training, with running ones that of
+/// evaluation.
 pub fn forward(
     x: &Tensor,
     statistics: &Statistics,
@@ -66,9 +67,9 @@ pub fn forward(
 
 /// The gradients of `forward` for the same arguments, from `d_y`, that of its output.
 ///
-/// The pre-activation is computed anew from `x`. With `batch_statistics` the gradient flows through the statistics,
-/// which must be those of `x`; without, they are constants. `d_y` may be written into: the caller must be its only
-/// user. `d_x` then has its storage.
+/// The pre-activation is computed anew from `x`. With `batch_statistics` the gradient flows through the
+/// statistics, which must be those of `x`; without, they are constants. `d_y` may be written into: the
+/// caller must be its only user. `d_x` then has its storage.
 #[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
 pub fn backward(
     d_y: Tensor,

@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 
 /// Zeroes each element of `x` with `probability` (0 to 1) and multiplies the others by 1 / (1 - probability).
 ///
-/// The mask is a hash of `seed` and the element's position: the same on every device, and nothing need be kept
-/// for `backward`. May write into the storage of `x`, whose only user the caller must be.
+/// The mask is a hash of `seed` and the element's position: the same on every device, and nothing need be
+/// kept for `backward`. May write into the storage of `x`, whose only user the caller must be.
 pub fn forward(x: Tensor, probability: f64, seed: u64) -> Result<Tensor> {
     if !(0.0..=1.0).contains(&probability) {
         return Err(Error::config(format!("a dropout probability lies between 0 and 1, got {probability}")));

@@ -6,3 +6,10 @@
 pub mod binary_cross_entropy;
 pub mod similarity;
 pub mod optimizer;
+pub mod elementwise;
+pub mod linear;
+pub mod batch_norm;
+pub mod dropout;
+pub mod resample;
+pub mod max_pool;
+pub mod subsample;

@@ -1,1 +1,145 @@
-//! To be written.
+//! Batch normalization (Ioffe and Szegedy, 2015) with its activation, over the channels of the last
+//! dimension: `[N, F]` and `[N, H, W, C]` are one code.
+
+use crate::composed::batch_norm as composed;
+use crate::error::Result;
+use crate::kernels::batch_norm as kernels;
+use crate::ops::activation::Activation;
+use crate::ops::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape};
+use crate::ops::slices::{elements, tensor};
+use candle_core::{Device, Tensor};
+
+/// Mean and variance of each channel, `[C]` both. The variance is the biased one (divided by the rows).
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// The mean over all rows.
+    pub mean: Tensor,
+    /// The mean of the squared deviations.
+    pub variance: Tensor,
+}
+
+/// What `backward` returns; `d_x` is missing where it was not asked for.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Of the input, of its shape.
+    pub d_x: Option<Tensor>,
+    /// Of the weight, `[C]`.
+    pub d_weight: Tensor,
+    /// Of the bias, `[C]`.
+    pub d_bias: Tensor,
+}
+
+/// The statistics of a batch, `x: [.., C]`.
+pub fn statistics(x: &Tensor) -> Result<Statistics> {
+    let (_, channels) = rows_and_channels(x)?;
+    match x.device() {
+        Device::Cpu => {
+            let (mean, variance) = kernels::moments(&elements(x)?, channels);
+            Ok(Statistics { mean: tensor(mean, channels)?, variance: tensor(variance, channels)? })
+        }
+        _ => composed::statistics(x),
+    }
+}
+
+/// y = activation(weight · (x - mean) / sqrt(variance + epsilon) + bias), of the shape of `x: [.., C]`.
+///
+/// With the statistics of the batch this is the forward pass of training, with running ones that of
+/// evaluation.
+pub fn forward(
+    x: &Tensor,
+    statistics: &Statistics,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+    activation: Option<Activation>,
+) -> Result<Tensor> {
+    check(x, statistics, weight, bias)?;
+    match x.device() {
+        Device::Cpu => {
+            let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
+            let (weight, bias) = (elements(weight)?, elements(bias)?);
+            let by = kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon);
+            tensor(kernels::forward(&elements(x)?, &by, activation), x.shape())
+        }
+        _ => composed::forward(x, statistics, weight, bias, epsilon, activation),
+    }
+}
+
+/// The gradients of `forward` for the same arguments, from `d_y`, that of its output.
+///
+/// The pre-activation is computed anew from `x`. With `batch_statistics` the gradient flows through the
+/// statistics, which must be those of `x`; without, they are constants. `d_y` may be written into: the
+/// caller must be its only user. `d_x` then has its storage.
+#[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
+pub fn backward(
+    d_y: Tensor,
+    x: &Tensor,
+    statistics: &Statistics,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+    activation: Option<Activation>,
+    batch_statistics: bool,
+    need_input: bool,
+) -> Result<Gradients> {
+    let channels = check(x, statistics, weight, bias)?;
+    same_shape(&d_y, x)?;
+    if !matches!(x.device(), Device::Cpu) {
+        return composed::backward(
+            &d_y,
+            x,
+            statistics,
+            weight,
+            bias,
+            epsilon,
+            activation,
+            batch_statistics,
+            need_input,
+        );
+    }
+    let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
+    let (weight, bias) = (elements(weight)?, elements(bias)?);
+    let by = kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon);
+    let sums = combine_with(&d_y, x, |d, x| {
+        let sums = kernels::sums(d, x, &by, activation);
+        if need_input {
+            kernels::d_input(d, x, &by, batch_statistics.then_some(&sums));
+        }
+        sums
+    })?;
+    let rounded = |sums: &[f64]| tensor(sums.iter().map(|&sum| sum as f32).collect(), channels);
+    Ok(Gradients {
+        d_x: need_input.then_some(d_y),
+        d_weight: rounded(&sums.gradient_times_normalized)?,
+        d_bias: rounded(&sums.gradient)?,
+    })
+}
+
+/// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
+pub fn update_running(running: &Tensor, observed: &Tensor, momentum: f64) -> Result<Tensor> {
+    same_shape(running, observed)?;
+    Ok((running.affine(1.0 - momentum, 0.0)? + observed.affine(momentum, 0.0)?)?)
+}
+
+/// The unbiased variance, `variance · rows / (rows - 1)`. Of one row there is none: the biased one stays.
+pub fn unbiased(variance: &Tensor, rows: usize) -> Result<Tensor> {
+    if rows < 2 {
+        return Ok(variance.clone());
+    }
+    Ok(variance.affine(rows as f64 / (rows - 1) as f64, 0.0)?)
+}
+
+/// The channels of `x`, once everything fits.
+fn check(x: &Tensor, statistics: &Statistics, weight: &Tensor, bias: &Tensor) -> Result<usize> {
+    let (_, channels) = rows_and_channels(x)?;
+    one_per_channel(
+        channels,
+        &[
+            ("the mean", &statistics.mean),
+            ("the variance", &statistics.variance),
+            ("the weight", weight),
+            ("the bias", bias),
+        ],
+    )?;
+    Ok(channels)
+}

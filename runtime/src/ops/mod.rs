@@ -10,6 +10,7 @@ pub mod batch_norm;
 pub mod linear;
 pub mod elementwise;
 pub mod dropout;
+mod resample;
 pub mod pool;
 pub mod upsample;
 pub mod loss;

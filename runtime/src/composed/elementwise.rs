@@ -1,0 +1,81 @@
+//! Elementwise operations and sums from candle's primitives.
+
+use crate::error::{Error, Result};
+use crate::ops::activation::Activation;
+use candle_core::{D, DType, Tensor};
+
+/// `activation(x)`.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    Ok(match activation {
+        Activation::Relu => x.relu()?,
+        Activation::Relu6 => x.clamp(0f32, 6f32)?,
+        Activation::Silu => (x * sigmoid(x)?)?,
+        Activation::Sigmoid => sigmoid(x)?,
+    })
+}
+
+/// The gradient of `x` from that of `activation(x)`.
+pub fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation) -> Result<Tensor> {
+    let derivative = match activation {
+        Activation::Relu | Activation::Relu6 => slope_of_clamp(x, activation)?,
+        Activation::Silu => {
+            // s · (1 + x · (1 - s))
+            let s = sigmoid(x)?;
+            (((s.affine(-1.0, 1.0)? * x)? + 1.0)? * s)?
+        }
+        Activation::Sigmoid => slope_of_sigmoid(&sigmoid(x)?)?,
+    };
+    Ok((derivative * d_y)?)
+}
+
+/// The same from `y = activation(x)`, for activations whose slope the output tells.
+pub fn activate_backward_from_output(d_y: &Tensor, y: &Tensor, activation: Activation) -> Result<Tensor> {
+    let derivative = match activation {
+        Activation::Relu | Activation::Relu6 => slope_of_clamp(y, activation)?,
+        Activation::Sigmoid => slope_of_sigmoid(y)?,
+        Activation::Silu => return Err(Error::config("the slope of SiLU cannot be told from its output")),
+    };
+    Ok((derivative * d_y)?)
+}
+
+/// `activation(a + b)`.
+pub fn add_activate(a: &Tensor, b: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+    let sum = (a + b)?;
+    match activation {
+        None => Ok(sum),
+        Some(activation) => activate(&sum, activation),
+    }
+}
+
+/// `a + factor · b`.
+pub fn add_scaled(a: &Tensor, b: &Tensor, factor: f64) -> Result<Tensor> {
+    Ok((a + b.affine(factor, 0.0)?)?)
+}
+
+/// The sum over all dimensions but the last, `[C]`.
+pub fn sum_rows(x: &Tensor) -> Result<Tensor> {
+    let channels = x.dim(D::Minus1)?;
+    Ok(x.reshape(((), channels))?.sum(0)?)
+}
+
+/// The sum of `a · b`, in f32 on the device.
+pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
+    Ok(f64::from((a * b)?.sum_all()?.to_scalar::<f32>()?))
+}
+
+fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    Ok((x.neg()?.exp()? + 1.0)?.recip()?)
+}
+
+fn slope_of_sigmoid(y: &Tensor) -> Result<Tensor> {
+    Ok((y.affine(-1.0, 1.0)? * y)?)
+}
+
+/// 1 where `x` (input or output: they agree there) lies strictly inside the clamp, else 0.
+fn slope_of_clamp(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    let above = x.gt(0f32)?.to_dtype(DType::F32)?;
+    match activation {
+        Activation::Relu6 => Ok((above * x.lt(6f32)?.to_dtype(DType::F32)?)?),
+        _ => Ok(above),
+    }
+}

@@ -1,0 +1,115 @@
+//! Elementwise kernels and plain sums.
+
+use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
+use crate::ops::activation::Activation;
+use rayon::prelude::*;
+
+/// `activation(x)`.
+pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
+    // Here and below the activation is a constant in each arm, which lets the compiler vectorise the loops.
+    match activation {
+        Activation::Relu => map(x, |x| Activation::Relu.apply(x)),
+        Activation::Relu6 => map(x, |x| Activation::Relu6.apply(x)),
+        Activation::Silu => map(x, |x| Activation::Silu.apply(x)),
+        Activation::Sigmoid => map(x, |x| Activation::Sigmoid.apply(x)),
+    }
+}
+
+/// Turns the gradient of `activation(x)` into the gradient of `x`.
+pub fn activate_backward(d: &mut [f32], x: &[f32], activation: Activation) {
+    match activation {
+        Activation::Relu => update(d, x, |d, x| d * Activation::Relu.derivative(x)),
+        Activation::Relu6 => update(d, x, |d, x| d * Activation::Relu6.derivative(x)),
+        Activation::Silu => update(d, x, |d, x| d * Activation::Silu.derivative(x)),
+        Activation::Sigmoid => update(d, x, |d, x| d * Activation::Sigmoid.derivative(x)),
+    }
+}
+
+/// `a = activation(a + b)`.
+pub fn add_activate(a: &mut [f32], b: &[f32], activation: Option<Activation>) {
+    match activation {
+        None => update(a, b, |a, b| a + b),
+        Some(Activation::Relu) => update(a, b, |a, b| Activation::Relu.apply(a + b)),
+        Some(Activation::Relu6) => update(a, b, |a, b| Activation::Relu6.apply(a + b)),
+        Some(Activation::Silu) => update(a, b, |a, b| Activation::Silu.apply(a + b)),
+        Some(Activation::Sigmoid) => update(a, b, |a, b| Activation::Sigmoid.apply(a + b)),
+    }
+}
+
+fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(y, x)| {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = f(x);
+        }
+    });
+    y
+}
+
+/// `a = a + factor · b`.
+pub fn add_scaled(a: &mut [f32], b: &[f32], factor: f32) {
+    update(a, b, |a, b| a + factor * b);
+}
+
+/// `x = factor · x`.
+pub fn scale(x: &mut [f32], factor: f32) {
+    x.par_chunks_mut(PIECE).for_each(|x| x.iter_mut().for_each(|v| *v *= factor));
+}
+
+/// `a = f(a, b)`, element by element.
+pub fn update(a: &mut [f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+    a.par_chunks_mut(PIECE).zip(b.par_chunks(PIECE)).for_each(|(a, b)| {
+        for (a, &b) in a.iter_mut().zip(b) {
+            *a = f(*a, b);
+        }
+    });
+}
+
+/// The sum over rows of `x: [rows, channels]`.
+pub fn sum_rows(x: &[f32], channels: usize) -> Vec<f32> {
+    let piece = rows_per_piece(x.len() / channels, channels) * channels;
+    let mut partials = vec![0.0; x.len().div_ceil(piece) * channels];
+    partials.par_chunks_mut(channels).zip(x.par_chunks(piece)).for_each(|(sums, x)| {
+        let mut strip_sums = vec![0.0; channels];
+        for strip in x.chunks(STRIP * channels) {
+            strip_sums.fill(0.0);
+            let fours = strip.chunks_exact(AT_ONCE * channels);
+            let rest = fours.remainder();
+            fours.for_each(|rows| add_rows::<AT_ONCE>(&mut strip_sums, rows));
+            rest.chunks_exact(channels).for_each(|row| add_rows::<1>(&mut strip_sums, row));
+            add_strip(sums, &strip_sums);
+        }
+    });
+    add_in_order(&partials, channels).into_iter().map(|sum| sum as f32).collect()
+}
+
+fn add_rows<const R: usize>(sums: &mut [f32], rows: &[f32]) {
+    let rows = rows_of::<R>(rows, sums.len());
+    for c in 0..sums.len() {
+        sums[c] += rows.iter().map(|row| row[c]).sum::<f32>();
+    }
+}
+
+/// The sum of `a · b`, in f64 and in a fixed order.
+pub fn sum_of_products(a: &[f32], b: &[f32]) -> f64 {
+    let partials: Vec<f64> = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| dot(a, b)).collect();
+    partials.iter().sum()
+}
+
+/// Independent sums of a dot product, which let it be vectorised.
+const LANES: usize = 8;
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let mut lanes = [0f64; LANES];
+    let (whole_a, rest_a) = a.as_chunks::<LANES>();
+    let (whole_b, rest_b) = b.as_chunks::<LANES>();
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        for i in 0..LANES {
+            lanes[i] += f64::from(a[i]) * f64::from(b[i]);
+        }
+    }
+    for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
+        lanes[i] += f64::from(a) * f64::from(b);
+    }
+    lanes.iter().sum()
+}

@@ -1,0 +1,81 @@
+//! Max pooling.
+
+use super::PoolConfig;
+use crate::composed::max_pool as composed;
+use crate::error::{Error, Result};
+use crate::kernels::max_pool::{self as kernels, Axis};
+use crate::ops::resample::{expect_gradient, image_dims};
+use crate::ops::slices::{elements, tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+
+/// The largest pixel of each window, `x: [N, H, W, C]` -> `[N, OH, OW, C]`, and its position.
+///
+/// Positions are a u8 tensor of the output's shape on the device of `x`: the place inside the window, row
+/// by row. That is a quarter of the memory of the output; it limits windows to 256 pixels. Of equal pixels
+/// the first wins; padding counts as -infinity; what is not a number wins over all numbers, and the last of
+/// several such wins.
+pub fn max_forward(x: &Tensor, config: &PoolConfig) -> Result<(Tensor, Tensor)> {
+    let [n, _, _, c] = image_dims(x.dims())?;
+    let [rows, columns] = axes(x.dims(), config)?;
+    match x.device() {
+        Device::Cpu => {
+            let (y, places) = kernels::forward(&elements(x)?, c, rows, columns);
+            let shape = (n, rows.output, columns.output, c);
+            Ok((tensor(y, shape)?, Tensor::from_vec(places, shape, &Device::Cpu)?))
+        }
+        _ => composed::forward(x, rows, columns),
+    }
+}
+
+/// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, C]` and the
+/// `positions` that `max_forward` returned.
+pub fn max_backward(
+    d_y: &Tensor,
+    positions: &Tensor,
+    input_shape: &[usize],
+    config: &PoolConfig,
+) -> Result<Tensor> {
+    let [n, height, width, c] = image_dims(input_shape)?;
+    let [rows, columns] = axes(input_shape, config)?;
+    expect_gradient(d_y, [n, rows.output, columns.output, c])?;
+    if positions.dims() != d_y.dims() || positions.dtype() != DType::U8 {
+        return Err(Error::shape(format!(
+            "positions must be those of the forward pass, u8 of the shape {:?}, got {:?} of {:?}",
+            d_y.dims(),
+            positions.dtype(),
+            positions.dims()
+        )));
+    }
+    match d_y.device() {
+        Device::Cpu => {
+            let d_y = elements(d_y)?;
+            let (storage, layout) = positions.storage_and_layout();
+            let (Storage::Cpu(CpuStorage::U8(all)), Some((start, end))) =
+                (&*storage, layout.contiguous_offsets())
+            else {
+                return Err(Error::internal("positions of maxima must be contiguous and on the CPU"));
+            };
+            tensor(kernels::backward(&d_y, &all[start..end], c, rows, columns), (n, height, width, c))
+        }
+        _ => composed::backward(d_y, positions, rows, columns),
+    }
+}
+
+/// The rows' and the columns' windows, for images of the shape `[N, H, W, C]`.
+fn axes(dims: &[usize], config: &PoolConfig) -> Result<[Axis; 2]> {
+    let [_, height, width, _] = image_dims(dims)?;
+    let (input, output) = ([height, width], config.output_size([height, width])?);
+    if config.kernel[0] * config.kernel[1] > 256 {
+        return Err(Error::config(format!(
+            "max pooling takes windows of at most 256 pixels, got {} by {}",
+            config.kernel[0], config.kernel[1]
+        )));
+    }
+    Ok([0, 1].map(|axis| Axis {
+        input: input[axis],
+        output: output[axis],
+        kernel: config.kernel[axis],
+        stride: config.stride[axis],
+        padding: config.padding[axis],
+    }))
+}

@@ -1,0 +1,287 @@
+//! Batch normalization against f64, with and without its activation, in training and in evaluation.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
+
+mod common;
+
+use common::{
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    with_threads,
+};
+use localgrad::composed::batch_norm as composed;
+use localgrad::ops::activation::Activation;
+use localgrad::ops::batch_norm::{self as ops, Gradients, Statistics};
+use localgrad::{DType, ErrorKind, Tensor};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+const EPSILON: f64 = 1e-5;
+const ACTIVATIONS: [Option<Activation>; 5] = [
+    None,
+    Some(Activation::Relu),
+    Some(Activation::Relu6),
+    Some(Activation::Silu),
+    Some(Activation::Sigmoid),
+];
+
+fn moments(x: &[f64], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = x.len() / channels;
+    let column = |c: usize| x.iter().skip(c).step_by(channels);
+    (0..channels)
+        .map(|c| {
+            let mean = column(c).sum::<f64>() / rows as f64;
+            (mean, column(c).map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64)
+        })
+        .unzip()
+}
+
+/// One batch and its parameters; with `running`, statistics that are constants.
+struct Case {
+    shape: Vec<usize>,
+    x: Vec<f64>,
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+    d_y: Vec<f64>,
+    running: Option<(Vec<f64>, Vec<f64>)>,
+    activation: Option<Activation>,
+}
+
+impl Case {
+    fn new(shape: &[usize], activation: Option<Activation>, evaluation: bool, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let (len, channels) = (shape.iter().product(), shape[shape.len() - 1]);
+        let mut case = Self {
+            shape: shape.to_vec(),
+            x: random.numbers(len).iter().map(|x| 2.0 * x + 0.5).collect(),
+            weight: random.numbers(channels).iter().map(|w| f64::from((1.0 + 0.5 * w) as f32)).collect(),
+            bias: random.numbers(channels),
+            d_y: random.numbers(len),
+            running: None,
+            activation,
+        };
+        if evaluation {
+            let variance = random.numbers(channels).iter().map(|v| f64::from((1.5 + v) as f32)).collect();
+            case.running = Some((random.numbers(channels), variance));
+        }
+        case
+    }
+
+    fn pre_activation(&self, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+        let channels = weight.len();
+        let (mean, variance) = self.running.clone().unwrap_or_else(|| moments(x, channels));
+        x.iter()
+            .enumerate()
+            .map(|(i, x)| (i % channels, x))
+            .map(|(c, x)| weight[c] * (x - mean[c]) / (variance[c] + EPSILON).sqrt() + bias[c])
+            .collect()
+    }
+
+    fn twin(&self, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+        let activate = |x: f64| match self.activation {
+            None => x,
+            Some(Activation::Relu) => x.max(0.0),
+            Some(Activation::Relu6) => x.clamp(0.0, 6.0),
+            Some(Activation::Silu) => x / (1.0 + (-x).exp()),
+            Some(Activation::Sigmoid) => 1.0 / (1.0 + (-x).exp()),
+        };
+        self.pre_activation(x, weight, bias).into_iter().map(activate).collect()
+    }
+
+    /// Whether differences mean anything: no pre-activation within reach of a kink.
+    fn is_smooth(&self) -> bool {
+        let y = self.pre_activation(&self.x, &self.weight, &self.bias);
+        y.iter().all(|y| y.abs() > 1e-3 && (y - 6.0).abs() > 1e-3)
+    }
+
+    fn vector(numbers: &[f64]) -> Tensor {
+        tensor(numbers, &[numbers.len()], &device())
+    }
+
+    fn x(&self) -> Tensor {
+        tensor(&self.x, &self.shape, &device())
+    }
+
+    fn statistics(&self) -> Statistics {
+        match &self.running {
+            None => ops::statistics(&self.x()).unwrap(),
+            Some((mean, variance)) => {
+                Statistics { mean: Self::vector(mean), variance: Self::vector(variance) }
+            }
+        }
+    }
+
+    /// The outputs of the op and of the composed path.
+    fn forward(&self) -> [Tensor; 2] {
+        let (x, statistics) = (self.x(), self.statistics());
+        let (weight, bias) = (Self::vector(&self.weight), Self::vector(&self.bias));
+        let activation = self.activation;
+        [
+            ops::forward(&x, &statistics, &weight, &bias, EPSILON, activation).unwrap(),
+            composed::forward(&x, &statistics, &weight, &bias, EPSILON, activation).unwrap(),
+        ]
+    }
+
+    /// The gradients of the op and of the composed path.
+    fn backward(&self, need_input: bool) -> [Gradients; 2] {
+        let (x, statistics) = (self.x(), self.statistics());
+        let (weight, bias) = (Self::vector(&self.weight), Self::vector(&self.bias));
+        let d_y = || tensor(&self.d_y, &self.shape, &device());
+        let (batch, activation) = (self.running.is_none(), self.activation);
+        [
+            ops::backward(d_y(), &x, &statistics, &weight, &bias, EPSILON, activation, batch, need_input)
+                .unwrap(),
+            composed::backward(
+                &d_y(),
+                &x,
+                &statistics,
+                &weight,
+                &bias,
+                EPSILON,
+                activation,
+                batch,
+                need_input,
+            )
+            .unwrap(),
+        ]
+    }
+
+    fn check_forward(&self) {
+        let expected = self.twin(&self.x, &self.weight, &self.bias);
+        for y in self.forward() {
+            assert_eq!(y.dims(), self.shape);
+            assert_close("forward", &y, &expected, TOLERANCE);
+        }
+    }
+
+    fn check_gradients(&self) {
+        let (x, w, b) = (&self.x, &self.weight, &self.bias);
+        let d_x = finite_difference(|x| project(&self.twin(x, w, b), &self.d_y), x);
+        let d_weight = finite_difference(|w| project(&self.twin(x, w, b), &self.d_y), w);
+        let d_bias = finite_difference(|b| project(&self.twin(x, w, b), &self.d_y), b);
+        for gradients in self.backward(true) {
+            let input = gradients.d_x.unwrap();
+            assert_eq!(input.dims(), self.shape);
+            assert_close("d_x", &input, &d_x, GRADIENT_TOLERANCE);
+            assert_close("d_weight", &gradients.d_weight, &d_weight, GRADIENT_TOLERANCE);
+            assert_close("d_bias", &gradients.d_bias, &d_bias, GRADIENT_TOLERANCE);
+        }
+        for gradients in self.backward(false) {
+            assert!(gradients.d_x.is_none());
+            assert_close("d_weight alone", &gradients.d_weight, &d_weight, GRADIENT_TOLERANCE);
+            assert_close("d_bias alone", &gradients.d_bias, &d_bias, GRADIENT_TOLERANCE);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn statistics_agree_with_the_twin(rows in 1usize..150, channels in 1usize..30, seed in 0u64..1000) {
+        let x = Random::new(seed).numbers(rows * channels);
+        let (mean, variance) = moments(&x, channels);
+        let x = tensor(&x, &[rows, channels], &device());
+        for statistics in [ops::statistics(&x).unwrap(), composed::statistics(&x).unwrap()] {
+            assert_close("mean", &statistics.mean, &mean, TOLERANCE);
+            assert_close("variance", &statistics.variance, &variance, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn forward_agrees_with_the_twin(
+        n in 1usize..5, h in 1usize..9, w in 1usize..9, c in 1usize..20,
+        which in 0usize..5, evaluation in any::<bool>(), seed in 0u64..1000,
+    ) {
+        // A variance of nothing but rounding is divided by; three rows and more have a real one.
+        prop_assume!(evaluation || n * h * w > 2);
+        Case::new(&[n, h, w, c], ACTIVATIONS[which], evaluation, seed).check_forward();
+    }
+
+    #[test]
+    fn gradients_agree_with_differences(
+        rows in 5usize..40, channels in 1usize..11,
+        which in 0usize..5, evaluation in any::<bool>(), seed in 0u64..1000,
+    ) {
+        let case = Case::new(&[rows, channels], ACTIVATIONS[which], evaluation, seed);
+        prop_assume!(case.is_smooth());
+        case.check_gradients();
+    }
+}
+
+#[test]
+fn gradients_of_images_agree_with_differences() {
+    for activation in ACTIVATIONS {
+        for evaluation in [false, true] {
+            let case = (0..).map(|seed| Case::new(&[2, 3, 5, 9], activation, evaluation, seed));
+            case.into_iter().find(Case::is_smooth).unwrap().check_gradients();
+        }
+    }
+}
+
+#[test]
+fn a_large_mean_costs_no_digits() {
+    let mut random = Random::new(4);
+    let x: Vec<f64> = random.numbers(5000 * 9).iter().map(|x| f64::from((3000.0 + x) as f32)).collect();
+    let (mean, variance) = moments(&x, 9);
+    let x = tensor(&x, &[5000, 9], &device());
+    let statistics = ops::statistics(&x).unwrap();
+    assert_close("mean", &statistics.mean, &mean, 1e-6);
+    assert_close("variance", &statistics.variance, &variance, 1e-5);
+    let composed = composed::statistics(&x).unwrap();
+    assert_close("composed variance", &composed.variance, &variance, 1e-3);
+}
+
+#[test]
+fn one_row_gives_the_bias_and_no_gradient_of_the_input() {
+    let case = Case::new(&[1, 4], None, false, 5);
+    for y in case.forward() {
+        assert_close("forward", &y, &case.bias, TOLERANCE);
+    }
+    for gradients in case.backward(true) {
+        assert_close("d_x", &gradients.d_x.unwrap(), &[0.0; 4], 1e-6);
+        assert_close("d_weight", &gradients.d_weight, &[0.0; 4], 1e-6);
+        assert_close("d_bias", &gradients.d_bias, &case.d_y, 1e-6);
+    }
+}
+
+#[test]
+fn running_statistics_move_by_the_momentum() {
+    let (running, observed) = (Case::vector(&[1.0, -2.0]), Case::vector(&[3.0, 4.0]));
+    let updated = ops::update_running(&running, &observed, 0.1).unwrap();
+    assert_close("running", &updated, &[1.2, -1.4], TOLERANCE);
+    let variance = Case::vector(&[0.5, 2.0]);
+    assert_close("unbiased", &ops::unbiased(&variance, 5).unwrap(), &[0.625, 2.5], TOLERANCE);
+    assert_eq!(numbers(&ops::unbiased(&variance, 1).unwrap()), [0.5, 2.0]);
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    let case = Case::new(&[3, 31, 29, 21], Some(Activation::Silu), false, 6);
+    let run = || {
+        let statistics = case.statistics();
+        let [y, _] = case.forward();
+        let [gradients, _] = case.backward(true);
+        let d_x = gradients.d_x.unwrap();
+        [statistics.mean, statistics.variance, y, d_x, gradients.d_weight, gradients.d_bias]
+            .map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+    };
+    let one = with_threads(1, run);
+    assert_eq!(one, with_threads(2, run));
+    assert_eq!(one, with_threads(3, run));
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
+    assert_eq!(ops::statistics(&zeros(&[0, 3])).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(ops::statistics(&zeros(&[])).unwrap_err().kind(), ErrorKind::Shape);
+    let statistics = Statistics { mean: zeros(&[3]), variance: zeros(&[3]) };
+    let forward = |x: &[usize], weight: &[usize]| {
+        ops::forward(&zeros(x), &statistics, &zeros(weight), &zeros(&[3]), EPSILON, None)
+    };
+    assert!(forward(&[2, 3], &[3]).is_ok());
+    assert_eq!(forward(&[2, 4], &[3]).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(forward(&[2, 3], &[1]).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(ops::update_running(&zeros(&[3]), &zeros(&[2]), 0.1).unwrap_err().kind(), ErrorKind::Shape);
+}

@@ -1,0 +1,84 @@
+//! Dropout: how many it zeroes, how it scales, and that its mask is one function of seed and position.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
+
+mod common;
+
+use common::{Random, assert_close, device, numbers, tensor, with_threads};
+use localgrad::composed::dropout as composed;
+use localgrad::ops::dropout as ops;
+use localgrad::{ErrorKind, Tensor};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+fn ones(len: usize) -> Tensor {
+    tensor(&vec![1.0; len], &[len], &device())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 30, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn elements_are_zeroed_or_scaled(len in 1usize..500, probability in 0.0f64..0.95, seed in any::<u64>()) {
+        let x = Random::new(seed).numbers(len);
+        let mask = numbers(&ops::forward(ones(len), probability, seed).unwrap());
+        let kept = (1.0 / (1.0 - probability)) as f32;
+        prop_assert!(mask.iter().all(|&m| m == 0.0 || m == kept));
+        let expected: Vec<f64> = x.iter().zip(&mask).map(|(x, &m)| x * f64::from(m)).collect();
+        let y = ops::forward(tensor(&x, &[len], &device()), probability, seed).unwrap();
+        assert_close("kernel", &y, &expected, 1e-6);
+        let other = composed::apply(&tensor(&x, &[len], &device()), probability, seed).unwrap();
+        prop_assert_eq!(numbers(&other), numbers(&y));
+        // The map is linear, with the mask as its slope: the gradient is d_y times the same mask.
+        let d_x = ops::backward(tensor(&x, &[len], &device()), probability, seed).unwrap();
+        assert_close("backward", &d_x, &expected, 1e-6);
+    }
+}
+
+#[test]
+fn the_share_of_zeros_is_the_probability() {
+    const LEN: usize = 100_000;
+    for probability in [0.1, 0.5, 0.8] {
+        for seed in [0, 1, u64::MAX] {
+            let y = numbers(&ops::forward(ones(LEN), probability, seed).unwrap());
+            let zeros = y.iter().filter(|&&v| v == 0.0).count() as f64;
+            let deviation = (LEN as f64 * probability * (1.0 - probability)).sqrt();
+            let distance = (zeros - LEN as f64 * probability).abs() / deviation;
+            assert!(distance < 4.5, "{distance} deviations at probability {probability}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn masks_of_neighbouring_seeds_and_positions_are_unrelated() {
+    const LEN: usize = 40_000;
+    let mask = |seed| numbers(&ops::forward(ones(LEN), 0.5, seed).unwrap());
+    let (a, b) = (mask(5), mask(6));
+    let share =
+        |pairs: &mut dyn Iterator<Item = bool>| pairs.filter(|&same| same).count() as f64 / LEN as f64;
+    // 0.5 and a deviation of 0.0025 for unrelated bits.
+    for shift in [1, 2, 3, 64] {
+        let same = share(&mut a.iter().zip(a.iter().cycle().skip(shift)).map(|(x, y)| x == y));
+        assert!((same - 0.5).abs() < 0.012, "shifted by {shift}: {same}");
+    }
+    let same = share(&mut a.iter().zip(&b).map(|(x, y)| x == y));
+    assert!((same - 0.5).abs() < 0.012, "another seed: {same}");
+}
+
+#[test]
+fn the_ends_of_the_range_work_and_the_rest_is_an_error() {
+    assert_eq!(numbers(&ops::forward(ones(9), 0.0, 1).unwrap()), [1.0; 9]);
+    assert_eq!(numbers(&ops::forward(ones(9), 1.0, 1).unwrap()), [0.0; 9]);
+    for probability in [-0.1, 1.1, f64::NAN] {
+        assert_eq!(ops::forward(ones(9), probability, 1).unwrap_err().kind(), ErrorKind::Config);
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    let run = || numbers(&ops::forward(ones(70_001), 0.3, 11).unwrap());
+    let one = with_threads(1, run);
+    assert_eq!(one, with_threads(2, run));
+    assert_eq!(one, with_threads(3, run));
+}

@@ -1,0 +1,190 @@
+//! Activations, sums of two tensors and sums over one, against f64.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
+
+mod common;
+
+use common::{
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    with_threads,
+};
+use localgrad::composed::elementwise as composed;
+use localgrad::ops::activation::Activation;
+use localgrad::ops::elementwise as ops;
+use localgrad::{ErrorKind, Tensor};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+const ALL: [Activation; 4] = [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Sigmoid];
+
+fn twin(x: f64, activation: Option<Activation>) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
+        Some(Activation::Silu) => x * sigmoid,
+        Some(Activation::Sigmoid) => sigmoid,
+    }
+}
+
+fn twins(x: &[f64], activation: Option<Activation>) -> Vec<f64> {
+    x.iter().map(|&x| twin(x, activation)).collect()
+}
+
+/// Numbers in [-8, 8) that keep away from the kinks at 0 and 6, where differences mean nothing.
+fn away_from_kinks(random: &mut Random, len: usize) -> Vec<f64> {
+    let clear = |x: f64| if x.abs() < 0.01 || (x - 6.0).abs() < 0.01 { 1.5 } else { x };
+    random.numbers(len).into_iter().map(|x| clear(8.0 * x)).collect()
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default() }
+}
+
+#[test]
+fn activations_agree_with_the_twin() {
+    let x = away_from_kinks(&mut Random::new(1), 2 * 3 * 5 * 7);
+    let on_device = tensor(&x, &[2, 3, 5, 7], &device());
+    for activation in ALL {
+        let expected = twins(&x, Some(activation));
+        let y = ops::activate(&on_device, activation).unwrap();
+        assert_eq!(y.dims(), [2, 3, 5, 7]);
+        assert_close("kernel", &y, &expected, TOLERANCE);
+        assert_close("composed", &composed::activate(&on_device, activation).unwrap(), &expected, TOLERANCE);
+    }
+}
+
+#[test]
+fn gradients_of_activations_agree_with_differences() {
+    let mut random = Random::new(2);
+    let (x, d_y) = (away_from_kinks(&mut random, 33), random.numbers(33));
+    let (on_device, d) = (tensor(&x, &[3, 11], &device()), || tensor(&d_y, &[3, 11], &device()));
+    for activation in ALL {
+        let expected = finite_difference(|x| project(&twins(x, Some(activation)), &d_y), &x);
+        let kernel = ops::activate_backward(d(), &on_device, activation).unwrap();
+        assert_close("kernel", &kernel, &expected, GRADIENT_TOLERANCE);
+        let other = composed::activate_backward(&d(), &on_device, activation).unwrap();
+        assert_close("composed", &other, &expected, GRADIENT_TOLERANCE);
+        let y = ops::activate(&on_device, activation).unwrap();
+        let from_output = ops::activate_backward_from_output(d(), &y, activation);
+        let other = composed::activate_backward_from_output(&d(), &y, activation);
+        if activation == Activation::Silu {
+            assert_eq!(from_output.unwrap_err().kind(), ErrorKind::Config);
+            assert_eq!(other.unwrap_err().kind(), ErrorKind::Config);
+        } else {
+            assert_close("from the output", &from_output.unwrap(), &expected, GRADIENT_TOLERANCE);
+            assert_close("composed, from the output", &other.unwrap(), &expected, GRADIENT_TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn slopes_at_the_kinks_are_zero() {
+    let x = tensor(&[0.0, 6.0, -0.0], &[3], &device());
+    let d = || tensor(&[1.0, 1.0, 1.0], &[3], &device());
+    for (activation, expected) in [(Activation::Relu, [0.0, 1.0, 0.0]), (Activation::Relu6, [0.0; 3])] {
+        assert_eq!(numbers(&ops::activate_backward(d(), &x, activation).unwrap()), expected);
+        assert_eq!(numbers(&ops::activate_backward_from_output(d(), &x, activation).unwrap()), expected);
+        assert_eq!(numbers(&composed::activate_backward(&d(), &x, activation).unwrap()), expected);
+    }
+}
+
+#[test]
+fn large_inputs_stay_finite() {
+    let x = tensor(&[-200.0, 200.0], &[2], &device());
+    for activation in [Activation::Silu, Activation::Sigmoid] {
+        let expected = twins(&[-200.0, 200.0], Some(activation));
+        assert_close("kernel", &ops::activate(&x, activation).unwrap(), &expected, TOLERANCE);
+        assert_close("composed", &composed::activate(&x, activation).unwrap(), &expected, TOLERANCE);
+        let d = tensor(&[1.0, 1.0], &[2], &device());
+        let slope = |x: f64| (twin(x + 1e-3, Some(activation)) - twin(x - 1e-3, Some(activation))) / 2e-3;
+        let expected = [slope(-200.0), slope(200.0)];
+        let other = composed::activate_backward(&d, &x, activation).unwrap();
+        assert_close("composed slope", &other, &expected, TOLERANCE);
+        assert_close("slope", &ops::activate_backward(d, &x, activation).unwrap(), &expected, TOLERANCE);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    #[test]
+    fn sums_of_two_agree_with_the_twin(rows in 1usize..40, channels in 1usize..40, seed in 0u64..1000) {
+        let mut random = Random::new(seed);
+        let (a, b) = (random.numbers(rows * channels), random.numbers(rows * channels));
+        let on_device = |x: &[f64]| tensor(x, &[rows, channels], &device());
+        let sum: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        assert_close("add", &ops::add(on_device(&a), &on_device(&b)).unwrap(), &sum, TOLERANCE);
+        for activation in ALL.map(Some).into_iter().chain([None]) {
+            let expected = twins(&sum, activation);
+            let kernel = ops::add_activate(on_device(&a), &on_device(&b), activation).unwrap();
+            assert_close("add and activate", &kernel, &expected, TOLERANCE);
+            let other = composed::add_activate(&on_device(&a), &on_device(&b), activation).unwrap();
+            assert_close("composed add and activate", &other, &expected, TOLERANCE);
+        }
+        let expected: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - 0.3 * b).collect();
+        let kernel = ops::add_scaled(on_device(&a), &on_device(&b), -0.3).unwrap();
+        assert_close("add scaled", &kernel, &expected, TOLERANCE);
+        let other = composed::add_scaled(&on_device(&a), &on_device(&b), -0.3).unwrap();
+        assert_close("composed add scaled", &other, &expected, TOLERANCE);
+        let expected: Vec<f64> = a.iter().map(|a| 0.7 * a).collect();
+        assert_close("scale", &ops::scale(on_device(&a), 0.7).unwrap(), &expected, TOLERANCE);
+    }
+
+    #[test]
+    fn sums_over_one_agree_with_the_twin(rows in 1usize..90, channels in 1usize..40, seed in 0u64..1000) {
+        let mut random = Random::new(seed);
+        let (a, b) = (random.numbers(rows * channels), random.numbers(rows * channels));
+        let on_device = |x: &[f64]| tensor(x, &[rows, 1, channels], &device());
+        let sum = |c: usize| a.iter().skip(c).step_by(channels).sum();
+        let expected: Vec<f64> = (0..channels).map(sum).collect();
+        let sums = ops::sum_rows(&on_device(&a)).unwrap();
+        prop_assert_eq!(sums.dims(), [channels]);
+        assert_close("sum over rows", &sums, &expected, TOLERANCE);
+        assert_close("composed", &composed::sum_rows(&on_device(&a)).unwrap(), &expected, TOLERANCE);
+        let (products, squares) = (project(&a, &b), project(&a, &a));
+        let (x, y) = (on_device(&a), on_device(&b));
+        let near = |sum: f64, expected: f64| (sum - expected).abs() < TOLERANCE * expected.abs().max(1.0);
+        prop_assert!(near(ops::sum_of_products(&x, &y).unwrap(), products));
+        prop_assert!(near(composed::sum_of_products(&x, &y).unwrap(), products));
+        prop_assert!(near(ops::sum_of_squares(&x).unwrap(), squares));
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    let mut random = Random::new(3);
+    let shape = [1531, 37];
+    let (a, b) = (random.numbers(1531 * 37), random.numbers(1531 * 37));
+    let run = || {
+        let (x, y) = (tensor(&a, &shape, &device()), tensor(&b, &shape, &device()));
+        let mut bits: Vec<u64> = [ops::sum_of_products(&x, &y).unwrap(), ops::sum_of_squares(&x).unwrap()]
+            .map(f64::to_bits)
+            .to_vec();
+        let sums = ops::sum_rows(&x).unwrap();
+        let y = ops::add_activate(y, &x, Some(Activation::Silu)).unwrap();
+        for t in [sums, y] {
+            bits.extend(numbers(&t).iter().map(|v| u64::from(v.to_bits())));
+        }
+        bits
+    };
+    let one = with_threads(1, run);
+    assert_eq!(one, with_threads(2, run));
+    assert_eq!(one, with_threads(3, run));
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let shape = |dims: &[usize]| Tensor::zeros(dims, localgrad::DType::F32, &device()).unwrap();
+    let a = shape(&[2, 3]);
+    let shape_error = |error: localgrad::Error| assert_eq!(error.kind(), ErrorKind::Shape);
+    if matches!(device(), localgrad::Device::Cpu) {
+        shape_error(ops::add(a.clone(), &shape(&[3, 2])).unwrap_err());
+        // One storage on both sides must not deadlock.
+        let view = a.reshape((3, 2)).unwrap().reshape((2, 3)).unwrap();
+        assert_eq!(ops::add(a.clone(), &view).unwrap_err().kind(), ErrorKind::Internal);
+    }
+    shape_error(ops::sum_of_products(&a, &shape(&[6])).unwrap_err());
+    shape_error(ops::sum_rows(&shape(&[])).unwrap_err());
+    shape_error(ops::sum_rows(&shape(&[0, 4])).unwrap_err());
+}

@@ -1,0 +1,150 @@
+//! The linear layer and its gradients against f64.
+#![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
+
+mod common;
+
+use common::{
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    with_threads,
+};
+use localgrad::composed::linear as composed;
+use localgrad::ops::{elementwise, linear as ops};
+use localgrad::{DType, ErrorKind, Tensor};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// A layer's sizes and numbers.
+struct Case {
+    samples: usize,
+    inputs: usize,
+    outputs: usize,
+    x: Vec<f64>,
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+    d_y: Vec<f64>,
+}
+
+impl Case {
+    fn new(samples: usize, inputs: usize, outputs: usize, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            samples,
+            inputs,
+            outputs,
+            x: random.numbers(samples * inputs),
+            weight: random.numbers(outputs * inputs),
+            bias: random.numbers(outputs),
+            d_y: random.numbers(samples * outputs),
+        }
+    }
+
+    fn twin(&self, x: &[f64], weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let mut y = Vec::new();
+        for n in 0..self.samples {
+            for o in 0..self.outputs {
+                let mut sum = bias.map_or(0.0, |bias| bias[o]);
+                for i in 0..self.inputs {
+                    sum += x[n * self.inputs + i] * weight[o * self.inputs + i];
+                }
+                y.push(sum);
+            }
+        }
+        y
+    }
+
+    fn x(&self) -> Tensor {
+        tensor(&self.x, &[self.samples, self.inputs], &device())
+    }
+
+    fn weight(&self) -> Tensor {
+        tensor(&self.weight, &[self.outputs, self.inputs], &device())
+    }
+
+    fn bias(&self) -> Tensor {
+        tensor(&self.bias, &[self.outputs], &device())
+    }
+
+    fn d_y(&self) -> Tensor {
+        tensor(&self.d_y, &[self.samples, self.outputs], &device())
+    }
+
+    fn check_forward(&self) {
+        for with_bias in [false, true] {
+            let bias = with_bias.then(|| self.bias());
+            let expected = self.twin(&self.x, &self.weight, with_bias.then_some(&self.bias));
+            let y = ops::forward(&self.x(), &self.weight(), bias.as_ref()).unwrap();
+            assert_eq!(y.dims(), [self.samples, self.outputs]);
+            assert_close("kernel", &y, &expected, TOLERANCE);
+            let y = composed::forward(&self.x(), &self.weight(), bias.as_ref()).unwrap();
+            assert_close("composed", &y, &expected, TOLERANCE);
+        }
+    }
+
+    fn check_gradients(&self) {
+        let d_x = finite_difference(|x| project(&self.twin(x, &self.weight, None), &self.d_y), &self.x);
+        let d_weight = finite_difference(|w| project(&self.twin(&self.x, w, None), &self.d_y), &self.weight);
+        let d_bias =
+            finite_difference(|b| project(&self.twin(&self.x, &self.weight, Some(b)), &self.d_y), &self.bias);
+        let (x, weight, d_y) = (self.x(), self.weight(), self.d_y());
+        let close = |what: &str, gradient: Tensor, expected: &[f64]| {
+            assert_close(what, &gradient, expected, GRADIENT_TOLERANCE);
+        };
+        close("d_x", ops::d_input(&d_y, &weight).unwrap(), &d_x);
+        close("composed d_x", composed::d_input(&d_y, &weight).unwrap(), &d_x);
+        close("d_weight", ops::d_weight(&x, &d_y).unwrap(), &d_weight);
+        close("composed d_weight", composed::d_weight(&x, &d_y).unwrap(), &d_weight);
+        close("d_bias", elementwise::sum_rows(&d_y).unwrap(), &d_bias);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 30, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn forward_agrees_with_the_twin(n in 1usize..70, i in 1usize..70, o in 1usize..70, seed in 0u64..1000) {
+        Case::new(n, i, o, seed).check_forward();
+    }
+
+    #[test]
+    fn gradients_agree_with_differences(n in 1usize..6, i in 1usize..8, o in 1usize..8, seed in 0u64..1000) {
+        Case::new(n, i, o, seed).check_gradients();
+    }
+}
+
+#[test]
+fn products_of_several_pieces_agree_with_the_twin() {
+    // Cut by rows, by columns, and with one sample.
+    for (n, i, o) in [(700, 97, 33), (33, 97, 700), (1, 900, 1300)] {
+        Case::new(n, i, o, 7).check_forward();
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    for (n, i, o) in [(700, 97, 33), (33, 97, 700)] {
+        let case = Case::new(n, i, o, 8);
+        let run = || {
+            let (x, weight, d_y) = (case.x(), case.weight(), case.d_y());
+            let y = ops::forward(&x, &weight, Some(&case.bias())).unwrap();
+            let results = [y, ops::d_input(&d_y, &weight).unwrap(), ops::d_weight(&x, &d_y).unwrap()];
+            results.map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+        };
+        let one = with_threads(1, run);
+        assert_eq!(one, with_threads(2, run));
+        assert_eq!(one, with_threads(3, run));
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
+    let fails = |result: localgrad::Result<Tensor>| assert_eq!(result.unwrap_err().kind(), ErrorKind::Shape);
+    fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 5]), None));
+    fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 3]), Some(&zeros(&[3]))));
+    fails(ops::forward(&zeros(&[2, 1, 3]), &zeros(&[4, 3]), None));
+    fails(ops::forward(&zeros(&[0, 3]), &zeros(&[4, 3]), None));
+    fails(ops::d_input(&zeros(&[2, 3]), &zeros(&[4, 3])));
+    fails(ops::d_weight(&zeros(&[2, 3]), &zeros(&[3, 3])));
+}

@@ -2,3 +2,5 @@
 //!
 //! Only primitives whose results were found right everywhere are used: no candle convolution, pool,
 //! up-sampling or autograd. Every function runs on the CPU device too, where the tests hold it to the twin.
+
+pub mod conv;

@@ -2,3 +2,6 @@
 //!
 //! Results never depend on the number of threads: work is cut by shape, and partial sums are added in a
 //! fixed order.
+
+pub mod simd;
+pub mod conv;

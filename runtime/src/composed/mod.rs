@@ -13,3 +13,4 @@ pub mod dropout;
 pub mod resample;
 pub mod max_pool;
 pub mod subsample;
+pub mod conv;

@@ -17,3 +17,5 @@ pub mod dropout;
 pub mod resample;
 pub mod max_pool;
 pub mod subsample;
+pub mod simd;
+pub mod conv;

@@ -1,0 +1,402 @@
+//! The plan of a pass that gathers: the forward pass, or the input gradient, which reads d_y as the forward
+//! reads x, once for every remainder of the stride.
+//!
+//! The target is cut into units of whole images or of bands of rows, by shape only. A unit copies what it reads
+//! into a scratch and sums every target pixel from first tap to last, so no cut changes a bit of the result.
+
+use super::axis::{Axis, Phase, Spacing};
+use super::geometry::Geometry;
+use super::scratch::{BLOCK, Blocks, Window};
+use super::tile;
+use crate::kernels::simd::Isa;
+use std::ops::Range;
+
+/// The scratch of a unit aims to be no larger, so that it stays in a level-2 cache.
+const SCRATCH_BYTES: usize = 256 << 10;
+/// Target pixels that a unit should have, so that reading the weights once a unit is cheap.
+const UNIT_PIXELS: usize = 128;
+/// A pass should have as many units, so that a few cores share them evenly.
+pub(super) const UNITS: usize = 16;
+
+/// Which pass a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Reads x, writes y.
+    Forward,
+    /// Reads d_y, writes d_x.
+    Backward,
+}
+
+/// Size and channels of one image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map {
+    pub(super) size: [usize; 2],
+    pub(super) channels: usize,
+}
+
+impl Map {
+    /// Floats of one image.
+    pub(super) fn len(&self) -> usize {
+        self.size[0] * self.size[1] * self.channels
+    }
+}
+
+/// A block of target channels: a few vectors, written together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChannelBlock {
+    /// Group of channels that it belongs to.
+    pub(super) group: usize,
+    /// First channel among those of all groups.
+    pub(super) first: usize,
+    /// Channels; the last vector may be partly empty.
+    pub(super) channels: usize,
+    /// Vectors.
+    pub(super) vectors: usize,
+    /// Vectors of all blocks before this one.
+    pub(super) before: usize,
+}
+
+/// `len` floats of the scratch that follow each other and meet `len` rows of packed weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    /// From the target pixel's place in the first block of its group.
+    pub(super) offset: usize,
+    pub(super) len: usize,
+}
+
+/// A row of packed weights: which tap and which source channel of the group it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) tap: usize,
+    pub(super) channel: usize,
+}
+
+/// Neighbouring target pixels: where the first one reads the scratch and where it is written in the unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+/// Target pixels that read the same taps.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    pub(super) segments: Vec<Segment>,
+    pub(super) rows: Vec<Row>,
+    /// Runs of a full unit, by image, row and column: those of a smaller unit come first.
+    pub(super) runs: Vec<Run>,
+    /// Pixels of a run.
+    pub(super) run_len: usize,
+    /// Floats of the scratch from pixel to pixel.
+    pub(super) from_step: usize,
+    /// Floats of the target from pixel to pixel.
+    pub(super) to_step: usize,
+    /// The phase's rows.
+    pub(super) lines: Phase,
+    runs_per_row: usize,
+}
+
+impl Pass {
+    /// Runs of a unit of `images` images of `rows` target rows each.
+    pub(super) fn runs_of(&self, images: usize, rows: usize) -> &[Run] {
+        &self.runs[..images * self.lines.count(rows) * self.runs_per_row]
+    }
+}
+
+/// What one unit writes.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    pub(super) images: Range<usize>,
+    pub(super) rows: Range<usize>,
+    pub(super) blocks: Range<usize>,
+}
+
+/// The plan of a pass.
+#[derive(Clone, Debug)]
+pub(super) struct Gather {
+    pub(super) images: usize,
+    pub(super) source: Map,
+    pub(super) target: Map,
+    pub(super) blocks: Blocks,
+    pub(super) cols: Window,
+    pub(super) passes: Vec<Pass>,
+    pub(super) channel_blocks: Vec<ChannelBlock>,
+    /// Lanes of a vector.
+    pub(super) lanes: usize,
+    rows: Axis,
+    unit_images: usize,
+    unit_rows: usize,
+    unit_blocks: usize,
+}
+
+impl Gather {
+    /// The plan of one pass of `geometry` on an instruction set.
+    pub(super) fn new(isa: Isa, geometry: &Geometry, direction: Direction) -> Self {
+        let g = geometry;
+        let x = Map { size: g.input, channels: g.in_channels };
+        let y = Map { size: g.output, channels: g.out_channels };
+        let (source, target) = if direction == Direction::Forward { (x, y) } else { (y, x) };
+        let axis = |i: usize| {
+            let spacing = Spacing {
+                kernel: g.kernel[i],
+                stride: g.stride[i],
+                padding: g.padding[i],
+                dilation: g.dilation[i],
+            };
+            match direction {
+                Direction::Forward => Axis::forward(spacing, g.output[i]),
+                Direction::Backward => Axis::backward(spacing, g.input[i]),
+            }
+        };
+        let (rows, cols) = (axis(0), axis(1));
+        let depthwise = g.is_depthwise();
+        let blocks = if depthwise {
+            Blocks::padded(source.channels)
+        } else {
+            Blocks::new(g.groups, source.channels / g.groups)
+        };
+        let channel_blocks = if depthwise {
+            depthwise_blocks(target.channels, isa.lanes())
+        } else {
+            cut_channels(g.groups, target.channels / g.groups, isa.lanes(), tile::block_vectors(isa))
+        };
+        let mut plan = Self {
+            images: g.images,
+            source,
+            target,
+            blocks,
+            cols: cols.window(0, cols.targets),
+            passes: Vec::new(),
+            unit_blocks: channel_blocks.len(),
+            channel_blocks,
+            lanes: isa.lanes(),
+            unit_images: 1,
+            unit_rows: rows.targets,
+            rows,
+        };
+        plan.cut();
+        plan.passes = plan.passes(isa, &cols, g.kernel[1], depthwise);
+        plan
+    }
+
+    /// Chooses the size of a unit.
+    fn cut(&mut self) {
+        let rows = self.rows.targets;
+        let fits = |rows: usize| self.image_scratch(rows) * size_of::<f32>() <= SCRATCH_BYTES;
+        // Few images: bands, but not so thin that most of what they copy is copied twice.
+        let wanted = rows.div_ceil(UNITS.div_ceil(self.images)).max(4);
+        let mut band = wanted.min(rows);
+        while band > 1 && !fits(band) {
+            band = band.div_ceil(2);
+        }
+        self.unit_rows = band.next_multiple_of(self.rows.multiple).min(rows);
+        if self.unit_rows == rows {
+            let pixels = self.target.size[0] * self.target.size[1];
+            let fitting = SCRATCH_BYTES / (self.image_scratch(rows) * size_of::<f32>());
+            let sharing = self.images.div_ceil(UNITS);
+            self.unit_images = UNIT_PIXELS.div_ceil(pixels).min(fitting).min(sharing).max(1);
+        }
+        let units = self.images.div_ceil(self.unit_images) * rows.div_ceil(self.unit_rows);
+        let chunks = UNITS.div_ceil(units).min(self.channel_blocks.len());
+        self.unit_blocks = self.channel_blocks.len().div_ceil(chunks);
+    }
+
+    /// Floats of the scratch for `rows` target rows of one image.
+    fn image_scratch(&self, rows: usize) -> usize {
+        self.blocks.count() * self.block_stride(rows)
+    }
+
+    /// Floats from block to block of the scratch for `rows` target rows.
+    fn block_stride(&self, rows: usize) -> usize {
+        self.rows.lines(rows) * self.line()
+    }
+
+    /// Floats from block to block of a unit's scratch.
+    pub(super) fn unit_block_stride(&self) -> usize {
+        self.block_stride(self.unit_rows)
+    }
+
+    /// Floats from image to image of a unit's scratch.
+    pub(super) fn unit_image_stride(&self) -> usize {
+        self.image_scratch(self.unit_rows)
+    }
+
+    /// Floats from row to row of the scratch.
+    pub(super) fn line(&self) -> usize {
+        self.cols.len * self.blocks.width
+    }
+
+    /// Most target pixels of a unit.
+    pub(super) fn unit_pixels(&self) -> usize {
+        self.unit_images * self.unit_rows * self.target.size[1]
+    }
+
+    /// The same plan with units that hold every channel block.
+    pub(super) fn with_all_channels(mut self) -> Self {
+        self.unit_blocks = self.channel_blocks.len();
+        self
+    }
+
+    /// Floats of the scratch that one unit needs.
+    pub(super) fn scratch_len(&self) -> usize {
+        self.unit_images * self.image_scratch(self.unit_rows)
+    }
+
+    /// Source rows that a unit copies. A last, thinner band copies as many, to be laid out like the others.
+    pub(super) fn row_window(&self, unit: &Unit) -> Window {
+        self.rows.window(unit.rows.start, self.unit_rows)
+    }
+
+    /// How many units there are.
+    pub(super) fn units(&self) -> usize {
+        let [images, bands, chunks] = self.unit_counts();
+        images * bands * chunks
+    }
+
+    fn unit_counts(&self) -> [usize; 3] {
+        [
+            self.images.div_ceil(self.unit_images),
+            self.rows.targets.div_ceil(self.unit_rows),
+            self.channel_blocks.len().div_ceil(self.unit_blocks),
+        ]
+    }
+
+    /// The `index`-th unit.
+    pub(super) fn unit(&self, index: usize) -> Unit {
+        let [_, bands, chunks] = self.unit_counts();
+        let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
+        Unit {
+            images: part(index / (bands * chunks), self.unit_images, self.images),
+            rows: part(index / chunks % bands, self.unit_rows, self.rows.targets),
+            blocks: part(index % chunks, self.unit_blocks, self.channel_blocks.len()),
+        }
+    }
+
+    /// Floats of the packed weights.
+    pub(super) fn packed_len(&self) -> usize {
+        self.passes.iter().map(|p| p.rows.len()).sum::<usize>() * self.vectors() * self.lanes
+    }
+
+    /// Vectors of all channel blocks.
+    pub(super) fn vectors(&self) -> usize {
+        self.channel_blocks.iter().map(|b| b.vectors).sum()
+    }
+
+    fn passes(&self, isa: Isa, cols: &Axis, kernel_cols: usize, depthwise: bool) -> Vec<Pass> {
+        let pairs = self.rows.phases.iter().flat_map(|r| cols.phases.iter().map(move |c| (r, c)));
+        pairs
+            .map(|(r, c)| {
+                let mut taps = Vec::new();
+                for &(kr, jr) in &r.taps {
+                    for &(kc, jc) in &c.taps {
+                        taps.push((kr * kernel_cols + kc, (jr * self.cols.len + jc) * self.blocks.width));
+                    }
+                }
+                let (segments, rows) = if depthwise { depthwise_taps(&taps) } else { self.segments(&taps) };
+                let pixels = c.count(cols.targets);
+                let from_step = c.advance * self.blocks.width;
+                let run_len = run_len(isa, from_step, pixels);
+                let runs = self.runs(r, c, pixels, run_len);
+                let to_step = c.every * self.target.channels;
+                let runs_per_row = pixels.div_ceil(run_len);
+                Pass { segments, rows, runs, run_len, from_step, to_step, runs_per_row, lines: r.clone() }
+            })
+            .collect()
+    }
+
+    /// What the taps (index, offset) of every source block read; what follows each other becomes one segment.
+    fn segments(&self, taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<Row>) {
+        let (mut segments, mut rows) = (Vec::<Segment>::new(), Vec::new());
+        let stride = self.block_stride(self.unit_rows);
+        for block in 0..self.blocks.per_group {
+            let len = self.blocks.len(block);
+            for &(tap, offset) in taps {
+                let offset = block * stride + offset;
+                match segments.last_mut() {
+                    Some(last) if last.offset + last.len == offset => last.len += len,
+                    _ => segments.push(Segment { offset, len }),
+                }
+                let first = block * BLOCK;
+                rows.extend((first..first + len).map(|channel| Row { tap, channel }));
+            }
+        }
+        (segments, rows)
+    }
+
+    fn runs(&self, rows: &Phase, cols: &Phase, pixels: usize, run_len: usize) -> Vec<Run> {
+        let line = self.line();
+        let (image_from, image_to) = (self.image_scratch(self.unit_rows), self.target.len());
+        let mut runs = Vec::new();
+        for image in 0..self.unit_images {
+            for r in 0..rows.count(self.unit_rows) {
+                let from = image * image_from + r * rows.advance * line;
+                let row = rows.first + r * rows.every;
+                let to = image * image_to + row * self.target.size[1] * self.target.channels;
+                for start in (0..pixels).step_by(run_len) {
+                    // The last run of a row ends with it: some pixels may be computed twice, alike.
+                    let c = start.min(pixels - run_len);
+                    runs.push(Run {
+                        from: from + c * cols.advance * self.blocks.width,
+                        to: to + (cols.first + c * cols.every) * self.target.channels,
+                    });
+                }
+            }
+        }
+        runs
+    }
+}
+
+/// Depthwise taps: one segment and one row of weights each.
+fn depthwise_taps(taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<Row>) {
+    let segments = taps.iter().map(|&(_, offset)| Segment { offset, len: 1 }).collect();
+    let rows = taps.iter().map(|&(tap, _)| Row { tap, channel: 0 }).collect();
+    (segments, rows)
+}
+
+/// Pixels of a run: several where the tile knows their distance and few are computed twice, else one.
+fn run_len(isa: Isa, from_step: usize, pixels: usize) -> usize {
+    let run = tile::run_pixels(isa);
+    let known = from_step == BLOCK || from_step == 2 * BLOCK;
+    let computed = pixels.div_ceil(run) * run;
+    if known && pixels >= run && computed * 9 <= pixels * 10 { run } else { 1 }
+}
+
+/// Cuts each group's channels into blocks of at most `most` vectors, a power of two; rests become smaller blocks.
+pub(super) fn cut_channels(groups: usize, channels: usize, lanes: usize, most: usize) -> Vec<ChannelBlock> {
+    let mut blocks = Vec::new();
+    let mut before = 0;
+    for group in 0..groups {
+        let mut done = 0;
+        while done < channels {
+            let left = (channels - done).div_ceil(lanes);
+            let vectors = if left >= most { most } else { 1 << left.ilog2() };
+            let block = (channels - done).min(vectors * lanes);
+            blocks.push(ChannelBlock {
+                group,
+                first: group * channels + done,
+                channels: block,
+                vectors,
+                before,
+            });
+            before += vectors;
+            done += block;
+        }
+    }
+    blocks
+}
+
+/// Blocks of target channels that match the scratch's blocks.
+fn depthwise_blocks(channels: usize, lanes: usize) -> Vec<ChannelBlock> {
+    let vectors = BLOCK / lanes;
+    let block = |i: usize| {
+        let first = i * BLOCK;
+        ChannelBlock {
+            group: 0,
+            first,
+            channels: (channels - first).min(BLOCK),
+            vectors,
+            before: i * vectors,
+        }
+    };
+    (0..channels.div_ceil(BLOCK)).map(block).collect()
+}

@@ -1,0 +1,357 @@
+//! The weight gradient: sums over pixels, in tiles of a few source channels times a few vectors of outputs.
+//!
+//! The units of the forward pass are dealt to a number of parts fixed by shape; each part has sums of its own,
+//! which are added in order at the end. Blocks of output channels are dealt to chunks, which share no sums.
+
+use super::direct;
+use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
+use super::geometry::Geometry;
+use super::pack;
+use super::scratch::BLOCK;
+use crate::kernels::simd::{Isa, Kernel, Simd};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
+const TASKS: usize = 8;
+/// Pixels after which a tile adds its registers to the sums: few enough to stay in a level-1 cache.
+const TILE_PIXELS: usize = 128;
+
+/// How the work is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// Sums of their own.
+    pub(super) parts: usize,
+    /// Channel blocks of a chunk.
+    pub(super) chunk_blocks: usize,
+    /// Chunks.
+    pub(super) chunks: usize,
+}
+
+impl Cut {
+    /// The cut of a plan, by shape only.
+    pub(super) fn new(gather: &Gather) -> Self {
+        let blocks = gather.channel_blocks.len();
+        let chunk_blocks = blocks.div_ceil(blocks.min(TASKS));
+        let chunks = blocks.div_ceil(chunk_blocks);
+        Self { parts: TASKS.div_ceil(chunks).min(gather.units()), chunk_blocks, chunks }
+    }
+}
+
+/// The plan of the weight gradient: the forward pass's, whose units hold every channel block.
+pub(super) fn plan(isa: Isa, geometry: &Geometry) -> Gather {
+    Gather::new(isa, geometry, Direction::Forward).with_all_channels()
+}
+
+/// Writes d_weight `[O, I/groups, KH, KW]` from whole batches of x and d_y.
+pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
+    let gather = plan(isa, geometry);
+    let cut = Cut::new(&gather);
+    let (units, chunks) = (gather.units(), cut.chunks);
+    let tasks: Vec<Vec<f32>> = (0..cut.parts * chunks)
+        .into_par_iter()
+        .map(|task| {
+            let (part, chunk) = (task / chunks, task % chunks);
+            let first = chunk * cut.chunk_blocks;
+            let blocks = first..(first + cut.chunk_blocks).min(gather.channel_blocks.len());
+            let units = part * units / cut.parts..(part + 1) * units / cut.parts;
+            sums(isa, &gather, geometry, units, blocks, x, d_y)
+        })
+        .collect();
+    let mut tasks = tasks.into_iter();
+    let sums: Vec<Vec<Vec<f32>>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
+    pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);
+}
+
+/// The sums of some units for some channel blocks, laid out like packed weights.
+fn sums(
+    isa: Isa,
+    gather: &Gather,
+    geometry: &Geometry,
+    units: Range<usize>,
+    blocks: Range<usize>,
+    x: &[f32],
+    d_y: &[f32],
+) -> Vec<f32> {
+    let blocks = &gather.channel_blocks[blocks];
+    let vectors: usize = blocks.iter().map(|b| b.vectors).sum();
+    let mut sums = vec![0.0; vectors * gather.lanes * gather.passes[0].rows.len()];
+    let mut x_scratch = vec![0.0; gather.scratch_len()];
+    let mut d_y_scratch = vec![0.0; vectors * gather.lanes * gather.unit_pixels()];
+    for index in units {
+        let unit = gather.unit(index);
+        direct::copy(gather, &unit, x, &mut x_scratch);
+        let pixels = copy_d_y(gather, &unit, blocks, d_y, &mut d_y_scratch);
+        isa.run(UnitSums {
+            gather,
+            is_depthwise: geometry.is_depthwise(),
+            images: unit.images.len(),
+            rows: unit.rows.len(),
+            pixels,
+            blocks,
+            x: &x_scratch,
+            d_y: &d_y_scratch,
+            sums: &mut sums,
+        });
+    }
+    sums
+}
+
+/// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.
+fn copy_d_y(
+    gather: &Gather,
+    unit: &Unit,
+    blocks: &[ChannelBlock],
+    d_y: &[f32],
+    scratch: &mut [f32],
+) -> usize {
+    let channels = gather.target.channels;
+    let row = gather.target.size[1];
+    let per_image = unit.rows.len() * row;
+    let pixels = unit.images.len() * per_image;
+    let mut rest = scratch;
+    for block in blocks {
+        let width = block.vectors * gather.lanes;
+        let (part, after) = rest.split_at_mut(pixels * width);
+        rest = after;
+        for (image, part) in unit.images.clone().zip(part.chunks_exact_mut(per_image * width)) {
+            let start = (image * gather.target.size[0] + unit.rows.start) * row * channels;
+            let source = &d_y[start..start + per_image * channels];
+            for (to, from) in part.chunks_exact_mut(width).zip(source.chunks_exact(channels)) {
+                let from = &from[block.first..block.first + block.channels];
+                if let (Ok(to), Ok(from)) =
+                    (<&mut [f32; BLOCK]>::try_from(&mut *to), <&[f32; BLOCK]>::try_from(from))
+                {
+                    *to = *from;
+                } else {
+                    to[..block.channels].copy_from_slice(from);
+                    to[block.channels..].fill(0.0);
+                }
+            }
+        }
+    }
+    pixels
+}
+
+/// One unit, x and d_y already in their scratches.
+struct UnitSums<'a> {
+    gather: &'a Gather,
+    is_depthwise: bool,
+    images: usize,
+    rows: usize,
+    pixels: usize,
+    blocks: &'a [ChannelBlock],
+    x: &'a [f32],
+    d_y: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+/// A band of output rows: all the tiles of a band read the same pixels.
+#[derive(Clone, Copy)]
+struct Band<'a> {
+    /// Each row's first pixel: in x's scratch, and as a pixel of d_y's.
+    rows: &'a [(usize, usize)],
+    /// Pixels of a row.
+    cols: usize,
+    /// Floats of x's scratch from pixel to pixel.
+    x_step: usize,
+}
+
+impl Kernel for UnitSums<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let gather = self.gather;
+        let pass = &gather.passes[0];
+        let cols = gather.target.size[1];
+        let mut rows = Vec::with_capacity(self.images * self.rows);
+        for image in 0..self.images {
+            for row in 0..self.rows {
+                let x = image * gather.unit_image_stride() + row * pass.lines.advance * gather.line();
+                rows.push((x, (image * self.rows + row) * cols));
+            }
+        }
+        let first = self.blocks[0].before;
+        for rows in rows.chunks(TILE_PIXELS.div_ceil(cols)) {
+            let band = Band { rows, cols, x_step: pass.from_step };
+            for block in self.blocks {
+                let before = (block.before - first) * S::LANES;
+                let scratch_block = if self.is_depthwise {
+                    block.first / BLOCK
+                } else {
+                    block.group * gather.blocks.per_group
+                };
+                let x = self.x[scratch_block * gather.unit_block_stride()..].as_ptr();
+                let d_y = self.d_y[before * self.pixels..].as_ptr();
+                let sums = self.sums[before * pass.rows.len()..].as_mut_ptr();
+                // SAFETY: the plan's rows and segments stay within the scratches and the sums, whose lengths
+                // `sums` took from the plan; the caller vouches for `S`.
+                unsafe {
+                    if self.is_depthwise {
+                        depthwise::<S>(&band, &pass.segments, x, d_y, sums);
+                    } else {
+                        dense::<S>(&band, &pass.segments, block.vectors, x, d_y, sums);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds a band's products to the sums of one channel block, with the tiles that suit the instruction set.
+#[inline(always)]
+unsafe fn dense<S: Simd>(
+    band: &Band<'_>,
+    segments: &[Segment],
+    vectors: usize,
+    x: *const f32,
+    d_y: *const f32,
+    sums: *mut f32,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match (S::LANES, vectors) {
+            (16, 2) => segments_of::<S, 8, 2>(band, segments, x, d_y, sums),
+            (16, _) => segments_of::<S, 16, 1>(band, segments, x, d_y, sums),
+            (8, 2) => segments_of::<S, 6, 2>(band, segments, x, d_y, sums),
+            (8, _) => segments_of::<S, 8, 1>(band, segments, x, d_y, sums),
+            (_, 4) => segments_of::<S, 6, 4>(band, segments, x, d_y, sums),
+            (_, 2) if S::REGISTERS == 32 => segments_of::<S, 8, 2>(band, segments, x, d_y, sums),
+            (_, 2) => segments_of::<S, 4, 2>(band, segments, x, d_y, sums),
+            (_, _) => segments_of::<S, 8, 1>(band, segments, x, d_y, sums),
+        }
+    }
+}
+
+/// Every tile of a channel block: M source channels at a time, then four, then one.
+#[inline(always)]
+unsafe fn segments_of<S: Simd, const M: usize, const NB: usize>(
+    band: &Band<'_>,
+    segments: &[Segment],
+    x: *const f32,
+    d_y: *const f32,
+    sums: *mut f32,
+) {
+    let mut sums = sums;
+    for segment in segments {
+        let mut done = 0;
+        while done < segment.len {
+            let left = segment.len - done;
+            // SAFETY: `done` stays within the segment and its rows of sums; else passed on from the caller.
+            unsafe {
+                let x = x.add(segment.offset + done);
+                let tile_len = if left >= M {
+                    tile::<S, M, NB>(band, x, d_y, sums);
+                    M
+                } else if left >= 4 {
+                    tile::<S, 4, NB>(band, x, d_y, sums);
+                    4
+                } else {
+                    tile::<S, 1, NB>(band, x, d_y, sums);
+                    1
+                };
+                done += tile_len;
+                sums = sums.add(tile_len * NB * S::LANES);
+            }
+        }
+    }
+}
+
+/// M source channels times NB vectors of outputs, summed over the band's pixels and added to `sums`.
+#[inline(always)]
+unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
+    band: &Band<'_>,
+    x: *const f32,
+    d_y: *const f32,
+    sums: *mut f32,
+) {
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        let mut acc = [[S::zero(); NB]; M];
+        for &(x_at, d_y_at) in band.rows {
+            let mut x = x.add(x_at);
+            let mut d_y = d_y.add(d_y_at * NB * S::LANES);
+            for _ in 0..band.cols {
+                let mut b = [S::zero(); NB];
+                for (j, b) in b.iter_mut().enumerate() {
+                    *b = S::load(d_y.add(j * S::LANES));
+                }
+                for (m, acc) in acc.iter_mut().enumerate() {
+                    let a = S::splat(*x.add(m));
+                    for j in 0..NB {
+                        acc[j] = S::fma(a, b[j], acc[j]);
+                    }
+                }
+                x = x.add(band.x_step);
+                d_y = d_y.add(NB * S::LANES);
+            }
+        }
+        for (m, acc) in acc.iter().enumerate() {
+            for (j, &acc) in acc.iter().enumerate() {
+                let sum = sums.add((m * NB + j) * S::LANES);
+                S::store(sum, S::add(S::load(sum), acc));
+            }
+        }
+    }
+}
+
+/// The depthwise counterpart: for every tap, products of x and d_y lane by lane.
+#[inline(always)]
+unsafe fn depthwise<S: Simd>(
+    band: &Band<'_>,
+    taps: &[Segment],
+    x: *const f32,
+    d_y: *const f32,
+    sums: *mut f32,
+) {
+    const TAPS: usize = 8;
+    for lane in (0..BLOCK).step_by(S::LANES) {
+        for (group, taps) in taps.chunks(TAPS).enumerate() {
+            // SAFETY: the lanes and taps lie within the block; else passed on from the caller.
+            unsafe {
+                let (x, d_y, sums) = (x.add(lane), d_y.add(lane), sums.add(group * TAPS * BLOCK + lane));
+                if taps.len() == TAPS {
+                    depthwise_tile::<S, TAPS>(band, taps, x, d_y, sums);
+                } else {
+                    for (t, tap) in taps.iter().enumerate() {
+                        depthwise_tile::<S, 1>(band, std::slice::from_ref(tap), x, d_y, sums.add(t * BLOCK));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// T taps of one vector of channels, summed over the band's pixels and added to `sums`.
+#[inline(always)]
+unsafe fn depthwise_tile<S: Simd, const T: usize>(
+    band: &Band<'_>,
+    taps: &[Segment],
+    x: *const f32,
+    d_y: *const f32,
+    sums: *mut f32,
+) {
+    // SAFETY: the caller vouches for the pointers; it passes T taps.
+    unsafe {
+        let mut acc = [S::zero(); T];
+        let mut offsets = [0; T];
+        for (offset, tap) in offsets.iter_mut().zip(taps) {
+            *offset = tap.offset;
+        }
+        for &(x_at, d_y_at) in band.rows {
+            let mut x = x.add(x_at);
+            let mut d_y = d_y.add(d_y_at * BLOCK);
+            for _ in 0..band.cols {
+                let b = S::load(d_y);
+                for t in 0..T {
+                    acc[t] = S::fma(S::load(x.add(offsets[t])), b, acc[t]);
+                }
+                x = x.add(band.x_step);
+                d_y = d_y.add(BLOCK);
+            }
+        }
+        for (t, &acc) in acc.iter().enumerate() {
+            let sum = sums.add(t * BLOCK);
+            S::store(sum, S::add(S::load(sum), acc));
+        }
+    }
+}

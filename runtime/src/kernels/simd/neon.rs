@@ -1,0 +1,85 @@
+//! NEON: four lanes, thirty-two registers.
+
+use super::{Kernel, Simd};
+use std::arch::aarch64::*;
+
+/// Vectors of four f32.
+#[derive(Clone, Copy)]
+pub(super) struct Neon;
+
+/// Whether this CPU, under this operating system, has everything that [`run`] is compiled for.
+pub(super) fn detected() -> bool {
+    std::arch::is_aarch64_feature_detected!("neon")
+}
+
+/// Runs `kernel` compiled for NEON.
+#[target_feature(enable = "neon")]
+pub(super) fn run(kernel: impl Kernel) {
+    // SAFETY: this function is compiled for NEON, and whoever calls it has checked for it.
+    unsafe { kernel.run::<Neon>() }
+}
+
+// SAFETY: the methods read and write no more than LANES f32 at the pointers they are given.
+unsafe impl Simd for Neon {
+    type V = float32x4_t;
+    const LANES: usize = 4;
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    unsafe fn zero() -> float32x4_t {
+        // SAFETY: the caller runs on a CPU with NEON; so in every method.
+        unsafe { vdupq_n_f32(0.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe { vdupq_n_f32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> float32x4_t {
+        // SAFETY: see `zero`; the caller's pointer is good for all lanes.
+        unsafe { vld1q_f32(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: float32x4_t) {
+        // SAFETY: see `load`.
+        unsafe { vst1q_f32(p, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(p: *mut f32, v: float32x4_t, n: usize) {
+        let mut all = [0f32; 4];
+        // SAFETY: see `zero`; `all` holds every lane, and the caller's pointer is good for the first `n`.
+        unsafe {
+            vst1q_f32(all.as_mut_ptr(), v);
+            std::ptr::copy_nonoverlapping(all.as_ptr(), p, n);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe { vmulq_f32(a, b) }
+    }
+}

@@ -212,9 +212,7 @@ fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Res
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-fn finite_or_nan_list<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Vec<f64>, D::Error> {
+fn finite_or_nan_list<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<f64>, D::Error> {
     let values = Vec::<Option<f64>>::deserialize(deserializer)?;
     Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
@@ -235,8 +233,7 @@ impl Writer {
     /// Io: the file cannot be opened, read or written.
     pub fn append(path: &Path) -> Result<Self> {
         let io = |cause| Error::io(path, cause);
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
         let tail = unterminated_tail(&mut file).map_err(io)?;
         if !tail.is_empty() {
             if serde_json::from_slice::<Record>(&tail).is_ok() {

@@ -1,7 +1,8 @@
 //! The counting allocator, installed in this test binary and held against allocations of known size.
 
 use localgrad_cli::allocator::{
-    Counting, TRACE_CAPACITY, TRACE_STEP_BYTES, live, peak, reset_peak, set_trace_block, start_trace, take_trace,
+    Counting, TRACE_CAPACITY, TRACE_STEP_BYTES, live, peak, reset_peak, set_trace_block, start_trace,
+    take_trace,
 };
 use std::hint::black_box;
 use std::sync::{Barrier, Mutex, MutexGuard};

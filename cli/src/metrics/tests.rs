@@ -55,7 +55,10 @@ fn every_kind_of_record_survives_the_file() {
 #[test]
 fn a_line_has_the_event_first_and_names_as_written_in_the_contract() {
     let text = line(&step(7));
-    assert!(text.starts_with(r#"{"event":"step","run":"man","step":7,"epoch":0,"losses":[1.5,0.25],"#), "{text}");
+    assert!(
+        text.starts_with(r#"{"event":"step","run":"man","step":7,"epoch":0,"losses":[1.5,0.25],"#),
+        "{text}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use localgrad::ErrorKind;
+use std::path::PathBuf;
 
 fn step(number: u64) -> Record {
     Record::Step(Step { run: "man".into(), step: number, losses: vec![1.5, 0.25], ..Step::default() })

@@ -66,36 +66,36 @@ pub(crate) struct Level {
     pub(crate) y: f64,
     /// A CSS colour.
     pub(crate) colour: String,
-    /// Written on it.
-    pub(crate) label: String,
+    /// Written at its right end, in two lines.
+    pub(crate) label: [String; 2],
 }
 
 /// The size of a drawing and its margins, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     name: &'static str,
-    width: f64,
-    height: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
 }
 
 /// For desks.
 pub(crate) const WIDE: Frame =
-    Frame { name: "wide", width: 880.0, height: 330.0, left: 66.0, right: 72.0, top: 24.0, bottom: 46.0 };
+    Frame { name: "wide", width: 880.0, height: 338.0, left: 66.0, right: 72.0, top: 32.0, bottom: 46.0 };
 
 /// For phones, and for two charts side by side.
 pub(crate) const NARROW: Frame =
-    Frame { name: "narrow", width: 400.0, height: 290.0, left: 58.0, right: 52.0, top: 24.0, bottom: 46.0 };
+    Frame { name: "narrow", width: 400.0, height: 298.0, left: 58.0, right: 62.0, top: 32.0, bottom: 46.0 };
 
 impl Frame {
-    fn x(&self, axis: &Axis, value: f64) -> f64 {
+    pub(super) fn x(&self, axis: &Axis, value: f64) -> f64 {
         self.left + axis.place(value) * (self.width - self.left - self.right)
     }
 
-    fn y(&self, axis: &Axis, value: f64) -> f64 {
+    pub(super) fn y(&self, axis: &Axis, value: f64) -> f64 {
         self.height - self.bottom - axis.place(value) * (self.height - self.top - self.bottom)
     }
 }
@@ -111,20 +111,6 @@ impl Chart {
     pub(crate) fn small(&self) -> String {
         let only = Frame { name: "only", ..NARROW };
         format!("{}{}", self.legend(), self.draw(only))
-    }
-
-    fn legend(&self) -> String {
-        let entry = |curve: &Curve| {
-            let dash = if curve.dashed { " stroke-dasharray=\"5 4\"" } else { "" };
-            format!(
-                "<li><svg class=\"key\" width=\"22\" height=\"10\" aria-hidden=\"true\"><line x1=\"1\" y1=\"5\" \
-                 x2=\"21\" y2=\"5\" style=\"stroke:{}\"{dash} /></svg>{}</li>",
-                curve.colour,
-                escape(&curve.name)
-            )
-        };
-        let entries: String = self.curves.iter().map(entry).collect();
-        format!("<ul class=\"legend\">{entries}</ul>")
     }
 
     fn draw(&self, frame: Frame) -> String {
@@ -202,7 +188,8 @@ impl Chart {
                 y + 4.0
             ));
         }
-        let room = (right - frame.left) / 48.0;
+        let longest = self.x.marks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
+        let room = (right - frame.left) / (7.0 * longest as f64 + 14.0);
         let every = (self.x.marks.len() as f64 / room).ceil().max(1.0) as usize;
         for (value, label) in self.x.marks.iter().step_by(every) {
             let x = frame.x(&self.x, *value);
@@ -221,7 +208,7 @@ impl Chart {
             bottom + 37.0
         ));
         // Bands have their own labels where the name of the y axis would be.
-        let y_name = if self.bands.is_empty() { (0.0, frame.top - 9.0) } else { (0.0, bottom + 37.0) };
+        let y_name = if self.bands.is_empty() { (0.0, frame.top - 17.0) } else { (0.0, bottom + 37.0) };
         svg.push_str(&format!("<text class=\"name\" x=\"{}\" y=\"{}\">{y_label}</text>", y_name.0, y_name.1));
         svg
     }
@@ -229,15 +216,17 @@ impl Chart {
     fn draw_levels(&self, frame: Frame) -> String {
         let draw = |level: &Level| {
             let y = frame.y(&self.y, level.y);
+            let right = frame.width - frame.right;
+            let [first, second] = level.label.each_ref().map(|line| escape(line));
             format!(
-                "<line class=\"level\" x1=\"{}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\" style=\"stroke:{}\" /><text \
-                 class=\"level-label\" x=\"{}\" y=\"{:.1}\">{}</text>",
+                "<line class=\"level\" x1=\"{}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" style=\"stroke:{}\" />\
+                 <text class=\"level-label\" x=\"{x}\" y=\"{:.1}\">{first}</text><text class=\"level-label\" x=\"{x}\" \
+                 y=\"{:.1}\">{second}</text>",
                 frame.left,
-                frame.width - frame.right,
                 level.colour,
-                frame.left + 6.0,
-                y - 5.0,
-                escape(&level.label)
+                y - 3.0,
+                y + 11.0,
+                x = right + 6.0,
             )
         };
         self.levels.iter().map(draw).collect()
@@ -282,40 +271,5 @@ impl Chart {
         let pixel = |&(x, y): &Point| format!("{:.1},{:.1}", frame.x(&self.x, x), frame.y(&self.y, y));
         let pixels: Vec<String> = piece.iter().map(pixel).collect();
         pixels.join(" ")
-    }
-
-    /// The labels of the curves, moved apart where they would cover each other.
-    fn draw_labels(&self, frame: Frame) -> String {
-        const LINE: f64 = 15.0;
-        let mut labels: Vec<(f64, f64, &Curve)> = Vec::new();
-        for curve in self.curves.iter().filter(|curve| !curve.label.is_empty()) {
-            let last = curve.points.iter().rev().find(|(x, y)| x.is_finite() && y.is_finite());
-            if let Some((x, y)) = curve.mark.or(last.copied()) {
-                labels.push((frame.y(&self.y, y), frame.x(&self.x, x), curve));
-            }
-        }
-        labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let bottom = frame.height - frame.bottom;
-        let mut free = frame.top - LINE;
-        for label in &mut labels {
-            label.0 = label.0.max(free + LINE);
-            free = label.0;
-        }
-        let mut limit = bottom + LINE;
-        for label in labels.iter_mut().rev() {
-            label.0 = label.0.min(limit - LINE);
-            limit = label.0;
-        }
-        let draw = |(y, x, curve): &(f64, f64, &Curve)| {
-            let (y, at_mark) = (y + 4.0, curve.mark.is_some());
-            let (x, y) = if at_mark { (x + 6.0, y - 8.0) } else { (x + 8.0, y) };
-            let anchor = if at_mark && x > frame.width - 90.0 { " text-anchor=\"end\"" } else { "" };
-            let label = escape(&curve.label);
-            format!(
-                "<text class=\"label\"{anchor} x=\"{x:.1}\" y=\"{y:.1}\" style=\"fill:{}\">{label}</text>",
-                curve.colour
-            )
-        };
-        labels.iter().map(draw).collect()
     }
 }

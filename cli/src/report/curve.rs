@@ -37,7 +37,7 @@ pub(crate) fn smoothing_window(length: usize) -> usize {
     (length / 50).max(1)
 }
 
-/// The exponential moving average of y over about `window` points, without the pull towards zero at its begin
+/// The exponential moving average of y over about `window` points, without the pull towards zero at its start
 /// (the correction of Kingma and Ba 2015, section 3). A y that is not finite stays, and the average goes on
 /// after it.
 pub(crate) fn smooth(points: &[Point], window: usize) -> Vec<Point> {

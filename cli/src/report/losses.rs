@@ -34,7 +34,7 @@ pub(crate) fn losses(runs: &[Run]) -> String {
 
 fn note(run: &Run) -> String {
     let window = smoothing_window(run.steps.len());
-    let blocks = blocks_with_losses(run);
+    let blocks = run.losses();
     let faint = if blocks > FAINT_LIMIT { "" } else { "; faint: single steps" };
     let smoothed = if window > 1 {
         format!("Averaged over about {}{faint}.", counted(window as u64, "step"))
@@ -44,14 +44,10 @@ fn note(run: &Run) -> String {
     format!("<p class=\"note\">{smoothed}</p>")
 }
 
-fn blocks_with_losses(run: &Run) -> usize {
-    run.steps.iter().map(|step| step.losses.len()).max().unwrap_or(0)
-}
-
 fn chart(runs: &[Run], at: usize) -> Option<Chart> {
     let run = &runs[at];
     let (first, last) = (run.steps.first()?.step as f64, run.steps.last()?.step as f64);
-    let blocks = blocks_with_losses(run);
+    let blocks = run.losses();
     let curves: Vec<Curve> = (0..blocks).map(|block| curve(runs, at, block, blocks)).collect();
     let drawn = || curves.iter().flat_map(|curve| curve.points.iter().chain(&curve.faint));
     let (low, high) = range(drawn().map(|point| point.1))?;
@@ -90,7 +86,7 @@ fn curve(runs: &[Run], at: usize, block: usize, blocks: usize) -> Curve {
     let single = blocks == 1;
     Curve {
         name: if single { "the whole network".into() } else { format!("block {}", block + 1) },
-        colour: if single { run_style(runs, at).0 } else { block_colour(block) },
+        colour: if single { run_style(runs, at).0 } else { block_colour(block, blocks) },
         points: thin(&smooth(&raw, window), POINT_LIMIT),
         faint: if window > 1 && blocks <= FAINT_LIMIT { thin(&raw, POINT_LIMIT) } else { Vec::new() },
         label: if !single && blocks <= LABEL_LIMIT { (block + 1).to_string() } else { String::new() },

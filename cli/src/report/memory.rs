@@ -32,7 +32,8 @@ pub(crate) fn memory(runs: &[Run]) -> String {
         title: "Live memory during one step".into(),
         description: format!("{}.", peaks.join("; ")),
         x: Axis::exact("part of the step", Unit::Number, 0.0, 1.0),
-        y: Axis::rounded("live memory", Unit::Bytes, 0.0, top),
+        // Room for the label of the highest peak.
+        y: Axis::rounded("live memory", Unit::Bytes, 0.0, top.max(high * 1.07)),
         curves,
         bands,
         levels: plan.into_iter().collect(),
@@ -52,7 +53,7 @@ fn note(runs: &[Run], shaded: Option<&Run>) -> String {
         format!(" Shaded: the block that {} is training at that moment.", escape(&run.name))
     });
     format!(
-        "<p class=\"note\">What is allocated while one step runs, of {}, each from its begin (0) to its end \
+        "<p class=\"note\">What is allocated while one step runs, of {}, each from its beginning (0) to its end \
          (1).{shading}</p>",
         traced.join(" and ")
     )
@@ -112,7 +113,7 @@ fn bands(run: &Run) -> Vec<Band> {
     let band = |(from, to, block): (f64, f64, usize)| Band {
         from,
         to,
-        colour: block_colour(block),
+        colour: block_colour(block, last_block + 1),
         label: format!("block {}", block + 1),
     };
     stretches.into_iter().filter(|(from, to, _)| to > from).map(band).collect()
@@ -124,7 +125,7 @@ fn plan(runs: &[Run], run: &Run, high: f64) -> Option<Level> {
     (planned <= high * PLAN_RATIO).then(|| Level {
         y: planned,
         colour: run_style(runs, at).0,
-        label: format!("planned for {}: {}", run.name, bytes(planned)),
+        label: ["planned".into(), bytes(planned)],
     })
 }
 

@@ -6,6 +6,7 @@ mod curve;
 mod axis;
 mod palette;
 mod chart;
+mod labels;
 mod summary;
 mod accuracy;
 mod losses;
@@ -76,19 +77,13 @@ pub fn render(records: Vec<metrics::Record>) -> String {
 
 /// The style sheet, with the colours of both schemes.
 fn style(runs: &[Run]) -> String {
-    let blocks = runs.iter().map(most_blocks).max().unwrap_or(1);
+    let blocks = runs.iter().flat_map(|run| [run.blocks().len(), run.losses()]).collect();
     format!(
         ":root{{{}}}\n@media (prefers-color-scheme:dark){{:root{{{}}}}}\n{}",
-        palette::declarations(0, blocks),
-        palette::declarations(1, blocks),
+        palette::declarations(0, &blocks),
+        palette::declarations(1, &blocks),
         include_str!("page.css"),
     )
-}
-
-/// How many blocks' colours a run needs.
-fn most_blocks(run: &Run) -> usize {
-    let with_loss = run.steps.iter().map(|step| step.losses.len()).max().unwrap_or(0);
-    with_loss.max(run.blocks().len())
 }
 
 /// Colour of a run, and whether its line is dashed: the baseline's is.

@@ -13,6 +13,8 @@ const HEIGHT: f64 = 156.0;
 const TALLEST: f64 = 92.0;
 /// Width of a column of the grid that blocks are laid out in.
 const COLUMN: f64 = 215.0;
+/// Width of a drawing with few units.
+const NARROWEST: f64 = 200.0;
 /// A label such as `128×16×16` needs this much.
 const LABEL_WIDTH: f64 = 64.0;
 
@@ -28,7 +30,8 @@ pub(crate) fn network(runs: &[Run]) -> String {
     if figures.is_empty() {
         return String::new();
     }
-    section("network", "The network and its blocks", &figures.concat())
+    let note = note(shown.iter().any(|run| run.is_local()));
+    section("network", "The network and its blocks", &format!("{}{note}", figures.concat()))
 }
 
 fn figure(run: &Run, start: &Start, named: bool) -> String {
@@ -40,17 +43,19 @@ fn figure(run: &Run, start: &Start, named: bool) -> String {
     }];
     let blocks = if start.blocks.is_empty() { &whole } else { start.blocks.as_slice() };
     let cells: String = (0..blocks.len()).map(|at| block(start, blocks, at)).collect();
-    let note = if blocks.len() > 1 {
+    format!("<figure>{heading}<div class=\"blocks\">{cells}</div>{}</figure>", table(start, blocks))
+}
+
+fn note(local: bool) -> String {
+    let way = if local {
         "Features go from left to right as constants: at each <span class=\"cut\"></span> dashed line gradients stop. \
-         Each block is trained by the loss of the auxiliary network above it, the last one by the network’s own. \
-         The height of a box is the side of the feature map, its width the number of channels."
+         Each block is trained by the loss of the auxiliary network above it, the last one by the network’s own."
     } else {
-        "One block: gradients run through the whole network. The height of a box is the side of the feature map, its \
-         width the number of channels."
+        "One block: gradients run through the whole network."
     };
     format!(
-        "<figure>{heading}<div class=\"blocks\">{cells}</div><p class=\"note\">{note}</p>{}</figure>",
-        table(start, blocks)
+        "<p class=\"note\">{way} The height of a box is the side of the feature map, its width the number of \
+         channels.</p>"
     )
 }
 
@@ -72,9 +77,9 @@ fn block(start: &Start, blocks: &[BlockRecord], at: usize) -> String {
     let title = format!("Block {}: {}", at + 1, counted(units.len() as u64, "unit"));
     format!(
         "<div class=\"block{}\" style=\"--c:{};--span:{span}\">{over}<div class=\"units\">{}</div><div \
-         class=\"about\"><b>Block {}</b> {}<br />{}<br />{} kept for its backward</div></div>",
+         class=\"about\"><b>Block {}</b> {}<br />{}<br />{} of activations</div></div>",
         if last { " last" } else { "" },
-        block_colour(at),
+        block_colour(at, blocks.len()),
         drawing.svg(&title),
         at + 1,
         counted(units.len() as u64, "unit"),
@@ -133,7 +138,16 @@ impl Drawing {
             content.push_str(&unit_box(unit, x, width, height));
             x += width + 6.0;
         }
-        Self { width: f64::max(x + 34.0, label_end + 6.0), content }
+        let width = f64::max(x + 34.0, label_end + 6.0);
+        if first {
+            return Self { width: width.max(NARROWEST), content };
+        }
+        // In the middle of the cell if there is room.
+        let shift = f64::max((NARROWEST - width) / 2.0, 0.0);
+        Self {
+            width: width.max(NARROWEST),
+            content: format!("<g transform=\"translate({shift:.1} 0)\">{content}</g>"),
+        }
     }
 
     fn svg(&self, title: &str) -> String {
@@ -175,7 +189,8 @@ fn table(start: &Start, blocks: &[BlockRecord]) -> String {
     let row = |(at, unit): (usize, &UnitRecord)| {
         let block = blocks.iter().position(|block| unit_range(block, start.units.len()).contains(&at));
         let block = block.map_or(String::new(), |block| {
-            format!("<span class=\"dot\" style=\"background:{}\"></span>{}", block_colour(block), block + 1)
+            let colour = block_colour(block, blocks.len());
+            format!("<span class=\"dot\" style=\"background:{colour}\"></span>{}", block + 1)
         });
         format!(
             "<tr><td>{block}</td><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",

@@ -18,16 +18,19 @@ for (const plot of document.querySelectorAll(".plot")) {
   const cursor = plot.querySelector(".cursor");
   const hide = () => { tip.style.visibility = cursor.style.visibility = "hidden"; };
   plot.addEventListener("pointermove", event => {
-    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(plot.getScreenCTM().inverse()).x;
+    const pointer = new DOMPoint(event.clientX, event.clientY).matrixTransform(plot.getScreenCTM().inverse());
     const near = new Map();
     for (const line of plot.querySelectorAll(".line"))
       for (const point of line.points) {
-        const off = Math.abs(point.x - at), best = near.get(line.dataset.name);
+        const off = Math.abs(point.x - pointer.x), best = near.get(line.dataset.name);
         if (!(off >= (best ? best.off : 24))) near.set(line.dataset.name, { off, x: point.x, y: point.y });
       }
     if (near.size === 0) return hide();
     const closest = [...near.values()].reduce((a, b) => (a.off > b.off ? b : a));
-    const lines = [...near].map(([name, point]) => name + "  " + y(point.y));
+    const distance = point => Math.abs(point.y - pointer.y);
+    const limit = [...near.values()].map(distance).sort((a, b) => a - b)[Math.min(near.size, 10) - 1];
+    const shown = [...near].filter(entry => !(distance(entry[1]) > limit));
+    const lines = shown.map(([name, point]) => name + "  " + y(point.y));
     tip.textContent = [plot.dataset.label + " " + x(closest.x), ...lines].join("\n");
     cursor.setAttribute("x1", closest.x);
     cursor.setAttribute("x2", closest.x);

@@ -3,6 +3,8 @@
 //! The hues are those of Okabe and Ito (2008), "Color universal design", darkened or lightened until each has a
 //! contrast of at least 3 to 1 with the surface it is drawn on.
 
+use std::collections::BTreeSet;
+
 /// A colour as red, green, blue from 0 to 255.
 type Rgb = [u8; 3];
 
@@ -40,20 +42,27 @@ pub(crate) fn run_colour(run: usize, baseline: bool) -> String {
     if baseline { "var(--r)".into() } else { format!("var(--r{})", run % RUNS.len()) }
 }
 
-/// The style sheet's variable for block number `block`.
-pub(crate) fn block_colour(block: usize) -> String {
-    format!("var(--b{block})")
+/// The style sheet's variable for block number `block` of `blocks`.
+pub(crate) fn block_colour(block: usize, blocks: usize) -> String {
+    format!("var({})", block_variable(block, blocks))
 }
 
-/// The declarations of all colours when no run has more than `blocks` blocks; `scheme` is 0 for light, 1 for
-/// dark.
-pub(crate) fn declarations(scheme: usize, blocks: usize) -> String {
+fn block_variable(block: usize, blocks: usize) -> String {
+    if blocks <= BLOCKS.len() { format!("--b{block}") } else { format!("--b{blocks}-{block}") }
+}
+
+/// The declarations of all colours for runs with these numbers of blocks; `scheme` is 0 for light, 1 for dark.
+pub(crate) fn declarations(scheme: usize, block_counts: &BTreeSet<usize>) -> String {
     let mut text = format!("--card:{};--r:{};", hex(SURFACES[scheme]), hex(BASELINE[scheme]));
     for (run, colours) in RUNS.iter().enumerate() {
         text.push_str(&format!("--r{run}:{};", hex(colours[scheme])));
     }
-    for block in 0..blocks.max(1) {
-        text.push_str(&format!("--b{block}:{};", hex(of_block(scheme, block, blocks))));
+    let few = BLOCKS.len();
+    for blocks in block_counts.iter().copied().filter(|blocks| *blocks > few).chain([few]) {
+        for block in 0..blocks {
+            let colour = hex(of_block(scheme, block, blocks));
+            text.push_str(&format!("{}:{colour};", block_variable(block, blocks)));
+        }
     }
     text
 }
@@ -121,10 +130,12 @@ mod tests {
 
     #[test]
     fn there_is_a_variable_for_every_colour_that_is_used() {
-        let text = declarations(0, 9);
-        for block in 0..9 {
-            let name = block_colour(block).replace("var(", "").replace(')', ":");
-            assert!(text.contains(&name), "{name} in {text}");
+        let text = declarations(0, &BTreeSet::from([0, 1, 4, 9, 30]));
+        for blocks in [1, 4, 9, 30] {
+            for block in 0..blocks {
+                let name = block_colour(block, blocks).replace("var(", "").replace(')', ":");
+                assert_eq!(text.matches(&name).count(), 1, "{name} in {text}");
+            }
         }
         assert!(text.contains("--r0:#0066a8;") && text.contains("--r:#") && text.contains("--card:#ffffff;"));
     }

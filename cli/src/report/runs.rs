@@ -66,6 +66,11 @@ impl Run {
         self.start.as_ref().map_or(&[], |start| &start.blocks)
     }
 
+    /// How many losses its steps have.
+    pub(crate) fn losses(&self) -> usize {
+        self.steps.iter().map(|step| step.losses.len()).max().unwrap_or(0)
+    }
+
     /// Whether it trains block by block.
     pub(crate) fn is_local(&self) -> bool {
         self.blocks().len() > 1

@@ -58,14 +58,16 @@ fn in_a_sentence(runs: &[Run]) -> String {
     let (Some(accuracy), Some(base_accuracy), Some(peak), Some(base_peak)) = numbers else {
         return String::new();
     };
+    // A number and its unit stay on one line.
+    let whole = |text: String| text.replace(' ', "\u{a0}");
     format!(
         "<p class=\"finding\">Block by block, <b>{}</b> reached <b>{}</b> with a peak of <b>{}</b>; end to end, the \
          same network reached {} with {}.</p>",
         escape(&local.name),
-        percent(accuracy),
-        bytes(peak as f64),
-        percent(base_accuracy),
-        bytes(base_peak as f64)
+        whole(percent(accuracy)),
+        whole(bytes(peak as f64)),
+        whole(percent(base_accuracy)),
+        whole(bytes(base_peak as f64))
     )
 }
 
@@ -104,7 +106,7 @@ fn row(runs: &[Run], at: usize) -> String {
 }
 
 fn swatches(blocks: usize) -> String {
-    let swatch = |block| format!("<i style=\"background:{}\"></i>", block_colour(block));
+    let swatch = |block| format!("<i style=\"background:{}\"></i>", block_colour(block, blocks));
     let all: String = (0..blocks).map(swatch).collect();
     format!("<span class=\"swatches\" aria-hidden=\"true\">{all}</span>")
 }
@@ -131,9 +133,13 @@ fn memory_cell(runs: &[Run], run: &Run, base: Option<&Run>, colour: &str) -> Str
     let compared = base.and_then(Run::peak_bytes).map(|base| ratio(peak as f64, base as f64));
     let planned = run.done.as_ref().and_then(|done| done.planned_bytes);
     let planned = planned.map(|planned| format!("{} planned", bytes(planned as f64)));
-    let notes: Vec<String> = compared.into_iter().chain(planned).collect();
-    let notes = (!notes.is_empty()).then(|| notes.join(" · "));
-    format!("{}{}{}", bytes(peak as f64), small(notes), bar(peak as f64, most as f64, colour))
+    format!(
+        "{}{}{}{}",
+        bytes(peak as f64),
+        small(compared),
+        small(planned),
+        bar(peak as f64, most as f64, colour)
+    )
 }
 
 fn time_cell(runs: &[Run], run: &Run, base: Option<&Run>, colour: &str) -> String {

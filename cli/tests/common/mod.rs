@@ -126,7 +126,9 @@ impl Sample {
         Record::Epoch(Epoch {
             run: self.run.into(),
             epoch,
-            accuracy: self.accuracy - 0.4 * (-5.0 * part).exp() + 0.01 * noise(epoch),
+            accuracy: self.accuracy - 0.4 * (-5.0 * part).exp()
+                + 0.4 * (-5.0_f64).exp()
+                + 0.02 * (1.0 - part) * noise(epoch),
             train_losses: vec![1.0 - part; self.blocks],
             seconds: part * 31.0,
             peak_bytes: (self.peak_mib * MIB) as u64,

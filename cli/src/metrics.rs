@@ -1,0 +1,217 @@
+//! The metrics of a run: one JSON object a line in `metrics.jsonl`, written as training goes and read by the report.
+//!
+//! Several runs may share a file, told apart by their name. A run that was killed and resumed goes back to its
+//! last checkpoint and may write some steps again: of two records for one step, the later counts.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+pub use file::{Writer, read};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Name of the file in a run directory.
+pub const FILE_NAME: &str = "metrics.jsonl";
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Record {
+    /// A run begins, or goes on after a resume.
+    Start(Box<Start>),
+    /// Some steps later.
+    Step(Step),
+    /// The memory of one traced step.
+    Memory(Memory),
+    /// An epoch ended and was evaluated.
+    Epoch(Epoch),
+    /// Something that the user should know.
+    Warning(Warning),
+    /// The run ended.
+    Done(Done),
+}
+
+/// What a run is, before its first step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Name of the run, unique in its file: `man`, `bp`.
+    pub run: String,
+    /// Version of the program.
+    pub version: String,
+    /// The network in a word or two: `resnet32`.
+    pub network: String,
+    /// The training rule: `man`, `bp`.
+    pub rule: String,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Samples a step.
+    pub batch: u64,
+    /// Length of the run in epochs, if it was given so.
+    pub epochs: Option<u64>,
+    /// Length of the run in steps, if it was given so.
+    pub steps: Option<u64>,
+    /// Training samples.
+    pub samples: u64,
+    /// Classes.
+    pub classes: u64,
+    /// Parameters of the network, without auxiliary networks.
+    pub parameters: u64,
+    /// The size of one sample.
+    pub input: [usize; 3],
+    /// The units of the network, in order.
+    pub units: Vec<UnitRecord>,
+    /// The blocks, in order; one for end-to-end training.
+    pub blocks: Vec<BlockRecord>,
+    /// Where it ran, in words: `cpu, 2 threads`. May be empty.
+    #[serde(default)]
+    pub device: String,
+    /// The command line that repeats the run. May be empty.
+    #[serde(default)]
+    pub command: String,
+}
+
+/// One unit of the network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Its name: `layer1.0`.
+    pub name: String,
+    /// What it is: `basic`.
+    pub kind: String,
+    /// The features that it gives: channels, height and width `16x28x28`, or a length `10`.
+    pub features: String,
+    /// Its parameters.
+    pub parameters: u64,
+    /// Bytes that it keeps for its backward, for one batch.
+    pub activation_bytes: u64,
+}
+
+/// One block: the units `first_unit..=last_unit` and the auxiliary network over them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockRecord {
+    /// Its first unit, counted from 0.
+    pub first_unit: usize,
+    /// Its last unit, counted from 0.
+    pub last_unit: usize,
+    /// Parameters of its units.
+    pub parameters: u64,
+    /// Bytes that its units and its auxiliary network keep for their backward, for one batch.
+    pub activation_bytes: u64,
+    /// The auxiliary network in words; empty for the last block, which has the network's own head.
+    pub auxiliary: String,
+    /// Parameters of the auxiliary network.
+    pub auxiliary_parameters: u64,
+}
+
+/// Where training is after a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Name of the run.
+    pub run: String,
+    /// Steps done.
+    pub step: u64,
+    /// Epoch of the step.
+    pub epoch: u64,
+    /// Loss of each block. A loss that is not finite is written as `null` and read as NaN.
+    #[serde(deserialize_with = "finite_or_nan_list")]
+    pub losses: Vec<f64>,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Speed.
+    pub samples_per_second: f64,
+    /// Bytes allocated after the step.
+    pub live_bytes: u64,
+    /// The most bytes allocated at one time so far.
+    pub peak_bytes: u64,
+}
+
+/// Live bytes during one step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Name of the run.
+    pub run: String,
+    /// Which step.
+    pub step: u64,
+    /// Seconds since the step began, live bytes, the block being trained, counted from 0.
+    pub points: Vec<[f64; 3]>,
+}
+
+/// An epoch and what the network could do after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Name of the run.
+    pub run: String,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Fraction of the evaluation samples that were classified rightly.
+    #[serde(deserialize_with = "finite_or_nan")]
+    pub accuracy: f64,
+    /// Mean training loss of each block over the epoch.
+    #[serde(deserialize_with = "finite_or_nan_list")]
+    pub train_losses: Vec<f64>,
+    /// Seconds since the run began.
+    pub seconds: f64,
+    /// The most bytes allocated at one time so far.
+    pub peak_bytes: u64,
+}
+
+/// Something that the user should know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Name of the run.
+    pub run: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// Name of the run.
+    pub run: String,
+    /// Fraction of the evaluation samples that were classified rightly.
+    #[serde(deserialize_with = "finite_or_nan")]
+    pub accuracy: f64,
+    /// One minus the accuracy.
+    #[serde(deserialize_with = "finite_or_nan")]
+    pub top1_error: f64,
+    /// Loss on the evaluation samples.
+    #[serde(deserialize_with = "finite_or_nan")]
+    pub loss: f64,
+    /// Steps done.
+    pub steps: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Speed over the whole run.
+    pub samples_per_second: f64,
+    /// The most bytes allocated at one time.
+    pub peak_bytes: u64,
+    /// The peak that was promised before the run began, if one was.
+    pub planned_bytes: Option<u64>,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+}
+
+impl Record {
+    /// Name of the run that the record belongs to.
+    pub fn run(&self) -> &str {
+        match self {
+            Self::Start(start) => &start.run,
+            Self::Step(step) => &step.run,
+            Self::Memory(memory) => &memory.run,
+            Self::Epoch(epoch) => &epoch.run,
+            Self::Warning(warning) => &warning.run,
+            Self::Done(done) => &done.run,
+        }
+    }
+}
+
+/// JSON has no NaN: `null` stands for it.
+fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn finite_or_nan_list<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Type-checks the runtime for Android phones, without the NDK: nothing is linked.
+# usage: scripts/check-android.sh [TARGET…]      default: aarch64-linux-android
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ $# -gt 0 ] || set -- aarch64-linux-android
+settings=$(scripts/std-source.sh "$@") && eval "$settings"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cross
+for target in "$@"; do
+  cargo check --locked --package localgrad --target "$target"
+done

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs the runtime's tests for 64-bit Arm Linux (Jetson) under emulation.
+# usage: scripts/test-arm64.sh [CARGO-TEST-ARGUMENT…]      such as: --test ops_conv -- gradients
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=aarch64-unknown-linux-gnu
+scripts/debian-packages.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+settings=$(scripts/std-source.sh $target) && eval "$settings"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cross
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
+cargo test --locked --package localgrad --target $target "$@"

@@ -1,5 +1,6 @@
 //! What every op's test needs: random inputs, closeness, finite differences, thread pools.
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code, unreachable_pub)] // each test binary uses its own part, and none is a library
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
 use localgrad::{Device, Tensor};
 use std::sync::Once;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::numbers;
+use common::{numbers, with_threads};
 use localgrad::initial::{convolution_weight, linear_bias, linear_weight, normal, uniform};
 use localgrad::random::Stream;
 
@@ -40,13 +40,17 @@ fn linear_layers_fill_their_bound() {
     }
 }
 
+/// However a tensor is cut into tasks, it holds the stream's numbers one after the other.
 #[test]
 fn the_stream_decides() {
-    let draw = |index| numbers(&normal((4, 5), 2.0, &mut stream(index)).unwrap());
-    assert_eq!(draw(3), draw(3));
-    assert_ne!(draw(3), draw(4));
-    let mut twin = stream(3);
-    assert_eq!(draw(3), (0..20).map(|_| (twin.normal() * 2.0) as f32).collect::<Vec<_>>());
-    let scalar = uniform((), 0.5, &mut stream(5)).unwrap();
-    assert_eq!(scalar.rank(), 0);
+    let (mut filling, mut twin) = (stream(3), stream(3));
+    let drawn = numbers(&with_threads(3, || normal((4, 5000), 2.0, &mut filling).unwrap()));
+    assert_eq!(drawn, (0..20_000).map(|_| (twin.normal() * 2.0) as f32).collect::<Vec<_>>());
+    let drawn = numbers(&with_threads(2, || uniform(20_000, 0.5, &mut filling).unwrap()));
+    assert_eq!(
+        drawn,
+        (0..20_000).map(|_| ((2.0 * twin.uniform_f64() - 1.0) * 0.5) as f32).collect::<Vec<_>>()
+    );
+    assert_eq!(filling.next_u64(), twin.next_u64());
+    assert_eq!(uniform((), 0.5, &mut filling).unwrap().rank(), 0);
 }

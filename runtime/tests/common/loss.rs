@@ -4,9 +4,9 @@
 use crate::common::numbers;
 use localgrad::Tensor;
 
-/// Panics unless `actual` is within 1e-5 of `expected`, relative to its size (or 1e-3).
+/// Panics unless `actual` is within 1e-5 of `expected`, relative to its size (or 1).
 pub fn assert_value(what: &str, actual: f64, expected: f64) {
-    let error = (actual - expected).abs() / expected.abs().max(1e-3);
+    let error = (actual - expected).abs() / expected.abs().max(1.0);
     assert!(error <= 1e-5, "{what}: {actual}, expected {expected} (relative error {error:.1e})");
 }
 

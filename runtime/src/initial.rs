@@ -4,19 +4,35 @@ use crate::error::Result;
 use crate::ops::slices::tensor;
 use crate::random::Stream;
 use candle_core::{Shape, Tensor};
+use rayon::prelude::*;
 
-/// Normal numbers of mean 0 and standard deviation `deviation`.
+/// Elements that one task draws.
+const CHUNK: usize = 8192;
+
+/// Normal numbers of mean 0 and standard deviation `deviation`. Takes two draws for each.
 pub fn normal(shape: impl Into<Shape>, deviation: f64, stream: &mut Stream) -> Result<Tensor> {
-    let shape = shape.into();
-    let data = (0..shape.elem_count()).map(|_| (stream.normal() * deviation) as f32).collect();
-    tensor(data, shape)
+    fill(shape.into(), 2, stream, |stream| (stream.normal() * deviation) as f32)
 }
 
-/// Numbers uniform between -`bound` and `bound`.
+/// Numbers uniform between -`bound` and `bound`. Takes one draw for each.
 pub fn uniform(shape: impl Into<Shape>, bound: f64, stream: &mut Stream) -> Result<Tensor> {
-    let shape = shape.into();
-    let number = |stream: &mut Stream| ((2.0 * stream.uniform_f64() - 1.0) * bound) as f32;
-    let data = (0..shape.elem_count()).map(|_| number(stream)).collect();
+    fill(shape.into(), 1, stream, |stream| ((2.0 * stream.uniform_f64() - 1.0) * bound) as f32)
+}
+
+/// Fills a tensor with `number`s of `draws` draws each; tasks start at their own place in the stream.
+fn fill(
+    shape: Shape,
+    draws: u64,
+    stream: &mut Stream,
+    number: impl Fn(&mut Stream) -> f32 + Sync,
+) -> Result<Tensor> {
+    let mut data = vec![0.0f32; shape.elem_count()];
+    data.par_chunks_mut(CHUNK).enumerate().for_each(|(task, data)| {
+        let mut own = stream.clone();
+        own.skip((task * CHUNK) as u64 * draws);
+        data.iter_mut().for_each(|x| *x = number(&mut own));
+    });
+    stream.skip(data.len() as u64 * draws);
     tensor(data, shape)
 }
 

@@ -37,6 +37,11 @@ impl Stream {
         self.key = [mix((k0 ^ word).wrapping_add(GOLDEN)), mix((k1 ^ word).wrapping_sub(GOLDEN))];
     }
 
+    /// Passes over `draws` draws at once.
+    pub fn skip(&mut self, draws: u64) {
+        self.drawn = self.drawn.wrapping_add(draws);
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.drawn = self.drawn.wrapping_add(1);

@@ -1,17 +1,17 @@
 //! Optimizer updates, composed; results are copied into the storage of the value and the state.
 
 use crate::error::{Error, Result};
-use crate::kernels::optimizer::Step;
+use crate::kernels::optimizer::{AdamWStep, SgdStep, Step};
 use candle_core::Tensor;
 
 /// One update of `value`, which must be contiguous, and of its `state`, by the gradient `d_value`.
 pub fn update(value: &Tensor, d_value: &Tensor, state: &[Tensor], step: &Step) -> Result<()> {
     match (*step, state) {
-        (Step::Sgd { rate, weight_decay, .. }, []) => {
+        (Step::Sgd(SgdStep { rate, weight_decay, .. }), []) => {
             let d = (d_value + (value * f64::from(weight_decay))?)?;
             store(value, &(value - (d * f64::from(rate))?)?)
         }
-        (Step::Sgd { rate, momentum: kept, nesterov, weight_decay }, [momentum]) => {
+        (Step::Sgd(SgdStep { rate, momentum: kept, nesterov, weight_decay }), [momentum]) => {
             let kept = f64::from(kept);
             let d = (d_value + (value * f64::from(weight_decay))?)?;
             let m = ((momentum * kept)? + &d)?;
@@ -19,7 +19,10 @@ pub fn update(value: &Tensor, d_value: &Tensor, state: &[Tensor], step: &Step) -
             let direction = if nesterov { (d + (m * kept)?)? } else { m };
             store(value, &(value - (direction * f64::from(rate))?)?)
         }
-        (Step::AdamW { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon }, [mean, square]) => {
+        (
+            Step::AdamW(AdamWStep { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon }),
+            [mean, square],
+        ) => {
             let m = ((mean * f64::from(beta1))? + (d_value * f64::from(new1))?)?;
             let v = ((square * f64::from(beta2))? + (d_value.sqr()? * f64::from(new2))?)?;
             store(mean, &m)?;

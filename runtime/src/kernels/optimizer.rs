@@ -11,35 +11,43 @@ const CHUNK: usize = 16_384;
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// See [`OptimizerConfig::Sgd`].
-    Sgd {
-        /// Learning rate.
-        rate: f32,
-        /// Share of the last direction that is kept; 0 means that there is no state.
-        momentum: f32,
-        /// Looks one step of momentum ahead.
-        nesterov: bool,
-        /// L2 penalty; 0 for a parameter that does not decay.
-        weight_decay: f32,
-    },
+    Sgd(SgdStep),
     /// See [`OptimizerConfig::AdamW`].
-    AdamW {
-        /// 1 - rate·weight_decay.
-        keep: f32,
-        /// Learning rate over the bias correction of the mean.
-        rate: f32,
-        /// Decay of the mean.
-        beta1: f32,
-        /// Decay of the mean square.
-        beta2: f32,
-        /// 1 - beta1, rounded once.
-        new1: f32,
-        /// 1 - beta2, rounded once.
-        new2: f32,
-        /// Square root of the bias correction of the mean square.
-        root_correction: f32,
-        /// Keeps the divisor from 0.
-        epsilon: f32,
-    },
+    AdamW(AdamWStep),
+}
+
+/// The numbers of one update by SGD.
+#[derive(Clone, Copy, Debug)]
+pub struct SgdStep {
+    /// Learning rate.
+    pub rate: f32,
+    /// Share of the last direction that is kept; 0 means that there is no state.
+    pub momentum: f32,
+    /// Looks one step of momentum ahead.
+    pub nesterov: bool,
+    /// L2 penalty; 0 for a parameter that does not decay.
+    pub weight_decay: f32,
+}
+
+/// The numbers of one update by AdamW.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWStep {
+    /// 1 - rate·weight_decay.
+    pub keep: f32,
+    /// Learning rate over the bias correction of the mean.
+    pub rate: f32,
+    /// Decay of the mean.
+    pub beta1: f32,
+    /// Decay of the mean square.
+    pub beta2: f32,
+    /// 1 - beta1, rounded once.
+    pub new1: f32,
+    /// 1 - beta2, rounded once.
+    pub new2: f32,
+    /// Square root of the bias correction of the mean square.
+    pub root_correction: f32,
+    /// Keeps the divisor from 0.
+    pub epsilon: f32,
 }
 
 impl Step {
@@ -47,15 +55,15 @@ impl Step {
     pub fn new(config: &OptimizerConfig, learning_rate: f64, updates: u64, decays: bool) -> Self {
         let decay = |weight_decay| if decays { weight_decay } else { 0.0 };
         match *config {
-            OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => Self::Sgd {
+            OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => Self::Sgd(SgdStep {
                 rate: learning_rate as f32,
                 momentum: momentum as f32,
                 nesterov,
                 weight_decay: decay(weight_decay) as f32,
-            },
+            }),
             OptimizerConfig::AdamW { beta1, beta2, epsilon, weight_decay } => {
                 let number = (updates + 1) as f64;
-                Self::AdamW {
+                Self::AdamW(AdamWStep {
                     keep: (1.0 - learning_rate * decay(weight_decay)) as f32,
                     rate: (learning_rate / (1.0 - beta1.powf(number))) as f32,
                     beta1: beta1 as f32,
@@ -64,7 +72,7 @@ impl Step {
                     new2: (1.0 - beta2) as f32,
                     root_correction: (1.0 - beta2.powf(number)).sqrt() as f32,
                     epsilon: epsilon as f32,
-                }
+                })
             }
         }
     }
@@ -76,16 +84,16 @@ impl Step {
 /// A number of slices that does not fit the step.
 pub fn update(mut slices: Vec<&mut [f32]>, gradient: &[f32], step: &Step) -> Result<()> {
     match (step, slices.as_mut_slice()) {
-        (Step::Sgd { .. }, [value]) => sgd(value, gradient, step),
-        (Step::Sgd { .. }, [value, momentum]) => sgd_momentum(value, gradient, momentum, step),
-        (Step::AdamW { .. }, [value, mean, square]) => adamw(value, gradient, mean, square, step),
+        (Step::Sgd(step), [value]) => sgd(value, gradient, step),
+        (Step::Sgd(step), [value, momentum]) => sgd_momentum(value, gradient, momentum, step),
+        (Step::AdamW(step), [value, mean, square]) => adamw(value, gradient, mean, square, step),
         (_, slices) => return Err(Error::internal(format!("an update met {} slices", slices.len()))),
     }
     Ok(())
 }
 
-fn sgd(value: &mut [f32], gradient: &[f32], step: &Step) {
-    let Step::Sgd { rate, weight_decay, .. } = *step else { return };
+fn sgd(value: &mut [f32], gradient: &[f32], step: &SgdStep) {
+    let SgdStep { rate, weight_decay, .. } = *step;
     value.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(|(value, gradient)| {
         for (p, &g) in value.iter_mut().zip(gradient) {
             *p -= rate * (g + weight_decay * *p);
@@ -93,8 +101,8 @@ fn sgd(value: &mut [f32], gradient: &[f32], step: &Step) {
     });
 }
 
-fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step: &Step) {
-    let Step::Sgd { rate, momentum: kept, nesterov, weight_decay } = *step else { return };
+fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step: &SgdStep) {
+    let SgdStep { rate, momentum: kept, nesterov, weight_decay } = *step;
     let slices = value.par_chunks_mut(CHUNK).zip(momentum.par_chunks_mut(CHUNK));
     slices.zip(gradient.par_chunks(CHUNK)).for_each(|((value, momentum), gradient)| {
         for ((p, m), &g) in value.iter_mut().zip(momentum).zip(gradient) {
@@ -106,10 +114,8 @@ fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step:
     });
 }
 
-fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], step: &Step) {
-    let Step::AdamW { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon } = *step else {
-        return;
-    };
+fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], step: &AdamWStep) {
+    let AdamWStep { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon } = *step;
     let slices =
         value.par_chunks_mut(CHUNK).zip(mean.par_chunks_mut(CHUNK)).zip(square.par_chunks_mut(CHUNK));
     slices.zip(gradient.par_chunks(CHUNK)).for_each(|(((value, mean), square), gradient)| {

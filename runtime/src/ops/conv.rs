@@ -7,9 +7,10 @@ use crate::kernels::conv as kernels;
 use crate::kernels::conv::Geometry;
 use crate::kernels::simd::Isa;
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Shape of a convolution; both entries of a pair are rows first, columns second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConvConfig {
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],

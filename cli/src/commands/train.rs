@@ -43,6 +43,7 @@ pub fn run(arguments: &TrainArguments) -> Outcome<()> {
     let mut writer = Writer::append(&directory.metrics())?;
     interrupt::listen();
 
+    let rival = compares.then(|| end_to_end(&file));
     let session = |name: String, file, rival: bool| Session {
         weights: directory.weights(rival.then_some(name.as_str())),
         name,
@@ -55,9 +56,8 @@ pub fn run(arguments: &TrainArguments) -> Outcome<()> {
         output,
     };
     let mut done = None;
-    if compares {
-        let rival = end_to_end(&file);
-        done = Some(session::run(&session("bp".into(), &rival, true), &mut writer)?);
+    if let Some(rival) = &rival {
+        done = Some(session::run(&session("bp".into(), rival, true), &mut writer)?);
     }
     if !done.as_ref().is_some_and(|rival| rival.interrupted) {
         let name = file.train.rule.rule.to_string();

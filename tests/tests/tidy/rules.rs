@@ -97,7 +97,8 @@ fn long_functions(source: &Source) -> Vec<Finding> {
 }
 
 fn panics(source: &Source) -> Vec<Finding> {
-    if !source.is_in_src() || !CRATES_WITHOUT_PANICS.contains(&source.crate_directory()) {
+    let is_unit_tests = source.path.ends_with("/tests.rs");
+    if is_unit_tests || !source.is_in_src() || !CRATES_WITHOUT_PANICS.contains(&source.crate_directory()) {
         return vec![];
     }
     let code = without_test_modules(&source.code);
@@ -250,6 +251,7 @@ fn panics_are_found() {
     assert_eq!(lines(panics, "runtime/src/a.rs", text), [2, 3, 4]);
     assert_eq!(lines(panics, "cli/src/main.rs", text), [2, 3, 4]);
     assert_eq!(lines(panics, "runtime/tests/a.rs", text), NONE);
+    assert_eq!(lines(panics, "cli/src/metrics/tests.rs", text), NONE);
     let in_tests = format!("#[cfg(test)]\nmod tests {{\n{text}}}\n");
     assert_eq!(lines(panics, "runtime/src/a.rs", &in_tests), NONE);
     assert_eq!(lines(panics, "runtime/src/a.rs", &format!("{in_tests}fn g() {{ a.unwrap() }}\n")), [10]);

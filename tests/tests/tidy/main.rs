@@ -3,7 +3,7 @@
 mod rules;
 mod reading;
 
-use rules::{Source, RULES};
+use rules::{RULES, Source};
 use std::fs;
 use std::path::Path;
 

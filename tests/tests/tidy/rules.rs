@@ -159,11 +159,7 @@ fn trailing_white_space(source: &Source) -> Vec<Finding> {
 }
 
 fn tabs(source: &Source) -> Vec<Finding> {
-    if source.is_rust() {
-        source.lines_with("\t", "a tab")
-    } else {
-        vec![]
-    }
+    if source.is_rust() { source.lines_with("\t", "a tab") } else { vec![] }
 }
 
 fn missing_header(source: &Source) -> Vec<Finding> {

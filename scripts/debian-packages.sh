@@ -13,5 +13,6 @@ if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
   echo "needs the Debian packages ${missing[*]}; install them, or run as root on Debian" >&2
   exit 3
 fi
-apt-get -o Acquire::Retries=3 update -qq >&2
-DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends "${missing[@]}" >&2
+apt-get -o Acquire::Retries=3 update -qq
+DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends \
+  -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null

@@ -5,9 +5,6 @@ use super::scratch::BLOCK;
 use super::tile::{self, Sweep};
 use crate::kernels::simd::Simd;
 
-/// Pixels of a tile.
-const PIXELS: usize = 4;
-
 /// Computes every target of `sweep`, whose block of channels is one block of the scratch.
 ///
 /// # Safety
@@ -25,45 +22,48 @@ pub(super) unsafe fn sweep<S: Simd>(sweep: &Sweep<'_>) {
     }
 }
 
-/// Every tile of PIXELS pixels and NB vectors.
+/// Every tile: eight pixels at a time, then four, two and one, and NB vectors.
 #[inline(always)]
 unsafe fn tiles<S: Simd, const NB: usize>(sweep: &Sweep<'_>) {
-    let pixels = sweep.runs.len() * sweep.run_len;
-    let pixel = |i: usize| {
-        let (run, r) = (sweep.runs[i / sweep.run_len], i % sweep.run_len);
-        Run { from: run.from + r * sweep.from_step, to: run.to + r * sweep.to_step }
-    };
-    for start in (0..pixels).step_by(PIXELS) {
-        let mut at = [Run { from: 0, to: 0 }; PIXELS];
-        for (q, run) in at.iter_mut().enumerate() {
-            *run = pixel((start + q).min(pixels - 1));
-        }
-        for j in 0..NB {
-            // SAFETY: passed on from the caller; the pixels are the sweep's.
-            unsafe { tile::<S>(sweep, &at, j * S::LANES) }
-        }
+    let mut runs = sweep.runs;
+    while !runs.is_empty() {
+        // SAFETY: passed on from the caller; the runs are the sweep's.
+        let done = unsafe {
+            match runs.len() {
+                8.. => tile::<S, NB, 8>(sweep, runs),
+                4.. => tile::<S, NB, 4>(sweep, runs),
+                2.. => tile::<S, NB, 2>(sweep, runs),
+                _ => tile::<S, NB, 1>(sweep, runs),
+            }
+        };
+        runs = &runs[done..];
     }
 }
 
-/// The sums of PIXELS pixels for one vector of channels, `lane` floats into the block.
+/// The sums of the first P runs, of one pixel each. Answers P.
 #[inline(always)]
-unsafe fn tile<S: Simd>(sweep: &Sweep<'_>, at: &[Run; PIXELS], lane: usize) {
-    if lane >= sweep.block.channels {
-        return;
-    }
-    // SAFETY: the caller vouches for the pointers (see `sweep`).
-    unsafe {
-        let mut sums = [S::load(sweep.bias.add(lane)); PIXELS];
-        for (row, segment) in sweep.segments.iter().enumerate() {
-            let w = S::load(sweep.weights.add(row * BLOCK + lane));
-            let source = sweep.source.add(segment.offset + lane);
-            for q in 0..PIXELS {
-                sums[q] = S::fma(S::load(source.add(at[q].from)), w, sums[q]);
+unsafe fn tile<S: Simd, const NB: usize, const P: usize>(sweep: &Sweep<'_>, runs: &[Run]) -> usize {
+    let mut at = [runs[0]; P];
+    at.copy_from_slice(&runs[..P]);
+    for lane in (0..NB * S::LANES).step_by(S::LANES) {
+        if lane >= sweep.block.channels {
+            break;
+        }
+        // SAFETY: the caller vouches for the pointers (see `sweep`).
+        unsafe {
+            let mut sums = [S::load(sweep.bias.add(lane)); P];
+            for (row, segment) in sweep.segments.iter().enumerate() {
+                let w = S::load(sweep.weights.add(row * BLOCK + lane));
+                let source = sweep.source.add(segment.offset + lane);
+                for q in 0..P {
+                    sums[q] = S::fma(S::load(source.add(at[q].from)), w, sums[q]);
+                }
+            }
+            for q in 0..P {
+                let to = sweep.target.add(at[q].to + lane);
+                tile::store::<S, 1>(to, &[sums[q]], sweep.block.channels - lane);
             }
         }
-        for q in 0..PIXELS {
-            let to = sweep.target.add(at[q].to + lane);
-            tile::store::<S, 1>(to, &[sums[q]], sweep.block.channels - lane);
-        }
     }
+    P
 }

@@ -6,6 +6,7 @@
 //! size of an unfolded image is ever made.
 
 mod axis;
+mod buffer;
 mod depthwise;
 mod direct;
 mod gather;
@@ -45,7 +46,7 @@ pub fn forward(
         }
     }
     let packed = pack::pack(&gather, geometry, Direction::Forward, weight);
-    direct::run(isa, &gather, geometry.is_depthwise(), &packed, &lanes, x, y);
+    direct::run(isa, &gather, &packed, &lanes, x, y);
     Ok(())
 }
 
@@ -55,7 +56,7 @@ pub fn d_input(isa: Isa, geometry: &Geometry, d_y: &[f32], weight: &[f32], d_x: 
     let gather = Gather::new(isa, geometry, Direction::Backward);
     let zeros = vec![0.0; gather.vectors() * gather.lanes];
     let packed = pack::pack(&gather, geometry, Direction::Backward, weight);
-    direct::run(isa, &gather, geometry.is_depthwise(), &packed, &zeros, d_y, d_x);
+    direct::run(isa, &gather, &packed, &zeros, d_y, d_x);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The units of the forward pass are dealt to a number of parts fixed by shape; each part has sums of its own,
 //! which are added in order at the end. Blocks of output channels are dealt to chunks, which share no sums.
 
+use super::buffer::Buffer;
 use super::direct;
 use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
 use super::geometry::Geometry;
@@ -14,6 +15,8 @@ use std::ops::Range;
 
 /// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
 const TASKS: usize = 8;
+/// The sums of all parts aim to be no larger.
+const PARTS_BYTES: usize = 2 << 20;
 /// Pixels after which a tile adds its registers to the sums: few enough to stay in a level-1 cache.
 const TILE_PIXELS: usize = 128;
 
@@ -29,12 +32,12 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut of a plan, by shape only.
+    /// The cut of a plan, by shape only: parts while their sums stay small, then chunks.
     pub(super) fn new(gather: &Gather) -> Self {
-        let blocks = gather.channel_blocks.len();
-        let chunk_blocks = blocks.div_ceil(blocks.min(TASKS));
-        let chunks = blocks.div_ceil(chunk_blocks);
-        Self { parts: TASKS.div_ceil(chunks).min(gather.units()), chunk_blocks, chunks }
+        let (blocks, bytes) = (gather.channel_blocks.len(), gather.packed_len() * size_of::<f32>());
+        let parts = (1 << (PARTS_BYTES / bytes).max(1).ilog2()).min(TASKS).min(gather.units());
+        let chunk_blocks = blocks.div_ceil(TASKS.div_ceil(parts).min(blocks));
+        Self { parts, chunk_blocks, chunks: blocks.div_ceil(chunk_blocks) }
     }
 }
 
@@ -48,18 +51,18 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weigh
     let gather = plan(isa, geometry);
     let cut = Cut::new(&gather);
     let (units, chunks) = (gather.units(), cut.chunks);
-    let tasks: Vec<Vec<f32>> = (0..cut.parts * chunks)
+    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
         .into_par_iter()
         .map(|task| {
             let (part, chunk) = (task / chunks, task % chunks);
             let first = chunk * cut.chunk_blocks;
             let blocks = first..(first + cut.chunk_blocks).min(gather.channel_blocks.len());
             let units = part * units / cut.parts..(part + 1) * units / cut.parts;
-            sums(isa, &gather, geometry, units, blocks, x, d_y)
+            sums(isa, &gather, units, blocks, x, d_y)
         })
         .collect();
     let mut tasks = tasks.into_iter();
-    let sums: Vec<Vec<Vec<f32>>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
+    let sums: Vec<Vec<Buffer>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
     pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);
 }
 
@@ -67,28 +70,26 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weigh
 fn sums(
     isa: Isa,
     gather: &Gather,
-    geometry: &Geometry,
     units: Range<usize>,
-    blocks: Range<usize>,
+    range: Range<usize>,
     x: &[f32],
     d_y: &[f32],
-) -> Vec<f32> {
-    let blocks = &gather.channel_blocks[blocks];
+) -> Buffer {
+    let blocks = &gather.channel_blocks[range.clone()];
     let vectors: usize = blocks.iter().map(|b| b.vectors).sum();
-    let mut sums = vec![0.0; vectors * gather.lanes * gather.passes[0].rows.len()];
-    let mut x_scratch = vec![0.0; gather.scratch_len()];
-    let mut d_y_scratch = vec![0.0; vectors * gather.lanes * gather.unit_pixels()];
+    let mut sums = Buffer::zeros(vectors * gather.lanes * gather.passes[0].rows.len());
+    let mut x_scratch = Buffer::zeros(gather.scratch_len());
+    let mut d_y_scratch = Buffer::zeros(vectors * gather.lanes * gather.unit_pixels());
     for index in units {
-        let unit = gather.unit(index);
+        let unit = Unit { blocks: range.clone(), ..gather.unit(index) };
         direct::copy(gather, &unit, x, &mut x_scratch);
         let pixels = copy_d_y(gather, &unit, blocks, d_y, &mut d_y_scratch);
         isa.run(UnitSums {
             gather,
-            is_depthwise: geometry.is_depthwise(),
             images: unit.images.len(),
             rows: unit.rows.len(),
             pixels,
-            blocks,
+            blocks: range.clone(),
             x: &x_scratch,
             d_y: &d_y_scratch,
             sums: &mut sums,
@@ -136,11 +137,10 @@ fn copy_d_y(
 /// One unit, x and d_y already in their scratches.
 struct UnitSums<'a> {
     gather: &'a Gather,
-    is_depthwise: bool,
     images: usize,
     rows: usize,
     pixels: usize,
-    blocks: &'a [ChannelBlock],
+    blocks: Range<usize>,
     x: &'a [f32],
     d_y: &'a [f32],
     sums: &'a mut [f32],
@@ -170,23 +170,19 @@ impl Kernel for UnitSums<'_> {
                 rows.push((x, (image * self.rows + row) * cols));
             }
         }
-        let first = self.blocks[0].before;
+        let first = gather.channel_blocks[self.blocks.start].before;
         for rows in rows.chunks(TILE_PIXELS.div_ceil(cols)) {
             let band = Band { rows, cols, x_step: pass.from_step };
-            for block in self.blocks {
+            for index in self.blocks.clone() {
+                let block = gather.channel_blocks[index];
                 let before = (block.before - first) * S::LANES;
-                let scratch_block = if self.is_depthwise {
-                    block.first / BLOCK
-                } else {
-                    block.group * gather.blocks.per_group
-                };
-                let x = self.x[scratch_block * gather.unit_block_stride()..].as_ptr();
+                let x = self.x[gather.source_block(index) * gather.unit_block_stride()..].as_ptr();
                 let d_y = self.d_y[before * self.pixels..].as_ptr();
                 let sums = self.sums[before * pass.rows.len()..].as_mut_ptr();
                 // SAFETY: the plan's rows and segments stay within the scratches and the sums, whose lengths
                 // `sums` took from the plan; the caller vouches for `S`.
                 unsafe {
-                    if self.is_depthwise {
+                    if gather.depthwise {
                         depthwise::<S>(&band, &pass.segments, x, d_y, sums);
                     } else {
                         dense::<S>(&band, &pass.segments, block.vectors, x, d_y, sums);
@@ -303,25 +299,24 @@ unsafe fn depthwise<S: Simd>(
     d_y: *const f32,
     sums: *mut f32,
 ) {
-    const TAPS: usize = 8;
     for lane in (0..BLOCK).step_by(S::LANES) {
-        for (group, taps) in taps.chunks(TAPS).enumerate() {
+        let mut done = 0;
+        while done < taps.len() {
+            let rest = &taps[done..];
             // SAFETY: the lanes and taps lie within the block; else passed on from the caller.
-            unsafe {
-                let (x, d_y, sums) = (x.add(lane), d_y.add(lane), sums.add(group * TAPS * BLOCK + lane));
-                if taps.len() == TAPS {
-                    depthwise_tile::<S, TAPS>(band, taps, x, d_y, sums);
-                } else {
-                    for (t, tap) in taps.iter().enumerate() {
-                        depthwise_tile::<S, 1>(band, std::slice::from_ref(tap), x, d_y, sums.add(t * BLOCK));
-                    }
+            done += unsafe {
+                let (x, d_y, sums) = (x.add(lane), d_y.add(lane), sums.add(done * BLOCK + lane));
+                match rest.len() {
+                    9.. => depthwise_tile::<S, 9>(band, rest, x, d_y, sums),
+                    3.. => depthwise_tile::<S, 3>(band, rest, x, d_y, sums),
+                    _ => depthwise_tile::<S, 1>(band, rest, x, d_y, sums),
                 }
-            }
+            };
         }
     }
 }
 
-/// T taps of one vector of channels, summed over the band's pixels and added to `sums`.
+/// The first T taps for one vector of channels, summed over the band's pixels and added to `sums`. Answers T.
 #[inline(always)]
 unsafe fn depthwise_tile<S: Simd, const T: usize>(
     band: &Band<'_>,
@@ -329,8 +324,8 @@ unsafe fn depthwise_tile<S: Simd, const T: usize>(
     x: *const f32,
     d_y: *const f32,
     sums: *mut f32,
-) {
-    // SAFETY: the caller vouches for the pointers; it passes T taps.
+) -> usize {
+    // SAFETY: the caller vouches for the pointers; it passes T taps or more.
     unsafe {
         let mut acc = [S::zero(); T];
         let mut offsets = [0; T];
@@ -354,4 +349,5 @@ unsafe fn depthwise_tile<S: Simd, const T: usize>(
             S::store(sum, S::add(S::load(sum), acc));
         }
     }
+    T
 }

@@ -3,21 +3,29 @@
 use super::gather::Run;
 use super::scratch::BLOCK;
 use super::tile::{self, Sweep};
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// Computes every target of `sweep`, whose block of channels is one block of the scratch.
 ///
 /// # Safety
-/// The CPU has the instruction set of `S`; the sweep's pointers are good for all that its runs, segments and
-/// block address.
-#[inline(always)]
-pub(super) unsafe fn sweep<S: Simd>(sweep: &Sweep<'_>) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match S::LANES {
-            16 => tiles::<S, 1>(sweep),
-            8 => tiles::<S, 2>(sweep),
-            _ => tiles::<S, 4>(sweep),
+/// The sweep's pointers are good for all that its runs, segments and block address.
+pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
+    isa.run(Work(sweep));
+}
+
+/// A sweep whose pointers the caller of [`sweep`] has vouched for.
+struct Work<'a>(&'a Sweep<'a>);
+
+impl Kernel for Work<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the CPU has `S`, and see `Work`.
+        unsafe {
+            match S::LANES {
+                16 => tiles::<S, 1>(self.0),
+                8 => tiles::<S, 2>(self.0),
+                _ => tiles::<S, 4>(self.0),
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::depthwise;
 use super::gather::{Gather, Pass, Run, Unit};
 use super::scratch::{self, Image};
 use super::tile::{self, Sweep};
-use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 
 /// Packed weights up to this size stay in a level-2 cache, so that a few pixels at a time can meet all of them.
@@ -37,8 +37,7 @@ pub(super) fn run(
     (0..gather.units()).into_par_iter().for_each_init(scratch, |scratch, index| {
         let unit = gather.unit(index);
         copy(gather, &unit, source, scratch);
-        let work = UnitWork { gather, unit, packed, bias, scratch, target: shared };
-        isa.run(work);
+        UnitWork { gather, unit, packed, bias, scratch, target: shared }.run(isa);
     });
 }
 
@@ -63,9 +62,8 @@ struct UnitWork<'a> {
     target: Target,
 }
 
-impl Kernel for UnitWork<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+impl<'a> UnitWork<'a> {
+    fn run(&self, isa: Isa) {
         let (images, rows) = (self.unit.images.len(), self.unit.rows.len());
         let gather = self.gather;
         if gather.depthwise {
@@ -74,8 +72,8 @@ impl Kernel for UnitWork<'_> {
                 for pass in &gather.passes {
                     for index in self.unit.blocks.clone() {
                         let sweep = self.sweep(pass, index, pass.runs_of_line(images, rows, line));
-                        // SAFETY: see `sweep`; the caller vouches for `S`.
-                        unsafe { depthwise::sweep::<S>(&sweep) }
+                        // SAFETY: see `sweep`.
+                        unsafe { depthwise::sweep(isa, &sweep) }
                     }
                 }
             }
@@ -86,18 +84,15 @@ impl Kernel for UnitWork<'_> {
             let at_once = if weight_bytes <= CACHED_BYTES { PIXELS / pass.run_len } else { usize::MAX };
             for runs in pass.runs_of(images, rows).chunks(at_once) {
                 for index in self.unit.blocks.clone() {
-                    // SAFETY: see `sweep`; the caller vouches for `S`.
-                    unsafe { tile::sweep::<S>(&self.sweep(pass, index, runs)) }
+                    // SAFETY: see `sweep`.
+                    unsafe { tile::sweep(isa, &self.sweep(pass, index, runs)) }
                 }
             }
         }
     }
-}
 
-impl<'a> UnitWork<'a> {
     /// What the tiles of some runs of a pass need for channel block `index`. The plan's runs and segments stay
     /// within the scratch, the packed weights and the target, whose lengths the callers of `run` have checked.
-    #[inline(always)]
     fn sweep(&self, pass: &'a Pass, index: usize, runs: &'a [Run]) -> Sweep<'a> {
         let gather = self.gather;
         let block = gather.channel_blocks[index];

@@ -5,7 +5,7 @@ mod common;
 
 use common::{GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, project, tensor};
 use localgrad::kernels::conv as kernels;
-use localgrad::kernels::conv::Geometry;
+use localgrad::kernels::conv::{Geometry, Method, Path};
 use localgrad::kernels::simd::Isa;
 use localgrad::ops::conv::{self, ConvConfig};
 use localgrad::{Device, ErrorKind, Tensor, composed};
@@ -146,15 +146,15 @@ fn composed(case: &Case, device: &Device) -> Results {
     Results { path: "composed".into(), all }
 }
 
-fn by_kernels(case: &Case, isa: Isa) -> Results {
+fn by_kernels(case: &Case, path: Path) -> Results {
     let [x, weight, bias, d_y] = case.tensors(&Device::Cpu).map(|t| numbers(&t));
     let geometry = case.geometry();
     // Whatever is not written stays NaN.
     let (mut y, mut d_x) = (vec![f32::NAN; d_y.len()], vec![f32::NAN; x.len()]);
     let (mut d_weight, mut d_bias) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
-    kernels::forward(isa, &geometry, &x, &weight, Some(&bias), &mut y).unwrap();
-    kernels::d_input(isa, &geometry, &d_y, &weight, &mut d_x).unwrap();
-    kernels::d_weight(isa, &geometry, &x, &d_y, &mut d_weight).unwrap();
+    kernels::forward(path, &geometry, &x, &weight, Some(&bias), &mut y).unwrap();
+    kernels::d_input(path, &geometry, &d_y, &weight, &mut d_x).unwrap();
+    kernels::d_weight(path, &geometry, &x, &d_y, &mut d_weight).unwrap();
     kernels::d_bias(&d_y, &mut d_bias);
     let cpu = |data: Vec<f32>, shape: &[usize]| Tensor::from_vec(data, shape, &Device::Cpu).unwrap();
     let all = [
@@ -163,12 +163,18 @@ fn by_kernels(case: &Case, isa: Isa) -> Results {
         cpu(d_weight, &case.weight_shape),
         cpu(d_bias, &[case.bias.len()]),
     ];
-    Results { path: format!("{isa:?}"), all }
+    Results { path: format!("{path:?}"), all }
+}
+
+/// Every instruction set with every method.
+fn kernel_paths() -> Vec<Path> {
+    let methods = [Method::Direct, Method::Winograd];
+    Isa::available().into_iter().flat_map(|isa| methods.map(|method| Path { isa, method })).collect()
 }
 
 /// Every path that this machine and the chosen device have.
 fn all_paths(case: &Case) -> Vec<Results> {
-    let mut results: Vec<_> = Isa::available().into_iter().map(|isa| by_kernels(case, isa)).collect();
+    let mut results: Vec<_> = kernel_paths().into_iter().map(|path| by_kernels(case, path)).collect();
     results.push(composed(case, &Device::Cpu));
     results.push(by_ops(case, &common::device()));
     results
@@ -225,6 +231,23 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution_of_three_by_three_equals_its_twin(
+        images in 1usize..6,
+        size in [1usize..14, 1usize..14],
+        padding in [0usize..4, 0usize..4],
+        channels in [1usize..40, 1usize..40],
+        seed in any::<u64>(),
+    ) {
+        let size = [0, 1].map(|i| size[i].max(3usize.saturating_sub(2 * padding[i])));
+        let config = ConvConfig { padding, ..square(3, 1, 0) };
+        hold_to_twin(&Case::new([images, size[0], size[1], channels[0]], channels[1], config, seed));
+    }
+}
+
 fn square(kernel: usize, stride: usize, padding: usize) -> ConvConfig {
     let both = |v| [v, v];
     ConvConfig { kernel: both(kernel), stride: both(stride), padding: both(padding), ..ConvConfig::default() }
@@ -239,6 +262,9 @@ fn shapes_of_residual_networks_equal_their_twin() {
         ([3, 16, 16, 16], 32, square(1, 2, 0)),
         ([17, 8, 8, 32], 48, square(3, 1, 1)),
         ([20, 4, 4, 70], 33, square(3, 1, 1)),
+        ([2, 12, 10, 64], 64, square(3, 1, 1)),
+        ([1, 40, 30, 33], 34, square(3, 1, 0)),
+        ([3, 9, 9, 32], 32, square(3, 1, 2)),
         ([1, 56, 48, 64], 40, square(1, 1, 0)),
         ([1, 64, 61, 3], 24, square(7, 2, 3)),
         ([1, 300, 70, 16], 5, square(3, 1, 1)),
@@ -277,16 +303,16 @@ fn gradients_equal_finite_differences() {
     }
 }
 
-/// The bound on the difference between an instruction set and the portable twin: they round differently, and
-/// the twin rounds products too.
+/// The bound on the difference between an instruction set or method and the portable direct kernels: they round
+/// differently, and the portable ones round products too.
 #[test]
-fn instruction_sets_agree_within_one_in_a_hundred_thousand() {
-    for (groups, channels) in [(1, 37), (2, 24), (40, 40)] {
+fn instruction_sets_and_methods_agree_within_one_in_a_hundred_thousand() {
+    for (groups, channels, size) in [(1, 37, 13), (2, 24, 13), (40, 40, 13), (1, 64, 16), (1, 130, 8)] {
         let config = ConvConfig { groups, ..square(3, 1, 1) };
-        let case = Case::new([3, 13, 12, channels], channels, config, 7);
-        let twin = by_kernels(&case, Isa::available()[0]);
-        for isa in Isa::available() {
-            let Results { path, all } = by_kernels(&case, isa);
+        let case = Case::new([4, size, size - 1, channels], channels, config, 7);
+        let twin = by_kernels(&case, Path { isa: Isa::available()[0], method: Method::Direct });
+        for path in kernel_paths() {
+            let Results { path, all } = by_kernels(&case, path);
             for (found, expected) in all.iter().zip(&twin.all) {
                 let expected: Vec<f64> = numbers(expected).into_iter().map(f64::from).collect();
                 assert_close(&path, found, &expected, 1e-5);
@@ -300,6 +326,7 @@ fn threads_do_not_change_a_bit() {
     let cases = [
         Case::new([19, 12, 12, 16], 20, square(3, 1, 1), 1),
         Case::new([5, 40, 33, 3], 70, square(3, 2, 1), 2),
+        Case::new([11, 14, 14, 40], 36, square(3, 1, 1), 5),
         Case::new([1, 9, 9, 80], 90, square(1, 1, 0), 3),
         Case::new([7, 11, 10, 50], 50, ConvConfig { groups: 50, ..square(3, 1, 1) }, 4),
     ];
@@ -392,9 +419,9 @@ fn output_size_follows_its_formula() {
 fn kernels_refuse_slices_of_other_sizes() {
     let case = Case::new([1, 3, 3, 2], 2, square(3, 1, 1), 1);
     let mut y = vec![0.0; 18];
-    let result = kernels::forward(Isa::best(), &case.geometry(), &[0.0; 17], &[0.0; 36], None, &mut y);
+    let result = kernels::forward(Path::best(), &case.geometry(), &[0.0; 17], &[0.0; 36], None, &mut y);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
     let wrong = Geometry { output: [4, 4], ..case.geometry() };
-    let result = kernels::d_input(Isa::best(), &wrong, &[0.0; 32], &[0.0; 36], &mut y);
+    let result = kernels::d_input(Path::best(), &wrong, &[0.0; 32], &[0.0; 36], &mut y);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
 }

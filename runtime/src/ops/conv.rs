@@ -4,8 +4,7 @@ use super::slices::{elements, tensor};
 use crate::composed;
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
-use crate::kernels::conv::Geometry;
-use crate::kernels::simd::Isa;
+use crate::kernels::conv::{Geometry, Path};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +130,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
             let bias = bias.as_ref().map(elements).transpose()?;
             let mut y = vec![0.0; geometry.y_len()];
             let (x, weight) = (elements(&x)?, elements(&weight)?);
-            kernels::forward(Isa::best(), &geometry, &x, &weight, bias.as_deref(), &mut y)?;
+            kernels::forward(Path::best(), &geometry, &x, &weight, bias.as_deref(), &mut y)?;
             tensor(y, y_shape(&geometry))
         }
         _ => composed::conv::forward(&x, &weight, bias.as_ref(), &geometry),
@@ -149,7 +148,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
     match d_y.device() {
         Device::Cpu => {
             let mut d_x = vec![0.0; geometry.x_len()];
-            kernels::d_input(Isa::best(), &geometry, &elements(&d_y)?, &elements(&weight)?, &mut d_x)?;
+            kernels::d_input(Path::best(), &geometry, &elements(&d_y)?, &elements(&weight)?, &mut d_x)?;
             tensor(d_x, input_shape)
         }
         _ => composed::conv::d_input(&d_y, &weight, &geometry),
@@ -168,7 +167,7 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor, weight_shape: &[usize], config: &ConvC
     match x.device() {
         Device::Cpu => {
             let mut d_weight = vec![0.0; geometry.weight_len()];
-            kernels::d_weight(Isa::best(), &geometry, &elements(&x)?, &elements(&d_y)?, &mut d_weight)?;
+            kernels::d_weight(Path::best(), &geometry, &elements(&x)?, &elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         }
         _ => composed::conv::d_weight(&x, &d_y, &geometry),

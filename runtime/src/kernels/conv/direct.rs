@@ -1,11 +1,17 @@
 //! The direct convolution: runs the units of a plan, dense or depthwise.
 
+use super::buffer::Buffer;
 use super::depthwise;
-use super::gather::{Gather, Unit};
+use super::gather::{Gather, Pass, Run, Unit};
 use super::scratch::{self, Image};
 use super::tile::{self, Sweep};
-use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::simd::Isa;
 use rayon::prelude::*;
+
+/// Packed weights up to this size stay in a level-2 cache, so that a few pixels at a time can meet all of them.
+const CACHED_BYTES: usize = 256 << 10;
+/// Those pixels.
+const PIXELS: usize = 96;
 
 /// A target that several workers write, each its own part.
 #[derive(Clone, Copy)]
@@ -21,30 +27,28 @@ unsafe impl Sync for Target {}
 pub(super) fn run(
     isa: Isa,
     gather: &Gather,
-    is_depthwise: bool,
     packed: &[f32],
     bias: &[f32],
     source: &[f32],
     target: &mut [f32],
 ) {
     let shared = Target(target.as_mut_ptr());
-    let scratch = || vec![0.0; gather.scratch_len()];
+    let scratch = || Buffer::zeros(gather.scratch_len());
     (0..gather.units()).into_par_iter().for_each_init(scratch, |scratch, index| {
         let unit = gather.unit(index);
         copy(gather, &unit, source, scratch);
-        let work = UnitWork { gather, unit, packed, bias, scratch, target: shared, is_depthwise };
-        isa.run(work);
+        UnitWork { gather, unit, packed, bias, scratch, target: shared }.run(isa);
     });
 }
 
 /// Copies what `unit` reads.
 pub(super) fn copy(gather: &Gather, unit: &Unit, source: &[f32], scratch: &mut [f32]) {
     let image_len = gather.source.len();
-    let window = gather.row_window(unit);
+    let (rows, blocks) = (gather.row_window(unit), gather.source_blocks(&unit.blocks));
     for (image, part) in unit.images.clone().zip(scratch.chunks_exact_mut(gather.unit_image_stride())) {
         let data = &source[image * image_len..(image + 1) * image_len];
         let image = Image { data, size: gather.source.size, channels: gather.source.channels };
-        scratch::fill(image, window, gather.cols, &gather.blocks, part);
+        scratch::fill(image, [rows, gather.cols], &gather.blocks, blocks.clone(), part);
     }
 }
 
@@ -56,47 +60,57 @@ struct UnitWork<'a> {
     bias: &'a [f32],
     scratch: &'a [f32],
     target: Target,
-    is_depthwise: bool,
 }
 
-impl Kernel for UnitWork<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+impl<'a> UnitWork<'a> {
+    fn run(&self, isa: Isa) {
+        let (images, rows) = (self.unit.images.len(), self.unit.rows.len());
         let gather = self.gather;
-        let row = gather.target.size[1] * gather.target.channels;
-        let start = self.unit.images.start * gather.target.len() + self.unit.rows.start * row;
-        let block_stride = gather.unit_block_stride();
-        for index in self.unit.blocks.clone() {
-            let block = gather.channel_blocks[index];
-            let group = if self.is_depthwise { index } else { block.group * gather.blocks.per_group };
-            let mut pass_at = 0;
-            for pass in &gather.passes {
-                let runs = pass.runs_of(self.unit.images.len(), self.unit.rows.len());
-                let weights = (pass_at * gather.vectors() + block.before * pass.rows.len()) * gather.lanes;
-                let sweep = Sweep {
-                    segments: &pass.segments,
-                    runs,
-                    run_len: pass.run_len,
-                    from_step: pass.from_step,
-                    to_step: pass.to_step,
-                    block,
-                    source: self.scratch[group * block_stride..].as_ptr(),
-                    weights: self.packed[weights..].as_ptr(),
-                    bias: self.bias[block.before * gather.lanes..].as_ptr(),
-                    // SAFETY: the unit's first pixel and the block's first channel lie within the target.
-                    target: unsafe { self.target.0.add(start + block.first) },
-                };
-                pass_at += pass.rows.len();
-                // SAFETY: the plan's runs and segments stay within the scratch, the packed weights and the
-                // target, whose lengths the callers of `run` have checked; the caller vouches for `S`.
-                unsafe {
-                    if self.is_depthwise {
-                        depthwise::sweep::<S>(&sweep);
-                    } else {
-                        tile::sweep::<S>(&sweep);
+        if gather.depthwise {
+            // Little arithmetic: row by row through all channels, so that targets are written in order.
+            for line in 0..images * rows {
+                for pass in &gather.passes {
+                    for index in self.unit.blocks.clone() {
+                        let sweep = self.sweep(pass, index, pass.runs_of_line(images, rows, line));
+                        // SAFETY: see `sweep`.
+                        unsafe { depthwise::sweep(isa, &sweep) }
                     }
                 }
             }
+            return;
+        }
+        for pass in &gather.passes {
+            let weight_bytes = pass.rows.len() * gather.vectors() * gather.lanes * size_of::<f32>();
+            let at_once = if weight_bytes <= CACHED_BYTES { PIXELS / pass.run_len } else { usize::MAX };
+            for runs in pass.runs_of(images, rows).chunks(at_once) {
+                for index in self.unit.blocks.clone() {
+                    // SAFETY: see `sweep`.
+                    unsafe { tile::sweep(isa, &self.sweep(pass, index, runs)) }
+                }
+            }
+        }
+    }
+
+    /// What the tiles of some runs of a pass need for channel block `index`. The plan's runs and segments stay
+    /// within the scratch, the packed weights and the target, whose lengths the callers of `run` have checked.
+    fn sweep(&self, pass: &'a Pass, index: usize, runs: &'a [Run]) -> Sweep<'a> {
+        let gather = self.gather;
+        let block = gather.channel_blocks[index];
+        let row = gather.target.size[1] * gather.target.channels;
+        let start = self.unit.images.start * gather.target.len() + self.unit.rows.start * row;
+        let weights = (pass.rows_before * gather.vectors() + block.before * pass.rows.len()) * gather.lanes;
+        Sweep {
+            segments: &pass.segments,
+            runs,
+            run_len: pass.run_len,
+            from_step: pass.from_step,
+            to_step: pass.to_step,
+            block,
+            source: self.scratch[gather.source_block(index) * gather.unit_block_stride()..].as_ptr(),
+            weights: self.packed[weights..].as_ptr(),
+            bias: self.bias[block.before * gather.lanes..].as_ptr(),
+            // SAFETY: the unit's first pixel and the block's first channel lie within the target.
+            target: unsafe { self.target.0.add(start + block.first) },
         }
     }
 }

@@ -12,9 +12,10 @@ use crate::kernels::simd::Isa;
 use std::ops::Range;
 
 /// The scratch of a unit aims to be no larger, so that it stays in a level-2 cache.
-const SCRATCH_BYTES: usize = 256 << 10;
-/// Target pixels that a unit should have, so that reading the weights once a unit is cheap.
-const UNIT_PIXELS: usize = 128;
+const SCRATCH_BYTES: usize = 512 << 10;
+/// Target pixels that a unit should have in every phase, so that reading the weights once a unit is cheap and
+/// tiles are full.
+const UNIT_PIXELS: usize = 256;
 /// A pass should have as many units, so that a few cores share them evenly.
 pub(super) const UNITS: usize = 16;
 
@@ -83,6 +84,8 @@ pub(super) struct Run {
 pub(super) struct Pass {
     pub(super) segments: Vec<Segment>,
     pub(super) rows: Vec<Row>,
+    /// Rows of packed weights of all passes before this one.
+    pub(super) rows_before: usize,
     /// Runs of a full unit, by image, row and column: those of a smaller unit come first.
     pub(super) runs: Vec<Run>,
     /// Pixels of a run.
@@ -100,6 +103,13 @@ impl Pass {
     /// Runs of a unit of `images` images of `rows` target rows each.
     pub(super) fn runs_of(&self, images: usize, rows: usize) -> &[Run] {
         &self.runs[..images * self.lines.count(rows) * self.runs_per_row]
+    }
+
+    /// The `line`-th row of those runs, or none.
+    pub(super) fn runs_of_line(&self, images: usize, rows: usize, line: usize) -> &[Run] {
+        let runs = self.runs_of(images, rows);
+        let start = (line * self.runs_per_row).min(runs.len());
+        &runs[start..(start + self.runs_per_row).min(runs.len())]
     }
 }
 
@@ -124,6 +134,8 @@ pub(super) struct Gather {
     /// Lanes of a vector.
     pub(super) lanes: usize,
     rows: Axis,
+    /// Whether channel block i reads source block i and nothing else.
+    pub(super) depthwise: bool,
     unit_images: usize,
     unit_rows: usize,
     unit_blocks: usize,
@@ -173,32 +185,37 @@ impl Gather {
             unit_images: 1,
             unit_rows: rows.targets,
             rows,
+            depthwise,
         };
-        plan.cut();
-        plan.passes = plan.passes(isa, &cols, g.kernel[1], depthwise);
+        plan.cut(plan.rows.phases.len() * cols.phases.len());
+        plan.passes = plan.passes(isa, &cols, g.kernel[1]);
         plan
     }
 
     /// Chooses the size of a unit.
-    fn cut(&mut self) {
-        let rows = self.rows.targets;
-        let fits = |rows: usize| self.image_scratch(rows) * size_of::<f32>() <= SCRATCH_BYTES;
+    fn cut(&mut self, phases: usize) {
+        let (rows, blocks) = (self.rows.targets, self.channel_blocks.len());
         // Few images: bands, but not so thin that most of what they copy is copied twice.
-        let wanted = rows.div_ceil(UNITS.div_ceil(self.images)).max(4);
-        let mut band = wanted.min(rows);
-        while band > 1 && !fits(band) {
+        let mut band = rows.div_ceil(UNITS.div_ceil(self.images)).max(4).min(rows);
+        while band > 1 && self.image_bytes(band) > SCRATCH_BYTES {
             band = band.div_ceil(2);
         }
         self.unit_rows = band.next_multiple_of(self.rows.multiple).min(rows);
         if self.unit_rows == rows {
-            let pixels = self.target.size[0] * self.target.size[1];
-            let fitting = SCRATCH_BYTES / (self.image_scratch(rows) * size_of::<f32>());
-            let sharing = self.images.div_ceil(UNITS);
-            self.unit_images = UNIT_PIXELS.div_ceil(pixels).min(fitting).min(sharing).max(1);
+            let pixels = (self.target.size[0] * self.target.size[1]).div_ceil(phases);
+            // As many as are needed, fit, and leave enough units.
+            let most = (SCRATCH_BYTES / self.image_bytes(rows))
+                .min((self.images * blocks.min(UNITS)).div_ceil(UNITS));
+            self.unit_images = UNIT_PIXELS.div_ceil(pixels).min(most).max(1);
         }
         let units = self.images.div_ceil(self.unit_images) * rows.div_ceil(self.unit_rows);
-        let chunks = UNITS.div_ceil(units).min(self.channel_blocks.len());
-        self.unit_blocks = self.channel_blocks.len().div_ceil(chunks);
+        let chunks = UNITS.div_ceil(units).min(blocks);
+        self.unit_blocks = blocks.div_ceil(chunks);
+    }
+
+    /// Bytes of the scratch for `rows` target rows of one image.
+    fn image_bytes(&self, rows: usize) -> usize {
+        self.image_scratch(rows) * size_of::<f32>()
     }
 
     /// Floats of the scratch for `rows` target rows of one image.
@@ -263,13 +280,25 @@ impl Gather {
 
     /// The `index`-th unit.
     pub(super) fn unit(&self, index: usize) -> Unit {
-        let [_, bands, chunks] = self.unit_counts();
+        let [images, bands, _] = self.unit_counts();
         let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
+        // Chunks of channels outermost: their weights stay in the cache.
         Unit {
-            images: part(index / (bands * chunks), self.unit_images, self.images),
-            rows: part(index / chunks % bands, self.unit_rows, self.rows.targets),
-            blocks: part(index % chunks, self.unit_blocks, self.channel_blocks.len()),
+            images: part(index / bands % images, self.unit_images, self.images),
+            rows: part(index % bands, self.unit_rows, self.rows.targets),
+            blocks: part(index / (images * bands), self.unit_blocks, self.channel_blocks.len()),
         }
+    }
+
+    /// The source blocks that some channel blocks read.
+    pub(super) fn source_blocks(&self, blocks: &Range<usize>) -> Range<usize> {
+        self.source_block(blocks.start)
+            ..self.source_block(blocks.end - 1) + if self.depthwise { 1 } else { self.blocks.per_group }
+    }
+
+    /// The first source block that a channel block reads.
+    pub(super) fn source_block(&self, block: usize) -> usize {
+        if self.depthwise { block } else { self.channel_blocks[block].group * self.blocks.per_group }
     }
 
     /// Floats of the packed weights.
@@ -282,8 +311,9 @@ impl Gather {
         self.channel_blocks.iter().map(|b| b.vectors).sum()
     }
 
-    fn passes(&self, isa: Isa, cols: &Axis, kernel_cols: usize, depthwise: bool) -> Vec<Pass> {
+    fn passes(&self, isa: Isa, cols: &Axis, kernel_cols: usize) -> Vec<Pass> {
         let pairs = self.rows.phases.iter().flat_map(|r| cols.phases.iter().map(move |c| (r, c)));
+        let mut rows_before = 0;
         pairs
             .map(|(r, c)| {
                 let mut taps = Vec::new();
@@ -292,14 +322,27 @@ impl Gather {
                         taps.push((kr * kernel_cols + kc, (jr * self.cols.len + jc) * self.blocks.width));
                     }
                 }
-                let (segments, rows) = if depthwise { depthwise_taps(&taps) } else { self.segments(&taps) };
+                let (segments, rows) =
+                    if self.depthwise { depthwise_taps(&taps) } else { self.segments(&taps) };
                 let pixels = c.count(cols.targets);
                 let from_step = c.advance * self.blocks.width;
-                let run_len = run_len(isa, from_step, pixels);
+                let run_len = if self.depthwise { 1 } else { run_len(isa, from_step, pixels) };
                 let runs = self.runs(r, c, pixels, run_len);
                 let to_step = c.every * self.target.channels;
                 let runs_per_row = pixels.div_ceil(run_len);
-                Pass { segments, rows, runs, run_len, from_step, to_step, runs_per_row, lines: r.clone() }
+                let before = rows_before;
+                rows_before += rows.len();
+                Pass {
+                    segments,
+                    rows,
+                    rows_before: before,
+                    runs,
+                    run_len,
+                    from_step,
+                    to_step,
+                    runs_per_row,
+                    lines: r.clone(),
+                }
             })
             .collect()
     }

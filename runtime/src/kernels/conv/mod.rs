@@ -6,6 +6,7 @@
 //! size of an unfolded image is ever made.
 
 mod axis;
+mod buffer;
 mod depthwise;
 mod direct;
 mod gather;
@@ -14,17 +15,56 @@ mod pack;
 mod scratch;
 mod tile;
 mod weight;
+mod winograd;
+mod winograd_transform;
+mod winograd_weight;
 
 pub use geometry::Geometry;
 
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
-use gather::{Direction, Gather};
+use gather::{ChannelBlock, Direction, Gather};
 use rayon::prelude::*;
+
+/// How to convolve: on which instruction set, by which method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The instruction set.
+    pub isa: Isa,
+    /// The method.
+    pub method: Method,
+}
+
+/// A method of convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The one that is faster for the shape.
+    Fastest,
+    /// Product by product.
+    Direct,
+    /// Winograd's F(2x2, 3x3) where the kernel is 3x3 without stride, dilation or groups; else direct.
+    Winograd,
+}
+
+impl Path {
+    /// The widest instruction set and the faster method.
+    pub fn best() -> Self {
+        Self { isa: Isa::best(), method: Method::Fastest }
+    }
+
+    fn is_winograd(&self, geometry: &Geometry) -> bool {
+        winograd::applies(geometry)
+            && match self.method {
+                Method::Fastest => winograd::is_faster(geometry),
+                Method::Direct => false,
+                Method::Winograd => true,
+            }
+    }
+}
 
 /// Convolves x `[N, H, W, I]` with weight `[O, I/groups, KH, KW]` into y `[N, OH, OW, O]`, plus bias `[O]`.
 pub fn forward(
-    isa: Isa,
+    path: Path,
     geometry: &Geometry,
     x: &[f32],
     weight: &[f32],
@@ -35,35 +75,58 @@ pub fn forward(
     if let Some(bias) = bias.filter(|bias| bias.len() != geometry.out_channels) {
         return Err(Error::internal(format!("a bias of {} elements for {geometry:?}", bias.len())));
     }
-    let gather = Gather::new(isa, geometry, Direction::Forward);
-    let mut lanes = vec![0.0; gather.vectors() * gather.lanes];
-    if let Some(bias) = bias {
-        for block in &gather.channel_blocks {
-            let start = block.before * gather.lanes;
-            lanes[start..start + block.channels]
-                .copy_from_slice(&bias[block.first..block.first + block.channels]);
-        }
-    }
-    let packed = pack::pack(&gather, geometry, Direction::Forward, weight);
-    direct::run(isa, &gather, geometry.is_depthwise(), &packed, &lanes, x, y);
+    gathered(path, geometry, Direction::Forward, x, weight, bias, y);
     Ok(())
 }
 
 /// The gradient with respect to x: d_y `[N, OH, OW, O]` and weight `[O, I/groups, KH, KW]` give d_x `[N, H, W, I]`.
-pub fn d_input(isa: Isa, geometry: &Geometry, d_y: &[f32], weight: &[f32], d_x: &mut [f32]) -> Result<()> {
+pub fn d_input(path: Path, geometry: &Geometry, d_y: &[f32], weight: &[f32], d_x: &mut [f32]) -> Result<()> {
     geometry.check(d_x.len(), weight.len(), d_y.len())?;
-    let gather = Gather::new(isa, geometry, Direction::Backward);
-    let zeros = vec![0.0; gather.vectors() * gather.lanes];
-    let packed = pack::pack(&gather, geometry, Direction::Backward, weight);
-    direct::run(isa, &gather, geometry.is_depthwise(), &packed, &zeros, d_y, d_x);
+    gathered(path, geometry, Direction::Backward, d_y, weight, None, d_x);
     Ok(())
+}
+
+/// The forward pass or the input gradient, of slices whose lengths are right.
+fn gathered(
+    Path { isa, method }: Path,
+    geometry: &Geometry,
+    direction: Direction,
+    source: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    target: &mut [f32],
+) {
+    if (Path { isa, method }).is_winograd(geometry) {
+        let plan = winograd::Plan::new(isa, geometry, direction);
+        let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
+        winograd::run(isa, &plan, &plan.pack(direction, weight), &bias, source, target);
+    } else {
+        let gather = Gather::new(isa, geometry, direction);
+        let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
+        direct::run(isa, &gather, &pack::pack(&gather, geometry, direction, weight), &bias, source, target);
+    }
+}
+
+/// The bias in the lanes of the channel blocks; zero where there is none.
+fn bias_lanes(blocks: &[ChannelBlock], lanes: usize, bias: Option<&[f32]>) -> Vec<f32> {
+    let mut all = vec![0.0; blocks.iter().map(|b| b.vectors).sum::<usize>() * lanes];
+    for (block, bias) in blocks.iter().zip(std::iter::repeat(bias)) {
+        let Some(bias) = bias else { break };
+        let start = block.before * lanes;
+        all[start..start + block.channels].copy_from_slice(&bias[block.first..block.first + block.channels]);
+    }
+    all
 }
 
 /// The gradient with respect to the weight: x `[N, H, W, I]` and d_y `[N, OH, OW, O]` give d_weight
 /// `[O, I/groups, KH, KW]`.
-pub fn d_weight(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) -> Result<()> {
+pub fn d_weight(path: Path, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) -> Result<()> {
     geometry.check(x.len(), d_weight.len(), d_y.len())?;
-    weight::run(isa, geometry, x, d_y, d_weight);
+    if path.is_winograd(geometry) {
+        winograd_weight::run(path.isa, geometry, x, d_y, d_weight);
+    } else {
+        weight::run(path.isa, geometry, x, d_y, d_weight);
+    }
     Ok(())
 }
 

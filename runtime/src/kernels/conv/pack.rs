@@ -1,62 +1,88 @@
 //! Weights in the order in which the tiles read them, and back.
 
-use super::gather::{ChannelBlock, Direction, Gather, Row};
+use super::buffer::Buffer;
+use super::gather::{ChannelBlock, Direction, Gather, Pass};
 use super::geometry::Geometry;
+use super::scratch::BLOCK;
 use rayon::prelude::*;
 
-/// Where the weight of one target channel and one row of packed weights lies in `[O, I/groups, KH, KW]`.
-#[derive(Clone, Copy)]
-struct Order {
+/// Where packed weights lie in `[O, I/groups, KH, KW]`: a block's first weight, plus an offset a row, plus a
+/// step a lane.
+struct Places<'a> {
+    /// Offset and index of every row, ascending.
+    rows: Vec<(usize, usize)>,
+    /// Rows that are packed together: those of one block of source channels.
+    together: usize,
+    /// From one target channel to the next.
+    lane_step: usize,
+    geometry: &'a Geometry,
     direction: Direction,
-    depthwise: bool,
-    group_in: usize,
-    group_out: usize,
-    taps: usize,
 }
 
-impl Order {
-    fn new(geometry: &Geometry, direction: Direction) -> Self {
-        Self {
-            direction,
-            depthwise: geometry.is_depthwise(),
-            group_in: geometry.group_in(),
-            group_out: geometry.group_out(),
-            taps: geometry.taps(),
+impl<'a> Places<'a> {
+    fn new(geometry: &'a Geometry, direction: Direction, pass: &Pass) -> Self {
+        let (taps, filter) = (geometry.taps(), geometry.group_in() * geometry.taps());
+        let forward = direction == Direction::Forward;
+        // The steps from target channel to target channel, and from source channel to source channel.
+        let (lane_step, row_step) = if forward { (filter, taps) } else { (taps, filter) };
+        let offset = |channel: usize, tap: usize| channel * row_step + tap;
+        let mut rows: Vec<_> =
+            pass.rows.iter().enumerate().map(|(i, row)| (offset(row.channel, row.tap), i)).collect();
+        rows.sort_unstable();
+        let together =
+            (pass.rows.len() / pass.rows.iter().map(|row| row.channel + 1).max().unwrap_or(1)).max(1);
+        Self { rows, together: together * BLOCK, lane_step, geometry, direction }
+    }
+
+    /// The first weight of a block.
+    fn start(&self, block: &ChannelBlock) -> usize {
+        let g = self.geometry;
+        let filter = g.group_in() * g.taps();
+        match self.direction {
+            Direction::Forward => block.first * filter,
+            Direction::Backward => {
+                let channel = block.first - block.group * g.group_in();
+                block.group * g.group_out() * filter + channel * g.taps()
+            }
         }
     }
 
-    /// The index for a channel of the block (counted over all groups) and a row.
-    fn index(&self, block: &ChannelBlock, channel: usize, row: Row) -> usize {
-        let (o, i) = match self.direction {
-            _ if self.depthwise => (channel, 0),
-            Direction::Forward => (channel, row.channel),
-            Direction::Backward => (block.group * self.group_out + row.channel, channel % self.group_in),
-        };
-        (o * self.group_in + i) * self.taps + row.tap
+    /// Calls `f(index in the packed block, index in the weight)` for all of a block, in an order that reads
+    /// every cache line of the weight once.
+    #[inline(always)]
+    fn visit(&self, block: &ChannelBlock, lanes: usize, mut f: impl FnMut(usize, usize)) {
+        let (start, width) = (self.start(block), block.vectors * lanes);
+        for rows in self.rows.chunks(self.together) {
+            if self.direction == Direction::Forward {
+                for lane in 0..block.channels {
+                    let first = start + lane * self.lane_step;
+                    rows.iter().for_each(|&(offset, row)| f(row * width + lane, first + offset));
+                }
+            } else {
+                for &(offset, row) in rows {
+                    let first = start + offset;
+                    (0..block.channels).for_each(|lane| f(row * width + lane, first + lane * self.lane_step));
+                }
+            }
+        }
     }
 }
 
 /// Packs `weight: [O, I/groups, KH, KW]` as `[pass, block, row, vectors * lanes]`, with zeros in empty lanes.
-pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Vec<f32> {
-    let order = Order::new(geometry, direction);
-    let mut packed = vec![0.0; gather.packed_len()];
-    let mut parts = Vec::new();
+pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
+    // A depthwise filter has one source channel, so that both directions read it alike.
+    let direction = if geometry.is_depthwise() { Direction::Forward } else { direction };
+    let mut packed = Buffer::zeros(gather.packed_len());
     let mut rest = &mut packed[..];
     for pass in &gather.passes {
-        for block in &gather.channel_blocks {
-            let (part, after) = rest.split_at_mut(pass.rows.len() * block.vectors * gather.lanes);
-            parts.push((pass, block, part));
-            rest = after;
-        }
+        let places = Places::new(geometry, direction, pass);
+        let (part, after) = rest.split_at_mut(pass.rows.len() * gather.vectors() * gather.lanes);
+        rest = after;
+        let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
+        parts.into_par_iter().zip(&gather.channel_blocks).for_each(|(part, block)| {
+            places.visit(block, gather.lanes, |at, from| part[at] = weight[from]);
+        });
     }
-    parts.into_par_iter().for_each(|(pass, block, part)| {
-        let width = block.vectors * gather.lanes;
-        for (row, lanes) in pass.rows.iter().zip(part.chunks_exact_mut(width)) {
-            for (lane, w) in lanes[..block.channels].iter_mut().enumerate() {
-                *w = weight[order.index(block, block.first + lane, *row)];
-            }
-        }
-    });
     packed
 }
 
@@ -65,31 +91,40 @@ pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, w
 pub(super) fn unpack(
     gather: &Gather,
     geometry: &Geometry,
-    sums: &[Vec<Vec<f32>>],
+    sums: &[Vec<Buffer>],
     chunk_blocks: usize,
     d_weight: &mut [f32],
 ) {
-    let order = Order::new(geometry, Direction::Forward);
-    let channel_len = geometry.group_in() * geometry.taps();
-    let rows = &gather.passes[0].rows;
-    let mut parts = Vec::new();
-    let mut rest = d_weight;
-    for block in &gather.channel_blocks {
-        let (part, after) = rest.split_at_mut(block.channels * channel_len);
+    let pass = &gather.passes[0];
+    let places = Places::new(geometry, Direction::Forward, pass);
+    let blocks = &gather.channel_blocks;
+    let filter = geometry.group_in() * geometry.taps();
+    let parts = split(d_weight, blocks, |block| block.channels * filter);
+    parts.into_par_iter().zip(blocks).enumerate().for_each(|(index, (part, block))| {
+        let chunk = index / chunk_blocks;
+        let before = block.before - blocks[chunk * chunk_blocks].before;
+        let (start, first) = (before * gather.lanes * pass.rows.len(), block.first * filter);
+        let end = start + pass.rows.len() * block.vectors * gather.lanes;
+        let mut total = sums[0][chunk][start..end].to_vec();
+        for sums in &sums[1..] {
+            total.iter_mut().zip(&sums[chunk][start..end]).for_each(|(total, sum)| *total += sum);
+        }
+        places.visit(block, gather.lanes, |at, to| part[to - first] = total[at]);
+    });
+}
+
+/// Cuts `all` into one part a block.
+fn split<'a>(
+    all: &'a mut [f32],
+    blocks: &[ChannelBlock],
+    len: impl Fn(&ChannelBlock) -> usize,
+) -> Vec<&'a mut [f32]> {
+    let mut rest = all;
+    let mut parts = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let (part, after) = rest.split_at_mut(len(block));
         parts.push(part);
         rest = after;
     }
-    parts.into_par_iter().zip(&gather.channel_blocks).enumerate().for_each(|(index, (part, block))| {
-        let width = block.vectors * gather.lanes;
-        let chunk = index / chunk_blocks;
-        let start = (block.before - gather.channel_blocks[chunk * chunk_blocks].before) * gather.lanes;
-        let first = block.first * channel_len;
-        for (r, row) in rows.iter().enumerate() {
-            let at = start * rows.len() + r * width;
-            for lane in 0..block.channels {
-                let sum = sums.iter().fold(0.0, |sum, part| sum + part[chunk][at + lane]);
-                part[order.index(block, block.first + lane, *row) - first] = sum;
-            }
-        }
-    });
+    parts
 }

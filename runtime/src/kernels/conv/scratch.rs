@@ -3,6 +3,8 @@
 //! The copy costs little beside the arithmetic and buys much: no border to ask about, a constant distance from
 //! pixel to pixel, and a working set that stays in the cache.
 
+use std::ops::Range;
+
 /// Channels of a block. A pixel of a block is one cache line.
 pub(super) const BLOCK: usize = 16;
 
@@ -90,14 +92,20 @@ pub(super) struct Image<'a> {
     pub(super) channels: usize,
 }
 
-/// Fills `scratch: [blocks, rows, cols, width]` with the windows of `image`.
-pub(super) fn fill(image: Image<'_>, rows: Window, cols: Window, blocks: &Blocks, scratch: &mut [f32]) {
+/// Fills the blocks `range` of `scratch: [blocks, rows, cols, width]` with the windows (rows, cols) of `image`.
+pub(super) fn fill(
+    image: Image<'_>,
+    [rows, cols]: [Window; 2],
+    blocks: &Blocks,
+    range: Range<usize>,
+    scratch: &mut [f32],
+) {
     let line = cols.len * blocks.width;
     let row_len = image.size[1] * image.channels;
     let (from, to) = cols.inside(image.size[1]);
     for j in 0..rows.len {
         let source = rows.line(j, image.size[0]).map(|r| &image.data[r * row_len..(r + 1) * row_len]);
-        for b in 0..blocks.count() {
+        for b in range.clone() {
             let at = (b * rows.len + j) * line;
             let target = &mut scratch[at..at + line];
             let Some(source) = source.filter(|_| from < to) else {

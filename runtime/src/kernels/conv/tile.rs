@@ -3,7 +3,7 @@
 
 use super::gather::{ChannelBlock, Run, Segment};
 use super::scratch::BLOCK;
-use crate::kernels::simd::{Isa, Simd};
+use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// Most vectors of a channel block.
 pub(super) fn block_vectors(isa: Isa) -> usize {
@@ -14,6 +14,11 @@ pub(super) fn block_vectors(isa: Isa) -> usize {
 pub(super) fn run_pixels(isa: Isa) -> usize {
     if isa.lanes() == 8 { 2 } else { 4 }
 }
+
+/// Most pixels of a tile with a constant distance; every such tile's pixels divide it.
+pub(super) const MOST_PIXELS: usize = 24;
+/// Most channels of a channel block.
+pub(super) const MOST_CHANNELS: usize = 32;
 
 /// What the tiles of one pass and one block of channels share.
 #[derive(Clone, Copy)]
@@ -34,13 +39,28 @@ pub(super) struct Sweep<'a> {
     pub(super) target: *mut f32,
 }
 
-/// Computes every target of `sweep` with the tile that suits the instruction set.
+/// Computes every target of `sweep`.
 ///
 /// # Safety
-/// The CPU has the instruction set of `S`; the sweep's pointers are good for all that its runs, segments and
-/// block address.
+/// The sweep's pointers are good for all that its runs, segments and block address.
+pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
+    isa.run(Work(sweep));
+}
+
+/// A sweep whose pointers the caller of [`sweep`] has vouched for.
+struct Work<'a>(&'a Sweep<'a>);
+
+impl Kernel for Work<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the CPU has `S`, and see `Work`.
+        unsafe { by_size::<S>(self.0) }
+    }
+}
+
+/// Chooses the tile that suits the instruction set and the channel block.
 #[inline(always)]
-pub(super) unsafe fn sweep<S: Simd>(sweep: &Sweep<'_>) {
+unsafe fn by_size<S: Simd>(sweep: &Sweep<'_>) {
     // SAFETY: passed on from the caller.
     unsafe {
         match (S::LANES, sweep.block.vectors) {

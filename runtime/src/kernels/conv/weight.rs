@@ -3,6 +3,7 @@
 //! The units of the forward pass are dealt to a number of parts fixed by shape; each part has sums of its own,
 //! which are added in order at the end. Blocks of output channels are dealt to chunks, which share no sums.
 
+use super::buffer::Buffer;
 use super::direct;
 use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
 use super::geometry::Geometry;
@@ -14,6 +15,8 @@ use std::ops::Range;
 
 /// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
 const TASKS: usize = 8;
+/// The sums of all parts aim to be no larger.
+const PARTS_BYTES: usize = 2 << 20;
 /// Pixels after which a tile adds its registers to the sums: few enough to stay in a level-1 cache.
 const TILE_PIXELS: usize = 128;
 
@@ -29,12 +32,17 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut of a plan, by shape only.
-    pub(super) fn new(gather: &Gather) -> Self {
-        let blocks = gather.channel_blocks.len();
-        let chunk_blocks = blocks.div_ceil(blocks.min(TASKS));
-        let chunks = blocks.div_ceil(chunk_blocks);
-        Self { parts: TASKS.div_ceil(chunks).min(gather.units()), chunk_blocks, chunks }
+    /// The cut of sums of `bytes` bytes for `blocks` channel blocks over `units` units, by shape only: parts
+    /// while their sums stay small, then chunks.
+    pub(super) fn new(blocks: usize, bytes: usize, units: usize) -> Self {
+        let parts = (1 << (PARTS_BYTES / bytes).max(1).ilog2()).min(TASKS).min(units);
+        let chunk_blocks = blocks.div_ceil(TASKS.div_ceil(parts).min(blocks));
+        Self { parts, chunk_blocks, chunks: blocks.div_ceil(chunk_blocks) }
+    }
+
+    /// The blocks, of `count`, of a chunk.
+    pub(super) fn blocks(&self, chunk: usize, count: usize) -> Range<usize> {
+        chunk * self.chunk_blocks..((chunk + 1) * self.chunk_blocks).min(count)
     }
 }
 
@@ -46,20 +54,19 @@ pub(super) fn plan(isa: Isa, geometry: &Geometry) -> Gather {
 /// Writes d_weight `[O, I/groups, KH, KW]` from whole batches of x and d_y.
 pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
     let gather = plan(isa, geometry);
-    let cut = Cut::new(&gather);
+    let cut = Cut::new(gather.channel_blocks.len(), gather.packed_len() * size_of::<f32>(), gather.units());
     let (units, chunks) = (gather.units(), cut.chunks);
-    let tasks: Vec<Vec<f32>> = (0..cut.parts * chunks)
+    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
         .into_par_iter()
         .map(|task| {
             let (part, chunk) = (task / chunks, task % chunks);
-            let first = chunk * cut.chunk_blocks;
-            let blocks = first..(first + cut.chunk_blocks).min(gather.channel_blocks.len());
+            let blocks = cut.blocks(chunk, gather.channel_blocks.len());
             let units = part * units / cut.parts..(part + 1) * units / cut.parts;
-            sums(isa, &gather, geometry, units, blocks, x, d_y)
+            sums(isa, &gather, units, blocks, x, d_y)
         })
         .collect();
     let mut tasks = tasks.into_iter();
-    let sums: Vec<Vec<Vec<f32>>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
+    let sums: Vec<Vec<Buffer>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
     pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);
 }
 
@@ -67,32 +74,23 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weigh
 fn sums(
     isa: Isa,
     gather: &Gather,
-    geometry: &Geometry,
     units: Range<usize>,
-    blocks: Range<usize>,
+    range: Range<usize>,
     x: &[f32],
     d_y: &[f32],
-) -> Vec<f32> {
-    let blocks = &gather.channel_blocks[blocks];
+) -> Buffer {
+    let blocks = &gather.channel_blocks[range.clone()];
     let vectors: usize = blocks.iter().map(|b| b.vectors).sum();
-    let mut sums = vec![0.0; vectors * gather.lanes * gather.passes[0].rows.len()];
-    let mut x_scratch = vec![0.0; gather.scratch_len()];
-    let mut d_y_scratch = vec![0.0; vectors * gather.lanes * gather.unit_pixels()];
+    let mut sums = Buffer::zeros(vectors * gather.lanes * gather.passes[0].rows.len());
+    let mut x_scratch = Buffer::zeros(gather.scratch_len());
+    let mut d_y_scratch = Buffer::zeros(vectors * gather.lanes * gather.unit_pixels());
     for index in units {
-        let unit = gather.unit(index);
+        let unit = Unit { blocks: range.clone(), ..gather.unit(index) };
         direct::copy(gather, &unit, x, &mut x_scratch);
         let pixels = copy_d_y(gather, &unit, blocks, d_y, &mut d_y_scratch);
-        isa.run(UnitSums {
-            gather,
-            is_depthwise: geometry.is_depthwise(),
-            images: unit.images.len(),
-            rows: unit.rows.len(),
-            pixels,
-            blocks,
-            x: &x_scratch,
-            d_y: &d_y_scratch,
-            sums: &mut sums,
-        });
+        let size = [unit.images.len(), unit.rows.len()];
+        UnitSums { gather, size, pixels, blocks: range.clone(), x: &x_scratch, d_y: &d_y_scratch }
+            .run(isa, &mut sums);
     }
     sums
 }
@@ -136,117 +134,123 @@ fn copy_d_y(
 /// One unit, x and d_y already in their scratches.
 struct UnitSums<'a> {
     gather: &'a Gather,
-    is_depthwise: bool,
-    images: usize,
-    rows: usize,
+    /// Images, and rows of an image.
+    size: [usize; 2],
     pixels: usize,
-    blocks: &'a [ChannelBlock],
+    blocks: Range<usize>,
     x: &'a [f32],
     d_y: &'a [f32],
-    sums: &'a mut [f32],
 }
 
-/// A band of output rows: all the tiles of a band read the same pixels.
-#[derive(Clone, Copy)]
-struct Band<'a> {
-    /// Each row's first pixel: in x's scratch, and as a pixel of d_y's.
-    rows: &'a [(usize, usize)],
-    /// Pixels of a row.
-    cols: usize,
-    /// Floats of x's scratch from pixel to pixel.
-    x_step: usize,
-}
-
-impl Kernel for UnitSums<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+impl UnitSums<'_> {
+    fn run(&self, isa: Isa, sums: &mut [f32]) {
         let gather = self.gather;
         let pass = &gather.passes[0];
         let cols = gather.target.size[1];
-        let mut rows = Vec::with_capacity(self.images * self.rows);
-        for image in 0..self.images {
-            for row in 0..self.rows {
-                let x = image * gather.unit_image_stride() + row * pass.lines.advance * gather.line();
-                rows.push((x, (image * self.rows + row) * cols));
-            }
-        }
-        let first = self.blocks[0].before;
+        let [images, rows] = self.size;
+        let place = |line: usize| {
+            let (image, row) = (line / rows, line % rows);
+            let x = image * gather.unit_image_stride() + row * pass.lines.advance * gather.line();
+            (x, line * cols)
+        };
+        let rows: Vec<_> = (0..images * rows).map(place).collect();
+        let first = gather.channel_blocks[self.blocks.start].before;
         for rows in rows.chunks(TILE_PIXELS.div_ceil(cols)) {
-            let band = Band { rows, cols, x_step: pass.from_step };
-            for block in self.blocks {
-                let before = (block.before - first) * S::LANES;
-                let scratch_block = if self.is_depthwise {
-                    block.first / BLOCK
-                } else {
-                    block.group * gather.blocks.per_group
+            for index in self.blocks.clone() {
+                let block = gather.channel_blocks[index];
+                let before = (block.before - first) * gather.lanes;
+                let products = Products {
+                    rows,
+                    cols,
+                    x_step: pass.from_step,
+                    segments: &pass.segments,
+                    vectors: block.vectors,
+                    depthwise: gather.depthwise,
+                    x: self.x[gather.source_block(index) * gather.unit_block_stride()..].as_ptr(),
+                    d_y: self.d_y[before * self.pixels..].as_ptr(),
+                    sums: sums[before * pass.rows.len()..].as_mut_ptr(),
                 };
-                let x = self.x[scratch_block * gather.unit_block_stride()..].as_ptr();
-                let d_y = self.d_y[before * self.pixels..].as_ptr();
-                let sums = self.sums[before * pass.rows.len()..].as_mut_ptr();
                 // SAFETY: the plan's rows and segments stay within the scratches and the sums, whose lengths
-                // `sums` took from the plan; the caller vouches for `S`.
-                unsafe {
-                    if self.is_depthwise {
-                        depthwise::<S>(&band, &pass.segments, x, d_y, sums);
-                    } else {
-                        dense::<S>(&band, &pass.segments, block.vectors, x, d_y, sums);
-                    }
-                }
+                // `sums` took from the plan.
+                unsafe { add(isa, &products) }
             }
         }
     }
 }
 
-/// Adds a band's products to the sums of one channel block, with the tiles that suit the instruction set.
-#[inline(always)]
-unsafe fn dense<S: Simd>(
-    band: &Band<'_>,
-    segments: &[Segment],
-    vectors: usize,
-    x: *const f32,
-    d_y: *const f32,
-    sums: *mut f32,
-) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        match (S::LANES, vectors) {
-            (16, 2) => segments_of::<S, 8, 2>(band, segments, x, d_y, sums),
-            (16, _) => segments_of::<S, 16, 1>(band, segments, x, d_y, sums),
-            (8, 2) => segments_of::<S, 6, 2>(band, segments, x, d_y, sums),
-            (8, _) => segments_of::<S, 8, 1>(band, segments, x, d_y, sums),
-            (_, 4) => segments_of::<S, 6, 4>(band, segments, x, d_y, sums),
-            (_, 2) if S::REGISTERS == 32 => segments_of::<S, 8, 2>(band, segments, x, d_y, sums),
-            (_, 2) => segments_of::<S, 4, 2>(band, segments, x, d_y, sums),
-            (_, _) => segments_of::<S, 8, 1>(band, segments, x, d_y, sums),
+/// A band of output rows and a channel block: all the tiles of a band read the same pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Products<'a> {
+    /// Each row's first pixel: in x's scratch, and as a pixel of d_y's.
+    pub(super) rows: &'a [(usize, usize)],
+    /// Pixels of a row.
+    pub(super) cols: usize,
+    /// Floats of x's scratch from pixel to pixel.
+    pub(super) x_step: usize,
+    /// What of x each pixel meets; taps, if depthwise.
+    pub(super) segments: &'a [Segment],
+    /// Vectors of the channel block.
+    pub(super) vectors: usize,
+    pub(super) depthwise: bool,
+    /// The block that the channel block reads.
+    pub(super) x: *const f32,
+    /// `[pixel, vectors * LANES]`.
+    pub(super) d_y: *const f32,
+    /// `[row of the segments, vectors * LANES]`.
+    pub(super) sums: *mut f32,
+}
+
+/// Adds the products of x and d_y to the sums.
+///
+/// # Safety
+/// The pointers are good for all that the rows, segments and vectors address.
+pub(super) unsafe fn add(isa: Isa, products: &Products<'_>) {
+    isa.run(Work(products));
+}
+
+/// Products whose pointers the caller of [`add`] has vouched for.
+struct Work<'a>(&'a Products<'a>);
+
+impl Kernel for Work<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Work(products) = self;
+        // SAFETY: the CPU has `S`, and see `Work`.
+        unsafe {
+            match (S::LANES, products.vectors) {
+                _ if products.depthwise => depthwise::<S>(products),
+                (16, 2) => segments_of::<S, 8, 2>(products),
+                (16, _) => segments_of::<S, 16, 1>(products),
+                (8, 2) => segments_of::<S, 6, 2>(products),
+                (8, _) => segments_of::<S, 8, 1>(products),
+                (_, 4) => segments_of::<S, 6, 4>(products),
+                (_, 2) if S::REGISTERS == 32 => segments_of::<S, 8, 2>(products),
+                (_, 2) => segments_of::<S, 4, 2>(products),
+                (_, _) => segments_of::<S, 8, 1>(products),
+            }
         }
     }
 }
 
 /// Every tile of a channel block: M source channels at a time, then four, then one.
 #[inline(always)]
-unsafe fn segments_of<S: Simd, const M: usize, const NB: usize>(
-    band: &Band<'_>,
-    segments: &[Segment],
-    x: *const f32,
-    d_y: *const f32,
-    sums: *mut f32,
-) {
-    let mut sums = sums;
-    for segment in segments {
+unsafe fn segments_of<S: Simd, const M: usize, const NB: usize>(products: &Products<'_>) {
+    let mut sums = products.sums;
+    for segment in products.segments {
         let mut done = 0;
         while done < segment.len {
             let left = segment.len - done;
             // SAFETY: `done` stays within the segment and its rows of sums; else passed on from the caller.
             unsafe {
-                let x = x.add(segment.offset + done);
+                let x = products.x.add(segment.offset + done);
                 let tile_len = if left >= M {
-                    tile::<S, M, NB>(band, x, d_y, sums);
+                    tile::<S, M, NB>(products, x, sums);
                     M
                 } else if left >= 4 {
-                    tile::<S, 4, NB>(band, x, d_y, sums);
+                    tile::<S, 4, NB>(products, x, sums);
                     4
                 } else {
-                    tile::<S, 1, NB>(band, x, d_y, sums);
+                    tile::<S, 1, NB>(products, x, sums);
                     1
                 };
                 done += tile_len;
@@ -259,18 +263,17 @@ unsafe fn segments_of<S: Simd, const M: usize, const NB: usize>(
 /// M source channels times NB vectors of outputs, summed over the band's pixels and added to `sums`.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
-    band: &Band<'_>,
+    products: &Products<'_>,
     x: *const f32,
-    d_y: *const f32,
     sums: *mut f32,
 ) {
     // SAFETY: the caller vouches for the pointers.
     unsafe {
         let mut acc = [[S::zero(); NB]; M];
-        for &(x_at, d_y_at) in band.rows {
+        for &(x_at, d_y_at) in products.rows {
             let mut x = x.add(x_at);
-            let mut d_y = d_y.add(d_y_at * NB * S::LANES);
-            for _ in 0..band.cols {
+            let mut d_y = products.d_y.add(d_y_at * NB * S::LANES);
+            for _ in 0..products.cols {
                 let mut b = [S::zero(); NB];
                 for (j, b) in b.iter_mut().enumerate() {
                     *b = S::load(d_y.add(j * S::LANES));
@@ -281,7 +284,7 @@ unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
                         acc[j] = S::fma(a, b[j], acc[j]);
                     }
                 }
-                x = x.add(band.x_step);
+                x = x.add(products.x_step);
                 d_y = d_y.add(NB * S::LANES);
             }
         }
@@ -296,56 +299,49 @@ unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
 
 /// The depthwise counterpart: for every tap, products of x and d_y lane by lane.
 #[inline(always)]
-unsafe fn depthwise<S: Simd>(
-    band: &Band<'_>,
-    taps: &[Segment],
-    x: *const f32,
-    d_y: *const f32,
-    sums: *mut f32,
-) {
-    const TAPS: usize = 8;
+unsafe fn depthwise<S: Simd>(products: &Products<'_>) {
+    let taps = products.segments;
     for lane in (0..BLOCK).step_by(S::LANES) {
-        for (group, taps) in taps.chunks(TAPS).enumerate() {
+        let mut done = 0;
+        while done < taps.len() {
+            let rest = &taps[done..];
             // SAFETY: the lanes and taps lie within the block; else passed on from the caller.
-            unsafe {
-                let (x, d_y, sums) = (x.add(lane), d_y.add(lane), sums.add(group * TAPS * BLOCK + lane));
-                if taps.len() == TAPS {
-                    depthwise_tile::<S, TAPS>(band, taps, x, d_y, sums);
-                } else {
-                    for (t, tap) in taps.iter().enumerate() {
-                        depthwise_tile::<S, 1>(band, std::slice::from_ref(tap), x, d_y, sums.add(t * BLOCK));
-                    }
+            done += unsafe {
+                let sums = products.sums.add(done * BLOCK + lane);
+                match rest.len() {
+                    9.. => depthwise_tile::<S, 9>(products, rest, lane, sums),
+                    3.. => depthwise_tile::<S, 3>(products, rest, lane, sums),
+                    _ => depthwise_tile::<S, 1>(products, rest, lane, sums),
                 }
-            }
+            };
         }
     }
 }
 
-/// T taps of one vector of channels, summed over the band's pixels and added to `sums`.
+/// The first T taps for one vector of channels, summed over the band's pixels and added to `sums`. Answers T.
 #[inline(always)]
 unsafe fn depthwise_tile<S: Simd, const T: usize>(
-    band: &Band<'_>,
+    products: &Products<'_>,
     taps: &[Segment],
-    x: *const f32,
-    d_y: *const f32,
+    lane: usize,
     sums: *mut f32,
-) {
-    // SAFETY: the caller vouches for the pointers; it passes T taps.
+) -> usize {
+    // SAFETY: the caller vouches for the pointers; it passes T taps or more.
     unsafe {
         let mut acc = [S::zero(); T];
         let mut offsets = [0; T];
         for (offset, tap) in offsets.iter_mut().zip(taps) {
             *offset = tap.offset;
         }
-        for &(x_at, d_y_at) in band.rows {
-            let mut x = x.add(x_at);
-            let mut d_y = d_y.add(d_y_at * BLOCK);
-            for _ in 0..band.cols {
+        for &(x_at, d_y_at) in products.rows {
+            let mut x = products.x.add(x_at + lane);
+            let mut d_y = products.d_y.add(d_y_at * BLOCK + lane);
+            for _ in 0..products.cols {
                 let b = S::load(d_y);
                 for t in 0..T {
                     acc[t] = S::fma(S::load(x.add(offsets[t])), b, acc[t]);
                 }
-                x = x.add(band.x_step);
+                x = x.add(products.x_step);
                 d_y = d_y.add(BLOCK);
             }
         }
@@ -354,4 +350,5 @@ unsafe fn depthwise_tile<S: Simd, const T: usize>(
             S::store(sum, S::add(S::load(sum), acc));
         }
     }
+    T
 }

@@ -18,6 +18,8 @@ pub(super) fn detected() -> bool {
 }
 
 /// Runs `kernel` compiled for AVX-512.
+// Not inlined: a kernel's registers are assigned best when nothing else competes for them.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 pub(super) fn run(kernel: impl Kernel) {
     // SAFETY: this function is compiled for the features, and whoever calls it has checked them.

@@ -13,6 +13,8 @@ pub(super) fn detected() -> bool {
 }
 
 /// Runs `kernel` compiled for NEON.
+// Not inlined: a kernel's registers are assigned best when nothing else competes for them.
+#[inline(never)]
 #[target_feature(enable = "neon")]
 pub(super) fn run(kernel: impl Kernel) {
     // SAFETY: this function is compiled for NEON, and whoever calls it has checked for it.

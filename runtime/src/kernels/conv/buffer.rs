@@ -1,0 +1,37 @@
+//! Memory whose vectors never straddle two cache lines.
+
+use std::ops::{Deref, DerefMut};
+
+const LINE_BYTES: usize = 64;
+const LINE: usize = LINE_BYTES / size_of::<f32>();
+
+/// Zeroed floats that start on a cache line.
+pub(super) struct Buffer {
+    data: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` zeros.
+    pub(super) fn zeros(len: usize) -> Self {
+        let data = vec![0.0; len + LINE];
+        // Where the platform cannot tell, any start is right, only slower.
+        let start = data.as_ptr().align_offset(LINE_BYTES).min(LINE);
+        Self { data, start, len }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.data[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+}

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
+    localgrad_cli::allocator::keep_freed_memory();
     localgrad_cli::logging::start();
     match localgrad_cli::run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -29,8 +29,12 @@ fn similarities(rows: &[Vec<f64>]) -> Vec<f64> {
     units.iter().flat_map(|a| units.iter().map(|b| product(a, b)).collect::<Vec<_>>()).collect()
 }
 
-/// One row a sample: the unbiased deviation over space of each channel.
+/// One row a sample: the unbiased deviation over space of each channel, or the elements themselves where there are
+/// at most three channels or one row of positions.
 fn deviations(features: &[f64], [n, h, w, c]: [usize; 4]) -> Vec<Vec<f64>> {
+    if c <= 3 || h == 1 {
+        return features.chunks(h * w * c).map(<[f64]>::to_vec).collect();
+    }
     let positions = h * w;
     let deviation = |sample: usize, channel: usize| {
         let x: Vec<f64> = (0..positions).map(|p| features[(sample * positions + p) * c + channel]).collect();
@@ -60,14 +64,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_the_twin(n in 1usize..6, h in 1usize..4, w in 2usize..4, c in 1usize..6, classes in 1usize..5, seed in 0u64..1 << 40) {
+    fn agrees_with_the_twin(n in 1usize..6, h in 1usize..4, w in 1usize..4, c in 1usize..7, classes in 1usize..5, seed in 0u64..1 << 40) {
         let shape = [n, h, w, c];
         let (features, labels) = sample(shape, classes, seed);
         // Where deviations, or a row's differences between them, come near 0, differences of 1e-5 are too coarse.
         let rows = deviations(&features, shape);
         let norm = rows.iter().map(|row| centred(row).1).fold(f64::INFINITY, f64::min);
-        prop_assume!(rows.iter().flatten().all(|&deviation| deviation > 0.02));
-        prop_assume!(c == 1 || norm > 0.02);
+        prop_assume!(c <= 3 || h == 1 || rows.iter().flatten().all(|&deviation| deviation > 0.02));
+        prop_assume!(rows[0].len() == 1 || norm > 0.02);
         let x = tensor(&features, &shape, &device());
         let slopes = finite_difference(|x| twin(x, shape, &labels, classes), &features);
         for (path, function) in PATHS {
@@ -127,9 +131,5 @@ fn refuses_what_does_not_fit() {
     let kind = |labels: &[u32], classes| predsim(&x, labels, classes).unwrap_err().kind();
     assert_eq!(kind(&[0], 2), ErrorKind::Shape);
     assert_eq!(kind(&[0, 2], 2), ErrorKind::Config);
-    let one_position = x.reshape(&[4, 1, 1, 3]).unwrap();
-    let refused = predsim(&one_position, &[0, 1, 0, 1], 2).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Config);
-    assert!(refused.to_string().contains("one position"), "{refused}");
     assert_eq!(predsim(&x.flatten_all().unwrap(), &[0], 2).unwrap_err().kind(), ErrorKind::Shape);
 }

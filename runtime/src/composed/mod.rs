@@ -9,6 +9,7 @@ pub mod optimizer;
 pub mod elementwise;
 pub mod linear;
 pub mod batch_norm;
+pub mod mask;
 pub mod dropout;
 pub mod resample;
 pub mod max_pool;

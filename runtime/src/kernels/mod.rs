@@ -13,6 +13,7 @@ pub mod pieces;
 pub mod elementwise;
 pub mod linear;
 pub mod batch_norm;
+pub mod mask;
 pub mod dropout;
 pub mod resample;
 pub mod max_pool;

@@ -8,7 +8,7 @@ use crate::parameter::Parameter;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
-/// Keeps its input; `weight: [O, I/groups, KH, KW]`, `bias: [O]`.
+/// Keeps its input if its weight is trained; `weight: [O, I/groups, KH, KW]`, `bias: [O]`.
 pub struct Conv {
     weight: Parameter,
     bias: Option<Parameter>,
@@ -41,7 +41,10 @@ impl Layer for Conv {
         let bias = self.bias.as_ref().map(|b| &b.value);
         let y = conv::forward(&x, &self.weight.value, bias, &self.config)?;
         if mode.is_training() {
-            tape.push(&x);
+            tape.push_shape(&x);
+            if self.weight.trainable {
+                tape.push(&x);
+            }
         }
         Ok(y)
     }
@@ -53,17 +56,18 @@ impl Layer for Conv {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let x = tape.pop()?;
+        let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
+        let input_shape = tape.pop_shape()?;
         // The input's gradient needs the weight from before its update.
         let d_x = if need_input {
-            Some(conv::d_input(&d_y, &self.weight.value, x.dims(), &self.config)?)
+            Some(conv::d_input(&d_y, &self.weight.value, &input_shape, &self.config)?)
         } else {
             None
         };
         if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
             sink.take(bias, conv::d_bias(&d_y)?)?;
         }
-        if self.weight.trainable {
+        if let Some(x) = x {
             let d_weight = conv::d_weight(&x, &d_y, self.weight.value.dims(), &self.config)?;
             drop((x, d_y));
             sink.take(&mut self.weight, d_weight)?;

@@ -26,6 +26,9 @@ impl Cost {
     }
 }
 
+/// Bits of an f32: masks take one an element.
+const ELEMENT_BITS: usize = 8 * size_of::<f32>();
+
 /// Where a walk over layers stands: the current features, and whether they are already kept by someone.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
@@ -33,6 +36,8 @@ pub struct Walk {
     pub features: Features,
     /// Whether a layer before has kept them, so that keeping them again is free.
     pub kept: bool,
+    /// Whether weights are trained; convolutions and linear layers keep their input only then.
+    pub trained: bool,
     /// What the layers so far cost.
     pub cost: Cost,
 }
@@ -40,7 +45,7 @@ pub struct Walk {
 impl Walk {
     /// A walk that starts with `features`, which nobody has kept.
     pub fn new(features: Features) -> Self {
-        Self { features, kept: false, cost: Cost::default() }
+        Self { features, kept: false, trained: true, cost: Cost::default() }
     }
 
     /// Goes through `layers` in order.
@@ -58,18 +63,24 @@ impl Walk {
         }
     }
 
+    fn keep_if_trained(&mut self) {
+        if self.trained {
+            self.keep();
+        }
+    }
+
     fn step(mut self, layer: &LayerSpec) -> Result<Self> {
         let output = layer.output(self.features)?;
         match layer {
             LayerSpec::Conv { inputs, outputs, config, bias } => {
-                self.keep();
+                self.keep_if_trained();
                 let weights = inputs / config.groups * outputs * config.kernel[0] * config.kernel[1];
                 self.cost.parameters += weights + if *bias { *outputs } else { 0 };
                 self.cost.multiply_adds += weights * (output.elements() / outputs);
                 self.kept = false;
             }
             LayerSpec::Linear { inputs, outputs, bias } => {
-                self.keep();
+                self.keep_if_trained();
                 self.cost.parameters += inputs * outputs + if *bias { *outputs } else { 0 };
                 self.cost.multiply_adds += inputs * outputs;
                 self.kept = false;
@@ -84,21 +95,20 @@ impl Walk {
                 self.kept = false;
             }
             LayerSpec::MaxPool(_) => {
-                // The positions of the maxima.
-                self.cost.kept_elements += output.elements();
+                // A byte for the position of each maximum.
+                self.cost.kept_elements += output.elements().div_ceil(size_of::<f32>());
                 self.kept = false;
             }
             LayerSpec::Residual { main, shortcut, activation } => {
                 let branch = self.through(main)?;
-                let around = Walk { cost: branch.cost, kept: true, ..self };
+                let around = Walk { cost: branch.cost, kept: self.trained, ..self };
                 self.cost = match shortcut {
                     ShortcutSpec::Projection(layers) => around.through(layers)?.cost,
                     ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => branch.cost,
                 };
-                self.features = output;
                 self.kept = false;
                 if activation.is_some() {
-                    self.keep();
+                    self.cost.kept_elements += output.elements().div_ceil(ELEMENT_BITS);
                 }
             }
             LayerSpec::Dropout { .. }

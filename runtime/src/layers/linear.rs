@@ -8,7 +8,7 @@ use crate::parameter::Parameter;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
-/// Keeps its input `[N, I]`; `weight: [O, I]`, `bias: [O]`.
+/// Keeps its input `[N, I]` if its weight is trained; `weight: [O, I]`, `bias: [O]`.
 pub struct Linear {
     weight: Parameter,
     bias: Option<Parameter>,
@@ -28,7 +28,7 @@ impl Linear {
 impl Layer for Linear {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         let y = linear::forward(&x, &self.weight.value, self.bias.as_ref().map(|b| &b.value))?;
-        if mode.is_training() {
+        if mode.is_training() && self.weight.trainable {
             tape.push(&x);
         }
         Ok(y)
@@ -41,12 +41,12 @@ impl Layer for Linear {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let x = tape.pop()?;
+        let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
         let d_x = if need_input { Some(linear::d_input(&d_y, &self.weight.value)?) } else { None };
         if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
             sink.take(bias, elementwise::sum_rows(&d_y)?)?;
         }
-        if self.weight.trainable {
+        if let Some(x) = x {
             let d_weight = linear::d_weight(&x, &d_y)?;
             sink.take(&mut self.weight, d_weight)?;
         }

@@ -4,7 +4,7 @@ use super::spec::{NamedLayer, ShortcutSpec};
 use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
-use crate::ops::{elementwise, pool};
+use crate::ops::{elementwise, mask, pool};
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -14,7 +14,7 @@ enum Shortcut {
     Projection(Sequential),
 }
 
-/// `activation(main(x) + shortcut(x))`; keeps its output, from which the activation's mask is read.
+/// `activation(main(x) + shortcut(x))`; keeps its activation's mask.
 pub struct Residual {
     main: Sequential,
     shortcut: Shortcut,
@@ -55,8 +55,10 @@ impl Layer for Residual {
             Shortcut::Projection(layers) => layers.forward(x, mode, tape)?,
         };
         let y = elementwise::add_activate(main, &around, self.activation)?;
-        if mode.is_training() && self.activation.is_some() {
-            tape.push(&y);
+        if mode.is_training()
+            && let Some(activation) = self.activation
+        {
+            tape.push(&mask::of_output(&y, activation)?);
         }
         Ok(y)
     }
@@ -69,7 +71,7 @@ impl Layer for Residual {
         need_input: bool,
     ) -> Result<Option<Tensor>> {
         let d_sum = match self.activation {
-            Some(activation) => elementwise::activate_backward_from_output(d_y, &tape.pop()?, activation)?,
+            Some(_) => mask::apply(d_y, &tape.pop()?)?,
             None => d_y,
         };
         // Backward passes write into their argument, and both branches read this one.

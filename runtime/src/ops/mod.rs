@@ -9,6 +9,7 @@ pub mod conv;
 pub mod batch_norm;
 pub mod linear;
 pub mod elementwise;
+pub mod mask;
 pub mod dropout;
 mod resample;
 pub mod pool;

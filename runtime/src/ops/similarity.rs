@@ -11,15 +11,15 @@ use candle_core::{Device, Tensor};
 /// "Training neural networks with local error signals"), and its gradient.
 ///
 /// A sample's row is the unbiased standard deviation over space of each channel; for labels, the one-hot row.
-/// Each row loses its mean and is divided by 1e-8 + its L2 norm; similarities are the inner products of all pairs of
+/// Where there are three channels or fewer, or one row of positions, all elements are a sample's row, as
+/// in the released code. Each row loses its mean and is divided by 1e-8 + its L2 norm; similarities are the inner products of all pairs of
 /// rows, clamped to [-1, 1]. A channel of deviation 0 gets gradient 0.
 ///
 /// # Shapes
 /// `features`: `[N, H, W, C]`, one label a sample; the gradient is `[N, H, W, C]`.
 ///
 /// # Errors
-/// One position in space (the unbiased deviation of one number is undefined), a label that is `classes` or more,
-/// or shapes that do not fit.
+/// A label that is `classes` or more, or shapes that do not fit.
 pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss> {
     let (n, h, w, c) = match *features.dims() {
         [n, h, w, c] if n * h * w * c > 0 => (n, h, w, c),
@@ -28,12 +28,8 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
         }
     };
     check_labels(labels, n, classes)?;
-    if h * w < 2 {
-        return Err(Error::config(format!(
-            "predsim needs the deviation over space, which features {:?} of one position do not have; \
-             put the loss before the last pooling or use larger images",
-            features.dims()
-        )));
+    if c <= 3 || h == 1 {
+        return predsim_of_rows(features, labels, classes);
     }
     match features.device() {
         Device::Cpu => {
@@ -47,4 +43,13 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
         }
         _ => composed::similarity::predsim(features, labels, classes),
     }
+}
+
+/// The loss where the elements of a sample are its row; there are few of them, so this runs on the CPU.
+fn predsim_of_rows(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss> {
+    let on_cpu = features.to_device(&Device::Cpu)?.contiguous()?;
+    let rows: Vec<f64> = elements(&on_cpu)?.iter().map(|&x| f64::from(x)).collect();
+    let (value, d_rows) = kernel::match_labels(&rows, labels, classes);
+    let d_input = tensor(d_rows.iter().map(|&d| d as f32).collect(), features.shape())?;
+    Ok(Loss { value, d_input: d_input.to_device(features.device())? })
 }

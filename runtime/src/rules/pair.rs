@@ -68,19 +68,13 @@ impl Layer for Pair {
     fn forward(&mut self, h: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         let bias = self.bias.forward(h.clone(), mode, tape)?;
         let ema = self.ema.forward(h, mode, tape)?;
-        // Copies, because units keep their own output on the tape.
-        let y = match self.balance()? {
-            None => elementwise::add(bias.copy()?, &ema)?,
-            Some(s) => {
-                let scaled = elementwise::scale(bias.copy()?, s)?;
-                elementwise::add_scaled(scaled, &ema, 2.0 - s)?
-            }
-        };
-        if mode.is_training() && self.scale.is_some() {
+        let Some(s) = self.balance()? else { return elementwise::add(bias, &ema) };
+        if mode.is_training() {
             tape.push(&bias);
             tape.push(&ema);
         }
-        Ok(y)
+        // A copy, because the balance's gradient needs both.
+        elementwise::add_scaled(elementwise::scale(bias.copy()?, s)?, &ema, 2.0 - s)
     }
 
     fn backward(

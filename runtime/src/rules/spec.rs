@@ -172,11 +172,13 @@ impl AuxiliarySpec {
     pub fn cost(&self, features: Features) -> Result<Cost> {
         let mut walk = Walk { kept: true, ..Walk::new(features) };
         for layers in self.body(features)? {
-            let once = Walk { cost: Cost::default(), ..walk }.through(&layers)?;
-            let times = if self.pair.is_some() { 2 } else { 1 };
-            walk.cost = (0..times).fold(walk.cost, |sum, _| sum.plus(once.cost));
-            walk.features = once.features;
-            walk.kept = once.kept && self.pair.is_none();
+            let start = Walk { cost: Cost::default(), ..walk };
+            let trained = start.through(&layers)?;
+            let mut cost = walk.cost.plus(trained.cost);
+            if self.pair.is_some() {
+                cost = cost.plus(Walk { trained: false, ..start }.through(&layers)?.cost);
+            }
+            walk = Walk { cost, ..trained };
         }
         let kept_by_body = walk.cost.kept_elements;
         let mut total = walk.cost;

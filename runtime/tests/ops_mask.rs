@@ -1,0 +1,59 @@
+//! Masks of clamping activations against their definition, packed and composed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Random, device, numbers, tensor, with_threads};
+use localgrad::ErrorKind;
+use localgrad::composed::mask as composed;
+use localgrad::ops::activation::Activation;
+use localgrad::ops::mask;
+use proptest::prelude::*;
+
+fn inside(y: f64, activation: Activation) -> bool {
+    y > 0.0 && (activation == Activation::Relu || y < 6.0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn passes_gradients_where_the_clamp_is_open(len in 1usize..70_000, seed: u64, six: bool) {
+        let activation = if six { Activation::Relu6 } else { Activation::Relu };
+        let mut random = Random::new(seed);
+        let y: Vec<f64> = random
+            .numbers(len)
+            .into_iter()
+            .map(|v| f64::from(activation.apply((8.0 * v) as f32)))
+            .collect();
+        let d: Vec<f64> = random.numbers(len);
+        let expected: Vec<f32> =
+            y.iter().zip(&d).map(|(&y, &d)| if inside(y, activation) { d as f32 } else { 0.0 }).collect();
+        let (y, d) = (tensor(&y, &[len], &device()), tensor(&d, &[len], &device()));
+        let bytes = composed::of_output(&y, if six { 6.0 } else { f32::INFINITY }).unwrap();
+        prop_assert_eq!(&numbers(&composed::apply(&d, &bytes).unwrap()), &expected);
+        for threads in 1..=3 {
+            let passed = with_threads(threads, || {
+                let mask = mask::of_output(&y, activation).unwrap();
+                mask::apply(d.copy().unwrap(), &mask).unwrap()
+            });
+            prop_assert_eq!(&numbers(&passed), &expected);
+        }
+    }
+}
+
+#[test]
+fn a_bit_an_element_on_the_cpu() {
+    let y = tensor(&[0.0, 1.0, 2.0, 0.0, 7.0, 0.0, 0.0, 0.0, 3.0], &[9], &localgrad::Device::Cpu);
+    let mask = mask::of_output(&y, Activation::Relu6).unwrap();
+    assert_eq!(mask.to_vec1::<u8>().unwrap(), [0b110, 1]);
+}
+
+#[test]
+fn refuses_what_has_no_mask_or_does_not_fit() {
+    let y = tensor(&[1.0; 9], &[9], &localgrad::Device::Cpu);
+    assert_eq!(mask::of_output(&y, Activation::Silu).unwrap_err().kind(), ErrorKind::Config);
+    let mask = mask::of_output(&y, Activation::Relu).unwrap();
+    let longer = tensor(&[1.0; 17], &[17], &localgrad::Device::Cpu);
+    assert_eq!(mask::apply(longer, &mask).unwrap_err().kind(), ErrorKind::Shape);
+}

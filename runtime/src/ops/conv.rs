@@ -8,6 +8,9 @@ use crate::kernels::conv::{Geometry, Path};
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+/// More zeros than this on one side of an image are taken for a mistake.
+const MOST_PADDING: usize = u16::MAX as usize;
+
 /// Shape of a convolution; both entries of a pair are rows first, columns second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConvConfig {
@@ -34,8 +37,8 @@ impl ConvConfig {
     /// `(size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1`.
     ///
     /// # Errors
-    /// `Shape` when the kernel is larger than the padded input, when anything but the padding is zero, and
-    /// when a size overflows.
+    /// `Shape` when the kernel is larger than the padded input, when anything but the padding is zero, when the
+    /// padding is above 65,535, and when a size overflows.
     pub fn output_size(&self, height: usize, width: usize) -> Result<[usize; 2]> {
         let nonzero = [height, width, self.groups];
         let pairs = [self.kernel, self.stride, self.dilation];
@@ -43,6 +46,12 @@ impl ConvConfig {
             return Err(Error::shape(format!(
                 "a convolution needs sizes, kernel, stride, dilation and groups above 0, got {self:?} on \
                  {height}x{width}"
+            )));
+        }
+        if self.padding.iter().any(|&padding| padding > MOST_PADDING) {
+            return Err(Error::shape(format!(
+                "a padding of {:?} is more than the {MOST_PADDING} that a convolution takes",
+                self.padding
             )));
         }
         let axis = |i: usize, size: usize| -> Option<usize> {
@@ -194,6 +203,23 @@ pub fn d_bias(d_y: &Tensor) -> Result<Tensor> {
         }
         _ => composed::conv::d_bias(&d_y),
     }
+}
+
+/// Bytes that the passes of this convolution allocate on the CPU beside their tensors, at most at a time, with
+/// `threads` worker threads: packed weights, partial sums and each worker's scratch. For memory planners.
+///
+/// # Errors
+/// `Shape` when the shapes do not fit.
+pub fn workspace_bytes(
+    input_shape: &[usize],
+    weight_shape: &[usize],
+    config: &ConvConfig,
+    threads: usize,
+) -> Result<usize> {
+    let geometry = config.geometry(input_shape, weight_shape)?;
+    let passes = [kernels::PassKind::Forward, kernels::PassKind::DInput, kernels::PassKind::DWeight];
+    let bytes = passes.map(|pass| kernels::workspace(Path::best(), &geometry, pass).bytes(threads));
+    Ok(bytes.into_iter().max().unwrap_or(0))
 }
 
 fn y_shape(g: &Geometry) -> Vec<usize> {

@@ -20,6 +20,11 @@ impl Buffer {
         let start = data.as_ptr().align_offset(LINE_BYTES).min(LINE);
         Self { data, start, len }
     }
+
+    /// Bytes that a buffer of `len` floats takes.
+    pub(super) fn bytes(len: usize) -> usize {
+        (len + LINE) * size_of::<f32>()
+    }
 }
 
 impl Deref for Buffer {

@@ -5,6 +5,7 @@ use super::depthwise;
 use super::gather::{Gather, Pass, Run, Unit};
 use super::scratch::{self, Image};
 use super::tile::{self, Sweep};
+use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 
@@ -112,5 +113,14 @@ impl<'a> UnitWork<'a> {
             // SAFETY: the unit's first pixel and the block's first channel lie within the target.
             target: unsafe { self.target.0.add(start + block.first) },
         }
+    }
+}
+
+/// The memory of a pass.
+pub(super) fn workspace(gather: &Gather) -> Workspace {
+    let bias = gather.vectors() * gather.lanes * size_of::<f32>();
+    Workspace {
+        call_bytes: gather.bytes() + bias + buffers(&[gather.packed_len()]),
+        worker_bytes: buffers(&[gather.scratch_len()]),
     }
 }

@@ -301,6 +301,17 @@ impl Gather {
         if self.depthwise { block } else { self.channel_blocks[block].group * self.blocks.per_group }
     }
 
+    /// Bytes of the plan itself.
+    pub(super) fn bytes(&self) -> usize {
+        let pass = |p: &Pass| {
+            // Growing lists may have twice the room they need; packing sorts the rows once more.
+            2 * (size_of_val(&p.segments[..]) + size_of_val(&p.runs[..]) + size_of_val(&p.rows[..]))
+                + p.rows.len() * size_of::<(usize, usize)>()
+                + size_of::<Pass>()
+        };
+        self.passes.iter().map(pass).sum::<usize>() + 4 * size_of_val(&self.channel_blocks[..])
+    }
+
     /// Floats of the packed weights.
     pub(super) fn packed_len(&self) -> usize {
         self.passes.iter().map(|p| p.rows.len()).sum::<usize>() * self.vectors() * self.lanes

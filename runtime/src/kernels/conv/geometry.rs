@@ -45,17 +45,17 @@ impl Geometry {
 
     /// Elements of x.
     pub fn x_len(&self) -> usize {
-        self.images * self.input[0] * self.input[1] * self.in_channels
+        product([self.images, self.input[0], self.input[1], self.in_channels])
     }
 
     /// Elements of y.
     pub fn y_len(&self) -> usize {
-        self.images * self.output[0] * self.output[1] * self.out_channels
+        product([self.images, self.output[0], self.output[1], self.out_channels])
     }
 
     /// Elements of the weight.
     pub fn weight_len(&self) -> usize {
-        self.out_channels * self.group_in() * self.taps()
+        product([self.out_channels, self.group_in(), self.kernel[0], self.kernel[1]])
     }
 
     /// Whether every channel has a filter of its own.
@@ -72,9 +72,11 @@ impl Geometry {
     /// reads and writes rest on this.
     pub(super) fn check(&self, x_len: usize, weight_len: usize, y_len: usize) -> Result<()> {
         let fits = |i: usize| {
-            let reach = (self.kernel[i] - 1) * self.dilation[i] + 1;
-            let padded = self.input[i] + 2 * self.padding[i];
-            reach <= padded && self.output[i] == (padded - reach) / self.stride[i] + 1
+            let reach = (self.kernel[i] - 1).saturating_mul(self.dilation[i]);
+            let padded = self.padding[i].saturating_mul(2).saturating_add(self.input[i]);
+            reach < padded
+                && padded < isize::MAX as usize
+                && self.output[i] == (padded - 1 - reach) / self.stride[i] + 1
         };
         let sizes = [self.images, self.groups, self.in_channels, self.out_channels];
         let axes = [self.input, self.kernel, self.stride, self.dilation];
@@ -92,4 +94,9 @@ impl Geometry {
         let lens = format!("x, weight and y of {x_len}, {weight_len} and {y_len} elements");
         Err(Error::internal(format!("convolution kernel got {lens} for {self:?}")))
     }
+}
+
+/// A product that no slice is as long as, if it overflows.
+fn product(sizes: [usize; 4]) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
 }

@@ -3,7 +3,7 @@
 //! Images are copied, a unit at a time, into a small scratch with zeros around them (`scratch`); register
 //! tiles then broadcast source values against vectors of target channels (`tile`). The input gradient is the
 //! same gathering pass over d_y, once for every remainder of the stride (`axis`, `gather`). Nothing of the
-//! size of an unfolded image is ever made.
+//! size of an unfolded image is ever made: [`workspace`] tells what is.
 
 mod axis;
 mod buffer;
@@ -18,8 +18,10 @@ mod weight;
 mod winograd;
 mod winograd_transform;
 mod winograd_weight;
+mod workspace;
 
 pub use geometry::Geometry;
+pub use workspace::{PassKind, Workspace, workspace};
 
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;

@@ -9,6 +9,7 @@ use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
 use super::geometry::Geometry;
 use super::pack;
 use super::scratch::BLOCK;
+use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -40,6 +41,12 @@ impl Cut {
         Self { parts, chunk_blocks, chunks: blocks.div_ceil(chunk_blocks) }
     }
 
+    /// The cut of a plan.
+    fn of(gather: &Gather) -> Self {
+        let bytes = gather.packed_len() * size_of::<f32>();
+        Self::new(gather.channel_blocks.len(), bytes, gather.units())
+    }
+
     /// The blocks, of `count`, of a chunk.
     pub(super) fn blocks(&self, chunk: usize, count: usize) -> Range<usize> {
         chunk * self.chunk_blocks..((chunk + 1) * self.chunk_blocks).min(count)
@@ -51,10 +58,28 @@ pub(super) fn plan(isa: Isa, geometry: &Geometry) -> Gather {
     Gather::new(isa, geometry, Direction::Forward).with_all_channels()
 }
 
+/// The memory of the pass.
+pub(super) fn workspace(gather: &Gather) -> Workspace {
+    let cut = Cut::of(gather);
+    let blocks = &gather.channel_blocks;
+    let widest = blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * gather.lanes;
+    let (rows, tasks) = (gather.passes[0].rows.len(), cut.parts * cut.chunks);
+    let d_y = gather.unit_pixels() * cut.chunk_blocks * widest;
+    let places = gather.unit_pixels() / gather.target.size[1] * size_of::<(usize, usize)>();
+    Workspace {
+        // The sums of all tasks are those of all parts.
+        call_bytes: gather.bytes()
+            + cut.parts * buffers(&[gather.packed_len()])
+            + 2 * tasks * (size_of::<Buffer>() + buffers(&[0])),
+        // While units are worked on, and a block's total after that.
+        worker_bytes: (buffers(&[gather.scratch_len(), d_y]) + places).max(buffers(&[rows * widest])),
+    }
+}
+
 /// Writes d_weight `[O, I/groups, KH, KW]` from whole batches of x and d_y.
 pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
     let gather = plan(isa, geometry);
-    let cut = Cut::new(gather.channel_blocks.len(), gather.packed_len() * size_of::<f32>(), gather.units());
+    let cut = Cut::of(&gather);
     let (units, chunks) = (gather.units(), cut.chunks);
     let tasks: Vec<Buffer> = (0..cut.parts * chunks)
         .into_par_iter()

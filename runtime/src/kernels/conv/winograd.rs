@@ -11,6 +11,7 @@ use super::geometry::Geometry;
 use super::scratch::{self, BLOCK, Blocks, Image, Window};
 use super::tile::{self, MOST_CHANNELS, Sweep};
 use super::winograd_transform::{self as transform, POSITIONS, Tiles};
+use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -186,6 +187,16 @@ impl Plan {
         }
     }
 
+    /// Bytes of the plan itself.
+    pub(super) fn bytes(&self) -> usize {
+        2 * (size_of_val(&self.segments[..]) + 2 * size_of_val(&self.channel_blocks[..]))
+    }
+
+    /// Bytes of the list of a group's rows.
+    pub(super) fn group_bytes(&self) -> usize {
+        2 * self.group * size_of::<transform::TileRow>()
+    }
+
     /// Channels of the widest, and so of every block but the last.
     pub(super) fn widest(&self) -> usize {
         self.channel_blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * self.lanes
@@ -353,5 +364,21 @@ impl Work<'_> {
                 unsafe { tile::sweep(self.isa, &sweep) }
             }
         }
+    }
+}
+
+/// The memory of a pass.
+pub(super) fn workspace(plan: &Plan) -> Workspace {
+    let lanes = plan.target_lanes();
+    let small = plan.bytes() + plan.group * size_of::<Run>() + lanes * size_of::<f32>();
+    // The parts of the packed weights while they are filled.
+    let parts = 2 * POSITIONS * plan.channel_blocks.len() * size_of::<&[f32]>();
+    Workspace {
+        call_bytes: small + parts + buffers(&[POSITIONS * plan.source.channels * lanes]),
+        worker_bytes: buffers(&[
+            plan.scratch_len(),
+            POSITIONS * plan.source_position(),
+            POSITIONS * plan.target_position(),
+        ]) + plan.group_bytes(),
     }
 }

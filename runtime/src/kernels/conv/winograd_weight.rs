@@ -10,6 +10,7 @@ use super::tile::MOST_CHANNELS;
 use super::weight::{self, Cut, Products};
 use super::winograd::{Plan, Unit};
 use super::winograd_transform::{self as transform, Group, POSITIONS};
+use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -20,6 +21,23 @@ pub(super) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
     let bytes = POSITIONS * plan.source.channels * plan.target_lanes() * size_of::<f32>();
     let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units());
     (plan, cut)
+}
+
+/// The memory of the pass.
+pub(super) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
+    let sums = POSITIONS * plan.source.channels * plan.target_lanes();
+    let tasks = cut.parts * cut.chunks;
+    let chunk = POSITIONS * plan.source.channels * cut.chunk_blocks * plan.widest();
+    let transformed = [POSITIONS * plan.source_position(), POSITIONS * plan.target_position()];
+    let working = buffers(&[plan.scratch_len(), d_y_scratch_len(plan), transformed[0], transformed[1]]);
+    Workspace {
+        // The sums of all tasks are those of all parts.
+        call_bytes: plan.bytes()
+            + cut.parts * buffers(&[sums])
+            + 2 * tasks * (size_of::<Buffer>() + buffers(&[0])),
+        // While units are worked on, and a chunk's total after that.
+        worker_bytes: (working + plan.group_bytes()).max(buffers(&[chunk])),
+    }
 }
 
 /// Writes d_weight `[O, I, 3, 3]` from whole batches of x and d_y.

@@ -1,0 +1,54 @@
+//! How much memory a pass needs beside its tensors, known from its shape.
+
+use super::buffer::Buffer;
+use super::direct;
+use super::gather::{Direction, Gather};
+use super::geometry::Geometry;
+use super::{Path, weight, winograd, winograd_weight};
+
+/// Bytes that a pass allocates beside its tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Workspace {
+    /// Once a call: the plan, packed weights, partial sums.
+    pub call_bytes: usize,
+    /// Once a worker thread: scratches and products.
+    pub worker_bytes: usize,
+}
+
+/// A pass of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassKind {
+    /// y.
+    Forward,
+    /// The gradient with respect to x.
+    DInput,
+    /// The gradient with respect to the weight.
+    DWeight,
+}
+
+impl Workspace {
+    /// The bytes on `threads` worker threads.
+    pub fn bytes(&self, threads: usize) -> usize {
+        self.call_bytes + threads * self.worker_bytes
+    }
+}
+
+/// The memory of one pass of `geometry`.
+pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
+    let is_winograd = path.is_winograd(geometry);
+    let direction = if pass == PassKind::DInput { Direction::Backward } else { Direction::Forward };
+    match (pass, is_winograd) {
+        (PassKind::DWeight, true) => {
+            let (plan, cut) = winograd_weight::plan(path.isa, geometry);
+            winograd_weight::workspace(&plan, &cut)
+        }
+        (PassKind::DWeight, false) => weight::workspace(&weight::plan(path.isa, geometry)),
+        (_, true) => winograd::workspace(&winograd::Plan::new(path.isa, geometry, direction)),
+        (_, false) => direct::workspace(&Gather::new(path.isa, geometry, direction)),
+    }
+}
+
+/// Bytes of buffers of so many floats each.
+pub(super) fn buffers(lens: &[usize]) -> usize {
+    lens.iter().map(|&len| Buffer::bytes(len)).sum()
+}

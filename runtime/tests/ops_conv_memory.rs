@@ -1,0 +1,97 @@
+//! The kernels of the convolution allocate no more than their workspace says.
+#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
+
+mod common;
+
+use localgrad::kernels::conv::{self as kernels, Geometry, Method, PassKind, Path};
+use localgrad::kernels::simd::Isa;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Counts the bytes that are allocated now, and the most there were.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        PEAK.fetch_max(NOW.fetch_add(layout.size(), SeqCst) + layout.size(), SeqCst);
+        // SAFETY: the caller's layout.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: the caller's pointer and layout.
+        unsafe { System.dealloc(p, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Lists of a pass that no buffer holds, such as those of rayon.
+const SLACK: usize = 32 << 10;
+
+/// The most that `f` had allocated at a time.
+fn peak(f: impl FnOnce()) -> usize {
+    let before = NOW.load(SeqCst);
+    PEAK.store(before, SeqCst);
+    f();
+    PEAK.load(SeqCst) - before
+}
+
+fn geometry(images: usize, size: usize, channels: [usize; 2], kernel: usize, groups: usize) -> Geometry {
+    Geometry {
+        images,
+        input: [size; 2],
+        output: [size; 2],
+        in_channels: channels[0],
+        out_channels: channels[1],
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding: [kernel / 2; 2],
+        dilation: [1; 2],
+        groups,
+    }
+}
+
+fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
+    let (x, weight, y) = (vec![1.0; g.x_len()], vec![1.0; g.weight_len()], vec![1.0; g.y_len()]);
+    let (mut d_x, mut d_weight, mut out) = (x.clone(), weight.clone(), y.clone());
+    for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight] {
+        let allowed = kernels::workspace(path, g, pass).bytes(threads);
+        let mut run = || match pass {
+            PassKind::Forward => kernels::forward(path, g, &x, &weight, None, &mut out).unwrap(),
+            PassKind::DInput => kernels::d_input(path, g, &y, &weight, &mut d_x).unwrap(),
+            PassKind::DWeight => kernels::d_weight(path, g, &x, &y, &mut d_weight).unwrap(),
+        };
+        // Once to let the pool allocate what it keeps.
+        run();
+        let used = peak(run);
+        assert!(used <= allowed + SLACK, "{pass:?} of {g:?} by {path:?}: {used} bytes, not {allowed}");
+        assert!(allowed <= 2 * used + threads * (512 << 10), "{pass:?} of {g:?}: {allowed} for {used} bytes");
+    }
+}
+
+#[test]
+fn workspace_is_what_the_kernels_allocate() {
+    let shapes = [
+        geometry(16, 16, [32, 32], 3, 1),
+        geometry(4, 28, [64, 64], 3, 1),
+        geometry(2, 30, [3, 70], 7, 1),
+        geometry(1, 14, [300, 200], 1, 1),
+        geometry(9, 15, [48, 48], 5, 48),
+    ];
+    for isa in Isa::available() {
+        for method in [Method::Direct, Method::Winograd] {
+            for threads in [1, 2] {
+                common::with_threads(threads, || {
+                    shapes.iter().for_each(|g| hold_to_workspace(Path { isa, method }, g, threads));
+                });
+            }
+        }
+    }
+}

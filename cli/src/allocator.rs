@@ -14,6 +14,17 @@ pub const TRACE_STEP_BYTES: usize = 16 * 1024;
 /// Number of points that a trace has room for.
 pub const TRACE_CAPACITY: usize = 16 * 1024;
 
+/// Asks the C library to keep freed memory for the next allocation. Otherwise every large buffer goes back to the
+/// system and costs its page faults again in the next step.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only sets numbers inside the C library, and is called before any other thread starts.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
 /// Bytes that are allocated now.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The largest value `LIVE` has had since the last `reset_peak`.

@@ -1,8 +1,8 @@
 //! From words to what they mean: networks, rules, data and devices.
 
 use crate::arguments::{
-    DataArguments, DeviceArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName,
-    ShortcutName, TaskName,
+    DataArguments, DeviceArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments,
+    ScheduleName, ShortcutName, TaskName,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
@@ -59,7 +59,9 @@ pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
     let sides: Vec<usize> = text.split('x').filter_map(|side| side.parse().ok()).collect();
     match sides[..] {
         [c, h, w] if c * h * w > 0 && text.split('x').count() == 3 => Ok([c, h, w]),
-        _ => Err(Fault::usage(format!("--input takes channels, height and width such as 3x32x32, found '{text}'"))),
+        _ => Err(Fault::usage(format!(
+            "--input takes channels, height and width such as 3x32x32, found '{text}'"
+        ))),
     }
 }
 

@@ -5,9 +5,8 @@ use localgrad::data::idx::Idx;
 use localgrad::data::{Dataset, Split};
 
 /// What the ten classes are.
-pub const CLASS_NAMES: [&str; 10] = [
-    "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-];
+pub const CLASS_NAMES: [&str; 10] =
+    ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
 /// 5,000 images to learn from, or 1,000 to be judged by.
 pub fn open(split: Split) -> Outcome<Box<dyn Dataset>> {

@@ -88,7 +88,8 @@ fn start(session: &Session<'_>, portrait: Portrait) -> Start {
         input: file.network.input,
         units: portrait.units,
         blocks: portrait.blocks,
-        device: format!("{:?}, {} threads", session.device.location(), session.workers.count()).to_lowercase(),
+        device: format!("{:?}, {} threads", session.device.location(), session.workers.count())
+            .to_lowercase(),
         command: std::env::args().skip(1).fold("localgrad".into(), |line, word| line + " " + &word),
     }
 }

@@ -27,15 +27,32 @@ impl Default for ModelConfig {
 
 /// The names, smallest network of a family first.
 pub const MODELS: &[&str] = &[
-    "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18", "resnet34",
-    "resnet50", "resnet101", "resnet152", "vgg11", "vgg13", "vgg16", "vgg19",
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet26",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "vgg11",
+    "vgg13",
+    "vgg16",
+    "vgg19",
 ];
 
 /// The spec of the network called `name`.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let spec = match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
         Some(depth @ (18 | 34 | 50 | 101 | 152)) => resnet::imagenet(depth, config)?,
-        Some(depth @ (8 | 14 | 20 | 32 | 44 | 56 | 110)) => resnet::cifar(&[(depth - 2) / 6; 3], config, name)?,
+        Some(depth @ (8 | 14 | 20 | 26 | 32 | 44 | 56 | 110)) => {
+            resnet::cifar(&[(depth - 2) / 6; 3], config, name)?
+        }
         _ => match name {
             "vgg11" | "vgg13" | "vgg16" | "vgg19" => vgg::vgg(name, config)?,
             _ => {

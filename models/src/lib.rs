@@ -8,4 +8,4 @@ pub mod published;
 pub mod resnet;
 pub mod vgg;
 
-pub use catalogue::{ModelConfig, network, MODELS};
+pub use catalogue::{MODELS, ModelConfig, network};

@@ -20,8 +20,7 @@ const TABLES: &[(&str, usize, Cuts)] = &[
 
 /// The published ends for this network in `blocks` blocks, if there are any.
 pub fn ends(network: &NetworkSpec, blocks: usize) -> Option<Vec<usize>> {
-    let (_, _, cuts) =
-        TABLES.iter().find(|(name, count, _)| *name == network.name && *count == blocks)?;
+    let (_, _, cuts) = TABLES.iter().find(|(name, count, _)| *name == network.name && *count == blocks)?;
     let position = |name: String| network.units.iter().position(|unit| unit.name == name);
     let mut ends = cuts
         .iter()

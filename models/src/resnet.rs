@@ -3,8 +3,8 @@
 
 use crate::catalogue::{ModelConfig, no_widths};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
-use localgrad::network::unit::{UnitKind, UnitSpec};
 use localgrad::network::NetworkSpec;
+use localgrad::network::unit::{UnitKind, UnitSpec};
 use localgrad::{Error, Result};
 
 /// The CIFAR form with `units[s]` basic units in stage s; widths (of the stem and each stage) 16, 16, 32, 64

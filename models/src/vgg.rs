@@ -3,8 +3,8 @@
 use crate::catalogue::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
-use localgrad::network::unit::{UnitKind, UnitSpec};
 use localgrad::network::NetworkSpec;
+use localgrad::network::unit::{UnitKind, UnitSpec};
 use localgrad::ops::activation::Activation;
 use localgrad::ops::pool::PoolConfig;
 

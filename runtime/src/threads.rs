@@ -14,7 +14,9 @@ impl Workers {
             .num_threads(threads)
             .thread_name(|number| format!("localgrad-{number}"))
             .build()
-            .map_err(|cause| Error::new(ErrorKind::Device, format!("cannot start worker threads: {cause}")))?;
+            .map_err(|cause| {
+                Error::new(ErrorKind::Device, format!("cannot start worker threads: {cause}"))
+            })?;
         Ok(Self { pool })
     }
 

@@ -33,7 +33,9 @@ pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
     }
     let views = buffers
         .iter()
-        .map(|(name, shape, data)| Ok((*name, TensorView::new(dtype, shape.clone(), data).map_err(cannot_write)?)))
+        .map(|(name, shape, data)| {
+            Ok((*name, TensorView::new(dtype, shape.clone(), data).map_err(cannot_write)?))
+        })
         .collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
     let file = safetensors::serialize(views, Some(metadata)).map_err(cannot_write)?;
@@ -78,7 +80,9 @@ pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weig
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
             Dtype::F64 => DType::F64,
-            other => return Err(wrong(format!("tensor {name} is {other:?}; weights must be floating point"))),
+            other => {
+                return Err(wrong(format!("tensor {name} is {other:?}; weights must be floating point")));
+            }
         };
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
         if weights.insert(ours.clone(), tensor.to_dtype(DType::F32)?).is_some() {
@@ -105,7 +109,8 @@ pub fn load(model: &mut Model, weights: &Weights) -> Result<()> {
         }
         Ok(())
     })?;
-    problems.extend(weights.keys().filter(|name| !known.contains(*name)).map(|name| format!("unknown {name}")));
+    problems
+        .extend(weights.keys().filter(|name| !known.contains(*name)).map(|name| format!("unknown {name}")));
     if !problems.is_empty() {
         return Err(mismatch(&model.spec.name, &problems));
     }

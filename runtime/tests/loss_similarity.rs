@@ -74,7 +74,9 @@ proptest! {
         prop_assume!(rows[0].len() == 1 || norm > 0.02);
         let x = tensor(&features, &shape, &device());
         let slopes = finite_difference(|x| twin(x, shape, &labels, classes), &features);
-        for (path, function) in PATHS {
+        // Without deviations there is little to compose.
+        let composes = c > 3 && h > 1;
+        for (path, function) in PATHS.into_iter().filter(|(path, _)| composes || *path != "composed") {
             let loss = function(&x, &labels, classes).unwrap();
             assert_value(path, loss.value, twin(&features, shape, &labels, classes));
             prop_assert_eq!(loss.d_input.dims(), &shape);

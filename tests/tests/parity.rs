@@ -113,7 +113,10 @@ fn report(path: &Path) -> bool {
     match workers.run(|| walk_with_moves(path)) {
         Ok((e, moves)) if e.hold() => {
             let moved = if moves > 0 { " start_moved=1ulp" } else { "" };
-            println!("parity {name}: ok max_loss_error={:.1e} max_weight_error={:.1e}{moved}", e.loss, e.weight);
+            println!(
+                "parity {name}: ok max_loss_error={:.1e} max_weight_error={:.1e}{moved}",
+                e.loss, e.weight
+            );
             true
         }
         Ok((e, _)) => {
@@ -294,7 +297,13 @@ fn relative_error(found: &Tensor, expected: &Tensor) -> AnyResult<f64> {
 
 /// The larger of two errors, where not-a-number is the largest of all.
 fn larger(a: f64, b: f64) -> f64 {
-    if a >= b { a } else if b.is_nan() { f64::INFINITY } else { b }
+    if a >= b {
+        a
+    } else if b.is_nan() {
+        f64::INFINITY
+    } else {
+        b
+    }
 }
 
 fn named<'a>(tensors: &'a HashMap<String, Tensor>, name: &str) -> AnyResult<&'a Tensor> {

@@ -78,9 +78,13 @@ fn loss_falls_when_a_batch_is_repeated() {
     let spec = small_resnet([3, 8, 8]);
     for rule in RULES.into_iter().chain([Rule::Bp]) {
         let ends = if rule == Rule::Bp { vec![6] } else { vec![2, 4, 6] };
-        let mut trainer =
-            Trainer::new(spec.clone(), config(RuleConfig::new(rule), &ends), Normalize::half(3), &Device::Cpu)
-                .unwrap();
+        let mut trainer = Trainer::new(
+            spec.clone(),
+            config(RuleConfig::new(rule), &ends),
+            Normalize::half(3),
+            &Device::Cpu,
+        )
+        .unwrap();
         let batch = batch(&spec, 8, 1);
         let first = trainer.step(&batch, 0.05, &mut |_| {}).unwrap().losses;
         let mut last = first.clone();
@@ -191,9 +195,13 @@ fn what_cannot_work_is_refused_in_a_sentence() {
 #[test]
 fn wrong_batches_are_refused() {
     let spec = small_resnet([3, 8, 8]);
-    let mut trainer =
-        Trainer::new(spec.clone(), config(RuleConfig::new(Rule::Man), &[2, 6]), Normalize::half(3), &Device::Cpu)
-            .unwrap();
+    let mut trainer = Trainer::new(
+        spec.clone(),
+        config(RuleConfig::new(Rule::Man), &[2, 6]),
+        Normalize::half(3),
+        &Device::Cpu,
+    )
+    .unwrap();
     let grey = batch(&small_resnet([1, 8, 8]), 2, 0);
     assert!(trainer.step(&grey, 0.1, &mut |_| {}).unwrap_err().to_string().contains("takes images"));
     let mut mislabelled = batch(&spec, 2, 0);

@@ -43,7 +43,8 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
         })
     })?;
     bar.finish_and_clear();
-    let found = found.ok_or_else(|| Fault::failed("stopped before the end; there is no accuracy to report"))?;
+    let found =
+        found.ok_or_else(|| Fault::failed("stopped before the end; there is no accuracy to report"))?;
     output.record(&EvalRecord {
         event: "evaluated",
         accuracy: found.accuracy,

@@ -25,9 +25,8 @@ pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     weights::load(&mut model, &weights::read(&directory.weights(None), |name| Some(name.to_string()))?)?;
     let tensors = weights::of_model(&mut model)?;
     weights::write(&arguments.out, &tensors, arguments.half)?;
-    let size = std::fs::metadata(&arguments.out)
-        .map_err(|cause| localgrad::Error::io(&arguments.out, cause))?
-        .len();
+    let size =
+        std::fs::metadata(&arguments.out).map_err(|cause| localgrad::Error::io(&arguments.out, cause))?.len();
     output.record(&ExportRecord {
         event: "exported",
         path: arguments.out.display().to_string(),

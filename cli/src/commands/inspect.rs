@@ -28,7 +28,8 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     let input = choices::image_size(&arguments.input)?;
     let network = choices::network(&arguments.model, input, arguments.classes)?;
     if arguments.spec {
-        let text = serde_json::to_string_pretty(&network).map_err(|cause| Fault::failed(cause.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(&network).map_err(|cause| Fault::failed(cause.to_string()))?;
         Output { json: false }.text(&text);
         return Ok(());
     }

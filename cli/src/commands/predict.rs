@@ -125,7 +125,8 @@ fn read_image(path: &Path, trained: &Trained) -> Outcome<Tensor> {
 
 /// The `top` likeliest classes of each row of logits, likeliest first.
 fn guesses(logits: &Tensor, names: &[String], top: usize) -> Outcome<Vec<Vec<Guess>>> {
-    let rows = logits.to_device(&Device::Cpu).and_then(|l| l.to_vec2::<f32>()).map_err(localgrad::Error::from)?;
+    let rows =
+        logits.to_device(&Device::Cpu).and_then(|l| l.to_vec2::<f32>()).map_err(localgrad::Error::from)?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -137,7 +138,11 @@ fn guesses(logits: &Tensor, names: &[String], top: usize) -> Outcome<Vec<Vec<Gue
             order
                 .into_iter()
                 .take(top)
-                .map(|class| Guess { class, name: names.get(class).cloned(), probability: weights[class] / sum })
+                .map(|class| Guess {
+                    class,
+                    name: names.get(class).cloned(),
+                    probability: weights[class] / sum,
+                })
                 .collect()
         })
         .collect())

@@ -18,8 +18,7 @@ struct ReportRecord {
 pub fn run(arguments: &ReportArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let directory = RunDirectory::open(&arguments.run)?;
-    let records =
-        metrics::read(&directory.metrics()).map_err(|cause| Fault::failed(cause.to_string()))?;
+    let records = metrics::read(&directory.metrics()).map_err(|cause| Fault::failed(cause.to_string()))?;
     for record in &records {
         if let Record::Done(done) = record {
             output.record(done);
@@ -28,7 +27,8 @@ pub fn run(arguments: &ReportArguments) -> Outcome<()> {
     if !output.json {
         output.text(&closing_table(&records));
     }
-    let path = crate::report::write_report(&directory.path).map_err(|cause| Fault::failed(cause.to_string()))?;
+    let path =
+        crate::report::write_report(&directory.path).map_err(|cause| Fault::failed(cause.to_string()))?;
     output.record(&ReportRecord { event: "report", path: path.display().to_string() });
     if !output.json {
         output.text(&format!("report: {}", path.display()));

@@ -107,8 +107,7 @@ impl Data {
 fn run_file(arguments: &TrainArguments, data: &Data) -> Outcome<RunFile> {
     let (shape, classes) = (data.train.dataset().shape(), data.train.dataset().classes());
     let recipe = &arguments.recipe;
-    let network =
-        choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
+    let network = choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
     let ends = choices::ends(&arguments.rule, &network, &rule)?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);

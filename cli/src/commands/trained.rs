@@ -47,7 +47,8 @@ pub fn load(
 pub fn load_file(model: &mut Model, path: &Path) -> Outcome<()> {
     let head = model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name).to_string();
-    let tensors = weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?;
+    let tensors =
+        weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?;
     Ok(weights::load(model, &tensors)?)
 }
 
@@ -56,7 +57,12 @@ pub fn embedded_names() -> Vec<String> {
     crate::embedded::CLASS_NAMES.map(String::from).to_vec()
 }
 
-fn from_run(directory: &RunDirectory, run: RunFile, data: &DataArguments, device: &Device) -> Outcome<Trained> {
+fn from_run(
+    directory: &RunDirectory,
+    run: RunFile,
+    data: &DataArguments,
+    device: &Device,
+) -> Outcome<Trained> {
     let [channels, height, width] = run.network.input;
     let mut model = Model::new(run.network, 0, device)?;
     load_file(&mut model, &directory.weights(None))?;

@@ -9,13 +9,21 @@ const PIECE: usize = 1 << 15;
 pub fn pack(y: &[f32], upper: f32) -> Vec<u8> {
     let mut bits = vec![0u8; y.len().div_ceil(8)];
     bits.par_chunks_mut(PIECE / 8).zip(y.par_chunks(PIECE)).for_each(|(bits, y)| {
+        let mut open = [0u8; 8];
         for (byte, y) in bits.iter_mut().zip(y.chunks(8)) {
-            for (i, &y) in y.iter().enumerate() {
-                *byte |= u8::from(y > 0.0 && y < upper) << i;
+            open.fill(0);
+            for (open, &y) in open.iter_mut().zip(y) {
+                *open = u8::from((y > 0.0) & (y < upper));
             }
+            *byte = gather_lowest_bits(u64::from_le_bytes(open));
         }
     });
     bits
+}
+
+/// Bit 8·i of `bytes` becomes bit i: the product moves each to its place in the top byte, and none collide.
+fn gather_lowest_bits(bytes: u64) -> u8 {
+    (bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
 
 /// Sets `d` to 0 wherever its bit is not set.

@@ -16,7 +16,13 @@ pub struct Linear {
 
 impl Linear {
     /// Weights drawn for the name `path`.
-    pub fn new(inputs: usize, outputs: usize, bias: bool, path: &str, initializer: &Initializer) -> Result<Self> {
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        bias: bool,
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
         let weight = initializer
             .draw(&join(path, "weight"), |stream| initial::linear_weight(outputs, inputs, stream))?;
         let draw_bias =

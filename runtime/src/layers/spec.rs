@@ -242,7 +242,11 @@ fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features
                      use a projection"
                 )));
             }
-            Features::Map { channels: *channels, height: height.div_ceil(*stride), width: width.div_ceil(*stride) }
+            Features::Map {
+                channels: *channels,
+                height: height.div_ceil(*stride),
+                width: width.div_ceil(*stride),
+            }
         }
     };
     if output != around {

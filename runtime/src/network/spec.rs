@@ -77,7 +77,10 @@ impl NetworkSpec {
             return Err(Error::config(format!("{} has no units", self.name)));
         }
         if self.classes < 2 {
-            return Err(Error::config(format!("{} needs at least 2 classes, found {}", self.name, self.classes)));
+            return Err(Error::config(format!(
+                "{} needs at least 2 classes, found {}",
+                self.name, self.classes
+            )));
         }
         if self.input.contains(&0) {
             return Err(Error::config(format!("{} needs images of at least one pixel", self.name)));

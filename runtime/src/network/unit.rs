@@ -117,8 +117,7 @@ impl UnitSpec {
     fn plain(&self, inputs: usize, names: &[String; 2], bias: bool) -> Vec<NamedLayer> {
         let mut layers = Vec::new();
         if self.stride > 1 {
-            let pool =
-                PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], padding: [0, 0] };
+            let pool = PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], padding: [0, 0] };
             layers.push(unnamed(LayerSpec::MaxPool(pool)));
         }
         let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };

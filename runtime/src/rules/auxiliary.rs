@@ -52,7 +52,10 @@ impl Auxiliary {
         let mut units = Vec::with_capacity(spec.units.len());
         for unit in &spec.units {
             let name = join("units", &unit.name);
-            units.push((name.clone(), Sequential::new(&unit.layers(inputs)?, &join(path, &name), initializer)?));
+            units.push((
+                name.clone(),
+                Sequential::new(&unit.layers(inputs)?, &join(path, &name), initializer)?,
+            ));
             inputs = unit.width;
         }
         let branch = |layers: &Option<Vec<_>>, name: &str| {
@@ -120,9 +123,8 @@ impl Auxiliary {
         let mut d_y = self.head.backward_to_input(d_output, tape, sink)?;
 
         if let Some(decoder) = &mut self.decoder {
-            let images = target
-                .images
-                .ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
+            let images =
+                target.images.ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
             let output = decoder.forward(y.clone(), mode, tape)?;
             let loss = binary_cross_entropy::sigmoid_binary_cross_entropy(&output, images)?;
             let (value, d_output) = weigh(loss, lambda_second, target.weight)?;

@@ -212,7 +212,9 @@ impl RuleConfig {
             }
         }
         if self.reconstruct && self.head == Head::Predsim {
-            return Err(Error::config("the predsim head has its own second loss; it cannot also reconstruct"));
+            return Err(Error::config(
+                "the predsim head has its own second loss; it cannot also reconstruct",
+            ));
         }
         Ok(())
     }

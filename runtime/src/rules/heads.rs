@@ -49,7 +49,12 @@ impl Numbered {
 }
 
 /// The head on `features` (a map), with `outputs` logits; `widest` is the network's widest unit.
-pub fn head(config: &RuleConfig, features: Features, widest: usize, outputs: usize) -> Result<Vec<NamedLayer>> {
+pub fn head(
+    config: &RuleConfig,
+    features: Features,
+    widest: usize,
+    outputs: usize,
+) -> Result<Vec<NamedLayer>> {
     let (channels, height, width) = features.map()?;
     let mut list = Numbered::default();
     match config.head {

@@ -55,7 +55,11 @@ pub struct AuxiliarySpec {
 }
 
 /// The auxiliary networks of all blocks but the last. Refuses what cannot work.
-pub fn auxiliary_specs(network: &NetworkSpec, ends: &[usize], config: &RuleConfig) -> Result<Vec<AuxiliarySpec>> {
+pub fn auxiliary_specs(
+    network: &NetworkSpec,
+    ends: &[usize],
+    config: &RuleConfig,
+) -> Result<Vec<AuxiliarySpec>> {
     network.validate()?;
     config.validate()?;
     blocks::validate_ends(ends, network.units.len())?;
@@ -183,7 +187,9 @@ impl AuxiliarySpec {
         let kept_by_body = walk.cost.kept_elements;
         let mut total = walk.cost;
         let mut largest = 0;
-        for branch in [Some(&self.head), self.decoder.as_ref(), self.similarity.as_ref()].into_iter().flatten() {
+        for branch in
+            [Some(&self.head), self.decoder.as_ref(), self.similarity.as_ref()].into_iter().flatten()
+        {
             let cost = Walk { cost: Cost::default(), ..walk }.through(branch)?.cost;
             largest = largest.max(cost.kept_elements);
             total = total.plus(cost);

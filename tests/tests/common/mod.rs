@@ -12,8 +12,7 @@ use localgrad_models::{ModelConfig, resnet};
 
 /// Seven units of few channels.
 pub fn small_resnet(input: [usize; 3]) -> NetworkSpec {
-    let config =
-        ModelConfig { input, classes: 5, widths: Some(vec![4, 4, 8, 12]), ..ModelConfig::default() };
+    let config = ModelConfig { input, classes: 5, widths: Some(vec![4, 4, 8, 12]), ..ModelConfig::default() };
     resnet::cifar(&[2, 2, 2], &config, "small").unwrap()
 }
 
@@ -24,7 +23,10 @@ pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
     let pixels: Vec<f32> =
         (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
     let labels = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    Batch { images: Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu).unwrap(), labels }
+    Batch {
+        images: Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu).unwrap(),
+        labels,
+    }
 }
 
 /// The batch twice over.

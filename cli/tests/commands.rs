@@ -1,0 +1,242 @@
+//! The program as its users run it: exit codes, JSON lines, files, and one clear line for what cannot work.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn localgrad(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
+}
+
+/// The JSON objects of a run that must succeed.
+fn lines(words: &[&str]) -> Vec<Value> {
+    let output = localgrad(words);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
+}
+
+/// The error line of a run that must fail with `code`.
+fn refusal(words: &[&str], code: i32) -> String {
+    let output = localgrad(words);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+const TINY: [&str; 16] = [
+    "train",
+    "--model",
+    "resnet8",
+    "--widths",
+    "4,4,8,8",
+    "--head",
+    "greedy",
+    "--blocks",
+    "3",
+    "--batch",
+    "16",
+    "--limit",
+    "48",
+    "--threads",
+    "2",
+    "--json",
+];
+
+fn tiny(more: &[&str]) -> Vec<String> {
+    TINY.iter().chain(more).map(ToString::to_string).collect()
+}
+
+fn words(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
+}
+
+fn path(directory: &Path, name: &str) -> String {
+    directory.join(name).to_string_lossy().into_owned()
+}
+
+#[test]
+fn trains_evaluates_predicts_and_exports() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    let records = lines(&words(&tiny(&["--rule", "man", "--epochs", "2", "--out", &run])));
+    assert_eq!(records[0]["event"], "start");
+    assert_eq!(records[0]["blocks"].as_array().unwrap().len(), 3);
+    let steps: Vec<&Value> = records.iter().filter(|r| r["event"] == "step").collect();
+    assert_eq!(steps.len(), 6);
+    assert_eq!(steps[0]["losses"].as_array().unwrap().len(), 3);
+    let done = records.last().unwrap();
+    assert_eq!(done["event"], "done");
+    assert_eq!(done["steps"], 6);
+    for key in ["accuracy", "top1_error", "loss", "seconds", "samples_per_second", "peak_bytes"] {
+        assert!(done[key].as_f64().unwrap() > 0.0, "{key}: {done}");
+    }
+    assert!(done.as_object().unwrap().contains_key("planned_bytes"));
+    for file in ["metrics.jsonl", "run.json", "weights.safetensors", "report.html"] {
+        assert!(Path::new(&run).join(file).exists(), "{file}");
+    }
+
+    let evaluated = lines(&["eval", "--run", &run, "--json"]);
+    assert_eq!(evaluated[0]["accuracy"], done["accuracy"], "eval agrees with training's own evaluation");
+    assert_eq!(evaluated[0]["samples"], 1000);
+
+    let (one, two, half) =
+        (path(directory.path(), "1.st"), path(directory.path(), "2.st"), path(directory.path(), "h.st"));
+    lines(&["export", "--run", &run, "--out", &one, "--json"]);
+    lines(&["export", "--run", &run, "--out", &two, "--json"]);
+    lines(&["export", "--run", &run, "--out", &half, "--half", "--json"]);
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+    assert!(std::fs::metadata(&half).unwrap().len() < std::fs::metadata(&one).unwrap().len());
+    let model = ["--model", "resnet8", "--widths", "4,4,8,8", "--data", "embedded", "--json"];
+    let from_file = lines(&[&["eval", "--weights", &one][..], &model].concat());
+    assert_eq!(from_file[0]["accuracy"], done["accuracy"]);
+
+    let picture = path(directory.path(), "picture.png");
+    image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 7])).save(&picture).unwrap();
+    let predicted = lines(&["predict", "--run", &run, &picture, "--top", "10", "--json"]);
+    let classes = predicted[0]["classes"].as_array().unwrap();
+    let sum: f64 = classes.iter().map(|c| c["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9 && classes[0]["name"].is_string(), "{predicted:?}");
+    assert_eq!(lines(&["predict", "--run", &run, "--limit", "3", "--json"]).len(), 3);
+
+    let reported = lines(&["report", "--run", &run, "--json"]);
+    assert_eq!(reported[0]["event"], "done");
+    let again = refusal(&words(&tiny(&["--rule", "man", "--steps", "1", "--out", &run])), 2);
+    assert!(again.contains("already holds a run"), "{again}");
+}
+
+#[test]
+fn the_same_command_gives_the_same_weights() {
+    let directory = tempfile::tempdir().unwrap();
+    let weights = |name: &str, threads: &str| {
+        let run = path(directory.path(), name);
+        let more = ["--rule", "manpp", "--steps", "3", "--out", &run, "--seed", "5"];
+        let mut all = tiny(&more);
+        let at = all.iter().position(|word| word == "--threads").unwrap();
+        all[at + 1] = threads.into();
+        lines(&words(&all));
+        std::fs::read(Path::new(&run).join("weights.safetensors")).unwrap()
+    };
+    let first = weights("a", "1");
+    assert!(first == weights("b", "1"), "two runs differ");
+    assert!(first == weights("c", "3"), "1 and 3 threads differ");
+}
+
+#[test]
+fn end_to_end_training_needs_no_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    let base =
+        ["train", "--model", "resnet8", "--widths", "4,4,8,8", "--limit", "32", "--batch", "16", "--json"];
+    let records = lines(&[&base[..], &["--rule", "bp", "--steps", "2", "--out", &run]].concat());
+    assert_eq!(records[0]["blocks"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_cannot_work_is_one_clear_line() {
+    let cases: [(&[&str], &str); 13] = [
+        (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
+        (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
+        (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
+        (&["train", "--rule", "dgl", "--ends", "3,1,9"], "increase"),
+        (&["train", "--rule", "dgl", "--ends", "3,5"], "unit 9"),
+        (&["train", "--rule", "bp", "--blocks", "4"], "as one block"),
+        (&["train", "--rule", "nope"], "choose one of"),
+        (&["train", "--rule", "man", "--head", "9c"], "no head"),
+        (&["train", "--model", "resnet9"], "no model"),
+        (&["train", "--rule", "man", "--threads", "0"], "at least 1"),
+        (&["train", "--rule", "man", "--lr", "-1"], "learning rate"),
+        (&["train", "--rule", "man", "--device", "tpu"], "no device"),
+        (&["inspect", "--input", "3x32"], "3x32x32"),
+    ];
+    for (words, needle) in cases {
+        let text = refusal(words, 2);
+        assert!(text.contains(needle), "{words:?}: '{text}' does not say '{needle}'");
+        assert_eq!(text.trim_end().lines().count(), 1, "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn wrong_files_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = path(directory.path(), "nothing");
+    assert!(refusal(&["train", "--rule", "man", "--data", &empty], 1).contains("nothing"));
+    let broken = path(directory.path(), "broken.safetensors");
+    std::fs::write(&broken, b"not weights").unwrap();
+    let text = refusal(&["eval", "--model", "resnet8", "--weights", &broken], 1);
+    assert!(text.contains("broken.safetensors"), "{text}");
+    let picture = path(directory.path(), "broken.png");
+    std::fs::write(&picture, b"not a picture").unwrap();
+    let model = ["--model", "resnet8", "--weights", &broken, "--input", "1x28x28", "--classes", "10"];
+    refusal(&[&["predict", &picture][..], &model].concat(), 1);
+}
+
+#[test]
+fn weights_of_another_network_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    lines(&words(&tiny(&["--rule", "greedy", "--steps", "1", "--out", &run])));
+    let weights = path(Path::new(&run), "weights.safetensors");
+    let text = refusal(&["eval", "--model", "resnet8", "--weights", &weights], 1);
+    assert!(text.contains("fc.weight is [10, 8] where [10, 64] is needed"), "{text}");
+    let deeper = ["eval", "--model", "resnet14", "--widths", "4,4,8,8", "--weights", &weights];
+    let text = refusal(&deeper, 1);
+    assert!(text.contains("missing layer1.1.conv1.weight"), "{text}");
+}
+
+#[test]
+fn a_spec_goes_out_and_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = ["inspect", "--model", "vgg11", "--rule", "auglocal"];
+    let spec = localgrad(&[&base[..], &["--spec"]].concat()).stdout;
+    let file = path(directory.path(), "mine.json");
+    std::fs::write(&file, spec).unwrap();
+    let named = lines(&[&base[..], &["--json"]].concat());
+    let read = lines(&["inspect", "--model", &file, "--rule", "auglocal", "--json"]);
+    assert_eq!(named, read);
+    assert_eq!(named[0]["parameters"], 9_231_114);
+}
+
+#[test]
+fn devices_are_listed() {
+    let devices = lines(&["devices", "--json"]);
+    assert_eq!(devices[0]["device"], "cpu");
+    assert_eq!(devices[0]["available"], true);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_run_cleanly() {
+    use std::io::{BufRead, BufReader, Read};
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_localgrad"))
+        .args(tiny(&["--rule", "man", "--steps", "100000", "--out", &run]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"step\"") {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "it ended before its first step");
+    }
+    // SAFETY: kill only sends a signal, to a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGINT) }, 0);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    let status = child.wait().unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("--init"), "{errors}");
+    let done: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+    assert_eq!(done["interrupted"], true);
+    let weights = path(Path::new(&run), "weights.safetensors");
+    let more = ["--rule", "man", "--steps", "1", "--init", &weights];
+    lines(&words(&tiny(&[&more[..], &["--out", &path(directory.path(), "on")]].concat())));
+}

@@ -71,7 +71,7 @@ pub struct DataArguments {
 /// Where to compute.
 #[derive(Args, Clone, Debug)]
 pub struct DeviceArguments {
-    /// cpu, cuda, cuda:<i> or metal
+    /// cpu, cuda, cuda:1 or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Worker threads [default: one for each core]
@@ -170,7 +170,7 @@ pub struct TrainArguments {
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
-    /// Directory of the run [default: runs/<number>]
+    /// Directory of the run [default: the next free one of runs/1, runs/2, …]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Start from these weights instead of random ones
@@ -199,9 +199,9 @@ pub struct RecipeArguments {
     /// How the rate changes
     #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
     pub schedule: ScheduleName,
-    /// Epochs (or steps) of warm-up, at most a quarter of the run
-    #[arg(long, default_value_t = 10)]
-    pub warmup: usize,
+    /// Epochs (or steps) of warm-up, at most a quarter of the run [default: 10]
+    #[arg(long)]
+    pub warmup: Option<usize>,
     /// Last epoch (or step) at each rate, for --schedule step
     #[arg(long, value_delimiter = ',')]
     pub milestones: Option<Vec<usize>>,
@@ -217,9 +217,9 @@ pub struct RecipeArguments {
     /// Weight decay [default: 0.0001 for sgd, 0.01 for adamw]
     #[arg(long)]
     pub weight_decay: Option<f64>,
-    /// Share of each label spread over all classes
-    #[arg(long, default_value_t = 0.0)]
-    pub label_smoothing: f64,
+    /// Share of each label spread over all classes [default: 0]
+    #[arg(long)]
+    pub label_smoothing: Option<f64>,
     /// Largest norm of a block's gradient
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,

@@ -13,7 +13,7 @@ use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, blocks};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Head, Rule, RuleConfig, auglocal, spec::auxiliary_spec};
-use localgrad::schedule::Schedule;
+use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
 use localgrad_models::{ModelConfig, published};
 use std::path::Path;
@@ -197,7 +197,10 @@ pub fn optimizer(recipe: &RecipeArguments) -> Outcome<OptimizerConfig> {
 pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<FitConfig> {
     let schedule = match recipe.schedule {
         ScheduleName::Constant => Schedule::Constant,
-        ScheduleName::Cosine => Schedule::Cosine { warmup_epochs: recipe.warmup, start_rate: 0.01 },
+        ScheduleName::Cosine => Schedule::Cosine {
+            warmup_epochs: recipe.warmup.unwrap_or(DEFAULT_WARMUP_EPOCHS),
+            start_rate: DEFAULT_START_RATE,
+        },
         ScheduleName::Step => Schedule::Step {
             milestones: recipe.milestones.clone().ok_or_else(|| {
                 Fault::usage("--schedule step needs --milestones, such as --milestones 15,25")

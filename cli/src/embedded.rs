@@ -10,15 +10,15 @@ pub const CLASS_NAMES: [&str; 10] =
 
 /// 5,000 images to learn from, or 1,000 to be judged by.
 pub fn open(split: Split) -> Outcome<Box<dyn Dataset>> {
-    let (images, labels): (&[u8], &[u8]) = match split {
+    let (images, labels): (&'static [u8], &'static [u8]) = match split {
         Split::Train => (
-            include_bytes!("../data/train-images-idx3-ubyte.gz"),
-            include_bytes!("../data/train-labels-idx1-ubyte.gz"),
+            include_bytes!(concat!(env!("OUT_DIR"), "/train-images-idx3-ubyte")),
+            include_bytes!(concat!(env!("OUT_DIR"), "/train-labels-idx1-ubyte")),
         ),
         Split::Test => (
-            include_bytes!("../data/t10k-images-idx3-ubyte.gz"),
-            include_bytes!("../data/t10k-labels-idx1-ubyte.gz"),
+            include_bytes!(concat!(env!("OUT_DIR"), "/t10k-images-idx3-ubyte")),
+            include_bytes!(concat!(env!("OUT_DIR"), "/t10k-labels-idx1-ubyte")),
         ),
     };
-    Ok(Box::new(Idx::from_bytes(images, labels, "the embedded Fashion-MNIST")?))
+    Ok(Box::new(Idx::from_static(images, labels, "the embedded Fashion-MNIST")?))
 }

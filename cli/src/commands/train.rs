@@ -122,7 +122,7 @@ fn run_file(arguments: &TrainArguments, data: &Data) -> Outcome<RunFile> {
             rule,
             ends,
             optimizer: choices::optimizer(recipe)?,
-            label_smoothing: recipe.label_smoothing,
+            label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
             clip_norm: recipe.clip_norm,
             micro_batch: recipe.micro_batch,
             seed: recipe.seed,

@@ -48,6 +48,16 @@ impl Idx {
         Self::new(images, Array::from_bytes(labels, &format!("{name} labels"))?)
     }
 
+    /// The same, out of bytes that are part of the program. Plain images are read where they lie and take no
+    /// memory of their own.
+    ///
+    /// # Errors
+    /// `Format`, as for `open`.
+    pub fn from_static(images: &'static [u8], labels: &'static [u8], name: &str) -> Result<Self> {
+        let images = Array::from_static(images, &format!("{name} images"))?;
+        Self::new(images, Array::from_static(labels, &format!("{name} labels"))?)
+    }
+
     fn new(images: Array<3>, labels: Array<1>) -> Result<Self> {
         let ([count, height, width], [label_count]) = (images.sizes, labels.sizes);
         if count != label_count {
@@ -160,6 +170,13 @@ impl<const D: usize> Array<D> {
             return Self::unpack(bytes, bytes.len() as u64, name);
         }
         Self::plain(Source::memory(name, bytes.to_vec()))
+    }
+
+    fn from_static(bytes: &'static [u8], name: &str) -> Result<Self> {
+        if bytes.starts_with(&GZIP_MAGIC) {
+            return Self::unpack(bytes, bytes.len() as u64, name);
+        }
+        Self::plain(Source::memory(name, bytes))
     }
 
     fn plain(elements: Source) -> Result<Self> {

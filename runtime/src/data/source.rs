@@ -1,6 +1,7 @@
 //! Bytes that are read where and when they are needed: of a file, or held in memory.
 
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -13,7 +14,7 @@ pub(super) struct Source {
 }
 
 enum Bytes {
-    Memory(Vec<u8>),
+    Memory(Cow<'static, [u8]>),
     #[cfg(unix)]
     File(File),
     #[cfg(not(unix))]
@@ -35,8 +36,9 @@ impl Source {
         Ok(Self { name: path.display().to_string(), bytes: Bytes::File(file), len })
     }
 
-    /// Bytes that are in memory already.
-    pub(super) fn memory(name: &str, bytes: Vec<u8>) -> Self {
+    /// Bytes that are in memory already, or a part of the program.
+    pub(super) fn memory(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Self {
+        let bytes = bytes.into();
         let len = bytes.len() as u64;
         Self { name: name.to_owned(), bytes: Bytes::Memory(bytes), len }
     }
@@ -54,8 +56,8 @@ impl Source {
     /// The bytes that it holds in memory.
     pub(super) fn resident_bytes(&self) -> usize {
         match &self.bytes {
-            Bytes::Memory(bytes) => bytes.capacity(),
-            Bytes::File(_) => 0,
+            Bytes::Memory(Cow::Owned(bytes)) => bytes.capacity(),
+            Bytes::Memory(Cow::Borrowed(_)) | Bytes::File(_) => 0,
         }
     }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 /// Elements to a task, whole bytes of bits.
 const PIECE: usize = 1 << 15;
 
-/// Bit `i % 8` of byte `i / 8` says whether 0 < y[i] < `upper`.
+/// Bit `i % 8` of byte `i / 8` says whether `0 < y[i] < upper`.
 pub fn pack(y: &[f32], upper: f32) -> Vec<u8> {
     let mut bits = vec![0u8; y.len().div_ceil(8)];
     bits.par_chunks_mut(PIECE / 8).zip(y.par_chunks(PIECE)).for_each(|(bits, y)| {

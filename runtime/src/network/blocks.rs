@@ -42,9 +42,7 @@ pub fn split(units: usize, blocks: usize, cost: impl Fn(usize, usize) -> usize) 
     // least[k][first]: smallest possible largest cost of units first.. in k + 1 blocks; next[k][first]: first block's end.
     let mut least = vec![vec![usize::MAX; units]; blocks];
     let mut next = vec![vec![units - 1; units]; blocks];
-    for first in 0..units {
-        least[0][first] = cost(first, units - 1);
-    }
+    least[0] = (0..units).map(|first| cost(first, units - 1)).collect();
     for k in 1..blocks {
         for first in 0..units - k {
             for end in first..units - k {

@@ -110,7 +110,9 @@ impl Auxiliary {
         sink: &mut dyn GradientSink,
     ) -> Result<(f64, Tensor)> {
         let [lambda_second, lambda_task] = self.lambda;
-        let output = self.head.forward(y.clone(), mode, tape)?;
+        // Only branches after the head need the body's output again.
+        let again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
+        let output = self.head.forward(y, mode, tape)?;
         let loss = match self.task {
             Task::CrossEntropy => {
                 cross_entropy::softmax_cross_entropy(&output, target.labels, target.label_smoothing)?
@@ -125,14 +127,14 @@ impl Auxiliary {
         if let Some(decoder) = &mut self.decoder {
             let images =
                 target.images.ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
-            let output = decoder.forward(y.clone(), mode, tape)?;
+            let output = decoder.forward(needed(&again)?, mode, tape)?;
             let loss = binary_cross_entropy::sigmoid_binary_cross_entropy(&output, images)?;
             let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
             total += value;
             d_y = elementwise::add(d_y, &decoder.backward_to_input(d_output, tape, sink)?)?;
         }
         if let Some(layers) = &mut self.similarity {
-            let output = layers.forward(y, mode, tape)?;
+            let output = layers.forward(needed(&again)?, mode, tape)?;
             let loss = similarity::predsim(&output, target.labels, target.classes)?;
             let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
             total += value;
@@ -174,6 +176,10 @@ impl Auxiliary {
 
 const DECODER: &str = "decoder.decoder";
 const SIMILARITY: &str = "similarity";
+
+fn needed(output: &Option<Tensor>) -> Result<Tensor> {
+    output.clone().ok_or_else(|| Error::internal("the body's output was given away"))
+}
 
 /// A loss times its weights: the value without the micro-batch's share, the gradient with it.
 fn weigh(loss: Loss, lambda: f64, share: f64) -> Result<(f64, Tensor)> {

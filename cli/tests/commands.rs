@@ -148,7 +148,7 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "man", "--head", "9c"], "no head"),
         (&["train", "--model", "resnet9"], "no model"),
         (&["train", "--rule", "man", "--threads", "0"], "at least 1"),
-        (&["train", "--rule", "man", "--lr", "-1"], "learning rate"),
+        (&["train", "--rule", "man", "--lr=-1"], "learning rate"),
         (&["train", "--rule", "man", "--device", "tpu"], "no device"),
         (&["inspect", "--input", "3x32"], "3x32x32"),
     ];
@@ -181,7 +181,7 @@ fn weights_of_another_network_are_listed() {
     lines(&words(&tiny(&["--rule", "greedy", "--steps", "1", "--out", &run])));
     let weights = path(Path::new(&run), "weights.safetensors");
     let text = refusal(&["eval", "--model", "resnet8", "--weights", &weights], 1);
-    assert!(text.contains("fc.weight is [10, 8] where [10, 64] is needed"), "{text}");
+    assert!(text.contains("conv1.weight is [4, 1, 3, 3] where [16, 1, 3, 3] is needed"), "{text}");
     let deeper = ["eval", "--model", "resnet14", "--widths", "4,4,8,8", "--weights", &weights];
     let text = refusal(&deeper, 1);
     assert!(text.contains("missing layer1.1.conv1.weight"), "{text}");

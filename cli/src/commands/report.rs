@@ -20,8 +20,8 @@ pub fn run(arguments: &ReportArguments) -> Outcome<()> {
     let directory = RunDirectory::open(&arguments.run)?;
     let records = metrics::read(&directory.metrics()).map_err(|cause| Fault::failed(cause.to_string()))?;
     for record in &records {
-        if let Record::Done(done) = record {
-            output.record(done);
+        if let Record::Done(_) = record {
+            output.record(record);
         }
     }
     if !output.json {

@@ -10,8 +10,6 @@ pub enum Saved {
     Tensor(Tensor),
     /// The shape of an input that itself need not be kept.
     Shape(Vec<usize>),
-    /// Positions of maxima, one for each output element.
-    Indices(Vec<u32>),
 }
 
 /// A stack: layers push in their forward pass and pop in their backward pass, in reverse order.
@@ -36,11 +34,6 @@ impl Tape {
         self.saved.push(Saved::Shape(tensor.dims().to_vec()));
     }
 
-    /// Keeps positions of maxima.
-    pub fn push_indices(&mut self, indices: Vec<u32>) {
-        self.saved.push(Saved::Indices(indices));
-    }
-
     /// Takes the tensor on top, which the caller then owns.
     pub fn pop(&mut self) -> Result<Tensor> {
         match self.saved.pop() {
@@ -54,14 +47,6 @@ impl Tape {
         match self.saved.pop() {
             Some(Saved::Shape(shape)) => Ok(shape),
             other => Err(unexpected("a shape", &other)),
-        }
-    }
-
-    /// Takes the indices on top.
-    pub fn pop_indices(&mut self) -> Result<Vec<u32>> {
-        match self.saved.pop() {
-            Some(Saved::Indices(indices)) => Ok(indices),
-            other => Err(unexpected("indices", &other)),
         }
     }
 
@@ -81,7 +66,6 @@ fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
         None => "nothing",
         Some(Saved::Tensor(_)) => "a tensor",
         Some(Saved::Shape(_)) => "a shape",
-        Some(Saved::Indices(_)) => "indices",
     };
     Error::internal(format!("the tape holds {found} where backward expects {wanted}"))
 }

@@ -125,14 +125,22 @@ impl Trainer {
     ) -> Result<StepReport> {
         let mut micro_batches = self.micro_batches(batch)?;
         let mut report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
+        // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
+        let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
         for block in 0..self.ranges.len() {
             let mut loss = 0.0;
             for micro in &mut micro_batches {
-                let (value, correct) = self.train_block(block, micro, learning_rate, watch)?;
+                let (value, correct) = match gathers {
+                    true => self.train_block(block, micro, &mut Accumulate, watch)?,
+                    false => {
+                        let optimizer = self.config.optimizer.clone();
+                        self.train_block(block, micro, &mut Update { optimizer, learning_rate }, watch)?
+                    }
+                };
                 loss += value * micro.weight;
                 report.correct += correct;
             }
-            if self.accumulates(batch.labels.len()) {
+            if gathers {
                 self.apply_accumulated(block, learning_rate)?;
             }
             self.follow(block)?;
@@ -146,15 +154,11 @@ impl Trainer {
         &mut self,
         block: usize,
         micro: &mut MicroBatch,
-        learning_rate: f64,
+        sink: &mut dyn GradientSink,
         watch: &mut dyn FnMut(Stage),
     ) -> Result<(f64, usize)> {
         let mode = Mode::Train { draw: self.passes };
         self.passes += 1;
-        let mut sink: Box<dyn GradientSink> = match self.accumulates_with(micro.weight) {
-            true => Box::new(Accumulate),
-            false => Box::new(Update { config: &self.config.optimizer, learning_rate }),
-        };
         let units = &mut self.model.units[self.ranges[block].clone()];
 
         watch(Stage::Forward(block));
@@ -174,7 +178,7 @@ impl Trainer {
                     label_smoothing: self.config.label_smoothing,
                     weight: micro.weight,
                 };
-                let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, &mut *sink)?;
+                let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
                 (loss, 0, d_h)
             }
             None => {
@@ -183,7 +187,7 @@ impl Trainer {
                 let smoothing = self.config.label_smoothing;
                 let loss = cross_entropy::softmax_cross_entropy(&logits, &micro.labels, smoothing)?;
                 let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
-                let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, &mut *sink)?;
+                let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
                 (loss.value, correct, d_h)
             }
         };
@@ -194,22 +198,13 @@ impl Trainer {
 
         watch(Stage::Backward(block));
         for (position, (_, unit)) in units.iter_mut().enumerate().rev() {
-            match unit.backward(d_h, &mut self.tape, &mut *sink, position > 0)? {
+            match unit.backward(d_h, &mut self.tape, sink, position > 0)? {
                 Some(d_x) => d_h = d_x,
                 None => break,
             }
         }
         self.tape.clear();
         Ok((loss, correct))
-    }
-
-    /// Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
-    fn accumulates(&self, samples: usize) -> bool {
-        self.config.clip_norm.is_some() || self.config.micro_batch.is_some_and(|micro| micro < samples)
-    }
-
-    fn accumulates_with(&self, weight: f64) -> bool {
-        self.config.clip_norm.is_some() || weight < 1.0
     }
 
     /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
@@ -308,14 +303,14 @@ impl Trainer {
 }
 
 /// Hands every gradient to the optimizer the moment it exists.
-struct Update<'a> {
-    config: &'a OptimizerConfig,
+struct Update {
+    optimizer: OptimizerConfig,
     learning_rate: f64,
 }
 
-impl GradientSink for Update<'_> {
+impl GradientSink for Update {
     fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
-        optimizer::update(parameter, &d_value, self.config, self.learning_rate)
+        optimizer::update(parameter, &d_value, &self.optimizer, self.learning_rate)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Elementwise operations and sums from candle's primitives.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::activation::Activation;
 use candle_core::{D, DType, Tensor};
 
@@ -24,16 +24,6 @@ pub fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation) -> Re
             (((s.affine(-1.0, 1.0)? * x)? + 1.0)? * s)?
         }
         Activation::Sigmoid => slope_of_sigmoid(&sigmoid(x)?)?,
-    };
-    Ok((derivative * d_y)?)
-}
-
-/// The same from `y = activation(x)`, for activations whose slope the output tells.
-pub fn activate_backward_from_output(d_y: &Tensor, y: &Tensor, activation: Activation) -> Result<Tensor> {
-    let derivative = match activation {
-        Activation::Relu | Activation::Relu6 => slope_of_clamp(y, activation)?,
-        Activation::Sigmoid => slope_of_sigmoid(y)?,
-        Activation::Silu => return Err(Error::config("the slope of SiLU cannot be told from its output")),
     };
     Ok((derivative * d_y)?)
 }
@@ -71,7 +61,7 @@ fn slope_of_sigmoid(y: &Tensor) -> Result<Tensor> {
     Ok((y.affine(-1.0, 1.0)? * y)?)
 }
 
-/// 1 where `x` (input or output: they agree there) lies strictly inside the clamp, else 0.
+/// 1 where `x` lies strictly inside the clamp, else 0.
 fn slope_of_clamp(x: &Tensor, activation: Activation) -> Result<Tensor> {
     let above = x.gt(0f32)?.to_dtype(DType::F32)?;
     match activation {

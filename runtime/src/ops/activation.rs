@@ -21,7 +21,14 @@ impl Activation {
     #[inline(always)]
     pub fn apply(self, x: f32) -> f32 {
         match self {
-            Self::Relu => x.max(0.0),
+            // Not `max`, which would turn a NaN into 0 and hide that training diverged.
+            Self::Relu => {
+                if x < 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::Silu => x * sigmoid(x),
             Self::Sigmoid => sigmoid(x),

@@ -26,26 +26,6 @@ pub fn activate_backward(d_y: Tensor, x: &Tensor, activation: Activation) -> Res
     }
 }
 
-/// The gradient of `x` from `d_y`, that of `y = activation(x)`, and the output `y` alone.
-///
-/// ReLU and ReLU6 take their slope from where the output lies, the sigmoid has y · (1 - y). SiLU is not
-/// monotone, so its output does not tell its slope: a configuration error.
-pub fn activate_backward_from_output(d_y: Tensor, y: &Tensor, activation: Activation) -> Result<Tensor> {
-    if activation == Activation::Silu {
-        return Err(Error::config(
-            "the slope of SiLU cannot be told from its output; keep its input and call activate_backward",
-        ));
-    }
-    match (d_y.device(), activation) {
-        (Device::Cpu, Activation::Sigmoid) => {
-            combine(d_y, y, |d, y| kernels::update(d, y, |d, y| d * (y * (1.0 - y))))
-        }
-        // Input and output of a clamp lie inside it together.
-        (Device::Cpu, _) => combine(d_y, y, |d, y| kernels::activate_backward(d, y, activation)),
-        _ => composed::activate_backward_from_output(&d_y, y, activation),
-    }
-}
-
 /// `a + b`, of one shape.
 pub fn add(a: Tensor, b: &Tensor) -> Result<Tensor> {
     add_activate(a, b, None)

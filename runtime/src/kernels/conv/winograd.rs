@@ -197,7 +197,7 @@ impl Plan {
         2 * self.group * size_of::<transform::TileRow>()
     }
 
-    /// Channels of the widest, and so of every block but the last.
+    /// Channels of the widest block.
     pub(super) fn widest(&self) -> usize {
         self.channel_blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * self.lanes
     }

@@ -52,9 +52,8 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weigh
             sums(isa, &plan, part * units / cut.parts..(part + 1) * units / cut.parts, blocks, x, d_y)
         })
         .collect();
-    let filter = plan.source.channels * 9;
-    let parts = d_weight.par_chunks_mut(filter * cut.chunk_blocks * plan.widest());
-    parts.enumerate().for_each(|(chunk, d_weight)| {
+    let chunks_of_d_weight = split_by_chunk(&plan, &cut, d_weight);
+    chunks_of_d_weight.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         let mut total = tasks[chunk].to_vec();
         for part in 1..cut.parts {
@@ -63,6 +62,21 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weigh
         }
         unpack(&plan, blocks, &total, d_weight);
     });
+}
+
+/// The filters of each chunk of channel blocks. Blocks differ in width, so chunks differ in length.
+fn split_by_chunk<'a>(plan: &Plan, cut: &Cut, d_weight: &'a mut [f32]) -> Vec<&'a mut [f32]> {
+    let filter = plan.source.channels * 9;
+    let mut rest = d_weight;
+    (0..cut.chunks)
+        .map(|chunk| {
+            let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
+            let channels: usize = blocks.iter().map(|block| block.channels).sum();
+            let (part, after) = std::mem::take(&mut rest).split_at_mut(filter * channels);
+            rest = after;
+            part
+        })
+        .collect()
 }
 
 /// The sums of some units for some channel blocks: `[position, block, source channel, vectors * lanes]`.

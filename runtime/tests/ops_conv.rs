@@ -265,6 +265,8 @@ fn shapes_of_residual_networks_equal_their_twin() {
         ([2, 12, 10, 64], 64, square(3, 1, 1)),
         ([1, 40, 30, 33], 34, square(3, 1, 0)),
         ([3, 9, 9, 32], 32, square(3, 1, 2)),
+        // On four lanes: channel blocks of three widths.
+        ([1, 3, 3, 1], 25, square(3, 1, 0)),
         ([1, 56, 48, 64], 40, square(1, 1, 0)),
         ([1, 64, 61, 3], 24, square(7, 2, 3)),
         ([1, 300, 70, 16], 5, square(3, 1, 1)),

@@ -7,6 +7,7 @@ use common::{GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, proje
 use localgrad::kernels::conv as kernels;
 use localgrad::kernels::conv::{Geometry, Method, Path};
 use localgrad::kernels::simd::Isa;
+use localgrad::kernels::unwritten::unwritten;
 use localgrad::ops::conv::{self, ConvConfig};
 use localgrad::{Device, ErrorKind, Tensor, composed};
 use proptest::prelude::*;
@@ -152,8 +153,8 @@ fn by_kernels(case: &Case, path: Path) -> Results {
     // Whatever is not written stays NaN.
     let (mut y, mut d_x) = (vec![f32::NAN; d_y.len()], vec![f32::NAN; x.len()]);
     let (mut d_weight, mut d_bias) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
-    kernels::forward(path, &geometry, &x, &weight, Some(&bias), &mut y).unwrap();
-    kernels::d_input(path, &geometry, &d_y, &weight, &mut d_x).unwrap();
+    kernels::forward(path, &geometry, &x, &weight, Some(&bias), unwritten(&mut y)).unwrap();
+    kernels::d_input(path, &geometry, &d_y, &weight, unwritten(&mut d_x)).unwrap();
     kernels::d_weight(path, &geometry, &x, &d_y, &mut d_weight).unwrap();
     kernels::d_bias(&d_y, &mut d_bias);
     let cpu = |data: Vec<f32>, shape: &[usize]| Tensor::from_vec(data, shape, &Device::Cpu).unwrap();
@@ -421,9 +422,9 @@ fn output_size_follows_its_formula() {
 fn kernels_refuse_slices_of_other_sizes() {
     let case = Case::new([1, 3, 3, 2], 2, square(3, 1, 1), 1);
     let mut y = vec![0.0; 18];
-    let result = kernels::forward(Path::best(), &case.geometry(), &[0.0; 17], &[0.0; 36], None, &mut y);
+    let result = kernels::forward(Path::best(), &case.geometry(), &[0.0; 17][..], &[0.0; 36], None, unwritten(&mut y));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
     let wrong = Geometry { output: [4, 4], ..case.geometry() };
-    let result = kernels::d_input(Path::best(), &wrong, &[0.0; 32], &[0.0; 36], &mut y);
+    let result = kernels::d_input(Path::best(), &wrong, &[0.0; 32][..], &[0.0; 36], unwritten(&mut y));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
 }

@@ -5,6 +5,7 @@ mod common;
 
 use localgrad::kernels::conv::{self as kernels, Geometry, Method, PassKind, Path};
 use localgrad::kernels::simd::Isa;
+use localgrad::kernels::unwritten::unwritten;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -64,8 +65,8 @@ fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
     for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight] {
         let allowed = kernels::workspace(path, g, pass).bytes(threads);
         let mut run = || match pass {
-            PassKind::Forward => kernels::forward(path, g, &x, &weight, None, &mut out).unwrap(),
-            PassKind::DInput => kernels::d_input(path, g, &y, &weight, &mut d_x).unwrap(),
+            PassKind::Forward => kernels::forward(path, g, &x, &weight, None, unwritten(&mut out)).unwrap(),
+            PassKind::DInput => kernels::d_input(path, g, &y, &weight, unwritten(&mut d_x)).unwrap(),
             PassKind::DWeight => kernels::d_weight(path, g, &x, &y, &mut d_weight).unwrap(),
         };
         // Once to let the pool allocate what it keeps.

@@ -2,6 +2,7 @@
 
 use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
 use crate::error::Result;
+use crate::kernels::batch_norm::Normalization;
 use crate::ops::activation::Activation;
 use crate::ops::batch_norm::{self, Statistics};
 use crate::parameter::Parameter;
@@ -35,6 +36,42 @@ impl BatchNorm {
         })
     }
 
+    /// The statistics of evaluation.
+    pub(super) fn running(&self) -> Statistics {
+        Statistics { mean: self.running_mean.clone(), variance: self.running_var.clone() }
+    }
+
+    /// Moves the running statistics towards those of a batch of `elements` elements.
+    pub(super) fn observe(&mut self, statistics: &Statistics, elements: usize) -> Result<()> {
+        let rows = elements / self.running_mean.elem_count();
+        let unbiased = batch_norm::unbiased(&statistics.variance, rows)?;
+        self.running_mean = batch_norm::update_running(&self.running_mean, &statistics.mean, MOMENTUM)?;
+        self.running_var = batch_norm::update_running(&self.running_var, &unbiased, MOMENTUM)?;
+        Ok(())
+    }
+
+    /// What the layer makes of an input with these statistics, for kernels on the CPU.
+    pub(super) fn normalization(&self, statistics: &Statistics) -> Result<Normalization> {
+        let (weight, bias) = (&self.weight.value, &self.bias.value);
+        batch_norm::normalization(statistics, weight, bias, EPSILON, self.activation)
+    }
+
+    /// Hands gradients to `sink`.
+    pub(super) fn give(
+        &mut self,
+        d_weight: Tensor,
+        d_bias: Tensor,
+        sink: &mut dyn GradientSink,
+    ) -> Result<()> {
+        if self.weight.trainable {
+            sink.take(&mut self.weight, d_weight)?;
+        }
+        if self.bias.trainable {
+            sink.take(&mut self.bias, d_bias)?;
+        }
+        Ok(())
+    }
+
     fn apply(&self, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
         batch_norm::forward(x, statistics, &self.weight.value, &self.bias.value, EPSILON, self.activation)
     }
@@ -43,15 +80,11 @@ impl BatchNorm {
 impl Layer for BatchNorm {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         if !mode.is_training() {
-            let running = Statistics { mean: self.running_mean.clone(), variance: self.running_var.clone() };
-            return self.apply(&x, &running);
+            return self.apply(&x, &self.running());
         }
         let statistics = batch_norm::statistics(&x)?;
         let y = self.apply(&x, &statistics)?;
-        let rows = x.elem_count() / self.running_mean.elem_count();
-        let unbiased = batch_norm::unbiased(&statistics.variance, rows)?;
-        self.running_mean = batch_norm::update_running(&self.running_mean, &statistics.mean, MOMENTUM)?;
-        self.running_var = batch_norm::update_running(&self.running_var, &unbiased, MOMENTUM)?;
+        self.observe(&statistics, x.elem_count())?;
         tape.push(&x);
         tape.push(&statistics.mean);
         tape.push(&statistics.variance);
@@ -82,12 +115,7 @@ impl Layer for BatchNorm {
             need_input,
         )?;
         drop(x);
-        if self.weight.trainable {
-            sink.take(&mut self.weight, gradients.d_weight)?;
-        }
-        if self.bias.trainable {
-            sink.take(&mut self.bias, gradients.d_bias)?;
-        }
+        self.give(gradients.d_weight, gradients.d_bias, sink)?;
         Ok(gradients.d_x)
     }
 

@@ -10,9 +10,9 @@ use candle_core::Tensor;
 
 /// Keeps its input if its weight is trained; `weight: [O, I/groups, KH, KW]`, `bias: [O]`.
 pub struct Conv {
-    weight: Parameter,
-    bias: Option<Parameter>,
-    config: ConvConfig,
+    pub(super) weight: Parameter,
+    pub(super) bias: Option<Parameter>,
+    pub(super) config: ConvConfig,
 }
 
 impl Conv {

@@ -8,6 +8,7 @@ pub mod cost;
 pub mod parameter_visit;
 pub mod conv;
 pub mod batch_norm;
+pub mod chain;
 pub mod linear;
 pub mod elementwise;
 pub mod pool;
@@ -15,6 +16,7 @@ pub mod residual;
 pub mod sequential;
 
 use crate::error::{Error, Result};
+use crate::ops::conv_norm::Lazy;
 use crate::parameter::Parameter;
 use crate::random::Stream;
 use crate::tape::Tape;
@@ -54,6 +56,11 @@ pub trait Layer: Send {
     /// Maps `x: [N, H, W, C]` or `[N, F]`; in training it pushes on `tape` what backward will pop.
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor>;
 
+    /// The forward pass without its last normalization, if that can be left to whoever reads the output.
+    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.forward(x, mode, tape).map(Lazy::Plain)
+    }
+
     /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the
     /// gradients of trainable weights to `sink`. `d_y` is consumed: its storage may be written to. Without
     /// `need_input` layers below the last weight are not visited, and the caller clears the tape.
@@ -64,6 +71,11 @@ pub trait Layer: Send {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>>;
+
+    /// Whether `backward` leaves the storage of `d_y` as it is.
+    fn leaves_gradient(&self) -> bool {
+        false
+    }
 
     /// Shows every weight and running statistic, named from `path` down.
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()>;

@@ -4,6 +4,7 @@ use super::spec::{NamedLayer, ShortcutSpec};
 use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
+use crate::ops::conv_norm::{self, Lazy};
 use crate::ops::{elementwise, mask, pool};
 use crate::tape::Tape;
 use candle_core::Tensor;
@@ -43,18 +44,18 @@ impl Residual {
 
 impl Layer for Residual {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
-        let main = self.main.forward(x.clone(), mode, tape)?;
+        let main = self.main.forward_lazy(x.clone(), mode, tape)?;
         let around = match &mut self.shortcut {
-            Shortcut::Identity => x,
+            Shortcut::Identity => Lazy::Plain(x),
             Shortcut::Pad { stride, channels } => {
                 if mode.is_training() {
                     tape.push_shape(&x);
                 }
-                pool::subsample_forward(&x, *stride, *channels)?
+                Lazy::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
-            Shortcut::Projection(layers) => layers.forward(x, mode, tape)?,
+            Shortcut::Projection(layers) => layers.forward_lazy(x, mode, tape)?,
         };
-        let y = elementwise::add_activate(main, &around, self.activation)?;
+        let y = conv_norm::add_activate(main, around, self.activation)?;
         if mode.is_training()
             && let Some(activation) = self.activation
         {
@@ -74,14 +75,19 @@ impl Layer for Residual {
             Some(_) => mask::apply(d_y, &tape.pop()?)?,
             None => d_y,
         };
-        // Backward passes write into their argument, and both branches read this one.
+        // Both branches read this gradient, and some layers write into theirs.
+        let leaves = self.main.leaves_gradient();
+        let shared = || if leaves { Ok(d_sum.clone()) } else { d_sum.copy() };
         let d_around = match &mut self.shortcut {
-            Shortcut::Identity => need_input.then(|| d_sum.copy()).transpose()?,
+            Shortcut::Identity => need_input.then(shared).transpose()?,
             Shortcut::Pad { stride, .. } => {
                 let shape = tape.pop_shape()?;
                 need_input.then(|| pool::subsample_backward(&d_sum, &shape, *stride)).transpose()?
             }
-            Shortcut::Projection(layers) => layers.backward(d_sum.copy()?, tape, sink, need_input)?,
+            Shortcut::Projection(layers) => {
+                let d = if layers.leaves_gradient() { d_sum.clone() } else { d_sum.copy()? };
+                layers.backward(d, tape, sink, need_input)?
+            }
         };
         let d_main = self.main.backward(d_sum, tape, sink, need_input)?;
         match (d_main, d_around) {

@@ -1,8 +1,10 @@
 //! Layers one after the other.
 
+use super::chain::{self, Chain};
 use super::spec::{NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
 use crate::error::Result;
+use crate::ops::conv_norm::Lazy;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -18,13 +20,22 @@ impl Sequential {
     pub fn new(specs: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
         let mut layers = Vec::with_capacity(specs.len());
         let mut first_weighted = specs.len();
-        for (position, spec) in specs.iter().enumerate() {
-            let mut layer = build(&spec.layer, &join(path, &spec.name), initializer)?;
+        let mut rest = specs;
+        while let [spec, after @ ..] = rest {
+            let chained = chain::length(rest, &initializer.device);
+            let (name, mut layer): (_, Box<dyn Layer>) = if chained > 0 {
+                let (links, after) = rest.split_at(chained);
+                rest = after;
+                (String::new(), Box::new(Chain::new(links, path, initializer)?))
+            } else {
+                rest = after;
+                (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?)
+            };
             layer.visit("", &mut |_, _| {
-                first_weighted = first_weighted.min(position);
+                first_weighted = first_weighted.min(layers.len());
                 Ok(())
             })?;
-            layers.push((spec.name.clone(), layer));
+            layers.push((name, layer));
         }
         Ok(Self { layers, first_weighted })
     }
@@ -50,6 +61,12 @@ impl Layer for Sequential {
         self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, mode, tape))
     }
 
+    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(Lazy::Plain(x)) };
+        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, mode, tape))?;
+        last.forward_lazy(x, mode, tape)
+    }
+
     fn backward(
         &mut self,
         d_y: Tensor,
@@ -66,6 +83,10 @@ impl Layer for Sequential {
             }
         }
         Ok(need_input.then_some(gradient))
+    }
+
+    fn leaves_gradient(&self) -> bool {
+        self.layers.last().is_some_and(|(_, layer)| layer.leaves_gradient())
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

@@ -4,9 +4,10 @@
 use crate::composed::batch_norm as composed;
 use crate::error::Result;
 use crate::kernels::batch_norm as kernels;
+use crate::kernels::simd::Isa;
 use crate::ops::activation::Activation;
 use crate::ops::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape};
-use crate::ops::slices::{elements, tensor};
+use crate::ops::slices::{elements, output, tensor};
 use candle_core::{Device, Tensor};
 
 /// Mean and variance of each channel, `[C]` both. The variance is the biased one (divided by the rows).
@@ -34,8 +35,7 @@ pub fn statistics(x: &Tensor) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
     match x.device() {
         Device::Cpu => {
-            let (mean, variance) = kernels::moments(&elements(x)?, channels);
-            Ok(Statistics { mean: tensor(mean, channels)?, variance: tensor(variance, channels)? })
+            of_moments(kernels::moments(Isa::best(), &elements(x)?, channels))
         }
         _ => composed::statistics(x),
     }
@@ -56,10 +56,16 @@ pub fn forward(
     check(x, statistics, weight, bias)?;
     match x.device() {
         Device::Cpu => {
-            let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
-            let (weight, bias) = (elements(weight)?, elements(bias)?);
-            let by = kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon);
-            tensor(kernels::forward(&elements(x)?, &by, activation), x.shape())
+            let by = normalization(statistics, weight, bias, epsilon, activation)?;
+            let x_elements = elements(x)?;
+            // SAFETY: the kernel writes every element.
+            let y = unsafe {
+                output(x_elements.len(), |y| {
+                    kernels::forward(Isa::best(), &x_elements, &by, y);
+                    Ok(())
+                })
+            };
+            tensor(y?.0, x.shape())
         }
         _ => composed::forward(x, statistics, weight, bias, epsilon, activation),
     }
@@ -97,22 +103,21 @@ pub fn backward(
             need_input,
         );
     }
-    let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
-    let (weight, bias) = (elements(weight)?, elements(bias)?);
-    let by = kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon);
+    let by = normalization(statistics, weight, bias, epsilon, activation)?;
+    let rows = x.elem_count() / channels;
     let sums = combine_with(&d_y, x, |d, x| {
-        let sums = kernels::sums(d, x, &by, activation);
+        if by.clamp().is_none() {
+            kernels::to_pre_activation(d, x, &by);
+        }
+        let sums = kernels::sums(Isa::best(), d, x, &by);
         if need_input {
-            kernels::d_input(d, x, &by, batch_statistics.then_some(&sums));
+            let gradient = kernels::Gradient::new(&by, batch_statistics.then_some(&sums), rows);
+            kernels::d_input(Isa::best(), d, x, &gradient);
         }
         sums
     })?;
-    let rounded = |sums: &[f64]| tensor(sums.iter().map(|&sum| sum as f32).collect(), channels);
-    Ok(Gradients {
-        d_x: need_input.then_some(d_y),
-        d_weight: rounded(&sums.gradient_times_normalized)?,
-        d_bias: rounded(&sums.gradient)?,
-    })
+    let (d_weight, d_bias) = gradients_of(&sums)?;
+    Ok(Gradients { d_x: need_input.then_some(d_y), d_weight, d_bias })
 }
 
 /// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
@@ -127,6 +132,30 @@ pub fn unbiased(variance: &Tensor, rows: usize) -> Result<Tensor> {
         return Ok(variance.clone());
     }
     Ok(variance.affine(rows as f64 / (rows - 1) as f64, 0.0)?)
+}
+
+/// The kernels' view of a batch norm on the CPU.
+pub(crate) fn normalization(
+    statistics: &Statistics,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+    activation: Option<Activation>,
+) -> Result<kernels::Normalization> {
+    let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
+    let (weight, bias) = (elements(weight)?, elements(bias)?);
+    Ok(kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon, activation))
+}
+
+pub(super) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
+    let channels = moments.mean.len();
+    Ok(Statistics { mean: tensor(moments.mean, channels)?, variance: tensor(moments.variance, channels)? })
+}
+
+/// The gradients of weight and bias that a kernel's sums are.
+pub(crate) fn gradients_of(sums: &kernels::Sums) -> Result<(Tensor, Tensor)> {
+    let rounded = |sums: &[f64]| tensor(sums.iter().map(|&sum| sum as f32).collect(), sums.len());
+    Ok((rounded(&sums.gradient_times_normalized)?, rounded(&sums.gradient)?))
 }
 
 /// The channels of `x`, once everything fits.

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution of channels-last images, and its three gradients.
 
-use super::slices::{elements, tensor};
+use super::slices::{elements, output, tensor};
 use crate::composed;
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
@@ -137,10 +137,14 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
     match x.device() {
         Device::Cpu => {
             let bias = bias.as_ref().map(elements).transpose()?;
-            let mut y = vec![0.0; geometry.y_len()];
             let (x, weight) = (elements(&x)?, elements(&weight)?);
-            kernels::forward(Path::best(), &geometry, &x, &weight, bias.as_deref(), &mut y)?;
-            tensor(y, y_shape(&geometry))
+            // SAFETY: the kernel writes every element, or fails.
+            let y = unsafe {
+                output(geometry.y_len(), |y| {
+                    kernels::forward(Path::best(), &geometry, &*x, &weight, bias.as_deref(), y)
+                })
+            };
+            tensor(y?.0, y_shape(&geometry))
         }
         _ => composed::conv::forward(&x, &weight, bias.as_ref(), &geometry),
     }
@@ -156,9 +160,14 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
     let (d_y, weight) = (d_y.contiguous()?, weight.contiguous()?);
     match d_y.device() {
         Device::Cpu => {
-            let mut d_x = vec![0.0; geometry.x_len()];
-            kernels::d_input(Path::best(), &geometry, &elements(&d_y)?, &elements(&weight)?, &mut d_x)?;
-            tensor(d_x, input_shape)
+            let (d_y, weight) = (elements(&d_y)?, elements(&weight)?);
+            // SAFETY: the kernel writes every element, or fails.
+            let d_x = unsafe {
+                output(geometry.x_len(), |d_x| {
+                    kernels::d_input(Path::best(), &geometry, &*d_y, &weight, d_x)
+                })
+            };
+            tensor(d_x?.0, input_shape)
         }
         _ => composed::conv::d_input(&d_y, &weight, &geometry),
     }
@@ -176,7 +185,7 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor, weight_shape: &[usize], config: &ConvC
     match x.device() {
         Device::Cpu => {
             let mut d_weight = vec![0.0; geometry.weight_len()];
-            kernels::d_weight(Path::best(), &geometry, &elements(&x)?, &elements(&d_y)?, &mut d_weight)?;
+            kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         }
         _ => composed::conv::d_weight(&x, &d_y, &geometry),
@@ -222,7 +231,7 @@ pub fn workspace_bytes(
     Ok(bytes.into_iter().max().unwrap_or(0))
 }
 
-fn y_shape(g: &Geometry) -> Vec<usize> {
+pub(super) fn y_shape(g: &Geometry) -> Vec<usize> {
     vec![g.images, g.output[0], g.output[1], g.out_channels]
 }
 

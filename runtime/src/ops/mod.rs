@@ -6,6 +6,7 @@
 pub mod slices;
 pub mod activation;
 pub mod conv;
+pub mod conv_norm;
 pub mod batch_norm;
 pub mod linear;
 pub mod elementwise;

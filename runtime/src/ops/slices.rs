@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// The elements of a contiguous f32 tensor on the CPU, borrowed for as long as this lives.
@@ -38,6 +39,21 @@ impl Deref for Elements<'_> {
 /// A CPU tensor that takes over `data` without a copy.
 pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+}
+
+/// A vector of `len` elements that `kernel` writes, and what else it answers.
+///
+/// # Safety
+/// `kernel` writes every element unless it fails.
+pub unsafe fn output<T>(
+    len: usize,
+    kernel: impl FnOnce(&mut [MaybeUninit<f32>]) -> Result<T>,
+) -> Result<(Vec<f32>, T)> {
+    let mut data = Vec::with_capacity(len);
+    let answer = kernel(&mut data.spare_capacity_mut()[..len])?;
+    // SAFETY: there is room for `len`, and the caller promises that they are written.
+    unsafe { data.set_len(len) };
+    Ok((data, answer))
 }
 
 /// Runs `kernel` on the elements of `x`, in place. Whoever shares the storage of `x` sees the change.

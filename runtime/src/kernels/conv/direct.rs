@@ -4,10 +4,13 @@ use super::buffer::Buffer;
 use super::depthwise;
 use super::gather::{Gather, Pass, Run, Unit};
 use super::scratch::{self, Image};
+use super::source::Source;
 use super::tile::{self, Sweep};
 use super::workspace::{Workspace, buffers};
+use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Packed weights up to this size stay in a level-2 cache, so that a few pixels at a time can meet all of them.
 const CACHED_BYTES: usize = 256 << 10;
@@ -24,32 +27,40 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 /// Runs every unit of `gather`: `source` and `target` are whole batches, `packed` the plan's packed weights,
-/// `bias` one float a lane of every channel block.
+/// `bias` one float a lane of every channel block. Answers the units' moments, if they were asked for and units
+/// hold whole pixels. Writes every target.
 pub(super) fn run(
     isa: Isa,
     gather: &Gather,
     packed: &[f32],
     bias: &[f32],
-    source: &[f32],
-    target: &mut [f32],
-) {
-    let shared = Target(target.as_mut_ptr());
-    let scratch = || Buffer::zeros(gather.scratch_len());
-    (0..gather.units()).into_par_iter().for_each_init(scratch, |scratch, index| {
+    source: Source<'_>,
+    target: &mut [MaybeUninit<f32>],
+    with_moments: bool,
+) -> Vec<Part> {
+    let shared = Target(target.as_mut_ptr().cast());
+    let with_moments = with_moments && gather.has_whole_pixels();
+    let channels = if with_moments { gather.target.channels } else { 1 };
+    let worker = || (Buffer::zeros(gather.scratch_len()), Accumulator::new(channels));
+    let unit = |(scratch, sums): &mut (Buffer, Accumulator), index: usize| {
         let unit = gather.unit(index);
-        copy(gather, &unit, source, scratch);
-        UnitWork { gather, unit, packed, bias, scratch, target: shared }.run(isa);
-    });
+        copy(isa, gather, &unit, source, scratch);
+        let work = UnitWork { gather, unit, packed, bias, scratch, target: shared };
+        work.run(isa);
+        if with_moments { work.moments(isa, sums) } else { Part::new() }
+    };
+    let parts: Vec<Part> = (0..gather.units()).into_par_iter().map_init(worker, unit).collect();
+    if with_moments { parts } else { Vec::new() }
 }
 
 /// Copies what `unit` reads.
-pub(super) fn copy(gather: &Gather, unit: &Unit, source: &[f32], scratch: &mut [f32]) {
+pub(super) fn copy(isa: Isa, gather: &Gather, unit: &Unit, source: Source<'_>, scratch: &mut [f32]) {
     let image_len = gather.source.len();
     let (rows, blocks) = (gather.row_window(unit), gather.source_blocks(&unit.blocks));
     for (image, part) in unit.images.clone().zip(scratch.chunks_exact_mut(gather.unit_image_stride())) {
-        let data = &source[image * image_len..(image + 1) * image_len];
-        let image = Image { data, size: gather.source.size, channels: gather.source.channels };
-        scratch::fill(image, [rows, gather.cols], &gather.blocks, blocks.clone(), part);
+        let source = source.part(image * image_len, image_len);
+        let image = Image { source, size: gather.source.size, channels: gather.source.channels };
+        scratch::fill(isa, image, [rows, gather.cols], &gather.blocks, blocks.clone(), part);
     }
 }
 
@@ -92,6 +103,19 @@ impl<'a> UnitWork<'a> {
         }
     }
 
+    /// The moments of what the unit has written, which must be whole pixels.
+    fn moments(&self, isa: Isa, sums: &mut Accumulator) -> Part {
+        let row = self.gather.target.size[1] * self.gather.target.channels;
+        for image in self.unit.images.clone() {
+            let start = image * self.gather.target.len() + self.unit.rows.start * row;
+            // SAFETY: these rows lie within the target, and this unit, which alone writes them, has written them.
+            let rows =
+                unsafe { std::slice::from_raw_parts(self.target.0.add(start), self.unit.rows.len() * row) };
+            sums.add(isa, rows);
+        }
+        sums.take()
+    }
+
     /// What the tiles of some runs of a pass need for channel block `index`. The plan's runs and segments stay
     /// within the scratch, the packed weights and the target, whose lengths the callers of `run` have checked.
     fn sweep(&self, pass: &'a Pass, index: usize, runs: &'a [Run]) -> Sweep<'a> {
@@ -120,7 +144,11 @@ impl<'a> UnitWork<'a> {
 pub(super) fn workspace(gather: &Gather) -> Workspace {
     let bias = gather.vectors() * gather.lanes * size_of::<f32>();
     Workspace {
-        call_bytes: gather.bytes() + bias + buffers(&[gather.packed_len()]),
-        worker_bytes: buffers(&[gather.scratch_len()]),
+        call_bytes: gather.bytes()
+            + bias
+            + buffers(&[gather.packed_len()])
+            // Growing lists may have twice the room they need.
+            + 2 * part_bytes(gather.units(), gather.target.channels),
+        worker_bytes: buffers(&[gather.scratch_len()]) + Accumulator::bytes(gather.target.channels),
     }
 }

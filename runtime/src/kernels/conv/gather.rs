@@ -254,6 +254,11 @@ impl Gather {
         self
     }
 
+    /// Whether units hold every channel of their pixels.
+    pub(super) fn has_whole_pixels(&self) -> bool {
+        self.unit_blocks == self.channel_blocks.len()
+    }
+
     /// Floats of the scratch that one unit needs.
     pub(super) fn scratch_len(&self) -> usize {
         self.unit_images * self.image_scratch(self.unit_rows)

@@ -13,6 +13,7 @@ mod gather;
 mod geometry;
 mod pack;
 mod scratch;
+mod source;
 mod tile;
 mod weight;
 mod winograd;
@@ -21,12 +22,16 @@ mod winograd_weight;
 mod workspace;
 
 pub use geometry::Geometry;
+pub use source::Source;
 pub use workspace::{PassKind, Workspace, workspace};
 
 use crate::error::{Error, Result};
+use crate::kernels::batch_norm::{self, Moments, Part};
 use crate::kernels::simd::Isa;
+use crate::kernels::unwritten::written;
 use gather::{ChannelBlock, Direction, Gather};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// How to convolve: on which instruction set, by which method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,47 +70,99 @@ impl Path {
 }
 
 /// Convolves x `[N, H, W, I]` with weight `[O, I/groups, KH, KW]` into y `[N, OH, OW, O]`, plus bias `[O]`.
-pub fn forward(
+pub fn forward<'a>(
     path: Path,
     geometry: &Geometry,
-    x: &[f32],
+    x: impl Into<Source<'a>>,
     weight: &[f32],
     bias: Option<&[f32]>,
-    y: &mut [f32],
+    y: &mut [MaybeUninit<f32>],
 ) -> Result<()> {
+    convolve(path, geometry, x.into(), weight, bias, y, false).map(|_| ())
+}
+
+/// [`forward`], and the mean and variance of each channel of y, taken while it is in the cache.
+pub fn forward_with_moments<'a>(
+    path: Path,
+    geometry: &Geometry,
+    x: impl Into<Source<'a>>,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+) -> Result<Moments> {
+    let channels = geometry.out_channels;
+    let parts = convolve(path, geometry, x.into(), weight, bias, y, true)?;
+    if !parts.is_empty() {
+        return Ok(batch_norm::finish(&parts, channels));
+    }
+    // SAFETY: the convolution has written every element.
+    let y = unsafe { written(y) };
+    Ok(batch_norm::moments(path.isa, y, channels))
+}
+
+fn convolve(
+    path: Path,
+    geometry: &Geometry,
+    x: Source<'_>,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+    with_moments: bool,
+) -> Result<Vec<Part>> {
     geometry.check(x.len(), weight.len(), y.len())?;
+    check_channels(x, geometry.in_channels)?;
     if let Some(bias) = bias.filter(|bias| bias.len() != geometry.out_channels) {
         return Err(Error::internal(format!("a bias of {} elements for {geometry:?}", bias.len())));
     }
-    gathered(path, geometry, Direction::Forward, x, weight, bias, y);
-    Ok(())
+    Ok(gathered(path, geometry, Direction::Forward, x, weight, bias, y, with_moments))
 }
 
 /// The gradient with respect to x: d_y `[N, OH, OW, O]` and weight `[O, I/groups, KH, KW]` give d_x `[N, H, W, I]`.
-pub fn d_input(path: Path, geometry: &Geometry, d_y: &[f32], weight: &[f32], d_x: &mut [f32]) -> Result<()> {
+pub fn d_input<'a>(
+    path: Path,
+    geometry: &Geometry,
+    d_y: impl Into<Source<'a>>,
+    weight: &[f32],
+    d_x: &mut [MaybeUninit<f32>],
+) -> Result<()> {
+    let d_y = d_y.into();
     geometry.check(d_x.len(), weight.len(), d_y.len())?;
-    gathered(path, geometry, Direction::Backward, d_y, weight, None, d_x);
+    check_channels(d_y, geometry.out_channels)?;
+    gathered(path, geometry, Direction::Backward, d_y, weight, None, d_x, false);
     Ok(())
 }
 
-/// The forward pass or the input gradient, of slices whose lengths are right.
+/// Refuses a source made for another number of channels.
+fn check_channels(source: Source<'_>, channels: usize) -> Result<()> {
+    match source.channels() {
+        Some(found) if found != channels => {
+            Err(Error::internal(format!("a normalization of {found} channels for a map of {channels}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The forward pass or the input gradient, of slices whose lengths are right. Writes every target.
+#[expect(clippy::too_many_arguments, reason = "those of both passes")]
 fn gathered(
     Path { isa, method }: Path,
     geometry: &Geometry,
     direction: Direction,
-    source: &[f32],
+    source: Source<'_>,
     weight: &[f32],
     bias: Option<&[f32]>,
-    target: &mut [f32],
-) {
+    target: &mut [MaybeUninit<f32>],
+    with_moments: bool,
+) -> Vec<Part> {
     if (Path { isa, method }).is_winograd(geometry) {
         let plan = winograd::Plan::new(isa, geometry, direction);
         let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
-        winograd::run(isa, &plan, &plan.pack(direction, weight), &bias, source, target);
+        winograd::run(isa, &plan, &plan.pack(direction, weight), &bias, source, target, with_moments)
     } else {
         let gather = Gather::new(isa, geometry, direction);
         let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
-        direct::run(isa, &gather, &pack::pack(&gather, geometry, direction, weight), &bias, source, target);
+        let packed = pack::pack(&gather, geometry, direction, weight);
+        direct::run(isa, &gather, &packed, &bias, source, target, with_moments)
     }
 }
 
@@ -122,8 +179,17 @@ fn bias_lanes(blocks: &[ChannelBlock], lanes: usize, bias: Option<&[f32]>) -> Ve
 
 /// The gradient with respect to the weight: x `[N, H, W, I]` and d_y `[N, OH, OW, O]` give d_weight
 /// `[O, I/groups, KH, KW]`.
-pub fn d_weight(path: Path, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) -> Result<()> {
+pub fn d_weight<'a>(
+    path: Path,
+    geometry: &Geometry,
+    x: impl Into<Source<'a>>,
+    d_y: impl Into<Source<'a>>,
+    d_weight: &mut [f32],
+) -> Result<()> {
+    let (x, d_y) = (x.into(), d_y.into());
     geometry.check(x.len(), d_weight.len(), d_y.len())?;
+    check_channels(x, geometry.in_channels)?;
+    check_channels(d_y, geometry.out_channels)?;
     if path.is_winograd(geometry) {
         winograd_weight::run(path.isa, geometry, x, d_y, d_weight);
     } else {

@@ -3,6 +3,8 @@
 //! The copy costs little beside the arithmetic and buys much: no border to ask about, a constant distance from
 //! pixel to pixel, and a working set that stays in the cache.
 
+use super::source::{self, Source, Strip};
+use crate::kernels::simd::Isa;
 use std::ops::Range;
 
 /// Channels of a block. A pixel of a block is one cache line.
@@ -84,16 +86,17 @@ impl DivCeil for isize {
     }
 }
 
-/// One image: `data` is `[size[0], size[1], channels]`.
+/// One image: `source` is `[size[0], size[1], channels]`.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
-    pub(super) data: &'a [f32],
+    pub(super) source: Source<'a>,
     pub(super) size: [usize; 2],
     pub(super) channels: usize,
 }
 
 /// Fills the blocks `range` of `scratch: [blocks, rows, cols, width]` with the windows (rows, cols) of `image`.
 pub(super) fn fill(
+    isa: Isa,
     image: Image<'_>,
     [rows, cols]: [Window; 2],
     blocks: &Blocks,
@@ -104,7 +107,7 @@ pub(super) fn fill(
     let row_len = image.size[1] * image.channels;
     let (from, to) = cols.inside(image.size[1]);
     for j in 0..rows.len {
-        let source = rows.line(j, image.size[0]).map(|r| &image.data[r * row_len..(r + 1) * row_len]);
+        let source = rows.line(j, image.size[0]).map(|r| image.source.part(r * row_len, row_len));
         for b in range.clone() {
             let at = (b * rows.len + j) * line;
             let target = &mut scratch[at..at + line];
@@ -114,40 +117,17 @@ pub(super) fn fill(
             };
             target[..from * blocks.width].fill(0.0);
             target[to * blocks.width..].fill(0.0);
-            let first =
-                (cols.origin + (from * cols.step) as isize) as usize * image.channels + blocks.first(b);
-            let pixels = Pixels { every: cols.step * image.channels, len: blocks.len(b % blocks.per_group) };
-            copy_pixels(
-                &source[first..],
-                pixels,
-                &mut target[from * blocks.width..to * blocks.width],
-                blocks,
-            );
-        }
-    }
-}
-
-/// Where a block's channels lie in a row of an image.
-#[derive(Clone, Copy)]
-struct Pixels {
-    /// Floats from pixel to pixel.
-    every: usize,
-    /// Channels of the block.
-    len: usize,
-}
-
-/// Copies one block's channels of consecutive pixels.
-fn copy_pixels(source: &[f32], pixels: Pixels, target: &mut [f32], blocks: &Blocks) {
-    if pixels.len == pixels.every && pixels.len == blocks.width {
-        target.copy_from_slice(&source[..target.len()]);
-    } else if pixels.len == BLOCK {
-        for (to, from) in target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(source.chunks(pixels.every)) {
-            to.copy_from_slice(&from[..BLOCK]);
-        }
-    } else {
-        for (to, from) in target.chunks_exact_mut(blocks.width).zip(source.chunks(pixels.every)) {
-            to[..pixels.len].copy_from_slice(&from[..pixels.len]);
-            to[pixels.len..].fill(0.0);
+            let channel = blocks.first(b);
+            let first = (cols.origin + (from * cols.step) as isize) as usize * image.channels + channel;
+            let strip = Strip {
+                channel,
+                len: blocks.len(b % blocks.per_group),
+                every: cols.step * image.channels,
+                to_every: blocks.width,
+                to_len: blocks.width,
+            };
+            let pixels = &mut target[from * blocks.width..to * blocks.width];
+            source::copy(isa, source.after(first), strip, pixels);
         }
     }
 }

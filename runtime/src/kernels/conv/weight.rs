@@ -9,6 +9,7 @@ use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
 use super::geometry::Geometry;
 use super::pack;
 use super::scratch::BLOCK;
+use super::source::{self, Source, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -77,7 +78,7 @@ pub(super) fn workspace(gather: &Gather) -> Workspace {
 }
 
 /// Writes d_weight `[O, I/groups, KH, KW]` from whole batches of x and d_y.
-pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
+pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>, d_weight: &mut [f32]) {
     let gather = plan(isa, geometry);
     let cut = Cut::of(&gather);
     let (units, chunks) = (gather.units(), cut.chunks);
@@ -101,8 +102,8 @@ fn sums(
     gather: &Gather,
     units: Range<usize>,
     range: Range<usize>,
-    x: &[f32],
-    d_y: &[f32],
+    x: Source<'_>,
+    d_y: Source<'_>,
 ) -> Buffer {
     let blocks = &gather.channel_blocks[range.clone()];
     let vectors: usize = blocks.iter().map(|b| b.vectors).sum();
@@ -111,8 +112,8 @@ fn sums(
     let mut d_y_scratch = Buffer::zeros(vectors * gather.lanes * gather.unit_pixels());
     for index in units {
         let unit = Unit { blocks: range.clone(), ..gather.unit(index) };
-        direct::copy(gather, &unit, x, &mut x_scratch);
-        let pixels = copy_d_y(gather, &unit, blocks, d_y, &mut d_y_scratch);
+        direct::copy(isa, gather, &unit, x, &mut x_scratch);
+        let pixels = copy_d_y(isa, gather, &unit, blocks, d_y, &mut d_y_scratch);
         let size = [unit.images.len(), unit.rows.len()];
         UnitSums { gather, size, pixels, blocks: range.clone(), x: &x_scratch, d_y: &d_y_scratch }
             .run(isa, &mut sums);
@@ -122,10 +123,11 @@ fn sums(
 
 /// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.
 fn copy_d_y(
+    isa: Isa,
     gather: &Gather,
     unit: &Unit,
     blocks: &[ChannelBlock],
-    d_y: &[f32],
+    d_y: Source<'_>,
     scratch: &mut [f32],
 ) -> usize {
     let channels = gather.target.channels;
@@ -139,17 +141,13 @@ fn copy_d_y(
         rest = after;
         for (image, part) in unit.images.clone().zip(part.chunks_exact_mut(per_image * width)) {
             let start = (image * gather.target.size[0] + unit.rows.start) * row * channels;
-            let source = &d_y[start..start + per_image * channels];
-            for (to, from) in part.chunks_exact_mut(width).zip(source.chunks_exact(channels)) {
-                let from = &from[block.first..block.first + block.channels];
-                if let (Ok(to), Ok(from)) =
-                    (<&mut [f32; BLOCK]>::try_from(&mut *to), <&[f32; BLOCK]>::try_from(from))
-                {
-                    *to = *from;
-                } else {
-                    to[..block.channels].copy_from_slice(from);
-                    to[block.channels..].fill(0.0);
-                }
+            let source = d_y.part(start, per_image * channels);
+            for lane in (0..width).step_by(BLOCK) {
+                let len = block.channels.saturating_sub(lane).min(BLOCK);
+                let to_len = (width - lane).min(BLOCK);
+                let channel = block.first + lane.min(block.channels);
+                let strip = Strip { channel, len, every: channels, to_every: width, to_len };
+                source::copy(isa, source.after(channel.min(channels - 1)), strip, &mut part[lane..]);
             }
         }
     }

@@ -9,11 +9,14 @@ use super::direct::Target;
 use super::gather::{ChannelBlock, Direction, Map, Run, Segment, cut_channels};
 use super::geometry::Geometry;
 use super::scratch::{self, BLOCK, Blocks, Image, Window};
+use super::source::Source;
 use super::tile::{self, MOST_CHANNELS, Sweep};
 use super::winograd_transform::{self as transform, POSITIONS, Tiles};
 use super::workspace::{Workspace, buffers};
+use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// The scratch of a unit aims to be no larger.
@@ -203,15 +206,15 @@ impl Plan {
     }
 
     /// Copies what a unit reads. A last, thinner band copies as much as the others.
-    pub(super) fn copy(&self, unit: &Unit, source: &[f32], scratch: &mut [f32]) {
+    pub(super) fn copy(&self, isa: Isa, unit: &Unit, source: Source<'_>, scratch: &mut [f32]) {
         let origin = self.origin[0] + 2 * unit.rows.start as isize;
         let rows = Window { origin, step: 1, len: 2 * self.unit_rows + 2 };
         let cols = Window { origin: self.origin[1], step: 1, len: 2 * self.tiles[1] + 2 };
         let parts = scratch.chunks_exact_mut(self.image_scratch(self.unit_rows));
         for (image, part) in unit.images.clone().zip(parts) {
-            let data = &source[image * self.source.len()..(image + 1) * self.source.len()];
-            let image = Image { data, size: self.source.size, channels: self.source.channels };
-            scratch::fill(image, [rows, cols], &self.blocks, 0..self.blocks.count(), part);
+            let source = source.part(image * self.source.len(), self.source.len());
+            let image = Image { source, size: self.source.size, channels: self.source.channels };
+            scratch::fill(isa, image, [rows, cols], &self.blocks, 0..self.blocks.count(), part);
         }
     }
 
@@ -257,20 +260,30 @@ impl Plan {
 }
 
 /// Runs every unit: `source` and `target` are whole batches, `packed` the plan's transformed weights, `bias` one
-/// float a lane of every channel block.
-pub(super) fn run(isa: Isa, plan: &Plan, packed: &[f32], bias: &[f32], source: &[f32], target: &mut [f32]) {
+/// float a lane of every channel block. Answers the units' moments, if they were asked for. Writes every target.
+pub(super) fn run(
+    isa: Isa,
+    plan: &Plan,
+    packed: &[f32],
+    bias: &[f32],
+    source: Source<'_>,
+    target: &mut [MaybeUninit<f32>],
+    with_moments: bool,
+) -> Vec<Part> {
     let lanes = plan.target_lanes();
     let run = |tile: usize| Run { from: tile * BLOCK, to: tile * lanes };
     let runs = (0..plan.group).step_by(plan.run_len).map(run).collect();
-    let work = Work { isa, plan, runs, packed, bias, target: Target(target.as_mut_ptr()) };
-    (0..plan.units()).into_par_iter().for_each_init(
-        || Scratch::new(plan),
-        |scratch, index| {
-            let unit = plan.unit(index);
-            plan.copy(&unit, source, &mut scratch.source);
-            work.unit(&unit, scratch);
-        },
-    );
+    let work = Work { isa, plan, runs, packed, bias, target: Target(target.as_mut_ptr().cast()) };
+    let channels = if with_moments { plan.target.channels } else { 1 };
+    let worker = || (Scratch::new(plan), Accumulator::new(channels));
+    let unit = |(scratch, sums): &mut (Scratch, Accumulator), index: usize| {
+        let unit = plan.unit(index);
+        plan.copy(isa, &unit, source, &mut scratch.source);
+        work.unit(&unit, scratch);
+        if with_moments { work.moments(&unit, sums) } else { Part::new() }
+    };
+    let parts: Vec<Part> = (0..plan.units()).into_par_iter().map_init(worker, unit).collect();
+    if with_moments { parts } else { Vec::new() }
 }
 
 /// What one worker computes with.
@@ -303,6 +316,20 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// The moments of what the unit has written.
+    fn moments(&self, unit: &Unit, sums: &mut Accumulator) -> Part {
+        let (target, first) = (self.plan.target, 2 * unit.rows.start);
+        let last = (2 * unit.rows.end).min(target.size[0]);
+        let row = target.size[1] * target.channels;
+        for image in unit.images.clone() {
+            let start = image * target.len() + first * row;
+            // SAFETY: these rows lie within the target, and this unit, which alone writes them, has written them.
+            let rows = unsafe { std::slice::from_raw_parts(self.target.0.add(start), (last - first) * row) };
+            sums.add(self.isa, rows);
+        }
+        sums.take()
+    }
+
     /// Computes the targets of one unit, whose source is already in the scratch.
     fn unit(&self, unit: &Unit, scratch: &mut Scratch) {
         let plan = self.plan;
@@ -374,11 +401,15 @@ pub(super) fn workspace(plan: &Plan) -> Workspace {
     // The parts of the packed weights while they are filled.
     let parts = 2 * POSITIONS * plan.channel_blocks.len() * size_of::<&[f32]>();
     Workspace {
-        call_bytes: small + parts + buffers(&[POSITIONS * plan.source.channels * lanes]),
+        call_bytes: small
+            + parts
+            + buffers(&[POSITIONS * plan.source.channels * lanes])
+            + 2 * part_bytes(plan.units(), plan.target.channels),
         worker_bytes: buffers(&[
             plan.scratch_len(),
             POSITIONS * plan.source_position(),
             POSITIONS * plan.target_position(),
-        ]) + plan.group_bytes(),
+        ]) + plan.group_bytes()
+            + Accumulator::bytes(plan.target.channels),
     }
 }

@@ -6,6 +6,7 @@ use super::buffer::Buffer;
 use super::gather::{ChannelBlock, Direction};
 use super::geometry::Geometry;
 use super::scratch::{self, BLOCK, Blocks, Image, Window};
+use super::source::Source;
 use super::tile::MOST_CHANNELS;
 use super::weight::{self, Cut, Products};
 use super::winograd::{Plan, Unit};
@@ -41,7 +42,7 @@ pub(super) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
 }
 
 /// Writes d_weight `[O, I, 3, 3]` from whole batches of x and d_y.
-pub(super) fn run(isa: Isa, geometry: &Geometry, x: &[f32], d_y: &[f32], d_weight: &mut [f32]) {
+pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>, d_weight: &mut [f32]) {
     let (plan, cut) = plan(isa, geometry);
     let (units, chunks) = (plan.units(), cut.chunks);
     let tasks: Vec<Buffer> = (0..cut.parts * chunks)
@@ -85,8 +86,8 @@ fn sums(
     plan: &Plan,
     units: Range<usize>,
     blocks: &[ChannelBlock],
-    x: &[f32],
-    d_y: &[f32],
+    x: Source<'_>,
+    d_y: Source<'_>,
 ) -> Buffer {
     let lanes = blocks.iter().map(|b| b.vectors).sum::<usize>() * plan.lanes;
     let mut sums = Buffer::zeros(POSITIONS * plan.source.channels * lanes);
@@ -96,8 +97,8 @@ fn sums(
     let mut gradients = Buffer::zeros(POSITIONS * plan.target_position());
     for index in units {
         let unit = plan.unit(index);
-        plan.copy(&unit, x, &mut x_scratch);
-        copy_d_y(plan, &unit, d_y, &mut d_y_scratch);
+        plan.copy(isa, &unit, x, &mut x_scratch);
+        copy_d_y(isa, plan, &unit, d_y, &mut d_y_scratch);
         let size = [unit.images.len(), unit.rows.len()];
         for group in plan.source_tiles().groups(size, plan.group) {
             transform_group(
@@ -129,15 +130,15 @@ fn d_y_image_len(plan: &Plan) -> usize {
 }
 
 /// Copies a unit's d_y as `[image, block of 16 channels, row, col, 16]`, with zeros to whole tiles.
-fn copy_d_y(plan: &Plan, unit: &Unit, d_y: &[f32], scratch: &mut [f32]) {
+fn copy_d_y(isa: Isa, plan: &Plan, unit: &Unit, d_y: Source<'_>, scratch: &mut [f32]) {
     let origin = 2 * unit.rows.start as isize;
     let rows = Window { origin, step: 1, len: 2 * plan.unit_size()[1] };
     let cols = Window { origin: 0, step: 1, len: 2 * plan.tiles[1] };
     let blocks = Blocks::padded(plan.target.channels);
     for (image, part) in unit.images.clone().zip(scratch.chunks_exact_mut(d_y_image_len(plan))) {
-        let data = &d_y[image * plan.target.len()..(image + 1) * plan.target.len()];
-        let image = Image { data, size: plan.target.size, channels: plan.target.channels };
-        scratch::fill(image, [rows, cols], &blocks, 0..blocks.count(), part);
+        let source = d_y.part(image * plan.target.len(), plan.target.len());
+        let image = Image { source, size: plan.target.size, channels: plan.target.channels };
+        scratch::fill(isa, image, [rows, cols], &blocks, 0..blocks.count(), part);
     }
 }
 

@@ -1,0 +1,225 @@
+//! The gradient of a normalization and of the activation after it.
+
+use super::cyclic::{cyclic, width};
+use super::normalization::{Normalization, clamp};
+use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
+use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::ops::activation::Activation;
+use rayon::prelude::*;
+
+/// The sums over rows that every gradient needs, one a channel.
+#[derive(Clone, Debug)]
+pub struct Sums {
+    /// Of the gradient of the pre-activation: the gradient of the bias.
+    pub gradient: Vec<f64>,
+    /// Of that gradient times the normalized input: the gradient of the weight.
+    pub gradient_times_normalized: Vec<f64>,
+}
+
+/// Turns `d`, the gradient of the output, into that of the pre-activation, in place.
+pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
+    match by.activation {
+        None => {}
+        Some(Activation::Relu) => multiply(d, x, by, |v| Activation::Relu.derivative(v)),
+        Some(Activation::Relu6) => multiply(d, x, by, |v| Activation::Relu6.derivative(v)),
+        Some(Activation::Silu) => multiply(d, x, by, |v| Activation::Silu.derivative(v)),
+        Some(Activation::Sigmoid) => multiply(d, x, by, |v| Activation::Sigmoid.derivative(v)),
+    }
+}
+
+fn multiply(d: &mut [f32], x: &[f32], by: &Normalization, derivative: impl Fn(f32) -> f32 + Sync) {
+    let width = by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| {
+        for (d, x) in d.chunks_mut(width).zip(x.chunks(width)) {
+            let n = x.len();
+            let (mean, scale, bias) = (&by.mean[..n], &by.scale[..n], &by.bias[..n]);
+            for i in 0..n {
+                d[i] *= derivative((x[i] - mean[i]) * scale[i] + bias[i]);
+            }
+        }
+    });
+}
+
+/// Sums `d`, the gradient of the output of a normalization of `x`. An activation that is no clamp is taken for
+/// none: see [`to_pre_activation`].
+pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
+    let channels = by.channels;
+    let piece = rows_per_piece(x.len() / channels, channels) * channels;
+    let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
+    let pieces = d.par_chunks(piece).zip(x.par_chunks(piece));
+    partials.par_chunks_mut(2 * channels).zip(pieces).for_each_init(
+        || vec![0.0; 2 * by.width()],
+        |sums, (totals, (d, x))| {
+            let strip = STRIP * by.width();
+            for (d, x) in d.chunks(strip).zip(x.chunks(strip)) {
+                sums.fill(0.0);
+                isa.run(Strip { d, x, by, to: sums });
+                fold(sums, totals, channels);
+            }
+        },
+    );
+    let mut gradient = add_in_order(&partials, 2 * channels);
+    let mut gradient_times_normalized = gradient.split_off(channels);
+    for (sum, &inverse) in gradient_times_normalized.iter_mut().zip(&by.inverse) {
+        *sum *= f64::from(inverse);
+    }
+    Sums { gradient, gradient_times_normalized }
+}
+
+/// Adds the two halves of a strip's sums, which repeat their channels, to the two halves of the totals.
+fn fold(sums: &[f32], totals: &mut [f64], channels: usize) {
+    let halves = sums.chunks_exact(sums.len() / 2).zip(totals.chunks_exact_mut(channels));
+    for (sums, totals) in halves {
+        for sums in sums.chunks_exact(channels) {
+            totals.iter_mut().zip(sums).for_each(|(total, &sum)| *total += f64::from(sum));
+        }
+    }
+}
+
+/// Rows of a strip, to be summed: first the gradients, then their products with the deviations.
+struct Strip<'a> {
+    d: &'a [f32],
+    x: &'a [f32],
+    by: &'a Normalization,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Strip<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let by = self.by;
+        let width = by.width();
+        let bounds = by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
+        let (sums, products) = self.to.split_at_mut(width);
+        let (mean, scale, bias) = (&by.mean[..width], &by.scale[..width], &by.bias[..width]);
+        let whole = self.x.len() / (2 * width) * (2 * width);
+        for (d, x) in self.d[..whole].chunks_exact(2 * width).zip(self.x[..whole].chunks_exact(2 * width)) {
+            let ((d0, d1), (x0, x1)) = (d.split_at(width), x.split_at(width));
+            let (d1, x1) = (&d1[..width], &x1[..width]);
+            for i in 0..width {
+                let v = [x0[i] - mean[i], x1[i] - mean[i]];
+                let g = [
+                    passed(d0[i], v[0] * scale[i] + bias[i], bounds),
+                    passed(d1[i], v[1] * scale[i] + bias[i], bounds),
+                ];
+                sums[i] += g[0] + g[1];
+                products[i] += g[0] * v[0] + g[1] * v[1];
+            }
+        }
+        for (d, x) in self.d[whole..].chunks(width).zip(self.x[whole..].chunks(width)) {
+            for i in 0..x.len() {
+                let v = x[i] - mean[i];
+                let g = passed(d[i], v * scale[i] + bias[i], bounds);
+                sums[i] += g;
+                products[i] += g * v;
+            }
+        }
+    }
+}
+
+/// `d` where the pre-activation lies between the bounds, else 0.
+#[inline(always)]
+fn passed(d: f32, v: f32, [low, high]: [f32; 2]) -> f32 {
+    if v > low && v < high { d } else { 0.0 }
+}
+
+/// What turns the gradient of the output of a normalization into that of its input, element by element:
+/// d_x = scale · (g - mean(g) - normalized · mean(g · normalized)) with g the gradient of the pre-activation.
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    by: Normalization,
+    centre: Vec<f32>,
+    slope: Vec<f32>,
+}
+
+impl Gradient {
+    /// The statistics are those of the batch of `rows` rows where `sums` are given, and constants elsewhere. An
+    /// activation that is no clamp is taken for none: see [`to_pre_activation`].
+    pub fn new(by: &Normalization, sums: Option<&Sums>, rows: usize) -> Self {
+        let channels = by.channels;
+        let zeros = || vec![0.0; width(channels) + 16];
+        let by = if clamp(by.activation).is_some() { by.clone() } else { by.without_activation() };
+        let Some(sums) = sums else { return Self { by, centre: zeros(), slope: zeros() } };
+        let rows = rows as f64;
+        let products = sums.gradient_times_normalized.iter().zip(&by.inverse);
+        let slope = products.map(|(sum, &inverse)| (sum / rows * f64::from(inverse)) as f32);
+        Self {
+            centre: cyclic(sums.gradient.iter().map(|sum| (sum / rows) as f32), channels),
+            slope: cyclic(slope, channels),
+            by,
+        }
+    }
+
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        self.by.channels
+    }
+
+    /// Where the activation lets gradients pass.
+    fn bounds(&self) -> [f32; 2] {
+        self.by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY])
+    }
+
+    /// Sixteen elements, the first of which belongs to channel `channel`.
+    #[inline(always)]
+    pub fn sixteen(&self, d: &[f32; 16], x: &[f32; 16], channel: usize, d_x: &mut [f32; 16]) {
+        let part = |v: &[f32]| v[channel..].first_chunk::<16>().copied().unwrap_or([0.0; 16]);
+        let (mean, scale, bias) = (part(&self.by.mean), part(&self.by.scale), part(&self.by.bias));
+        let (centre, slope, bounds) = (part(&self.centre), part(&self.slope), self.bounds());
+        for i in 0..16 {
+            let v = x[i] - mean[i];
+            let g = passed(d[i], v * scale[i] + bias[i], bounds);
+            d_x[i] = (g - centre[i] - v * slope[i]) * scale[i];
+        }
+    }
+
+    /// As many elements as `x` has.
+    #[inline(always)]
+    pub fn some(&self, d: &[f32], x: &[f32], channel: usize, d_x: &mut [f32]) {
+        let n = x.len().min(d.len()).min(d_x.len());
+        let (mean, scale, bias) =
+            (&self.by.mean[channel..][..n], &self.by.scale[channel..][..n], &self.by.bias[channel..][..n]);
+        let (centre, slope, bounds) =
+            (&self.centre[channel..][..n], &self.slope[channel..][..n], self.bounds());
+        for i in 0..n {
+            let v = x[i] - mean[i];
+            let g = passed(d[i], v * scale[i] + bias[i], bounds);
+            d_x[i] = (g - centre[i] - v * slope[i]) * scale[i];
+        }
+    }
+}
+
+/// Turns `d`, the gradient of the output of a normalization of `x`, into that of `x`, in place.
+pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
+    let width = by.by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| isa.run(Rows { d, x, by, width }));
+}
+
+/// Some rows whose gradient is wanted.
+struct Rows<'a> {
+    d: &'a mut [f32],
+    x: &'a [f32],
+    by: &'a Gradient,
+    width: usize,
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let by = self.by;
+        let bounds = by.bounds();
+        for (d, x) in self.d.chunks_mut(self.width).zip(self.x.chunks(self.width)) {
+            let n = x.len();
+            let d = &mut d[..n];
+            let (mean, scale, bias) = (&by.by.mean[..n], &by.by.scale[..n], &by.by.bias[..n]);
+            let (centre, slope) = (&by.centre[..n], &by.slope[..n]);
+            for i in 0..n {
+                let v = x[i] - mean[i];
+                let g = passed(d[i], v * scale[i] + bias[i], bounds);
+                d[i] = (g - centre[i] - v * slope[i]) * scale[i];
+            }
+        }
+    }
+}

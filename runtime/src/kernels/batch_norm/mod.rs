@@ -1,0 +1,10 @@
+//! Batch normalization over rows of channels: moments, the normalization and its gradient.
+
+mod cyclic;
+mod gradient;
+mod moments;
+mod normalization;
+
+pub use gradient::{Gradient, Sums, d_input, sums, to_pre_activation};
+pub use moments::{Accumulator, Moments, Part, finish, moments, part_bytes};
+pub use normalization::{Normalization, clamp, clamped, forward};

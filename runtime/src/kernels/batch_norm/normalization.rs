@@ -1,0 +1,154 @@
+//! The normalization of a channel and the activation after it.
+
+use super::cyclic::{cyclic, width};
+use crate::kernels::pieces::PIECE;
+use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::ops::activation::Activation;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// What becomes of a channel: activation((x - mean) · scale + bias). The vectors repeat their channels.
+#[derive(Clone, Debug)]
+pub struct Normalization {
+    pub(super) channels: usize,
+    pub(super) mean: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    /// weight / sqrt(variance + epsilon)
+    pub(super) scale: Vec<f32>,
+    /// 1 / sqrt(variance + epsilon), one a channel.
+    pub(super) inverse: Vec<f32>,
+    pub(super) activation: Option<Activation>,
+}
+
+impl Normalization {
+    /// From statistics and parameters, one a channel each.
+    pub fn new(
+        mean: &[f32],
+        variance: &[f32],
+        weight: &[f32],
+        bias: &[f32],
+        epsilon: f64,
+        activation: Option<Activation>,
+    ) -> Self {
+        let channels = mean.len();
+        let inverse = |v: f32| 1.0 / (f64::from(v) + epsilon).sqrt();
+        let scale = variance.iter().zip(weight).map(|(&v, &w)| (f64::from(w) * inverse(v)) as f32);
+        Self {
+            channels,
+            mean: cyclic(mean.iter().copied(), channels),
+            bias: cyclic(bias.iter().copied(), channels),
+            scale: cyclic(scale, channels),
+            inverse: variance.iter().map(|&v| inverse(v) as f32).collect(),
+            activation,
+        }
+    }
+
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Elements of a loop over whole rows.
+    pub fn width(&self) -> usize {
+        width(self.channels)
+    }
+
+    /// Mean, scale and bias of the first `len` elements of a row that repeats its channels up to the width.
+    #[inline(always)]
+    pub fn row(&self, len: usize) -> [&[f32]; 3] {
+        [&self.mean[..len], &self.scale[..len], &self.bias[..len]]
+    }
+
+    /// The bounds between which the activation changes nothing, if that is all it does.
+    pub fn clamp(&self) -> Option<[f32; 2]> {
+        clamp(self.activation)
+    }
+
+    /// The same without its activation.
+    #[must_use]
+    pub fn without_activation(&self) -> Self {
+        Self { activation: None, ..self.clone() }
+    }
+
+    /// Sixteen elements, the first of which belongs to channel `channel`. The activation must be a clamp.
+    #[inline(always)]
+    pub fn sixteen(&self, x: &[f32; 16], channel: usize, bounds: [f32; 2], y: &mut [f32; 16]) {
+        let part = |v: &[f32]| v[channel..].first_chunk::<16>().copied().unwrap_or([0.0; 16]);
+        let (mean, scale, bias) = (part(&self.mean), part(&self.scale), part(&self.bias));
+        for i in 0..16 {
+            y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i], bounds);
+        }
+    }
+
+    /// As many elements as `x` has; see [`Self::sixteen`].
+    #[inline(always)]
+    pub fn some(&self, x: &[f32], channel: usize, bounds: [f32; 2], y: &mut [f32]) {
+        let n = x.len().min(y.len());
+        let (mean, scale, bias) =
+            (&self.mean[channel..][..n], &self.scale[channel..][..n], &self.bias[channel..][..n]);
+        for i in 0..n {
+            y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i], bounds);
+        }
+    }
+}
+
+/// The bounds between which an activation changes nothing, if that is all it does.
+pub fn clamp(activation: Option<Activation>) -> Option<[f32; 2]> {
+    match activation {
+        None => Some([f32::NEG_INFINITY, f32::INFINITY]),
+        Some(Activation::Relu) => Some([0.0, f32::INFINITY]),
+        Some(Activation::Relu6) => Some([0.0, 6.0]),
+        Some(Activation::Silu | Activation::Sigmoid) => None,
+    }
+}
+
+/// `v` between the bounds; a NaN stays one.
+#[inline(always)]
+pub fn clamped(v: f32, [low, high]: [f32; 2]) -> f32 {
+    let v = if v < low { low } else { v };
+    if v > high { high } else { v }
+}
+
+/// y = activation((x - mean) · scale + bias); writes every element of y, which has the length of x.
+pub fn forward(isa: Isa, x: &[f32], by: &Normalization, y: &mut [MaybeUninit<f32>]) {
+    assert_eq!(x.len(), y.len(), "x and y have one length");
+    let width = by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece));
+    pieces.for_each(|(y, x)| isa.run(Rows { x, y, by, width }));
+}
+
+/// Some rows to normalize.
+struct Rows<'a> {
+    x: &'a [f32],
+    y: &'a mut [MaybeUninit<f32>],
+    by: &'a Normalization,
+    width: usize,
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        match self.by.activation {
+            None => self.each(|v| v),
+            Some(Activation::Relu) => self.each(|v| Activation::Relu.apply(v)),
+            Some(Activation::Relu6) => self.each(|v| Activation::Relu6.apply(v)),
+            Some(Activation::Silu) => self.each(|v| Activation::Silu.apply(v)),
+            Some(Activation::Sigmoid) => self.each(|v| Activation::Sigmoid.apply(v)),
+        }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn each(self, activation: impl Fn(f32) -> f32) {
+        for (y, x) in self.y.chunks_mut(self.width).zip(self.x.chunks(self.width)) {
+            let n = x.len();
+            let y = &mut y[..n];
+            let (mean, scale, bias) = (&self.by.mean[..n], &self.by.scale[..n], &self.by.bias[..n]);
+            for i in 0..n {
+                y[i].write(activation((x[i] - mean[i]) * scale[i] + bias[i]));
+            }
+        }
+    }
+}

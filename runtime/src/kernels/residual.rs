@@ -1,0 +1,95 @@
+//! The residual sum of maps that are normalized as they are read, and the mask of its activation.
+
+use super::batch_norm::{Normalization, clamped};
+use super::pieces::PIECE;
+use super::simd::{Isa, Kernel, Simd};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// A summand `[rows, channels]`.
+#[derive(Clone, Copy)]
+pub enum Summand<'a> {
+    /// As it is.
+    Plain(&'a [f32]),
+    /// Through a normalization.
+    Normalized(&'a [f32], &'a Normalization),
+}
+
+impl Summand<'_> {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Plain(x) | Self::Normalized(x, _) => x.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn part(self, start: usize, len: usize) -> Self {
+        match self {
+            Self::Plain(x) => Self::Plain(&x[start..start + len]),
+            Self::Normalized(x, by) => Self::Normalized(&x[start..start + len], by),
+        }
+    }
+}
+
+/// y = x + around between the bounds, `x` normalized by `by` (without its activation). Writes all of y, which has
+/// the length of both.
+pub fn sum(
+    isa: Isa,
+    x: &[f32],
+    by: &Normalization,
+    around: Summand<'_>,
+    bounds: [f32; 2],
+    y: &mut [MaybeUninit<f32>],
+) {
+    assert!(x.len() == y.len() && around.len() == y.len(), "summands and sum have one length");
+    let width = by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    y.par_chunks_mut(piece).zip(x.par_chunks(piece)).enumerate().for_each(|(index, (y, x))| {
+        let around = around.part(index * piece, x.len());
+        isa.run(Rows { x, by, around, bounds, y });
+    });
+}
+
+/// Some rows of a sum.
+struct Rows<'a> {
+    x: &'a [f32],
+    by: &'a Normalization,
+    around: Summand<'a>,
+    bounds: [f32; 2],
+    y: &'a mut [MaybeUninit<f32>],
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Rows { x, by, around, bounds, y } = self;
+        let width = by.width();
+        match around {
+            Summand::Plain(around) => {
+                for ((y, x), around) in y.chunks_mut(width).zip(x.chunks(width)).zip(around.chunks(width)) {
+                    let n = y.len();
+                    let (x, around, [mean, scale, bias]) = (&x[..n], &around[..n], by.row(n));
+                    for i in 0..n {
+                        y[i].write(clamped((x[i] - mean[i]) * scale[i] + bias[i] + around[i], bounds));
+                    }
+                }
+            }
+            Summand::Normalized(around, by_around) => {
+                for ((y, x), around) in y.chunks_mut(width).zip(x.chunks(width)).zip(around.chunks(width)) {
+                    let n = y.len();
+                    let (x, around, [mean, scale, bias]) = (&x[..n], &around[..n], by.row(n));
+                    let [mean_around, scale_around, bias_around] = by_around.row(n);
+                    for i in 0..n {
+                        let around = (around[i] - mean_around[i]) * scale_around[i] + bias_around[i];
+                        y[i].write(clamped((x[i] - mean[i]) * scale[i] + bias[i] + around, bounds));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Convolutions with batch norm, one after the other, on the CPU: each reads its input through the batch norm
+//! before it, so that of every link only the convolution's output is kept.
+
+use super::batch_norm::BatchNorm;
+use super::conv::Conv;
+use super::spec::{LayerSpec, NamedLayer, join};
+use super::{GradientSink, Initializer, Layer, Mode, Visitor};
+use crate::error::Result;
+use crate::kernels::batch_norm::Gradient;
+use crate::ops::batch_norm::{Statistics, gradients_of};
+use crate::ops::conv_norm::{self, Lazy, LazyGradient};
+use crate::tape::Tape;
+use candle_core::{DType, Device, Tensor};
+
+/// One convolution and its batch norm, whose activation is none or a clamp.
+struct Link {
+    names: [String; 2],
+    conv: Conv,
+    norm: BatchNorm,
+}
+
+/// The links; the same numbers as its layers one by one, up to rounding.
+pub struct Chain {
+    links: Vec<Link>,
+}
+
+/// How many of `layers`, from the first on, a chain can take: pairs of a convolution and a batch norm.
+pub(super) fn length(layers: &[NamedLayer], device: &Device) -> usize {
+    if !matches!(device, Device::Cpu) {
+        return 0;
+    }
+    let is_link = |pair: &&[NamedLayer]| {
+        matches!(pair[0].layer, LayerSpec::Conv { .. })
+            && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))
+    };
+    2 * layers.chunks_exact(2).take_while(is_link).count()
+}
+
+impl Chain {
+    /// Builds the links of `layers`, of which [`length`] has found a chain can take all.
+    pub(super) fn new(layers: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
+        let mut links = Vec::with_capacity(layers.len() / 2);
+        for pair in layers.chunks_exact(2) {
+            let (
+                LayerSpec::Conv { inputs, outputs, config, bias },
+                LayerSpec::BatchNorm { channels, activation },
+            ) = (&pair[0].layer, &pair[1].layer)
+            else {
+                continue;
+            };
+            let names = [pair[0].name.clone(), pair[1].name.clone()];
+            let path = join(path, &names[0]);
+            links.push(Link {
+                conv: Conv::new(*inputs, *outputs, *config, *bias, &path, initializer)?,
+                norm: BatchNorm::new(*channels, *activation, initializer)?,
+                names,
+            });
+        }
+        Ok(Self { links })
+    }
+}
+
+impl Link {
+    /// Answers the convolution's output, and what batch norm is to make of it.
+    fn forward(&mut self, x: &Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let bias = self.conv.bias.as_ref().map(|b| &b.value);
+        let weight = &self.conv.weight.value;
+        let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, mode.is_training())?;
+        let statistics = match statistics {
+            None => self.norm.running(),
+            Some(statistics) => {
+                self.norm.observe(&statistics, z.elem_count())?;
+                tape.push(&z);
+                tape.push(&statistics.mean);
+                tape.push(&statistics.variance);
+                statistics
+            }
+        };
+        Ok(Lazy::Normalized(z, self.norm.normalization(&statistics)?))
+    }
+
+    /// Hands the gradients of batch norm to `sink` and answers how to get from `d` to the gradient of `z`.
+    fn norm_backward(
+        &mut self,
+        d: &Tensor,
+        z: &Tensor,
+        statistics: &Statistics,
+        sink: &mut dyn GradientSink,
+    ) -> Result<Gradient> {
+        let by = self.norm.normalization(statistics)?;
+        let sums = conv_norm::sums(d, z, &by)?;
+        let gradient = Gradient::new(&by, Some(&sums), z.elem_count() / by.channels());
+        let (d_weight, d_bias) = gradients_of(&sums)?;
+        self.norm.give(d_weight, d_bias, sink)?;
+        Ok(gradient)
+    }
+
+    /// Hands the convolution's gradients to `sink`; `x` is dropped as soon as it has been read.
+    fn conv_backward(
+        &mut self,
+        x: Option<Lazy>,
+        d_z: LazyGradient<'_>,
+        input_shape: &[usize],
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let Conv { weight, bias, config } = &mut self.conv;
+        let d_weight =
+            x.map(|x| conv_norm::d_weight(&x, d_z, weight.value.dims(), config)).transpose()?;
+        // The input's gradient needs the weight from before its update.
+        let d_x =
+            need_input.then(|| conv_norm::d_input(d_z, &weight.value, input_shape, config)).transpose()?;
+        if let Some(bias) = bias.as_mut().filter(|b| b.trainable) {
+            // Batch norm takes a constant out again.
+            let zeros = Tensor::zeros(bias.value.shape(), DType::F32, &Device::Cpu)?;
+            sink.take(bias, zeros)?;
+        }
+        if let Some(d_weight) = d_weight {
+            sink.take(weight, d_weight)?;
+        }
+        Ok(d_x)
+    }
+}
+
+/// Takes what a link's forward pass has pushed.
+fn pop(tape: &mut Tape) -> Result<(Tensor, Statistics)> {
+    let variance = tape.pop()?;
+    let mean = tape.pop()?;
+    Ok((tape.pop()?, Statistics { mean, variance }))
+}
+
+impl Layer for Chain {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        self.forward_lazy(x, mode, tape)?.resolve()
+    }
+
+    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let x = x.contiguous()?;
+        if mode.is_training() {
+            tape.push_shape(&x);
+            if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
+                tape.push(&x);
+            }
+        }
+        self.links.iter_mut().try_fold(Lazy::Plain(x), |x, link| link.forward(&x, mode, tape))
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let mut d = d_y.contiguous()?;
+        let Some(mut position) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
+        let (mut z, mut statistics) = pop(tape)?;
+        while position > 0 {
+            let gradient = self.links[position].norm_backward(&d, &z, &statistics, sink)?;
+            let (z_before, statistics_before) = pop(tape)?;
+            let trained = self.links[position].conv.weight.trainable;
+            let by = self.links[position - 1].norm.normalization(&statistics_before)?;
+            let x = trained.then(|| Lazy::Normalized(z_before.clone(), by));
+            let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
+            let d_x = self.links[position].conv_backward(x, d_z, z_before.dims(), sink, true)?;
+            d = super::input_gradient(d_x)?;
+            (z, statistics) = (z_before, statistics_before);
+            position -= 1;
+        }
+        let gradient = self.links[0].norm_backward(&d, &z, &statistics, sink)?;
+        let x = if self.links[0].conv.weight.trainable { Some(Lazy::Plain(tape.pop()?)) } else { None };
+        let input_shape = tape.pop_shape()?;
+        let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
+        self.links[0].conv_backward(x, d_z, &input_shape, sink, need_input)
+    }
+
+    fn leaves_gradient(&self) -> bool {
+        true
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.links.iter_mut().try_for_each(|link| {
+            link.conv.visit(&join(path, &link.names[0]), visitor)?;
+            link.norm.visit(&join(path, &link.names[1]), visitor)
+        })
+    }
+}

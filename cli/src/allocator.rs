@@ -14,6 +14,9 @@ pub const TRACE_STEP_BYTES: usize = 16 * 1024;
 /// Number of points that a trace has room for.
 pub const TRACE_CAPACITY: usize = 16 * 1024;
 
+/// An allocation of more bytes than this is large.
+pub const LARGE_BYTES: usize = 64 * 1024;
+
 /// Asks the C library to keep freed memory for the next allocation. Otherwise every large buffer goes back to the
 /// system and costs its page faults again in the next step.
 pub fn keep_freed_memory() {
@@ -29,6 +32,8 @@ pub fn keep_freed_memory() {
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The largest value `LIVE` has had since the last `reset_peak`.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// How many allocations of more than `LARGE_BYTES` there have been.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of the trace under way, from 1; 0 while there is none.
 static TRACING: AtomicU64 = AtomicU64::new(0);
@@ -99,6 +104,7 @@ unsafe impl GlobalAlloc for Counting {
         let pointer = unsafe { System.alloc(layout) };
         if !pointer.is_null() {
             grow(layout.size());
+            note_size(layout.size());
         }
         pointer
     }
@@ -108,6 +114,7 @@ unsafe impl GlobalAlloc for Counting {
         let pointer = unsafe { System.alloc_zeroed(layout) };
         if !pointer.is_null() {
             grow(layout.size());
+            note_size(layout.size());
         }
         pointer
     }
@@ -125,6 +132,7 @@ unsafe impl GlobalAlloc for Counting {
         if !moved.is_null() {
             if new_size >= layout.size() {
                 grow(new_size - layout.size());
+                note_size(new_size);
             } else {
                 shrink(layout.size() - new_size);
             }
@@ -141,6 +149,12 @@ pub fn live() -> usize {
 /// The most bytes that were live at one time since the last `reset_peak`, or since the program began.
 pub fn peak() -> usize {
     PEAK.load(Ordering::Relaxed)
+}
+
+/// How many allocations of more than [`LARGE_BYTES`] were made since the program began. A buffer that grows counts
+/// each time that it does.
+pub fn large_allocations() -> usize {
+    LARGE.load(Ordering::Relaxed)
 }
 
 /// Lets the peak begin again at what is live now.
@@ -197,6 +211,13 @@ fn grow(bytes: usize) {
     let now = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
     PEAK.fetch_max(now, Ordering::Relaxed);
     record_if_moved(now);
+}
+
+/// Counts an allocation of `bytes` if it is large.
+fn note_size(bytes: usize) {
+    if bytes > LARGE_BYTES {
+        LARGE.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Counts `bytes` fewer.

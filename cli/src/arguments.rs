@@ -36,7 +36,7 @@ pub enum Command {
 /// Which network.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArguments {
-    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, … or a spec's .json file [default: resnet20]
+    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, …, mobilenet_v2 or a spec's .json file [default: resnet20]
     #[arg(long)]
     pub model: Option<String>,
     /// Way around residual units that change the shape

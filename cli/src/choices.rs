@@ -1,8 +1,8 @@
 //! From words to what they mean: networks, rules, data and devices.
 
 use crate::arguments::{
-    DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments,
-    ScheduleName, ShortcutName, TaskName,
+    DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName, ShortcutName,
+    TaskName,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};

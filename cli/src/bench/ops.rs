@@ -1,7 +1,7 @@
 //! The convolutions and batch norms of a network, each timed alone on its own shape.
 
-use super::product::Product;
 use super::median;
+use super::product::Product;
 use localgrad::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
 use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Variable, build};
 use localgrad::network::NetworkSpec;

@@ -17,14 +17,16 @@ pub const TRACE_CAPACITY: usize = 16 * 1024;
 /// An allocation of more bytes than this is large.
 pub const LARGE_BYTES: usize = 64 * 1024;
 
-/// Asks the C library to keep freed memory for the next allocation. Otherwise every large buffer goes back to the
-/// system and costs its page faults again in the next step.
+/// Asks the C library to keep freed memory for the next allocation, whichever thread makes it. Otherwise every large
+/// buffer goes back to the system and costs its page faults again in the next step, and what one thread freed is of
+/// no use to another, so that the process grows to twice what it uses.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets numbers inside the C library, and is called before any other thread starts.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 

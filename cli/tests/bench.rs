@@ -70,11 +70,12 @@ fn layers_are_timed_alone() {
 
 #[test]
 fn steps_are_taken_on_demand() {
-    let lines = measured(&["--serve", "--batch", "2"], "step 2\n\nstep 1\n");
+    let lines = measured(&["--serve", "--batch", "2"], "step 12\n\nstep 1\n");
     let counts: Vec<usize> =
         lines[..2].iter().map(|line| line["seconds"].as_array().unwrap().len()).collect();
-    assert_eq!(counts, [2, 1]);
-    assert_eq!((lines.len(), &lines[2]["steps"]), (3, &Value::from(3)));
+    assert_eq!(counts, [12, 1]);
+    assert_eq!((lines.len(), &lines[2]["steps"]), (3, &Value::from(13)));
+    assert!(lines[2]["matmul_peak_gflops"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub struct Product {
     /// Kept until the next one takes its place, so that what training grows by is training's own.
     result: Option<Tensor>,
     best_seconds: f64,
+    /// How often the time was taken.
+    pub repeats: usize,
 }
 
 impl Product {
@@ -21,7 +23,7 @@ impl Product {
         let random = || Tensor::rand(-1f32, 1f32, (SIDE, SIDE), &Device::Cpu);
         let (lhs, rhs) = (random()?, random()?);
         let result = Some(lhs.matmul(&rhs)?);
-        Ok(Self { lhs, rhs, result, best_seconds: f64::INFINITY })
+        Ok(Self { lhs, rhs, result, best_seconds: f64::INFINITY, repeats: 0 })
     }
 
     /// Multiplies once more.
@@ -30,6 +32,7 @@ impl Product {
         let start = Instant::now();
         let result = std::hint::black_box(self.lhs.matmul(&self.rhs)?);
         self.best_seconds = self.best_seconds.min(start.elapsed().as_secs_f64());
+        self.repeats += 1;
         self.result = Some(result);
         Ok(())
     }

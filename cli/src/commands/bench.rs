@@ -86,7 +86,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         }
     }
     let resident_bytes = subject.resident_growth_bytes();
-    for _ in subject.seconds.len()..LEAST_PRODUCTS {
+    while product.repeats < LEAST_PRODUCTS {
         workers.run(|| product.repeat())?;
     }
     let step_seconds = median(&subject.seconds);

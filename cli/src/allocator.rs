@@ -14,14 +14,19 @@ pub const TRACE_STEP_BYTES: usize = 16 * 1024;
 /// Number of points that a trace has room for.
 pub const TRACE_CAPACITY: usize = 16 * 1024;
 
-/// Asks the C library to keep freed memory for the next allocation. Otherwise every large buffer goes back to the
-/// system and costs its page faults again in the next step.
+/// An allocation of more bytes than this is large.
+pub const LARGE_BYTES: usize = 64 * 1024;
+
+/// Asks the C library to keep freed memory for the next allocation, whichever thread makes it. Otherwise every large
+/// buffer goes back to the system and costs its page faults again in the next step, and what one thread freed is of
+/// no use to another, so that the process grows to twice what it uses.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets numbers inside the C library, and is called before any other thread starts.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX);
         libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
@@ -29,6 +34,8 @@ pub fn keep_freed_memory() {
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The largest value `LIVE` has had since the last `reset_peak`.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// How many allocations of more than `LARGE_BYTES` there have been.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of the trace under way, from 1; 0 while there is none.
 static TRACING: AtomicU64 = AtomicU64::new(0);
@@ -99,6 +106,7 @@ unsafe impl GlobalAlloc for Counting {
         let pointer = unsafe { System.alloc(layout) };
         if !pointer.is_null() {
             grow(layout.size());
+            note_size(layout.size());
         }
         pointer
     }
@@ -108,6 +116,7 @@ unsafe impl GlobalAlloc for Counting {
         let pointer = unsafe { System.alloc_zeroed(layout) };
         if !pointer.is_null() {
             grow(layout.size());
+            note_size(layout.size());
         }
         pointer
     }
@@ -125,6 +134,7 @@ unsafe impl GlobalAlloc for Counting {
         if !moved.is_null() {
             if new_size >= layout.size() {
                 grow(new_size - layout.size());
+                note_size(new_size);
             } else {
                 shrink(layout.size() - new_size);
             }
@@ -141,6 +151,12 @@ pub fn live() -> usize {
 /// The most bytes that were live at one time since the last `reset_peak`, or since the program began.
 pub fn peak() -> usize {
     PEAK.load(Ordering::Relaxed)
+}
+
+/// How many allocations of more than [`LARGE_BYTES`] were made since the program began. A buffer that grows counts
+/// each time that it does.
+pub fn large_allocations() -> usize {
+    LARGE.load(Ordering::Relaxed)
 }
 
 /// Lets the peak begin again at what is live now.
@@ -197,6 +213,13 @@ fn grow(bytes: usize) {
     let now = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
     PEAK.fetch_max(now, Ordering::Relaxed);
     record_if_moved(now);
+}
+
+/// Counts an allocation of `bytes` if it is large.
+fn note_size(bytes: usize) {
+    if bytes > LARGE_BYTES {
+        LARGE.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Counts `bytes` fewer.

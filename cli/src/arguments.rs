@@ -25,6 +25,8 @@ pub enum Command {
     Inspect(InspectArguments),
     /// A run's inference weights as a safetensors file
     Export(ExportArguments),
+    /// Speed and memory of training steps on random data, beside the machine's matrix products
+    Bench(BenchArguments),
     /// What this build can train on
     Devices(DevicesArguments),
     /// A run's table and its report.html, made anew
@@ -34,7 +36,7 @@ pub enum Command {
 /// Which network.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArguments {
-    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, … or a spec's .json file [default: resnet20]
+    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, …, mobilenet_v2 or a spec's .json file [default: resnet20]
     #[arg(long)]
     pub model: Option<String>,
     /// Way around residual units that change the shape
@@ -90,7 +92,7 @@ pub struct OutputArguments {
 /// Which rule, and its numbers.
 #[derive(Args, Clone, Debug)]
 pub struct RuleArguments {
-    /// bp, greedy, dgl, predsim, infopro, auglocal, man or manpp
+    /// bp, greedy, dgl, predsim, infopro, auglocal, man or manpp [default: man; for bench: bp]
     #[arg(long)]
     pub rule: Option<String>,
     /// Cut the network into K blocks: published places where there are any, even memory elsewhere
@@ -322,6 +324,45 @@ pub struct ExportArguments {
     /// Store f16 instead of f32
     #[arg(long)]
     pub half: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// `bench`.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArguments {
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+    #[command(flatten)]
+    pub(crate) rule: RuleArguments,
+    /// Images' channels, height and width
+    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
+    pub input: String,
+    /// Number of classes
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub classes: usize,
+    /// Samples a step
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch: usize,
+    /// Samples that pass through a block at once
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<usize>,
+    /// Timed steps, after two that are not
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub steps: usize,
+    /// How gradients change weights
+    #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
+    pub optimizer: OptimizerName,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Also time each different convolution and batch norm of the network alone
+    #[arg(long)]
+    pub ops: bool,
+    /// Step on demand: each line `step N` on standard input runs N steps and prints {"seconds":[…]}; at the end of
+    /// the input comes the usual result, over all these steps
+    #[arg(long, conflicts_with_all = ["steps", "ops"])]
+    pub serve: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

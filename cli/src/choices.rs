@@ -1,8 +1,8 @@
 //! From words to what they mean: networks, rules, data and devices.
 
 use crate::arguments::{
-    DataArguments, DeviceArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments,
-    ScheduleName, ShortcutName, TaskName,
+    DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName, ShortcutName,
+    TaskName,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
@@ -235,9 +235,9 @@ pub fn augmentation(recipe: &RecipeArguments, data: &str, shape: ImageShape) -> 
 }
 
 /// The pool that `--threads` asks for.
-pub fn workers(arguments: &DeviceArguments) -> Outcome<Workers> {
-    if arguments.threads == Some(0) {
+pub fn workers(threads: Option<usize>) -> Outcome<Workers> {
+    if threads == Some(0) {
         return Err(Fault::usage("--threads needs at least 1"));
     }
-    Ok(Workers::start(arguments.threads.unwrap_or(0))?)
+    Ok(Workers::start(threads.unwrap_or(0))?)
 }

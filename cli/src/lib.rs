@@ -16,6 +16,7 @@ pub mod demonstration;
 pub mod portrait;
 pub mod run_directory;
 pub mod session;
+pub mod bench;
 pub mod commands;
 pub mod report;
 
@@ -30,6 +31,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Command::Predict(words) => commands::predict::run(words),
         Command::Inspect(words) => commands::inspect::run(words),
         Command::Export(words) => commands::export::run(words),
+        Command::Bench(words) => commands::bench::run(words),
         Command::Devices(words) => commands::devices::run(words),
         Command::Report(words) => commands::report::run(words),
     }

@@ -79,6 +79,8 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Plain { .. } => "plain",
         UnitKind::Basic { .. } => "basic",
         UnitKind::Bottleneck { .. } => "bottleneck",
+        UnitKind::ConvNorm { .. } => "convolution",
+        UnitKind::InvertedResidual { .. } => "inverted residual",
     }
 }
 

@@ -1,8 +1,8 @@
 //! The counting allocator, installed in this test binary and held against allocations of known size.
 
 use localgrad_cli::allocator::{
-    Counting, TRACE_CAPACITY, TRACE_STEP_BYTES, live, peak, reset_peak, set_trace_block, start_trace,
-    take_trace,
+    Counting, LARGE_BYTES, TRACE_CAPACITY, TRACE_STEP_BYTES, large_allocations, live, peak, reset_peak,
+    set_trace_block, start_trace, take_trace,
 };
 use std::hint::black_box;
 use std::sync::{Barrier, Mutex, MutexGuard};
@@ -65,6 +65,18 @@ fn keeps_the_peak_until_it_is_reset() {
     reset_peak();
     assert_close(peak() - before, 2 * MIB);
     drop(kept);
+}
+
+#[test]
+fn counts_large_allocations() {
+    let _alone = alone();
+    let before = large_allocations();
+    drop(black_box(vec![1u8; LARGE_BYTES]));
+    assert_eq!(large_allocations(), before);
+    let mut buffer = black_box(vec![0u8; LARGE_BYTES + 1]);
+    buffer.reserve_exact(2 * LARGE_BYTES);
+    drop(black_box(buffer));
+    assert_eq!(large_allocations(), before + 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every network that can be asked for by name.
 
-use crate::{resnet, vgg};
+use crate::{mobilenet, resnet, vgg};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use localgrad::{Error, Result};
@@ -44,6 +44,7 @@ pub const MODELS: &[&str] = &[
     "vgg13",
     "vgg16",
     "vgg19",
+    "mobilenet_v2",
 ];
 
 /// The spec of the network called `name`.
@@ -55,6 +56,7 @@ pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         }
         _ => match name {
             "vgg11" | "vgg13" | "vgg16" | "vgg19" => vgg::vgg(name, config)?,
+            "mobilenet_v2" => mobilenet::mobilenet_v2(config)?,
             _ => {
                 return Err(Error::config(format!(
                     "there is no model '{name}'; choose one of {}",

@@ -42,7 +42,7 @@ fn every_rule_trains_every_family() {
     let at = |name: &str, side: usize| {
         network(name, &ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() }).unwrap()
     };
-    for spec in [at("vgg11", 32), at("resnet18", 16), at("resnet50", 16)] {
+    for spec in [at("vgg11", 32), at("resnet18", 16), at("resnet50", 16), at("mobilenet_v2", 16)] {
         for rule in RULES {
             let ends = [spec.units.len() / 2, spec.units.len() - 1];
             let losses = step_once(&spec, &config(RuleConfig::new(rule), &ends), 2);

@@ -34,7 +34,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let mut trained = trained::load(&arguments.trained, &data, Some(known), &device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
-    let workers = choices::workers(&arguments.device)?;
+    let workers = choices::workers(arguments.device.threads)?;
     let bar = progress::bar(loader.batches() as u64, "evaluating");
     let found = workers.run(|| {
         evaluate(&mut trained.model, &loader, &mut |done, _| {

@@ -5,6 +5,7 @@ pub mod eval;
 pub mod predict;
 pub mod inspect;
 pub mod export;
+pub mod bench;
 pub mod devices;
 pub mod report;
 pub mod trained;

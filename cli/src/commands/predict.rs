@@ -37,7 +37,7 @@ pub fn run(arguments: &PredictArguments) -> Outcome<()> {
         return Err(Fault::usage("--top needs at least 1"));
     }
     let device = localgrad::device::open(&arguments.device.device)?;
-    let workers = choices::workers(&arguments.device)?;
+    let workers = choices::workers(arguments.device.threads)?;
     let records = if arguments.images.is_empty() {
         samples(arguments, &device, &workers)?
     } else {

@@ -32,7 +32,7 @@ pub fn run(arguments: &TrainArguments) -> Outcome<()> {
     let data = Data::open(&arguments)?;
     let file = run_file(&arguments, &data)?;
     let device = localgrad::device::open(&arguments.device.device)?;
-    let workers = choices::workers(&arguments.device)?;
+    let workers = choices::workers(arguments.device.threads)?;
     if let Some(path) = &arguments.init {
         // A file that does not fit is refused before anything is made.
         let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;

@@ -51,6 +51,17 @@ pub enum UnitKind {
         #[serde(default)]
         shortcut: Shortcut,
     },
+    /// Convolution, batch norm, ReLU6: the beginning of MobileNetV2.
+    ConvNorm {
+        /// Side of the square kernel.
+        kernel: usize,
+    },
+    /// A unit of MobileNetV2 (Sandler et al. 2018): 1x1 convolution to more channels, 3x3 depthwise one, 1x1 one to
+    /// fewer; the input is added where the shape stays.
+    InvertedResidual {
+        /// Inner channels for each input channel; 1 leaves the first convolution out.
+        expansion: usize,
+    },
 }
 
 /// One unit.
@@ -90,6 +101,10 @@ impl UnitSpec {
                 main.extend(conv_bn("conv3", "bn3", *inner, self.width, 1, 1, None));
                 vec![self.residual(inputs, main, *shortcut)]
             }
+            UnitKind::ConvNorm { kernel } => {
+                conv_bn("0", "1", inputs, self.width, *kernel, self.stride, RELU6)
+            }
+            UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
         })
     }
 
@@ -143,8 +158,39 @@ impl UnitSpec {
         };
         unnamed(LayerSpec::Residual { main, shortcut, activation: RELU })
     }
+
+    /// Named as torchvision names it: each convolution with its batch norm has a number, but the last stands alone.
+    fn inverted_residual(&self, inputs: usize, expansion: usize) -> Result<Vec<NamedLayer>> {
+        let inner = inputs.checked_mul(expansion).filter(|&inner| inner > 0).ok_or_else(|| {
+            Error::config(format!("unit '{}' cannot expand {inputs} channels {expansion} times", self.name))
+        })?;
+        let mut main = Vec::new();
+        let mut number = 0;
+        if expansion > 1 {
+            main.extend(conv_bn("conv.0.0", "conv.0.1", inputs, inner, 1, 1, RELU6));
+            number += 1;
+        }
+        let config = ConvConfig {
+            kernel: [3, 3],
+            stride: [self.stride; 2],
+            padding: [1, 1],
+            groups: inner,
+            ..ConvConfig::default()
+        };
+        let depthwise = LayerSpec::Conv { inputs: inner, outputs: inner, config, bias: false };
+        main.push(named(format!("conv.{number}.0"), depthwise));
+        let norm = LayerSpec::BatchNorm { channels: inner, activation: RELU6 };
+        main.push(named(format!("conv.{number}.1"), norm));
+        let (conv, bn) = (format!("conv.{}", number + 1), format!("conv.{}", number + 2));
+        main.extend(conv_bn(&conv, &bn, inner, self.width, 1, 1, None));
+        if self.stride > 1 || inputs != self.width {
+            return Ok(main);
+        }
+        Ok(vec![unnamed(LayerSpec::Residual { main, shortcut: ShortcutSpec::Identity, activation: None })])
+    }
 }
 
+const RELU6: Option<Activation> = Some(Activation::Relu6);
 const RELU: Option<Activation> = Some(Activation::Relu);
 
 /// A convolution without bias that keeps the size (up to its stride), and batch norm.

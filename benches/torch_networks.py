@@ -1,0 +1,121 @@
+"""The networks of `localgrad`'s catalogue in PyTorch, layer for layer."""
+
+import torch.nn.functional as F
+from torch import nn
+
+
+def conv_bn(inputs, outputs, kernel, stride=1, groups=1):
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
+class Residual(nn.Module):
+    """relu(main(x) + shortcut(x)), with a projection where the shape changes."""
+
+    def __init__(self, main, inputs, outputs, stride):
+        super().__init__()
+        self.main = nn.Sequential(*main)
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
+
+    def forward(self, x):
+        return F.relu(self.main(x) + self.shortcut(x), inplace=True)
+
+
+def basic(inputs, width, stride):
+    relu = nn.ReLU(inplace=True)
+    main = [*conv_bn(inputs, width, 3, stride), relu, *conv_bn(width, width, 3)]
+    return Residual(main, inputs, width, stride), width
+
+
+def bottleneck(inputs, inner, stride):
+    relu = nn.ReLU(inplace=True)
+    main = [*conv_bn(inputs, inner, 1), relu, *conv_bn(inner, inner, 3, stride), relu]
+    return Residual([*main, *conv_bn(inner, 4 * inner, 1)], inputs, 4 * inner, stride), 4 * inner
+
+
+def stages(unit, inputs, widths, counts):
+    """Units of every stage; all stages but the first begin with stride 2."""
+    layers = []
+    for stage, (width, count) in enumerate(zip(widths, counts)):
+        for position in range(count):
+            layer, inputs = unit(inputs, width, 2 if stage > 0 and position == 0 else 1)
+            layers.append(layer)
+    return layers, inputs
+
+
+def classifier(inputs, classes):
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes)]
+
+
+def cifar_resnet(depth, channels, classes):
+    """ResNet-20, 32, …: three stages of basic units, 16 to 64 channels."""
+    units, last = stages(basic, 16, [16, 32, 64], [(depth - 2) // 6] * 3)
+    stem = [*conv_bn(channels, 16, 3), nn.ReLU(inplace=True)]
+    return nn.Sequential(*stem, *units, *classifier(last, classes))
+
+
+def imagenet_resnet(unit, counts, channels, side, classes):
+    """ResNet-18, 50, …: four stages, 64 to 512 inner channels; a small stem for small images."""
+    small = side <= 64
+    stem = [*conv_bn(channels, 64, 3 if small else 7, 1 if small else 2), nn.ReLU(inplace=True)]
+    if not small:
+        stem.append(nn.MaxPool2d(3, 2, 1))
+    units, last = stages(unit, 64, [64, 128, 256, 512], counts)
+    return nn.Sequential(*stem, *units, *classifier(last, classes))
+
+
+def vgg11(channels, side, classes):
+    """With batch norm and, for small images, one linear layer."""
+    if side > 64:
+        raise SystemExit("vgg11 is compared on images of at most 64 pixels")
+    layers, inputs = [], channels
+    for stage, count in enumerate([1, 1, 2, 2, 2]):
+        for _ in range(count):
+            width = 64 << min(stage, 3)
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            inputs = width
+        if stage < 4 or side >= 32:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, *classifier(inputs, classes))
+
+
+class InvertedResidual(nn.Module):
+    """1x1 to more channels, 3x3 depthwise, 1x1 to fewer; the input is added where the shape stays."""
+
+    def __init__(self, inputs, width, stride, expansion):
+        super().__init__()
+        inner = inputs * expansion
+        grow = [*conv_bn(inputs, inner, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
+        depthwise = [*conv_bn(inner, inner, 3, stride, groups=inner), nn.ReLU6(inplace=True)]
+        self.main = nn.Sequential(*grow, *depthwise, *conv_bn(inner, width, 1))
+        self.adds = stride == 1 and inputs == width
+
+    def forward(self, x):
+        return x + self.main(x) if self.adds else self.main(x)
+
+
+def mobilenet_v2(channels, side, classes):
+    small = side <= 64
+    layers = [*conv_bn(channels, 32, 3, 1 if small else 2), nn.ReLU6(inplace=True)]
+    inputs = 32
+    table = [(1, 16, 1, 1), (6, 24, 2, 1 if small else 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1)]
+    for expansion, width, count, first_stride in [*table, (6, 160, 3, 2), (6, 320, 1, 1)]:
+        for position in range(count):
+            layers.append(InvertedResidual(inputs, width, first_stride if position == 0 else 1, expansion))
+            inputs = width
+    layers += [*conv_bn(inputs, 1280, 1), nn.ReLU6(inplace=True)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, classes))
+
+
+def network(name, image, classes):
+    """The network that `localgrad --model name` trains on images of (channels, height, width)."""
+    channels, side = image[0], max(image[1:])
+    deep = {"resnet18": (basic, [2, 2, 2, 2]), "resnet34": (basic, [3, 4, 6, 3]), "resnet50": (bottleneck, [3, 4, 6, 3])}
+    if name in deep:
+        return imagenet_resnet(*deep[name], channels, side, classes)
+    if name in ("resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet110"):
+        return cifar_resnet(int(name.removeprefix("resnet")), channels, classes)
+    if name in ("vgg11", "mobilenet_v2"):
+        return globals()[name](channels, side, classes)
+    raise SystemExit(f"{name} has no twin in PyTorch; add it to benches/torch_networks.py")

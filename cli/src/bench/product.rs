@@ -1,0 +1,44 @@
+//! The machine's matrix-product peak: a large f32 product on the threads that train.
+
+use localgrad::{Device, Result, Tensor};
+use std::time::Instant;
+
+/// Rows and columns of both matrices.
+const SIDE: usize = 1024;
+
+/// Two matrices, and the best time that their product has taken.
+pub struct Product {
+    lhs: Tensor,
+    rhs: Tensor,
+    /// Kept until the next one takes its place, so that what training grows by is training's own.
+    result: Option<Tensor>,
+    best_seconds: f64,
+    /// How often the time was taken.
+    pub repeats: usize,
+}
+
+impl Product {
+    /// Random matrices, multiplied once so that all buffers exist.
+    pub fn new() -> Result<Self> {
+        let random = || Tensor::rand(-1f32, 1f32, (SIDE, SIDE), &Device::Cpu);
+        let (lhs, rhs) = (random()?, random()?);
+        let result = Some(lhs.matmul(&rhs)?);
+        Ok(Self { lhs, rhs, result, best_seconds: f64::INFINITY, repeats: 0 })
+    }
+
+    /// Multiplies once more.
+    pub fn repeat(&mut self) -> Result<()> {
+        self.result = None;
+        let start = Instant::now();
+        let result = std::hint::black_box(self.lhs.matmul(&self.rhs)?);
+        self.best_seconds = self.best_seconds.min(start.elapsed().as_secs_f64());
+        self.repeats += 1;
+        self.result = Some(result);
+        Ok(())
+    }
+
+    /// Two operations a multiplication, at the best time so far; 0 before the first repeat.
+    pub fn gflops(&self) -> f64 {
+        2.0 * (SIDE * SIDE * SIDE) as f64 / self.best_seconds * 1e-9
+    }
+}

@@ -1,0 +1,109 @@
+//! A network in training that is measured at every step.
+
+use super::resident;
+use crate::allocator;
+use localgrad::data::{Batch, Normalize};
+use localgrad::network::NetworkSpec;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::random::Stream;
+use localgrad::threads::Workers;
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{Device, Result, Tensor};
+use std::time::Instant;
+
+/// Steps before the first that is timed.
+const WARM_UP_STEPS: usize = 2;
+
+/// A trainer, its batch, and what its steps took so far.
+pub struct Subject<'a> {
+    trainer: Trainer,
+    batch: Batch,
+    learning_rate: f64,
+    workers: &'a Workers,
+    start_live_bytes: usize,
+    start_resident_bytes: Option<u64>,
+    /// Seconds of every timed step.
+    pub seconds: Vec<f64>,
+    /// The most bytes that a step had allocated at one time, batch and weights included, beyond what was allocated
+    /// before the trainer was made.
+    pub peak_bytes: usize,
+    /// The most large allocations that one timed step made.
+    pub large_allocations: usize,
+    /// Sum of the blocks' losses at the last step.
+    pub loss: f64,
+}
+
+impl<'a> Subject<'a> {
+    /// Builds the trainer for `samples` random images a step, and takes the steps that are not timed.
+    pub fn new(
+        network: &NetworkSpec,
+        config: TrainConfig,
+        samples: usize,
+        workers: &'a Workers,
+    ) -> Result<Self> {
+        resident::release_freed_memory();
+        resident::reset_peak();
+        let (start_live_bytes, start_resident_bytes) = (allocator::live(), resident::resident_bytes());
+        let learning_rate = learning_rate(&config.optimizer);
+        let normalize = Normalize::half(network.input[0]);
+        let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, &Device::Cpu))?;
+        let mut subject = Self {
+            trainer,
+            batch: random_batch(network, samples)?,
+            learning_rate,
+            workers,
+            start_live_bytes,
+            start_resident_bytes,
+            seconds: Vec::new(),
+            peak_bytes: 0,
+            large_allocations: 0,
+            loss: f64::NAN,
+        };
+        for _ in 0..WARM_UP_STEPS {
+            subject.step()?;
+        }
+        subject.seconds.clear();
+        subject.large_allocations = 0;
+        Ok(subject)
+    }
+
+    /// Trains one step and returns its seconds.
+    pub fn step(&mut self) -> Result<f64> {
+        let (trainer, batch, rate) = (&mut self.trainer, &self.batch, self.learning_rate);
+        allocator::reset_peak();
+        let allocations = allocator::large_allocations();
+        let start = Instant::now();
+        let report = self.workers.run(|| trainer.step(batch, rate, &mut |_| {}))?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.peak_bytes = self.peak_bytes.max(allocator::peak().saturating_sub(self.start_live_bytes));
+        self.large_allocations =
+            self.large_allocations.max(allocator::large_allocations().saturating_sub(allocations));
+        self.loss = report.losses.iter().sum();
+        self.seconds.push(seconds);
+        Ok(seconds)
+    }
+
+    /// How far the memory that the system gave to the process has grown since before the trainer was made, at its
+    /// highest; `None` where the system does not tell.
+    pub fn resident_growth_bytes(&self) -> Option<u64> {
+        Some(resident::peak_bytes()?.saturating_sub(self.start_resident_bytes?))
+    }
+}
+
+/// Small enough that random labels do not make a network diverge.
+fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
+    match optimizer {
+        OptimizerConfig::Sgd { .. } => 0.01,
+        OptimizerConfig::AdamW { .. } => 1e-4,
+    }
+}
+
+/// Pixels uniform in [-1, 1) and labels uniform over the classes.
+fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
+    let [channels, height, width] = network.input;
+    let mut stream = Stream::new(0, "bench", &[]);
+    let elements = samples * channels * height * width;
+    let pixels: Vec<f32> = (0..elements).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
+    let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
+    Ok(Batch { images: Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?, labels })
+}

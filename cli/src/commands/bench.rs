@@ -1,0 +1,248 @@
+//! `localgrad bench`
+
+use crate::arguments::{BenchArguments, OptimizerName};
+use crate::bench::ops::{self, Op, Times};
+use crate::bench::product::Product;
+use crate::bench::subject::Subject;
+use crate::bench::{least, median, operations};
+use crate::choices;
+use crate::fault::{Fault, Outcome};
+use crate::output::{Output, bytes, table};
+use localgrad::layers::LayerSpec;
+use localgrad::network::NetworkSpec;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::rules::Rule;
+use localgrad::threads::Workers;
+use localgrad::trainer::TrainConfig;
+use serde::Serialize;
+use std::io::BufRead;
+
+/// The product's time is the best of at least this many.
+const LEAST_PRODUCTS: usize = 10;
+
+/// What `--json` prints at the end.
+#[derive(Serialize)]
+struct BenchRecord {
+    event: &'static str,
+    model: String,
+    rule: String,
+    blocks: usize,
+    batch: usize,
+    threads: usize,
+    steps: usize,
+    step_seconds: f64,
+    min_step_seconds: f64,
+    images_per_second: f64,
+    gflops: f64,
+    matmul_peak_gflops: f64,
+    peak_bytes: usize,
+    resident_bytes: Option<u64>,
+    large_allocations: usize,
+    loss: f64,
+}
+
+/// What `--json` prints for each layer with `--ops`.
+#[derive(Serialize)]
+struct OpRecord {
+    event: &'static str,
+    op: String,
+    features: String,
+    forward_seconds: f64,
+    d_input_seconds: f64,
+    d_weight_seconds: Option<f64>,
+    forward_gflops: Option<f64>,
+    d_input_gflops: Option<f64>,
+    d_weight_gflops: Option<f64>,
+}
+
+/// What `--serve` answers.
+#[derive(Serialize)]
+struct ServedRecord {
+    event: &'static str,
+    seconds: Vec<f64>,
+}
+
+/// Times steps, and says how fast they were beside what the machine can do.
+pub fn run(arguments: &BenchArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    if arguments.batch == 0 || arguments.steps == 0 {
+        return Err(Fault::usage("--batch and --steps need at least 1"));
+    }
+    let input = choices::image_size(&arguments.input)?;
+    let network = choices::network(&arguments.model, input, arguments.classes)?;
+    let config = train_config(arguments, &network)?;
+    let workers = choices::workers(arguments.threads)?;
+    let (ends, rule) = (config.ends.clone(), config.rule.clone());
+    let multiply_adds = operations::of_step(&network, &ends, &rule)?;
+
+    let mut product = workers.run(Product::new)?;
+    let mut subject = Subject::new(&network, config, arguments.batch, &workers)?;
+    if arguments.serve {
+        serve(&mut subject)?;
+    } else {
+        for _ in 0..arguments.steps {
+            subject.step()?;
+            workers.run(|| product.repeat())?;
+        }
+    }
+    let resident_bytes = subject.resident_growth_bytes();
+    while product.repeats < LEAST_PRODUCTS {
+        workers.run(|| product.repeat())?;
+    }
+    let step_seconds = median(&subject.seconds);
+    let operations = 2.0 * multiply_adds as f64 * arguments.batch as f64;
+    let record = BenchRecord {
+        event: "bench",
+        model: network.name.clone(),
+        rule: rule.rule.to_string(),
+        blocks: ends.len(),
+        batch: arguments.batch,
+        threads: workers.count(),
+        steps: subject.seconds.len(),
+        step_seconds,
+        min_step_seconds: least(&subject.seconds),
+        images_per_second: arguments.batch as f64 / step_seconds,
+        gflops: operations / step_seconds * 1e-9,
+        matmul_peak_gflops: product.gflops(),
+        peak_bytes: subject.peak_bytes,
+        resident_bytes,
+        large_allocations: subject.large_allocations,
+        loss: subject.loss,
+    };
+    drop(subject);
+    if arguments.ops {
+        measure_ops(&network, arguments.batch, &workers, &mut product, output)?;
+    }
+    output.record(&record);
+    if !output.json {
+        output.text(&result_table(&record));
+    }
+    Ok(())
+}
+
+fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {
+    let rule = choices::rule(&arguments.rule, Rule::Bp)?;
+    let ends = choices::ends(&arguments.rule, network, &rule)?;
+    Ok(TrainConfig {
+        rule,
+        ends,
+        optimizer: match arguments.optimizer {
+            OptimizerName::Sgd => OptimizerConfig::sgd(),
+            OptimizerName::Adamw => OptimizerConfig::adamw(),
+        },
+        micro_batch: arguments.micro_batch,
+        ..TrainConfig::default()
+    })
+}
+
+/// Takes `step N` lines until the input ends.
+fn serve(subject: &mut Subject<'_>) -> Outcome<()> {
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(|cause| Fault::failed(format!("standard input: {cause}")))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let count = line.trim().strip_prefix("step ").and_then(|count| count.parse::<usize>().ok());
+        let count = count
+            .ok_or_else(|| Fault::usage(format!("--serve takes lines such as `step 3`, found '{line}'")))?;
+        let seconds = (0..count).map(|_| subject.step()).collect::<localgrad::Result<Vec<f64>>>()?;
+        // An answer is read by a program, whatever the final result is.
+        Output { json: true }.record(&ServedRecord { event: "steps", seconds });
+    }
+    if subject.seconds.is_empty() {
+        return Err(Fault::usage("--serve was asked for no step; write lines such as `step 3` to it"));
+    }
+    Ok(())
+}
+
+fn result_table(record: &BenchRecord) -> String {
+    let blocks = if record.blocks == 1 { "1 block".into() } else { format!("{} blocks", record.blocks) };
+    let rows: Vec<Vec<String>> = [
+        ("step, median", format!("{:.2} ms", 1e3 * record.step_seconds)),
+        ("step, best", format!("{:.2} ms", 1e3 * record.min_step_seconds)),
+        ("images a second", format!("{:.1}", record.images_per_second)),
+        ("GFLOP/s, convolutions as if direct", format!("{:.1}", record.gflops)),
+        ("GFLOP/s of a large product", format!("{:.1}", record.matmul_peak_gflops)),
+        ("share of it", format!("{:.0} %", 100.0 * record.gflops / record.matmul_peak_gflops)),
+        ("peak live memory", bytes(record.peak_bytes as u64)),
+        ("peak resident growth", record.resident_bytes.map_or("unknown".into(), bytes)),
+        ("allocations over 64 KiB a step", record.large_allocations.to_string()),
+        ("loss, all blocks", format!("{:.3}", record.loss)),
+    ]
+    .into_iter()
+    .map(|(name, value)| vec![name.to_string(), value])
+    .collect();
+    let what = format!(
+        "{}, {} in {blocks}, batch {}, {} threads, {} steps",
+        record.model, record.rule, record.batch, record.threads, record.steps
+    );
+    format!("{what}\n\n{}", table(&["", "measured"], &rows))
+}
+
+fn measure_ops(
+    network: &NetworkSpec,
+    samples: usize,
+    workers: &Workers,
+    product: &mut Product,
+    output: Output,
+) -> Outcome<()> {
+    let mut rows = Vec::new();
+    for op in ops::of_network(network)? {
+        let times = workers.run(|| op.measure(samples, product))?;
+        let record = op_record(&op, &times, op.multiply_adds(samples)?);
+        output.record(&record);
+        rows.push(op_row(&record));
+    }
+    if !output.json {
+        let header =
+            ["layer", "takes", "forward ms", "GFLOP/s", "d_input ms", "GFLOP/s", "d_weight ms", "GFLOP/s"];
+        let peak = product.gflops();
+        output.text(&format!("{}\n\na large product: {peak:.0} GFLOP/s\n", table(&header, &rows)));
+    }
+    Ok(())
+}
+
+fn op_record(op: &Op, times: &Times, multiply_adds: usize) -> OpRecord {
+    let gflops = |seconds: f64| (multiply_adds > 0).then(|| 2e-9 * multiply_adds as f64 / seconds);
+    OpRecord {
+        event: "op",
+        op: op_name(&op.layer),
+        features: op.features.to_string(),
+        forward_seconds: times.forward,
+        d_input_seconds: times.d_input,
+        d_weight_seconds: times.d_weight,
+        forward_gflops: gflops(times.forward),
+        d_input_gflops: gflops(times.d_input),
+        d_weight_gflops: times.d_weight.and_then(gflops),
+    }
+}
+
+fn op_row(record: &OpRecord) -> Vec<String> {
+    let time = |seconds: Option<f64>| seconds.map_or("-".into(), |s| format!("{:.3}", 1e3 * s));
+    let speed = |gflops: Option<f64>| gflops.map_or("-".into(), |g| format!("{g:.0}"));
+    vec![
+        record.op.clone(),
+        record.features.clone(),
+        time(Some(record.forward_seconds)),
+        speed(record.forward_gflops),
+        time(Some(record.d_input_seconds)),
+        speed(record.d_input_gflops),
+        time(record.d_weight_seconds),
+        speed(record.d_weight_gflops),
+    ]
+}
+
+fn op_name(layer: &LayerSpec) -> String {
+    match layer {
+        LayerSpec::Conv { outputs, config, .. } => {
+            let [height, width] = config.kernel;
+            let groups =
+                if config.groups > 1 { format!(", {} groups", config.groups) } else { String::new() };
+            format!("{height}x{width} conv to {outputs}, stride {}{groups}", config.stride[0])
+        }
+        LayerSpec::BatchNorm { activation: Some(activation), .. } => {
+            format!("batch norm + {activation:?}").to_lowercase()
+        }
+        _ => "batch norm".into(),
+    }
+}

@@ -1,0 +1,109 @@
+//! MobileNetV2 (Sandler et al. 2018), named as torchvision names it.
+
+use crate::catalogue::{ModelConfig, no_widths};
+use localgrad::Result;
+use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::network::NetworkSpec;
+use localgrad::network::unit::{UnitKind, UnitSpec};
+use localgrad::ops::activation::Activation;
+use localgrad::ops::conv::ConvConfig;
+
+/// Expansion, width, number of units and first stride of each stage.
+const STAGES: [(usize, usize, usize, usize); 7] = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+];
+const STEM_WIDTH: usize = 32;
+const LAST_WIDTH: usize = 1280;
+
+/// `mobilenet_v2`. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the
+/// second stage keep the size.
+pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
+    let name = "mobilenet_v2";
+    no_widths(name, config)?;
+    let small = config.input[1].max(config.input[2]) <= 64;
+    let mut units = vec![UnitSpec {
+        name: "features.0".into(),
+        kind: UnitKind::ConvNorm { kernel: 3 },
+        width: STEM_WIDTH,
+        stride: if small { 1 } else { 2 },
+    }];
+    let mut width = STEM_WIDTH;
+    for (stage, (expansion, stage_width, count, first_stride)) in STAGES.into_iter().enumerate() {
+        width = stage_width;
+        for position in 0..count {
+            let keeps_size = position > 0 || (small && stage == 1);
+            units.push(UnitSpec {
+                name: format!("features.{}", units.len()),
+                kind: UnitKind::InvertedResidual { expansion },
+                width,
+                stride: if keeps_size { 1 } else { first_stride },
+            });
+        }
+    }
+    let head = head(units.len(), width, config.classes);
+    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+}
+
+fn head(number: usize, inputs: usize, classes: usize) -> Vec<NamedLayer> {
+    let config = ConvConfig { kernel: [1, 1], ..ConvConfig::default() };
+    let conv = LayerSpec::Conv { inputs, outputs: LAST_WIDTH, config, bias: false };
+    let norm = LayerSpec::BatchNorm { channels: LAST_WIDTH, activation: Some(Activation::Relu6) };
+    vec![
+        named(format!("features.{number}.0"), conv),
+        named(format!("features.{number}.1"), norm),
+        unnamed(LayerSpec::GlobalAveragePool),
+        named("classifier.0", LayerSpec::Dropout { probability: 0.2 }),
+        named("classifier.1", LayerSpec::Linear { inputs: LAST_WIDTH, outputs: classes, bias: true }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use localgrad::layers::Features;
+
+    fn parameters(spec: &NetworkSpec) -> usize {
+        let units: usize = spec.unit_costs().unwrap().iter().map(|cost| cost.parameters).sum();
+        units + spec.head_cost().unwrap().parameters
+    }
+
+    fn at(side: usize, classes: usize) -> NetworkSpec {
+        mobilenet_v2(&ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+    }
+
+    #[test]
+    fn as_many_parameters_as_published() {
+        // sum(p.numel() for p in torchvision.models.mobilenet_v2().parameters())
+        assert_eq!(parameters(&at(224, 1000)), 3_504_872);
+        assert_eq!(parameters(&at(32, 10)), 3_504_872 - 1281 * 990);
+    }
+
+    #[test]
+    fn sizes_of_large_and_small_images() {
+        let last = |spec: NetworkSpec| spec.features_after(spec.units.len() - 1).unwrap();
+        assert_eq!(last(at(224, 1000)), Features::Map { channels: 320, height: 7, width: 7 });
+        assert_eq!(last(at(32, 10)), Features::Map { channels: 320, height: 4, width: 4 });
+    }
+
+    #[test]
+    fn names_are_torchvisions() {
+        let spec = at(224, 1000);
+        let (layers, _) = &spec.expand().unwrap()[1];
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["conv.0.0", "conv.0.1", "conv.1", "conv.2"]);
+        let (layers, _) = &spec.expand().unwrap()[3];
+        let LayerSpec::Residual { main, .. } = &layers[0].layer else { panic!("no sum in unit 3") };
+        let names: Vec<&str> = main.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["conv.0.0", "conv.0.1", "conv.1.0", "conv.1.1", "conv.2", "conv.3"]);
+        assert_eq!(
+            (spec.units[17].name.as_str(), spec.head[0].name.as_str()),
+            ("features.17", "features.18.0")
+        );
+    }
+}

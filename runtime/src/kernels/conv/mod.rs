@@ -17,8 +17,6 @@ mod source;
 mod tile;
 mod weight;
 mod winograd;
-mod winograd_transform;
-mod winograd_weight;
 mod workspace;
 
 pub use geometry::Geometry;
@@ -49,7 +47,7 @@ pub enum Method {
     Fastest,
     /// Product by product.
     Direct,
-    /// Winograd's F(2x2, 3x3) where the kernel is 3x3 without stride, dilation or groups; else direct.
+    /// Winograd's F(4, 3) along the rows where the kernel is 3x3 without stride, dilation or groups; else direct.
     Winograd,
 }
 
@@ -157,7 +155,8 @@ fn gathered(
     if (Path { isa, method }).is_winograd(geometry) {
         let plan = winograd::Plan::new(isa, geometry, direction);
         let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
-        winograd::run(isa, &plan, &plan.pack(direction, weight), &bias, source, target, with_moments)
+        let packed = winograd::pack(&plan, direction, weight);
+        winograd::run(isa, &plan, &packed, &bias, source, target, with_moments)
     } else {
         let gather = Gather::new(isa, geometry, direction);
         let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
@@ -191,7 +190,7 @@ pub fn d_weight<'a>(
     check_channels(x, geometry.in_channels)?;
     check_channels(d_y, geometry.out_channels)?;
     if path.is_winograd(geometry) {
-        winograd_weight::run(path.isa, geometry, x, d_y, d_weight);
+        winograd::d_weight(path.isa, geometry, x, d_y, d_weight);
     } else {
         weight::run(path.isa, geometry, x, d_y, d_weight);
     }

@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::direct;
 use super::gather::{Direction, Gather};
 use super::geometry::Geometry;
-use super::{Path, weight, winograd, winograd_weight};
+use super::{Path, weight, winograd};
 
 /// Bytes that a pass allocates beside its tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
     let direction = if pass == PassKind::DInput { Direction::Backward } else { Direction::Forward };
     match (pass, is_winograd) {
         (PassKind::DWeight, true) => {
-            let (plan, cut) = winograd_weight::plan(path.isa, geometry);
-            winograd_weight::workspace(&plan, &cut)
+            let (plan, cut) = winograd::weight_plan(path.isa, geometry);
+            winograd::weight_workspace(&plan, &cut)
         }
         (PassKind::DWeight, false) => weight::workspace(&weight::plan(path.isa, geometry)),
         (_, true) => winograd::workspace(&winograd::Plan::new(path.isa, geometry, direction)),

@@ -1,0 +1,233 @@
+//! The weight gradient by F(4, 3): six sums of products of transformed x and d_y for every row of the kernel.
+//!
+//! Cut as the direct weight gradient is: a number of parts fixed by shape, added in order.
+
+use super::super::buffer::Buffer;
+use super::super::gather::{ChannelBlock, Direction, cut_channels};
+use super::super::geometry::Geometry;
+use super::super::scratch::BLOCK;
+use super::super::source::{self, Source, Strip};
+use super::super::tile::block_vectors;
+use super::super::weight::{self, Cut, Products};
+use super::super::workspace::{Workspace, buffers};
+use super::pack::row;
+use super::plan::{Plan, Unit};
+use super::transform::{self, Gradients};
+use super::POSITIONS;
+use crate::kernels::simd::Isa;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Tiles whose products are summed in registers before they are added to the sums: few enough to stay in a level-1
+/// cache.
+const TOGETHER: usize = 64;
+
+/// The plan, which is the forward pass's but for its wider channel blocks, and its cut.
+pub(in super::super) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
+    let mut plan = Plan::new(isa, geometry, Direction::Forward);
+    plan.channel_blocks = cut_channels(1, plan.target.channels, plan.lanes, block_vectors(isa));
+    let bytes = POSITIONS * plan.rows() * lanes(&plan, &plan.channel_blocks) * size_of::<f32>();
+    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units());
+    (plan, cut)
+}
+
+/// Lanes of some channel blocks.
+fn lanes(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+    blocks.iter().map(|b| b.vectors).sum::<usize>() * plan.lanes
+}
+
+/// The memory of the pass.
+pub(in super::super) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
+    let blocks = &plan.channel_blocks;
+    let tasks = cut.parts * cut.chunks;
+    let widest = blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * plan.lanes * cut.chunk_blocks;
+    let d_y = POSITIONS * plan.most_tiles() * widest;
+    let places = plan.most_tiles() / plan.cols * size_of::<(usize, usize)>();
+    let working = buffers(&[plan.row_len(), plan.transformed_len(), d_y]) + places;
+    Workspace {
+        // The sums of all tasks are those of all parts.
+        call_bytes: plan.bytes()
+            + cut.parts * buffers(&[POSITIONS * plan.rows() * lanes(plan, blocks)])
+            + 2 * tasks * (size_of::<Buffer>() + buffers(&[0])),
+        // While units are worked on, and a chunk's total after that.
+        worker_bytes: working.max(buffers(&[POSITIONS * plan.rows() * widest])),
+    }
+}
+
+/// Writes d_weight `[O, I, 3, 3]` from whole batches of x and d_y.
+pub(in super::super) fn d_weight(
+    isa: Isa,
+    geometry: &Geometry,
+    x: Source<'_>,
+    d_y: Source<'_>,
+    d_weight: &mut [f32],
+) {
+    let (plan, cut) = plan(isa, geometry);
+    let (units, chunks) = (plan.units(), cut.chunks);
+    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
+        .into_par_iter()
+        .map(|task| {
+            let part = task / chunks;
+            let blocks = &plan.channel_blocks[cut.blocks(task % chunks, plan.channel_blocks.len())];
+            sums(isa, &plan, part * units / cut.parts..(part + 1) * units / cut.parts, blocks, x, d_y)
+        })
+        .collect();
+    let chunks_of_d_weight = split_by_chunk(&plan, &cut, d_weight);
+    chunks_of_d_weight.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
+        let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
+        let mut total = tasks[chunk].to_vec();
+        for part in 1..cut.parts {
+            let sums = &tasks[part * chunks + chunk];
+            total.iter_mut().zip(sums.iter()).for_each(|(total, sum)| *total += sum);
+        }
+        unpack(&plan, blocks, &total, d_weight);
+    });
+}
+
+/// The filters of each chunk of channel blocks. Blocks differ in width, so chunks differ in length.
+fn split_by_chunk<'a>(plan: &Plan, cut: &Cut, d_weight: &'a mut [f32]) -> Vec<&'a mut [f32]> {
+    let filter = plan.source.channels * 9;
+    let mut rest = d_weight;
+    (0..cut.chunks)
+        .map(|chunk| {
+            let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
+            let channels: usize = blocks.iter().map(|block| block.channels).sum();
+            let (part, after) = std::mem::take(&mut rest).split_at_mut(filter * channels);
+            rest = after;
+            part
+        })
+        .collect()
+}
+
+/// The sums of some units for some channel blocks: `[block, position, row, vectors * lanes]`.
+fn sums(
+    isa: Isa,
+    plan: &Plan,
+    units: Range<usize>,
+    blocks: &[ChannelBlock],
+    x: Source<'_>,
+    d_y: Source<'_>,
+) -> Buffer {
+    let lanes = lanes(plan, blocks);
+    let mut sums = Buffer::zeros(POSITIONS * plan.rows() * lanes);
+    let mut row = Buffer::zeros(plan.row_len());
+    let mut transformed = Buffer::zeros(plan.transformed_len());
+    let mut gradients = Buffer::zeros(POSITIONS * plan.most_tiles() * lanes);
+    for index in units {
+        let unit = plan.unit(index);
+        plan.transform(isa, &unit, x, &mut row, &mut transformed);
+        transform_gradients(isa, plan, &unit, blocks, d_y, &mut row, &mut gradients);
+        multiply(isa, plan, &unit, blocks, [&transformed, &gradients], &mut sums);
+    }
+    sums
+}
+
+/// Transforms a unit's d_y: `[block, position, tile, vectors * lanes]`.
+fn transform_gradients(
+    isa: Isa,
+    plan: &Plan,
+    unit: &Unit,
+    blocks: &[ChannelBlock],
+    d_y: Source<'_>,
+    row: &mut Buffer,
+    gradients: &mut [f32],
+) {
+    let (width, channels) = (plan.target.size[1], plan.target.channels);
+    let tiles = unit.images.len() * unit.rows.len() * plan.cols;
+    row[width * BLOCK..].fill(0.0);
+    let mut rest = gradients;
+    for block in blocks {
+        let lanes = block.vectors * plan.lanes;
+        let (part, after) = rest.split_at_mut(POSITIONS * plan.most_tiles() * lanes);
+        rest = after;
+        let mut done = 0;
+        for image in unit.images.clone() {
+            for line in unit.rows.clone() {
+                let pixel = (image * plan.target.size[0] + line) * width;
+                for lane in (0..lanes).step_by(BLOCK) {
+                    let len = block.channels.saturating_sub(lane).min(BLOCK);
+                    let channel = (block.first + lane).min(channels - 1);
+                    let strip = Strip { channel, len, every: channels, to_every: BLOCK, to_len: BLOCK };
+                    let source = d_y.part(pixel * channels + channel, width * channels - channel);
+                    source::copy(isa, source, strip, &mut row[..width * BLOCK]);
+                    let rows = Gradients {
+                        from: row,
+                        tiles: plan.cols,
+                        lanes: (lanes - lane).min(BLOCK),
+                        width: lanes,
+                        position: tiles * lanes,
+                        to: &mut part[done * lanes + lane..],
+                    };
+                    transform::gradients(isa, rows);
+                }
+                done += plan.cols;
+            }
+        }
+    }
+}
+
+/// Adds a unit's products to the sums.
+fn multiply(
+    isa: Isa,
+    plan: &Plan,
+    unit: &Unit,
+    blocks: &[ChannelBlock],
+    [transformed, gradients]: [&[f32]; 2],
+    sums: &mut [f32],
+) {
+    let rows = unit.rows.len();
+    let place = |line: usize| {
+        let from = line / rows * plan.image_len() + line % rows * plan.line();
+        (from, line * plan.cols)
+    };
+    let places: Vec<_> = (0..unit.images.len() * rows).map(place).collect();
+    let tiles = places.len() * plan.cols;
+    for together in places.chunks(TOGETHER.div_ceil(plan.cols)) {
+        let (mut from, mut to) = (0, 0);
+        for block in blocks {
+            let lanes = block.vectors * plan.lanes;
+            for position in 0..POSITIONS {
+                let products = Products {
+                    rows: together,
+                    cols: plan.cols,
+                    x_step: POSITIONS * BLOCK,
+                    segments: &plan.segments,
+                    vectors: block.vectors,
+                    depthwise: false,
+                    x: transformed[position * BLOCK..].as_ptr(),
+                    d_y: gradients[from + position * tiles * lanes..].as_ptr(),
+                    sums: sums[to..].as_mut_ptr(),
+                };
+                // SAFETY: by the plan's sizes a unit's tiles and the block's lanes lie in the buffers.
+                unsafe { weight::add(isa, &products) }
+                to += plan.rows() * lanes;
+            }
+            from += POSITIONS * plan.most_tiles() * lanes;
+        }
+    }
+}
+
+/// Transforms the sums of some blocks into d_weight, of which `d_weight` holds those blocks' part.
+fn unpack(plan: &Plan, blocks: &[ChannelBlock], sums: &[f32], d_weight: &mut [f32]) {
+    let (rows, channels) = (plan.rows(), plan.source.channels);
+    let mut rest = sums;
+    for block in blocks {
+        let lanes = block.vectors * plan.lanes;
+        let (sums, after) = rest.split_at(POSITIONS * rows * lanes);
+        rest = after;
+        for lane in 0..block.channels {
+            let filters = (block.first - blocks[0].first + lane) * channels * 9;
+            for source in 0..channels {
+                for kernel_row in 0..3 {
+                    let at = row(channels, source, kernel_row) * lanes + lane;
+                    let u = std::array::from_fn(|position| sums[position * rows * lanes + at]);
+                    let to = filters + source * 9 + kernel_row * TAPS;
+                    d_weight[to..to + TAPS].copy_from_slice(&transform::d_weights(u));
+                }
+            }
+        }
+    }
+}
+
+/// Taps of a row of the kernel.
+const TAPS: usize = 3;

@@ -7,7 +7,9 @@
 
 PyTorch trains the network end to end (SGD, momentum 0.9, Nesterov, f32) in both of its memory formats. Ours and
 theirs take turns step by step, in one run, each idle while another steps, with equal threads. A ratio is the median
-over the rounds of our step's time divided by that, in the same round, of PyTorch's faster format.
+over the rounds of our step's time divided by that, in the same round, of PyTorch's faster format. Rounds in which
+other processes (or the host of a virtual machine) took more than a tenth of a core do not count; a row that had too
+few others is marked.
 
 Memory: `live` is what the allocator had given out at its peak (theirs: torch.profiler's memory events), `resident` how
 far the process grew in the system's eyes; both count weights, batch and everything of a step, beyond what was
@@ -32,6 +34,10 @@ PROGRAM = ROOT / "target/release/localgrad"
 FORMATS = ("contiguous", "channels_last")
 # PyTorch's workers go on spinning for a moment after a step; nobody else steps during it.
 SETTLE_SECONDS = 0.01
+# Cores that others may use during a round that counts.
+QUIET_CORES = 0.1
+# Without quiet rounds, give up after this many times the usual seconds.
+PATIENCE = 3
 MIB = 1 << 20
 
 
@@ -195,6 +201,43 @@ def memory_in_fresh_process(case, memory_format, threads, kind):
     return int(done.stdout.splitlines()[-1])
 
 
+def others_seconds(pids):
+    """Processor seconds since boot of everybody but these processes; time stolen by a host counts."""
+    try:
+        fields = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+        # user, nice, system, idle, waiting, interrupts twice, stolen
+        ticks = sum(fields[:3]) + sum(fields[5:8])
+        for pid in pids:
+            # User and system time stand behind the name, which may hold spaces.
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks -= int(words[11]) + int(words[12])
+    except FileNotFoundError:
+        return 0.0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def take_rounds(everyone, pids, options):
+    """Everyone steps once a round; returns the numbers of the rounds that count, and whether they were quiet."""
+    loads = []
+    quiet = []
+    start = time.monotonic()
+    while len(quiet) < options.rounds:
+        passed = time.monotonic() - start
+        if passed > options.seconds and len(quiet) >= options.least_rounds:
+            break
+        if passed > PATIENCE * options.seconds and len(loads) >= options.least_rounds:
+            break
+        before, busy = time.monotonic(), others_seconds(pids)
+        for subject in everyone:
+            subject.step()
+            time.sleep(SETTLE_SECONDS)
+        loads.append((others_seconds(pids) - busy) / (time.monotonic() - before))
+        quiet = [number for number, load in enumerate(loads) if load <= QUIET_CORES]
+    if len(quiet) >= options.least_rounds:
+        return quiet, True
+    return sorted(range(len(loads)), key=lambda number: loads[number])[: options.least_rounds], False
+
+
 def compare(case, threads, options):
     """One row for each of our ways."""
     import torch
@@ -208,13 +251,10 @@ def compare(case, threads, options):
         for _ in range(2):
             subject.step()
         subject.seconds.clear()
-    deadline = time.monotonic() + options.seconds
-    for done in range(options.rounds):
-        for subject in everyone:
-            subject.step()
-            time.sleep(SETTLE_SECONDS)
-        if done + 1 >= options.least_rounds and time.monotonic() > deadline:
-            break
+    pids = [os.getpid(), *(subject.process.pid for subject in ours.values())]
+    rounds, quiet = take_rounds(everyone, pids, options)
+    for subject in everyone:
+        subject.seconds = [subject.seconds[number] for number in rounds]
     best_format = min(FORMATS, key=lambda name: statistics.median(theirs[name].seconds))
     best = theirs[best_format].seconds
     del everyone, theirs
@@ -231,6 +271,7 @@ def compare(case, threads, options):
             "threads": threads,
             "way": name,
             "rounds": len(best),
+            "quiet": quiet,
             "step_seconds": statistics.median(subject.seconds),
             "torch_seconds": statistics.median(best),
             "torch_format": best_format,
@@ -270,7 +311,7 @@ def cells(row):
         row["way"],
         f"{1e3 * row['step_seconds']:.1f}",
         f"{1e3 * row['torch_seconds']:.1f} {short}",
-        f"{beside(row['ratio'], time_bound)} ({low:.2f} to {high:.2f})",
+        f"{beside(row['ratio'], time_bound)} ({low:.2f} to {high:.2f})" + ("" if row["quiet"] else " disturbed"),
         f"{100 * row['peak_share']:.0f} %",
         f"{row['live'] / MIB:.1f}",
         f"{row['torch_live'] / MIB:.1f}",
@@ -291,12 +332,12 @@ def machine(program):
     vectors = next((line for line in about if line.startswith("flags")), "")
     vectors = [name for name in ("avx2", "avx512f", "amx_tile") if f" {name} " in vectors + " "]
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return "\n".join(
         [
             f"- machine: {model}, {os.cpu_count()} cores, {' '.join(vectors)}, {platform.system()} {platform.release()}",
             f"- date: {datetime.date.today().isoformat()}; load before: {os.getloadavg()[0]:.1f}",
-            f"- versions: {version} ({commit}), PyTorch {torch.__version__}, Python {platform.python_version()}",
+            f"- versions: {version} ({commit.stdout.strip()}), PyTorch {torch.__version__}, Python {platform.python_version()}",
             f"- command: `{' '.join(['benches/torch_twin.py', *sys.argv[1:]])}`",
         ]
     )

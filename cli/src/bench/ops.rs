@@ -12,6 +12,8 @@ use std::time::Instant;
 
 /// Times of which each pass's median is taken.
 const ROUNDS: usize = 15;
+/// Rounds from one product to the next.
+const ROUNDS_A_PRODUCT: usize = 5;
 
 /// A layer and the features it takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +91,7 @@ impl Op {
         let d_y = random(samples, self.layer.output(self.features)?)?;
         let convolves = matches!(self.layer, LayerSpec::Conv { .. });
         let mut times = [const { Vec::new() }; 3];
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let layer = if convolves { &mut frozen } else { &mut trained };
             let [forward, d_input] = pass(layer.as_mut(), &x, &d_y, true)?;
             times[0].push(forward);
@@ -97,7 +99,9 @@ impl Op {
             if convolves {
                 times[2].push(pass(trained.as_mut(), &x, &d_y, false)?[1]);
             }
-            product.repeat()?;
+            if round % ROUNDS_A_PRODUCT == 0 {
+                product.repeat()?;
+            }
         }
         let [forward, d_input, d_weight] = times.map(|times| (!times.is_empty()).then(|| median(&times)));
         Ok(Times { forward: forward.unwrap_or(0.0), d_input: d_input.unwrap_or(0.0), d_weight })

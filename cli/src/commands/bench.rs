@@ -78,7 +78,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     let mut product = workers.run(Product::new)?;
     let mut subject = Subject::new(&network, config, arguments.batch, &workers)?;
     if arguments.serve {
-        serve(&mut subject)?;
+        serve(&mut subject, &workers, &mut product)?;
     } else {
         for _ in 0..arguments.steps {
             subject.step()?;
@@ -135,8 +135,8 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
     })
 }
 
-/// Takes `step N` lines until the input ends.
-fn serve(subject: &mut Subject<'_>) -> Outcome<()> {
+/// Takes `step N` lines until the input ends; answers when the threads are idle again.
+fn serve(subject: &mut Subject<'_>, workers: &Workers, product: &mut Product) -> Outcome<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|cause| Fault::failed(format!("standard input: {cause}")))?;
         if line.trim().is_empty() {
@@ -146,6 +146,7 @@ fn serve(subject: &mut Subject<'_>) -> Outcome<()> {
         let count = count
             .ok_or_else(|| Fault::usage(format!("--serve takes lines such as `step 3`, found '{line}'")))?;
         let seconds = (0..count).map(|_| subject.step()).collect::<localgrad::Result<Vec<f64>>>()?;
+        workers.run(|| product.repeat())?;
         // An answer is read by a program, whatever the final result is.
         Output { json: true }.record(&ServedRecord { event: "steps", seconds });
     }
@@ -186,18 +187,22 @@ fn measure_ops(
     product: &mut Product,
     output: Output,
 ) -> Outcome<()> {
-    let mut rows = Vec::new();
+    let mut records = Vec::new();
     for op in ops::of_network(network)? {
         let times = workers.run(|| op.measure(samples, product))?;
         let record = op_record(&op, &times, op.multiply_adds(samples)?);
         output.record(&record);
-        rows.push(op_row(&record));
+        records.push(record);
     }
     if !output.json {
         let header =
             ["layer", "takes", "forward ms", "GFLOP/s", "d_input ms", "GFLOP/s", "d_weight ms", "GFLOP/s"];
         let peak = product.gflops();
-        output.text(&format!("{}\n\na large product: {peak:.0} GFLOP/s\n", table(&header, &rows)));
+        let rows: Vec<Vec<String>> = records.iter().map(|record| op_row(record, peak)).collect();
+        output.text(&format!(
+            "{}\n\nshares are of a large product's {peak:.0} GFLOP/s\n",
+            table(&header, &rows)
+        ));
     }
     Ok(())
 }
@@ -217,9 +222,11 @@ fn op_record(op: &Op, times: &Times, multiply_adds: usize) -> OpRecord {
     }
 }
 
-fn op_row(record: &OpRecord) -> Vec<String> {
+fn op_row(record: &OpRecord, peak: f64) -> Vec<String> {
     let time = |seconds: Option<f64>| seconds.map_or("-".into(), |s| format!("{:.3}", 1e3 * s));
-    let speed = |gflops: Option<f64>| gflops.map_or("-".into(), |g| format!("{g:.0}"));
+    let speed = |gflops: Option<f64>| {
+        gflops.map_or("-".into(), |gflops| format!("{gflops:.0} ({:.0} %)", 100.0 * gflops / peak))
+    };
     vec![
         record.op.clone(),
         record.features.clone(),

@@ -422,7 +422,8 @@ fn output_size_follows_its_formula() {
 fn kernels_refuse_slices_of_other_sizes() {
     let case = Case::new([1, 3, 3, 2], 2, square(3, 1, 1), 1);
     let mut y = vec![0.0; 18];
-    let result = kernels::forward(Path::best(), &case.geometry(), &[0.0; 17][..], &[0.0; 36], None, unwritten(&mut y));
+    let result =
+        kernels::forward(Path::best(), &case.geometry(), &[0.0; 17][..], &[0.0; 36], None, unwritten(&mut y));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
     let wrong = Geometry { output: [4, 4], ..case.geometry() };
     let result = kernels::d_input(Path::best(), &wrong, &[0.0; 32][..], &[0.0; 36], unwritten(&mut y));

@@ -6,6 +6,8 @@ mod common;
 use common::{Random, device, numbers, tensor, with_threads};
 use localgrad::ErrorKind;
 use localgrad::composed::mask as composed;
+use localgrad::kernels::mask as kernels;
+use localgrad::kernels::simd::Isa;
 use localgrad::ops::activation::Activation;
 use localgrad::ops::mask;
 use proptest::prelude::*;
@@ -38,6 +40,21 @@ proptest! {
                 mask::apply(d.copy().unwrap(), &mask).unwrap()
             });
             prop_assert_eq!(&numbers(&passed), &expected);
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let mut random = Random::new(3);
+    for len in [1, 7, 8, 15, 16, 17, 33, 1000] {
+        let y: Vec<f32> = random.numbers(len).iter().map(|&v| (8.0 * v) as f32).collect();
+        let expected: Vec<f32> = y.iter().map(|&v| if v > 0.0 && v < 6.0 { v } else { 0.0 }).collect();
+        for isa in Isa::available() {
+            let bits = kernels::pack(isa, &y, 6.0);
+            let mut kept = y.clone();
+            kernels::apply(isa, &mut kept, &bits);
+            assert_eq!(kept, expected, "{isa:?}, {len} elements");
         }
     }
 }

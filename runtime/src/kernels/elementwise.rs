@@ -1,6 +1,7 @@
 //! Elementwise kernels and plain sums.
 
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
+use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::ops::activation::Activation;
 use rayon::prelude::*;
 
@@ -59,10 +60,24 @@ pub fn scale(x: &mut [f32], factor: f32) {
 /// `a = f(a, b)`, element by element.
 pub fn update(a: &mut [f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     a.par_chunks_mut(PIECE).zip(b.par_chunks(PIECE)).for_each(|(a, b)| {
-        for (a, &b) in a.iter_mut().zip(b) {
-            *a = f(*a, b);
-        }
+        Isa::best().run(Update { a, b, f: &f });
     });
+}
+
+/// Two slices to be combined into the first.
+struct Update<'a, F> {
+    a: &'a mut [f32],
+    b: &'a [f32],
+    f: &'a F,
+}
+
+impl<F: Fn(f32, f32) -> f32> Kernel for Update<'_, F> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for (a, &b) in self.a.iter_mut().zip(self.b) {
+            *a = (self.f)(*a, b);
+        }
+    }
 }
 
 /// The sum over rows of `x: [rows, channels]`.

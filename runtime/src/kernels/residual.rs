@@ -1,8 +1,10 @@
 //! The residual sum of maps that are normalized as they are read, and the mask of its activation.
 
 use super::batch_norm::{Normalization, clamped};
+use super::mask;
 use super::pieces::PIECE;
 use super::simd::{Isa, Kernel, Simd};
+use super::unwritten::written;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -36,8 +38,8 @@ impl Summand<'_> {
     }
 }
 
-/// y = x + around between the bounds, `x` normalized by `by` (without its activation). Writes all of y, which has
-/// the length of both.
+/// y = x + around between the bounds, `x` normalized by `by` (without its activation), and, if asked for, the mask
+/// of where y lies inside the bounds (see [`mask`]). Writes all of y, which has the length of both, and of its mask.
 pub fn sum(
     isa: Isa,
     x: &[f32],
@@ -45,15 +47,27 @@ pub fn sum(
     around: Summand<'_>,
     bounds: [f32; 2],
     y: &mut [MaybeUninit<f32>],
-) {
+    with_mask: bool,
+) -> Vec<u8> {
     assert!(x.len() == y.len() && around.len() == y.len(), "summands and sum have one length");
-    let width = by.width();
-    let piece = PIECE.div_ceil(width) * width;
-    y.par_chunks_mut(piece).zip(x.par_chunks(piece)).enumerate().for_each(|(index, (y, x))| {
+    let mut bits = vec![0; y.len().div_ceil(BITS)];
+    // Whole rows and whole bytes.
+    let step = by.width() * BITS;
+    let piece = PIECE.div_ceil(step) * step;
+    let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(bits.par_chunks_mut(piece / BITS));
+    pieces.enumerate().for_each(|(index, ((y, x), bits))| {
         let around = around.part(index * piece, x.len());
         isa.run(Rows { x, by, around, bounds, y });
+        if with_mask {
+            // SAFETY: the rows have just been written, every element.
+            isa.run(mask::Pack { y: unsafe { written(y) }, upper: bounds[1], bits });
+        }
     });
+    bits
 }
+
+/// Elements of a byte of the mask.
+const BITS: usize = 8;
 
 /// Some rows of a sum.
 struct Rows<'a> {

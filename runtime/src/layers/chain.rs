@@ -5,10 +5,10 @@ use super::batch_norm::BatchNorm;
 use super::conv::Conv;
 use super::spec::{LayerSpec, NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor};
-use crate::error::Result;
-use crate::kernels::batch_norm::Gradient;
+use crate::error::{Error, Result};
+use crate::kernels::batch_norm::{Gradient, Normalization, Sums};
 use crate::ops::batch_norm::{Statistics, gradients_of};
-use crate::ops::conv_norm::{self, Lazy, LazyGradient};
+use crate::ops::conv_norm::{self, Input, Lazy, LazyGradient};
 use crate::tape::Tape;
 use candle_core::{DType, Device, Tensor};
 
@@ -79,46 +79,40 @@ impl Link {
         Ok(Lazy::Normalized(z, self.norm.normalization(&statistics)?))
     }
 
-    /// Hands the gradients of batch norm to `sink` and answers how to get from `d` to the gradient of `z`.
+    /// Hands the gradients of batch norm to `sink` and answers how to get from the gradient of its output to that of
+    /// its input, `elements` elements.
     fn norm_backward(
         &mut self,
-        d: &Tensor,
-        z: &Tensor,
-        statistics: &Statistics,
+        by: &Normalization,
+        sums: &Sums,
+        elements: usize,
         sink: &mut dyn GradientSink,
     ) -> Result<Gradient> {
-        let by = self.norm.normalization(statistics)?;
-        let sums = conv_norm::sums(d, z, &by)?;
-        let gradient = Gradient::new(&by, Some(&sums), z.elem_count() / by.channels());
-        let (d_weight, d_bias) = gradients_of(&sums)?;
+        let gradient = Gradient::new(by, Some(sums), elements / by.channels());
+        let (d_weight, d_bias) = gradients_of(sums)?;
         self.norm.give(d_weight, d_bias, sink)?;
         Ok(gradient)
     }
 
-    /// Hands the convolution's gradients to `sink`; `x` is dropped as soon as it has been read.
+    /// Hands the convolution's gradients to `sink`; answers those of its input.
     fn conv_backward(
         &mut self,
-        x: Option<Lazy>,
+        x: Input<'_>,
         d_z: LazyGradient<'_>,
-        input_shape: &[usize],
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<(Option<Tensor>, Option<Sums>)> {
         let Conv { weight, bias, config } = &mut self.conv;
-        let d_weight =
-            x.map(|x| conv_norm::d_weight(&x, d_z, weight.value.dims(), config)).transpose()?;
-        // The input's gradient needs the weight from before its update.
-        let d_x =
-            need_input.then(|| conv_norm::d_input(d_z, &weight.value, input_shape, config)).transpose()?;
+        let gradients = conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input)?;
         if let Some(bias) = bias.as_mut().filter(|b| b.trainable) {
             // Batch norm takes a constant out again.
             let zeros = Tensor::zeros(bias.value.shape(), DType::F32, &Device::Cpu)?;
             sink.take(bias, zeros)?;
         }
-        if let Some(d_weight) = d_weight {
+        if let Some(d_weight) = gradients.d_weight {
             sink.take(weight, d_weight)?;
         }
-        Ok(d_x)
+        Ok((gradients.d_x, gradients.sums))
     }
 }
 
@@ -153,25 +147,27 @@ impl Layer for Chain {
         need_input: bool,
     ) -> Result<Option<Tensor>> {
         let mut d = d_y.contiguous()?;
-        let Some(mut position) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
-        let (mut z, mut statistics) = pop(tape)?;
-        while position > 0 {
-            let gradient = self.links[position].norm_backward(&d, &z, &statistics, sink)?;
-            let (z_before, statistics_before) = pop(tape)?;
-            let trained = self.links[position].conv.weight.trainable;
-            let by = self.links[position - 1].norm.normalization(&statistics_before)?;
-            let x = trained.then(|| Lazy::Normalized(z_before.clone(), by));
+        let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
+        let (mut z, statistics) = pop(tape)?;
+        let mut by = self.links[last].norm.normalization(&statistics)?;
+        let mut sums = conv_norm::sums(&d, &z, &by)?;
+        for position in (1..=last).rev() {
+            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), sink)?;
+            let (z_before, statistics) = pop(tape)?;
+            by = self.links[position - 1].norm.normalization(&statistics)?;
             let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
-            let d_x = self.links[position].conv_backward(x, d_z, z_before.dims(), sink, true)?;
+            let x = Input::Normalized(&z_before, &by);
+            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
             d = super::input_gradient(d_x)?;
-            (z, statistics) = (z_before, statistics_before);
-            position -= 1;
+            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
+            z = z_before;
         }
-        let gradient = self.links[0].norm_backward(&d, &z, &statistics, sink)?;
-        let x = if self.links[0].conv.weight.trainable { Some(Lazy::Plain(tape.pop()?)) } else { None };
-        let input_shape = tape.pop_shape()?;
+        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), sink)?;
+        let kept = if self.links[0].conv.weight.trainable { Some(tape.pop()?) } else { None };
+        let shape = tape.pop_shape()?;
+        let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
         let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
-        self.links[0].conv_backward(x, d_z, &input_shape, sink, need_input)
+        Ok(self.links[0].conv_backward(x, d_z, sink, need_input)?.0)
     }
 
     fn leaves_gradient(&self) -> bool {

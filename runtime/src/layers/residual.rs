@@ -55,11 +55,9 @@ impl Layer for Residual {
             }
             Shortcut::Projection(layers) => layers.forward_lazy(x, mode, tape)?,
         };
-        let y = conv_norm::add_activate(main, around, self.activation)?;
-        if mode.is_training()
-            && let Some(activation) = self.activation
-        {
-            tape.push(&mask::of_output(&y, activation)?);
+        let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
+        if let Some(mask) = mask {
+            tape.push(&mask);
         }
         Ok(y)
     }

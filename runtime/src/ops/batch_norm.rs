@@ -34,9 +34,7 @@ pub struct Gradients {
 pub fn statistics(x: &Tensor) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
     match x.device() {
-        Device::Cpu => {
-            of_moments(kernels::moments(Isa::best(), &elements(x)?, channels))
-        }
+        Device::Cpu => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
         _ => composed::statistics(x),
     }
 }

@@ -163,9 +163,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
             let (d_y, weight) = (elements(&d_y)?, elements(&weight)?);
             // SAFETY: the kernel writes every element, or fails.
             let d_x = unsafe {
-                output(geometry.x_len(), |d_x| {
-                    kernels::d_input(Path::best(), &geometry, &*d_y, &weight, d_x)
-                })
+                output(geometry.x_len(), |d_x| kernels::d_input(Path::best(), &geometry, &*d_y, &weight, d_x))
             };
             tensor(d_x?.0, input_shape)
         }

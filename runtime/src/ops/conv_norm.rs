@@ -5,7 +5,8 @@
 use super::activation::Activation;
 use super::batch_norm::{Statistics, of_moments};
 use super::conv::{ConvConfig, y_shape};
-use super::elementwise::same_shape;
+use super::elementwise::{self, same_shape};
+use super::mask;
 use super::slices::{Elements, elements, output, tensor};
 use crate::error::Result;
 use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
@@ -101,41 +102,77 @@ pub fn forward(
     Ok((tensor(y, y_shape(&geometry))?, moments.map(of_moments).transpose()?))
 }
 
-/// The gradient of the weight, of shape `weight_shape: [O, I/groups, KH, KW]`.
-///
-/// # Errors
-/// `Shape` when the shapes do not fit.
-pub fn d_weight(
-    x: &Lazy,
-    d_y: LazyGradient<'_>,
-    weight_shape: &[usize],
-    config: &ConvConfig,
-) -> Result<Tensor> {
-    let geometry = config.geometry(x.stored().dims(), weight_shape)?;
-    let (d, z, input) = (elements(d_y.d)?, elements(d_y.z)?, elements(x.stored())?);
-    let gradient = Source::Gradient { d: &d, x: &z, by: d_y.by };
-    let mut d_weight = vec![0.0; geometry.weight_len()];
-    kernels::d_weight(Path::best(), &geometry, x.source(&input), gradient, &mut d_weight)?;
-    tensor(d_weight, weight_shape)
+/// What a convolution read, as far as its backward pass needs it.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Nothing but the shape: the weight is not trained.
+    Shape(&'a [usize]),
+    /// A map.
+    Plain(&'a Tensor),
+    /// A map through a normalization.
+    Normalized(&'a Tensor, &'a Normalization),
 }
 
-/// The gradient of the input, of shape `input_shape: [N, H, W, I]`.
+impl Input<'_> {
+    fn dims(&self) -> &[usize] {
+        match self {
+            Self::Shape(shape) => shape,
+            Self::Plain(x) | Self::Normalized(x, _) => x.dims(),
+        }
+    }
+}
+
+/// What the backward pass of a convolution gives.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Of the weight, `[O, I/groups, KH, KW]`, if it was asked for.
+    pub d_weight: Option<Tensor>,
+    /// Of what the convolution read, if it was asked for.
+    pub d_x: Option<Tensor>,
+    /// What the normalization that the input came through needs for its own gradient, if `d_x` was asked for.
+    pub sums: Option<Sums>,
+}
+
+/// The gradients of a convolution with `weight: [O, I/groups, KH, KW]` of `x: [N, H, W, I]`.
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
-pub fn d_input(
+pub fn backward(
+    x: Input<'_>,
     d_y: LazyGradient<'_>,
     weight: &Tensor,
-    input_shape: &[usize],
     config: &ConvConfig,
-) -> Result<Tensor> {
-    let geometry = config.geometry(input_shape, weight.dims())?;
-    let (d, z, weight) = (elements(d_y.d)?, elements(d_y.z)?, elements(weight)?);
+    need_weight: bool,
+    need_input: bool,
+) -> Result<Gradients> {
+    let geometry = config.geometry(x.dims(), weight.dims())?;
+    same_shape(d_y.d, d_y.z)?;
+    let (d, z, weight_elements) = (elements(d_y.d)?, elements(d_y.z)?, elements(weight)?);
+    let input = match x {
+        Input::Shape(_) => None,
+        Input::Plain(x) | Input::Normalized(x, _) => Some(elements(x)?),
+    };
     let gradient = Source::Gradient { d: &d, x: &z, by: d_y.by };
-    let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, &weight, d_x);
-    // SAFETY: the kernel writes every element, or fails.
-    let (d_x, ()) = unsafe { output(geometry.x_len(), run) }?;
-    tensor(d_x, input_shape)
+    let mut gradients = Gradients { d_weight: None, d_x: None, sums: None };
+    if need_weight && let Some(input) = &input {
+        let source = match x {
+            Input::Normalized(_, by) => Source::Normalized(input, by),
+            _ => Source::Plain(input),
+        };
+        let mut d_weight = vec![0.0; geometry.weight_len()];
+        kernels::d_weight(Path::best(), &geometry, source, gradient, &mut d_weight)?;
+        gradients.d_weight = Some(tensor(d_weight, weight.dims())?);
+    }
+    if need_input {
+        let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, &weight_elements, d_x);
+        // SAFETY: the kernel writes every element, or fails.
+        let (d_x, ()) = unsafe { output(geometry.x_len(), run) }?;
+        if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
+            gradients.sums = Some(batch_norm::sums(Isa::best(), &d_x, input, by));
+        }
+        gradients.d_x = Some(tensor(d_x, x.dims())?);
+    }
+    Ok(gradients)
 }
 
 /// The sums that the gradients of a normalization of `z` need, from `d`, the gradient of its output.
@@ -144,17 +181,28 @@ pub fn sums(d: &Tensor, z: &Tensor, by: &Normalization) -> Result<Sums> {
     Ok(batch_norm::sums(Isa::best(), &*elements(d)?, &*elements(z)?, by))
 }
 
-/// `activation(main + around)`, the two normalized on the way if need be.
+/// `activation(main + around)`, the two normalized on the way if need be, and the activation's [`mask`] if
+/// asked for.
 ///
 /// # Errors
-/// `Shape` when the two differ in shape.
-pub fn add_activate(main: Lazy, around: Lazy, activation: Option<Activation>) -> Result<Tensor> {
+/// `Shape` when the two differ in shape, `Config` where the activation has no mask.
+pub fn add_activate(
+    main: Lazy,
+    around: Lazy,
+    activation: Option<Activation>,
+    with_mask: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
     let (main, around) = match (main, around) {
-        (Lazy::Plain(main), Lazy::Normalized(around, by)) => (Lazy::Normalized(around, by), Lazy::Plain(main)),
+        (Lazy::Plain(main), Lazy::Normalized(around, by)) => {
+            (Lazy::Normalized(around, by), Lazy::Plain(main))
+        }
         pair => pair,
     };
     let (Lazy::Normalized(x, by), Some(bounds)) = (&main, batch_norm::clamp(activation)) else {
-        return super::elementwise::add_activate(main.resolve()?, &around.resolve()?, activation);
+        let y = elementwise::add_activate(main.resolve()?, &around.resolve()?, activation)?;
+        let wanted = activation.filter(|_| with_mask);
+        let mask = wanted.map(|activation| mask::of_output(&y, activation)).transpose()?;
+        return Ok((y, mask));
     };
     same_shape(x, around.stored())?;
     let (main_elements, around_elements) = (elements(x)?, elements(around.stored())?);
@@ -162,12 +210,10 @@ pub fn add_activate(main: Lazy, around: Lazy, activation: Option<Activation>) ->
         Lazy::Plain(_) => Summand::Plain(&around_elements),
         Lazy::Normalized(_, by) => Summand::Normalized(&around_elements, by),
     };
+    let with_mask = with_mask && activation.is_some();
+    let run = |y: &mut _| Ok(residual::sum(Isa::best(), &main_elements, by, around, bounds, y, with_mask));
     // SAFETY: the kernel writes every element.
-    let (y, ()) = unsafe {
-        output(main_elements.len(), |y| {
-            residual::sum(Isa::best(), &main_elements, by, around, bounds, y);
-            Ok(())
-        })
-    }?;
-    tensor(y, x.shape())
+    let (y, bits) = unsafe { output(main_elements.len(), run) }?;
+    let mask = with_mask.then(|| mask::of_bits(bits)).transpose()?;
+    Ok((tensor(y, x.shape())?, mask))
 }

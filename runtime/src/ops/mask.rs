@@ -4,6 +4,7 @@
 use crate::composed::mask as composed;
 use crate::error::{Error, Result};
 use crate::kernels::mask as kernels;
+use crate::kernels::simd::Isa;
 use crate::ops::activation::Activation;
 use crate::ops::slices::{elements, update_in_place};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
@@ -22,13 +23,15 @@ pub fn of_output(y: &Tensor, activation: Activation) -> Result<Tensor> {
         }
     };
     match y.device() {
-        Device::Cpu => {
-            let bits = kernels::pack(&elements(y)?, upper);
-            let len = bits.len();
-            Ok(Tensor::from_vec(bits, len, &Device::Cpu)?)
-        }
+        Device::Cpu => of_bits(kernels::pack(Isa::best(), &elements(y)?, upper)),
         _ => composed::of_output(y, upper),
     }
+}
+
+/// The mask that a kernel's bits are.
+pub(super) fn of_bits(bits: Vec<u8>) -> Result<Tensor> {
+    let len = bits.len();
+    Ok(Tensor::from_vec(bits, len, &Device::Cpu)?)
 }
 
 /// `d_y` where the mask lets it pass, 0 elsewhere. Writes into `d_y`, whose only user the caller must be.
@@ -39,7 +42,7 @@ pub fn apply(d_y: Tensor, mask: &Tensor) -> Result<Tensor> {
     let (storage, _) = mask.storage_and_layout();
     match &*storage {
         Storage::Cpu(CpuStorage::U8(bits)) if bits.len() == d_y.elem_count().div_ceil(8) => {
-            update_in_place(&d_y, |d| kernels::apply(d, bits))?;
+            update_in_place(&d_y, |d| kernels::apply(Isa::best(), d, bits))?;
         }
         _ => {
             return Err(Error::shape(format!("a mask of {:?} does not fit {:?}", mask.dims(), d_y.dims())));

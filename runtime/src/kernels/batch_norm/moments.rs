@@ -80,7 +80,14 @@ impl Accumulator {
     pub fn new(channels: usize) -> Self {
         let width = width(channels);
         let zeros = || vec![0.0; width];
-        Self { channels, width, part: vec![0.0; 1 + 3 * channels], shift: zeros(), sums: zeros(), squares: zeros() }
+        Self {
+            channels,
+            width,
+            part: vec![0.0; 1 + 3 * channels],
+            shift: zeros(),
+            sums: zeros(),
+            squares: zeros(),
+        }
     }
 
     /// Bytes of the sums.

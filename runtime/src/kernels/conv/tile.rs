@@ -15,11 +15,6 @@ pub(super) fn run_pixels(isa: Isa) -> usize {
     if isa.lanes() == 8 { 2 } else { 4 }
 }
 
-/// Most pixels of a tile with a constant distance; every such tile's pixels divide it.
-pub(super) const MOST_PIXELS: usize = 24;
-/// Most channels of a channel block.
-pub(super) const MOST_CHANNELS: usize = 32;
-
 /// What the tiles of one pass and one block of channels share.
 #[derive(Clone, Copy)]
 pub(super) struct Sweep<'a> {

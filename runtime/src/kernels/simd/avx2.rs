@@ -84,4 +84,23 @@ unsafe impl Simd for Avx2 {
         // SAFETY: see `zero`.
         unsafe { _mm256_mul_ps(a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn between(v: __m256, low: __m256, high: __m256) -> u32 {
+        // SAFETY: see `zero`.
+        unsafe {
+            let above = _mm256_cmp_ps::<_CMP_LT_OQ>(low, v);
+            _mm256_movemask_ps(_mm256_and_ps(above, _mm256_cmp_ps::<_CMP_LT_OQ>(v, high))) as u32
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: __m256, bits: u32) -> __m256 {
+        // SAFETY: see `zero`.
+        unsafe {
+            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), lanes), lanes);
+            _mm256_and_ps(v, _mm256_castsi256_ps(set))
+        }
+    }
 }

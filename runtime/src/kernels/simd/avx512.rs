@@ -86,4 +86,19 @@ unsafe impl Simd for Avx512 {
         // SAFETY: see `zero`.
         unsafe { _mm512_mul_ps(a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn between(v: __m512, low: __m512, high: __m512) -> u32 {
+        // SAFETY: see `zero`.
+        unsafe {
+            let above = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(low, v);
+            u32::from(_mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, v, high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: __m512, bits: u32) -> __m512 {
+        // SAFETY: see `zero`.
+        unsafe { _mm512_maskz_mov_ps(bits as u16, v) }
+    }
 }

@@ -44,6 +44,10 @@ pub unsafe trait Simd: Copy {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// Bit i says whether `low < v[i] < high`.
+    unsafe fn between(v: Self::V, low: Self::V, high: Self::V) -> u32;
+    /// The lanes whose bit is set, and 0 in the others.
+    unsafe fn keep(v: Self::V, bits: u32) -> Self::V;
 }
 
 /// Work that is the same on every instruction set.

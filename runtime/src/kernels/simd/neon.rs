@@ -84,4 +84,22 @@ unsafe impl Simd for Neon {
         // SAFETY: see `zero`.
         unsafe { vmulq_f32(a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn between(v: float32x4_t, low: float32x4_t, high: float32x4_t) -> u32 {
+        // SAFETY: see `zero`; the array holds four lanes.
+        unsafe {
+            let lanes = vld1q_u32([1, 2, 4, 8].as_ptr());
+            vaddvq_u32(vandq_u32(vandq_u32(vcltq_f32(low, v), vcltq_f32(v, high)), lanes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: float32x4_t, bits: u32) -> float32x4_t {
+        // SAFETY: see `between`.
+        unsafe {
+            let set = vtstq_u32(vdupq_n_u32(bits), vld1q_u32([1, 2, 4, 8].as_ptr()));
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), set))
+        }
+    }
 }

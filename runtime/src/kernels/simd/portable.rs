@@ -62,4 +62,16 @@ unsafe impl Simd for Portable {
     unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         [a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]]
     }
+
+    #[inline(always)]
+    unsafe fn between(v: [f32; 4], low: [f32; 4], high: [f32; 4]) -> u32 {
+        let inside = |i: usize| u32::from(low[i] < v[i] && v[i] < high[i]) << i;
+        inside(0) | inside(1) | inside(2) | inside(3)
+    }
+
+    #[inline(always)]
+    unsafe fn keep(v: [f32; 4], bits: u32) -> [f32; 4] {
+        let kept = |i: usize| if bits >> i & 1 == 1 { v[i] } else { 0.0 };
+        [kept(0), kept(1), kept(2), kept(3)]
+    }
 }

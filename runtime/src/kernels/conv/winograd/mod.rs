@@ -126,8 +126,7 @@ impl Work<'_> {
         for image in unit.images.clone() {
             let start = image * self.plan.target.len() + unit.rows.start * row;
             // SAFETY: these rows lie within the target, and this unit, which alone writes them, has written them.
-            let rows =
-                unsafe { std::slice::from_raw_parts(self.target.0.add(start), unit.rows.len() * row) };
+            let rows = unsafe { std::slice::from_raw_parts(self.target.0.add(start), unit.rows.len() * row) };
             sums.add(self.isa, rows);
         }
         sums.take()

@@ -40,11 +40,8 @@ pub(in super::super) fn pack(plan: &Plan, direction: Direction, weight: &[f32]) 
 /// The kernel between a target and a source channel, row by row; turned round for the input gradient.
 fn filter(plan: &Plan, direction: Direction, weight: &[f32], target: usize, source: usize) -> [[f32; 3]; 3] {
     let forward = direction == Direction::Forward;
-    let index = if forward {
-        target * plan.source.channels + source
-    } else {
-        source * plan.target.channels + target
-    };
+    let index =
+        if forward { target * plan.source.channels + source } else { source * plan.target.channels + target };
     let tap = |row: usize, col: usize| {
         let tap = row * 3 + col;
         weight[index * 9 + if forward { tap } else { 8 - tap }]

@@ -148,11 +148,6 @@ impl Plan {
         self.channel_blocks.iter().map(|b| b.vectors).sum::<usize>() * self.lanes
     }
 
-    /// Images and rows of a full unit.
-    pub(super) fn unit_size(&self) -> [usize; 2] {
-        [self.unit_images, self.unit_rows]
-    }
-
     /// Tiles of a full unit.
     pub(super) fn most_tiles(&self) -> usize {
         self.unit_images * self.unit_rows * self.cols

@@ -1,0 +1,250 @@
+//! Chains of convolutions and batch norms against the same layers one by one.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use candle_core::{Device, Tensor};
+use common::{Random, numbers, tensor, with_threads};
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
+use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
+use localgrad::ops::activation::Activation;
+use localgrad::ops::conv::ConvConfig;
+use localgrad::parameter::Parameter;
+use localgrad::tape::Tape;
+use localgrad::{Result, ops::elementwise};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// Rounding of sums of a few hundred products, relative to the largest number.
+const TOLERANCE: f32 = 2e-4;
+
+/// Keeps gradients by the shape of their weight, in the order in which they came.
+#[derive(Default)]
+struct Keep(Vec<(Vec<usize>, Vec<f32>)>);
+
+impl GradientSink for Keep {
+    fn take(&mut self, _: &mut Parameter, d_value: Tensor) -> Result<()> {
+        self.0.push((d_value.dims().to_vec(), numbers(&d_value)));
+        Ok(())
+    }
+}
+
+fn initializer() -> Initializer {
+    Initializer { seed: 7, device: Device::Cpu }
+}
+
+/// One link: a convolution that keeps the size up to its stride, and its batch norm.
+fn link(
+    number: usize,
+    channels: [usize; 2],
+    config: ConvConfig,
+    activation: Option<Activation>,
+) -> Vec<NamedLayer> {
+    let conv = LayerSpec::Conv { inputs: channels[0], outputs: channels[1], config, bias: number == 1 };
+    vec![
+        named(format!("conv{number}"), conv),
+        named(format!("bn{number}"), LayerSpec::BatchNorm { channels: channels[1], activation }),
+    ]
+}
+
+/// The layers one by one, none of them joined with another.
+struct OneByOne(Vec<(String, Box<dyn Layer>)>);
+
+impl OneByOne {
+    fn new(specs: &[NamedLayer]) -> Self {
+        let layer =
+            |spec: &NamedLayer| (spec.name.clone(), build(&spec.layer, &spec.name, &initializer()).unwrap());
+        Self(specs.iter().map(layer).collect())
+    }
+
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Tensor {
+        self.0.iter_mut().fold(x, |x, (_, layer)| layer.forward(x, mode, tape).unwrap())
+    }
+
+    fn backward(&mut self, d_y: Tensor, tape: &mut Tape, sink: &mut Keep) -> Tensor {
+        let layers = self.0.iter_mut().rev();
+        layers.fold(d_y, |d, (_, layer)| layer.backward(d, tape, sink, true).unwrap().unwrap())
+    }
+}
+
+fn close(what: &str, found: &[f32], expected: &[f32], smallest_scale: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(smallest_scale, |largest, v| largest.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= TOLERANCE * scale, "{what}[{i}]: {a}, not {b} (scale {scale})");
+    }
+}
+
+/// Weights and gradients differ in order between the two, not in shape and number.
+fn sorted(mut gradients: Vec<(Vec<usize>, Vec<f32>)>) -> Vec<(Vec<usize>, Vec<f32>)> {
+    gradients.sort_by(|a, b| a.0.cmp(&b.0));
+    gradients
+}
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    tensor(&Random::new(seed).numbers(shape.iter().product()), shape, &Device::Cpu)
+}
+
+fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
+    let mut all = Vec::new();
+    let visit = &mut |_: &str, variable: Variable<'_>| {
+        if let Variable::Statistic(statistic) = variable {
+            all.extend(numbers(statistic));
+        }
+        Ok(())
+    };
+    layer.visit("", visit).unwrap();
+    all
+}
+
+fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
+    let (mut chain, mut layers) = (Sequential::new(specs, "", &initializer()).unwrap(), OneByOne::new(specs));
+    let x = random(&shape, seed);
+    let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: 0 });
+    let found = chain.forward(x.clone(), mode, &mut tapes[0]).unwrap();
+    let expected = layers.forward(x.clone(), mode, &mut tapes[1]);
+    close("y", &numbers(&found), &numbers(&expected), 1.0);
+
+    let d_y = random(found.dims(), seed + 1);
+    let (mut gradients, mut expected) = (Keep::default(), Keep::default());
+    let d_x = chain.backward(d_y.copy().unwrap(), &mut tapes[0], &mut gradients, true).unwrap().unwrap();
+    let expected_d_x = layers.backward(d_y.copy().unwrap(), &mut tapes[1], &mut expected);
+    assert!(tapes[0].is_empty() && tapes[1].is_empty());
+    // A convolution's bias before batch norm has no gradient but rounding: the scale is that of the sums.
+    let scale = (d_y.elem_count() as f32).sqrt();
+    close("d_x", &numbers(&d_x), &numbers(&expected_d_x), 1.0);
+    for (found, expected) in sorted(gradients.0).iter().zip(&sorted(expected.0)) {
+        assert_eq!(found.0, expected.0);
+        close("gradient", &found.1, &expected.1, scale);
+    }
+    let expected: Vec<f32> = layers.0.iter_mut().flat_map(|(_, layer)| statistics(layer.as_mut())).collect();
+    close("statistics", &statistics(&mut chain), &expected, 1.0);
+
+    let found = chain.forward(x.clone(), Mode::Evaluate, &mut tapes[0]).unwrap();
+    let expected = layers.forward(x, Mode::Evaluate, &mut tapes[1]);
+    assert!(tapes[0].is_empty());
+    close("evaluated y", &numbers(&found), &numbers(&expected), 1.0);
+}
+
+const CLAMPS: [Option<Activation>; 3] = [None, Some(Activation::Relu), Some(Activation::Relu6)];
+
+fn config(kernel: usize, stride: usize, groups: usize) -> ConvConfig {
+    ConvConfig {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [kernel / 2; 2],
+        groups,
+        ..ConvConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40, rng_seed: RngSeed::Fixed(3), failure_persistence: None, ..Default::default()
+    })]
+
+    #[test]
+    fn a_chain_equals_its_layers(
+        n in 2usize..5, h in 4usize..12, w in 4usize..12, links in 1usize..4,
+        channels in prop::array::uniform4(1usize..36), kernels in prop::array::uniform3(0usize..2),
+        strides in prop::array::uniform3(1usize..3), clamps in prop::array::uniform3(0usize..2), seed in 0u64..1000,
+    ) {
+        let specs: Vec<NamedLayer> = (0..links)
+            .flat_map(|i| {
+                let config = config(1 + 2 * kernels[i], strides[i], 1);
+                // ReLU6 has corners that rounding may cross on either side; ReLU's are few.
+                link(i, [channels[i], channels[i + 1]], config, CLAMPS[clamps[i]])
+            })
+            .collect();
+        hold(&specs, [n, h, w, channels[0]], seed);
+    }
+}
+
+#[test]
+fn channels_of_every_rhythm_equal_their_layers() {
+    for channels in [1, 2, 3, 4, 8, 15, 16, 17, 24, 32, 48, 64, 80] {
+        let specs = [
+            link(0, [channels, channels], config(3, 1, 1), Some(Activation::Relu)),
+            link(1, [channels, channels], config(3, 1, channels), Some(Activation::Relu6)),
+            link(2, [channels, 5], config(1, 1, 1), None),
+        ];
+        hold(&specs.concat(), [3, 9, 10, channels], 11);
+    }
+}
+
+#[test]
+fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
+    let specs =
+        [link(0, [6, 8], config(3, 1, 1), CLAMPS[1]), link(2, [8, 6], config(3, 1, 1), CLAMPS[0])].concat();
+    let gradient_of_x = |trainable: bool| {
+        let mut chain = Sequential::new(&specs, "", &initializer()).unwrap();
+        let freeze = &mut |_: &str, variable: Variable<'_>| {
+            if let Variable::Parameter(parameter) = variable {
+                parameter.trainable = trainable;
+            }
+            Ok(())
+        };
+        chain.visit("", freeze).unwrap();
+        let (mut tape, mut sink) = (Tape::new(), Keep::default());
+        let x = random(&[2, 7, 7, 6], 1);
+        chain.forward(x, Mode::Train { draw: 0 }, &mut tape).unwrap();
+        let d_x = chain.backward(random(&[2, 7, 7, 6], 2), &mut tape, &mut sink, true).unwrap().unwrap();
+        assert!(tape.is_empty());
+        assert_eq!(sink.0.is_empty(), !trainable);
+        numbers(&d_x)
+    };
+    assert_eq!(gradient_of_x(true), gradient_of_x(false));
+}
+
+#[test]
+fn a_residual_sum_equals_its_branches() {
+    let main =
+        [link(0, [6, 10], config(3, 2, 1), CLAMPS[1]), link(2, [10, 10], config(3, 1, 1), None)].concat();
+    let around = link(3, [6, 10], config(1, 2, 1), None);
+    let residual = LayerSpec::Residual {
+        main: main.clone(),
+        shortcut: ShortcutSpec::Projection(around.clone()),
+        activation: Some(Activation::Relu),
+    };
+    let mut unit = Sequential::new(&[unnamed(residual)], "", &initializer()).unwrap();
+    let (mut main, mut around) = (OneByOne::new(&main), OneByOne::new(&around));
+    let x = random(&[3, 9, 7, 6], 4);
+    let (mut tape, mode) = (Tape::new(), Mode::Train { draw: 0 });
+    let y = unit.forward(x.clone(), mode, &mut tape).unwrap();
+    let mut tapes = [Tape::new(), Tape::new()];
+    let branches = [main.forward(x.clone(), mode, &mut tapes[0]), around.forward(x, mode, &mut tapes[1])];
+    let [a, b] = branches;
+    let expected = elementwise::add_activate(a, &b, Some(Activation::Relu)).unwrap();
+    close("y", &numbers(&y), &numbers(&expected), 1.0);
+
+    let d_y = random(y.dims(), 5);
+    let (mut found, mut sink) = (Keep::default(), Keep::default());
+    let d_x = unit.backward(d_y.copy().unwrap(), &mut tape, &mut found, true).unwrap().unwrap();
+    let open: Vec<f32> =
+        numbers(&expected).iter().zip(numbers(&d_y)).map(|(&y, d)| if y > 0.0 { d } else { 0.0 }).collect();
+    let d_sum = || Tensor::from_vec(open.clone(), d_y.dims(), &Device::Cpu).unwrap();
+    let d_main = main.backward(d_sum(), &mut tapes[0], &mut sink);
+    let d_around = around.backward(d_sum(), &mut tapes[1], &mut sink);
+    let expected = elementwise::add(d_main, &d_around).unwrap();
+    close("d_x", &numbers(&d_x), &numbers(&expected), 1.0);
+    assert_eq!(found.0.len(), sink.0.len());
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    let specs = [link(0, [3, 16], config(3, 1, 1), CLAMPS[1]), link(2, [16, 40], config(3, 1, 1), CLAMPS[2])]
+        .concat();
+    let run = || {
+        let mut chain = Sequential::new(&specs, "", &initializer()).unwrap();
+        let (mut tape, mut sink) = (Tape::new(), Keep::default());
+        let y = chain.forward(random(&[5, 33, 29, 3], 1), Mode::Train { draw: 0 }, &mut tape).unwrap();
+        let d_x = chain.backward(random(y.dims(), 2), &mut tape, &mut sink, true).unwrap().unwrap();
+        let mut all = numbers(&y);
+        all.extend(numbers(&d_x));
+        all.extend(sink.0.into_iter().flat_map(|(_, d)| d));
+        all.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
+    let one = with_threads(1, run);
+    assert_eq!(one, with_threads(2, run));
+    assert_eq!(one, with_threads(3, run));
+}

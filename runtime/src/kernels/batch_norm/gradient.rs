@@ -161,13 +161,13 @@ impl Gradient {
         self.by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY])
     }
 
-    /// Sixteen elements, the first of which belongs to channel `channel`.
+    /// N elements, at most sixteen, the first of which belongs to channel `channel`.
     #[inline(always)]
-    pub fn sixteen(&self, d: &[f32; 16], x: &[f32; 16], channel: usize, d_x: &mut [f32; 16]) {
-        let part = |v: &[f32]| v[channel..].first_chunk::<16>().copied().unwrap_or([0.0; 16]);
+    pub fn array<const N: usize>(&self, d: &[f32; N], x: &[f32; N], channel: usize, d_x: &mut [f32; N]) {
+        let part = |v: &[f32]| v[channel..].first_chunk::<N>().copied().unwrap_or([0.0; N]);
         let (mean, scale, bias) = (part(&self.by.mean), part(&self.by.scale), part(&self.by.bias));
         let (centre, slope, bounds) = (part(&self.centre), part(&self.slope), self.bounds());
-        for i in 0..16 {
+        for i in 0..N {
             let v = x[i] - mean[i];
             let g = passed(d[i], v * scale[i] + bias[i], bounds);
             d_x[i] = (g - centre[i] - v * slope[i]) * scale[i];

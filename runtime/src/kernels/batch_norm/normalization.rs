@@ -70,17 +70,17 @@ impl Normalization {
         Self { activation: None, ..self.clone() }
     }
 
-    /// Sixteen elements, the first of which belongs to channel `channel`. The activation must be a clamp.
+    /// N elements, at most sixteen, the first of which belongs to channel `channel`. The activation must be a clamp.
     #[inline(always)]
-    pub fn sixteen(&self, x: &[f32; 16], channel: usize, bounds: [f32; 2], y: &mut [f32; 16]) {
-        let part = |v: &[f32]| v[channel..].first_chunk::<16>().copied().unwrap_or([0.0; 16]);
+    pub fn array<const N: usize>(&self, x: &[f32; N], channel: usize, bounds: [f32; 2], y: &mut [f32; N]) {
+        let part = |v: &[f32]| v[channel..].first_chunk::<N>().copied().unwrap_or([0.0; N]);
         let (mean, scale, bias) = (part(&self.mean), part(&self.scale), part(&self.bias));
-        for i in 0..16 {
+        for i in 0..N {
             y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i], bounds);
         }
     }
 
-    /// As many elements as `x` has; see [`Self::sixteen`].
+    /// As many elements as `x` has; see [`Self::array`].
     #[inline(always)]
     pub fn some(&self, x: &[f32], channel: usize, bounds: [f32; 2], y: &mut [f32]) {
         let n = x.len().min(y.len());

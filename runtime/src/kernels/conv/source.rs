@@ -124,7 +124,7 @@ fn copy_plain(data: &[f32], strip: Strip, target: &mut [f32]) {
 
 /// How elements are made from those of the source; `at` counts them, `channel` is the first one's.
 trait Each {
-    fn sixteen(&self, at: usize, channel: usize, to: &mut [f32; BLOCK]);
+    fn array<const N: usize>(&self, at: usize, channel: usize, to: &mut [f32; N]);
     fn some(&self, at: usize, channel: usize, to: &mut [f32]);
 }
 
@@ -136,9 +136,9 @@ struct Normalized<'a> {
 
 impl Each for Normalized<'_> {
     #[inline(always)]
-    fn sixteen(&self, at: usize, channel: usize, to: &mut [f32; BLOCK]) {
+    fn array<const N: usize>(&self, at: usize, channel: usize, to: &mut [f32; N]) {
         if let Some(x) = self.x[at..].first_chunk() {
-            self.by.sixteen(x, channel, self.bounds, to);
+            self.by.array(x, channel, self.bounds, to);
         }
     }
 
@@ -156,9 +156,9 @@ struct Backward<'a> {
 
 impl Each for Backward<'_> {
     #[inline(always)]
-    fn sixteen(&self, at: usize, channel: usize, to: &mut [f32; BLOCK]) {
+    fn array<const N: usize>(&self, at: usize, channel: usize, to: &mut [f32; N]) {
         if let (Some(d), Some(x)) = (self.d[at..].first_chunk(), self.x[at..].first_chunk()) {
-            self.by.sixteen(d, x, channel, to);
+            self.by.array(d, x, channel, to);
         }
     }
 
@@ -183,20 +183,29 @@ impl<E: Each> Kernel for Pixels<'_, E> {
             let (sixteens, rest) = target.as_chunks_mut::<BLOCK>();
             let done = sixteens.len() * BLOCK;
             for (i, to) in sixteens.iter_mut().enumerate() {
-                each.sixteen(i * BLOCK, strip.channel, to);
+                each.array(i * BLOCK, strip.channel, to);
             }
             each.some(done, strip.channel, rest);
         } else if strip.len == BLOCK {
-            for (pixel, to) in target.chunks_mut(strip.to_every).enumerate() {
-                if let Some(to) = to.first_chunk_mut() {
-                    each.sixteen(pixel * strip.every, strip.channel, to);
-                }
-            }
+            arrays::<BLOCK>(strip, target, &each);
+        } else if strip.len == BLOCK / 2 {
+            arrays::<{ BLOCK / 2 }>(strip, target, &each);
         } else {
             for (pixel, to) in target.chunks_mut(strip.to_every).enumerate() {
                 each.some(pixel * strip.every, strip.channel, &mut to[..strip.len]);
                 to[strip.len..strip.to_len].fill(0.0);
             }
+        }
+    }
+}
+
+/// Pixels of N channels.
+#[inline(always)]
+fn arrays<const N: usize>(strip: Strip, target: &mut [f32], each: &impl Each) {
+    for (pixel, to) in target.chunks_mut(strip.to_every).enumerate() {
+        if let Some((channels, zeros)) = to.split_first_chunk_mut::<N>() {
+            each.array(pixel * strip.every, strip.channel, channels);
+            zeros[..strip.to_len - N].fill(0.0);
         }
     }
 }

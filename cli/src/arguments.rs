@@ -1,6 +1,7 @@
 //! The command line's words.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use localgrad::checkpoint::Interval;
 use std::path::PathBuf;
 
 /// Trains neural networks on the device they run on, block by block.
@@ -17,6 +18,8 @@ pub struct Arguments {
 pub enum Command {
     /// Train a network; with no argument, MAN beside end-to-end training on the embedded data
     Train(Box<TrainArguments>),
+    /// Train on from given weights with a new head, for other classes
+    Finetune(Box<FinetuneArguments>),
     /// Accuracy of trained weights on a data set
     Eval(EvalArguments),
     /// Classes of images (PNG or JPEG) or of a data set's samples
@@ -169,6 +172,8 @@ pub struct TrainArguments {
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArguments,
+    #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
@@ -176,8 +181,43 @@ pub struct TrainArguments {
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Start from these weights instead of random ones
-    #[arg(long, value_name = "W.safetensors")]
+    #[arg(long, alias = "weights", value_name = "W.safetensors")]
     pub init: Option<PathBuf>,
+}
+
+/// `finetune`.
+#[derive(Args, Clone, Debug)]
+pub struct FinetuneArguments {
+    #[command(flatten)]
+    pub(crate) train: TrainArguments,
+    /// Number of classes of the new head [default: that of the data]
+    #[arg(long, value_name = "N")]
+    pub classes: Option<usize>,
+    /// Leave the first M blocks as they are: M or first-M-blocks
+    #[arg(long, value_name = "first-M-blocks", value_parser = frozen_blocks)]
+    pub freeze: Option<usize>,
+}
+
+/// The number in `first-3-blocks`, or `3`.
+fn frozen_blocks(text: &str) -> Result<usize, String> {
+    let number =
+        text.strip_prefix("first-").and_then(|rest| rest.split_once("-block")).map_or(text, |(n, _)| n);
+    number.parse().map_err(|_| "give a number of blocks, such as first-2-blocks or 2".into())
+}
+
+/// What outlasts a kill.
+#[derive(Args, Clone, Debug)]
+pub struct CheckpointArguments {
+    /// Save after so many steps (100), so much time (30s, 5m), or only at the end (end)
+    #[arg(long, value_name = "N|30s", default_value_t = Interval::default())]
+    pub checkpoint_every: Interval,
+    /// How many checkpoints to keep
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub keep: usize,
+    /// Go on with the run in --out from its last checkpoint; what is said again must be as it was, but for
+    /// --epochs, --steps, --threads, --checkpoint-every and --keep
+    #[arg(long, requires = "out")]
+    pub resume: bool,
 }
 
 /// How training goes.

@@ -15,6 +15,7 @@ pub mod choices;
 pub mod demonstration;
 pub mod portrait;
 pub mod run_directory;
+pub mod resume;
 pub mod session;
 pub mod bench;
 pub mod commands;
@@ -27,6 +28,7 @@ use fault::Outcome;
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     match &arguments.command {
         Command::Train(words) => commands::train::run(words),
+        Command::Finetune(words) => commands::finetune::run(words),
         Command::Eval(words) => commands::eval::run(words),
         Command::Predict(words) => commands::predict::run(words),
         Command::Inspect(words) => commands::inspect::run(words),

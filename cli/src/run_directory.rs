@@ -1,7 +1,8 @@
-//! A run's directory: what was trained and how (`run.json`), what happened (`metrics.jsonl`), the weights, and
-//! the report.
+//! A run's directory: what was trained and how (`run.json`), what happened (`metrics.jsonl`), checkpoints, the
+//! weights, and the report.
 
 use crate::fault::{Fault, Outcome};
+use localgrad::checkpoint::Lock;
 use localgrad::data::Normalize;
 use localgrad::fit::FitConfig;
 use localgrad::network::NetworkSpec;
@@ -28,33 +29,49 @@ pub struct RunFile {
     pub fit: FitConfig,
     /// Samples a step.
     pub batch: usize,
+    /// The command line that resumes it, without the program's name, `--out` and `--resume`.
+    #[serde(default)]
+    pub words: Vec<String>,
 }
 
 /// The files of a run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunDirectory {
     /// The directory itself.
     pub path: PathBuf,
+    /// Keeps other writers out; readers have none.
+    _lock: Option<Lock>,
 }
 
 impl RunDirectory {
     /// Makes the directory; one that already holds a run is refused, so that no result is overwritten.
     pub fn create(path: Option<&Path>) -> Outcome<Self> {
-        let directory = Self { path: path.map_or_else(next_free, Path::to_path_buf) };
+        let mut directory = Self { path: path.map_or_else(next_free, Path::to_path_buf), _lock: None };
         if directory.metrics().exists() {
             return Err(Fault::usage(format!(
-                "{} already holds a run; give another --out",
+                "{} already holds a run; give another --out, or go on with it by --resume",
                 directory.path.display()
             )));
         }
         std::fs::create_dir_all(&directory.path)
             .map_err(|cause| Fault::failed(format!("cannot make {}: {cause}", directory.path.display())))?;
+        directory._lock = Some(Lock::acquire(&directory.path)?);
         Ok(directory)
+    }
+
+    /// A directory whose run is to go on, for one writer; `None` if it holds none.
+    pub fn resume(path: &Path) -> Outcome<Option<Self>> {
+        let mut directory = Self { path: path.to_path_buf(), _lock: None };
+        if !directory.run_json().exists() {
+            return Ok(None);
+        }
+        directory._lock = Some(Lock::acquire(path)?);
+        Ok(Some(directory))
     }
 
     /// A directory that holds a run.
     pub fn open(path: &Path) -> Outcome<Self> {
-        let directory = Self { path: path.to_path_buf() };
+        let directory = Self { path: path.to_path_buf(), _lock: None };
         if directory.metrics().exists() {
             return Ok(directory);
         }
@@ -71,6 +88,14 @@ impl RunDirectory {
         match rival {
             None => self.path.join("weights.safetensors"),
             Some(name) => self.path.join(format!("weights-{name}.safetensors")),
+        }
+    }
+
+    /// The checkpoints of the run, or of the rival that trained beside it.
+    pub fn checkpoint(&self, rival: Option<&str>) -> PathBuf {
+        match rival {
+            None => self.path.join("checkpoint"),
+            Some(name) => self.path.join(format!("checkpoint-{name}")),
         }
     }
 

@@ -1,22 +1,26 @@
 //! One run of training: builds the trainer, shows progress, writes records, and measures memory.
 
 use crate::allocator;
-use crate::commands::trained;
+use crate::commands::trained::{self, Loaded};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
-use crate::metrics::{Done, Epoch, Memory, Record, Start, Step, Writer};
+use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer};
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
 use crate::progress;
 use crate::run_directory::RunFile;
 use indicatif::ProgressBar;
+use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
 use localgrad::device::used_bytes;
-use localgrad::fit::{Control, Duration, Event, FitReport, fit};
+use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
+use localgrad::model::Model;
+use localgrad::progress::Progress;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, Trainer};
 use localgrad::{Device, weights};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A run to be trained.
 pub struct Session<'a> {
@@ -25,7 +29,15 @@ pub struct Session<'a> {
     /// Network, rule, optimizer, length.
     pub file: &'a RunFile,
     /// Weights to start from.
-    pub init: Option<&'a Path>,
+    pub init: Option<&'a Start<'a>>,
+    /// Whether it may go on from a checkpoint.
+    pub resumes: bool,
+    /// Where its checkpoints go.
+    pub checkpoint: PathBuf,
+    /// How often.
+    pub interval: Interval,
+    /// How many of them are kept.
+    pub keep: usize,
     /// Batches to learn from.
     pub train: &'a Loader,
     /// Batches to be judged by.
@@ -40,24 +52,73 @@ pub struct Session<'a> {
     pub output: Output,
 }
 
-/// Trains to the end, or until Ctrl-C; weights and records are written either way.
+/// Weights that a run starts from.
+pub struct Start<'a> {
+    /// Their file.
+    pub path: &'a Path,
+    /// Whether the file's head is taken, too, rather than a new one.
+    pub keeps_head: bool,
+}
+
+impl Start<'_> {
+    /// Puts them into `model`.
+    pub fn load(&self, model: &mut Model) -> Outcome<Loaded> {
+        match self.keeps_head {
+            true => trained::load_file(model, self.path),
+            false => trained::load_body(model, self.path),
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Refuses to go on with a checkpoint that was made otherwise.
+    pub fn check_resumable(&self) -> Outcome<()> {
+        match Saved::read(&self.checkpoint)? {
+            Some(saved) => Ok(saved.manifest.configuration.check_same(&self.configuration()?)?),
+            None => Ok(()),
+        }
+    }
+
+    fn configuration(&self) -> Outcome<Configuration> {
+        let RunFile { network, train, fit, .. } = self.file;
+        Ok(Configuration::new(network, train, fit, self.train, self.device)?)
+    }
+
+    /// The checkpoints to write to, and where the run stands: where the last one left it, or at its start.
+    fn open(&self, trainer: &mut Trainer) -> Outcome<(Checkpoints, Progress)> {
+        let configuration = self.configuration()?;
+        if self.resumes {
+            let resumed = Checkpoints::resume(&self.checkpoint, configuration.clone(), self.keep, trainer)?;
+            if let Some(resumed) = resumed {
+                return Ok(resumed);
+            }
+        }
+        if let Some(init) = self.init {
+            let loaded = init.load(&mut trainer.model)?;
+            loaded.tell(self.output, init.path, self.file.train.frozen);
+        }
+        let progress = Progress::start(trainer.ranges().len());
+        let checkpoints =
+            Checkpoints::create(&self.checkpoint, configuration, self.keep, trainer, &progress)?;
+        Ok((checkpoints, progress))
+    }
+}
+
+/// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     allocator::reset_peak();
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
-    let mut log = Log::new(session, writer);
-    log.write(Record::Start(Box::new(start(session, portrait))))?;
-
     let normalize: Normalize = file.normalize.clone();
     let mut trainer = session
         .workers
         .run(|| Trainer::new(file.network.clone(), file.train.clone(), normalize, session.device))?;
-    if let Some(path) = session.init {
-        trained::load_file(&mut trainer.model, path)?;
-    }
-    let fitted = session.workers.run(|| {
-        fit(&mut trainer, session.train, Some(session.test), &file.fit, &mut |event| log.hear(event))
-    });
+    let (checkpoints, progress) = session.open(&mut trainer)?;
+    let mut log = Log::new(session, writer, checkpoints, &progress);
+    log.write(Record::Start(Box::new(start(session, portrait))))?;
+    let fitted = session
+        .workers
+        .run(|| fit_from(progress, &mut trainer, session.train, Some(session.test), &file.fit, &mut log));
     log.bar.finish_and_clear();
     log.failure()?;
     let report = fitted?;
@@ -67,13 +128,13 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     Ok(done)
 }
 
-fn start(session: &Session<'_>, portrait: Portrait) -> Start {
+fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
     let file = session.file;
     let (epochs, steps) = match file.fit.duration {
         Duration::Epochs(epochs) => (Some(epochs as u64), None),
         Duration::Steps(steps) => (None, Some(steps as u64)),
     };
-    Start {
+    metrics::Start {
         run: session.name.clone(),
         version: file.version.clone(),
         network: file.network.name.clone(),
@@ -104,44 +165,56 @@ struct Log<'a> {
     output: Output,
     device: &'a Device,
     bar: ProgressBar,
-    total_steps: usize,
     device_start_bytes: usize,
     device_peak_bytes: usize,
+    /// The most that was in use before the run was killed and resumed.
+    earlier_peak_bytes: u64,
+    /// The step after which memory is traced.
+    traced_step: usize,
+    checkpoints: Checkpoints,
+    interval: Interval,
+    saved_steps: usize,
+    saved_at: Instant,
     seconds: f64,
     accuracy: Option<f64>,
     failure: Option<Fault>,
 }
 
 impl<'a> Log<'a> {
-    fn new(session: &'a Session<'_>, writer: &'a mut Writer) -> Self {
+    fn new(
+        session: &'a Session<'_>,
+        writer: &'a mut Writer,
+        checkpoints: Checkpoints,
+        progress: &Progress,
+    ) -> Self {
         let total_steps = match session.file.fit.duration {
             Duration::Epochs(epochs) => epochs * session.train.batches(),
             Duration::Steps(steps) => steps,
         };
         let device_start_bytes = used_bytes(session.device).unwrap_or(0);
+        let earlier_peak_bytes = if progress.steps > 0 { earlier_peak(session, writer.path()) } else { 0 };
         Self {
             name: &session.name,
             writer,
             output: session.output,
             device: session.device,
             bar: progress::bar(total_steps as u64, &session.name),
-            total_steps,
             device_start_bytes,
             device_peak_bytes: device_start_bytes,
-            seconds: 0.0,
-            accuracy: None,
+            earlier_peak_bytes,
+            traced_step: (progress.steps + TRACED_STEP).min(total_steps),
+            checkpoints,
+            interval: session.interval,
+            saved_steps: progress.steps,
+            saved_at: Instant::now(),
+            seconds: progress.train_seconds,
+            accuracy: progress.evaluation.map(|found| found.accuracy),
             failure: None,
         }
     }
 
-    fn hear(&mut self, event: &Event) -> Control {
-        if let Err(fault) = self.note(event) {
-            self.failure.get_or_insert(fault);
-        }
-        if self.failure.is_some() || interrupt::requested() { Control::Stop } else { Control::Continue }
-    }
-
     fn note(&mut self, event: &Event) -> Outcome<()> {
+        self.checkpoints.note(event)?;
         match event {
             Event::Stage(stage) => {
                 let (Stage::Forward(block) | Stage::Loss(block) | Stage::Backward(block)) = stage;
@@ -184,7 +257,7 @@ impl<'a> Log<'a> {
 
     /// Starts the trace before the traced step and writes it after.
     fn trace(&mut self, done: usize) -> Outcome<()> {
-        let traced = TRACED_STEP.min(self.total_steps);
+        let traced = self.traced_step;
         if done + 1 == traced {
             allocator::start_trace();
         }
@@ -204,10 +277,18 @@ impl<'a> Log<'a> {
 
     /// The device's own count on a GPU, the allocator's on the CPU.
     fn peak_bytes(&self) -> u64 {
-        match self.device {
+        let peak_bytes = match self.device {
             Device::Cpu => allocator::peak() as u64,
             _ => (self.device_peak_bytes - self.device_start_bytes) as u64,
-        }
+        };
+        peak_bytes.max(self.earlier_peak_bytes)
+    }
+
+    /// Saves. A checkpoint that cannot be written now is tried again after the next interval: the last is whole.
+    fn save(&mut self, trainer: &mut Trainer, progress: &Progress) -> localgrad::Result<()> {
+        let saved = self.checkpoints.save(trainer, progress);
+        (self.saved_steps, self.saved_at) = (progress.steps, Instant::now());
+        saved
     }
 
     fn write(&mut self, record: Record) -> Outcome<()> {
@@ -236,4 +317,43 @@ impl<'a> Log<'a> {
             interrupted: report.interrupted,
         }
     }
+}
+
+impl Observer for Log<'_> {
+    fn hear(&mut self, event: &Event) -> Control {
+        if let Err(fault) = self.note(event) {
+            self.failure.get_or_insert(fault);
+        }
+        if self.failure.is_some() || interrupt::requested() { Control::Stop } else { Control::Continue }
+    }
+
+    fn rest(&mut self, trainer: &mut Trainer, progress: &Progress, ending: bool) -> localgrad::Result<()> {
+        if ending {
+            return self.save(trainer, progress);
+        }
+        if !self.interval.is_due(progress.steps - self.saved_steps, self.saved_at.elapsed()) {
+            return Ok(());
+        }
+        if let Err(error) = self.save(trainer, progress) {
+            let message = format!("no checkpoint after step {}: {error}; training goes on", progress.steps);
+            log::warn!("{message}");
+            if let Err(fault) = self.write(Record::Warning(Warning { run: self.name.into(), message })) {
+                self.failure.get_or_insert(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The most bytes that the run's records so far tell of.
+fn earlier_peak(session: &Session<'_>, records: &Path) -> u64 {
+    let records = metrics::read(records).unwrap_or_default();
+    let of_run = records.iter().filter(|record| record.run() == session.name);
+    let peaks = of_run.filter_map(|record| match record {
+        Record::Step(step) => Some(step.peak_bytes),
+        Record::Epoch(epoch) => Some(epoch.peak_bytes),
+        Record::Done(done) => Some(done.peak_bytes),
+        _ => None,
+    });
+    peaks.max().unwrap_or(0)
 }

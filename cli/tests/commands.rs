@@ -233,10 +233,15 @@ fn an_interrupt_ends_a_run_cleanly() {
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(status.code(), Some(1), "{errors}");
-    assert!(errors.contains("--init"), "{errors}");
+    let command = format!("localgrad train --resume --out {run}");
+    assert!(errors.contains(&command), "{errors}");
     let done: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
     assert_eq!(done["interrupted"], true);
     let weights = path(Path::new(&run), "weights.safetensors");
     let more = ["--rule", "man", "--steps", "1", "--init", &weights];
     lines(&words(&tiny(&[&more[..], &["--out", &path(directory.path(), "on")]].concat())));
+    let steps = (done["steps"].as_u64().unwrap() + 2).to_string();
+    let resumed = lines(&["train", "--resume", "--out", &run, "--steps", &steps]);
+    let last = resumed.last().unwrap();
+    assert_eq!((&last["event"], last["steps"].to_string()), (&Value::from("done"), steps));
 }

@@ -4,9 +4,10 @@ use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::ops::cross_entropy;
+use serde::{Deserialize, Serialize};
 
 /// What an evaluation found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Share of the samples whose largest logit is their label's, in [0, 1].
     pub accuracy: f64,

@@ -1,8 +1,10 @@
-//! A whole run: epochs of steps, an evaluation after each, and events for those who watch.
+//! A whole run: epochs of steps, an evaluation after each, and events for those who watch. It can go on from
+//! anywhere between two steps.
 
 use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, check_data, evaluate};
+use crate::progress::Progress;
 use crate::schedule::Schedule;
 use crate::trainer::{Stage, Trainer};
 use serde::{Deserialize, Serialize};
@@ -113,9 +115,10 @@ impl FitConfig {
         Ok(())
     }
 
-    fn total_steps(&self, steps_per_epoch: usize) -> usize {
+    /// Steps of the whole run.
+    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
         match self.duration {
-            Duration::Epochs(epochs) => epochs * steps_per_epoch,
+            Duration::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
             Duration::Steps(steps) => steps,
         }
     }
@@ -129,6 +132,24 @@ impl FitConfig {
     }
 }
 
+/// Who watches a run, and may save it between two steps.
+pub trait Observer {
+    /// Is told what happens, and says whether to go on.
+    fn hear(&mut self, event: &Event) -> Control;
+
+    /// Called when all that training changes is at rest: after each step, after each epoch's evaluation, and when
+    /// the run ends or is stopped (`ending`). Its error ends the run.
+    fn rest(&mut self, _trainer: &mut Trainer, _progress: &Progress, _ending: bool) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Event) -> Control> Observer for F {
+    fn hear(&mut self, event: &Event) -> Control {
+        self(event)
+    }
+}
+
 /// Trains on `train` until the end or until `watch` says stop; evaluates on `test` after every epoch.
 pub fn fit(
     trainer: &mut Trainer,
@@ -137,115 +158,116 @@ pub fn fit(
     config: &FitConfig,
     watch: &mut dyn FnMut(&Event) -> Control,
 ) -> Result<FitReport> {
+    let progress = Progress::start(trainer.ranges().len());
+    fit_from(progress, trainer, train, test, config, &mut |event: &Event| watch(event))
+}
+
+/// The same from where `progress` says; the trainer must be as it was there.
+///
+/// # Errors
+/// Those of training, reading and `observer`; `Config` when `progress` is not of such a run.
+pub fn fit_from(
+    mut progress: Progress,
+    trainer: &mut Trainer,
+    train: &Loader,
+    test: Option<&Loader>,
+    config: &FitConfig,
+    observer: &mut dyn Observer,
+) -> Result<FitReport> {
     config.validate()?;
     for loader in std::iter::once(train).chain(test) {
         check_data(&trainer.model, loader)?;
     }
+    progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
-    let mut report = FitReport {
-        steps: 0,
-        samples: 0,
-        train_seconds: 0.0,
-        evaluation: None,
-        loss: f64::NAN,
-        interrupted: false,
-    };
-    let mut epoch = 0;
-    while report.steps < total_steps && !report.interrupted {
-        epoch += 1;
-        train_epoch(trainer, train, config, epoch, &mut report, watch).and_then(|mut summary| {
-            if let Some(test) = test.filter(|_| !report.interrupted) {
-                let mut stopped = false;
-                summary.evaluation = evaluate(&mut trainer.model, test, &mut |done, batches| {
-                    stopped |= watch(&Event::Evaluating { done, batches }) == Control::Stop;
-                    !stopped
-                })?;
-                report.evaluation = summary.evaluation.or(report.evaluation);
-                report.interrupted |= stopped && report.steps < total_steps;
-            }
-            report.loss = summary.losses.last().copied().unwrap_or(f64::NAN);
-            if watch(&summary.event(epoch)) == Control::Stop {
-                report.interrupted |= report.steps < total_steps;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(report)
-}
-
-/// Sums over an epoch.
-struct Summary {
-    losses: Vec<f64>,
-    train_accuracy: f64,
-    seconds: f64,
-    evaluation: Option<Evaluation>,
-}
-
-impl Summary {
-    fn event(&self, epoch: usize) -> Event {
-        Event::Epoch {
-            epoch,
-            losses: self.losses.clone(),
-            train_accuracy: self.train_accuracy,
-            evaluation: self.evaluation,
-            seconds: self.seconds,
+    let mut interrupted = false;
+    while !interrupted && (progress.steps < total_steps || !progress.closed) {
+        interrupted = train_epoch(&mut progress, trainer, train, config, observer)?
+            || close_epoch(&mut progress, trainer, test, observer)?;
+        let ended = progress.steps >= total_steps && progress.closed;
+        interrupted &= !ended;
+        if progress.closed && progress.position == train.batches() {
+            progress.next_epoch();
         }
+        observer.rest(trainer, &progress, interrupted || ended)?;
     }
+    Ok(FitReport {
+        steps: progress.steps,
+        samples: progress.samples,
+        train_seconds: progress.train_seconds,
+        evaluation: progress.evaluation,
+        loss: progress.loss,
+        interrupted,
+    })
 }
 
+/// Trains to the end of the epoch or of the run; whether it was stopped before.
 fn train_epoch(
+    progress: &mut Progress,
     trainer: &mut Trainer,
     train: &Loader,
     config: &FitConfig,
-    epoch: usize,
-    report: &mut FitReport,
-    watch: &mut dyn FnMut(&Event) -> Control,
-) -> Result<Summary> {
+    observer: &mut dyn Observer,
+) -> Result<bool> {
     let total_steps = config.total_steps(train.batches());
-    let mut sums = vec![0.0; trainer.ranges().len()];
-    let (mut correct, mut samples, mut seconds) = (0, 0, 0.0);
-    for position in 0..train.batches() {
+    while progress.position < train.batches() && progress.steps < total_steps {
         let started = Instant::now();
-        let batch = train.batch(epoch as u64 - 1, position)?;
-        let learning_rate = config.rate(report.steps + 1, epoch);
+        let batch = train.batch(progress.epoch as u64 - 1, progress.position)?;
+        let learning_rate = config.rate(progress.steps + 1, progress.epoch);
         let step = trainer
             .step(&batch, learning_rate, &mut |stage| {
-                watch(&Event::Stage(stage));
+                observer.hear(&Event::Stage(stage));
             })
-            .map_err(|e| e.at(format!("step {}", report.steps + 1)))?;
-        let count = batch.labels.len();
-        let elapsed = started.elapsed().as_secs_f64();
-        report.steps += 1;
-        report.samples += count;
-        report.train_seconds += elapsed;
-        correct += step.correct;
-        samples += count;
-        seconds += elapsed;
-        for (sum, loss) in sums.iter_mut().zip(&step.losses) {
-            *sum += loss * count as f64;
-        }
+            .map_err(|e| e.at(format!("step {}", progress.steps + 1)))?;
+        let (samples, seconds) = (batch.labels.len(), started.elapsed().as_secs_f64());
+        progress.count(&step, samples, seconds);
         let event = Event::Step {
-            step: report.steps,
-            epoch,
+            step: progress.steps,
+            epoch: progress.epoch,
             losses: step.losses,
             learning_rate,
-            samples: count,
-            seconds: elapsed,
+            samples,
+            seconds,
         };
-        let stop = watch(&event) == Control::Stop;
-        if report.steps == total_steps {
-            break;
+        let goes_on = progress.position < train.batches() && progress.steps < total_steps;
+        if observer.hear(&event) == Control::Stop && progress.steps < total_steps {
+            return Ok(true);
         }
-        if stop {
-            report.interrupted = true;
-            break;
+        if goes_on {
+            observer.rest(trainer, progress, false)?;
         }
     }
-    let share = 1.0 / samples.max(1) as f64;
-    Ok(Summary {
-        losses: sums.iter().map(|sum| sum * share).collect(),
-        train_accuracy: correct as f64 * share,
-        seconds,
-        evaluation: None,
-    })
+    // Before the evaluation, which takes its time and can be repeated.
+    observer.rest(trainer, progress, false)?;
+    Ok(false)
+}
+
+/// Evaluates and tells of the epoch; whether it was stopped. A stopped evaluation leaves the epoch open.
+fn close_epoch(
+    progress: &mut Progress,
+    trainer: &mut Trainer,
+    test: Option<&Loader>,
+    observer: &mut dyn Observer,
+) -> Result<bool> {
+    let mut evaluation = None;
+    if let Some(test) = test {
+        let mut stopped = false;
+        evaluation = evaluate(&mut trainer.model, test, &mut |done, batches| {
+            stopped |= observer.hear(&Event::Evaluating { done, batches }) == Control::Stop;
+            !stopped
+        })?;
+        if evaluation.is_none() {
+            return Ok(true);
+        }
+        progress.evaluation = evaluation;
+    }
+    progress.closed = true;
+    let event = Event::Epoch {
+        epoch: progress.epoch,
+        losses: progress.mean_losses(),
+        train_accuracy: progress.train_accuracy(),
+        evaluation,
+        seconds: progress.epoch_seconds,
+    };
+    Ok(observer.hear(&event) == Control::Stop)
 }

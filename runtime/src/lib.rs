@@ -17,8 +17,10 @@ pub mod model;
 pub mod data;
 pub mod trainer;
 pub mod evaluate;
+pub mod progress;
 pub mod fit;
 pub mod weights;
+pub mod checkpoint;
 pub mod threads;
 pub mod device;
 

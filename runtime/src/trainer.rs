@@ -42,6 +42,9 @@ pub struct TrainConfig {
     pub micro_batch: Option<usize>,
     /// Seed of weights and dropout.
     pub seed: u64,
+    /// The first blocks, as many as this, stay as they are.
+    #[serde(default)]
+    pub frozen: usize,
 }
 
 impl Default for TrainConfig {
@@ -55,6 +58,7 @@ impl Default for TrainConfig {
             clip_norm: None,
             micro_batch: None,
             seed: 0,
+            frozen: 0,
         }
     }
 }
@@ -73,7 +77,7 @@ pub enum Stage {
 /// What a step found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepReport {
-    /// Loss of each block, before its update.
+    /// Loss of each block, before its update; NaN for a frozen block, which has none.
     pub losses: Vec<f64>,
     /// Samples that the network classified right, in training mode.
     pub correct: usize,
@@ -85,7 +89,8 @@ pub struct Trainer {
     pub model: Model,
     config: TrainConfig,
     ranges: Vec<RangeInclusive<usize>>,
-    auxiliaries: Vec<Auxiliary>,
+    /// One a block but the last; none for a frozen block.
+    auxiliaries: Vec<Option<Auxiliary>>,
     normalize: Normalize,
     tape: Tape,
     passes: u64,
@@ -128,6 +133,11 @@ impl Trainer {
         // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
         let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
         for block in 0..self.ranges.len() {
+            if self.is_frozen(block) {
+                self.pass_frozen(block, &mut micro_batches)?;
+                report.losses.push(f64::NAN);
+                continue;
+            }
             let mut loss = 0.0;
             for micro in &mut micro_batches {
                 let (value, correct) = match gathers {
@@ -147,6 +157,16 @@ impl Trainer {
             report.losses.push(loss);
         }
         Ok(report)
+    }
+
+    /// Brings all micro-batches through a block that is not trained, by its running statistics.
+    fn pass_frozen(&mut self, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
+        for micro in micro_batches {
+            for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
+                micro.h = unit.forward(micro.h.clone(), Mode::Evaluate, &mut self.tape)?;
+            }
+        }
+        Ok(())
     }
 
     /// One block on one micro-batch: forward, loss, backward. Afterwards `micro.h` is the block's output.
@@ -169,7 +189,7 @@ impl Trainer {
         micro.h = h.clone();
 
         watch(Stage::Loss(block));
-        let (loss, correct, mut d_h) = match self.auxiliaries.get_mut(block) {
+        let (loss, correct, mut d_h) = match self.auxiliaries.get_mut(block).and_then(Option::as_mut) {
             Some(auxiliary) => {
                 let target = Target {
                     labels: &micro.labels,
@@ -235,7 +255,7 @@ impl Trainer {
     /// Advances the moving average behind `block`, which reads the next block's first unit from before that
     /// unit's own update of this step.
     fn follow(&mut self, block: usize) -> Result<()> {
-        let Some(auxiliary) = self.auxiliaries.get_mut(block) else { return Ok(()) };
+        let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) else { return Ok(()) };
         let next = self.ranges[block].end() + 1;
         auxiliary.follow(&mut self.model.units[next].1)
     }
@@ -245,7 +265,7 @@ impl Trainer {
         let samples = batch.labels.len();
         self.check_batch(batch)?;
         let images = batch.images.to_device(&self.model.device)?;
-        let needs_images = self.auxiliaries.iter().any(Auxiliary::needs_images);
+        let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
         let size = self.config.micro_batch.unwrap_or(samples).min(samples);
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {
@@ -279,6 +299,21 @@ impl Trainer {
         &self.config
     }
 
+    /// How many times a block was passed through in training: what dropout draws from.
+    pub fn passes(&self) -> u64 {
+        self.passes
+    }
+
+    /// Goes on counting from `passes`, as a checkpoint asks for.
+    pub fn set_passes(&mut self, passes: u64) {
+        self.passes = passes;
+    }
+
+    /// Whether training leaves `block` as it is.
+    pub fn is_frozen(&self, block: usize) -> bool {
+        block < self.config.frozen
+    }
+
     /// The units of each block.
     pub fn ranges(&self) -> &[RangeInclusive<usize>] {
         &self.ranges
@@ -291,7 +326,8 @@ impl Trainer {
             unit.visit(name, visitor)?;
         }
         match self.auxiliaries.get_mut(block) {
-            Some(auxiliary) => auxiliary.visit(&auxiliary_path(block), visitor),
+            Some(Some(auxiliary)) => auxiliary.visit(&auxiliary_path(block), visitor),
+            Some(None) => Ok(()),
             None => self.model.head.visit("", visitor),
         }
     }
@@ -332,14 +368,17 @@ fn build_auxiliaries(
     config: &TrainConfig,
     specs: &[AuxiliarySpec],
     device: &Device,
-) -> Result<Vec<Auxiliary>> {
+) -> Result<Vec<Option<Auxiliary>>> {
     let initializer = Initializer { seed: config.seed, device: device.clone() };
     specs
         .iter()
         .enumerate()
         .map(|(block, auxiliary)| {
+            if block < config.frozen {
+                return Ok(None);
+            }
             let features = spec.features_after(config.ends[block])?;
-            Auxiliary::new(auxiliary, features, &auxiliary_path(block), &initializer)
+            Auxiliary::new(auxiliary, features, &auxiliary_path(block), &initializer).map(Some)
         })
         .collect()
 }
@@ -359,6 +398,14 @@ fn validate(config: &TrainConfig) -> Result<()> {
     }
     if config.micro_batch == Some(0) {
         return Err(Error::config("a micro-batch needs at least one sample"));
+    }
+    if config.frozen > 0 && config.frozen >= config.ends.len() {
+        return Err(Error::config(format!(
+            "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
+            config.frozen,
+            config.ends.len(),
+            config.ends.len().saturating_sub(1)
+        )));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The commands: each takes its words, does its work through the library, and prints.
 
 pub mod train;
+pub mod finetune;
 pub mod eval;
 pub mod predict;
 pub mod inspect;

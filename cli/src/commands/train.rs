@@ -1,6 +1,6 @@
 //! `localgrad train`
 
-use crate::arguments::TrainArguments;
+use crate::arguments::{FinetuneArguments, TrainArguments};
 use crate::choices;
 use crate::commands::trained;
 use crate::demonstration;
@@ -8,8 +8,9 @@ use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{self, Done, Record, Writer};
 use crate::output::{Output, bytes, table};
+use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
-use crate::session::{self, Session};
+use crate::session::{self, Session, Start};
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
@@ -23,45 +24,113 @@ const DEFAULT_EPOCHS: usize = 30;
 
 /// Trains, alone or (as the demonstration) beside end-to-end training of the same network.
 pub fn run(arguments: &TrainArguments) -> Outcome<()> {
-    let mut arguments = arguments.clone();
-    let output = Output { json: arguments.output.json };
-    let compares = demonstration::wanted(&arguments);
-    if compares {
-        demonstration::complete(&mut arguments);
+    run_plan(Plan { arguments: arguments.clone(), tuning: None })
+}
+
+/// What is to be trained, in words.
+pub struct Plan {
+    arguments: TrainArguments,
+    tuning: Option<Tuning>,
+}
+
+/// What `finetune` says besides.
+struct Tuning {
+    classes: Option<usize>,
+    frozen: usize,
+}
+
+impl Plan {
+    /// What `finetune` asks for.
+    pub fn finetune(arguments: &FinetuneArguments) -> Self {
+        let tuning = Tuning { classes: arguments.classes, frozen: arguments.freeze.unwrap_or(0) };
+        Self { arguments: arguments.train.clone(), tuning: Some(tuning) }
     }
-    let data = Data::open(&arguments)?;
-    let file = run_file(&arguments, &data)?;
+
+    /// The plan of the run that these words resume, its directory and all its words; the plan itself where there
+    /// is no such run yet.
+    fn resumed(self, own: &[String]) -> Outcome<(Self, Option<RunDirectory>, Vec<String>)> {
+        let Some(path) = self.arguments.out.as_deref().filter(|_| self.arguments.checkpoint.resume) else {
+            return Ok((self, None, resume::lasting(own)));
+        };
+        let Some(directory) = RunDirectory::resume(path)? else {
+            if self.tuning.is_none() && demonstration::wanted(&self.arguments) {
+                return Err(Fault::usage(format!("{} holds no run to resume", path.display())));
+            }
+            log::info!("{} holds no run yet: this one begins there", path.display());
+            return Ok((self, None, resume::lasting(own)));
+        };
+        let stored = directory.read_run_file()?.words;
+        if stored.is_empty() {
+            return Err(Fault::failed(format!(
+                "{} was not made to be resumed; start from its weights with --init",
+                path.display()
+            )));
+        }
+        let plan = match resume::merged(&stored, own)? {
+            FinetuneOrTrain::Train(words) => Self { arguments: *words, tuning: None },
+            FinetuneOrTrain::Finetune(words) => Self::finetune(&words),
+        };
+        let words = [stored, resume::lasting(own).into_iter().skip(1).collect()].concat();
+        Ok((plan, Some(directory), words))
+    }
+}
+
+/// Carries out a plan, from its beginning or from its last checkpoint.
+pub fn run_plan(plan: Plan) -> Outcome<()> {
+    let (mut plan, directory, words) = plan.resumed(&resume::own_words())?;
+    let compares = plan.tuning.is_none() && demonstration::wanted(&plan.arguments);
+    if compares {
+        demonstration::complete(&mut plan.arguments);
+    }
+    let arguments = &plan.arguments;
+    let output = Output { json: arguments.output.json };
+    let data = Data::open(arguments)?;
+    let file = run_file(&plan, &data, words)?;
+    let rival = compares.then(|| end_to_end(&file));
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
-    if let Some(path) = &arguments.init {
+    let resumes = directory.is_some();
+    let init = arguments.init.as_deref().map(|path| Start { path, keeps_head: plan.tuning.is_none() });
+    if let (Some(init), false) = (&init, resumes) {
         // A file that does not fit is refused before anything is made.
         let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
-        trained::load_file(&mut model, path)?;
+        init.load(&mut model)?;
     }
-    let directory = RunDirectory::create(arguments.out.as_deref())?;
+    let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
+    let session = |name: String, file, rival: bool| {
+        let rival = rival.then_some(name.as_str());
+        Session {
+            weights: directory.weights(rival),
+            checkpoint: directory.checkpoint(rival),
+            name,
+            file,
+            init: init.as_ref(),
+            resumes,
+            interval: arguments.checkpoint.checkpoint_every,
+            keep: arguments.checkpoint.keep,
+            train: &data.train,
+            test: &data.test,
+            device: &device,
+            workers: &workers,
+            output,
+        }
+    };
+    let rival = rival.as_ref().map(|rival| session("bp".into(), rival, true));
+    let own = session(file.train.rule.rule.to_string(), &file, false);
+    for session in rival.iter().chain([&own]).filter(|_| resumes) {
+        session.check_resumable()?;
+    }
     directory.write_run_file(&file)?;
     let mut writer = Writer::append(&directory.metrics())?;
     interrupt::listen();
-
-    let rival = compares.then(|| end_to_end(&file));
-    let session = |name: String, file, rival: bool| Session {
-        weights: directory.weights(rival.then_some(name.as_str())),
-        name,
-        file,
-        init: arguments.init.as_deref(),
-        train: &data.train,
-        test: &data.test,
-        device: &device,
-        workers: &workers,
-        output,
-    };
     let mut done = None;
-    if let Some(rival) = &rival {
-        done = Some(session::run(&session("bp".into(), rival, true), &mut writer)?);
-    }
-    if !done.as_ref().is_some_and(|rival| rival.interrupted) {
-        let name = file.train.rule.rule.to_string();
-        done = Some(session::run(&session(name, &file, false), &mut writer)?);
+    for session in rival.iter().chain([&own]) {
+        let ended = session::run(session, &mut writer)?;
+        let interrupted = ended.interrupted;
+        done = Some(ended);
+        if interrupted {
+            break;
+        }
     }
     finish(&directory, output)?;
     match done {
@@ -104,8 +173,13 @@ impl Data {
     }
 }
 
-fn run_file(arguments: &TrainArguments, data: &Data) -> Outcome<RunFile> {
-    let (shape, classes) = (data.train.dataset().shape(), data.train.dataset().classes());
+fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
+    let arguments = &plan.arguments;
+    let (shape, found) = (data.train.dataset().shape(), data.train.dataset().classes());
+    let classes = plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or(found);
+    if plan.tuning.is_some() && arguments.init.is_none() {
+        return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
+    }
     let recipe = &arguments.recipe;
     let network = choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
@@ -126,9 +200,11 @@ fn run_file(arguments: &TrainArguments, data: &Data) -> Outcome<RunFile> {
             clip_norm: recipe.clip_norm,
             micro_batch: recipe.micro_batch,
             seed: recipe.seed,
+            frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
         },
         fit: choices::fit(recipe, batch, DEFAULT_EPOCHS)?,
         batch,
+        words,
     })
 }
 
@@ -155,13 +231,8 @@ fn finish(directory: &RunDirectory, output: Output) -> Outcome<()> {
 }
 
 fn interrupted(directory: &RunDirectory, done: &Done) -> Fault {
-    let weights = if done.run == "bp" { directory.weights(Some("bp")) } else { directory.weights(None) };
-    let weights = if weights.exists() { weights } else { directory.weights(None) };
-    Fault::failed(format!(
-        "stopped after step {}; to go on from its weights add `--init {}` and another --out to the command",
-        done.steps,
-        weights.display()
-    ))
+    let command = resume::command(&directory.path);
+    Fault::failed(format!("stopped after step {}; go on with: {command}", done.steps))
 }
 
 /// Rule, blocks, accuracy, measured peak and seconds of every finished run.

@@ -3,12 +3,15 @@
 use crate::arguments::{DataArguments, TrainedArguments};
 use crate::choices;
 use crate::fault::{Fault, Outcome};
+use crate::output::Output;
 use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
 use localgrad::data::{ImageShape, Normalize};
+use localgrad::layers::Layer;
 use localgrad::model::Model;
-use localgrad::weights;
+use localgrad::weights::{self, Weights};
 use localgrad_models::names;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// A network that can classify, and what it wants its images to be.
@@ -43,13 +46,66 @@ pub fn load(
     Ok(Trained { model, normalize: choices::normalize(data, shape)?, class_names: names })
 }
 
+/// What was taken from a weights file.
+#[derive(Serialize)]
+pub struct Loaded {
+    event: &'static str,
+    /// Tensors taken.
+    tensors: usize,
+    /// Tensors of the network that start anew.
+    new: Vec<String>,
+    /// Tensors of the file that were of no use.
+    left_out: Vec<String>,
+}
+
+impl Loaded {
+    /// Reports it.
+    pub fn tell(&self, output: Output, path: &Path, frozen: usize) {
+        output.record(self);
+        let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
+        eprintln!(
+            "{}: {} tensors loaded; new: {}; left out: {}; blocks frozen: {frozen}",
+            path.display(),
+            self.tensors,
+            list(&self.new),
+            list(&self.left_out)
+        );
+    }
+}
+
 /// Reads a weights file, whatever spelling of names it uses, into `model`.
-pub fn load_file(model: &mut Model, path: &Path) -> Outcome<()> {
+pub fn load_file(model: &mut Model, path: &Path) -> Outcome<Loaded> {
+    let tensors = read_file(model, path)?;
+    weights::load(model, &tensors)?;
+    Ok(Loaded { event: "loaded", tensors: tensors.len(), new: Vec::new(), left_out: Vec::new() })
+}
+
+/// The same but for the head, which stays as it is.
+pub fn load_body(model: &mut Model, path: &Path) -> Outcome<Loaded> {
+    let mut tensors = read_file(model, path)?;
+    let mut left_out = Vec::new();
+    let mut head = Weights::new();
+    model.head.visit("", &mut |name, variable| {
+        head.insert(name.into(), variable.value().clone());
+        Ok(())
+    })?;
+    for name in head.keys() {
+        if tensors.remove(name).is_some() {
+            left_out.push(name.clone());
+        }
+    }
+    let loaded =
+        Loaded { event: "loaded", tensors: tensors.len(), new: head.keys().cloned().collect(), left_out };
+    tensors.append(&mut head);
+    weights::load(model, &tensors)?;
+    Ok(loaded)
+}
+
+/// The file's tensors under our names.
+fn read_file(model: &Model, path: &Path) -> Outcome<Weights> {
     let head = model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name).to_string();
-    let tensors =
-        weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?;
-    Ok(weights::load(model, &tensors)?)
+    Ok(weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?)
 }
 
 /// Class names of the embedded data.

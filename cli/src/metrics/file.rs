@@ -38,6 +38,11 @@ impl Writer {
         Ok(Self { path: path.to_owned(), file, line: Vec::new() })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends one record as one line, in one write.
     ///
     /// # Errors

@@ -86,6 +86,11 @@ impl Loader {
         self.dataset.as_ref()
     }
 
+    /// How the data set is cut into batches.
+    pub fn config(&self) -> &LoaderConfig {
+        &self.config
+    }
+
     /// The normalisation of the images; `Normalize::invert` undoes it.
     pub fn normalize(&self) -> &Normalize {
         &self.normalize

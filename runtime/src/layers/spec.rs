@@ -1,5 +1,6 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
+use super::nesting;
 use crate::error::{Error, Result};
 use crate::ops::activation::Activation;
 use crate::ops::conv::ConvConfig;
@@ -72,7 +73,7 @@ pub enum ShortcutSpec {
         channels: usize,
     },
     /// Through layers of its own, usually a 1x1 convolution and batch norm (option B).
-    Projection(Vec<NamedLayer>),
+    Projection(#[serde(deserialize_with = "nesting::layers")] Vec<NamedLayer>),
 }
 
 /// One layer.
@@ -133,6 +134,7 @@ pub enum LayerSpec {
     /// `activation(main(x) + shortcut(x))`.
     Residual {
         /// The branch that is trained to a residual.
+        #[serde(deserialize_with = "nesting::layers")]
         main: Vec<NamedLayer>,
         /// The branch around it.
         shortcut: ShortcutSpec,
@@ -145,7 +147,7 @@ pub enum LayerSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedLayer {
     /// For example `conv1` or `downsample.0`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default)]
     pub name: String,
     /// What it is.
     pub layer: LayerSpec,

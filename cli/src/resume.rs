@@ -1,0 +1,123 @@
+//! The words of a run that is gone on with: those that it began with, and after them those said now.
+
+use crate::arguments::{Arguments, Command, FinetuneArguments, TrainArguments};
+use crate::fault::{Fault, Outcome};
+use clap::{CommandFactory, FromArgMatches};
+use std::path::{Path, absolute};
+
+/// Words that are followed by a path of somebody else's file.
+const PATHS: [&str; 4] = ["--data", "--init", "--weights", "--model"];
+
+/// What this process was told, without the program's name.
+pub fn own_words() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// The words to keep: without the run's directory, which may be moved, and with paths that hold from anywhere.
+pub fn lasting(words: &[String]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.split_once('=') {
+            _ if word == "--resume" => {}
+            _ if word == "--out" => {
+                words.next();
+            }
+            Some(("--out", _)) => {}
+            Some((flag, path)) if PATHS.contains(&flag) => {
+                kept.push(format!("{flag}={}", lasting_path(path)))
+            }
+            _ if PATHS.contains(&word.as_str()) => {
+                kept.push(word.clone());
+                kept.extend(words.next().map(|path| lasting_path(path)));
+            }
+            _ => kept.push(word.clone()),
+        }
+    }
+    kept
+}
+
+/// An absolute path, if the word names a file that is there.
+fn lasting_path(word: &str) -> String {
+    match absolute(word) {
+        Ok(path) if Path::new(word).exists() => path.to_string_lossy().into_owned(),
+        _ => word.to_string(),
+    }
+}
+
+/// What `stored` words and, where they say it again, `own` words mean together.
+pub fn merged(stored: &[String], own: &[String]) -> Outcome<FinetuneOrTrain> {
+    let words = std::iter::once("localgrad").chain(stored.iter().map(String::as_str));
+    // The first of our own words is the command; the stored one counts.
+    let words = words.chain(own.iter().skip(1).map(String::as_str));
+    let command = Arguments::command().mut_subcommands(|command| command.args_override_self(true));
+    let matches = command.try_get_matches_from(words).map_err(|cause| wrong(&cause))?;
+    match Arguments::from_arg_matches(&matches).map_err(|cause| wrong(&cause))?.command {
+        Command::Train(words) => Ok(FinetuneOrTrain::Train(words)),
+        Command::Finetune(words) => Ok(FinetuneOrTrain::Finetune(words)),
+        _ => Err(Fault::failed("run.json holds the words of a command that trains nothing")),
+    }
+}
+
+/// The words of a command that trains.
+pub enum FinetuneOrTrain {
+    /// `train`.
+    Train(Box<TrainArguments>),
+    /// `finetune`.
+    Finetune(Box<FinetuneArguments>),
+}
+
+fn wrong(cause: &clap::Error) -> Fault {
+    let text = cause.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    Fault::usage(format!("{} (with the words that the run began with)", line.trim_start_matches("error: ")))
+}
+
+/// The command that goes on with the run in `directory`, as a shell takes it.
+pub fn command(directory: &Path) -> String {
+    let path = directory.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    let path = match path.chars().all(plain) && !path.is_empty() {
+        true => path.into_owned(),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    };
+    format!("localgrad train --resume --out {path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(String::from).collect()
+    }
+
+    #[test]
+    fn lasting_words_lose_the_directory_and_keep_paths() {
+        let kept = lasting(&words("train --out a/b --resume --out=c --lr 0.1 --data . --init=/nowhere.st"));
+        let here = absolute(".").unwrap().to_string_lossy().into_owned();
+        assert_eq!(kept, ["train", "--lr", "0.1", "--data", &here, "--init=/nowhere.st"]);
+    }
+
+    #[test]
+    fn later_words_count() {
+        let stored =
+            words("train --model resnet8 --widths 4,4,8,8 --lr 0.1 --epochs 3 --no-augment --keep 2");
+        let own = words("train --resume --out r --epochs 5 --widths 8,8,8,8 --no-augment");
+        let Ok(FinetuneOrTrain::Train(found)) = merged(&stored, &own) else { panic!() };
+        assert_eq!(found.recipe.epochs, Some(5));
+        assert_eq!(found.recipe.lr, Some(0.1));
+        assert_eq!(found.model.widths, Some(vec![8, 8, 8, 8]));
+        assert_eq!((found.checkpoint.keep, found.checkpoint.resume), (2, true));
+        let stored = words("finetune --model resnet8 --weights w --freeze first-2-blocks");
+        let Ok(FinetuneOrTrain::Finetune(found)) = merged(&stored, &own) else { panic!() };
+        assert_eq!(found.freeze, Some(2));
+        assert!(merged(&words("train --epochs 3"), &words("train --steps 4")).is_err());
+    }
+
+    #[test]
+    fn commands_can_be_pasted() {
+        assert_eq!(command(Path::new("runs/1")), "localgrad train --resume --out runs/1");
+        assert_eq!(command(Path::new("it's here")), r"localgrad train --resume --out 'it'\''s here'");
+    }
+}

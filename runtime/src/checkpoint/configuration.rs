@@ -1,0 +1,152 @@
+//! What a run is of: enough to tell whether another run would go on as this one would.
+
+use crate::data::{Dataset, Loader, LoaderConfig, Normalize};
+use crate::error::{Error, Result};
+use crate::fit::FitConfig;
+use crate::network::NetworkSpec;
+use crate::trainer::TrainConfig;
+use candle_core::{Device, DeviceLocation};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Everything that decides which numbers a run computes. The number of threads does not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The network.
+    pub network: NetworkSpec,
+    /// Rule, blocks, optimizer and seed.
+    pub train: TrainConfig,
+    /// Length and learning rate.
+    pub fit: FitConfig,
+    /// Order and augmentation of the data.
+    pub loader: LoaderConfig,
+    /// How images are normalised.
+    pub normalize: Normalize,
+    /// The data themselves.
+    pub data: DataDescription,
+    /// `cpu`, `cuda` or `metal`: their sums differ in the last bits.
+    pub device: String,
+}
+
+/// What tells one training set from another without reading its images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataDescription {
+    /// Number of samples.
+    pub samples: usize,
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// CRC-32 of all labels in order, each a little-endian u32.
+    pub labels_checksum: u32,
+}
+
+impl DataDescription {
+    /// Describes `dataset`.
+    ///
+    /// # Errors
+    /// Those of reading labels.
+    pub fn of(dataset: &dyn Dataset) -> Result<Self> {
+        let mut checksum = crc32fast::Hasher::new();
+        for index in 0..dataset.len() {
+            checksum.update(&dataset.label(index)?.to_le_bytes());
+        }
+        let shape = dataset.shape();
+        Ok(Self {
+            samples: dataset.len(),
+            shape: [shape.channels, shape.height, shape.width],
+            classes: dataset.classes(),
+            labels_checksum: checksum.finalize(),
+        })
+    }
+}
+
+/// Fields that may change from one part of a run to the next.
+const MAY_CHANGE: [&str; 2] = ["fit.duration.epochs", "fit.duration.steps"];
+
+impl Configuration {
+    /// The configuration of a run of `network` that learns from `loader` on `device`.
+    ///
+    /// # Errors
+    /// Those of reading labels.
+    pub fn new(
+        network: &NetworkSpec,
+        train: &TrainConfig,
+        fit: &FitConfig,
+        loader: &Loader,
+        device: &Device,
+    ) -> Result<Self> {
+        let device = match device.location() {
+            DeviceLocation::Cpu => "cpu",
+            DeviceLocation::Cuda { .. } => "cuda",
+            DeviceLocation::Metal { .. } => "metal",
+        };
+        Ok(Self {
+            network: network.clone(),
+            train: train.clone(),
+            fit: fit.clone(),
+            loader: *loader.config(),
+            normalize: loader.normalize().clone(),
+            data: DataDescription::of(loader.dataset())?,
+            device: device.into(),
+        })
+    }
+
+    /// Refuses to go on as `now` what began as `self`, naming each field that differs; the length of the run may.
+    ///
+    /// # Errors
+    /// `Config`, with the fields.
+    pub fn check_same(&self, now: &Self) -> Result<()> {
+        let mut found = Vec::new();
+        differences("", &serde_json::to_value(self)?, &serde_json::to_value(now)?, &mut found);
+        found.retain(|(field, before, after)| {
+            !MAY_CHANGE.contains(&field.as_str()) || before.is_null() || after.is_null()
+        });
+        if found.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<String> = found
+            .iter()
+            .take(8)
+            .map(|(field, before, after)| format!("{field} was {} and is {}", shown(before), shown(after)))
+            .collect();
+        Err(Error::config(format!(
+            "this run began with another configuration: {}; leave it as it was, or begin another run",
+            list.join("; ")
+        )))
+    }
+}
+
+/// Each field below `path` that differs, with both values.
+fn differences(path: &str, before: &Value, after: &Value, found: &mut Vec<(String, Value, Value)>) {
+    let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+    match (before, after) {
+        (Value::Object(a), Value::Object(b)) => {
+            let added = b.keys().filter(|name| !a.contains_key(*name));
+            for name in a.keys().chain(added) {
+                let value = |of: &serde_json::Map<_, _>| of.get(name).cloned().unwrap_or(Value::Null);
+                differences(&below(name), &value(a), &value(b), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (number, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(&below(&number.to_string()), a, b, found);
+            }
+        }
+        _ if before != after => found.push((path.to_string(), before.clone(), after.clone())),
+        _ => {}
+    }
+}
+
+/// A value as it stands in a message: cut where it is long.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = match value {
+        Value::Null => "absent".into(),
+        value => value.to_string(),
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}

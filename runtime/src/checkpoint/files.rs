@@ -1,0 +1,162 @@
+//! The system calls that checkpoints are read and written by, as a trait, so that tests can make each of them fail.
+
+use crate::error::Error;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The files of one directory. A name is a plain file name, so that nothing outside can be reached.
+pub trait Files: Send {
+    /// Names of all files.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens a regular file to read it from its beginning; with its length.
+    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)>;
+
+    /// A new file, in place of one that may be there.
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>>;
+
+    /// Opens a file to write at its end, making it if there is none.
+    fn append(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>>;
+
+    /// Gives a file another name, at once, in place of one that may be there.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+
+    /// Makes names that were made, changed and removed outlast a loss of power.
+    fn sync_directory(&mut self) -> io::Result<()>;
+
+    /// What messages call a file.
+    fn path(&self, name: &str) -> PathBuf;
+}
+
+/// A file being written.
+pub trait FileOutput: Send {
+    /// Writes some of `bytes` and says how many, as `Write::write`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Makes what was written outlast a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file to `length` bytes; writing goes on at its end.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// Writes all of `bytes`, by as many calls as it takes.
+pub(super) fn write_all(output: &mut dyn FileOutput, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
+}
+
+/// The error of a file that cannot be opened. One that is missing is damage, not a disk that fails.
+pub(super) fn unreadable(path: &Path, cause: io::Error) -> Error {
+    match cause.kind() {
+        io::ErrorKind::NotFound => Error::format(format!("{} is missing", path.display())),
+        _ => Error::io(path, cause),
+    }
+}
+
+/// The files of a directory on disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    directory: PathBuf,
+}
+
+impl Disk {
+    /// The files of `directory`, which is made if it is not there.
+    pub fn create(directory: &Path) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        Ok(Self { directory: directory.to_path_buf() })
+    }
+
+    /// The files of a directory that is there.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_path_buf() }
+    }
+
+    /// Refuses what is no plain file: links lead elsewhere, and pipes have no end.
+    fn regular(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.directory.join(name);
+        match fs::symlink_metadata(&path)?.is_file() {
+            true => Ok(path),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file")),
+        }
+    }
+}
+
+impl Files for Disk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
+        let file = File::open(self.regular(name)?)?;
+        let length = file.metadata()?.len();
+        Ok((Box::new(file), length))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>> {
+        let path = self.directory.join(name);
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        // `create_new` follows no link that could lie in wait.
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+    }
+
+    fn append(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>> {
+        let path = match self.regular(name) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => self.directory.join(name),
+            found => found?,
+        };
+        Ok(Box::new(OpenOptions::new().append(true).create(true).open(path)?))
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.directory.join(from), self.directory.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.directory.join(name))
+    }
+
+    fn sync_directory(&mut self) -> io::Result<()> {
+        // Windows has no such call: there, names are as durable as the file system makes them.
+        #[cfg(unix)]
+        File::open(&self.directory)?.sync_all()?;
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+impl FileOutput for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(self, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}

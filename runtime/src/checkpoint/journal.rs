@@ -1,0 +1,285 @@
+//! The journal: what happened in a run, record after record, only ever appended to.
+//!
+//! ```text
+//! "LGCKjour" | version u32 | CRC-32 of all before u32 | then, again and again:
+//! payload length u32 | CRC-32 of length and payload u32 | postcard payload
+//! ```
+//! Numbers are little-endian. A last record that was torn by a kill or a loss of power is dropped.
+
+use super::files::{FileOutput, Files, unreadable, write_all};
+use super::manifest::{Extent, FORMAT_VERSION};
+use crate::error::{Error, ErrorKind, Result};
+use crate::evaluate::Evaluation;
+use crate::fit::Event;
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufReader, Read};
+
+/// Name of the journal's file.
+pub const JOURNAL_FILE: &str = "journal";
+/// More than a step of any network says.
+const MAX_RECORD_BYTES: usize = 1 << 20;
+
+const MAGIC: [u8; 8] = *b"LGCKjour";
+const HEADER_BYTES: usize = 16;
+const FRAME_BYTES: usize = 8;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// Training begins, or goes on, after so many steps: later steps told of before are void.
+    Begin {
+        /// Steps done.
+        steps: usize,
+    },
+    /// A step is done.
+    Step {
+        /// Its number, from 1.
+        step: usize,
+        /// Its epoch, from 1.
+        epoch: usize,
+        /// Loss of each block.
+        losses: Vec<f64>,
+        /// The rate it was done with.
+        learning_rate: f64,
+        /// Samples in its batch.
+        samples: usize,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its number, from 1.
+        epoch: usize,
+        /// Mean loss of each block.
+        losses: Vec<f64>,
+        /// Share of its samples that were classified right while training.
+        train_accuracy: f64,
+        /// What the test data say.
+        evaluation: Option<Evaluation>,
+    },
+    /// The state after so many steps was about to become the current checkpoint.
+    Save {
+        /// Its number.
+        generation: u64,
+        /// Steps done.
+        steps: usize,
+    },
+}
+
+impl Record {
+    /// The record of an event, if it is worth one.
+    pub fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::Stage(_) | Event::Evaluating { .. } => None,
+            Event::Step { step, epoch, losses, learning_rate, samples, .. } => Some(Self::Step {
+                step: *step,
+                epoch: *epoch,
+                losses: losses.clone(),
+                learning_rate: *learning_rate,
+                samples: *samples,
+            }),
+            Event::Epoch { epoch, losses, train_accuracy, evaluation, .. } => Some(Self::Epoch {
+                epoch: *epoch,
+                losses: losses.clone(),
+                train_accuracy: *train_accuracy,
+                evaluation: *evaluation,
+            }),
+        }
+    }
+}
+
+/// What a run's records come to: those that a later beginning made void are left out.
+pub fn history(records: Vec<Record>) -> Vec<Record> {
+    let mut kept: Vec<Record> = Vec::new();
+    for record in records {
+        if let Record::Begin { steps } = record {
+            let void =
+                kept.iter().position(|kept| matches!(kept, Record::Step { step, .. } if *step > steps));
+            kept.truncate(void.unwrap_or(kept.len()));
+        }
+        if let Record::Epoch { epoch, .. } = record {
+            // An epoch that the run went on with is told of again.
+            kept.retain(|kept| !matches!(kept, Record::Epoch { epoch: before, .. } if *before == epoch));
+        }
+        kept.push(record);
+    }
+    kept
+}
+
+/// An open journal.
+pub struct Journal {
+    output: Box<dyn FileOutput>,
+    extent: Extent,
+    checksum: crc32fast::Hasher,
+    /// Whether a record may have been written in part.
+    torn: bool,
+}
+
+impl Journal {
+    /// Begins a journal in place of one that may be there.
+    pub(super) fn create(files: &mut dyn Files) -> io::Result<Self> {
+        let output = files.create(JOURNAL_FILE)?;
+        let mut journal =
+            Self { output, extent: Extent::default(), checksum: crc32fast::Hasher::new(), torn: false };
+        journal.write(&header())?;
+        Ok(journal)
+    }
+
+    /// Goes on with the journal that is there, which must begin with `saved`, and cuts off what is torn.
+    pub(super) fn open(files: &mut dyn Files, saved: Extent) -> Result<Self> {
+        let (extent, checksum) = scan_file(files, saved, &mut |_| {})?;
+        let path = files.path(JOURNAL_FILE);
+        let io = |cause| Error::io(&path, cause);
+        let mut output = files.append(JOURNAL_FILE).map_err(io)?;
+        output.truncate(extent.bytes).map_err(io)?;
+        Ok(Self { output, extent, checksum, torn: false })
+    }
+
+    /// Appends a record. After an error the journal is as it was.
+    pub(super) fn append(&mut self, record: &Record) -> io::Result<()> {
+        let payload = postcard::to_stdvec(record).map_err(io::Error::other)?;
+        if payload.len() > MAX_RECORD_BYTES {
+            return Err(io::Error::other("a record is too long for the journal"));
+        }
+        self.write(&frame(&payload))
+    }
+
+    /// Makes all records outlast a loss of power.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.output.sync()
+    }
+
+    /// All that was written.
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.output.truncate(self.extent.bytes)?;
+        }
+        self.torn = true;
+        write_all(self.output.as_mut(), bytes)?;
+        self.torn = false;
+        self.checksum.update(bytes);
+        self.extent.bytes += bytes.len() as u64;
+        self.extent.checksum = self.checksum.clone().finalize();
+        Ok(())
+    }
+}
+
+/// The journal of a checkpoint; `saved` is what its manifest says of it.
+///
+/// # Errors
+/// `Io` when it cannot be read, `Format` when it is damaged.
+pub fn read(files: &dyn Files, saved: Extent) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    scan_file(files, saved, &mut |record| records.push(record))?;
+    Ok(records)
+}
+
+/// Shows the whole records of a journal's bytes and returns what they take, with its checksum. What follows was
+/// torn. Of the journal, no more than one record is in memory at a time.
+///
+/// # Errors
+/// `Io` when it cannot be read; `Format`: it is no journal, of a newer version, or does not begin with `saved`.
+pub fn scan(
+    input: &mut dyn Read,
+    saved: Extent,
+    visit: &mut dyn FnMut(Record),
+) -> Result<(Extent, crc32fast::Hasher)> {
+    let mut input = BufReader::new(input);
+    let mut checksum = crc32fast::Hasher::new();
+    let mut bytes = check_header(&mut input, &mut checksum)?;
+    let mut frame = Vec::new();
+    let mut reaches_saved = saved.bytes == 0;
+    loop {
+        if bytes == saved.bytes {
+            reaches_saved = checksum.clone().finalize() == saved.checksum;
+        }
+        let Some(record) = next_record(&mut input, &mut frame)? else { break };
+        checksum.update(&frame);
+        bytes += frame.len() as u64;
+        visit(record);
+    }
+    if !reaches_saved {
+        return Err(Error::format(format!(
+            "the journal is damaged: its first {} bytes are not those that were saved",
+            saved.bytes
+        )));
+    }
+    Ok((Extent { bytes, checksum: checksum.clone().finalize() }, checksum))
+}
+
+/// Reads the header and returns its length.
+fn check_header(input: &mut dyn Read, checksum: &mut crc32fast::Hasher) -> Result<u64> {
+    let damaged = |what: &str| Error::format(format!("this is not a checkpoint journal: {what}"));
+    let mut header = [0; HEADER_BYTES];
+    input.read_exact(&mut header).map_err(|_| damaged("it is too short"))?;
+    if header[..8] != MAGIC || crc32fast::hash(&header[..12]).to_le_bytes() != header[12..] {
+        return Err(damaged("its header is not what it should be"));
+    }
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    if version == 0 || version > FORMAT_VERSION {
+        return Err(Error::format(format!(
+            "this journal has format version {version}, and this program reads versions 1 to {FORMAT_VERSION}; \
+             use the program that wrote it, or a newer one"
+        )));
+    }
+    checksum.update(&header);
+    Ok(HEADER_BYTES as u64)
+}
+
+/// Reads the next frame and the record in it; `None` where there is none, or no whole one.
+fn next_record(input: &mut dyn Read, frame: &mut Vec<u8>) -> Result<Option<Record>> {
+    let io = |cause: io::Error| Error::new(ErrorKind::Io, cause.to_string());
+    frame.clear();
+    input.take(FRAME_BYTES as u64).read_to_end(frame).map_err(io)?;
+    let Some(start) = frame.first_chunk::<FRAME_BYTES>() else { return Ok(None) };
+    let (length, checksum) = (u32::from_le_bytes([start[0], start[1], start[2], start[3]]), &start[4..]);
+    if length as usize > MAX_RECORD_BYTES {
+        return Ok(None);
+    }
+    let checksum = checksum.to_vec();
+    // Reading to the end allocates no more than is there.
+    input.take(u64::from(length)).read_to_end(frame).map_err(io)?;
+    let (start, payload) = frame.split_at(FRAME_BYTES);
+    if payload.len() != length as usize || frame_checksum(&start[..4], payload).to_le_bytes() != checksum[..]
+    {
+        return Ok(None);
+    }
+    Ok(match postcard::take_from_bytes(payload) {
+        Ok((record, [])) => Some(record),
+        _ => None,
+    })
+}
+
+fn header() -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend(FORMAT_VERSION.to_le_bytes());
+    header.extend(crc32fast::hash(&header).to_le_bytes());
+    header
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_le_bytes();
+    let mut frame = length.to_vec();
+    frame.extend(frame_checksum(&length, payload).to_le_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn frame_checksum(length: &[u8], payload: &[u8]) -> u32 {
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(length);
+    checksum.update(payload);
+    checksum.finalize()
+}
+
+fn scan_file(
+    files: &dyn Files,
+    saved: Extent,
+    visit: &mut dyn FnMut(Record),
+) -> Result<(Extent, crc32fast::Hasher)> {
+    let path = files.path(JOURNAL_FILE);
+    let (file, length) = files.open(JOURNAL_FILE).map_err(|cause| unreadable(&path, cause))?;
+    scan(&mut file.take(length), saved, visit).map_err(|error| error.at(path.display()))
+}

@@ -26,7 +26,8 @@ const HEADER_BYTES: usize = 28;
 /// All that a checkpoint directory holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// What the run is of.
+    /// What the run is of. In the file this is a text in JSON, which later fields can be added to.
+    #[serde(with = "json_text")]
     pub configuration: Configuration,
     /// The states that are kept, the newest first; at least one.
     pub generations: Vec<Generation>,
@@ -159,6 +160,23 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+}
+
+/// A value as a text in JSON, whatever format is around it.
+mod json_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(value: &impl Serialize, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(value).map_err(ser::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: de::DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

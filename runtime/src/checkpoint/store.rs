@@ -238,7 +238,9 @@ impl Checkpoints {
             blocks: blocks.clone(),
             journal: self.journal.extent(),
         };
-        let kept = self.manifest.generations.iter().take(self.keep - 1).cloned();
+        // The same state saved twice is one state to fall back on.
+        let others = self.manifest.generations.iter().filter(|kept| kept.progress.steps != progress.steps);
+        let kept = others.take(self.keep - 1).cloned();
         let generations = std::iter::once(generation).chain(kept).collect();
         let manifest = Manifest { configuration: self.manifest.configuration.clone(), generations };
         written.push(PART_FILE.into());

@@ -4,7 +4,6 @@
 //! gradient goes to the [`GradientSink`] the moment it exists.
 
 pub mod spec;
-mod nesting;
 pub mod cost;
 pub mod parameter_visit;
 pub mod conv;

@@ -1,6 +1,5 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
-use super::nesting;
 use crate::error::{Error, Result};
 use crate::ops::activation::Activation;
 use crate::ops::conv::ConvConfig;
@@ -73,7 +72,7 @@ pub enum ShortcutSpec {
         channels: usize,
     },
     /// Through layers of its own, usually a 1x1 convolution and batch norm (option B).
-    Projection(#[serde(deserialize_with = "nesting::layers")] Vec<NamedLayer>),
+    Projection(Vec<NamedLayer>),
 }
 
 /// One layer.
@@ -134,7 +133,6 @@ pub enum LayerSpec {
     /// `activation(main(x) + shortcut(x))`.
     Residual {
         /// The branch that is trained to a residual.
-        #[serde(deserialize_with = "nesting::layers")]
         main: Vec<NamedLayer>,
         /// The branch around it.
         shortcut: ShortcutSpec,
@@ -147,7 +145,7 @@ pub enum LayerSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedLayer {
     /// For example `conv1` or `downsample.0`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// What it is.
     pub layer: LayerSpec,

@@ -1,0 +1,227 @@
+//! A run that was cut and gone on with is the run that never was: same state, same events.
+
+use crate::faulty::Memory;
+use crate::run::{Run, Saver, State, state};
+use localgrad::checkpoint::{Checkpoints, Record, Saved};
+use localgrad::data::LoaderConfig;
+use localgrad::fit::Duration;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::progress::Progress;
+use localgrad::rules::{Rule, RuleConfig};
+use localgrad::schedule::Schedule;
+use localgrad::threads::Workers;
+use localgrad::trainer::TrainConfig;
+
+/// Steps of a run: two epochs of five.
+const STEPS: usize = 10;
+
+fn uncut(run: &Run) -> (State, Vec<String>) {
+    let (mut trainer, mut saver) = (run.trainer(), Saver::idle());
+    let progress = Progress::start(trainer.ranges().len());
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    (state(&mut trainer), saver.told)
+}
+
+/// Cuts the run after each step of `cuts`, saving after every `every`, and goes on to its end; its state, and the
+/// events that were not made void.
+fn cut(run: &Run, cuts: &[usize], every: usize, threads: &[usize]) -> (State, Vec<String>) {
+    let files = Memory::default();
+    let (mut trainer, checkpoints, mut progress) = run.begin(files.again(), 2).unwrap();
+    let mut checkpoints = Some(checkpoints);
+    let mut told: Vec<String> = Vec::new();
+    for part in 0..=cuts.len() {
+        let last = cuts.get(part).copied().unwrap_or(usize::MAX);
+        let workers = Workers::start(threads[part % threads.len()]).unwrap();
+        let mut saver = Saver { checkpoints: checkpoints.take(), every, last, told: Vec::new() };
+        let ended = workers.run(|| run.go_on(&mut trainer, progress.clone(), &mut saver));
+        assert_eq!(ended.is_ok(), part == cuts.len());
+        told.retain(|before| !saver.told.iter().any(|event| same_place(before, event)));
+        told.append(&mut saver.told);
+        drop(saver);
+        let (resumed, opened, stands) = run.resume(files.again(), 2).unwrap().unwrap();
+        (trainer, checkpoints, progress) = (resumed, Some(opened), stands);
+    }
+    (state(&mut trainer), told)
+}
+
+/// Whether two events are of the same step or epoch.
+fn same_place(a: &str, b: &str) -> bool {
+    a.split_once(':').map(|(place, _)| place) == b.split_once(':').map(|(place, _)| place)
+}
+
+fn check(run: &Run, what: &str) {
+    let expected = uncut(run);
+    for (cuts, every, threads) in [(&[4usize, 7][..], 3, &[1usize, 3][..]), (&[5, 6], 1, &[2, 1])] {
+        let found = cut(run, cuts, every, threads);
+        assert_eq!(found.1, expected.1, "{what}: events");
+        for (found, expected) in found.0.iter().zip(&expected.0) {
+            assert_eq!(found, expected, "{what}");
+        }
+        assert_eq!(found.0.len(), expected.0.len(), "{what}");
+    }
+}
+
+fn schedules() -> [Schedule; 3] {
+    [
+        Schedule::Constant,
+        Schedule::Step { milestones: vec![1], factor: 0.1 },
+        Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01 },
+    ]
+}
+
+#[test]
+fn every_rule_optimizer_and_schedule_resumes_exactly() {
+    let optimizers = [
+        OptimizerConfig::sgd(),
+        OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 1e-3 },
+        OptimizerConfig::adamw(),
+    ];
+    for rule in [
+        Rule::Bp,
+        Rule::Greedy,
+        Rule::Dgl,
+        Rule::Predsim,
+        Rule::Infopro,
+        Rule::Auglocal,
+        Rule::Man,
+        Rule::Manpp,
+    ] {
+        for optimizer in &optimizers {
+            for schedule in schedules() {
+                let run = Run::new(rule).with(optimizer.clone(), schedule.clone());
+                check(&run, &format!("{rule} {optimizer:?} {schedule:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn gathered_gradients_dropout_and_frozen_blocks_resume_exactly() {
+    let mut run = Run::new(Rule::Man);
+    run.train.micro_batch = Some(3);
+    run.train.clip_norm = Some(0.5);
+    run.train.label_smoothing = 0.1;
+    check(&run, "micro-batches, clipped");
+    let mut run = Run::new(Rule::Infopro);
+    run.train.rule.contrastive_temperature = Some(0.1);
+    check(&run, "contrastive");
+    let mut run = Run::new(Rule::Dgl);
+    let dropout = localgrad::layers::LayerSpec::Dropout { probability: 0.4 };
+    run.network.head.insert(1, localgrad::layers::spec::unnamed(dropout));
+    check(&run, "dropout");
+    let mut run = Run::new(Rule::Man);
+    run.train.frozen = 1;
+    check(&run, "frozen");
+    let mut run = Run::new(Rule::Greedy);
+    run.loader = LoaderConfig { shuffle: false, drop_last: true, augment: None, ..run.loader };
+    check(&run, "in order");
+    run.fit.duration = Duration::Steps(8);
+    check(&run, "steps");
+}
+
+#[test]
+fn a_finished_run_goes_on_when_it_is_made_longer() {
+    let mut run = Run::new(Rule::Greedy).with(OptimizerConfig::sgd(), Schedule::Constant);
+    for (short, long) in
+        [(Duration::Epochs(1), Duration::Epochs(2)), (Duration::Steps(3), Duration::Steps(STEPS))]
+    {
+        run.fit.duration = long;
+        let (expected, told) = uncut(&run);
+        run.fit.duration = short;
+        let files = Memory::default();
+        let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        let mut saver = Saver { checkpoints: Some(checkpoints), every: 2, ..Saver::idle() };
+        run.go_on(&mut trainer, progress, &mut saver).unwrap();
+        run.fit.duration = long;
+        let (mut trainer, checkpoints, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+        let mut saver = Saver { checkpoints: Some(checkpoints), every: 2, ..Saver::idle() };
+        run.go_on(&mut trainer, progress, &mut saver).unwrap();
+        assert_eq!(state(&mut trainer), expected);
+        assert_eq!(saver.told.last(), told.last());
+    }
+}
+
+#[test]
+fn frozen_blocks_stay_and_keep_their_file() {
+    let mut run = Run::new(Rule::Greedy);
+    run.train.frozen = 2;
+    let files = Memory::default();
+    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let before = state(&mut trainer);
+    let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    let manifest = saver.checkpoints.as_ref().unwrap().manifest();
+    let newest = &manifest.generations[0];
+    let writers: Vec<u64> = newest.blocks.iter().map(|block| block.written_by).collect();
+    assert_eq!(&writers[..2], [1, 1]);
+    assert!(writers[2] > 5);
+    let after = state(&mut trainer);
+    for ((name, before), (_, after)) in before.iter().zip(&after) {
+        let head_or_last = ["layer2", "layer3", "fc", "passes"].iter().any(|part| name.contains(part));
+        assert!(head_or_last || before == after, "{name} changed");
+    }
+    assert_ne!(before, after);
+    run.train = TrainConfig { frozen: 3, ..run.train };
+    let refused = localgrad::trainer::Trainer::new(
+        run.network.clone(),
+        run.train.clone(),
+        localgrad::data::Normalize::half(1),
+        &localgrad::Device::Cpu,
+    );
+    assert!(refused.err().unwrap().to_string().contains("freeze at most 2"));
+}
+
+#[test]
+fn the_journal_tells_each_step_once() {
+    let run = Run::new(Rule::Greedy);
+    let files = Memory::default();
+    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let mut saver = Saver { checkpoints: Some(checkpoints), every: 3, last: 7, told: Vec::new() };
+    run.go_on(&mut trainer, progress, &mut saver).unwrap_err();
+    let (mut trainer, checkpoints, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    assert_eq!(progress.steps, 6);
+    let mut saver = Saver { checkpoints: Some(checkpoints), every: 3, ..Saver::idle() };
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+    let steps: Vec<usize> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Step { step, .. } => Some(*step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps, (1..=STEPS).collect::<Vec<_>>());
+    let epochs = records.iter().filter(|record| matches!(record, Record::Epoch { .. })).count();
+    assert_eq!(epochs, 2);
+}
+
+#[test]
+fn a_changed_configuration_is_refused_by_name() {
+    let run = Run::new(Rule::Man);
+    let files = Memory::default();
+    drop(run.begin(files.again(), 1).unwrap());
+    let changes: [(&str, fn(&mut Run)); 9] = [
+        ("train.rule.ema_momentum", |run| run.train.rule.ema_momentum = 0.9),
+        ("train.rule.rule", |run| run.train.rule = RuleConfig::new(Rule::Manpp)),
+        ("train.ends", |run| run.train.ends = vec![1, 3]),
+        ("train.optimizer", |run| run.train.optimizer = OptimizerConfig::adamw()),
+        ("train.seed", |run| run.train.seed = 6),
+        ("fit.learning_rate was 0.05 and is 0.06", |run| run.fit.learning_rate = 0.06),
+        ("loader.augment", |run| run.loader.augment = None),
+        ("loader.batch was 4 and is 6", |run| run.loader.batch = 6),
+        ("fit.duration", |run| run.fit.duration = Duration::Steps(10)),
+    ];
+    for (field, change) in changes {
+        let mut changed = run.clone();
+        change(&mut changed);
+        let error = changed.resume(files.again(), 1).err().unwrap();
+        assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+    let mut longer = run.clone();
+    longer.fit.duration = Duration::Epochs(9);
+    assert!(longer.resume(files.again(), 3).unwrap().is_some());
+    let mut other_data = run.configuration();
+    other_data.data.labels_checksum ^= 1;
+    let refused = Checkpoints::resume_in(files.again(), other_data, 1, &mut run.trainer());
+    assert!(refused.err().unwrap().to_string().contains("data.labels_checksum"));
+}

@@ -1,0 +1,9 @@
+//! Checkpoints: exact resume, faults at every system call, damage of every bit.
+#![allow(clippy::unwrap_used)]
+
+mod run;
+mod faulty;
+mod exact;
+mod faults;
+mod damage;
+mod writers;

@@ -2,7 +2,7 @@
 
 use crate::arguments::{Arguments, Command, FinetuneArguments, TrainArguments};
 use crate::fault::{Fault, Outcome};
-use clap::{CommandFactory, FromArgMatches};
+use clap::Parser;
 use std::path::{Path, absolute};
 
 /// Words that are followed by a path of somebody else's file.
@@ -45,14 +45,28 @@ fn lasting_path(word: &str) -> String {
     }
 }
 
-/// What `stored` words and, where they say it again, `own` words mean together.
-pub fn merged(stored: &[String], own: &[String]) -> Outcome<FinetuneOrTrain> {
-    let words = std::iter::once("localgrad").chain(stored.iter().map(String::as_str));
-    // The first of our own words is the command; the stored one counts.
-    let words = words.chain(own.iter().skip(1).map(String::as_str));
-    let command = Arguments::command().mut_subcommands(|command| command.args_override_self(true));
-    let matches = command.try_get_matches_from(words).map_err(|cause| wrong(&cause))?;
-    match Arguments::from_arg_matches(&matches).map_err(|cause| wrong(&cause))?.command {
+/// The `stored` words, and after them what is said now in their place or besides. The stored command stays.
+pub fn merged(stored: &[String], own: &[String]) -> Vec<String> {
+    let flag = |word: &String| word.split('=').next().filter(|flag| flag.starts_with("--")).map(String::from);
+    let said: Vec<String> = own.iter().filter_map(flag).collect();
+    let mut kept = Vec::new();
+    let mut words = stored.iter().peekable();
+    while let Some(word) = words.next() {
+        if flag(word).is_some_and(|flag| said.contains(&flag)) {
+            // Its value, if it has one, is the next word.
+            words.next_if(|next| !word.contains('=') && !next.starts_with("--"));
+            continue;
+        }
+        kept.push(word.clone());
+    }
+    kept.extend(own.iter().skip(1).cloned());
+    kept
+}
+
+/// What the words of a run mean.
+pub fn parsed(words: &[String]) -> Outcome<FinetuneOrTrain> {
+    let all = std::iter::once("localgrad").chain(words.iter().map(String::as_str));
+    match Arguments::try_parse_from(all).map_err(|cause| wrong(&cause))?.command {
         Command::Train(words) => Ok(FinetuneOrTrain::Train(words)),
         Command::Finetune(words) => Ok(FinetuneOrTrain::Finetune(words)),
         _ => Err(Fault::failed("run.json holds the words of a command that trains nothing")),
@@ -102,17 +116,20 @@ mod tests {
     #[test]
     fn later_words_count() {
         let stored =
-            words("train --model resnet8 --widths 4,4,8,8 --lr 0.1 --epochs 3 --no-augment --keep 2");
-        let own = words("train --resume --out r --epochs 5 --widths 8,8,8,8 --no-augment");
-        let Ok(FinetuneOrTrain::Train(found)) = merged(&stored, &own) else { panic!() };
+            words("train --model resnet8 --widths 4,4,8,8 --lr=0.1 --epochs 3 --no-augment --keep 2");
+        let own = words("train --resume --out r --epochs 5 --widths=8,8,8,8 --no-augment");
+        let merged_words = merged(&stored, &own);
+        let Ok(FinetuneOrTrain::Train(found)) = parsed(&merged_words) else { panic!("{merged_words:?}") };
         assert_eq!(found.recipe.epochs, Some(5));
         assert_eq!(found.recipe.lr, Some(0.1));
         assert_eq!(found.model.widths, Some(vec![8, 8, 8, 8]));
         assert_eq!((found.checkpoint.keep, found.checkpoint.resume), (2, true));
+        assert_eq!(merged(&merged_words, &own), merged_words);
         let stored = words("finetune --model resnet8 --weights w --freeze first-2-blocks");
-        let Ok(FinetuneOrTrain::Finetune(found)) = merged(&stored, &own) else { panic!() };
+        let Ok(FinetuneOrTrain::Finetune(found)) = parsed(&merged(&stored, &own)) else { panic!() };
         assert_eq!(found.freeze, Some(2));
-        assert!(merged(&words("train --epochs 3"), &words("train --steps 4")).is_err());
+        assert!(parsed(&merged(&words("train --epochs 3"), &words("train --steps 4"))).is_err());
+        assert!(parsed(&words("devices")).is_err());
     }
 
     #[test]

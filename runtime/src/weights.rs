@@ -50,7 +50,14 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let io = |cause| Error::io(path, cause);
     let mut file = std::fs::File::create(&part).map_err(io)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(io)?;
-    std::fs::rename(&part, path).map_err(io)
+    std::fs::rename(&part, path).map_err(io)?;
+    // The new name outlasts a loss of power only with its directory.
+    #[cfg(unix)]
+    if let Some(directory) = path.parent() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+    }
+    Ok(())
 }
 
 fn cannot_write(cause: safetensors::SafeTensorError) -> Error {
@@ -67,10 +74,25 @@ fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
 
 /// Reads a safetensors file of f32, f16, bf16 or f64 tensors as f32. `rename` gives our name for the file's, or
 /// `None` for a tensor that is known to be of no use.
+///
+/// # Errors
+/// `Io` when it is no file that can be read, `Format` when it is not whole or holds anything else.
 pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
+    // A pipe would block, and a device has no end.
+    if !std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?.is_file() {
+        return Err(Error::new(ErrorKind::Io, format!("{}: this is no file", path.display())));
+    }
     let file = std::fs::read(path).map_err(|cause| Error::io(path, cause))?;
-    let wrong = |what: String| Error::format(format!("{}: {what}", path.display()));
-    let tensors = SafeTensors::deserialize(&file)
+    from_bytes(&file, &path.display().to_string(), rename)
+}
+
+/// The same out of memory. `name` is what error messages call it.
+///
+/// # Errors
+/// `Format`, as for [`read`].
+pub fn from_bytes(file: &[u8], name: &str, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
+    let wrong = |what: String| Error::format(format!("{name}: {what}"));
+    let tensors = SafeTensors::deserialize(file)
         .map_err(|cause| wrong(format!("not a whole safetensors file: {cause}")))?;
     let mut weights = Weights::new();
     for (name, view) in tensors.iter() {

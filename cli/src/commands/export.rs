@@ -1,10 +1,11 @@
 //! `localgrad export`
 
 use crate::arguments::ExportArguments;
+use crate::commands::trained;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes};
 use crate::run_directory::RunDirectory;
-use localgrad::weights;
+use localgrad::{Device, weights};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -19,10 +20,7 @@ struct ExportRecord {
 pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let directory = RunDirectory::open(&arguments.run)?;
-    // Through the network, so that a file that does not fit it is refused here and not in somebody's app.
-    let run = directory.read_run_file()?;
-    let mut model = localgrad::model::Model::new(run.network, 0, &localgrad::Device::Cpu)?;
-    weights::load(&mut model, &weights::read(&directory.weights(None), |name| Some(name.to_string()))?)?;
+    let mut model = trained::model_of_run(&directory, directory.read_run_file()?, &Device::Cpu)?;
     let tensors = weights::of_model(&mut model)?;
     weights::write(&arguments.out, &tensors, arguments.half)?;
     let size =

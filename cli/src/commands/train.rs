@@ -66,12 +66,12 @@ impl Plan {
                 path.display()
             )));
         }
-        let plan = match resume::merged(&stored, own)? {
+        let words = resume::merged(&stored, own);
+        let plan = match resume::parsed(&words)? {
             FinetuneOrTrain::Train(words) => Self { arguments: *words, tuning: None },
             FinetuneOrTrain::Finetune(words) => Self::finetune(&words),
         };
-        let words = [stored, resume::lasting(own).into_iter().skip(1).collect()].concat();
-        Ok((plan, Some(directory), words))
+        Ok((plan, Some(directory), resume::lasting(&words)))
     }
 }
 

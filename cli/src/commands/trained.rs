@@ -6,9 +6,11 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
+use localgrad::checkpoint::Saved;
 use localgrad::data::{ImageShape, Normalize};
 use localgrad::layers::Layer;
 use localgrad::model::Model;
+use localgrad::trainer::Trainer;
 use localgrad::weights::{self, Weights};
 use localgrad_models::names;
 use serde::Serialize;
@@ -52,6 +54,8 @@ pub struct Loaded {
     event: &'static str,
     /// Tensors taken.
     tensors: usize,
+    /// Blocks that stay as they are.
+    frozen_blocks: usize,
     /// Tensors of the network that start anew.
     new: Vec<String>,
     /// Tensors of the file that were of no use.
@@ -60,15 +64,17 @@ pub struct Loaded {
 
 impl Loaded {
     /// Reports it.
-    pub fn tell(&self, output: Output, path: &Path, frozen: usize) {
-        output.record(self);
+    pub fn tell(mut self, output: Output, path: &Path, frozen_blocks: usize) {
+        self.frozen_blocks = frozen_blocks;
+        output.record(&self);
         let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
         eprintln!(
-            "{}: {} tensors loaded; new: {}; left out: {}; blocks frozen: {frozen}",
+            "{}: {} tensors loaded; new: {}; left out: {}; frozen blocks: {}",
             path.display(),
             self.tensors,
             list(&self.new),
-            list(&self.left_out)
+            list(&self.left_out),
+            self.frozen_blocks
         );
     }
 }
@@ -77,7 +83,13 @@ impl Loaded {
 pub fn load_file(model: &mut Model, path: &Path) -> Outcome<Loaded> {
     let tensors = read_file(model, path)?;
     weights::load(model, &tensors)?;
-    Ok(Loaded { event: "loaded", tensors: tensors.len(), new: Vec::new(), left_out: Vec::new() })
+    Ok(Loaded {
+        event: "loaded",
+        tensors: tensors.len(),
+        frozen_blocks: 0,
+        new: Vec::new(),
+        left_out: Vec::new(),
+    })
 }
 
 /// The same but for the head, which stays as it is.
@@ -94,8 +106,13 @@ pub fn load_body(model: &mut Model, path: &Path) -> Outcome<Loaded> {
             left_out.push(name.clone());
         }
     }
-    let loaded =
-        Loaded { event: "loaded", tensors: tensors.len(), new: head.keys().cloned().collect(), left_out };
+    let loaded = Loaded {
+        event: "loaded",
+        tensors: tensors.len(),
+        frozen_blocks: 0,
+        new: head.keys().cloned().collect(),
+        left_out,
+    };
     tensors.append(&mut head);
     weights::load(model, &tensors)?;
     Ok(loaded)
@@ -113,6 +130,18 @@ pub fn embedded_names() -> Vec<String> {
     crate::embedded::CLASS_NAMES.map(String::from).to_vec()
 }
 
+/// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
+pub fn model_of_run(directory: &RunDirectory, run: RunFile, device: &Device) -> Outcome<Model> {
+    if let Some(saved) = Saved::read(&directory.checkpoint(None))? {
+        let mut trainer = Trainer::new(run.network, run.train, run.normalize, device)?;
+        saved.restore(&mut trainer)?;
+        return Ok(trainer.model);
+    }
+    let mut model = Model::new(run.network, 0, device)?;
+    load_file(&mut model, &directory.weights(None))?;
+    Ok(model)
+}
+
 fn from_run(
     directory: &RunDirectory,
     run: RunFile,
@@ -120,13 +149,12 @@ fn from_run(
     device: &Device,
 ) -> Outcome<Trained> {
     let [channels, height, width] = run.network.input;
-    let mut model = Model::new(run.network, 0, device)?;
-    load_file(&mut model, &directory.weights(None))?;
     let normalize = match data.normalize {
         Some(_) => choices::normalize(data, ImageShape { channels, height, width })?,
-        None => run.normalize,
+        None => run.normalize.clone(),
     };
-    Ok(Trained { model, normalize, class_names: run.class_names })
+    let class_names = run.class_names.clone();
+    Ok(Trained { model: model_of_run(directory, run, device)?, normalize, class_names })
 }
 
 fn required_weights(arguments: &TrainedArguments) -> Outcome<PathBuf> {

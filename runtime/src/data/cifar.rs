@@ -100,6 +100,16 @@ impl Cifar {
         Ok(set)
     }
 
+    /// One file out of memory. `name` is what error messages call it.
+    ///
+    /// # Errors
+    /// `Format`, as for `open`.
+    pub fn from_bytes(kind: Kind, bytes: &[u8], name: &str) -> Result<Self> {
+        let mut set = Self { kind, files: Vec::new(), labels: Vec::new() };
+        set.add(Source::memory(name, bytes.to_vec()))?;
+        Ok(set)
+    }
+
     fn add(&mut self, source: Source) -> Result<()> {
         let (kind, record) = (self.kind, self.kind.record_bytes());
         if source.len() == 0 || !source.len().is_multiple_of(record) {

@@ -35,7 +35,18 @@ impl TensorFile {
     /// `Io` when it cannot be read; `Format` when it is not a whole safetensors file, lacks a tensor, has
     /// one of the wrong shape or type, or a label that cannot be.
     pub fn open(path: &Path) -> Result<Self> {
-        let source = Source::open(path)?;
+        Self::new(Source::open(path)?)
+    }
+
+    /// The same, out of memory. `name` is what error messages call the data.
+    ///
+    /// # Errors
+    /// `Format`, as for `open`.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::new(Source::memory(name, bytes.to_vec()))
+    }
+
+    fn new(source: Source) -> Result<Self> {
         let (metadata, data_start) = header(&source)?;
         let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
         let find = |name: &str| {

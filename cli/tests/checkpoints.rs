@@ -1,0 +1,177 @@
+//! Resuming and fine-tuning as users do it.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+const SMALL: [&str; 14] = [
+    "train",
+    "--model",
+    "resnet8",
+    "--widths",
+    "4,4,4,8",
+    "--head",
+    "greedy",
+    "--batch",
+    "16",
+    "--limit",
+    "40",
+    "--threads",
+    "2",
+    "--json",
+];
+
+fn localgrad(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
+}
+
+fn lines(words: &[&str]) -> Vec<Value> {
+    let output = localgrad(words);
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The error of a command that must fail with `code`.
+fn refusal(words: &[&str], code: i32) -> String {
+    let output = localgrad(words);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
+    text
+}
+
+/// Starts a run and waits until it has done `steps` steps.
+fn running(words: &[&str], steps: usize) -> Child {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_localgrad"))
+        .args(words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    let mut seen = 0;
+    while seen < steps {
+        line.clear();
+        assert!(output.read_line(&mut line).unwrap() > 0, "it ended before step {steps}");
+        seen += usize::from(line.contains("\"event\":\"step\""));
+    }
+    // Its pipe stays open for as long as it runs.
+    std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+    child
+}
+
+fn exported(run: &str) -> localgrad::weights::Weights {
+    let file = format!("{run}.exported");
+    lines(&["export", "--run", run, "--out", &file, "--json"]);
+    localgrad::weights::read(Path::new(&file), |name| Some(name.into())).unwrap()
+}
+
+fn bits(weights: &localgrad::weights::Weights, name: &str) -> Vec<u32> {
+    let numbers: Vec<f32> = weights[name].flatten_all().unwrap().to_vec1().unwrap();
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+/// The numbers of all steps that a run's records tell of.
+fn steps(run: &str) -> BTreeSet<u64> {
+    let text = std::fs::read_to_string(Path::new(run).join("metrics.jsonl")).unwrap();
+    // A kill may have torn the last line.
+    let records = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    records.filter(|record| record["event"] == "step").map(|step| step["step"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_run_is_resumed_by_its_directory_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let (run, whole) = (at("run"), at("whole"));
+    let way = ["--rule", "man", "--blocks", "3", "--schedule", "constant", "--checkpoint-every", "1"];
+    let words = [&SMALL[..], &way[..]].concat();
+    let mut child = running(&[&words[..], &["--epochs", "100000", "--out", &run]].concat(), 4);
+    let busy = refusal(&["train", "--resume", "--out", &run], 2);
+    assert!(busy.contains("another process"), "{busy}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(exported(&run).contains_key("fc.weight"), "a killed run's checkpoint is exported");
+    let changed = refusal(&["train", "--resume", "--out", &run, "--lr", "0.5", "--seed", "4"], 2);
+    for field in ["fit.learning_rate was", "train.seed was 0 and is 4", "loader.seed"] {
+        assert!(changed.contains(field), "{changed}");
+    }
+
+    let killed_after = *steps(&run).last().unwrap();
+    let epochs = (killed_after / 3 + 3).to_string();
+    let longer = ["train", "--resume", "--out", &run, "--epochs", &epochs, "--threads", "1", "--keep", "2"];
+    let resumed = lines(&longer);
+    let first = resumed.iter().find(|record| record["event"] == "step").unwrap();
+    assert!((4..=killed_after + 1).contains(&first["step"].as_u64().unwrap()), "{first}");
+    let done = resumed.last().unwrap();
+    let total = 3 * (killed_after / 3 + 3);
+    assert_eq!((&done["event"], done["steps"].as_u64()), (&Value::from("done"), Some(total)));
+    assert_eq!(steps(&run), (1..=total).collect());
+    lines(&[&words[..], &["--epochs", &epochs, "--out", &whole]].concat());
+    let (found, expected) = (exported(&run), exported(&whole));
+    for name in expected.keys() {
+        assert_eq!(bits(&found, name), bits(&expected, name), "{name}");
+    }
+    // A finished run resumes to the same end.
+    assert_eq!(lines(&["train", "--resume", "--out", &run]).last().unwrap()["accuracy"], done["accuracy"]);
+}
+
+#[test]
+fn what_cannot_be_resumed_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = directory.path().join("nowhere").to_str().unwrap().to_string();
+    assert!(refusal(&["train", "--resume", "--out", &nowhere], 2).contains("holds no run"));
+    refusal(&["train", "--resume"], 2);
+    refusal(&["train", "--rule", "bp", "--checkpoint-every", "0"], 2);
+    let run = directory.path().join("run").to_str().unwrap().to_string();
+    let words = [&SMALL[..], &["--rule", "bp", "--steps", "2", "--resume", "--out", &run]].concat();
+    assert_eq!(lines(&words).last().unwrap()["steps"], 2, "--resume begins what is not there");
+    let manifest = Path::new(&run).join("checkpoint/manifest");
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&manifest, bytes).unwrap();
+    let damaged = refusal(&["train", "--resume", "--out", &run], 1);
+    assert!(damaged.contains("manifest") && damaged.contains("checksum"), "{damaged}");
+}
+
+#[test]
+fn finetuning_replaces_the_head_and_freezes_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let (first, second, weights) = (at("first"), at("second"), at("first/weights.safetensors"));
+    lines(&[&SMALL[..], &["--rule", "dgl", "--blocks", "3", "--steps", "2", "--out", &first]].concat());
+    let tune = ["finetune", "--weights", &weights, "--classes", "12", "--freeze", "first-1-blocks"];
+    let words = [
+        &tune[..],
+        &SMALL[1..],
+        &["--rule", "man", "--blocks", "3", "--seed", "9", "--steps", "3", "--out", &second],
+    ]
+    .concat();
+    let records = lines(&words);
+    let loaded = &records[0];
+    assert_eq!(loaded["event"], "loaded");
+    assert_eq!(loaded["new"], serde_json::json!(["fc.bias", "fc.weight"]));
+    assert_eq!(loaded["left_out"], loaded["new"]);
+    assert_eq!(loaded["frozen_blocks"], 1);
+    let step = records.iter().find(|record| record["event"] == "step").unwrap();
+    assert!(step["losses"][0].is_null() && step["losses"][2].is_f64(), "{step}");
+
+    let (before, after) = (exported(&first), exported(&second));
+    assert_eq!(loaded["tensors"], before.len() - 2);
+    assert_eq!(after["fc.weight"].dims(), [12, 8]);
+    assert_eq!(bits(&before, "conv1.weight"), bits(&after, "conv1.weight"));
+    assert_eq!(bits(&before, "bn1.running_var"), bits(&after, "bn1.running_var"));
+    assert_ne!(bits(&before, "layer3.0.conv1.weight"), bits(&after, "layer3.0.conv1.weight"));
+    let resumed = lines(&["train", "--resume", "--out", &second, "--steps", "5"]);
+    assert_eq!(resumed.last().unwrap()["steps"], 5);
+
+    let all = [&tune[..5], &["--freeze", "3"], &SMALL[1..], &["--rule", "man", "--blocks", "3"]].concat();
+    assert!(refusal(&all, 2).contains("freeze at most 2"));
+    assert!(refusal(&["finetune", "--model", "resnet8"], 2).contains("--init"));
+    let other = [&tune[..], &["--model", "resnet14", "--widths", "4,4,4,8"]].concat();
+    assert!(refusal(&other, 1).contains("missing layer1.1.conv1.weight"));
+}

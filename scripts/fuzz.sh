@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Fuzzes every reader of untrusted bytes, two at a time.
+# usage: scripts/fuzz.sh [SECONDS] [TARGET…]      default: 60 seconds for each target of fuzz/
+# What a target finds lies in fuzz/artifacts/TARGET; run fuzz/target/…/TARGET on that file to see it again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-60}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- $(sed -n 's/^path = "targets\/\(.*\)\.rs"/\1/p' fuzz/Cargo.toml)
+
+cannot() { echo "$1" && exit 3; }
+rustc +nightly -V >/dev/null 2>&1 || cannot 'no nightly compiler: rustup toolchain install nightly'
+command -v c++ >/dev/null || cannot 'no C++ compiler, which libFuzzer is built with'
+if ! cargo fuzz --version >/dev/null 2>&1; then
+  cargo install cargo-fuzz --version 0.13.2 --locked || cannot 'cargo-fuzz cannot be installed'
+fi
+
+for target in "$@"; do
+  cargo +nightly fuzz build "$target"
+done
+binaries=fuzz/target/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
+
+fuzz_one() { # target
+  local found=fuzz/target/found/$1 log=fuzz/target/found/$1.log
+  mkdir -p "$found" "fuzz/artifacts/$1"
+  # A gigabyte is far more than any of these inputs justifies.
+  if ! "$binaries/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -verbosity=1 \
+    -artifact_prefix="fuzz/artifacts/$1/" "$found" "fuzz/corpus/$1" >"$log" 2>&1; then
+    tail -n 40 "$log"
+    echo "$1: FOUND SOMETHING, see fuzz/artifacts/$1"
+    return 1
+  fi
+  echo "$1: $(grep -o 'Done [0-9]* runs.*' "$log"), nothing found"
+}
+export -f fuzz_one
+export seconds binaries
+printf '%s\0' "$@" | xargs -0 -n 1 -P 2 bash -c 'fuzz_one "$0"'

@@ -137,7 +137,12 @@ impl<'a> Stream<'a> {
             if self.buffer.len() + 4 * part.len() > BUFFER_BYTES {
                 self.flush()?;
             }
-            self.buffer.extend(part.iter().flat_map(|number| number.to_le_bytes()));
+            let start = self.buffer.len();
+            self.buffer.resize(start + 4 * part.len(), 0);
+            let (places, _) = self.buffer[start..].as_chunks_mut::<4>();
+            for (place, number) in places.iter_mut().zip(part) {
+                *place = number.to_le_bytes();
+            }
         }
         Ok(())
     }

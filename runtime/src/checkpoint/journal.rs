@@ -86,18 +86,32 @@ impl Record {
     }
 }
 
-/// What a run's records come to: those that a later beginning made void are left out.
+/// What a run's records come to: those that a later beginning made void are left out, and of an epoch that was told
+/// of twice, because the run went on with it, the first.
 pub fn history(records: Vec<Record>) -> Vec<Record> {
-    let mut kept: Vec<Record> = Vec::new();
+    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+    // Numbers and places of steps, and the last epoch's: finding them takes no walk through all that is kept.
+    let mut steps: Vec<(usize, usize)> = Vec::new();
+    let mut last_epoch: Option<(usize, usize)> = None;
     for record in records {
-        if let Record::Begin { steps } = record {
-            let void =
-                kept.iter().position(|kept| matches!(kept, Record::Step { step, .. } if *step > steps));
-            kept.truncate(void.unwrap_or(kept.len()));
-        }
-        if let Record::Epoch { epoch, .. } = record {
-            // An epoch that the run went on with is told of again.
-            kept.retain(|kept| !matches!(kept, Record::Epoch { epoch: before, .. } if *before == epoch));
+        match &record {
+            Record::Begin { steps: done } => {
+                while let Some(&(_, place)) = steps.last().filter(|(step, _)| step > done) {
+                    kept.truncate(place);
+                    steps.pop();
+                }
+                last_epoch = last_epoch.filter(|(_, place)| *place < kept.len());
+            }
+            Record::Step { step, .. } => steps.push((*step, kept.len())),
+            Record::Epoch { epoch, .. } => {
+                if let Some((_, place)) = last_epoch.filter(|(last, _)| last == epoch) {
+                    kept.remove(place);
+                    let after = steps.partition_point(|(_, step_place)| *step_place < place);
+                    steps[after..].iter_mut().for_each(|(_, step_place)| *step_place -= 1);
+                }
+                last_epoch = Some((*epoch, kept.len()));
+            }
+            Record::Save { .. } => {}
         }
         kept.push(record);
     }
@@ -282,4 +296,40 @@ fn scan_file(
     let path = files.path(JOURNAL_FILE);
     let (file, length) = files.open(JOURNAL_FILE).map_err(|cause| unreadable(&path, cause))?;
     scan(&mut file.take(length), saved, visit).map_err(|error| error.at(path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: usize) -> Record {
+        Record::Step { step, epoch: 1, losses: vec![], learning_rate: 0.1, samples: 1 }
+    }
+
+    fn epoch(epoch: usize, train_accuracy: f64) -> Record {
+        Record::Epoch { epoch, losses: vec![], train_accuracy, evaluation: None }
+    }
+
+    #[test]
+    fn void_records_are_left_out() {
+        let begin = |steps| Record::Begin { steps };
+        let told = vec![
+            begin(0),
+            step(1),
+            step(2),
+            epoch(1, 0.1),
+            step(3),
+            begin(2),
+            begin(2),
+            step(3),
+            epoch(2, 0.2),
+            step(4),
+            epoch(2, 0.3),
+            begin(3),
+            step(4),
+        ];
+        let expected =
+            [begin(0), step(1), step(2), epoch(1, 0.1), begin(2), begin(2), step(3), begin(3), step(4)];
+        assert_eq!(history(told), expected);
+    }
 }

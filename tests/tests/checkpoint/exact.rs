@@ -195,12 +195,15 @@ fn the_journal_tells_each_step_once() {
     assert_eq!(epochs, 2);
 }
 
+/// Something else said about a run.
+type Change = fn(&mut Run);
+
 #[test]
 fn a_changed_configuration_is_refused_by_name() {
     let run = Run::new(Rule::Man);
     let files = Memory::default();
     drop(run.begin(files.again(), 1).unwrap());
-    let changes: [(&str, fn(&mut Run)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("train.rule.ema_momentum", |run| run.train.rule.ema_momentum = 0.9),
         ("train.rule.rule", |run| run.train.rule = RuleConfig::new(Rule::Manpp)),
         ("train.ends", |run| run.train.ends = vec![1, 3]),

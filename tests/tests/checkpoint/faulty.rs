@@ -194,13 +194,7 @@ impl Memory {
             let inode = &state.inodes[inode];
             // A file whose bytes are all synced is as it is.
             let synced = inode.durable == inode.seen;
-            let choice = if synced {
-                0
-            } else if possibility < 2 {
-                0
-            } else {
-                stream.below(4)
-            };
+            let choice = if synced || possibility < 2 { 0 } else { stream.below(4) };
             found.insert(name, content(inode, choice));
         }
         Self::of(&found)

@@ -171,6 +171,7 @@ fn finetuning_replaces_the_head_and_freezes_blocks() {
 
     let all = [&tune[..5], &["--freeze", "3"], &SMALL[1..], &["--rule", "man", "--blocks", "3"]].concat();
     assert!(refusal(&all, 2).contains("freeze at most 2"));
+    assert!(!Path::new("runs").exists(), "a refusal makes nothing");
     assert!(refusal(&["finetune", "--model", "resnet8"], 2).contains("--init"));
     let other = [&tune[..], &["--model", "resnet14", "--widths", "4,4,4,8"]].concat();
     assert!(refusal(&other, 1).contains("missing layer1.1.conv1.weight"));

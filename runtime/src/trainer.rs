@@ -63,6 +63,36 @@ impl Default for TrainConfig {
     }
 }
 
+impl TrainConfig {
+    /// Refuses what cannot work.
+    pub fn validate(&self) -> Result<()> {
+        self.optimizer.validate()?;
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(Error::config(format!(
+                "label smoothing must be in [0, 1), found {}",
+                self.label_smoothing
+            )));
+        }
+        if let Some(limit) = self.clip_norm
+            && !(limit.is_finite() && limit > 0.0)
+        {
+            return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
+        }
+        if self.micro_batch == Some(0) {
+            return Err(Error::config("a micro-batch needs at least one sample"));
+        }
+        if self.frozen > 0 && self.frozen >= self.ends.len() {
+            return Err(Error::config(format!(
+                "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
+                self.frozen,
+                self.ends.len(),
+                self.ends.len().saturating_sub(1)
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// What a step is doing, for those who watch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -113,7 +143,7 @@ impl Trainer {
         normalize: Normalize,
         device: &Device,
     ) -> Result<Self> {
-        validate(&config)?;
+        config.validate()?;
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
         let auxiliaries = build_auxiliaries(&spec, &config, &specs, device)?;
         let model = Model::new(spec, config.seed, device)?;
@@ -381,33 +411,6 @@ fn build_auxiliaries(
             Auxiliary::new(auxiliary, features, &auxiliary_path(block), &initializer).map(Some)
         })
         .collect()
-}
-
-fn validate(config: &TrainConfig) -> Result<()> {
-    config.optimizer.validate()?;
-    if !(0.0..1.0).contains(&config.label_smoothing) {
-        return Err(Error::config(format!(
-            "label smoothing must be in [0, 1), found {}",
-            config.label_smoothing
-        )));
-    }
-    if let Some(limit) = config.clip_norm
-        && !(limit.is_finite() && limit > 0.0)
-    {
-        return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
-    }
-    if config.micro_batch == Some(0) {
-        return Err(Error::config("a micro-batch needs at least one sample"));
-    }
-    if config.frozen > 0 && config.frozen >= config.ends.len() {
-        return Err(Error::config(format!(
-            "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
-            config.frozen,
-            config.ends.len(),
-            config.ends.len().saturating_sub(1)
-        )));
-    }
-    Ok(())
 }
 
 fn not_finite(block: usize, loss: f64) -> Error {

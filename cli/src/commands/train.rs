@@ -186,7 +186,7 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let ends = choices::ends(&arguments.rule, &network, &rule)?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let names = if data.name == choices::EMBEDDED { trained::embedded_names() } else { Vec::new() };
-    Ok(RunFile {
+    let file = RunFile {
         version: env!("CARGO_PKG_VERSION").into(),
         network,
         normalize: data.train.normalize().clone(),
@@ -205,7 +205,10 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
         fit: choices::fit(recipe, batch, DEFAULT_EPOCHS)?,
         batch,
         words,
-    })
+    };
+    // Before anything is made.
+    file.train.validate()?;
+    Ok(file)
 }
 
 /// The same network and recipe, trained whole.

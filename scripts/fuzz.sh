@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every reader of untrusted bytes, two at a time.
+# Fuzzes every reader of untrusted bytes, four at a time.
 # usage: scripts/fuzz.sh [SECONDS] [TARGET…]      default: 60 seconds for each target of fuzz/
 # What a target finds lies in fuzz/artifacts/TARGET; run fuzz/target/…/TARGET on that file to see it again.
 set -euo pipefail
@@ -35,4 +35,4 @@ fuzz_one() { # target
 }
 export -f fuzz_one
 export seconds binaries
-printf '%s\0' "$@" | xargs -0 -n 1 -P 2 bash -c 'fuzz_one "$0"'
+printf '%s\0' "$@" | xargs -0 -n 1 -P 4 bash -c 'fuzz_one "$0"'

@@ -178,7 +178,7 @@ pub fn backward(
 /// The sums that the gradients of a normalization of `z` need, from `d`, the gradient of its output.
 pub fn sums(d: &Tensor, z: &Tensor, by: &Normalization) -> Result<Sums> {
     same_shape(d, z)?;
-    Ok(batch_norm::sums(Isa::best(), &*elements(d)?, &*elements(z)?, by))
+    Ok(batch_norm::sums(Isa::best(), &elements(d)?, &elements(z)?, by))
 }
 
 /// `activation(main + around)`, the two normalized on the way if need be, and the activation's [`mask`] if

@@ -55,9 +55,9 @@ pub(in super::super) fn applies(g: &Geometry) -> bool {
     g.kernel == [3, 3] && g.stride == [1, 1] && g.dilation == [1, 1] && g.groups == 1
 }
 
-/// Whether this is faster than the direct convolution, as measured with AVX-512 on both sides of every bound.
-/// With few channels the transforms cost what the products save; with tiles that stick out of the image the empty
-/// products do; with more weights than a cache holds, and few tiles to meet them, twice the weights cost more.
+/// Whether this is faster than the direct convolution, as measured with AVX-512. With few channels the transforms
+/// cost what the products save, with tiles that stick out of the image empty products do, and with few tiles the
+/// transform of the weights does.
 pub(in super::super) fn is_faster(g: &Geometry) -> bool {
     let tiles = g.output[1].div_ceil(TILE);
     let full = g.output[1] * 4 >= tiles * TILE * 3;

@@ -74,6 +74,53 @@ pub struct LazyGradient<'a> {
     pub by: &'a Gradient,
 }
 
+/// The gradient of a convolution's output, in memory or as what it is made from.
+#[derive(Clone, Copy, Debug)]
+pub enum OutputGradient<'a> {
+    /// In memory.
+    Plain(&'a Tensor),
+    /// Through the normalization that follows.
+    Lazy(LazyGradient<'a>),
+}
+
+impl<'a> From<&'a Tensor> for OutputGradient<'a> {
+    fn from(d: &'a Tensor) -> Self {
+        Self::Plain(d)
+    }
+}
+
+impl<'a> From<LazyGradient<'a>> for OutputGradient<'a> {
+    fn from(gradient: LazyGradient<'a>) -> Self {
+        Self::Lazy(gradient)
+    }
+}
+
+/// The borrowed elements of an [`OutputGradient`].
+pub(super) enum GradientElements<'a> {
+    Plain(Elements<'a>),
+    Lazy { d: Elements<'a>, z: Elements<'a>, by: &'a Gradient },
+}
+
+impl<'a> OutputGradient<'a> {
+    pub(super) fn elements(self) -> Result<GradientElements<'a>> {
+        Ok(match self {
+            Self::Plain(d) => GradientElements::Plain(elements(d)?),
+            Self::Lazy(LazyGradient { d, z, by }) => {
+                GradientElements::Lazy { d: elements(d)?, z: elements(z)?, by }
+            }
+        })
+    }
+}
+
+impl GradientElements<'_> {
+    pub(super) fn source(&self) -> Source<'_> {
+        match self {
+            Self::Plain(d) => Source::Plain(d),
+            Self::Lazy { d, z, by } => Source::Gradient { d, x: z, by },
+        }
+    }
+}
+
 /// Convolves `x: [N, H, W, I]` with `weight: [O, I/groups, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`, with
 /// the statistics of its channels if asked to.
 ///
@@ -173,6 +220,19 @@ pub fn backward(
         gradients.d_x = Some(tensor(d_x, x.dims())?);
     }
     Ok(gradients)
+}
+
+/// The gradient of a convolution's weight, of shape `weight_shape: [O, I/groups, KH, KW]`, from that of its output,
+/// `d_y: [N, OH, OW, O]`.
+///
+/// # Errors
+/// `Shape` when the shapes do not fit.
+pub fn d_weight(x: &Lazy, d_y: &Tensor, weight_shape: &[usize], config: &ConvConfig) -> Result<Tensor> {
+    let geometry = config.geometry(x.stored().dims(), weight_shape)?;
+    let (d_y, input) = (elements(d_y)?, elements(x.stored())?);
+    let mut d_weight = vec![0.0; geometry.weight_len()];
+    kernels::d_weight(Path::best(), &geometry, x.source(&input), &*d_y, &mut d_weight)?;
+    tensor(d_weight, weight_shape)
 }
 
 /// The sums that the gradients of a normalization of `z` need, from `d`, the gradient of its output.

@@ -223,7 +223,7 @@ impl Layer for Chain {
             let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), sink)?;
             let (z_before, statistics) = pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
+            let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
             let x = Input::Normalized(&z_before, &by);
             let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
             d = super::input_gradient(d_x)?;
@@ -233,7 +233,7 @@ impl Layer for Chain {
         let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), sink)?;
         let kept = if self.links[0].conv.weight.trainable { Some(tape.pop()?) } else { None };
         let shape = tape.pop_shape()?;
-        let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
+        let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
         let resize = self.resize_of(&shape);
         let link = &mut self.links[0];
         let Conv { weight, config, .. } = &link.conv;
@@ -247,7 +247,8 @@ impl Layer for Chain {
                 let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
                 let d_weight = conv_norm::backward(x, d_z, weight, config, trainable, false)?.d_weight;
                 drop(kept);
-                let others = conv_norm::backward(Input::Shape(&shape), d_z, weight, config, false, need_input)?;
+                let others =
+                    conv_norm::backward(Input::Shape(&shape), d_z, weight, config, false, need_input)?;
                 Gradients { d_weight, ..others }
             }
         };

@@ -7,10 +7,10 @@ use super::batch_norm::{Statistics, of_moments};
 use super::conv::{ConvConfig, y_shape};
 use super::elementwise::{self, same_shape};
 use super::mask;
-use super::slices::{Elements, elements, output, tensor};
+use super::slices::{Elements, elements, output, tensor, update_in_place};
 use crate::error::Result;
 use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
-use crate::kernels::conv::{self as kernels, Path, Source};
+use crate::kernels::conv::{self as kernels, Geometry, Path, Source};
 use crate::kernels::residual::{self, Summand};
 use crate::kernels::simd::Isa;
 use candle_core::Tensor;
@@ -72,6 +72,9 @@ pub struct LazyGradient<'a> {
     pub z: &'a Tensor,
     /// How to get from one to the other.
     pub by: &'a Gradient,
+    /// Whether nobody reads `z` once the gradients of the convolution before it exist, so that they may take its
+    /// place in memory.
+    pub last_use: bool,
 }
 
 /// The gradient of a convolution's output, in memory or as what it is made from.
@@ -105,7 +108,7 @@ impl<'a> OutputGradient<'a> {
     pub(super) fn elements(self) -> Result<GradientElements<'a>> {
         Ok(match self {
             Self::Plain(d) => GradientElements::Plain(elements(d)?),
-            Self::Lazy(LazyGradient { d, z, by }) => {
+            Self::Lazy(LazyGradient { d, z, by, .. }) => {
                 GradientElements::Lazy { d: elements(d)?, z: elements(z)?, by }
             }
         })
@@ -211,15 +214,45 @@ pub fn backward(
         gradients.d_weight = Some(tensor(d_weight, weight.dims())?);
     }
     if need_input {
-        let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, &weight_elements, d_x);
-        // SAFETY: the kernel writes every element, or fails.
-        let (d_x, ()) = unsafe { output(geometry.x_len(), run) }?;
+        drop((d, z));
+        let d_x = d_input(d_y, &weight_elements, x.dims(), &geometry)?;
         if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
-            gradients.sums = Some(batch_norm::sums(Isa::best(), &d_x, input, by));
+            gradients.sums = Some(batch_norm::sums(Isa::best(), &*elements(&d_x)?, input, by));
         }
-        gradients.d_x = Some(tensor(d_x, x.dims())?);
+        gradients.d_x = Some(d_x);
     }
     Ok(gradients)
+}
+
+/// Gradients of at least so many bytes take the place of what they are made from, where they may.
+const LARGE_BYTES: usize = 1 << 20;
+/// The shares of the images in which they do.
+const SHARES: usize = 4;
+
+/// The gradient of a convolution's input, of shape `dims`, in memory of its own or in that of `d_y.z`.
+fn d_input(d_y: LazyGradient<'_>, weight: &[f32], dims: &[usize], geometry: &Geometry) -> Result<Tensor> {
+    let len = geometry.x_len();
+    let in_place = d_y.last_use && len == geometry.y_len() && len * size_of::<f32>() >= LARGE_BYTES;
+    let at_once = if in_place { geometry.images.div_ceil(SHARES) } else { geometry.images };
+    let share = |first: usize| -> Result<Vec<f32>> {
+        let geometry = Geometry { images: at_once.min(geometry.images - first), ..*geometry };
+        let start = first * (geometry.y_len() / geometry.images);
+        let range = start..start + geometry.y_len();
+        let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
+        let gradient = Source::Gradient { d: &d[range.clone()], x: &z[range], by: d_y.by };
+        let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, weight, d_x);
+        // SAFETY: the kernel writes every element, or fails.
+        Ok(unsafe { output(geometry.x_len(), run) }?.0)
+    };
+    if !in_place {
+        return tensor(share(0)?, dims);
+    }
+    for first in (0..geometry.images).step_by(at_once) {
+        let d_x = share(first)?;
+        let start = first * (len / geometry.images);
+        update_in_place(d_y.z, |z| z[start..start + d_x.len()].copy_from_slice(&d_x))?;
+    }
+    Ok(d_y.z.reshape(dims)?)
 }
 
 /// The gradient of a convolution's weight, of shape `weight_shape: [O, I/groups, KH, KW]`, from that of its output,

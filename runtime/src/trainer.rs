@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
+use crate::ops::conv_norm::Lazy;
 use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
@@ -256,10 +257,11 @@ impl Trainer {
         }
 
         watch(Stage::Backward(block));
-        if let Some(mut h) = input {
-            for (_, unit) in units.iter_mut() {
+        if let (Some(mut h), Some(((_, last), before))) = (input, units.split_last_mut()) {
+            for (_, unit) in before {
                 h = unit.forward(h, mode.again(), &mut self.tape)?;
             }
+            last.repeat(Lazy::Plain(h), mode.again(), &mut self.tape)?;
         }
         for (position, (_, unit)) in units.iter_mut().enumerate().rev() {
             match unit.backward(d_h, &mut self.tape, sink, position > 0)? {

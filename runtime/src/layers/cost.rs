@@ -33,7 +33,7 @@ const ELEMENT_BITS: usize = 8 * size_of::<f32>();
 
 /// What gave the current features, as far as a convolution that reads them must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub enum Origin {
     /// A convolution: a batch norm may be joined to it.
     Convolution,
     /// Something that a convolution reads through: it keeps nothing that is not kept already.
@@ -53,7 +53,8 @@ pub struct Walk {
     pub trained: bool,
     /// What the layers so far cost.
     pub cost: Cost,
-    origin: Origin,
+    /// What gave the current features.
+    pub origin: Origin,
 }
 
 impl Walk {

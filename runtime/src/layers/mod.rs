@@ -91,6 +91,11 @@ pub trait Layer: Send {
         self.forward_lazy(x.resolve()?, mode, tape)
     }
 
+    /// The forward pass for what it leaves on the tape alone.
+    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        self.forward_from(x, mode, tape).map(drop)
+    }
+
     /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the
     /// gradients of trainable weights to `sink`. `d_y` is consumed: its storage may be written to. Without
     /// `need_input` layers below the last weight are not visited, and the caller clears the tape.

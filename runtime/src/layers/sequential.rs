@@ -69,6 +69,12 @@ impl Layer for Sequential {
         self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))
     }
 
+    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(()) };
+        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))?;
+        last.repeat(x, mode, tape)
+    }
+
     fn backward(
         &mut self,
         d_y: Tensor,

@@ -13,6 +13,7 @@ use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
 use crate::kernels::conv::{self as kernels, Geometry, Path, Source};
 use crate::kernels::residual::{self, Summand};
 use crate::kernels::simd::Isa;
+use crate::kernels::unwritten::unwritten;
 use candle_core::Tensor;
 
 /// Whether an activation is one that a [`Lazy`] map may have: none, or a clamp.
@@ -272,6 +273,32 @@ pub fn d_weight(x: &Lazy, d_y: &Tensor, weight_shape: &[usize], config: &ConvCon
 pub fn sums(d: &Tensor, z: &Tensor, by: &Normalization) -> Result<Sums> {
     same_shape(d, z)?;
     Ok(batch_norm::sums(Isa::best(), &elements(d)?, &elements(z)?, by))
+}
+
+/// The [`mask`] of [`add_activate`] alone, made without the sum as a whole.
+///
+/// # Errors
+/// As for [`add_activate`].
+pub fn sum_mask(main: Lazy, around: Lazy, activation: Option<Activation>) -> Result<Option<Tensor>> {
+    let images = main.stored().dims().first().copied().unwrap_or(0);
+    let each = main.stored().elem_count() / images.max(1);
+    let bounds = batch_norm::clamp(activation).filter(|_| activation.is_some());
+    let (Lazy::Normalized(x, by), Some(bounds), true) = (&main, bounds, each.is_multiple_of(8)) else {
+        return Ok(add_activate(main, around, activation, true)?.1);
+    };
+    same_shape(x, around.stored())?;
+    let (main_elements, around_elements) = (elements(x)?, elements(around.stored())?);
+    let mut bits = Vec::with_capacity(main_elements.len() / 8);
+    let mut scratch = vec![0.0; images.div_ceil(SHARES) * each];
+    for (main, other) in main_elements.chunks(scratch.len()).zip(around_elements.chunks(scratch.len())) {
+        let other = match &around {
+            Lazy::Plain(_) => Summand::Plain(other),
+            Lazy::Normalized(_, by) => Summand::Normalized(other, by),
+        };
+        let sum = unwritten(&mut scratch[..main.len()]);
+        bits.extend(residual::sum(Isa::best(), main, by, other, bounds, sum, true));
+    }
+    mask::of_bits(bits).map(Some)
 }
 
 /// `activation(main + around)`, the two normalized on the way if need be, and the activation's [`mask`] if

@@ -5,6 +5,7 @@ use super::spec::PairSpec;
 use crate::error::{Error, Result};
 use crate::layers::spec::join;
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::ops::conv_norm::Lazy;
 use crate::ops::elementwise;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -83,20 +84,23 @@ impl Pair {
     ) -> Result<Option<Tensor>> {
         let (h, pass, balance) = (tape.pop()?, self.pass.again(), self.balance()?);
         let mut d_scale = 0.0;
-        let mut one = |copy: &mut Sequential, h: Tensor, d: Tensor, factor: Option<f64>, sign: f64| {
+        let mut repeat = |copy: &mut Sequential, h: Tensor, tape: &mut Tape, sign: f64| -> Result<()> {
+            if balance.is_none() {
+                return copy.repeat(Lazy::Plain(h), pass, tape);
+            }
             let y = copy.forward(h, pass, tape)?;
-            let d = match factor {
-                None => d,
-                Some(factor) => {
-                    d_scale += sign * elementwise::sum_of_products(&d, &y)?;
-                    elementwise::scale(d, factor)?
-                }
-            };
-            drop(y);
-            copy.backward(d, tape, sink, need_input)
+            d_scale += sign * elementwise::sum_of_products(&d_y, &y)?;
+            Ok(())
         };
-        let through_ema = one(&mut self.ema, h.clone(), d_y.copy()?, balance.map(|s| 2.0 - s), -1.0)?;
-        let through_bias = one(&mut self.bias, h, d_y, balance, 1.0)?;
+        let scaled = |d: Tensor, factor: Option<f64>| match factor {
+            Some(factor) => elementwise::scale(d, factor),
+            None => Ok(d),
+        };
+        repeat(&mut self.ema, h.clone(), tape, -1.0)?;
+        let d_ema = scaled(d_y.copy()?, balance.map(|s| 2.0 - s))?;
+        let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
+        repeat(&mut self.bias, h, tape, 1.0)?;
+        let through_bias = self.bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
         if let Some(scale) = &mut self.scale {
             let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
             sink.take(scale, d_scale)?;

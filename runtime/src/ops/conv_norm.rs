@@ -218,7 +218,7 @@ pub fn backward(
         drop((d, z));
         let d_x = d_input(d_y, &weight_elements, x.dims(), &geometry)?;
         if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
-            gradients.sums = Some(batch_norm::sums(Isa::best(), &*elements(&d_x)?, input, by));
+            gradients.sums = Some(batch_norm::sums(Isa::best(), &elements(&d_x)?, input, by));
         }
         gradients.d_x = Some(d_x);
     }

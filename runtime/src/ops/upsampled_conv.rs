@@ -64,7 +64,7 @@ pub fn backward<'a>(
                 &upsampling,
                 x.as_deref(),
                 d_y.source(),
-                &*elements(weight)?,
+                &elements(weight)?,
                 d_weight.as_deref_mut(),
                 need_input.then_some(d_x),
             )

@@ -129,6 +129,9 @@ pub struct RuleArguments {
     /// The same at the last block but one
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B")]
     pub lambda_last: Option<Vec<f64>>,
+    /// Keep less of each block's forward pass and repeat it before its backward pass
+    #[arg(long)]
+    pub recompute: bool,
 }
 
 /// `--task`.

@@ -1,6 +1,7 @@
 //! What the forward pass leaves for the backward pass: a plain stack.
 
 use crate::error::{Error, Result};
+use crate::ops::conv_norm::Lazy;
 use candle_core::Tensor;
 
 /// One saved thing.
@@ -8,6 +9,8 @@ use candle_core::Tensor;
 pub enum Saved {
     /// An activation or statistic.
     Tensor(Tensor),
+    /// An activation that whoever reads it normalizes.
+    Lazy(Lazy),
     /// The shape of an input that itself need not be kept.
     Shape(Vec<usize>),
 }
@@ -16,6 +19,7 @@ pub enum Saved {
 #[derive(Debug, Default)]
 pub struct Tape {
     saved: Vec<Saved>,
+    forgets: bool,
 }
 
 impl Tape {
@@ -24,14 +28,33 @@ impl Tape {
         Self::default()
     }
 
+    /// A tape that keeps nothing, for a forward pass that will be repeated before its backward pass.
+    pub fn forgetting() -> Self {
+        Self { forgets: true, ..Self::default() }
+    }
+
+    fn save(&mut self, saved: Saved) {
+        if !self.forgets {
+            self.saved.push(saved);
+        }
+    }
+
     /// Keeps a tensor (its storage is shared, not copied).
     pub fn push(&mut self, tensor: &Tensor) {
-        self.saved.push(Saved::Tensor(tensor.clone()));
+        self.save(Saved::Tensor(tensor.clone()));
+    }
+
+    /// Keeps a map that may still have to be normalized.
+    pub fn push_lazy(&mut self, map: Lazy) {
+        self.save(match map {
+            Lazy::Plain(tensor) => Saved::Tensor(tensor),
+            map @ Lazy::Normalized(..) => Saved::Lazy(map),
+        });
     }
 
     /// Keeps the shape of a tensor.
     pub fn push_shape(&mut self, tensor: &Tensor) {
-        self.saved.push(Saved::Shape(tensor.dims().to_vec()));
+        self.save(Saved::Shape(tensor.dims().to_vec()));
     }
 
     /// Takes the tensor on top, which the caller then owns.
@@ -39,6 +62,15 @@ impl Tape {
         match self.saved.pop() {
             Some(Saved::Tensor(tensor)) => Ok(tensor),
             other => Err(unexpected("a tensor", &other)),
+        }
+    }
+
+    /// Takes the map on top, as it was pushed.
+    pub fn pop_lazy(&mut self) -> Result<Lazy> {
+        match self.saved.pop() {
+            Some(Saved::Tensor(tensor)) => Ok(Lazy::Plain(tensor)),
+            Some(Saved::Lazy(map)) => Ok(map),
+            other => Err(unexpected("a map", &other)),
         }
     }
 
@@ -65,6 +97,7 @@ fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
     let found = match found {
         None => "nothing",
         Some(Saved::Tensor(_)) => "a tensor",
+        Some(Saved::Lazy(_)) => "a map to be normalized",
         Some(Saved::Shape(_)) => "a shape",
     };
     Error::internal(format!("the tape holds {found} where backward expects {wanted}"))

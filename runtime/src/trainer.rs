@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
+use crate::ops::conv_norm::Lazy;
 use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
@@ -40,6 +41,10 @@ pub struct TrainConfig {
     pub clip_norm: Option<f64>,
     /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
     pub micro_batch: Option<usize>,
+    /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
+    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same.
+    #[serde(default)]
+    pub recompute: bool,
     /// Seed of weights and dropout.
     pub seed: u64,
     /// The first blocks, as many as this, stay as they are.
@@ -57,6 +62,7 @@ impl Default for TrainConfig {
             label_smoothing: 0.0,
             clip_norm: None,
             micro_batch: None,
+            recompute: false,
             seed: 0,
             frozen: 0,
         }
@@ -212,9 +218,13 @@ impl Trainer {
         let units = &mut self.model.units[self.ranges[block].clone()];
 
         watch(Stage::Forward(block));
+        let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
+        let input = repeats.then(|| micro.h.clone());
+        let mut forgetting = Tape::forgetting();
+        let tape = if repeats { &mut forgetting } else { &mut self.tape };
         let mut h = micro.h.clone();
         for (_, unit) in units.iter_mut() {
-            h = unit.forward(h, mode, &mut self.tape)?;
+            h = unit.forward(h, mode, tape)?;
         }
         micro.h = h.clone();
 
@@ -224,7 +234,7 @@ impl Trainer {
                 let target = Target {
                     labels: &micro.labels,
                     classes: self.model.spec.classes,
-                    images: micro.images.as_ref(),
+                    images: micro.images.as_ref().map(|images| (images, &self.normalize)),
                     label_smoothing: self.config.label_smoothing,
                     weight: micro.weight,
                 };
@@ -247,6 +257,12 @@ impl Trainer {
         }
 
         watch(Stage::Backward(block));
+        if let (Some(mut h), Some(((_, last), before))) = (input, units.split_last_mut()) {
+            for (_, unit) in before {
+                h = unit.forward(h, mode.again(), &mut self.tape)?;
+            }
+            last.repeat(Lazy::Plain(h), mode.again(), &mut self.tape)?;
+        }
         for (position, (_, unit)) in units.iter_mut().enumerate().rev() {
             match unit.backward(d_h, &mut self.tape, sink, position > 0)? {
                 Some(d_x) => d_h = d_x,
@@ -302,7 +318,7 @@ impl Trainer {
             let count = size.min(samples - first);
             let h = if count == samples { images.clone() } else { images.narrow(0, first, count)?.copy()? };
             shares.push(MicroBatch {
-                images: needs_images.then(|| self.normalize.invert(&h)).transpose()?,
+                images: needs_images.then(|| h.clone()),
                 h,
                 labels: batch.labels[first..first + count].to_vec(),
                 weight: count as f64 / samples as f64,
@@ -408,7 +424,8 @@ fn build_auxiliaries(
                 return Ok(None);
             }
             let features = spec.features_after(config.ends[block])?;
-            Auxiliary::new(auxiliary, features, &auxiliary_path(block), &initializer).map(Some)
+            let path = auxiliary_path(block);
+            Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer).map(Some)
         })
         .collect()
 }

@@ -5,10 +5,12 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::{Random, numbers, tensor, with_threads};
+use localgrad::kernels::batch_norm::{Gradient, Normalization};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
 use localgrad::ops::activation::Activation;
 use localgrad::ops::conv::ConvConfig;
+use localgrad::ops::conv_norm::{self, Input, LazyGradient};
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
 use localgrad::{Result, ops::elementwise};
@@ -247,4 +249,28 @@ fn results_do_not_depend_on_the_threads() {
     let one = with_threads(1, run);
     assert_eq!(one, with_threads(2, run));
     assert_eq!(one, with_threads(3, run));
+}
+
+/// A large gradient takes the place of what it is made from, share by share, where it may.
+#[test]
+fn gradients_in_place_are_the_same_bits() {
+    let mut random = Random::new(11);
+    let shape = [9, 33, 32, 32];
+    let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
+    let (d, z, x, weight) = (draw(&shape), draw(&shape), draw(&shape), draw(&[32, 32, 3, 3]));
+    let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
+    let ones = [1.0; 32];
+    let by = Normalization::new(&ones, &ones, &ones, &ones, 1e-5, Some(Activation::Relu));
+    let gradient = Gradient::new(&by, Some(&conv_norm::sums(&d, &z, &by).unwrap()), z.elem_count() / 32);
+    let backward = |last_use: bool| {
+        let z = z.copy().unwrap();
+        let d_y = LazyGradient { d: &d, z: &z, by: &gradient, last_use };
+        let input = Input::Normalized(&x, &by);
+        let gradients = conv_norm::backward(input, d_y, &weight, &config, true, true).unwrap();
+        let all = [gradients.d_x.unwrap(), gradients.d_weight.unwrap(), z];
+        all.map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+    };
+    let ([d_x, d_weight, kept], [in_place, same, overwritten]) = (backward(false), backward(true));
+    assert!(d_x == in_place && d_weight == same);
+    assert!(overwritten == d_x && kept == numbers(&z).iter().map(|v| v.to_bits()).collect::<Vec<_>>());
 }

@@ -143,6 +143,31 @@ fn micro_batches_add_up() {
 }
 
 #[test]
+fn recomputing_changes_no_bit() {
+    let with_dropout =
+        network("mobilenet_v2", &ModelConfig { input: [3, 16, 16], classes: 5, ..ModelConfig::default() });
+    let all: (_, &[Rule], &[Option<f64>]) = (small_resnet([3, 9, 11]), &RULES, &[None, Some(0.5)]);
+    for (spec, rules, limits) in [all, (with_dropout.unwrap(), &[Rule::Man], &[None])] {
+        let last = spec.units.len() - 1;
+        for &rule in rules {
+            for &clip_norm in limits {
+                let train = |recompute| {
+                    let plain = config(RuleConfig::new(rule), &[1, last / 2, last]);
+                    let config = TrainConfig { recompute, clip_norm, micro_batch: Some(3), ..plain };
+                    let normalize = Normalize::half(3);
+                    let mut trainer = Trainer::new(spec.clone(), config, normalize, &Device::Cpu).unwrap();
+                    let losses: Vec<Vec<f64>> = (0..2)
+                        .map(|seed| trainer.step(&batch(&spec, 5, seed), 0.05, &mut |_| {}).unwrap().losses)
+                        .collect();
+                    (losses, weights_of(&mut trainer))
+                };
+                assert!(train(true) == train(false), "{} {rule} {clip_norm:?}", spec.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn clipping_bounds_the_step() {
     let spec = small_resnet([3, 8, 8]);
     let config = TrainConfig {

@@ -131,6 +131,7 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
             OptimizerName::Adamw => OptimizerConfig::adamw(),
         },
         micro_batch: arguments.micro_batch,
+        recompute: arguments.rule.recompute,
         ..TrainConfig::default()
     })
 }

@@ -199,6 +199,7 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
             label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
             clip_norm: recipe.clip_norm,
             micro_batch: recipe.micro_batch,
+            recompute: arguments.rule.recompute,
             seed: recipe.seed,
             frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
         },

@@ -62,7 +62,7 @@ impl DataDescription {
 }
 
 /// Fields that may change from one part of a run to the next.
-const MAY_CHANGE: [&str; 2] = ["fit.duration.epochs", "fit.duration.steps"];
+const MAY_CHANGE: [&str; 3] = ["fit.duration.epochs", "fit.duration.steps", "train.recompute"];
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.

@@ -41,36 +41,58 @@ pub fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
     if out.is_empty() || a.columns == 0 {
         return;
     }
-    out.par_chunks_mut(ROWS * b.columns).enumerate().for_each(|(task, out)| {
-        let (first, rows) = (task * ROWS, out.len() / b.columns);
-        // SAFETY: `out` is `rows` whole rows of b.columns elements. `a` is an intact view of a matrix (its fields
-        // are private), of which rows first..first + rows exist since `out` was cut from a.rows rows; its first
-        // element of that range is inside `data`, which is not empty. `b` is read whole. Nothing else touches
-        // `out` while this task holds it, and all strides fit isize because the slices do.
-        unsafe {
-            gemm::gemm(
-                rows,
-                b.columns,
-                a.columns,
-                out.as_mut_ptr(),
-                1,
-                b.columns as isize,
-                true,
-                a.data[first * a.row_stride..].as_ptr(),
-                a.column_stride as isize,
-                a.row_stride as isize,
-                b.data.as_ptr(),
-                b.column_stride as isize,
-                b.row_stride as isize,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+    out.par_chunks_mut(ROWS * b.columns)
+        .enumerate()
+        .for_each(|(task, out)| product_of_rows(out, a, task * ROWS, b, true));
+}
+
+/// out `[a.rows, b.columns]` = a·b, or out += a·b, on this thread alone.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, adds: bool) {
+    assert_eq!(a.columns, b.rows, "inner extents of a product");
+    assert_eq!(out.len(), a.rows * b.columns, "elements of a product");
+    if out.is_empty() || a.columns == 0 {
+        if !adds {
+            out.fill(0.0);
         }
-    });
+        return;
+    }
+    product_of_rows(out, a, 0, b, adds);
+}
+
+/// The product of b with the rows of a from `first` on that `out` has room for. Neither matrix is empty.
+fn product_of_rows(out: &mut [f32], a: Matrix<'_>, first: usize, b: Matrix<'_>, adds: bool) {
+    let rows = out.len() / b.columns;
+    assert!(first + rows <= a.rows, "rows of a product");
+    // SAFETY: `out` is `rows` whole rows of b.columns elements. `a` is an intact view of a matrix (its fields
+    // are private), of which rows first..first + rows exist, as was checked; its first
+    // element of that range is inside `data`, which is not empty. `b` is read whole. Nothing else touches
+    // `out` while it is borrowed, and all strides fit isize because the slices do.
+    unsafe {
+        gemm::gemm(
+            rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            b.columns as isize,
+            adds,
+            a.data[first * a.row_stride..].as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
 }
 
 /// The inner products of all pairs of rows: `[N, N]` for `rows` `[N, columns]`.

@@ -17,3 +17,12 @@ pub(crate) unsafe fn written(data: &[MaybeUninit<f32>]) -> &[f32] {
     // SAFETY: laid out like an f32, and the caller promises that all are numbers.
     unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), data.len()) }
 }
+
+/// What has been written, to be changed.
+///
+/// # Safety
+/// Every element has been written.
+pub(crate) unsafe fn overwritten(data: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    // SAFETY: laid out like an f32, and the caller promises that all are numbers.
+    unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), data.len()) }
+}

@@ -84,7 +84,9 @@ impl Layer for BatchNorm {
         }
         let statistics = batch_norm::statistics(&x)?;
         let y = self.apply(&x, &statistics)?;
-        self.observe(&statistics, x.elem_count())?;
+        if mode.observes() {
+            self.observe(&statistics, x.elem_count())?;
+        }
         tape.push(&x);
         tape.push(&statistics.mean);
         tape.push(&statistics.variance);

@@ -1,5 +1,6 @@
 //! Convolutions with batch norm, one after the other, on the CPU: each reads its input through the batch norm
-//! before it, so that of every link only the convolution's output is kept.
+//! before it, so that of every link only the convolution's output is kept. The first may read it through an
+//! up-sampling.
 
 use super::batch_norm::BatchNorm;
 use super::conv::Conv;
@@ -7,8 +8,10 @@ use super::spec::{LayerSpec, NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{Gradient, Normalization, Sums};
-use crate::ops::batch_norm::{Statistics, gradients_of};
-use crate::ops::conv_norm::{self, Input, Lazy, LazyGradient};
+use crate::ops::batch_norm::{self, Statistics, gradients_of};
+use crate::ops::conv_norm::{self, Gradients, Input, Lazy, LazyGradient};
+use crate::ops::upsample::Resize;
+use crate::ops::upsampled_conv;
 use crate::tape::Tape;
 use candle_core::{DType, Device, Tensor};
 
@@ -21,10 +24,13 @@ struct Link {
 
 /// The links; the same numbers as its layers one by one, up to rounding.
 pub struct Chain {
+    /// How the first link's input is made.
+    resize: Option<Resize>,
     links: Vec<Link>,
 }
 
-/// How many of `layers`, from the first on, a chain can take: pairs of a convolution and a batch norm.
+/// How many of `layers`, from the first on, a chain can take: pairs of a convolution and a batch norm, perhaps after
+/// an up-sampling.
 pub(super) fn length(layers: &[NamedLayer], device: &Device) -> usize {
     if !matches!(device, Device::Cpu) {
         return 0;
@@ -33,12 +39,30 @@ pub(super) fn length(layers: &[NamedLayer], device: &Device) -> usize {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
             && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))
     };
-    2 * layers.chunks_exact(2).take_while(is_link).count()
+    let links = |layers: &[NamedLayer]| 2 * layers.chunks_exact(2).take_while(is_link).count();
+    match layers {
+        [upsample, conv, ..]
+            if matches!(upsample.layer, LayerSpec::Upsample { .. })
+                && matches!(conv.layer, LayerSpec::Conv { config, .. } if config.groups == 1) =>
+        {
+            match links(&layers[1..]) {
+                0 => 0,
+                links => links + 1,
+            }
+        }
+        _ => links(layers),
+    }
 }
 
 impl Chain {
     /// Builds the links of `layers`, of which [`length`] has found a chain can take all.
     pub(super) fn new(layers: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
+        let (resize, layers) = match layers {
+            [NamedLayer { layer: LayerSpec::Upsample { size, align_corners }, .. }, links @ ..] => {
+                (Some(Resize { size: *size, align_corners: *align_corners }), links)
+            }
+            links => (None, links),
+        };
         let mut links = Vec::with_capacity(layers.len() / 2);
         for pair in layers.chunks_exact(2) {
             let (
@@ -56,7 +80,7 @@ impl Chain {
                 names,
             });
         }
-        Ok(Self { links })
+        Ok(Self { resize, links })
     }
 }
 
@@ -66,10 +90,31 @@ impl Link {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let weight = &self.conv.weight.value;
         let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, mode.is_training())?;
+        self.normalized(z, statistics, mode, tape)
+    }
+
+    /// The same of an input that is resized on the way.
+    fn forward_resized(&mut self, x: &Tensor, to: Resize, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let bias = self.conv.bias.as_ref().map(|b| &b.value);
+        let z = upsampled_conv::forward(x, to, &self.conv.weight.value, bias, &self.conv.config)?;
+        let statistics = mode.is_training().then(|| batch_norm::statistics(&z)).transpose()?;
+        self.normalized(z, statistics, mode, tape)
+    }
+
+    /// Takes the batch's `statistics` of `z`, in training, and keeps both.
+    fn normalized(
+        &mut self,
+        z: Tensor,
+        statistics: Option<Statistics>,
+        mode: Mode,
+        tape: &mut Tape,
+    ) -> Result<Lazy> {
         let statistics = match statistics {
             None => self.norm.running(),
             Some(statistics) => {
-                self.norm.observe(&statistics, z.elem_count())?;
+                if mode.observes() {
+                    self.norm.observe(&statistics, z.elem_count())?;
+                }
                 tape.push(&z);
                 tape.push(&statistics.mean);
                 tape.push(&statistics.variance);
@@ -102,8 +147,18 @@ impl Link {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<(Option<Tensor>, Option<Sums>)> {
-        let Conv { weight, bias, config } = &mut self.conv;
+        let Conv { weight, config, .. } = &self.conv;
         let gradients = conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input)?;
+        self.update(gradients, sink)
+    }
+
+    /// Hands the convolution's gradients to `sink`; answers those of its input.
+    fn update(
+        &mut self,
+        gradients: Gradients,
+        sink: &mut dyn GradientSink,
+    ) -> Result<(Option<Tensor>, Option<Sums>)> {
+        let Conv { weight, bias, .. } = &mut self.conv;
         if let Some(bias) = bias.as_mut().filter(|b| b.trainable) {
             // Batch norm takes a constant out again.
             let zeros = Tensor::zeros(bias.value.shape(), DType::F32, &Device::Cpu)?;
@@ -113,6 +168,13 @@ impl Link {
             sink.take(weight, d_weight)?;
         }
         Ok((gradients.d_x, gradients.sums))
+    }
+}
+
+impl Chain {
+    /// How an input of this shape is resized, if it is.
+    fn resize_of(&self, shape: &[usize]) -> Option<Resize> {
+        self.resize.filter(|resize| shape.get(1..3) != Some(&resize.size[..]))
     }
 }
 
@@ -136,7 +198,13 @@ impl Layer for Chain {
                 tape.push(&x);
             }
         }
-        self.links.iter_mut().try_fold(Lazy::Plain(x), |x, link| link.forward(&x, mode, tape))
+        match (self.resize_of(x.dims()), self.links.split_first_mut()) {
+            (Some(to), Some((first, others))) => {
+                let x = first.forward_resized(&x, to, mode, tape)?;
+                others.iter_mut().try_fold(x, |x, link| link.forward(&x, mode, tape))
+            }
+            _ => self.links.iter_mut().try_fold(Lazy::Plain(x), |x, link| link.forward(&x, mode, tape)),
+        }
     }
 
     fn backward(
@@ -155,7 +223,7 @@ impl Layer for Chain {
             let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), sink)?;
             let (z_before, statistics) = pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
+            let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
             let x = Input::Normalized(&z_before, &by);
             let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
             d = super::input_gradient(d_x)?;
@@ -165,9 +233,26 @@ impl Layer for Chain {
         let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), sink)?;
         let kept = if self.links[0].conv.weight.trainable { Some(tape.pop()?) } else { None };
         let shape = tape.pop_shape()?;
-        let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
-        let d_z = LazyGradient { d: &d, z: &z, by: &gradient };
-        Ok(self.links[0].conv_backward(x, d_z, sink, need_input)?.0)
+        let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
+        let resize = self.resize_of(&shape);
+        let link = &mut self.links[0];
+        let Conv { weight, config, .. } = &link.conv;
+        let (weight, trainable) = (&weight.value, weight.trainable);
+        let gradients = match resize {
+            Some(to) => {
+                upsampled_conv::backward(kept.as_ref(), d_z, weight, &shape, (to, config), need_input)?
+            }
+            None => {
+                // One after the other, so that the input need not live beside its gradient.
+                let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
+                let d_weight = conv_norm::backward(x, d_z, weight, config, trainable, false)?.d_weight;
+                drop(kept);
+                let others =
+                    conv_norm::backward(Input::Shape(&shape), d_z, weight, config, false, need_input)?;
+                Gradients { d_weight, ..others }
+            }
+        };
+        Ok(link.update(gradients, sink)?.0)
     }
 
     fn leaves_gradient(&self) -> bool {

@@ -4,6 +4,7 @@ use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::joi
 use crate::error::Result;
 use crate::initial;
 use crate::ops::conv::{self, ConvConfig};
+use crate::ops::conv_norm::{self, Lazy};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 use candle_core::Tensor;
@@ -49,6 +50,22 @@ impl Layer for Conv {
         Ok(y)
     }
 
+    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let x = match x {
+            Lazy::Plain(x) => return self.forward_lazy(x, mode, tape),
+            x @ Lazy::Normalized(..) => x,
+        };
+        let bias = self.bias.as_ref().map(|b| &b.value);
+        let (y, _) = conv_norm::forward(&x, &self.weight.value, bias, &self.config, false)?;
+        if mode.is_training() {
+            tape.push_shape(x.stored());
+            if self.weight.trainable {
+                tape.push_lazy(x);
+            }
+        }
+        Ok(Lazy::Plain(y))
+    }
+
     fn backward(
         &mut self,
         d_y: Tensor,
@@ -56,7 +73,7 @@ impl Layer for Conv {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
+        let x = if self.weight.trainable { Some(tape.pop_lazy()?) } else { None };
         let input_shape = tape.pop_shape()?;
         // The input's gradient needs the weight from before its update.
         let d_x = if need_input {
@@ -68,7 +85,11 @@ impl Layer for Conv {
             sink.take(bias, conv::d_bias(&d_y)?)?;
         }
         if let Some(x) = x {
-            let d_weight = conv::d_weight(&x, &d_y, self.weight.value.dims(), &self.config)?;
+            let shape = self.weight.value.dims();
+            let d_weight = match &x {
+                Lazy::Plain(x) => conv::d_weight(x, &d_y, shape, &self.config)?,
+                x @ Lazy::Normalized(..) => conv_norm::d_weight(x, &d_y, shape, &self.config)?,
+            };
             drop((x, d_y));
             sink.take(&mut self.weight, d_weight)?;
         }

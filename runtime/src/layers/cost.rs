@@ -2,13 +2,15 @@
 
 use super::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
 use crate::error::Result;
+use crate::ops::conv_norm::is_clamp;
 
 /// Counts for one sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Trained numbers, independent of the number of samples.
     pub parameters: usize,
-    /// Elements that the forward pass keeps for the backward pass.
+    /// Elements that the forward pass keeps for the backward pass on the CPU, where convolutions read through the batch
+    /// norm or the up-sampling before them.
     pub kept_elements: usize,
     /// Multiply-adds of the forward pass, convolutions counted directly.
     pub multiply_adds: usize,
@@ -29,6 +31,17 @@ impl Cost {
 /// Bits of an f32: masks take one an element.
 const ELEMENT_BITS: usize = 8 * size_of::<f32>();
 
+/// What gave the current features, as far as a convolution that reads them must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A convolution: a batch norm may be joined to it.
+    Convolution,
+    /// Something that a convolution reads through: it keeps nothing that is not kept already.
+    ReadThrough,
+    /// Anything else.
+    Other,
+}
+
 /// Where a walk over layers stands: the current features, and whether they are already kept by someone.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
@@ -40,19 +53,32 @@ pub struct Walk {
     pub trained: bool,
     /// What the layers so far cost.
     pub cost: Cost,
+    /// What gave the current features.
+    pub origin: Origin,
 }
 
 impl Walk {
     /// A walk that starts with `features`, which nobody has kept.
     pub fn new(features: Features) -> Self {
-        Self { features, kept: false, trained: true, cost: Cost::default() }
+        Self { features, kept: false, trained: true, cost: Cost::default(), origin: Origin::Other }
     }
 
     /// Goes through `layers` in order.
     pub fn through(mut self, layers: &[NamedLayer]) -> Result<Self> {
+        self.origin = Origin::Other;
         for layer in layers {
+            let before = self.origin;
             self = self.step(&layer.layer)?;
+            self.origin = match (&layer.layer, before) {
+                (LayerSpec::Conv { .. }, _) => Origin::Convolution,
+                (LayerSpec::BatchNorm { activation, .. }, Origin::Convolution) if is_clamp(*activation) => {
+                    Origin::ReadThrough
+                }
+                (LayerSpec::Upsample { .. }, _) => Origin::ReadThrough,
+                _ => Origin::Other,
+            };
         }
+        self.origin = Origin::Other;
         Ok(self)
     }
 
@@ -73,7 +99,9 @@ impl Walk {
         let output = layer.output(self.features)?;
         match layer {
             LayerSpec::Conv { inputs, outputs, config, bias } => {
-                self.keep_if_trained();
+                if self.origin != Origin::ReadThrough {
+                    self.keep_if_trained();
+                }
                 let weights = inputs / config.groups * outputs * config.kernel[0] * config.kernel[1];
                 self.cost.parameters += weights + if *bias { *outputs } else { 0 };
                 self.cost.multiply_adds += weights * (output.elements() / outputs);
@@ -111,12 +139,15 @@ impl Walk {
                     self.cost.kept_elements += output.elements().div_ceil(ELEMENT_BITS);
                 }
             }
+            LayerSpec::Upsample { .. } => {
+                self.keep_if_trained();
+                self.kept = false;
+            }
             LayerSpec::Dropout { .. }
             | LayerSpec::AveragePool(_)
             | LayerSpec::AdaptiveAveragePool(_)
             | LayerSpec::GlobalAveragePool
-            | LayerSpec::Flatten
-            | LayerSpec::Upsample { .. } => self.kept = false,
+            | LayerSpec::Flatten => self.kept = false,
         }
         self.features = output;
         Ok(self)

@@ -60,7 +60,7 @@ impl Dropout {
 
 impl Layer for Dropout {
     fn forward(&mut self, x: Tensor, mode: Mode, _: &mut Tape) -> Result<Tensor> {
-        let Mode::Train { draw } = mode else { return Ok(x) };
+        let Some(draw) = mode.draw() else { return Ok(x) };
         self.draw = draw;
         // The op works in place, and the input may be kept by the layer before.
         dropout::forward(x.copy()?, self.probability, self.mask_seed())

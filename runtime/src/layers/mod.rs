@@ -34,6 +34,12 @@ pub enum Mode {
         /// Number of this forward pass since training began.
         draw: u64,
     },
+    /// The pass of this number once more, when what it kept is needed at last: all as in that pass, but running
+    /// statistics have seen the batch already.
+    Again {
+        /// Number of the pass.
+        draw: u64,
+    },
     /// Running statistics, no dropout, nothing kept.
     Evaluate,
 }
@@ -41,7 +47,26 @@ pub enum Mode {
 impl Mode {
     /// Whether a backward pass will follow.
     pub fn is_training(self) -> bool {
+        self.draw().is_some()
+    }
+
+    /// Whether running statistics take in the batch.
+    pub fn observes(self) -> bool {
         matches!(self, Self::Train { .. })
+    }
+
+    /// Number of the pass, in training.
+    pub fn draw(self) -> Option<u64> {
+        match self {
+            Self::Train { draw } | Self::Again { draw } => Some(draw),
+            Self::Evaluate => None,
+        }
+    }
+
+    /// The mode in which to repeat this pass.
+    #[must_use]
+    pub fn again(self) -> Self {
+        self.draw().map_or(self, |draw| Self::Again { draw })
     }
 }
 
@@ -59,6 +84,16 @@ pub trait Layer: Send {
     /// The forward pass without its last normalization, if that can be left to whoever reads the output.
     fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
         self.forward(x, mode, tape).map(Lazy::Plain)
+    }
+
+    /// [`Layer::forward_lazy`] of an input that may still have to be normalized.
+    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.forward_lazy(x.resolve()?, mode, tape)
+    }
+
+    /// The forward pass for what it leaves on the tape alone.
+    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        self.forward_from(x, mode, tape).map(drop)
     }
 
     /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the

@@ -42,8 +42,9 @@ impl Residual {
     }
 }
 
-impl Layer for Residual {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+impl Residual {
+    /// What is summed.
+    fn summands(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
         let main = self.main.forward_lazy(x.clone(), mode, tape)?;
         let around = match &mut self.shortcut {
             Shortcut::Identity => Lazy::Plain(x),
@@ -55,11 +56,26 @@ impl Layer for Residual {
             }
             Shortcut::Projection(layers) => layers.forward_lazy(x, mode, tape)?,
         };
+        Ok((main, around))
+    }
+}
+
+impl Layer for Residual {
+    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        let (main, around) = self.summands(x, mode, tape)?;
         let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
             tape.push(&mask);
         }
         Ok(y)
+    }
+
+    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        let (main, around) = self.summands(x.resolve()?, mode, tape)?;
+        if let Some(mask) = conv_norm::sum_mask(main, around, self.activation)? {
+            tape.push(&mask);
+        }
+        Ok(())
     }
 
     fn backward(

@@ -58,13 +58,21 @@ impl Sequential {
 
 impl Layer for Sequential {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
-        self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, mode, tape))
+        self.forward_lazy(x, mode, tape)?.resolve()
     }
 
     fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(Lazy::Plain(x)) };
-        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, mode, tape))?;
-        last.forward_lazy(x, mode, tape)
+        self.forward_from(Lazy::Plain(x), mode, tape)
+    }
+
+    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))
+    }
+
+    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(()) };
+        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))?;
+        last.repeat(x, mode, tape)
     }
 
     fn backward(

@@ -7,12 +7,13 @@ use super::batch_norm::{Statistics, of_moments};
 use super::conv::{ConvConfig, y_shape};
 use super::elementwise::{self, same_shape};
 use super::mask;
-use super::slices::{Elements, elements, output, tensor};
+use super::slices::{Elements, elements, output, tensor, update_in_place};
 use crate::error::Result;
 use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
-use crate::kernels::conv::{self as kernels, Path, Source};
+use crate::kernels::conv::{self as kernels, Geometry, Path, Source};
 use crate::kernels::residual::{self, Summand};
 use crate::kernels::simd::Isa;
+use crate::kernels::unwritten::unwritten;
 use candle_core::Tensor;
 
 /// Whether an activation is one that a [`Lazy`] map may have: none, or a clamp.
@@ -72,6 +73,56 @@ pub struct LazyGradient<'a> {
     pub z: &'a Tensor,
     /// How to get from one to the other.
     pub by: &'a Gradient,
+    /// Whether nobody reads `z` once the gradients of the convolution before it exist, so that they may take its
+    /// place in memory.
+    pub last_use: bool,
+}
+
+/// The gradient of a convolution's output, in memory or as what it is made from.
+#[derive(Clone, Copy, Debug)]
+pub enum OutputGradient<'a> {
+    /// In memory.
+    Plain(&'a Tensor),
+    /// Through the normalization that follows.
+    Lazy(LazyGradient<'a>),
+}
+
+impl<'a> From<&'a Tensor> for OutputGradient<'a> {
+    fn from(d: &'a Tensor) -> Self {
+        Self::Plain(d)
+    }
+}
+
+impl<'a> From<LazyGradient<'a>> for OutputGradient<'a> {
+    fn from(gradient: LazyGradient<'a>) -> Self {
+        Self::Lazy(gradient)
+    }
+}
+
+/// The borrowed elements of an [`OutputGradient`].
+pub(super) enum GradientElements<'a> {
+    Plain(Elements<'a>),
+    Lazy { d: Elements<'a>, z: Elements<'a>, by: &'a Gradient },
+}
+
+impl<'a> OutputGradient<'a> {
+    pub(super) fn elements(self) -> Result<GradientElements<'a>> {
+        Ok(match self {
+            Self::Plain(d) => GradientElements::Plain(elements(d)?),
+            Self::Lazy(LazyGradient { d, z, by, .. }) => {
+                GradientElements::Lazy { d: elements(d)?, z: elements(z)?, by }
+            }
+        })
+    }
+}
+
+impl GradientElements<'_> {
+    pub(super) fn source(&self) -> Source<'_> {
+        match self {
+            Self::Plain(d) => Source::Plain(d),
+            Self::Lazy { d, z, by } => Source::Gradient { d, x: z, by },
+        }
+    }
 }
 
 /// Convolves `x: [N, H, W, I]` with `weight: [O, I/groups, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`, with
@@ -164,21 +215,90 @@ pub fn backward(
         gradients.d_weight = Some(tensor(d_weight, weight.dims())?);
     }
     if need_input {
-        let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, &weight_elements, d_x);
-        // SAFETY: the kernel writes every element, or fails.
-        let (d_x, ()) = unsafe { output(geometry.x_len(), run) }?;
+        drop((d, z));
+        let d_x = d_input(d_y, &weight_elements, x.dims(), &geometry)?;
         if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
-            gradients.sums = Some(batch_norm::sums(Isa::best(), &d_x, input, by));
+            gradients.sums = Some(batch_norm::sums(Isa::best(), &elements(&d_x)?, input, by));
         }
-        gradients.d_x = Some(tensor(d_x, x.dims())?);
+        gradients.d_x = Some(d_x);
     }
     Ok(gradients)
+}
+
+/// Gradients of at least so many bytes take the place of what they are made from, where they may.
+const LARGE_BYTES: usize = 1 << 20;
+/// The shares of the images in which they do.
+const SHARES: usize = 4;
+
+/// The gradient of a convolution's input, of shape `dims`, in memory of its own or in that of `d_y.z`.
+fn d_input(d_y: LazyGradient<'_>, weight: &[f32], dims: &[usize], geometry: &Geometry) -> Result<Tensor> {
+    let len = geometry.x_len();
+    let in_place = d_y.last_use && len == geometry.y_len() && len * size_of::<f32>() >= LARGE_BYTES;
+    let at_once = if in_place { geometry.images.div_ceil(SHARES) } else { geometry.images };
+    let share = |first: usize| -> Result<Vec<f32>> {
+        let geometry = Geometry { images: at_once.min(geometry.images - first), ..*geometry };
+        let start = first * (geometry.y_len() / geometry.images);
+        let range = start..start + geometry.y_len();
+        let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
+        let gradient = Source::Gradient { d: &d[range.clone()], x: &z[range], by: d_y.by };
+        let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, weight, d_x);
+        // SAFETY: the kernel writes every element, or fails.
+        Ok(unsafe { output(geometry.x_len(), run) }?.0)
+    };
+    if !in_place {
+        return tensor(share(0)?, dims);
+    }
+    for first in (0..geometry.images).step_by(at_once) {
+        let d_x = share(first)?;
+        let start = first * (len / geometry.images);
+        update_in_place(d_y.z, |z| z[start..start + d_x.len()].copy_from_slice(&d_x))?;
+    }
+    Ok(d_y.z.reshape(dims)?)
+}
+
+/// The gradient of a convolution's weight, of shape `weight_shape: [O, I/groups, KH, KW]`, from that of its output,
+/// `d_y: [N, OH, OW, O]`.
+///
+/// # Errors
+/// `Shape` when the shapes do not fit.
+pub fn d_weight(x: &Lazy, d_y: &Tensor, weight_shape: &[usize], config: &ConvConfig) -> Result<Tensor> {
+    let geometry = config.geometry(x.stored().dims(), weight_shape)?;
+    let (d_y, input) = (elements(d_y)?, elements(x.stored())?);
+    let mut d_weight = vec![0.0; geometry.weight_len()];
+    kernels::d_weight(Path::best(), &geometry, x.source(&input), &*d_y, &mut d_weight)?;
+    tensor(d_weight, weight_shape)
 }
 
 /// The sums that the gradients of a normalization of `z` need, from `d`, the gradient of its output.
 pub fn sums(d: &Tensor, z: &Tensor, by: &Normalization) -> Result<Sums> {
     same_shape(d, z)?;
     Ok(batch_norm::sums(Isa::best(), &elements(d)?, &elements(z)?, by))
+}
+
+/// The [`mask`] of [`add_activate`] alone, made without the sum as a whole.
+///
+/// # Errors
+/// As for [`add_activate`].
+pub fn sum_mask(main: Lazy, around: Lazy, activation: Option<Activation>) -> Result<Option<Tensor>> {
+    let images = main.stored().dims().first().copied().unwrap_or(0);
+    let each = main.stored().elem_count() / images.max(1);
+    let bounds = batch_norm::clamp(activation).filter(|_| activation.is_some());
+    let (Lazy::Normalized(x, by), Some(bounds), true) = (&main, bounds, each.is_multiple_of(8)) else {
+        return Ok(add_activate(main, around, activation, true)?.1);
+    };
+    same_shape(x, around.stored())?;
+    let (main_elements, around_elements) = (elements(x)?, elements(around.stored())?);
+    let mut bits = Vec::with_capacity(main_elements.len() / 8);
+    let mut scratch = vec![0.0; images.div_ceil(SHARES) * each];
+    for (main, other) in main_elements.chunks(scratch.len()).zip(around_elements.chunks(scratch.len())) {
+        let other = match &around {
+            Lazy::Plain(_) => Summand::Plain(other),
+            Lazy::Normalized(_, by) => Summand::Normalized(other, by),
+        };
+        let sum = unwritten(&mut scratch[..main.len()]);
+        bits.extend(residual::sum(Isa::best(), main, by, other, bounds, sum, true));
+    }
+    mask::of_bits(bits).map(Some)
 }
 
 /// `activation(main + around)`, the two normalized on the way if need be, and the activation's [`mask`] if

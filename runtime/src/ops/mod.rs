@@ -15,6 +15,7 @@ pub mod dropout;
 mod resample;
 pub mod pool;
 pub mod upsample;
+pub mod upsampled_conv;
 pub mod loss;
 pub mod cross_entropy;
 pub mod binary_cross_entropy;

@@ -5,6 +5,15 @@ use crate::kernels::resample::Taps;
 use crate::ops::resample::{expect_gradient, image_dims, resample};
 use candle_core::Tensor;
 
+/// To which size images are resized, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resize {
+    /// Rows and columns of the output.
+    pub size: [usize; 2],
+    /// Whether the centres of the corner pixels coincide, or the corners of the images.
+    pub align_corners: bool,
+}
+
 /// `x: [N, H, W, C]` -> `[N, OH, OW, C]` for `output: [OH, OW]`, by linear interpolation along each axis.
 ///
 /// With `align_corners` the centres of the corner pixels coincide; without, the corners of the images do,
@@ -12,7 +21,7 @@ use candle_core::Tensor;
 /// before images are made smaller.
 pub fn bilinear_forward(x: &Tensor, output: [usize; 2], align_corners: bool) -> Result<Tensor> {
     let [_, height, width, _] = image_dims(x.dims())?;
-    let [rows, columns] = taps([height, width], output, align_corners)?;
+    let [rows, columns] = taps([height, width], Resize { size: output, align_corners })?;
     resample(x, &rows, &columns)
 }
 
@@ -21,16 +30,16 @@ pub fn bilinear_backward(d_y: &Tensor, input_shape: &[usize], align_corners: boo
     let [n, height, width, c] = image_dims(input_shape)?;
     let [_, oh, ow, _] = image_dims(d_y.dims())?;
     expect_gradient(d_y, [n, oh, ow, c])?;
-    let [rows, columns] = taps([height, width], [oh, ow], align_corners)?;
+    let [rows, columns] = taps([height, width], Resize { size: [oh, ow], align_corners })?;
     resample(d_y, &rows.transposed(), &columns.transposed())
 }
 
 /// The rows' and the columns' taps.
-fn taps(input: [usize; 2], output: [usize; 2], align_corners: bool) -> Result<[Taps; 2]> {
-    if output.contains(&0) {
-        return Err(Error::config(format!("images cannot be resized to {} by {}", output[0], output[1])));
+pub(super) fn taps(input: [usize; 2], Resize { size, align_corners }: Resize) -> Result<[Taps; 2]> {
+    if size.contains(&0) {
+        return Err(Error::config(format!("images cannot be resized to {} by {}", size[0], size[1])));
     }
-    Ok([0, 1].map(|axis| axis_taps(input[axis], output[axis], align_corners)))
+    Ok([0, 1].map(|axis| axis_taps(input[axis], size[axis], align_corners)))
 }
 
 /// Two neighbours for each output position, or one where they coincide.

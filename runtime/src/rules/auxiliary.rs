@@ -3,6 +3,7 @@
 
 use super::pair::Pair;
 use super::spec::{AuxiliarySpec, Task};
+use crate::data::Normalize;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, join};
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor, input_gradient};
@@ -17,8 +18,8 @@ pub struct Target<'a> {
     pub labels: &'a [u32],
     /// Number of classes.
     pub classes: usize,
-    /// The images with values in [0, 1], `[N, H, W, C]`; only decoders read them.
-    pub images: Option<&'a Tensor>,
+    /// The images, `[N, H, W, C]`, and how they were normalised; only decoders read them, as values in [0, 1].
+    pub images: Option<(&'a Tensor, &'a Normalize)>,
     /// Share of each label that cross-entropy spreads over all classes.
     pub label_smoothing: f64,
     /// Share of the samples in the whole step: 1, or less for a micro-batch.
@@ -37,15 +38,17 @@ pub struct Auxiliary {
 }
 
 impl Auxiliary {
-    /// Builds it for a block that gives `features`; weights are named from `path` (`aux.<block>`) down.
+    /// Builds it for a block that gives `features`; weights are named from `path` (`aux.<block>`) down. To
+    /// `recompute` keeps less and repeats the pair's forward pass instead.
     pub fn new(
         spec: &AuxiliarySpec,
         features: Features,
+        recompute: bool,
         path: &str,
         initializer: &Initializer,
     ) -> Result<Self> {
         let pair = match &spec.pair {
-            Some(pair) => Some(Pair::new(pair, features.channels(), path, initializer)?),
+            Some(pair) => Some(Pair::new(pair, features.channels(), recompute, path, initializer)?),
             None => None,
         };
         let mut inputs = spec.pair.as_ref().map_or(features.channels(), |pair| pair.unit.width);
@@ -111,7 +114,7 @@ impl Auxiliary {
     ) -> Result<(f64, Tensor)> {
         let [lambda_second, lambda_task] = self.lambda;
         // Only branches after the head need the body's output again.
-        let again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
+        let mut again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
         let output = self.head.forward(y, mode, tape)?;
         let loss = match self.task {
             Task::CrossEntropy => {
@@ -125,16 +128,20 @@ impl Auxiliary {
         let mut d_y = self.head.backward_to_input(d_output, tape, sink)?;
 
         if let Some(decoder) = &mut self.decoder {
-            let images =
+            let (images, normalize) =
                 target.images.ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
-            let output = decoder.forward(needed(&again)?, mode, tape)?;
-            let loss = binary_cross_entropy::sigmoid_binary_cross_entropy(&output, images)?;
+            // The last branch lets go of its input as soon as it can.
+            let y = if self.similarity.is_some() { again.clone() } else { again.take() };
+            let output = decoder.forward(needed(y)?, mode, tape)?;
+            let loss =
+                binary_cross_entropy::sigmoid_binary_cross_entropy(&output, &normalize.invert(images)?)?;
+            drop(output);
             let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
             total += value;
             d_y = elementwise::add(d_y, &decoder.backward_to_input(d_output, tape, sink)?)?;
         }
         if let Some(layers) = &mut self.similarity {
-            let output = layers.forward(needed(&again)?, mode, tape)?;
+            let output = layers.forward(needed(again)?, mode, tape)?;
             let loss = similarity::predsim(&output, target.labels, target.classes)?;
             let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
             total += value;
@@ -177,8 +184,8 @@ impl Auxiliary {
 const DECODER: &str = "decoder.decoder";
 const SIMILARITY: &str = "similarity";
 
-fn needed(output: &Option<Tensor>) -> Result<Tensor> {
-    output.clone().ok_or_else(|| Error::internal("the body's output was given away"))
+fn needed(output: Option<Tensor>) -> Result<Tensor> {
+    output.ok_or_else(|| Error::internal("the body's output was given away"))
 }
 
 /// A loss times its weights: the value without the micro-batch's share, the gradient with it.

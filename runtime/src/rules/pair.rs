@@ -5,6 +5,7 @@ use super::spec::PairSpec;
 use crate::error::{Error, Result};
 use crate::layers::spec::join;
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::ops::conv_norm::Lazy;
 use crate::ops::elementwise;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -16,11 +17,21 @@ pub struct Pair {
     ema: Sequential,
     scale: Option<Parameter>,
     momentum: f64,
+    /// Whether the backward pass repeats the forward pass of each copy instead of keeping what both made.
+    recompute: bool,
+    /// The forward pass that backward belongs to.
+    pass: Mode,
 }
 
 impl Pair {
     /// Both copies start from their own random draws.
-    pub fn new(spec: &PairSpec, inputs: usize, path: &str, initializer: &Initializer) -> Result<Self> {
+    pub fn new(
+        spec: &PairSpec,
+        inputs: usize,
+        recompute: bool,
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
         let layers = spec.unit.layers(inputs)?;
         let mut ema = Sequential::new(&layers, &join(path, "ema"), initializer)?;
         ema.visit("", &mut |_, variable| {
@@ -35,7 +46,7 @@ impl Pair {
             None
         };
         let bias = Sequential::new(&layers, &join(path, "bias"), initializer)?;
-        Ok(Self { bias, ema, scale, momentum: spec.momentum })
+        Ok(Self { bias, ema, scale, momentum: spec.momentum, recompute, pass: Mode::Evaluate })
     }
 
     /// `ema = m·ema + (1-m)·unit`, parameters only: running statistics are each unit's own.
@@ -62,13 +73,64 @@ impl Pair {
         let Some(scale) = &self.scale else { return Ok(None) };
         Ok(Some(f64::from(scale.value.squeeze(0)?.to_scalar::<f32>()?)))
     }
+
+    /// The backward pass of one copy after the other, each after its forward pass.
+    fn backward_again(
+        &mut self,
+        d_y: Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let (h, pass, balance) = (tape.pop()?, self.pass.again(), self.balance()?);
+        let mut d_scale = 0.0;
+        let mut repeat = |copy: &mut Sequential, h: Tensor, tape: &mut Tape, sign: f64| -> Result<()> {
+            if balance.is_none() {
+                return copy.repeat(Lazy::Plain(h), pass, tape);
+            }
+            let y = copy.forward(h, pass, tape)?;
+            d_scale += sign * elementwise::sum_of_products(&d_y, &y)?;
+            Ok(())
+        };
+        let scaled = |d: Tensor, factor: Option<f64>| match factor {
+            Some(factor) => elementwise::scale(d, factor),
+            None => Ok(d),
+        };
+        repeat(&mut self.ema, h.clone(), tape, -1.0)?;
+        let d_ema = scaled(d_y.copy()?, balance.map(|s| 2.0 - s))?;
+        let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
+        repeat(&mut self.bias, h, tape, 1.0)?;
+        let through_bias = self.bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
+        if let Some(scale) = &mut self.scale {
+            let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
+            sink.take(scale, d_scale)?;
+        }
+        sum(through_bias, through_ema)
+    }
+}
+
+fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(Some(elementwise::add(a, &b)?)),
+        _ => Ok(None),
+    }
 }
 
 impl Layer for Pair {
     fn forward(&mut self, h: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
-        let bias = self.bias.forward(h.clone(), mode, tape)?;
-        let ema = self.ema.forward(h, mode, tape)?;
+        let recompute = self.recompute && mode.is_training();
+        self.pass = mode;
+        let mut forgetting = Tape::forgetting();
+        let kept = if recompute { &mut forgetting } else { &mut *tape };
+        let bias = self.bias.forward(h.clone(), mode, kept)?;
+        let ema = self.ema.forward(h.clone(), mode, kept)?;
+        if recompute {
+            tape.push(&h);
+        }
         let Some(s) = self.balance()? else { return elementwise::add(bias, &ema) };
+        if recompute {
+            return elementwise::add_scaled(elementwise::scale(bias, s)?, &ema, 2.0 - s);
+        }
         if mode.is_training() {
             tape.push(&bias);
             tape.push(&ema);
@@ -84,6 +146,9 @@ impl Layer for Pair {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
+        if self.recompute {
+            return self.backward_again(d_y, tape, sink, need_input);
+        }
         let balance = self.balance()?;
         let (mut d_bias, mut d_ema) = (d_y.copy()?, d_y);
         if let (Some(scale), Some(s)) = (self.scale.as_mut(), balance) {
@@ -98,10 +163,7 @@ impl Layer for Pair {
         }
         let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
         let through_bias = self.bias.backward(d_bias, tape, sink, need_input)?;
-        match (through_bias, through_ema) {
-            (Some(a), Some(b)) => Ok(Some(elementwise::add(a, &b)?)),
-            _ => Ok(None),
-        }
+        sum(through_bias, through_ema)
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

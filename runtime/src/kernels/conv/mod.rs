@@ -15,12 +15,14 @@ mod pack;
 mod scratch;
 mod source;
 mod tile;
+mod upsampled;
 mod weight;
 mod winograd;
 mod workspace;
 
 pub use geometry::Geometry;
 pub use source::Source;
+pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward};
 pub use workspace::{PassKind, Workspace, workspace};
 
 use crate::error::{Error, Result};

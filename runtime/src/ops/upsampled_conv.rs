@@ -1,0 +1,95 @@
+//! Bilinear up-sampling and convolution as one on the CPU: the up-sampled map is never in memory.
+
+use super::conv::{ConvConfig, y_shape};
+use super::conv_norm::{Gradients, OutputGradient};
+use super::resample::image_dims;
+use super::slices::{elements, output, tensor};
+use super::upsample::{Resize, taps};
+use crate::error::{Error, Result};
+use crate::kernels::conv::{self as kernels, Geometry, Upsampling};
+use crate::kernels::simd::Isa;
+use candle_core::Tensor;
+
+/// Resizes `x: [N, h, w, I]`, convolves it with `weight: [O, I, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`.
+///
+/// # Errors
+/// `Shape` when the shapes do not fit, `Config` for a size of 0 and for groups.
+pub fn forward(
+    x: &Tensor,
+    resize: Resize,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    config: &ConvConfig,
+) -> Result<Tensor> {
+    let (geometry, upsampling) = plan(x.dims(), resize, weight, config)?;
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [geometry.out_channels]) {
+        let found = bias.dims();
+        return Err(Error::shape(format!("bias {found:?} must be [O] = [{}]", geometry.out_channels)));
+    }
+    let bias = bias.map(elements).transpose()?;
+    let (x, weight) = (elements(x)?, elements(weight)?);
+    // SAFETY: the kernel writes every element, or fails.
+    let (y, ()) = unsafe {
+        output(geometry.y_len(), |y| {
+            kernels::upsampled_forward(Isa::best(), &geometry, &upsampling, &x, &weight, bias.as_deref(), y)
+        })
+    }?;
+    tensor(y, y_shape(&geometry))
+}
+
+/// The gradient of the weight if `x` is given, and that of the input, of shape `input_shape: [N, h, w, I]`, if it is
+/// needed.
+///
+/// # Errors
+/// As for [`forward`].
+pub fn backward<'a>(
+    x: Option<&Tensor>,
+    d_y: impl Into<OutputGradient<'a>>,
+    weight: &Tensor,
+    input_shape: &[usize],
+    (resize, config): (Resize, &ConvConfig),
+    need_input: bool,
+) -> Result<Gradients> {
+    let (geometry, upsampling) = plan(input_shape, resize, weight, config)?;
+    let d_y = d_y.into().elements()?;
+    let x = x.map(elements).transpose()?;
+    let mut d_weight = x.as_ref().map(|_| vec![0.0; geometry.weight_len()]);
+    let d_x_len = if need_input { input_shape.iter().product() } else { 0 };
+    // SAFETY: the kernel writes every element that it is given, or fails.
+    let (d_x, ()) = unsafe {
+        output(d_x_len, |d_x| {
+            kernels::upsampled_backward(
+                Isa::best(),
+                &geometry,
+                &upsampling,
+                x.as_deref(),
+                d_y.source(),
+                &elements(weight)?,
+                d_weight.as_deref_mut(),
+                need_input.then_some(d_x),
+            )
+        })
+    }?;
+    Ok(Gradients {
+        d_weight: d_weight.map(|d_weight| tensor(d_weight, weight.dims())).transpose()?,
+        d_x: need_input.then(|| tensor(d_x, input_shape)).transpose()?,
+        sums: None,
+    })
+}
+
+/// The convolution's geometry, and how its input is made.
+fn plan(
+    input_shape: &[usize],
+    resize: Resize,
+    weight: &Tensor,
+    config: &ConvConfig,
+) -> Result<(Geometry, Upsampling)> {
+    let [n, height, width, channels] = image_dims(input_shape)?;
+    let [rows, columns] = taps([height, width], resize)?;
+    let [upsampled_height, upsampled_width] = resize.size;
+    let geometry = config.geometry(&[n, upsampled_height, upsampled_width, channels], weight.dims())?;
+    if geometry.groups > 1 {
+        return Err(Error::config("a convolution of up-sampled images takes one group of channels"));
+    }
+    Ok((geometry, Upsampling { rows, columns }))
+}

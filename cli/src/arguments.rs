@@ -332,6 +332,17 @@ pub struct PredictArguments {
     pub(crate) output: OutputArguments,
 }
 
+/// What a network is given where there are no data.
+#[derive(Args, Clone, Debug)]
+pub struct ShapeArguments {
+    /// Images' channels, height and width
+    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
+    pub input: String,
+    /// Number of classes
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub classes: usize,
+}
+
 /// `inspect`.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArguments {
@@ -339,12 +350,8 @@ pub struct InspectArguments {
     pub(crate) model: ModelArguments,
     #[command(flatten)]
     pub(crate) rule: RuleArguments,
-    /// Images' channels, height and width
-    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
-    pub input: String,
-    /// Number of classes
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub classes: usize,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArguments,
     /// Samples a step, for the activations' bytes
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch: usize,
@@ -378,12 +385,8 @@ pub struct BenchArguments {
     pub(crate) model: ModelArguments,
     #[command(flatten)]
     pub(crate) rule: RuleArguments,
-    /// Images' channels, height and width
-    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
-    pub input: String,
-    /// Number of classes
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub classes: usize,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArguments,
     /// Samples a step
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,

@@ -68,8 +68,8 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     if arguments.batch == 0 || arguments.steps == 0 {
         return Err(Fault::usage("--batch and --steps need at least 1"));
     }
-    let input = choices::image_size(&arguments.input)?;
-    let network = choices::network(&arguments.model, input, arguments.classes)?;
+    let input = choices::image_size(&arguments.shape.input)?;
+    let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     let config = train_config(arguments, &network)?;
     let workers = choices::workers(arguments.threads)?;
     let (ends, rule) = (config.ends.clone(), config.rule.clone());

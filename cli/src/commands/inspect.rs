@@ -25,8 +25,8 @@ struct InspectRecord<'a> {
 /// Shows what a network, cut into blocks for a rule, consists of; trains nothing.
 pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
-    let input = choices::image_size(&arguments.input)?;
-    let network = choices::network(&arguments.model, input, arguments.classes)?;
+    let input = choices::image_size(&arguments.shape.input)?;
+    let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     if arguments.spec {
         let text =
             serde_json::to_string_pretty(&network).map_err(|cause| Fault::failed(cause.to_string()))?;

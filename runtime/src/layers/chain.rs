@@ -29,62 +29,70 @@ pub struct Chain {
     links: Vec<Link>,
 }
 
-/// How many of `layers`, from the first on, a chain can take: pairs of a convolution and a batch norm, perhaps after
-/// an up-sampling.
-pub(super) fn length(layers: &[NamedLayer], device: &Device) -> usize {
-    if !matches!(device, Device::Cpu) {
-        return 0;
-    }
-    let is_link = |pair: &&[NamedLayer]| {
+/// What a chain can take of `layers`, from the first on: pairs of a convolution and a batch norm, perhaps after an
+/// up-sampling.
+fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
+    let is_link = |pair: &[&NamedLayer; 2]| {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
             && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))
     };
-    let links = |layers: &[NamedLayer]| 2 * layers.chunks_exact(2).take_while(is_link).count();
+    let links = |layers: &'a [NamedLayer]| -> Vec<_> {
+        layers.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]).take_while(is_link).collect()
+    };
     match layers {
-        [upsample, conv, ..]
-            if matches!(upsample.layer, LayerSpec::Upsample { .. })
-                && matches!(conv.layer, LayerSpec::Conv { config, .. } if config.groups == 1) =>
-        {
-            match links(&layers[1..]) {
-                0 => 0,
-                links => links + 1,
+        [NamedLayer { layer: LayerSpec::Upsample { size, align_corners }, .. }, rest @ ..] => {
+            match &rest.first() {
+                Some(NamedLayer { layer: LayerSpec::Conv { config, .. }, .. }) if config.groups == 1 => {
+                    (Some(Resize { size: *size, align_corners: *align_corners }), links(rest))
+                }
+                _ => (None, Vec::new()),
             }
         }
-        _ => links(layers),
+        _ => (None, links(layers)),
     }
 }
 
 impl Chain {
-    /// Builds the links of `layers`, of which [`length`] has found a chain can take all.
-    pub(super) fn new(layers: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
-        let (resize, layers) = match layers {
-            [NamedLayer { layer: LayerSpec::Upsample { size, align_corners }, .. }, links @ ..] => {
-                (Some(Resize { size: *size, align_corners: *align_corners }), links)
-            }
-            links => (None, links),
-        };
-        let mut links = Vec::with_capacity(layers.len() / 2);
-        for pair in layers.chunks_exact(2) {
-            let (
-                LayerSpec::Conv { inputs, outputs, config, bias },
-                LayerSpec::BatchNorm { channels, activation },
-            ) = (&pair[0].layer, &pair[1].layer)
-            else {
-                continue;
-            };
-            let names = [pair[0].name.clone(), pair[1].name.clone()];
-            let path = join(path, &names[0]);
-            links.push(Link {
-                conv: Conv::new(*inputs, *outputs, *config, *bias, &path, initializer)?,
-                norm: BatchNorm::new(*channels, *activation, initializer)?,
-                names,
-            });
+    /// The chain that the first of `layers` make, and how many they are; none where there is nothing to join.
+    pub(super) fn of_prefix(
+        layers: &[NamedLayer],
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Option<(Self, usize)>> {
+        let (resize, pairs) = prefix(layers);
+        if pairs.is_empty() || !matches!(initializer.device, Device::Cpu) {
+            return Ok(None);
         }
-        Ok(Self { resize, links })
+        let links =
+            pairs.iter().map(|pair| Link::new(*pair, path, initializer)).collect::<Result<Vec<_>>>()?;
+        let taken = usize::from(resize.is_some()) + 2 * links.len();
+        Ok(Some((Self { resize, links }, taken)))
+    }
+
+    /// How an input of this shape is resized, if it is.
+    fn resize_of(&self, shape: &[usize]) -> Option<Resize> {
+        self.resize.filter(|resize| shape.get(1..3) != Some(&resize.size[..]))
     }
 }
 
 impl Link {
+    /// Builds the pair's layers.
+    fn new([conv, norm]: [&NamedLayer; 2], path: &str, initializer: &Initializer) -> Result<Self> {
+        let (
+            LayerSpec::Conv { inputs, outputs, config, bias },
+            LayerSpec::BatchNorm { channels, activation },
+        ) = (&conv.layer, &norm.layer)
+        else {
+            return Err(Error::internal(format!("{conv:?} and {norm:?} are no link of a chain")));
+        };
+        let path = join(path, &conv.name);
+        Ok(Self {
+            conv: Conv::new(*inputs, *outputs, *config, *bias, &path, initializer)?,
+            norm: BatchNorm::new(*channels, *activation, initializer)?,
+            names: [conv.name.clone(), norm.name.clone()],
+        })
+    }
+
     /// Answers the convolution's output, and what batch norm is to make of it.
     fn forward(&mut self, x: &Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
@@ -168,13 +176,6 @@ impl Link {
             sink.take(weight, d_weight)?;
         }
         Ok((gradients.d_x, gradients.sums))
-    }
-}
-
-impl Chain {
-    /// How an input of this shape is resized, if it is.
-    fn resize_of(&self, shape: &[usize]) -> Option<Resize> {
-        self.resize.filter(|resize| shape.get(1..3) != Some(&resize.size[..]))
     }
 }
 

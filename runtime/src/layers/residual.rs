@@ -40,9 +40,7 @@ impl Residual {
         };
         Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
     }
-}
 
-impl Residual {
     /// What is summed.
     fn summands(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
         let main = self.main.forward_lazy(x.clone(), mode, tape)?;
@@ -89,18 +87,19 @@ impl Layer for Residual {
             Some(_) => mask::apply(d_y, &tape.pop()?)?,
             None => d_y,
         };
-        // Both branches read this gradient, and some layers write into theirs.
-        let leaves = self.main.leaves_gradient();
-        let shared = || if leaves { Ok(d_sum.clone()) } else { d_sum.copy() };
+        // Both branches read this gradient: one that writes into it must not have what the other reads.
+        let for_around = |writer: &Sequential| {
+            if writer.leaves_gradient() { Ok(d_sum.clone()) } else { d_sum.copy() }
+        };
         let d_around = match &mut self.shortcut {
-            Shortcut::Identity => need_input.then(shared).transpose()?,
+            Shortcut::Identity => need_input.then(|| for_around(&self.main)).transpose()?,
             Shortcut::Pad { stride, .. } => {
                 let shape = tape.pop_shape()?;
                 need_input.then(|| pool::subsample_backward(&d_sum, &shape, *stride)).transpose()?
             }
             Shortcut::Projection(layers) => {
-                let d = if layers.leaves_gradient() { d_sum.clone() } else { d_sum.copy()? };
-                layers.backward(d, tape, sink, need_input)?
+                let d_around = for_around(layers)?;
+                layers.backward(d_around, tape, sink, need_input)?
             }
         };
         let d_main = self.main.backward(d_sum, tape, sink, need_input)?;

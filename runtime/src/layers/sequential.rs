@@ -1,6 +1,6 @@
 //! Layers one after the other.
 
-use super::chain::{self, Chain};
+use super::chain::Chain;
 use super::spec::{NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
 use crate::error::Result;
@@ -22,15 +22,15 @@ impl Sequential {
         let mut first_weighted = specs.len();
         let mut rest = specs;
         while let [spec, after @ ..] = rest {
-            let chained = chain::length(rest, &initializer.device);
-            let (name, mut layer): (_, Box<dyn Layer>) = if chained > 0 {
-                let (links, after) = rest.split_at(chained);
-                rest = after;
-                (String::new(), Box::new(Chain::new(links, path, initializer)?))
+            let (name, mut layer): (_, Box<dyn Layer>);
+            if let Some((chain, taken)) = Chain::of_prefix(rest, path, initializer)? {
+                (name, layer) = (String::new(), Box::new(chain));
+                rest = &rest[taken..];
             } else {
+                (name, layer) =
+                    (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?);
                 rest = after;
-                (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?)
-            };
+            }
             layer.visit("", &mut |_, _| {
                 first_weighted = first_weighted.min(layers.len());
                 Ok(())

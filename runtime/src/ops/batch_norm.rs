@@ -104,9 +104,7 @@ pub fn backward(
     let by = normalization(statistics, weight, bias, epsilon, activation)?;
     let rows = x.elem_count() / channels;
     let sums = combine_with(&d_y, x, |d, x| {
-        if by.clamp().is_none() {
-            kernels::to_pre_activation(d, x, &by);
-        }
+        kernels::to_pre_activation(d, x, &by);
         let sums = kernels::sums(Isa::best(), d, x, &by);
         if need_input {
             let gradient = kernels::Gradient::new(&by, batch_statistics.then_some(&sums), rows);

@@ -16,12 +16,11 @@ pub struct Sums {
     pub gradient_times_normalized: Vec<f64>,
 }
 
-/// Turns `d`, the gradient of the output, into that of the pre-activation, in place.
+/// Turns `d`, the gradient of the output, into that of the pre-activation, in place, unless the activation is a
+/// clamp: [`sums`] and [`Gradient`] see to clamps themselves.
 pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
     match by.activation {
-        None => {}
-        Some(Activation::Relu) => multiply(d, x, by, |v| Activation::Relu.derivative(v)),
-        Some(Activation::Relu6) => multiply(d, x, by, |v| Activation::Relu6.derivative(v)),
+        None | Some(Activation::Relu | Activation::Relu6) => {}
         Some(Activation::Silu) => multiply(d, x, by, |v| Activation::Silu.derivative(v)),
         Some(Activation::Sigmoid) => multiply(d, x, by, |v| Activation::Sigmoid.derivative(v)),
     }

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::depthwise;
-use super::gather::{Gather, Pass, Run, Unit};
+use super::gather::{Gather, Map, Pass, Run, Unit};
 use super::scratch::{self, Image};
 use super::source::Source;
 use super::tile::{self, Sweep};
@@ -11,6 +11,7 @@ use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Packed weights up to this size stay in a level-2 cache, so that a few pixels at a time can meet all of them.
 const CACHED_BYTES: usize = 256 << 10;
@@ -25,6 +26,30 @@ pub(super) struct Target(pub(super) *mut f32);
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
+
+impl Target {
+    /// The moments of some rows of some images, whole pixels all.
+    ///
+    /// # Safety
+    /// The rows lie within the target, have been written, and nobody writes them meanwhile.
+    pub(super) unsafe fn moments(
+        self,
+        isa: Isa,
+        map: Map,
+        images: &Range<usize>,
+        rows: &Range<usize>,
+        sums: &mut Accumulator,
+    ) -> Part {
+        let row = map.size[1] * map.channels;
+        for image in images.clone() {
+            let start = image * map.len() + rows.start * row;
+            // SAFETY: see above.
+            let rows = unsafe { std::slice::from_raw_parts(self.0.add(start), rows.len() * row) };
+            sums.add(isa, rows);
+        }
+        sums.take()
+    }
+}
 
 /// Runs every unit of `gather`: `source` and `target` are whole batches, `packed` the plan's packed weights,
 /// `bias` one float a lane of every channel block. Answers the units' moments, if they were asked for and units
@@ -47,7 +72,11 @@ pub(super) fn run(
         copy(isa, gather, &unit, source, scratch);
         let work = UnitWork { gather, unit, packed, bias, scratch, target: shared };
         work.run(isa);
-        if with_moments { work.moments(isa, sums) } else { Part::new() }
+        if !with_moments {
+            return Part::new();
+        }
+        // SAFETY: the unit has written these rows, with every channel of theirs.
+        unsafe { shared.moments(isa, gather.target, &work.unit.images, &work.unit.rows, sums) }
     };
     let parts: Vec<Part> = (0..gather.units()).into_par_iter().map_init(worker, unit).collect();
     if with_moments { parts } else { Vec::new() }
@@ -101,19 +130,6 @@ impl<'a> UnitWork<'a> {
                 }
             }
         }
-    }
-
-    /// The moments of what the unit has written, which must be whole pixels.
-    fn moments(&self, isa: Isa, sums: &mut Accumulator) -> Part {
-        let row = self.gather.target.size[1] * self.gather.target.channels;
-        for image in self.unit.images.clone() {
-            let start = image * self.gather.target.len() + self.unit.rows.start * row;
-            // SAFETY: these rows lie within the target, and this unit, which alone writes them, has written them.
-            let rows =
-                unsafe { std::slice::from_raw_parts(self.target.0.add(start), self.unit.rows.len() * row) };
-            sums.add(isa, rows);
-        }
-        sums.take()
     }
 
     /// What the tiles of some runs of a pass need for channel block `index`. The plan's runs and segments stay

@@ -59,7 +59,11 @@ pub(super) fn run(
         let unit = plan.unit(index);
         plan.transform(isa, &unit, source, &mut worker.row, &mut worker.transformed);
         work.unit(&unit, worker);
-        if with_moments { work.moments(&unit, &mut worker.sums) } else { Part::new() }
+        if !with_moments {
+            return Part::new();
+        }
+        // SAFETY: the unit has written these rows, with every channel of theirs.
+        unsafe { work.target.moments(isa, plan.target, &unit.images, &unit.rows, &mut worker.sums) }
     };
     let parts: Vec<Part> = (0..plan.units()).into_par_iter().map_init(worker, unit).collect();
     if with_moments { parts } else { Vec::new() }
@@ -118,18 +122,6 @@ impl Work<'_> {
                 weights += segments.iter().map(|s| s.len).sum::<usize>() * POSITIONS * plan.lanes;
             }
         }
-    }
-
-    /// The moments of what the unit has written.
-    fn moments(&self, unit: &Unit, sums: &mut Accumulator) -> Part {
-        let row = self.plan.target.size[1] * self.plan.target.channels;
-        for image in unit.images.clone() {
-            let start = image * self.plan.target.len() + unit.rows.start * row;
-            // SAFETY: these rows lie within the target, and this unit, which alone writes them, has written them.
-            let rows = unsafe { std::slice::from_raw_parts(self.target.0.add(start), unit.rows.len() * row) };
-            sums.add(self.isa, rows);
-        }
-        sums.take()
     }
 }
 

@@ -12,10 +12,10 @@ use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, blocks};
 use localgrad::optimizer::OptimizerConfig;
-use localgrad::rules::{Head, Rule, RuleConfig, auglocal, spec::auxiliary_spec};
+use localgrad::rules::{Head, Rule, RuleConfig, auglocal};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad_models::{ModelConfig, published};
+use localgrad_models::{ModelConfig, cut};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -100,9 +100,6 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
     }
 }
 
-/// Number of blocks where nobody says so.
-const DEFAULT_BLOCKS: usize = 4;
-
 /// Last unit of each block: as given, as published, or so that the largest block keeps as little as can be.
 pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<usize>> {
     let units = network.units.len();
@@ -118,30 +115,10 @@ pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig)
             )));
         }
         (None, Rule::Auglocal) => return Ok(auglocal::published_ends(units, rule.depth)),
-        (None, _) => DEFAULT_BLOCKS.min(units),
+        (None, _) => cut::DEFAULT_BLOCKS.min(units),
         (Some(count), _) => count,
     };
-    if let Some(ends) = published::ends(network, count) {
-        return Ok(ends);
-    }
-    even_ends(network, rule, count)
-}
-
-/// Even by predicted activation memory, auxiliary networks included.
-fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Outcome<Vec<usize>> {
-    let units = network.unit_costs()?;
-    let head = network.head_cost()?.kept_elements;
-    let mut boundary = Vec::with_capacity(units.len());
-    for end in 0..units.len() - 1 {
-        // Only the boundary's own place matters to what its auxiliary network keeps.
-        let auxiliary = auxiliary_spec(network, &[end, units.len() - 1], 0, rule)?;
-        boundary.push(auxiliary.cost(network.features_after(end)?)?.kept_elements);
-    }
-    boundary.push(head);
-    let cost = |first: usize, last: usize| {
-        units[first..=last].iter().map(|unit| unit.kept_elements).sum::<usize>() + boundary[last]
-    };
-    Ok(blocks::split(units.len(), count, cost)?)
+    Ok(cut::ends(network, rule, count)?)
 }
 
 /// A data set opened as `--data` and `--limit` say.

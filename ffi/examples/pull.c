@@ -37,7 +37,7 @@ int main(int count, char **arguments) {
   CHECK(count == 2 && arguments[1] != NULL);
   error = lg_error_create();
   trainer = make_trainer();
-  source.batches = 130;
+  source.batches = 80;
   test.batches = 3;
   result.struct_size = sizeof result;
   found.struct_size = sizeof found;
@@ -63,15 +63,15 @@ int main(int count, char **arguments) {
   options.watch = NULL;
   options.milliseconds = 1;
   OK(lg_trainer_run(trainer, &options, &result, error));
-  CHECK(result.reason == LG_REASON_DEADLINE && result.new_steps >= 1 && result.steps < 130);
+  CHECK(result.reason == LG_REASON_DEADLINE && result.new_steps >= 1 && result.steps < 80);
 
   /* More events than the queue holds: the oldest are dropped and counted. */
   options.milliseconds = 0;
   OK(lg_trainer_run(trainer, &options, &result, error));
-  CHECK(result.reason == LG_REASON_DATA_ENDED && result.steps == 130);
+  CHECK(result.reason == LG_REASON_DATA_ENDED && result.steps == 80);
   OK(lg_trainer_dropped_events(trainer, &dropped, error));
   OK(lg_trainer_poll(trainer, &event, &waits, error));
-  CHECK(dropped == 130 * 4 - 256 && waits == 1 && event.step >= 65);
+  CHECK(dropped == 80 * 4 - 256 && waits == 1 && event.step >= 16);
 
   OK(lg_trainer_evaluate_source(trainer, give, &test, &found, error));
   CHECK(found.samples == 3 * BATCH && found.accuracy > 0.8);
@@ -81,7 +81,7 @@ int main(int count, char **arguments) {
   REFUSED(LG_STATUS_CALLBACK, "42", lg_trainer_run(trainer, &options, &result, error));
   OK(lg_trainer_set_source(trainer, NULL, NULL, error));
   REFUSED(LG_STATUS_CONFIG, "source", lg_trainer_run(trainer, &options, &result, error));
-  CHECK(describe(trainer).steps == 130);
+  CHECK(describe(trainer).steps == 80);
 
   lg_error_destroy(error);
   lg_trainer_destroy(trainer);

@@ -184,7 +184,7 @@ enum lg_event_kind
   // A block was trained: `block`, `loss`.
   LG_EVENT_KIND_BLOCK = 1,
   // A step is done: `step`, `samples`, `loss` of the last block, `accuracy` on the batch while training, `seconds`,
-  // `progress`.
+  // `progress`, `peak_bytes`.
   LG_EVENT_KIND_STEP = 2,
   // An evaluation is done: `samples`, `loss`, `accuracy`.
   LG_EVENT_KIND_EVALUATION = 3,
@@ -511,6 +511,9 @@ typedef struct {
   double seconds;
   // How far lg_trainer_run has come towards its number of steps, in [0, 1]; 0 where it has none.
   double progress;
+  // The most bytes of the device's memory that were in use at one time: on the CPU those of the library (see
+  // lg_memory), on a GPU those that its driver counts.
+  uint64_t peak_bytes;
   // UTF-8, ends in a zero byte; cut where it is longer.
   char text[LG_EVENT_TEXT_BYTES];
 } lg_event;
@@ -650,6 +653,15 @@ lg_status lg_device_count(size_t *count, lg_error *error);
 
 // Describes device `index`, from 0. Any thread.
 lg_status lg_device_get(size_t index, lg_device *device, lg_error *error);
+
+// Writes how many bytes the library has in use now, on the host, and the most that were in use at one time since the
+// process began or since lg_memory_reset_peak; either pointer may be NULL. Any thread.
+lg_status lg_memory(size_t *live_bytes,
+                    size_t *peak_bytes,
+                    lg_error *error);
+
+// Lets the peak begin again at what is in use now. Any thread.
+void lg_memory_reset_peak(void);
 
 // Sends messages of this level and more important ones to `function`, for the whole process; NULL sends them nowhere,
 // which is how the library starts. When it returns, the function before is no longer running and its user_data can be

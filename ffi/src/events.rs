@@ -27,7 +27,7 @@ pub enum lg_event_kind {
     /// A block was trained: `block`, `loss`.
     Block = 1,
     /// A step is done: `step`, `samples`, `loss` of the last block, `accuracy` on the batch while training, `seconds`,
-    /// `progress`.
+    /// `progress`, `peak_bytes`.
     Step = 2,
     /// An evaluation is done: `samples`, `loss`, `accuracy`.
     Evaluation = 3,
@@ -59,6 +59,9 @@ pub struct lg_event {
     pub seconds: f64,
     /// How far lg_trainer_run has come towards its number of steps, in [0, 1]; 0 where it has none.
     pub progress: f64,
+    /// The most bytes of the device's memory that were in use at one time: on the CPU those of the library (see
+    /// lg_memory), on a GPU those that its driver counts.
+    pub peak_bytes: u64,
     /// UTF-8, ends in a zero byte; cut where it is longer.
     pub text: [c_char; LG_EVENT_TEXT_BYTES],
 }
@@ -78,7 +81,7 @@ unsafe impl Versioned for lg_event {
 }
 
 pub(crate) const TEXT_WORDS: usize = LG_EVENT_TEXT_BYTES / 8;
-const NUMBER_WORDS: usize = 7;
+const NUMBER_WORDS: usize = 8;
 const WORDS: usize = NUMBER_WORDS + TEXT_WORDS;
 
 /// An event on this side of the border.
@@ -92,6 +95,7 @@ pub(crate) struct Event {
     pub(crate) accuracy: f64,
     pub(crate) seconds: f64,
     pub(crate) progress: f64,
+    pub(crate) peak_bytes: u64,
     pub(crate) text: [u64; TEXT_WORDS],
 }
 
@@ -124,6 +128,7 @@ impl Event {
             self.accuracy.to_bits(),
             self.seconds.to_bits(),
             self.progress.to_bits(),
+            self.peak_bytes,
         ]);
         words[NUMBER_WORDS..].copy_from_slice(&self.text);
         words
@@ -141,6 +146,7 @@ impl Event {
             accuracy: f64::from_bits(words[4]),
             seconds: f64::from_bits(words[5]),
             progress: f64::from_bits(words[6]),
+            peak_bytes: words[7],
             text,
         }
     }
@@ -160,6 +166,7 @@ impl Event {
             accuracy: self.accuracy,
             seconds: self.seconds,
             progress: self.progress,
+            peak_bytes: self.peak_bytes,
             text,
         }
     }

@@ -28,3 +28,8 @@ pub mod settings;
 pub mod judge;
 pub mod weights;
 pub mod checkpoints;
+
+/// Of this library's own code; the program around it keeps its allocator.
+#[cfg(feature = "pooled-memory")]
+#[global_allocator]
+static ALLOCATOR: localgrad_runtime::memory::Pooled = localgrad_runtime::memory::Pooled;

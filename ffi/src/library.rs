@@ -6,6 +6,7 @@ use crate::pointers::{self, Versioned};
 use crate::status::{Fault, lg_status};
 use localgrad_runtime::device::{self, DeviceInfo};
 use localgrad_runtime::kernels::simd::Isa;
+use localgrad_runtime::memory;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
@@ -108,4 +109,31 @@ pub unsafe extern "C" fn lg_device_get(
         // SAFETY: the caller promises that the pointer is what the header says.
         unsafe { pointers::write_struct(device, found, "device") }
     })
+}
+
+/// Writes how many bytes the library has in use now, on the host, and the most that were in use at one time since the
+/// process began or since lg_memory_reset_peak; either pointer may be NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_memory(
+    live_bytes: *mut usize,
+    peak_bytes: *mut usize,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        for (pointer, bytes, name) in
+            [(live_bytes, memory::live(), "live_bytes"), (peak_bytes, memory::peak(), "peak_bytes")]
+        {
+            if !pointer.is_null() {
+                // SAFETY: the caller promises that the pointer is what the header says.
+                unsafe { pointers::write(pointer, bytes, name) }?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Lets the peak begin again at what is in use now. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn lg_memory_reset_peak() {
+    guard::quiet(memory::reset_peak);
 }

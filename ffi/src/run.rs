@@ -239,6 +239,7 @@ fn tell_step(session: &Session, shared: Shared<'_>, done: &StepDone, progress: f
         accuracy: done.correct as f64 / done.samples.max(1) as f64,
         seconds: done.seconds,
         progress,
+        peak_bytes: session.peak_bytes(),
         ..event
     });
 }

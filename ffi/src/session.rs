@@ -11,11 +11,13 @@ use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
 use localgrad_runtime::data::Batch;
+use localgrad_runtime::device::used_bytes;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, Trainer};
+use localgrad_runtime::{Device, memory};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -37,6 +39,8 @@ pub(crate) struct Session {
     workers: Option<(usize, Workers)>,
     /// Loss of each block in the last step.
     pub(crate) losses: Vec<f64>,
+    /// The most bytes that were seen in use on a GPU.
+    device_peak_bytes: usize,
     /// How long the last step took at work.
     last_step: Duration,
 }
@@ -90,6 +94,7 @@ impl Session {
             open: None,
             damaged: false,
             workers: None,
+            device_peak_bytes: 0,
             last_step: Duration::ZERO,
         })
     }
@@ -211,6 +216,8 @@ impl Session {
             };
             let worked = began.elapsed();
             open.worked += worked;
+            let used = used_bytes(&self.trainer.model.device).unwrap_or(0);
+            self.device_peak_bytes = self.device_peak_bytes.max(used);
             self.tell_block(shared, &open.step);
             if !more {
                 let done = self.finish(&open);
@@ -257,6 +264,14 @@ impl Session {
             loss: report.losses.last().copied().unwrap_or(f64::NAN),
             learning_rate: open.step.learning_rate(),
             seconds,
+        }
+    }
+
+    /// The most bytes of the device's memory that were in use.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        match self.trainer.model.device {
+            Device::Cpu => memory::peak() as u64,
+            _ => self.device_peak_bytes as u64,
         }
     }
 

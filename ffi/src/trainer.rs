@@ -10,6 +10,7 @@ use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::session::{Session, Shared};
 use crate::status::{Fault, Outcome, lg_status};
+use localgrad_runtime::memory;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 /// A network in training, with its own threads from the first call that computes until it is destroyed.
@@ -201,5 +202,6 @@ pub unsafe extern "C" fn lg_trainer_destroy(trainer: *mut lg_trainer) {
         if let Some(trainer) = handles::remove::<TrainerObject, _>(trainer) {
             trainer.control.wish(|wishes| wishes.cancelled = true);
         }
+        memory::release_unused();
     });
 }

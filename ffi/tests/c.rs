@@ -1,12 +1,14 @@
 //! Builds the C and C++ programs against the shared and the static library and runs them: plainly, under AddressSanitizer
 //! and UndefinedBehaviorSanitizer, and under Valgrind. Each program exits 0 if all went as it should.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
+mod common;
+
+use common::{CRATE, Library, compile, libraries, succeed};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::Command;
 
-const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAMS: [&str; 6] = [
     "examples/push.c",
     "examples/pull.c",
@@ -15,74 +17,17 @@ const PROGRAMS: [&str; 6] = [
     "tests/c/resume.c",
     "tests/c/errors.c",
 ];
-/// What Rust's standard library needs of the system, for those who link the static library.
-const SYSTEM_LIBRARIES: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
-
-#[derive(Clone, Copy, PartialEq)]
-enum Library {
-    Shared,
-    Static,
-}
-
-/// The directory of both libraries, which cargo does not build for tests by itself.
-fn libraries() -> &'static Path {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "localgrad-ffi", "--target-dir"]).arg(target);
-        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-        if profile == "release" {
-            build.arg("--release");
-        }
-        succeed("cargo build", build.current_dir(CRATE).output().unwrap());
-        target.join(profile)
-    })
-}
-
-fn succeed(what: &str, output: Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{what}: {}\n{out}\n{err}", output.status);
-    out
-}
-
-/// Compiles a program into `directory`; its path.
-fn compile(program: &str, library: Library, flags: &[&str], directory: &Path) -> PathBuf {
-    let (compiler, standard) = match program.ends_with(".cpp") {
-        true => ("c++", "-std=c++11"),
-        false => ("cc", "-std=c99"),
-    };
-    let binary = directory.join(Path::new(program).file_stem().unwrap());
-    let mut command = Command::new(compiler);
-    command
-        .args([standard, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-pedantic", "-Werror", "-g", "-O1"])
-        .args(flags)
-        .arg(format!("-I{CRATE}/include"))
-        .arg(Path::new(CRATE).join(program))
-        .arg("-o")
-        .arg(&binary);
-    match library {
-        Library::Shared => {
-            command.arg("-L").arg(libraries()).arg("-llocalgrad").arg("-lm").arg("-lpthread");
-            command.arg(format!("-Wl,-rpath,{}", libraries().display()));
-        }
-        Library::Static => {
-            command.arg(libraries().join("liblocalgrad.a")).args(SYSTEM_LIBRARIES);
-        }
-    }
-    succeed(program, command.output().unwrap());
-    binary
-}
-
 /// Compiles and runs every program, each in a directory of its own; `before` goes before the program's name.
 fn run_all(library: Library, flags: &[&str], before: &[&str]) {
+    // Valgrind lets one thread run at a time: a second would only wait, busily.
+    let threads = if before.is_empty() { "2" } else { "1" };
     for program in PROGRAMS {
         let directory = tempfile::tempdir().unwrap();
         let binary = compile(program, library, flags, directory.path());
         let words = before.iter().map(OsStr::new).chain([binary.as_os_str(), directory.path().as_os_str()]);
         let words: Vec<&OsStr> = words.collect();
-        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        let output =
+            Command::new(words[0]).args(&words[1..]).env("LOCALGRAD_TEST_THREADS", threads).output().unwrap();
         succeed(program, output);
     }
 }
@@ -115,7 +60,7 @@ const VALGRIND: [&str; 6] = [
     "--error-exitcode=9",
     "--leak-check=full",
     "--errors-for-leak-kinds=definite,indirect",
-    "--fair-sched=yes",
+    "--show-leak-kinds=definite,indirect",
 ];
 
 fn valgrind_is_there() -> bool {

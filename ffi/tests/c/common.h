@@ -113,6 +113,12 @@ static inline lg_network *make_network(size_t classes) {
   return network;
 }
 
+/* Worker threads of a trainer, as the environment says. */
+static inline size_t test_threads(void) {
+  const char *text = getenv("LOCALGRAD_TEST_THREADS");
+  return text == NULL ? 2 : CAST(size_t, atoi(text));
+}
+
 static inline lg_trainer_config make_config(void) {
   static const size_t ends[] = {0, 1, 3};
   lg_trainer_config config;
@@ -123,7 +129,7 @@ static inline lg_trainer_config make_config(void) {
   config.ends_count = 3;
   config.batch = BATCH;
   config.learning_rate = 0.05;
-  config.threads = 2;
+  config.threads = test_threads();
   config.seed = 7;
   return config;
 }

@@ -30,7 +30,7 @@ pub enum lg_setting {
 }
 
 /// The place of a number, in copies of what holds it.
-fn place<'a>(setting: i32, numbers: &'a mut Numbers) -> Outcome<&'a mut f64> {
+fn place(setting: i32, numbers: &mut Numbers) -> Outcome<&mut f64> {
     let Numbers { learning_rate, optimizer, label_smoothing, clip_norm } = numbers;
     match (setting, optimizer) {
         (0, _) => Ok(learning_rate),

@@ -166,46 +166,75 @@ unsafe fn call(world: &mut World, u: &mut Unstructured<'_>, error: *mut lg_error
                 options.milliseconds = u.int_in_range(0..=3)?;
                 lg_trainer_run(trainer, &options, null_mut(), error)
             }
-            9 => lg_trainer_set_source(trainer, if u.arbitrary()? { Some(source) } else { None }, user_data, error),
+            9 => lg_trainer_set_source(
+                trainer,
+                if u.arbitrary()? { Some(source) } else { None },
+                user_data,
+                error,
+            ),
             10 => lg_trainer_cancel(trainer, error),
             11 | 12 => lg_trainer_clear_cancel(trainer, error),
             13 => lg_trainer_set_work_fraction(trainer, u.arbitrary::<f64>()?.max(0.5), error),
             14 => lg_trainer_set_threads(trainer, if u.arbitrary()? { 1 } else { 2 }, error),
             15 => lg_trainer_set(trainer, u.int_in_range(-1..=9)?, u.arbitrary()?, error),
-            16 => {
+            _ => return look(world, trainer, u, error),
+        })
+    }
+}
+
+/// Calls that train nothing.
+///
+/// # Safety
+/// As [`make`].
+unsafe fn look(
+    world: &mut World,
+    trainer: *mut lg_trainer,
+    u: &mut Unstructured<'_>,
+    error: *mut lg_error,
+) -> Result<lg_status> {
+    // SAFETY: all pointers are to what is here or in the world.
+    unsafe {
+        Ok(match u.int_in_range(0..=8)? {
+            0 => {
                 let mut bytes = 0;
                 world.state.resize(u.int_in_range(0..=20_000)?, 0);
                 let state = world.state.as_mut_ptr().cast();
                 lg_trainer_get_state(trainer, state, world.state.len(), &mut bytes, error)
             }
-            17 => {
+            1 => {
                 if let (true, Some(byte)) = (u.arbitrary()?, world.state.first_mut()) {
                     *byte ^= u.arbitrary::<u8>()?;
                 }
                 lg_trainer_set_state(trainer, world.state.as_ptr().cast(), world.state.len(), error)
             }
-            18 => {
+            2 => {
                 let mut found = MaybeUninit::<lg_evaluation>::zeroed().assume_init();
                 found.struct_size = if u.ratio(1, 5)? { u.arbitrary()? } else { size_of::<lg_evaluation>() };
                 // A size that is too large must be refused before it is believed.
                 lg_trainer_evaluate(trainer, &world.samples(u)?, &mut found, error)
             }
-            19 => {
+            3 => {
                 let mut logits = [0.0; 12];
-                lg_trainer_predict(trainer, &world.samples(u)?, logits.as_mut_ptr(), u.int_in_range(0..=12)?, error)
+                lg_trainer_predict(
+                    trainer,
+                    &world.samples(u)?,
+                    logits.as_mut_ptr(),
+                    u.int_in_range(0..=12)?,
+                    error,
+                )
             }
-            20 => {
+            4 => {
                 let mut event = MaybeUninit::<lg_event>::zeroed().assume_init();
                 event.struct_size = size_of::<lg_event>();
                 lg_trainer_poll(trainer, &mut event, &mut 0, error)
             }
-            21 => lg_trainer_losses(trainer, [0.0; 3].as_mut_ptr(), u.int_in_range(0..=3)?, error),
-            22 => {
+            5 => lg_trainer_losses(trainer, [0.0; 3].as_mut_ptr(), u.int_in_range(0..=3)?, error),
+            6 => {
                 let mut info = MaybeUninit::<lg_trainer_info>::zeroed().assume_init();
                 info.struct_size = size_of::<lg_trainer_info>();
                 lg_trainer_describe(trainer, &mut info, error)
             }
-            23 => {
+            7 => {
                 let mut network = null_mut();
                 let status = lg_network_replace_head(world.handle(u)?, u.arbitrary()?, &mut network, error);
                 world.handles.push(network.addr());

@@ -25,8 +25,9 @@ for target in "$@"; do
   fi
   bytes=$(stat -c %s "$library")
   before=$(awk -v target="$target" '$1 == target { print $2 }' "$record" 2>/dev/null || true)
-  if [ -n "$before" ]; then growth=$(printf '%+d bytes since %d were recorded' $((bytes - before)) "$before"); fi
-  echo "$target: $bytes bytes stripped, ${growth:-none recorded}; the limit is $limit"
+  growth='none recorded before'
+  [ -z "$before" ] || growth=$(printf '%+d since %d were recorded' $((bytes - before)) "$before")
+  echo "$target: $bytes bytes stripped, $growth; the limit is $limit"
   if [ -n "${LOCALGRAD_WRITE_SIZE:-}" ]; then
     { grep -v "^$target " "$record" 2>/dev/null || true; echo "$target $bytes"; } | sort > "$record.part"
     mv "$record.part" "$record"

@@ -62,3 +62,54 @@ fn every_program_of_the_page_compiles() {
         compile_text(&format!("program{number}"), program, false, directory.path());
     }
 }
+
+#[test]
+fn pkg_config_and_cmake_find_the_library() {
+    let built = tempfile::tempdir().unwrap();
+    let source = built.path().join("quickstart.c");
+    std::fs::write(&source, &programs()[0]).unwrap();
+    let crate_directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+
+    let mut words = Command::new("pkg-config");
+    words.args(["--cflags", "--libs", "localgrad"]).env("PKG_CONFIG_PATH", crate_directory);
+    words.arg(format!("--define-variable=libdir={}", libraries().display()));
+    match words.output() {
+        Err(cause) => println!("skipped: no pkg-config: {cause}"),
+        Ok(found) => {
+            let flags = succeed("pkg-config", found);
+            let mut cc = Command::new("cc");
+            cc.arg("-std=c99")
+                .arg(&source)
+                .args(flags.split_whitespace())
+                .arg("-o")
+                .arg(built.path().join("q"));
+            succeed("cc", cc.output().unwrap());
+        }
+    }
+
+    // An installed tree, as scripts/install-c.sh makes it.
+    let prefix = built.path().join("prefix");
+    for directory in ["include", "lib/cmake/localgrad"] {
+        std::fs::create_dir_all(prefix.join(directory)).unwrap();
+    }
+    let copy = |from: &Path, to: &str| std::fs::copy(from, prefix.join(to)).unwrap();
+    copy(&crate_directory.join("include/localgrad.h"), "include/localgrad.h");
+    copy(&crate_directory.join("cmake/localgrad-config.cmake"), "lib/cmake/localgrad/localgrad-config.cmake");
+    for library in ["liblocalgrad.so", "liblocalgrad.a"] {
+        copy(&libraries().join(library), &format!("lib/{library}"));
+    }
+    let project = "cmake_minimum_required(VERSION 3.16)\nproject(q C)\nfind_package(localgrad REQUIRED)\n\
+                   add_executable(shared quickstart.c)\ntarget_link_libraries(shared localgrad::shared)\n\
+                   add_executable(static quickstart.c)\ntarget_link_libraries(static localgrad::static)\n";
+    std::fs::write(built.path().join("CMakeLists.txt"), project).unwrap();
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(built.path()).arg("-B").arg(built.path().join("build"));
+    match configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())).output() {
+        Err(cause) => println!("skipped: no cmake: {cause}"),
+        Ok(output) => {
+            succeed("cmake", output);
+            let mut build = Command::new("cmake");
+            succeed("cmake --build", build.arg("--build").arg(built.path().join("build")).output().unwrap());
+        }
+    }
+}

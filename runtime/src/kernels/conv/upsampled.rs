@@ -11,8 +11,8 @@ use super::geometry::Geometry;
 use super::scratch::BLOCK;
 use super::source::{self, Source, Strip};
 use crate::error::{Error, Result};
+use crate::kernels::product::{Matrix, product_here};
 use crate::kernels::resample::Taps;
-use crate::kernels::rows::{Matrix, product};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::overwritten;
 use rayon::prelude::*;
@@ -254,7 +254,7 @@ impl Plan {
             let products = &mut products[..rows * self.row_products()];
             let (pixels, weights) =
                 (Matrix::new(x, self.in_channels), Matrix::new(weight, self.pixel_products()));
-            product(products, pixels, weights, false);
+            product_here(isa, products, pixels, weights, false);
             for (row, products) in products.chunks_exact(self.row_products()).enumerate() {
                 for (tap, reached) in self.reached.iter().enumerate() {
                     let from = &products[tap * self.kernel[1] * self.lanes..];
@@ -297,13 +297,19 @@ impl Plan {
                 let gathered = Matrix::new(products, self.pixel_products());
                 if let Some(x) = x {
                     let x = &x[image * self.x_len() + start..][..len];
-                    product(&mut sums, Matrix::new(x, self.in_channels).transposed(), gathered, true);
+                    product_here(
+                        isa,
+                        &mut sums,
+                        Matrix::new(x, self.in_channels).transposed(),
+                        gathered,
+                        true,
+                    );
                 }
                 if let Some(d_x) = &mut d_x {
                     let d_x = &mut d_x[(image - first) * self.x_len() + start..][..len];
                     d_x.fill(MaybeUninit::new(0.0));
                     // SAFETY: every element has been written just now.
-                    product(unsafe { overwritten(d_x) }, gathered, weight, false);
+                    product_here(isa, unsafe { overwritten(d_x) }, gathered, weight, false);
                 }
             }
         }

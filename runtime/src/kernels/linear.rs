@@ -1,12 +1,8 @@
 //! Matrix products, cut into pieces by shape; each piece is one single-threaded call of `gemm`.
 
+use super::products;
 use gemm::Parallelism;
 use rayon::prelude::*;
-
-/// Multiplications of one piece: some tens of microseconds of work.
-const PIECE: usize = 1 << 20;
-/// Pieces are whole multiples of this many rows or columns, so that the micro-kernels run full.
-const GRAIN: usize = 16;
 
 /// A matrix over a slice: element (r, c) lies at `r · row_stride + c · column_stride`.
 #[derive(Clone, Copy)]
@@ -45,10 +41,9 @@ pub fn product(lhs: Matrix<'_>, rhs: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f3
     if let Some(bias) = bias {
         out.par_chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(bias));
     }
-    let (long, short) = (rows.max(columns), rows.min(columns));
-    let step = (PIECE / (short * depth).max(1)).max(1).next_multiple_of(GRAIN);
+    let (long, step) = (rows.max(columns), products::step(rows, columns, depth));
     let base = Shared(out.as_mut_ptr());
-    (0..long.div_ceil(step)).into_par_iter().for_each(|piece| {
+    (0..products::pieces(rows, columns, depth)).into_par_iter().for_each(|piece| {
         let first = piece * step;
         let count = step.min(long - first);
         // SAFETY: `out` holds rows · columns elements and outlives the loop; pieces are disjoint ranges of

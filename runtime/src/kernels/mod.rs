@@ -3,6 +3,7 @@
 //! Results never depend on the number of threads: work is cut by shape, and partial sums are added in a
 //! fixed order.
 
+pub mod products;
 pub mod rows;
 pub mod cross_entropy;
 pub mod binary_cross_entropy;

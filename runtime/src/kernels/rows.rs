@@ -1,10 +1,8 @@
 //! Small dense products of row-major matrices, for losses that compare every sample with every other.
 
+use super::products::ROWS;
 use gemm::Parallelism;
 use rayon::prelude::*;
-
-/// Rows of the product that one task makes; each task runs alone, so the sums do not depend on threads.
-const ROWS: usize = 64;
 
 /// A row-major matrix, or its transpose: `data` is `[rows, columns]` as stored.
 #[derive(Clone, Copy, Debug)]

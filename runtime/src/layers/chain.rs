@@ -31,7 +31,7 @@ pub struct Chain {
 
 /// What a chain can take of `layers`, from the first on: pairs of a convolution and a batch norm, perhaps after an
 /// up-sampling.
-fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
+pub(crate) fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
     let is_link = |pair: &[&NamedLayer; 2]| {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
             && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))

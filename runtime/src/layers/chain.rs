@@ -179,6 +179,11 @@ impl Link {
     }
 }
 
+/// `x` itself or a copy, whichever is contiguous, but not both.
+fn contiguous(x: Tensor) -> Result<Tensor> {
+    Ok(x.contiguous()?)
+}
+
 /// Takes what a link's forward pass has pushed.
 fn pop(tape: &mut Tape) -> Result<(Tensor, Statistics)> {
     let variance = tape.pop()?;
@@ -192,7 +197,7 @@ impl Layer for Chain {
     }
 
     fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        let x = x.contiguous()?;
+        let x = contiguous(x)?;
         if mode.is_training() {
             tape.push_shape(&x);
             if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
@@ -215,7 +220,7 @@ impl Layer for Chain {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let mut d = d_y.contiguous()?;
+        let mut d = contiguous(d_y)?;
         let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
         let (mut z, statistics) = pop(tape)?;
         let mut by = self.links[last].norm.normalization(&statistics)?;

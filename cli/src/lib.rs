@@ -8,7 +8,6 @@ pub mod output;
 pub mod logging;
 pub mod interrupt;
 pub mod progress;
-pub mod allocator;
 pub mod metrics;
 pub mod embedded;
 pub mod choices;

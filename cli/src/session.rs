@@ -1,6 +1,5 @@
 //! One run of training: builds the trainer, shows progress, writes records, and measures memory.
 
-use crate::allocator;
 use crate::commands::trained::{self, Loaded};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
@@ -14,6 +13,7 @@ use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
 use localgrad::device::used_bytes;
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
+use localgrad::memory;
 use localgrad::model::Model;
 use localgrad::progress::Progress;
 use localgrad::threads::Workers;
@@ -106,7 +106,7 @@ impl Session<'_> {
 
 /// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
-    allocator::reset_peak();
+    memory::reset_peak();
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
     let normalize: Normalize = file.normalize.clone();
@@ -218,7 +218,7 @@ impl<'a> Log<'a> {
         match event {
             Event::Stage(stage) => {
                 let (Stage::Forward(block) | Stage::Loss(block) | Stage::Backward(block)) = stage;
-                allocator::set_trace_block(*block);
+                memory::set_trace_block(*block);
                 let used = used_bytes(self.device).unwrap_or(0);
                 self.device_peak_bytes = self.device_peak_bytes.max(used);
                 Ok(())
@@ -235,7 +235,7 @@ impl<'a> Log<'a> {
                     losses: losses.clone(),
                     learning_rate: *learning_rate,
                     samples_per_second: *samples as f64 / seconds.max(1e-9),
-                    live_bytes: allocator::live() as u64,
+                    live_bytes: memory::live() as u64,
                     peak_bytes: self.peak_bytes(),
                 }))
             }
@@ -259,12 +259,12 @@ impl<'a> Log<'a> {
     fn trace(&mut self, done: usize) -> Outcome<()> {
         let traced = self.traced_step;
         if done + 1 == traced {
-            allocator::start_trace();
+            memory::start_trace();
         }
         if done != traced {
             return Ok(());
         }
-        let points = allocator::take_trace().points;
+        let points = memory::take_trace().points;
         let points = points.iter().map(|p| [p.seconds, p.bytes as f64, p.block as f64]).collect();
         self.write(Record::Memory(Memory { run: self.name.into(), step: done as u64, points }))
     }
@@ -278,7 +278,7 @@ impl<'a> Log<'a> {
     /// The device's own count on a GPU, the allocator's on the CPU.
     fn peak_bytes(&self) -> u64 {
         let peak_bytes = match self.device {
-            Device::Cpu => allocator::peak() as u64,
+            Device::Cpu => memory::peak() as u64,
             _ => (self.device_peak_bytes - self.device_start_bytes) as u64,
         };
         peak_bytes.max(self.earlier_peak_bytes)

@@ -1,6 +1,7 @@
 //! Trains neural networks on the device they run on, one gradient-isolated local block at a time.
 
 pub mod error;
+pub mod memory;
 pub mod random;
 pub mod kernels;
 pub mod composed;

@@ -18,15 +18,6 @@ pub fn reset_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Gives freed memory back to the system, so that what is allocated next counts as growth.
-pub fn release_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: malloc_trim takes the C library's own locks and touches only memory that nobody holds.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 fn status(key: &str) -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, key)
 }
@@ -51,7 +42,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn growth_is_seen() {
-        release_freed_memory();
         reset_peak();
         let before = resident_bytes().unwrap();
         let filled = std::hint::black_box(vec![1u8; 64 << 20]);

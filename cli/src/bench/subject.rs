@@ -1,8 +1,8 @@
 //! A network in training that is measured at every step.
 
 use super::resident;
-use crate::allocator;
 use localgrad::data::{Batch, Normalize};
+use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
@@ -41,9 +41,9 @@ impl<'a> Subject<'a> {
         samples: usize,
         workers: &'a Workers,
     ) -> Result<Self> {
-        resident::release_freed_memory();
+        memory::release_unused();
         resident::reset_peak();
-        let (start_live_bytes, start_resident_bytes) = (allocator::live(), resident::resident_bytes());
+        let (start_live_bytes, start_resident_bytes) = (memory::live(), resident::resident_bytes());
         let learning_rate = learning_rate(&config.optimizer);
         let normalize = Normalize::half(network.input[0]);
         let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, &Device::Cpu))?;
@@ -70,14 +70,14 @@ impl<'a> Subject<'a> {
     /// Trains one step and returns its seconds.
     pub fn step(&mut self) -> Result<f64> {
         let (trainer, batch, rate) = (&mut self.trainer, &self.batch, self.learning_rate);
-        allocator::reset_peak();
-        let allocations = allocator::large_allocations();
+        memory::reset_peak();
+        let allocations = memory::large_allocations();
         let start = Instant::now();
         let report = self.workers.run(|| trainer.step(batch, rate, &mut |_| {}))?;
         let seconds = start.elapsed().as_secs_f64();
-        self.peak_bytes = self.peak_bytes.max(allocator::peak().saturating_sub(self.start_live_bytes));
+        self.peak_bytes = self.peak_bytes.max(memory::peak().saturating_sub(self.start_live_bytes));
         self.large_allocations =
-            self.large_allocations.max(allocator::large_allocations().saturating_sub(allocations));
+            self.large_allocations.max(memory::large_allocations().saturating_sub(allocations));
         self.loss = report.losses.iter().sum();
         self.seconds.push(seconds);
         Ok(seconds)

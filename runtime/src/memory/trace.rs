@@ -1,9 +1,6 @@
-//! The program's global allocator: the system's, with a count of live and peak bytes and a trace of one step.
-//!
-//! It counts the bytes that Rust code asked for, in this process, on the host. What C libraries and device
-//! drivers allocate for themselves is not in it.
+//! The bytes that are live over one step.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use super::live;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -13,29 +10,6 @@ pub const TRACE_STEP_BYTES: usize = 16 * 1024;
 
 /// Number of points that a trace has room for.
 pub const TRACE_CAPACITY: usize = 16 * 1024;
-
-/// An allocation of more bytes than this is large.
-pub const LARGE_BYTES: usize = 64 * 1024;
-
-/// Asks the C library to keep freed memory for the next allocation, whichever thread makes it. Otherwise every large
-/// buffer goes back to the system and costs its page faults again in the next step, and what one thread freed is of
-/// no use to another, so that the process grows to twice what it uses.
-pub fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets numbers inside the C library, and is called before any other thread starts.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
-
-/// Bytes that are allocated now.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// The largest value `LIVE` has had since the last `reset_peak`.
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// How many allocations of more than `LARGE_BYTES` there have been.
-static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of the trace under way, from 1; 0 while there is none.
 static TRACING: AtomicU64 = AtomicU64::new(0);
@@ -94,78 +68,6 @@ pub struct Trace {
     pub complete: bool,
 }
 
-/// The system's allocator, counting. A program uses it with `#[global_allocator]`.
-pub struct Counting;
-
-// SAFETY: every method hands its arguments to `System` unchanged and returns what `System` returned, so the
-// contract of `GlobalAlloc` holds because it holds for `System`. The counting around it touches atomics only: it
-// neither allocates, nor takes a lock, nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout of non-zero size, as `System` asks.
-        let pointer = unsafe { System.alloc(layout) };
-        if !pointer.is_null() {
-            grow(layout.size());
-            note_size(layout.size());
-        }
-        pointer
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout of non-zero size, as `System` asks.
-        let pointer = unsafe { System.alloc_zeroed(layout) };
-        if !pointer.is_null() {
-            grow(layout.size());
-            note_size(layout.size());
-        }
-        pointer
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller promises that this allocator gave out `pointer` for `layout`; it came from `System`.
-        unsafe { System.dealloc(pointer, layout) };
-        shrink(layout.size());
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: as in `dealloc`, and the caller promises that `new_size` is valid for the layout's alignment.
-        let moved = unsafe { System.realloc(pointer, layout, new_size) };
-        // On failure the old allocation stays as it was.
-        if !moved.is_null() {
-            if new_size >= layout.size() {
-                grow(new_size - layout.size());
-                note_size(new_size);
-            } else {
-                shrink(layout.size() - new_size);
-            }
-        }
-        moved
-    }
-}
-
-/// Bytes that are allocated now.
-pub fn live() -> usize {
-    LIVE.load(Ordering::Relaxed)
-}
-
-/// The most bytes that were live at one time since the last `reset_peak`, or since the program began.
-pub fn peak() -> usize {
-    PEAK.load(Ordering::Relaxed)
-}
-
-/// How many allocations of more than [`LARGE_BYTES`] were made since the program began. A buffer that grows counts
-/// each time that it does.
-pub fn large_allocations() -> usize {
-    LARGE.load(Ordering::Relaxed)
-}
-
-/// Lets the peak begin again at what is live now.
-///
-/// An allocation that another thread makes during the call may or may not count.
-pub fn reset_peak() {
-    PEAK.store(live(), Ordering::Relaxed);
-}
-
 /// Begins a trace of the live bytes, dropping one that is under way.
 ///
 /// A thread that is inside the allocator while one trace ends and the next begins can spoil one point of the new
@@ -208,27 +110,8 @@ pub fn set_trace_block(block: usize) {
     record(live());
 }
 
-/// Counts `bytes` more.
-fn grow(bytes: usize) {
-    let now = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
-    PEAK.fetch_max(now, Ordering::Relaxed);
-    record_if_moved(now);
-}
-
-/// Counts an allocation of `bytes` if it is large.
-fn note_size(bytes: usize) {
-    if bytes > LARGE_BYTES {
-        LARGE.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts `bytes` fewer.
-fn shrink(bytes: usize) {
-    record_if_moved(LIVE.fetch_sub(bytes, Ordering::Relaxed).wrapping_sub(bytes));
-}
-
 /// Adds a point to the trace under way if `now` is far from the last one.
-fn record_if_moved(now: usize) {
+pub(super) fn record_if_moved(now: usize) {
     if TRACING.load(Ordering::Relaxed) != 0
         && now.abs_diff(RECORDED.load(Ordering::Relaxed)) >= TRACE_STEP_BYTES
     {

@@ -1,14 +1,14 @@
-//! The counting allocator, installed in this test binary and held against allocations of known size.
+//! The pooled and counting allocator, installed in this test binary and held against allocations of known size.
 
-use localgrad_cli::allocator::{
-    Counting, LARGE_BYTES, TRACE_CAPACITY, TRACE_STEP_BYTES, large_allocations, live, peak, reset_peak,
-    set_trace_block, start_trace, take_trace,
+use localgrad::memory::{
+    LARGE_BYTES, Pooled, TRACE_CAPACITY, TRACE_STEP_BYTES, large_allocations, live, peak, release_unused,
+    reset_peak, set_trace_block, start_trace, take_trace,
 };
 use std::hint::black_box;
 use std::sync::{Barrier, Mutex, MutexGuard};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Pooled = Pooled;
 
 const MIB: usize = 1 << 20;
 /// What the test harness may allocate beside a test.
@@ -68,15 +68,41 @@ fn keeps_the_peak_until_it_is_reset() {
 }
 
 #[test]
-fn counts_large_allocations() {
+fn large_blocks_are_kept_for_the_next_use() {
     let _alone = alone();
+    // Once, so that the pool has memory.
+    drop(black_box(vec![1u8; 8 * MIB]));
     let before = large_allocations();
-    drop(black_box(vec![1u8; LARGE_BYTES]));
+    for round in 0..100 {
+        let mut buffers: Vec<Vec<u8>> = (1..20).map(|i| vec![i as u8; i * (LARGE_BYTES + round)]).collect();
+        buffers.swap(3, 11);
+        for buffer in &mut buffers {
+            let len = buffer.len();
+            buffer.reserve_exact(len);
+        }
+        assert!(buffers.iter().all(|buffer| buffer.iter().all(|&byte| byte == buffer[0])));
+        drop(black_box(buffers));
+    }
     assert_eq!(large_allocations(), before);
-    let mut buffer = black_box(vec![0u8; LARGE_BYTES + 1]);
-    buffer.reserve_exact(2 * LARGE_BYTES);
-    drop(black_box(buffer));
-    assert_eq!(large_allocations(), before + 2);
+}
+
+#[test]
+fn zeroed_blocks_are_zero_whatever_was_there() {
+    let _alone = alone();
+    drop(black_box(vec![7u8; 4 * MIB]));
+    assert!(black_box(vec![0u8; 4 * MIB]).iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn what_no_block_is_in_goes_back_to_the_system() {
+    let _alone = alone();
+    drop(black_box(vec![1u8; 2 * MIB]));
+    release_unused();
+    let before = large_allocations();
+    let kept = black_box(vec![3u8; 2 * MIB]);
+    assert_eq!(large_allocations(), before + 1);
+    release_unused();
+    assert!(kept.iter().all(|&byte| byte == 3));
 }
 
 #[test]

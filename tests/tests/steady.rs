@@ -1,0 +1,57 @@
+//! Once it is warm, training asks the system for no more large blocks, and needs no more than it did.
+
+mod common;
+
+use common::batch;
+use localgrad::Device;
+use localgrad::data::Normalize;
+use localgrad::memory::{LARGE_BYTES, Pooled, large_allocations, live, peak, reset_peak};
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::rules::{Rule, RuleConfig};
+use localgrad::threads::Workers;
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad_models::{ModelConfig, network};
+
+#[global_allocator]
+static ALLOCATOR: Pooled = Pooled;
+
+const STEPS: usize = 4;
+
+/// One test, since the counts are of the whole process.
+#[test]
+fn a_warm_step_allocates_nothing_large_and_steps_are_alike() {
+    let cases = [
+        (Rule::Bp, vec![15], 1, OptimizerConfig::default()),
+        (Rule::Man, vec![2, 9, 15], 2, OptimizerConfig::default()),
+        (Rule::Infopro, vec![5, 15], 2, OptimizerConfig::adamw()),
+        (Rule::Auglocal, vec![0, 7, 15], 1, OptimizerConfig::default()),
+    ];
+    let spec = network("resnet32", &ModelConfig::default()).unwrap();
+    for (rule, ends, threads, optimizer) in cases {
+        let workers = Workers::start(threads).unwrap();
+        let config = TrainConfig { rule: RuleConfig::new(rule), ends, optimizer, ..TrainConfig::default() };
+        let batch = batch(&spec, 8, 1);
+        workers.run(|| {
+            let mut trainer =
+                Trainer::new(spec.clone(), config, Normalize::half(spec.input[0]), &Device::Cpu).unwrap();
+            let mut step = || {
+                reset_peak();
+                let (start, allocations) = (live(), large_allocations());
+                trainer.step(&batch, 0.01, &mut |_| {}).unwrap();
+                (peak() - start, live().abs_diff(start), large_allocations() - allocations)
+            };
+            let _ = (step(), step());
+            let (first_peak, ..) = step();
+            for _ in 0..STEPS {
+                let (step_peak, left, allocations) = step();
+                assert_eq!(allocations, 0, "{rule}");
+                assert!(left < LARGE_BYTES, "{rule}: {left} bytes were left behind");
+                assert!(
+                    step_peak.abs_diff(first_peak) < first_peak / 10,
+                    "{rule}: {step_peak}, {first_peak}"
+                );
+            }
+        });
+    }
+    assert!(large_allocations() > 0, "the pool came from nowhere");
+}

@@ -15,7 +15,7 @@ use localgrad_models::{ModelConfig, network};
 use std::time::Instant;
 
 #[global_allocator]
-static ALLOCATOR: measure::Counting = measure::Counting;
+static ALLOCATOR: localgrad::memory::Pooled = localgrad::memory::Pooled;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -179,6 +179,14 @@ impl Ledger {
         work.passes += 1.0;
     }
 
+    /// Counts what was done since `before` so many times more.
+    pub fn repeat_work(&self, before: &Work, times: f64) {
+        let work = &mut self.0.borrow_mut().work;
+        work.multiply_adds += times * (work.multiply_adds - before.multiply_adds);
+        work.moved_bytes += times * (work.moved_bytes - before.moved_bytes);
+        work.passes += times * (work.passes - before.passes);
+    }
+
     /// Bytes in memory now.
     pub fn live_bytes(&self) -> usize {
         self.0.borrow().total

@@ -17,6 +17,12 @@ mod residual;
 mod sequential;
 mod auxiliary;
 mod step;
+pub mod cuts;
+pub mod rates;
+pub mod size;
+pub mod choose;
 
 pub use ledger::{Moment, MomentPeak, Part, PartBytes, Work};
+pub use choose::{Candidate, Choice, Freedom, choose};
+pub use rates::Rates;
 pub use workload::{BlockBytes, Plan, Workload, plan};

@@ -124,13 +124,31 @@ impl Training {
                 }
                 continue;
             }
-            for micro in &mut micro_batches {
-                self.train_block(context, block, micro)?;
-            }
+            self.train_all(context, block, &mut micro_batches)?;
             context.ledger.enter(Moment::Update(block));
             self.parameters_of(block).into_iter().for_each(|parameter| parameter.apply());
             if let Some(Some(auxiliary)) = self.auxiliaries.get(block) {
                 auxiliary.follow(context);
+            }
+        }
+        Ok(())
+    }
+
+    /// One block on all micro-batches. Those in the middle change nothing but the features that are kept of them, evenly:
+    /// the most is in memory at the first, at the second, when gradients are gathered, or at one of the last.
+    fn train_all(&mut self, context: &Context, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
+        let count = micro_batches.len();
+        let mut output = Vec::new();
+        for (number, micro) in micro_batches.iter_mut().enumerate() {
+            if number < 2 || number + 2 >= count {
+                let before = context.ledger.total_work();
+                self.train_block(context, block, micro)?;
+                output = micro.h.dims().to_vec();
+                if number == 1 && count > 4 {
+                    context.ledger.repeat_work(&before, (count - 4) as f64);
+                }
+            } else {
+                micro.h = context.map(&output);
             }
         }
         Ok(())

@@ -87,6 +87,13 @@ pub struct Plan {
     pub step_work: Work,
 }
 
+impl Plan {
+    /// Whether the most is in memory while the network is evaluated.
+    pub fn is_peak_of_evaluation(&self) -> bool {
+        self.peak_moment == Moment::Evaluate
+    }
+}
+
 /// Plans a run.
 ///
 /// # Errors

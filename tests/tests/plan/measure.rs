@@ -2,54 +2,13 @@
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
 use localgrad::data::{Batch, Normalize};
+use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Moment;
 use localgrad::random::Stream;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, TrainConfig, Trainer};
 use localgrad::{Device, Tensor};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-/// The system's allocator, counting the bytes that are allocated now, and the most there were.
-pub(crate) struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize) {
-    PEAK.fetch_max(LIVE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: hands everything on to the system's allocator and only counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's pointer and layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        match size.checked_sub(layout.size()) {
-            Some(more) => grow(more),
-            None => drop(LIVE.fetch_sub(layout.size() - size, Relaxed)),
-        }
-        // SAFETY: the caller's pointer, layout and size.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 /// What was found.
 pub(crate) struct Measured {
@@ -65,12 +24,13 @@ const STEPS: usize = 3;
 /// Trains on random images and labels.
 pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize) -> Measured {
     let workers = Workers::start(threads).unwrap();
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = memory::live();
+    memory::reset_peak();
     let (mut peak_bytes, mut stages) = (0, Vec::<(Moment, usize)>::new());
     let mut current = Moment::Load;
     let mut note = |next: Moment| {
-        let bytes = PEAK.swap(LIVE.load(Relaxed), Relaxed) - before;
+        let bytes = memory::peak() - before;
+        memory::reset_peak();
         peak_bytes = peak_bytes.max(bytes);
         match stages.iter_mut().find(|(moment, _)| *moment == current) {
             Some((_, most)) => *most = bytes.max(*most),

@@ -12,7 +12,8 @@ use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, blocks};
 use localgrad::optimizer::OptimizerConfig;
-use localgrad::rules::{Head, Rule, RuleConfig, auglocal, spec::auxiliary_spec};
+use localgrad::plan::{Freedom, cuts};
+use localgrad::rules::{Head, Rule, RuleConfig, auglocal};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
 use localgrad_models::{ModelConfig, published};
@@ -124,24 +125,28 @@ pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig)
     if let Some(ends) = published::ends(network, count) {
         return Ok(ends);
     }
-    even_ends(network, rule, count)
+    Ok(cuts::even_ends(network, rule, count)?)
 }
 
-/// Even by predicted activation memory, auxiliary networks included.
-fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Outcome<Vec<usize>> {
-    let units = network.unit_costs()?;
-    let head = network.head_cost()?.kept_elements;
-    let mut boundary = Vec::with_capacity(units.len());
-    for end in 0..units.len() - 1 {
-        // Only the boundary's own place matters to what its auxiliary network keeps.
-        let auxiliary = auxiliary_spec(network, &[end, units.len() - 1], 0, rule)?;
-        boundary.push(auxiliary.cost(network.features_after(end)?)?.kept_elements);
-    }
-    boundary.push(head);
-    let cost = |first: usize, last: usize| {
-        units[first..=last].iter().map(|unit| unit.kept_elements).sum::<usize>() + boundary[last]
+/// What a memory budget may choose: all that these words leave open.
+pub fn freedom(
+    arguments: &RuleArguments,
+    micro_batch: Option<usize>,
+    network: &NetworkSpec,
+    rule: &RuleConfig,
+) -> Outcome<Freedom> {
+    let mut cuts = match (&arguments.ends, arguments.blocks) {
+        (None, None) => cuts::cuts(network, rule)?,
+        _ => vec![ends(arguments, network, rule)?],
     };
-    Ok(blocks::split(units.len(), count, cost)?)
+    if arguments.ends.is_none() && rule.rule != Rule::Bp {
+        let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
+        cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
+        cuts.extend(arguments.blocks.map(|count| cuts::even_ends(network, rule, count)).transpose()?);
+    }
+    cuts.sort();
+    cuts.dedup();
+    Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute })
 }
 
 /// A data set opened as `--data` and `--limit` say.

@@ -64,7 +64,12 @@ fn main() {
             let found = measured.stages.iter().find(|(moment, _)| *moment == peak.moment);
             let found = found.map_or(0.0, |(_, bytes)| mib(*bytes));
             let parts: Vec<String> = peak.parts.iter().map(|&bytes| format!("{:.2}", mib(bytes))).collect();
-            println!("{:?}: planned {:.2}, measured {found:.2}; {}", peak.moment, mib(peak.bytes), parts.join(" "));
+            println!(
+                "{:?}: planned {:.2}, measured {found:.2}; {}",
+                peak.moment,
+                mib(peak.bytes),
+                parts.join(" ")
+            );
         }
     }
 }

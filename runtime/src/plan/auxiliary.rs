@@ -78,13 +78,7 @@ impl Pair {
         Ok(through_bias)
     }
 
-    fn backward(
-        &mut self,
-        context: &Context,
-        d_y: Outline,
-        mode: Mode,
-        tape: &mut Tape,
-    ) -> Result<Outline> {
+    fn backward(&mut self, context: &Context, d_y: Outline, mode: Mode, tape: &mut Tape) -> Result<Outline> {
         if self.recompute {
             return self.backward_again(context, d_y, mode, tape);
         }

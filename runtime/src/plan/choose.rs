@@ -178,7 +178,9 @@ fn smallest_evaluation(
 fn refusal(workload: &Workload, budget_bytes: usize, least: Option<Candidate>) -> Error {
     let (network, batch) = (&workload.network.name, workload.batch);
     let rule = workload.train.rule.rule;
-    let Some(least) = least else { return Error::config("there is no way to cut the network to choose from") };
+    let Some(least) = least else {
+        return Error::config("there is no way to cut the network to choose from");
+    };
     // Rounded up: what is named must do.
     let needed = least.peak_bytes.next_multiple_of(1 << 10);
     Error::config(format!(

@@ -40,7 +40,8 @@ impl Conv {
     /// The convolution's output of an input of this shape.
     pub(super) fn output(&self, context: &Context, x: &[usize]) -> Result<Outline> {
         let geometry = self.config.geometry(x, &self.weight_dims)?;
-        let y = context.map(&[geometry.images, geometry.output[0], geometry.output[1], geometry.out_channels]);
+        let y =
+            context.map(&[geometry.images, geometry.output[0], geometry.output[1], geometry.out_channels]);
         context.convolve(&geometry, PassKind::Forward);
         Ok(y)
     }

@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 /// What a piece of memory is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Weights and running statistics of the network.
@@ -81,6 +82,20 @@ pub enum Moment {
     Evaluate,
     /// A checkpoint or the weights' file is written or read.
     Save,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load => f.write_str("reading a batch"),
+            Self::Forward(block) => write!(f, "block {block} forward"),
+            Self::Loss(block) => write!(f, "block {block} loss"),
+            Self::Backward(block) => write!(f, "block {block} backward"),
+            Self::Update(block) => write!(f, "block {block} update"),
+            Self::Evaluate => f.write_str("evaluation"),
+            Self::Save => f.write_str("saving"),
+        }
+    }
 }
 
 /// Bytes by part, in the order of [`Part::ALL`].

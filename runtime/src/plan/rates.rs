@@ -49,9 +49,8 @@ impl Rates {
         };
         let (x, weight) = (vec![0.5; geometry.x_len()], vec![0.25; geometry.weight_len()]);
         let mut y = vec![0.0; geometry.y_len()];
-        let convolution = fastest(|| {
-            conv::forward(Path::best(), &geometry, &x[..], &weight, None, unwritten(&mut y))
-        })?;
+        let convolution =
+            fastest(|| conv::forward(Path::best(), &geometry, &x[..], &weight, None, unwritten(&mut y)))?;
         let sweep = fastest(|| {
             elementwise::add_scaled(&mut y, &x, 0.5);
             Ok(())

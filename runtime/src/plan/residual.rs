@@ -35,9 +35,7 @@ impl Residual {
         let shortcut = match shortcut {
             ShortcutSpec::Identity => Shortcut::Identity,
             ShortcutSpec::Pad { stride, channels } => Shortcut::Pad { stride: *stride, channels: *channels },
-            ShortcutSpec::Projection(layers) => {
-                Shortcut::Projection(Sequential::new(context, layers, part))
-            }
+            ShortcutSpec::Projection(layers) => Shortcut::Projection(Sequential::new(context, layers, part)),
         };
         Self { main: Sequential::new(context, main, part), shortcut, activation }
     }

@@ -19,7 +19,9 @@ const UNITS: [(&str, u64); 8] = [
 /// `Config` for anything else, for nothing, and for more than can be counted.
 pub fn parse(text: &str) -> Result<usize> {
     let wrong = || {
-        Error::config(format!("'{text}' is no size; give a number of bytes, or one such as 64MiB, 1.5GiB or 500MB"))
+        Error::config(format!(
+            "'{text}' is no size; give a number of bytes, or one such as 64MiB, 1.5GiB or 500MB"
+        ))
     };
     let trimmed = text.trim();
     let split = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());

@@ -119,7 +119,8 @@ impl Training {
             if block < self.frozen {
                 for micro in &mut micro_batches {
                     for unit in &mut self.units[self.ranges[block].clone()] {
-                        micro.h = unit.forward_plain(context, micro.h.clone(), Mode::Evaluate, &mut self.tape)?;
+                        micro.h =
+                            unit.forward_plain(context, micro.h.clone(), Mode::Evaluate, &mut self.tape)?;
                     }
                 }
                 continue;

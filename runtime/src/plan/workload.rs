@@ -8,7 +8,7 @@ use crate::network::NetworkSpec;
 use crate::trainer::TrainConfig;
 use serde::Serialize;
 
-/// Small things that no replay counts: names, specs, progress, records, the pool's own lists.
+/// Small things that no replay counts: names, specs, progress, the allocator's own lists.
 pub const ALLOWANCE_BYTES: usize = 128 << 10;
 
 /// A run on the CPU whose memory is to be planned.
@@ -30,6 +30,8 @@ pub struct Workload {
     pub saves: bool,
     /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
     pub resumes: bool,
+    /// Bytes that records of the run take between steps, at most.
+    pub record_bytes: usize,
     /// Bytes that are in memory throughout, such as a data set's.
     pub program_bytes: usize,
 }
@@ -46,6 +48,7 @@ impl Workload {
             augments: false,
             saves: false,
             resumes: false,
+            record_bytes: 0,
             program_bytes: 0,
         }
     }
@@ -120,6 +123,8 @@ pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<
     if let Some(samples) = workload.evaluation_batch {
         training.evaluate(&context, samples)?;
     }
+    context.ledger.enter(Moment::Save);
+    context.ledger.touch(Part::Program, workload.record_bytes);
     if workload.saves {
         save(&context, &mut training, workload.resumes);
     }
@@ -134,7 +139,6 @@ const ENTRY_BYTES: usize = 1 << 10;
 
 /// `checkpoint::block_file`
 fn save(context: &Context, training: &mut Training, resumes: bool) {
-    context.ledger.enter(Moment::Save);
     let (tensors, largest) = training.tensors(context);
     context.ledger.touch(Part::Program, BUFFER_BYTES + tensors * ENTRY_BYTES);
     if resumes {

@@ -200,8 +200,8 @@ fn timeline(plan: &Plan) -> String {
 fn runners_up(choice: &Choice) -> String {
     let row = |candidate: &Candidate| {
         let peak = bytes(candidate.peak_bytes as u64);
-        vec![candidate.words(), peak, format!("{:.2}", candidate.step_seconds)]
+        vec![candidate.words(), peak, format!("{:.2}", candidate.step_seconds), candidate.places()]
     };
     let rows: Vec<Vec<String>> = std::iter::once(&choice.chosen).chain(&choice.runners_up).map(row).collect();
-    table(&["would fit, the chosen first", "peak", "seconds a step (estimate)"], &rows)
+    table(&["would fit, the chosen first", "peak", "seconds a step (estimate)", "last units"], &rows)
 }

@@ -60,6 +60,11 @@ impl Candidate {
         text
     }
 
+    /// The last unit of each block.
+    pub fn places(&self) -> String {
+        self.ends.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
     /// The workload, trained this way.
     #[must_use]
     pub fn applied(&self, workload: &Workload) -> Workload {
@@ -97,27 +102,26 @@ pub struct Choice {
 /// `Config` with the least that would do, when nothing fits; those of planning.
 pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
     let workspaces = Workspaces::default();
+    let sizes = micro_batches(workload, freedom);
     let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
     for ends in &freedom.cuts {
         for recompute in recomputes(workload, freedom, ends) {
-            for micro_batch in micro_batches(workload, freedom) {
+            let mut try_size = |size: usize| {
                 let start = Candidate {
                     ends: ends.clone(),
-                    micro_batch,
+                    micro_batch: sizes[size],
                     recompute,
                     evaluation_batch: workload.evaluation_batch,
                     peak_bytes: 0,
                     step_seconds: 0.0,
                 };
-                let found = smallest_evaluation(workload, start, budget_bytes, rates, &workspaces)?;
-                if found.peak_bytes <= budget_bytes {
-                    // Smaller micro-batches only take longer.
-                    fitting.push(found);
-                    break;
-                }
-                if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
-                    least = Some(found);
-                }
+                smallest_evaluation(workload, start, budget_bytes, rates, &workspaces)
+            };
+            let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
+            if found.peak_bytes <= budget_bytes {
+                fitting.push(found);
+            } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
+                least = Some(found);
             }
         }
     }
@@ -151,6 +155,34 @@ fn micro_batches(workload: &Workload, freedom: &Freedom) -> Vec<Option<usize>> {
     }
     let halves = std::iter::successors(Some(workload.batch), |&size| (size > 1).then(|| size.div_ceil(2)));
     halves.map(|size| (size < workload.batch).then_some(size)).collect()
+}
+
+/// The first of `count` ever smaller sizes of micro-batches that fits, larger ones being faster; where none fits, that
+/// which needs least.
+fn largest_that_fits(
+    count: usize,
+    budget_bytes: usize,
+    try_size: &mut dyn FnMut(usize) -> Result<Candidate>,
+) -> Result<Candidate> {
+    let whole = try_size(0)?;
+    if whole.peak_bytes <= budget_bytes || count == 1 {
+        return Ok(whole);
+    }
+    // Below the whole batch, where gradients are gathered, a smaller size takes no more memory.
+    let (mut too_large, mut fits) = (0, count - 1);
+    let mut found = try_size(fits)?;
+    if found.peak_bytes > budget_bytes {
+        return Ok(if whole.peak_bytes < found.peak_bytes { whole } else { found });
+    }
+    while fits - too_large > 1 {
+        let middle = (fits + too_large) / 2;
+        let candidate = try_size(middle)?;
+        match candidate.peak_bytes <= budget_bytes {
+            true => (fits, found) = (middle, candidate),
+            false => too_large = middle,
+        }
+    }
+    Ok(found)
 }
 
 /// `candidate` with its bytes and seconds, its evaluation's batch halved for as long as that is what does not fit.

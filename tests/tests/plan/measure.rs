@@ -19,8 +19,8 @@ pub(crate) struct Measured {
     pub(crate) stages: Vec<(Moment, usize)>,
 }
 
-/// Steps that are taken: the first makes the optimizer's state.
-const STEPS: usize = 3;
+/// Steps that are taken: the first makes the optimizer's state, the second finds it there.
+const STEPS: usize = 2;
 /// Less than any worker holds.
 const LEFT_BYTES: usize = 256 << 10;
 

@@ -1,6 +1,7 @@
 //! The memory of a run before it begins: what is planned, and what a budget makes of it.
 
 use crate::fault::{Fault, Outcome};
+use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
 use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, plan, size};
@@ -31,6 +32,10 @@ pub struct Setting<'a> {
     pub workers: &'a Workers,
     /// Whether the run goes on from a checkpoint.
     pub resumes: bool,
+    /// Whether its weights come from a file.
+    pub starts_from_file: bool,
+    /// Where to tell what was chosen.
+    pub output: Output,
 }
 
 impl Setting<'_> {
@@ -40,6 +45,7 @@ impl Setting<'_> {
         Workload {
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             resumes: self.resumes,
+            starts_from_file: self.starts_from_file,
             ..without_data(steps, self.train.config().augment.is_some())
         }
     }
@@ -62,7 +68,7 @@ pub fn plan_run(
             let workload = setting.workload(file);
             let rates = setting.workers.run(Rates::measure)?;
             let choice = choose(&workload, &freedom, budget_bytes, &rates)?;
-            eprintln!("{}", words(&choice, budget_bytes));
+            setting.output.text(&words(&choice, budget_bytes));
             file.train = choice.chosen.applied(&workload).train;
             Ok(Planned {
                 planned_bytes: Some(choice.plan.peak_bytes as u64),

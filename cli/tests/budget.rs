@@ -57,6 +57,8 @@ fn refuses_what_cannot_be_kept_to() {
         assert!(refused.contains("the least that would do is") && refused.contains("MiB"), "{refused}");
         assert!(refused.contains("bring it down") && refused.lines().count() == 1, "{refused}");
     }
+    let batch = refusal(&["plan", "--batch", "18446744073709551615"]);
+    assert!(batch.contains("smaller batch"), "{batch}");
     let size = refusal(&["plan", "--memory-budget", "64 potatoes"]);
     assert!(size.contains("64MiB"), "{size}");
 }

@@ -90,15 +90,20 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let resumes = directory.is_some();
-    let setting =
-        Setting { train: &data.train, test: &data.test, device: &device, workers: &workers, resumes };
+    let setting = Setting {
+        train: &data.train,
+        test: &data.test,
+        device: &device,
+        workers: &workers,
+        resumes,
+        starts_from_file: arguments.init.is_some(),
+        output,
+    };
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = arguments.init.as_deref().map(|path| Start { path, keeps_head: plan.tuning.is_none() });
     if let (Some(init), false) = (&init, resumes) {
-        // A file that does not fit is refused before anything is made.
-        let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
-        init.load(&mut model)?;
+        check_start(init, file)?;
     }
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
     let session = |name: String, file, planned_bytes, rival: bool| {
@@ -142,6 +147,12 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         Some(done) if done.interrupted => Err(interrupted(&directory, &done)),
         _ => Ok(()),
     }
+}
+
+/// Refuses a file that does not fit before anything is made.
+fn check_start(init: &Start<'_>, file: &RunFile) -> Outcome<()> {
+    let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
+    init.load(&mut model).map(drop)
 }
 
 /// What is to be trained, and the memory that was planned for it.

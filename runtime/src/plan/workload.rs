@@ -30,6 +30,8 @@ pub struct Workload {
     pub saves: bool,
     /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
     pub resumes: bool,
+    /// Whether the network's weights come from a file, which is read whole.
+    pub starts_from_file: bool,
     /// Bytes that records of the run take between steps, at most.
     pub record_bytes: usize,
     /// Bytes that are in memory throughout, such as a data set's.
@@ -48,6 +50,7 @@ impl Workload {
             augments: false,
             saves: false,
             resumes: false,
+            starts_from_file: false,
             record_bytes: 0,
             program_bytes: 0,
         }
@@ -108,14 +111,15 @@ pub fn plan(workload: &Workload) -> Result<Plan> {
 /// The same, remembering what kernels allocate in `workspaces`.
 pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<Plan> {
     let Workload { network, train, batch, threads, .. } = workload;
-    if *batch == 0 || *threads == 0 || workload.evaluation_batch == Some(0) {
-        return Err(Error::config("a plan needs at least one sample a batch and one thread"));
-    }
+    check_batches(workload)?;
     let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *batch);
     let context = Context::new(*threads, train.optimizer.state_tensors(), gathers, workspaces.clone());
     context.ledger.enter(Moment::Load);
     let program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
     let mut training = Training::new(&context, network, train)?;
+    if workload.starts_from_file {
+        context.ledger.touch(Part::Program, loaded_bytes(&training));
+    }
     let batch = training.load(&context, *batch, workload.augments);
     training.step(&context, &batch.0)?;
     let step_work = context.ledger.total_work();
@@ -130,6 +134,33 @@ pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<
     }
     drop(program);
     Ok(assemble(&context, &training, train, step_work))
+}
+
+/// More elements than any batch has, and few enough that no sum of bytes overflows.
+const MOST_ELEMENTS: usize = 1 << 40;
+
+fn check_batches(workload: &Workload) -> Result<()> {
+    let Workload { network, batch, threads, evaluation_batch, .. } = workload;
+    if *batch == 0 || *threads == 0 || *evaluation_batch == Some(0) {
+        return Err(Error::config("a plan needs at least one sample a batch and one thread"));
+    }
+    let samples = (*batch).max(evaluation_batch.unwrap_or(0));
+    let elements = network.input.iter().try_fold(samples, |product, &size| product.checked_mul(size));
+    if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+        return Err(Error::config(format!(
+            "{samples} samples of {:?} (channels, height, width) are more than any memory holds; choose a smaller batch",
+            network.input
+        )));
+    }
+    Ok(())
+}
+
+/// What reading the weights' file takes beyond the optimizer's state, which does not exist yet: the file, and its
+/// tensors.
+fn loaded_bytes(training: &Training) -> usize {
+    let weights: usize = training.resting.iter().map(|rest| rest.weights).sum();
+    let optimizer: usize = training.resting.iter().map(|rest| rest.optimizer).sum();
+    (2 * weights).saturating_sub(optimizer)
 }
 
 /// Bytes that are gathered before they are written.

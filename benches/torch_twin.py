@@ -62,7 +62,13 @@ RESNET32_WAYS = {
     "greedy, 16 blocks": ["--rule", "greedy", "--blocks", "16"],
     "man + infopro, 4 blocks": ["--rule", "man", "--head", "infopro", "--blocks", "4"],
     "man + infopro, 16 blocks": ["--rule", "man", "--head", "infopro", "--blocks", "16"],
+    "man + infopro, 16 blocks, recompute": [
+        "--rule", "man", "--head", "infopro", "--blocks", "16", "--recompute",
+    ],
     "auglocal d=2, 16 blocks": ["--rule", "auglocal", "--aux-depth", "2", "--ends", EVERY_UNIT],
+    "auglocal d=2, 16 blocks, recompute": [
+        "--rule", "auglocal", "--aux-depth", "2", "--ends", EVERY_UNIT, "--recompute",
+    ],
 }
 SUITE = [
     Case("resnet32", 64, ways=RESNET32_WAYS),
@@ -83,7 +89,9 @@ BOUNDS = {
     ("resnet32", "greedy, 16 blocks"): (0.55, 0.13, 0.13),
     ("resnet32", "man + infopro, 4 blocks"): (1.0, None, None),
     ("resnet32", "man + infopro, 16 blocks"): (None, 0.4, 0.4),
+    ("resnet32", "man + infopro, 16 blocks, recompute"): (None, 0.25, 0.25),
     ("resnet32", "auglocal d=2, 16 blocks"): (1.4, 0.25, 0.25),
+    ("resnet32", "auglocal d=2, 16 blocks, recompute"): (None, 0.25, 0.25),
 }
 
 

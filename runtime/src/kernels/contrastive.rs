@@ -1,6 +1,6 @@
 //! Supervised contrastive loss on rows of features.
 
-use crate::kernels::rows::{Matrix, add_product, gram};
+use crate::kernels::product::{Matrix, add_product, gram};
 use rayon::prelude::*;
 
 /// The smallest norm that a row is divided by.

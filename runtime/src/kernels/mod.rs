@@ -3,8 +3,7 @@
 //! Results never depend on the number of threads: work is cut by shape, and partial sums are added in a
 //! fixed order.
 
-pub mod products;
-pub mod rows;
+pub mod product;
 pub mod cross_entropy;
 pub mod binary_cross_entropy;
 pub mod contrastive;
@@ -13,7 +12,6 @@ pub mod optimizer;
 pub mod pieces;
 pub mod unwritten;
 pub mod elementwise;
-pub mod linear;
 pub mod batch_norm;
 pub mod residual;
 pub mod mask;

@@ -1,6 +1,6 @@
 //! Similarity matching: deviations over space, and the loss between two matrices of similarities.
 
-use crate::kernels::rows::{Matrix, add_product, gram};
+use crate::kernels::product::{Matrix, add_product, gram};
 use rayon::prelude::*;
 
 /// What is added to a row's norm before dividing by it.

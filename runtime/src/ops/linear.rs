@@ -2,7 +2,7 @@
 
 use crate::composed::linear as composed;
 use crate::error::{Error, Result};
-use crate::kernels::linear::{Matrix, product};
+use crate::kernels::product::{Matrix, product};
 use crate::ops::elementwise::one_per_channel;
 use crate::ops::slices::{elements, tensor};
 use candle_core::{Device, Tensor};
@@ -18,8 +18,8 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         Device::Cpu => {
             let (x, weight) = (elements(x)?, elements(weight)?);
             let bias = bias.map(elements).transpose()?;
-            let weight = Matrix::new(&weight, outputs, inputs).transposed();
-            tensor(product(Matrix::new(&x, rows, inputs), weight, bias.as_deref()), (rows, outputs))
+            let weight = Matrix::new(&weight, inputs).transposed();
+            tensor(product(Matrix::new(&x, inputs), weight, bias.as_deref()), (rows, outputs))
         }
         _ => composed::forward(x, weight, bias),
     }
@@ -32,8 +32,8 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
     match d_y.device() {
         Device::Cpu => {
             let (d_y, weight) = (elements(d_y)?, elements(weight)?);
-            let d_y = Matrix::new(&d_y, rows, outputs);
-            tensor(product(d_y, Matrix::new(&weight, outputs, inputs), None), (rows, inputs))
+            let d_y = Matrix::new(&d_y, outputs);
+            tensor(product(d_y, Matrix::new(&weight, inputs), None), (rows, inputs))
         }
         _ => composed::d_input(d_y, weight),
     }
@@ -46,8 +46,8 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => {
             let (x, d_y) = (elements(x)?, elements(d_y)?);
-            let d_y = Matrix::new(&d_y, rows, outputs).transposed();
-            tensor(product(d_y, Matrix::new(&x, rows, inputs), None), (outputs, inputs))
+            let d_y = Matrix::new(&d_y, outputs).transposed();
+            tensor(product(d_y, Matrix::new(&x, inputs), None), (outputs, inputs))
         }
         _ => composed::d_weight(x, d_y),
     }

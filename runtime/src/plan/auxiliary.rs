@@ -242,8 +242,8 @@ fn contrastive(context: &Context, features: &Outline) -> Outline {
     let held = n * d * ELEMENT_BYTES + n * n * ELEMENT_BYTES + 4 * n * DOUBLE_BYTES;
     let _held = context.ledger.take(Part::Scratch, held);
     let d_features = context.map(features.dims());
-    context.product_of_rows(n, n, d);
-    context.product_of_rows(n, d, n);
+    context.product(n, n, d);
+    context.product(n, d, n);
     d_features
 }
 
@@ -259,8 +259,8 @@ fn similarity(context: &Context, features: &Outline) -> Outline {
         // Unit rows and their gradients, similarities, and a list of gradients that grows by doubling.
         let rows = 2 * n * c * ELEMENT_BYTES + n * n * ELEMENT_BYTES + 2 * n * DOUBLE_BYTES;
         let _rows = context.ledger.take(Part::Scratch, rows + 3 * n * c * DOUBLE_BYTES);
-        context.product_of_rows(n, n, c);
-        context.product_of_rows(n, c, n);
+        context.product(n, n, c);
+        context.product(n, c, n);
     }
     let _factors = context.ledger.take(Part::Scratch, 2 * n * c * DOUBLE_BYTES);
     let d_features = context.map(features.dims());

@@ -5,7 +5,7 @@ use super::outline::{Lazy, Outline};
 use crate::error::Result;
 use crate::kernels::conv::{Geometry, PassKind, Path, Workspace, upsampled_workspace, workspace};
 use crate::kernels::simd::Isa;
-use crate::kernels::{batch_norm, products};
+use crate::kernels::{batch_norm, product};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -31,8 +31,6 @@ pub(super) struct Context {
     /// Whether gradients wait for the end of the step.
     pub(super) gathers: bool,
     workspaces: Workspaces,
-    /// Threads that hold the slab of a matrix product.
-    slabs: Cell<usize>,
 }
 
 impl Context {
@@ -45,7 +43,6 @@ impl Context {
             remembers: Cell::new(true),
             gathers,
             workspaces,
-            slabs: Cell::new(0),
         }
     }
 
@@ -88,7 +85,6 @@ impl Context {
     pub(super) fn convolve_upsampled(&self, geometry: &Geometry, size: [usize; 2], backward: bool) {
         let found = upsampled_workspace(Isa::best(), geometry, size, backward);
         self.scratch(found.bytes(self.threads.min(geometry.images)));
-        self.need_slabs(self.threads.min(geometry.images));
         self.count(geometry, geometry.y_len());
     }
 
@@ -99,28 +95,10 @@ impl Context {
 
     /// A matrix product `[rows, depth]` times `[depth, columns]` but for its result.
     pub(super) fn product(&self, rows: usize, columns: usize, depth: usize) {
-        let workers = products::pieces(rows, columns, depth).min(self.threads);
-        self.scratch(workers * products::piece_bytes(rows, columns, depth));
-        self.need_slabs(workers);
+        let workers = product::pieces(rows, columns, depth).min(self.threads);
+        self.scratch(workers * product::panel_bytes(Isa::best(), depth));
         let moved = (rows * columns + rows * depth + depth * columns) * ELEMENT_BYTES;
         self.ledger.work((rows * columns * depth) as f64, moved as f64);
-    }
-
-    /// A sum of products of rows, from `rows` to `columns`, cut as the losses cut it.
-    pub(super) fn product_of_rows(&self, rows: usize, columns: usize, depth: usize) {
-        let workers = rows.div_ceil(products::ROWS).min(self.threads);
-        self.scratch(workers * products::piece_bytes(products::ROWS.min(rows), columns, depth));
-        self.need_slabs(workers);
-        self.ledger.work((rows * columns * depth) as f64, 0.0);
-    }
-
-    fn need_slabs(&self, count: usize) {
-        self.slabs.set(self.slabs.get().max(count));
-    }
-
-    /// What the threads keep between products.
-    pub(super) fn slab_bytes(&self) -> usize {
-        self.slabs.get() * products::slab_bytes()
     }
 
     /// Sums over the rows of a map, for statistics or gradients.

@@ -181,15 +181,7 @@ fn save(context: &Context, training: &mut Training, resumes: bool) {
 }
 
 fn assemble(context: &Context, training: &Training, train: &TrainConfig, step_work: Work) -> Plan {
-    // What the threads keep for matrix products is there from the first of them on.
-    let slabs = context.slab_bytes();
-    let mut moments = context.ledger.moments();
-    for peak in &mut moments {
-        peak.bytes += slabs;
-        peak.parts[Part::Scratch as usize] += slabs;
-    }
-    let mut worst_of_parts = context.ledger.worst();
-    worst_of_parts[Part::Scratch as usize] += slabs;
+    let (moments, worst_of_parts) = (context.ledger.moments(), context.ledger.worst());
     let of_block = |moment: Moment, block: usize| match moment {
         Moment::Forward(b) | Moment::Loss(b) | Moment::Backward(b) | Moment::Update(b) => b == block,
         Moment::Load | Moment::Evaluate | Moment::Save => false,

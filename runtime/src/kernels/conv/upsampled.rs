@@ -12,9 +12,8 @@ use super::scratch::BLOCK;
 use super::source::{self, Source, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::error::{Error, Result};
-use crate::kernels::products::gemm_bytes;
+use crate::kernels::product::{Matrix, panel_bytes, product_here};
 use crate::kernels::resample::Taps;
-use crate::kernels::rows::{Matrix, product};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::overwritten;
 use rayon::prelude::*;
@@ -134,9 +133,7 @@ pub fn upsampled_workspace(isa: Isa, geometry: &Geometry, size: [usize; 2], back
     let taps = 4 * geometry.kernel[1].max(geometry.kernel[0]) * places * size_of::<(usize, f32)>();
     let y = if backward { geometry.output[0] * geometry.output[1] * geometry.out_channels } else { 0 };
     let parts = if backward { PARTS.min(geometry.images) } else { 0 };
-    let product = gemm_bytes(pixels, pixel, geometry.in_channels)
-        .max(gemm_bytes(geometry.in_channels, pixel, pixels))
-        .max(gemm_bytes(pixels, geometry.in_channels, pixel));
+    let product = panel_bytes(isa, geometry.in_channels.max(pixels).max(pixel));
     Workspace {
         call_bytes: taps + packed * size_of::<f32>() + parts * (buffers(&[packed]) + size_of::<Buffer>()),
         worker_bytes: buffers(&[pixels * pixel, line, y]) + product,
@@ -279,7 +276,7 @@ impl Plan {
             let products = &mut products[..rows * self.row_products()];
             let (pixels, weights) =
                 (Matrix::new(x, self.in_channels), Matrix::new(weight, self.pixel_products()));
-            product(products, pixels, weights, false);
+            product_here(isa, products, pixels, weights, false);
             for (row, products) in products.chunks_exact(self.row_products()).enumerate() {
                 for (tap, reached) in self.reached.iter().enumerate() {
                     let from = &products[tap * self.kernel[1] * self.lanes..];
@@ -322,13 +319,19 @@ impl Plan {
                 let gathered = Matrix::new(products, self.pixel_products());
                 if let Some(x) = x {
                     let x = &x[image * self.x_len() + start..][..len];
-                    product(&mut sums, Matrix::new(x, self.in_channels).transposed(), gathered, true);
+                    product_here(
+                        isa,
+                        &mut sums,
+                        Matrix::new(x, self.in_channels).transposed(),
+                        gathered,
+                        true,
+                    );
                 }
                 if let Some(d_x) = &mut d_x {
                     let d_x = &mut d_x[(image - first) * self.x_len() + start..][..len];
                     d_x.fill(MaybeUninit::new(0.0));
                     // SAFETY: every element has been written just now.
-                    product(unsafe { overwritten(d_x) }, gathered, weight, false);
+                    product_here(isa, unsafe { overwritten(d_x) }, gathered, weight, false);
                 }
             }
         }

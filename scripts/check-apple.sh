@@ -9,5 +9,5 @@ cd "$(dirname "$0")/.."
 settings=$(scripts/std-source.sh "$@") && eval "$settings"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cross
 for target in "$@"; do
-  cargo check --locked --package localgrad --features metal --target "$target"
+  cargo check --locked --package localgrad --package localgrad-ffi --features localgrad/metal,localgrad-ffi/metal --target "$target"
 done

@@ -16,7 +16,7 @@ use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig, auglocal};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad_models::{ModelConfig, published};
+use localgrad_models::{ModelConfig, cut, published};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -101,9 +101,6 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
     }
 }
 
-/// Number of blocks where nobody says so.
-const DEFAULT_BLOCKS: usize = 4;
-
 /// Last unit of each block: as given, as published, or so that the largest block keeps as little as can be.
 pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<usize>> {
     let units = network.units.len();
@@ -119,13 +116,10 @@ pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig)
             )));
         }
         (None, Rule::Auglocal) => return Ok(auglocal::published_ends(units, rule.depth)),
-        (None, _) => DEFAULT_BLOCKS.min(units),
+        (None, _) => cut::DEFAULT_BLOCKS.min(units),
         (Some(count), _) => count,
     };
-    if let Some(ends) = published::ends(network, count) {
-        return Ok(ends);
-    }
-    Ok(cuts::even_ends(network, rule, count)?)
+    Ok(cut::ends(network, rule, count)?)
 }
 
 /// What a memory budget may choose: all that these words leave open.

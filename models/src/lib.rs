@@ -3,6 +3,7 @@
 //! This crate only writes specs: it knows nothing of tensors, training or files.
 
 pub mod catalogue;
+pub mod cut;
 pub mod mobilenet;
 pub mod names;
 pub mod published;

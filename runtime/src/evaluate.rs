@@ -1,6 +1,6 @@
 //! How good a network is on a data set, by running statistics and without augmentation.
 
-use crate::data::Loader;
+use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::ops::cross_entropy;
@@ -26,20 +26,45 @@ pub fn evaluate(
 ) -> Result<Option<Evaluation>> {
     check_data(model, loader)?;
     let batches = loader.batches();
-    let (mut correct, mut loss, mut samples) = (0, 0.0, 0);
+    let mut tally = Tally::default();
     for position in 0..batches {
-        let batch = loader.batch(0, position)?;
-        let logits = model.logits(&batch.images)?;
-        let count = batch.labels.len();
-        correct += cross_entropy::correct(&logits, &batch.labels)?;
-        loss += cross_entropy::softmax_cross_entropy(&logits, &batch.labels, 0.0)?.value * count as f64;
-        samples += count;
+        tally.add(model, &loader.batch(0, position)?)?;
         if !watch(position + 1, batches) {
             return Ok(None);
         }
     }
-    let share = 1.0 / samples.max(1) as f64;
-    Ok(Some(Evaluation { accuracy: correct as f64 * share, loss: loss * share, samples }))
+    Ok(Some(tally.evaluation()))
+}
+
+/// An evaluation under way, batch by batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    correct: usize,
+    loss_sum: f64,
+    samples: usize,
+}
+
+impl Tally {
+    /// Runs a batch through the network and counts it.
+    pub fn add(&mut self, model: &mut Model, batch: &Batch) -> Result<()> {
+        let logits = model.logits(&batch.images)?;
+        let count = batch.labels.len();
+        self.correct += cross_entropy::correct(&logits, &batch.labels)?;
+        let loss = cross_entropy::softmax_cross_entropy(&logits, &batch.labels, 0.0)?;
+        self.loss_sum += loss.value * count as f64;
+        self.samples += count;
+        Ok(())
+    }
+
+    /// What all batches so far come to.
+    pub fn evaluation(&self) -> Evaluation {
+        let share = 1.0 / self.samples.max(1) as f64;
+        Evaluation {
+            accuracy: self.correct as f64 * share,
+            loss: self.loss_sum * share,
+            samples: self.samples,
+        }
+    }
 }
 
 /// Refuses data of another shape or with more classes than the network has.

@@ -27,11 +27,16 @@ fn fill(
     number: impl Fn(&mut Stream) -> f32 + Sync,
 ) -> Result<Tensor> {
     let mut data = vec![0.0f32; shape.elem_count()];
-    data.par_chunks_mut(CHUNK).enumerate().for_each(|(task, data)| {
+    let fill_chunk = |(task, data): (usize, &mut [f32])| {
         let mut own = stream.clone();
         own.skip((task * CHUNK) as u64 * draws);
         data.iter_mut().for_each(|x| *x = number(&mut own));
-    });
+    };
+    // Outside a pool this would start threads that stay for as long as the process does.
+    match rayon::current_thread_index() {
+        Some(_) => data.par_chunks_mut(CHUNK).enumerate().for_each(fill_chunk),
+        None => data.chunks_mut(CHUNK).enumerate().for_each(fill_chunk),
+    }
     stream.skip(data.len() as u64 * draws);
     tensor(data, shape)
 }

@@ -132,6 +132,30 @@ pub struct Trainer {
     passes: u64,
 }
 
+/// A step under way: some blocks are trained on its batch, the others are still to come.
+pub struct OpenStep {
+    micro_batches: Vec<MicroBatch>,
+    learning_rate: f64,
+    report: StepReport,
+}
+
+impl OpenStep {
+    /// What the step found in the blocks that are trained.
+    pub fn report(&self) -> &StepReport {
+        &self.report
+    }
+
+    /// Samples of its batch.
+    pub fn samples(&self) -> usize {
+        self.micro_batches.iter().map(|micro| micro.labels.len()).sum()
+    }
+
+    /// The rate that it is done with.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+}
+
 /// A share of the batch on its way through the blocks.
 struct MicroBatch {
     h: Tensor,
@@ -164,35 +188,53 @@ impl Trainer {
         learning_rate: f64,
         watch: &mut dyn FnMut(Stage),
     ) -> Result<StepReport> {
-        let mut micro_batches = self.micro_batches(batch)?;
-        let mut report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
+        let mut step = self.begin(batch, learning_rate)?;
+        while self.train_next(&mut step, watch)? {}
+        Ok(step.report)
+    }
+
+    /// Begins a step on `batch` without training anything yet.
+    pub fn begin(&self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
+        let micro_batches = self.micro_batches(batch)?;
+        let report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
+        Ok(OpenStep { micro_batches, learning_rate, report })
+    }
+
+    /// Trains the block of `step` that is next; whether another follows. Between two calls any time may pass, and
+    /// settings may change, but no other step may be trained. After an error the step is of no use, and the
+    /// blocks before have its updates.
+    pub fn train_next(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<bool> {
+        let OpenStep { micro_batches, learning_rate, report } = step;
+        let block = report.losses.len();
+        if block >= self.ranges.len() {
+            return Ok(false);
+        }
+        if self.is_frozen(block) {
+            self.pass_frozen(block, micro_batches)?;
+            report.losses.push(f64::NAN);
+            return Ok(true);
+        }
         // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
         let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
-        for block in 0..self.ranges.len() {
-            if self.is_frozen(block) {
-                self.pass_frozen(block, &mut micro_batches)?;
-                report.losses.push(f64::NAN);
-                continue;
-            }
-            let mut loss = 0.0;
-            for micro in &mut micro_batches {
-                let (value, correct) = match gathers {
-                    true => self.train_block(block, micro, &mut Accumulate, watch)?,
-                    false => {
-                        let optimizer = self.config.optimizer.clone();
-                        self.train_block(block, micro, &mut Update { optimizer, learning_rate }, watch)?
-                    }
-                };
-                loss += value * micro.weight;
-                report.correct += correct;
-            }
-            if gathers {
-                self.apply_accumulated(block, learning_rate)?;
-            }
-            self.follow(block)?;
-            report.losses.push(loss);
+        let mut loss = 0.0;
+        for micro in micro_batches {
+            let (value, correct) = match gathers {
+                true => self.train_block(block, micro, &mut Accumulate, watch)?,
+                false => {
+                    let optimizer = self.config.optimizer.clone();
+                    let mut update = Update { optimizer, learning_rate: *learning_rate };
+                    self.train_block(block, micro, &mut update, watch)?
+                }
+            };
+            loss += value * micro.weight;
+            report.correct += correct;
         }
-        Ok(report)
+        if gathers {
+            self.apply_accumulated(block, *learning_rate)?;
+        }
+        self.follow(block)?;
+        report.losses.push(loss);
+        Ok(report.losses.len() < self.ranges.len())
     }
 
     /// Brings all micro-batches through a block that is not trained, by its running statistics.
@@ -344,6 +386,30 @@ impl Trainer {
     /// The configuration it was made with.
     pub fn config(&self) -> &TrainConfig {
         &self.config
+    }
+
+    /// Goes on with other constants of the same optimizer, and another smoothing and norm, from the next block on.
+    ///
+    /// # Errors
+    /// `Config` when a number is out of its range, or the optimizer's state would not fit; nothing is changed.
+    pub fn change(
+        &mut self,
+        optimizer: OptimizerConfig,
+        label_smoothing: f64,
+        clip_norm: Option<f64>,
+    ) -> Result<()> {
+        let now = &self.config.optimizer;
+        let same_kind = std::mem::discriminant(now) == std::mem::discriminant(&optimizer);
+        if !same_kind || now.state_tensors() != optimizer.state_tensors() {
+            return Err(Error::config(
+                "training cannot go on with another optimizer, or with momentum where there was none: what it \
+                 remembers of each weight would not fit; make another trainer",
+            ));
+        }
+        let config = TrainConfig { optimizer, label_smoothing, clip_norm, ..self.config.clone() };
+        config.validate()?;
+        self.config = config;
+        Ok(())
     }
 
     /// How many times a block was passed through in training: what dropout draws from.

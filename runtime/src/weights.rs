@@ -1,7 +1,7 @@
 //! Weights in safetensors files: written by name, and read back with every mismatch listed.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::Variable;
+use crate::layers::{Layer, Variable};
 use crate::model::Model;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -144,6 +144,34 @@ pub fn load(model: &mut Model, weights: &Weights) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// What [`load_body`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadedBody {
+    /// Tensors taken.
+    pub taken: usize,
+    /// Tensors of the head, which stay as they are.
+    pub new: Vec<String>,
+    /// Tensors that were left out, because they are another head's.
+    pub left_out: Vec<String>,
+}
+
+/// Loads `weights` into the network but for its head, which stays as it is.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_body(model: &mut Model, mut weights: Weights) -> Result<LoadedBody> {
+    let mut head = Weights::new();
+    model.head.visit("", &mut |name, variable| {
+        head.insert(name.into(), variable.value().clone());
+        Ok(())
+    })?;
+    let left_out = head.keys().filter(|name| weights.remove(*name).is_some()).cloned().collect();
+    let loaded = LoadedBody { taken: weights.len(), new: head.keys().cloned().collect(), left_out };
+    weights.append(&mut head);
+    load(model, &weights)?;
+    Ok(loaded)
 }
 
 fn mismatch(network: &str, problems: &[String]) -> Error {

@@ -8,7 +8,6 @@ use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
 use localgrad::checkpoint::Saved;
 use localgrad::data::{ImageShape, Normalize};
-use localgrad::layers::Layer;
 use localgrad::model::Model;
 use localgrad::trainer::Trainer;
 use localgrad::weights::{self, Weights};
@@ -94,28 +93,15 @@ pub fn load_file(model: &mut Model, path: &Path) -> Outcome<Loaded> {
 
 /// The same but for the head, which stays as it is.
 pub fn load_body(model: &mut Model, path: &Path) -> Outcome<Loaded> {
-    let mut tensors = read_file(model, path)?;
-    let mut left_out = Vec::new();
-    let mut head = Weights::new();
-    model.head.visit("", &mut |name, variable| {
-        head.insert(name.into(), variable.value().clone());
-        Ok(())
-    })?;
-    for name in head.keys() {
-        if tensors.remove(name).is_some() {
-            left_out.push(name.clone());
-        }
-    }
-    let loaded = Loaded {
+    let tensors = read_file(model, path)?;
+    let loaded = weights::load_body(model, tensors)?;
+    Ok(Loaded {
         event: "loaded",
-        tensors: tensors.len(),
+        tensors: loaded.taken,
         frozen_blocks: 0,
-        new: head.keys().cloned().collect(),
-        left_out,
-    };
-    tensors.append(&mut head);
-    weights::load(model, &tensors)?;
-    Ok(loaded)
+        new: loaded.new,
+        left_out: loaded.left_out,
+    })
 }
 
 /// The file's tensors under our names.

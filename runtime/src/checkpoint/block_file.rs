@@ -188,13 +188,25 @@ pub(super) fn read(files: &dyn Files, name: &str, extent: Extent) -> Result<Vec<
     Ok(bytes)
 }
 
+/// Refuses `bytes` that [`load`] would refuse.
+///
+/// # Errors
+/// As [`load`].
+pub fn check_fits(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
+    check(trainer, block, &parse(bytes)?).map(drop)
+}
+
+fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|cause| Error::format(format!("this is not a whole safetensors file: {cause}")))
+}
+
 /// Puts the state in `bytes` into `block` of the trainer, which must be of the same configuration.
 ///
 /// # Errors
 /// `Format` when it is no whole safetensors file, or not of this block; the block is then unchanged.
 pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|cause| Error::format(format!("this is not a whole safetensors file: {cause}")))?;
+    let file = parse(bytes)?;
     let updates = check(trainer, block, &file)?;
     let kinds = state_names(&trainer.config().optimizer);
     let device = trainer.model.device.clone();

@@ -76,20 +76,40 @@ impl Configuration {
         loader: &Loader,
         device: &Device,
     ) -> Result<Self> {
+        let data = DataDescription::of(loader.dataset())?;
+        let (loader, normalize) = (loader.config(), loader.normalize());
+        Ok(Self { data, loader: *loader, ..Self::of_stream(network, train, fit, 0, normalize, device) })
+    }
+
+    /// The configuration of a run that is given its samples batch by batch, at most `batch` at once, from where nobody
+    /// here knows.
+    pub fn of_stream(
+        network: &NetworkSpec,
+        train: &TrainConfig,
+        fit: &FitConfig,
+        batch: usize,
+        normalize: &Normalize,
+        device: &Device,
+    ) -> Self {
         let device = match device.location() {
             DeviceLocation::Cpu => "cpu",
             DeviceLocation::Cuda { .. } => "cuda",
             DeviceLocation::Metal { .. } => "metal",
         };
-        Ok(Self {
+        Self {
             network: network.clone(),
             train: train.clone(),
             fit: fit.clone(),
-            loader: *loader.config(),
-            normalize: loader.normalize().clone(),
-            data: DataDescription::of(loader.dataset())?,
+            loader: LoaderConfig::evaluation(batch),
+            normalize: normalize.clone(),
+            data: DataDescription {
+                samples: 0,
+                shape: network.input,
+                classes: network.classes,
+                labels_checksum: 0,
+            },
             device: device.into(),
-        })
+        }
     }
 
     /// Refuses to go on as `now` what began as `self`, naming each field that differs; the length of the run may.

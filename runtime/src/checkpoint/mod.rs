@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod journal;
 pub mod block_file;
 pub mod store;
+pub mod blob;
 
 pub use configuration::{Configuration, DataDescription};
 pub use interval::Interval;

@@ -178,6 +178,16 @@ impl Checkpoints {
         &self.manifest
     }
 
+    /// Saves from now on say that the run goes on as `configuration`: what may be set while it runs was set.
+    pub fn set_configuration(&mut self, configuration: Configuration) {
+        self.manifest.configuration = configuration;
+    }
+
+    /// To be told when the trainer's state was set from elsewhere: the next save writes every block.
+    pub fn forget_held(&mut self) {
+        self.held = None;
+    }
+
     /// Writes an event into the journal, if it is worth a record.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ impl Normalize {
     }
 
     /// Normalises pixels [..., C] where they are. The caller has checked that C fits.
-    pub(super) fn apply(&self, pixels: &mut [f32]) {
+    pub fn apply(&self, pixels: &mut [f32]) {
         for pixel in pixels.chunks_exact_mut(self.mean.len().max(1)) {
             for ((number, mean), deviation) in pixel.iter_mut().zip(&self.mean).zip(&self.deviation) {
                 *number = (*number - mean) / deviation;

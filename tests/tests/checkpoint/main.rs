@@ -7,3 +7,4 @@ mod exact;
 mod faults;
 mod damage;
 mod writers;
+mod blob;

@@ -1,0 +1,323 @@
+//! How a trainer is made: the struct of the header, and what it means.
+
+use crate::control::MAX_THREADS;
+use crate::guard;
+use crate::pointers::{self, Versioned};
+use crate::samples::Intake;
+use crate::status::{Fault, Outcome, lg_status};
+use localgrad_models::cut;
+use localgrad_runtime::data::{ImageShape, Normalize};
+use localgrad_runtime::fit::{Duration, FitConfig};
+use localgrad_runtime::network::NetworkSpec;
+use localgrad_runtime::network::blocks::validate_ends;
+use localgrad_runtime::optimizer::OptimizerConfig;
+use localgrad_runtime::rules::{Head, Rule, RuleConfig, auglocal};
+use localgrad_runtime::schedule::Schedule;
+use localgrad_runtime::trainer::TrainConfig;
+use localgrad_runtime::{Device, device};
+use std::ffi::c_char;
+
+/// Numbers in a batch: 8 GiB of floats.
+const MOST_BATCH_ELEMENTS: usize = 1 << 31;
+
+/// How gradients change weights.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_optimizer {
+    /// Stochastic gradient descent with `momentum` and `nesterov`.
+    Sgd = 0,
+    /// Adam with decoupled weight decay, `beta1`, `beta2` and `epsilon`.
+    Adamw = 1,
+}
+
+/// How the learning rate changes from step to step.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_schedule {
+    /// It stays what it is.
+    Constant = 0,
+    /// Half a cosine from `learning_rate` to 0 over `schedule_steps`, after `warmup_steps` of warm-up.
+    Cosine = 1,
+}
+
+/// How a trainer is made. lg_trainer_config_init gives each field the value that stands behind its semicolon. Texts
+/// and arrays are read while the trainer is made and are not needed afterwards.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_trainer_config {
+    /// sizeof(lg_trainer_config).
+    pub struct_size: usize,
+    /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
+    pub rule: *const c_char,
+    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", or counts of convolutions and linear
+    /// layers such as "1c2f"; NULL, which is the rule's own.
+    pub head: *const c_char,
+    /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
+    pub blocks: usize,
+    /// The last unit of each block, rising, in place of `blocks`; NULL.
+    pub ends: *const usize,
+    /// How many they are; 0.
+    pub ends_count: usize,
+    /// The first blocks, as many as this, stay as they are; 0.
+    pub frozen_blocks: usize,
+    /// The most samples in a step; 32.
+    pub batch: usize,
+    /// Samples that pass through a block at once; 0, which is all.
+    pub micro_batch: usize,
+    /// 1 to repeat forward passes rather than keep what they leave: less memory, the same results; 0.
+    pub recompute: i32,
+    /// An lg_optimizer; LG_OPTIMIZER_SGD.
+    pub optimizer: i32,
+    /// Of SGD: share of the last direction that is kept; 0.9.
+    pub momentum: f64,
+    /// Of SGD: 1 to look one step of momentum ahead; 1.
+    pub nesterov: i32,
+    /// Of AdamW: decay of the mean of gradients; 0.9.
+    pub beta1: f64,
+    /// Of AdamW: decay of the mean of their squares; 0.999.
+    pub beta2: f64,
+    /// Of AdamW: keeps the divisor from 0; 1e-8.
+    pub epsilon: f64,
+    /// Weight decay; 1e-4.
+    pub weight_decay: f64,
+    /// Learning rate; 0.025.
+    pub learning_rate: f64,
+    /// An lg_schedule; LG_SCHEDULE_CONSTANT.
+    pub schedule: i32,
+    /// Steps of the schedule; 0.
+    pub schedule_steps: usize,
+    /// Steps of its warm-up; 0.
+    pub warmup_steps: usize,
+    /// Share of each label that is spread over all classes; 0.
+    pub label_smoothing: f64,
+    /// Largest norm of a block's gradient; 0, which is any.
+    pub clip_norm: f64,
+    /// How images are normalised: "cifar10", "imagenet", "fashion", "half", "identity"; NULL, which is "half".
+    pub normalize: *const c_char,
+    /// In place of `normalize`, what is subtracted from each channel; NULL.
+    pub mean: *const f32,
+    /// And what it is then divided by; NULL.
+    pub deviation: *const f32,
+    /// "cpu", "cuda", "cuda:1", "metal"; NULL, which is "cpu".
+    pub device: *const c_char,
+    /// Worker threads; 0, which is one a core.
+    pub threads: usize,
+    /// Seed of weights and dropout; 0.
+    pub seed: u64,
+}
+
+// SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
+unsafe impl Versioned for lg_trainer_config {
+    const NAME: &'static str = "lg_trainer_config";
+    const FIRST_BYTES: usize = size_of::<lg_trainer_config>();
+
+    fn initial() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            rule: std::ptr::null(),
+            head: std::ptr::null(),
+            blocks: 0,
+            ends: std::ptr::null(),
+            ends_count: 0,
+            frozen_blocks: 0,
+            batch: 32,
+            micro_batch: 0,
+            recompute: 0,
+            optimizer: lg_optimizer::Sgd as i32,
+            momentum: 0.9,
+            nesterov: 1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 1e-4,
+            learning_rate: 0.025,
+            schedule: lg_schedule::Constant as i32,
+            schedule_steps: 0,
+            warmup_steps: 0,
+            label_smoothing: 0.0,
+            clip_norm: 0.0,
+            normalize: std::ptr::null(),
+            mean: std::ptr::null(),
+            deviation: std::ptr::null(),
+            device: std::ptr::null(),
+            threads: 0,
+            seed: 0,
+        }
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+/// Fills in a struct of `struct_size` bytes, which is sizeof(lg_trainer_config).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_config_init(
+    config: *mut lg_trainer_config,
+    struct_size: usize,
+) -> lg_status {
+    // SAFETY: the caller promises that the pointer is what the header says.
+    guard::call(std::ptr::null_mut(), || unsafe { pointers::init_struct(config, struct_size) })
+}
+
+/// What a trainer is made of, on this side of the border.
+pub(crate) struct Settings {
+    pub(crate) network: NetworkSpec,
+    pub(crate) train: TrainConfig,
+    pub(crate) fit: FitConfig,
+    pub(crate) batch: usize,
+    pub(crate) intake: Intake,
+    pub(crate) device: Device,
+    pub(crate) threads: usize,
+}
+
+impl Settings {
+    /// Reads what the caller's struct and its pointers say, and refuses what cannot work.
+    ///
+    /// # Safety
+    /// The pointers in `config` are null, or what the header says.
+    pub(crate) unsafe fn read(config: &lg_trainer_config, network: &NetworkSpec) -> Outcome<Self> {
+        let [channels, height, width] = network.input;
+        let shape = ImageShape { channels, height, width };
+        check_batch(config, shape)?;
+        if config.threads > MAX_THREADS {
+            return Err(Fault::config(format!(
+                "{} threads are too many; use up to {MAX_THREADS}",
+                config.threads
+            )));
+        }
+        // SAFETY: the caller promises that all pointers are what the header says.
+        let (rule, ends, normalize, device) = unsafe {
+            let rule = read_rule(config)?;
+            let ends = read_ends(config, network, &rule)?;
+            let device = pointers::optional_text(config.device, "device")?.unwrap_or("cpu");
+            (rule, ends, read_normalize(config, channels)?, device::open(device)?)
+        };
+        let train = TrainConfig {
+            rule,
+            ends,
+            optimizer: read_optimizer(config)?,
+            label_smoothing: config.label_smoothing,
+            clip_norm: (config.clip_norm != 0.0).then_some(config.clip_norm),
+            micro_batch: (config.micro_batch != 0).then_some(config.micro_batch),
+            recompute: config.recompute != 0,
+            seed: config.seed,
+            frozen: config.frozen_blocks,
+        };
+        train.validate()?;
+        let fit = read_fit(config)?;
+        Ok(Self {
+            network: network.clone(),
+            train,
+            fit,
+            batch: config.batch,
+            intake: Intake { shape, classes: network.classes, normalize },
+            device,
+            threads: config.threads,
+        })
+    }
+}
+
+fn check_batch(config: &lg_trainer_config, shape: ImageShape) -> Outcome<()> {
+    let elements = config.batch.checked_mul(shape.elements());
+    match elements {
+        Some(1..=MOST_BATCH_ELEMENTS) => Ok(()),
+        _ => Err(Fault::config(format!(
+            "a batch of {} images is none, or more than memory can hold; choose from 1 up",
+            config.batch
+        ))),
+    }
+}
+
+/// # Safety
+/// As [`Settings::read`].
+unsafe fn read_rule(config: &lg_trainer_config) -> Outcome<RuleConfig> {
+    // SAFETY: the caller's promise is the same.
+    let (rule, head) = unsafe {
+        (pointers::optional_text(config.rule, "rule")?, pointers::optional_text(config.head, "head")?)
+    };
+    let rule: Rule = rule.unwrap_or("man").parse()?;
+    let config = match head {
+        None => RuleConfig::new(rule),
+        Some(_) if matches!(rule, Rule::Bp | Rule::Auglocal) => {
+            return Err(Fault::config(format!("{rule} has no head to choose; leave head NULL")));
+        }
+        Some("infopro") => RuleConfig::over(rule, Head::Conv { convolutions: 1, linears: 2 }, true),
+        Some(head) => RuleConfig::over(rule, head.parse()?, rule == Rule::Infopro),
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+/// # Safety
+/// As [`Settings::read`].
+unsafe fn read_ends(
+    config: &lg_trainer_config,
+    network: &NetworkSpec,
+    rule: &RuleConfig,
+) -> Outcome<Vec<usize>> {
+    // SAFETY: the caller's promise is the same.
+    let ends = unsafe { pointers::slice(config.ends, config.ends_count, "ends") }?;
+    let units = network.units.len();
+    if !ends.is_empty() {
+        validate_ends(ends, units)?;
+        return Ok(ends.to_vec());
+    }
+    Ok(match (config.blocks, rule.rule) {
+        (0 | 1, Rule::Bp) => vec![units - 1],
+        (count, Rule::Bp) => {
+            return Err(Fault::config(format!(
+                "bp trains the network whole, as one block; found {count} blocks"
+            )));
+        }
+        (0, Rule::Auglocal) => auglocal::published_ends(units, rule.depth),
+        (0, _) => cut::ends(network, rule, cut::DEFAULT_BLOCKS.min(units))?,
+        (count, _) => cut::ends(network, rule, count)?,
+    })
+}
+
+fn read_optimizer(config: &lg_trainer_config) -> Outcome<OptimizerConfig> {
+    let lg_trainer_config { momentum, beta1, beta2, epsilon, weight_decay, .. } = *config;
+    match config.optimizer {
+        0 => Ok(OptimizerConfig::Sgd { momentum, nesterov: config.nesterov != 0, weight_decay }),
+        1 => Ok(OptimizerConfig::AdamW { beta1, beta2, epsilon, weight_decay }),
+        other => Err(Fault::argument(format!("optimizer is {other}, which is no lg_optimizer"))),
+    }
+}
+
+fn read_fit(config: &lg_trainer_config) -> Outcome<FitConfig> {
+    let schedule = match config.schedule {
+        0 => Schedule::Constant,
+        1 if config.schedule_steps == 0 => {
+            return Err(Fault::config("a cosine needs the number of its steps: set schedule_steps"));
+        }
+        1 => Schedule::Cosine { warmup_epochs: config.warmup_steps, start_rate: 0.0 },
+        other => return Err(Fault::argument(format!("schedule is {other}, which is no lg_schedule"))),
+    };
+    let fit = FitConfig {
+        duration: Duration::Steps(config.schedule_steps.max(1)),
+        schedule,
+        learning_rate: config.learning_rate,
+    };
+    fit.validate()?;
+    Ok(fit)
+}
+
+/// # Safety
+/// As [`Settings::read`].
+unsafe fn read_normalize(config: &lg_trainer_config, channels: usize) -> Outcome<Normalize> {
+    if config.mean.is_null() && config.deviation.is_null() {
+        // SAFETY: the caller's promise is the same.
+        let name = unsafe { pointers::optional_text(config.normalize, "normalize") }?;
+        return Ok(Normalize::named(name.unwrap_or("half"), channels)?);
+    }
+    // SAFETY: the caller promises a number for each channel.
+    let normalize = unsafe {
+        Normalize {
+            mean: pointers::slice(config.mean, channels, "mean")?.to_vec(),
+            deviation: pointers::slice(config.deviation, channels, "deviation")?.to_vec(),
+        }
+    };
+    normalize.check(channels)?;
+    Ok(normalize)
+}

@@ -1,0 +1,137 @@
+//! What other threads wish of a trainer at work: pause, cancel, a slower pace, other threads.
+
+use crate::status::{Fault, Outcome};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// More threads than any machine of these has cores.
+pub(crate) const MAX_THREADS: usize = 1024;
+/// A slower pace would look like a hang.
+const LEAST_WORK_FRACTION: f64 = 0.01;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wishes {
+    pub(crate) paused: bool,
+    pub(crate) cancelled: bool,
+    /// Share of the time that is spent at work.
+    pub(crate) work_fraction: f64,
+    /// 0 for as many as there are cores.
+    pub(crate) threads: usize,
+}
+
+/// Whether work may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Go,
+    Cancelled,
+    /// The deadline passed while it was paused.
+    Late,
+}
+
+/// Shared by the thread that trains and those that steer it.
+pub(crate) struct Control {
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+impl Control {
+    pub(crate) fn new(threads: usize) -> Self {
+        let wishes = Wishes { paused: false, cancelled: false, work_fraction: 1.0, threads };
+        Self { wishes: Mutex::new(wishes), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn wishes(&self) -> Wishes {
+        *self.lock()
+    }
+
+    /// Changes what is wished, and wakes who waits.
+    pub(crate) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn set_work_fraction(&self, fraction: f64) -> Outcome<()> {
+        if !(LEAST_WORK_FRACTION..=1.0).contains(&fraction) {
+            return Err(Fault::argument(format!(
+                "the fraction of time to work must be from {LEAST_WORK_FRACTION} to 1, found {fraction}"
+            )));
+        }
+        self.wish(|wishes| wishes.work_fraction = fraction);
+        Ok(())
+    }
+
+    /// Waits for as long as it is paused, but not beyond `deadline`.
+    pub(crate) fn wait_turn(&self, deadline: Option<Instant>) -> Turn {
+        let mut wishes = self.lock();
+        loop {
+            if wishes.cancelled {
+                return Turn::Cancelled;
+            }
+            if !wishes.paused {
+                return Turn::Go;
+            }
+            let Some(left) = self.left(deadline) else { return Turn::Late };
+            wishes = self.wait(wishes, left);
+        }
+    }
+
+    /// Rests after so much work, as the pace asks for; less if cancelled or if `deadline` comes first.
+    pub(crate) fn rest(&self, worked: Duration, deadline: Option<Instant>) {
+        let began = Instant::now();
+        let mut wishes = self.lock();
+        while !wishes.cancelled && wishes.work_fraction < 1.0 {
+            let rest = worked.mul_f64(1.0 / wishes.work_fraction - 1.0);
+            let Some(left) = rest.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else { return };
+            let Some(until) = self.left(deadline) else { return };
+            wishes = self.wait(wishes, left.min(until));
+        }
+    }
+
+    /// Time until `deadline`; `None` if it has passed.
+    fn left(&self, deadline: Option<Instant>) -> Option<Duration> {
+        match deadline {
+            None => Some(Duration::MAX),
+            Some(at) => at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
+        }
+    }
+
+    fn wait<'a>(&self, wishes: MutexGuard<'a, Wishes>, longest: Duration) -> MutexGuard<'a, Wishes> {
+        // The longest time that every system can wait for; whoever calls looks again.
+        let longest = longest.min(Duration::from_secs(3600));
+        let waited = self.changed.wait_timeout(wishes, longest);
+        waited.map_or_else(|poisoned| poisoned.into_inner().0, |(wishes, _)| wishes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_end_when_they_should() {
+        let control = Control::new(1);
+        assert_eq!(control.wait_turn(None), Turn::Go);
+        control.wish(|wishes| wishes.paused = true);
+        assert_eq!(control.wait_turn(Some(Instant::now() + Duration::from_millis(5))), Turn::Late);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| control.wait_turn(None));
+            control.wish(|wishes| wishes.paused = false);
+            assert_eq!(waiting.join().unwrap(), Turn::Go);
+        });
+        control.set_work_fraction(0.01).unwrap();
+        std::thread::scope(|scope| {
+            // Would rest for more than a day.
+            let resting = scope.spawn(|| control.rest(Duration::from_secs(1000), None));
+            control.wish(|wishes| wishes.cancelled = true);
+            resting.join().unwrap();
+        });
+        assert_eq!(control.wait_turn(None), Turn::Cancelled);
+        for wrong in [0.0, -1.0, 1.5, f64::NAN] {
+            assert!(control.set_work_fraction(wrong).is_err());
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Events of a trainer: a ring of fixed size that the trainer writes and any thread reads, without locks.
+//!
+//! A full ring drops its oldest event. Of the queues in `heapless`, `spsc` cannot do that, and `mpmc` is deprecated by
+//! its authors because a thread that is stopped in the middle holds up all others. Here every slot is a few atomic
+//! words with a sequence number before and after (a seqlock): the writer never waits, and a reader only tries again
+//! when the writer has overtaken it. No unsafe code is needed.
+
+use crate::error::lg_error;
+use crate::guard;
+use crate::handles;
+use crate::pointers::{self, Versioned};
+use crate::status::lg_status;
+use crate::trainer::{TrainerObject, lg_trainer};
+use std::ffi::c_char;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Bytes of the text of an event, with the zero byte that ends it.
+pub const LG_EVENT_TEXT_BYTES: usize = 128;
+
+/// How many events wait at most.
+pub(crate) const CAPACITY: u64 = 256;
+
+/// What an event tells.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_event_kind {
+    /// A block was trained: `block`, `loss`.
+    Block = 1,
+    /// A step is done: `step`, `samples`, `loss` of the last block, `accuracy` on the batch while training, `seconds`,
+    /// `progress`, `peak_bytes`.
+    Step = 2,
+    /// An evaluation is done: `samples`, `loss`, `accuracy`.
+    Evaluation = 3,
+    /// A checkpoint was written: `step`, `seconds` that it took.
+    Checkpoint = 4,
+    /// Something went wrong, and training goes on: `text`.
+    Warning = 5,
+}
+
+/// Something that happened. Fields that its kind does not name are 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_event {
+    /// sizeof(lg_event), set by the caller.
+    pub struct_size: usize,
+    /// An lg_event_kind. Kinds that you do not know can be passed over.
+    pub kind: i32,
+    /// The block, from 0.
+    pub block: u32,
+    /// Steps done when it happened.
+    pub step: u64,
+    /// Samples it is about.
+    pub samples: u64,
+    /// Mean loss of a sample; NaN for a frozen block, which has none.
+    pub loss: f64,
+    /// Share of the samples that were classified right, in [0, 1].
+    pub accuracy: f64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How far lg_trainer_run has come towards its number of steps, in [0, 1]; 0 where it has none.
+    pub progress: f64,
+    /// The most bytes of the device's memory that were in use at one time: on the CPU those of the library (see
+    /// lg_memory), on a GPU those that its driver counts.
+    pub peak_bytes: u64,
+    /// UTF-8, ends in a zero byte; cut where it is longer.
+    pub text: [c_char; LG_EVENT_TEXT_BYTES],
+}
+
+// SAFETY: repr(C), the size is first, and numbers take any bytes.
+unsafe impl Versioned for lg_event {
+    const NAME: &'static str = "lg_event";
+    const FIRST_BYTES: usize = size_of::<lg_event>();
+
+    fn initial() -> Self {
+        Event::default().to_c()
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+pub(crate) const TEXT_WORDS: usize = LG_EVENT_TEXT_BYTES / 8;
+const NUMBER_WORDS: usize = 8;
+const WORDS: usize = NUMBER_WORDS + TEXT_WORDS;
+
+/// An event on this side of the border.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) kind: i32,
+    pub(crate) block: u32,
+    pub(crate) step: u64,
+    pub(crate) samples: u64,
+    pub(crate) loss: f64,
+    pub(crate) accuracy: f64,
+    pub(crate) seconds: f64,
+    pub(crate) progress: f64,
+    pub(crate) peak_bytes: u64,
+    pub(crate) text: [u64; TEXT_WORDS],
+}
+
+impl Event {
+    pub(crate) fn of(kind: lg_event_kind, step: usize) -> Self {
+        Self { kind: kind as i32, step: step as u64, ..Self::default() }
+    }
+
+    pub(crate) fn warning(step: usize, text: &str) -> Self {
+        let mut end = text.len().min(LG_EVENT_TEXT_BYTES - 1);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut event = Self::of(lg_event_kind::Warning, step);
+        for (word, bytes) in event.text.iter_mut().zip(text.as_bytes()[..end].chunks(8)) {
+            let mut all = [0; 8];
+            all[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_le_bytes(all);
+        }
+        event
+    }
+
+    fn words(&self) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        words[..NUMBER_WORDS].copy_from_slice(&[
+            u64::from(self.kind as u32) << 32 | u64::from(self.block),
+            self.step,
+            self.samples,
+            self.loss.to_bits(),
+            self.accuracy.to_bits(),
+            self.seconds.to_bits(),
+            self.progress.to_bits(),
+            self.peak_bytes,
+        ]);
+        words[NUMBER_WORDS..].copy_from_slice(&self.text);
+        words
+    }
+
+    fn from_words(words: &[u64; WORDS]) -> Self {
+        let mut text = [0; TEXT_WORDS];
+        text.copy_from_slice(&words[NUMBER_WORDS..]);
+        Self {
+            kind: (words[0] >> 32) as i32,
+            block: words[0] as u32,
+            step: words[1],
+            samples: words[2],
+            loss: f64::from_bits(words[3]),
+            accuracy: f64::from_bits(words[4]),
+            seconds: f64::from_bits(words[5]),
+            progress: f64::from_bits(words[6]),
+            peak_bytes: words[7],
+            text,
+        }
+    }
+
+    fn to_c(self) -> lg_event {
+        let mut text = [0; LG_EVENT_TEXT_BYTES];
+        for (place, byte) in text.iter_mut().zip(self.text.iter().flat_map(|word| word.to_le_bytes())) {
+            *place = byte as c_char;
+        }
+        lg_event {
+            struct_size: size_of::<lg_event>(),
+            kind: self.kind,
+            block: self.block,
+            step: self.step,
+            samples: self.samples,
+            loss: self.loss,
+            accuracy: self.accuracy,
+            seconds: self.seconds,
+            progress: self.progress,
+            peak_bytes: self.peak_bytes,
+            text,
+        }
+    }
+}
+
+struct Slot {
+    /// 0 before the first event; of event n, 2n + 1 while it is written and 2n + 2 when it is there.
+    sequence: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+/// The ring.
+pub(crate) struct Events {
+    slots: Vec<Slot>,
+    /// Events written so far.
+    written: AtomicU64,
+    /// The next event to be read.
+    next: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        let slot = || Slot { sequence: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; WORDS] };
+        Self {
+            slots: (0..CAPACITY).map(|_| slot()).collect(),
+            written: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    fn slot(&self, number: u64) -> &Slot {
+        &self.slots[(number % CAPACITY) as usize]
+    }
+
+    /// Adds an event, in place of the oldest if there is no room. Only who holds the trainer's session may call it.
+    pub(crate) fn push(&self, event: &Event) {
+        let number = self.written.load(Ordering::Relaxed);
+        let slot = self.slot(number);
+        slot.sequence.store(2 * number + 1, Ordering::Relaxed);
+        // No word is seen before the odd number.
+        fence(Ordering::Release);
+        for (place, word) in slot.words.iter().zip(event.words()) {
+            place.store(word, Ordering::Relaxed);
+        }
+        slot.sequence.store(2 * number + 2, Ordering::Release);
+        self.written.store(number + 1, Ordering::Release);
+    }
+
+    /// Takes the oldest event; `None` where there is none.
+    pub(crate) fn pop(&self) -> Option<Event> {
+        loop {
+            let written = self.written.load(Ordering::Acquire);
+            let next = self.next.load(Ordering::Relaxed);
+            let oldest = written.saturating_sub(CAPACITY);
+            if next < oldest {
+                let skipped = self.next.compare_exchange(next, oldest, Ordering::Relaxed, Ordering::Relaxed);
+                if skipped.is_ok() {
+                    self.dropped.fetch_add(oldest - next, Ordering::Relaxed);
+                }
+                continue;
+            }
+            if next >= written {
+                return None;
+            }
+            // Where the writer came between, the next round skips what it overwrote.
+            let Some(event) = self.read(next) else { continue };
+            let taken = self.next.compare_exchange(next, next + 1, Ordering::Relaxed, Ordering::Relaxed);
+            if taken.is_ok() {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Event `number`, unless it is being or was overwritten.
+    fn read(&self, number: u64) -> Option<Event> {
+        let slot = self.slot(number);
+        let there = 2 * number + 2;
+        if slot.sequence.load(Ordering::Acquire) != there {
+            return None;
+        }
+        let mut words = [0; WORDS];
+        for (word, place) in words.iter_mut().zip(&slot.words) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        // Every word was read before the number is looked at again.
+        fence(Ordering::Acquire);
+        (slot.sequence.load(Ordering::Relaxed) == there).then(|| Event::from_words(&words))
+    }
+
+    /// Events that nobody read before they were overwritten.
+    pub(crate) fn dropped(&self) -> u64 {
+        let overtaken = self
+            .written
+            .load(Ordering::Acquire)
+            .saturating_sub(CAPACITY)
+            .saturating_sub(self.next.load(Ordering::Relaxed));
+        self.dropped.load(Ordering::Relaxed) + overtaken
+    }
+}
+
+/// Takes the oldest event that waits. `*found` becomes 1, or 0 where none waits; `event`, whose struct_size the caller
+/// has set, is then left as it is. Any thread at any time, without waiting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_poll(
+    trainer: *const lg_trainer,
+    event: *mut lg_event,
+    found: *mut i32,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        let trainer = handles::get::<TrainerObject, _>(trainer)?;
+        pointers::check(event, "event")?;
+        // SAFETY: the caller promises that the pointer is what the header says.
+        unsafe { pointers::read_struct(event, "event") }?;
+        pointers::check(found, "found")?;
+        let taken = trainer.events.pop();
+        // SAFETY: as above.
+        unsafe { pointers::write(found, i32::from(taken.is_some()), "found") }?;
+        match taken {
+            // SAFETY: as above.
+            Some(taken) => unsafe { pointers::write_struct(event, taken.to_c(), "event") },
+            None => Ok(()),
+        }
+    })
+}
+
+/// Writes the number of events that were dropped so far, because 256 others waited. Any thread at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_dropped_events(
+    trainer: *const lg_trainer,
+    count: *mut u64,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        let trainer = handles::get::<TrainerObject, _>(trainer)?;
+        // SAFETY: the caller promises that the pointer is what the header says.
+        unsafe { pointers::write(count, trainer.events.dropped(), "count") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_first_and_are_counted() {
+        let events = Events::new();
+        assert_eq!(events.pop(), None);
+        for step in 0..CAPACITY as usize + 10 {
+            events.push(&Event::of(lg_event_kind::Step, step));
+        }
+        assert_eq!(events.dropped(), 10);
+        for step in 10..CAPACITY + 10 {
+            assert_eq!(events.pop().unwrap().step, step);
+        }
+        assert_eq!((events.pop(), events.dropped()), (None, 10));
+        let warning = Event::warning(3, &"é".repeat(100));
+        events.push(&warning);
+        assert_eq!(events.pop(), Some(warning));
+        let text = warning.to_c().text;
+        assert_eq!(text.iter().position(|&byte| byte == 0), Some(126));
+    }
+
+    #[test]
+    fn a_reader_sees_whole_events_in_order() {
+        const COUNT: u64 = 200_000;
+        let events = Events::new();
+        let seen = std::thread::scope(|scope| {
+            let reader = |_| {
+                scope.spawn(|| {
+                    let (mut seen, mut last) = (0u64, None);
+                    loop {
+                        let Some(event) = events.pop() else {
+                            std::hint::spin_loop();
+                            continue;
+                        };
+                        if event.kind == 0 {
+                            return seen;
+                        }
+                        assert!(last.is_none_or(|last| event.step > last), "out of order");
+                        assert_eq!((event.samples, event.loss), (event.step * 3, -(event.step as f64)));
+                        (seen, last) = (seen + 1, Some(event.step));
+                    }
+                })
+            };
+            let readers: Vec<_> = (0..2).map(reader).collect();
+            for step in 0..COUNT {
+                let event = Event::of(lg_event_kind::Step, step as usize);
+                events.push(&Event { samples: step * 3, loss: -(step as f64), ..event });
+            }
+            // One end for each reader.
+            (0..2).for_each(|_| events.push(&Event::default()));
+            readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u64>()
+        });
+        assert_eq!(seen + events.dropped(), COUNT);
+    }
+}

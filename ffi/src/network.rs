@@ -1,0 +1,357 @@
+//! Networks: by name or from JSON, described, and given a head for other classes.
+
+use crate::error::lg_error;
+use crate::guard;
+use crate::handles::{self, Object};
+use crate::library::fixed_text;
+use crate::pointers::{self, LONGEST_TEXT_BYTES, Versioned};
+use crate::status::{Fault, Outcome, lg_status};
+use localgrad_models::{MODELS, ModelConfig};
+use localgrad_runtime::layers::LayerSpec;
+use localgrad_runtime::network::NetworkSpec;
+use localgrad_runtime::network::unit::Shortcut;
+use serde_json::Value;
+use std::ffi::{CString, c_char};
+use std::sync::OnceLock;
+
+/// The longest JSON that is read.
+const LONGEST_JSON_BYTES: usize = 16 << 20;
+/// No width, size or count of a network is larger: products of four of them can still be counted.
+const LARGEST_NUMBER: u64 = 65_535;
+/// Units of a network.
+const MOST_UNITS: usize = 4096;
+/// Weights of a network, 4 GiB of them.
+const MOST_PARAMETERS: usize = 1 << 30;
+
+/// A network as data, without weights. It never changes, so any number of threads may use it at once.
+pub struct lg_network {
+    _private: (),
+}
+
+pub(crate) struct NetworkObject {
+    pub(crate) spec: NetworkSpec,
+}
+
+impl Object for NetworkObject {
+    const NAME: &'static str = "lg_network";
+}
+
+/// The way around a residual unit that changes the shape.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_shortcut {
+    /// A 1x1 convolution.
+    Project = 0,
+    /// Every second row and column, with channels of zeros.
+    Pad = 1,
+}
+
+/// What the name of a model leaves open.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_network_options {
+    /// sizeof(lg_network_options).
+    pub struct_size: usize,
+    /// Channels of an image; 3.
+    pub channels: usize,
+    /// Rows; 32.
+    pub height: usize,
+    /// Columns; 32.
+    pub width: usize,
+    /// Classes; 10.
+    pub classes: usize,
+    /// Widths of the stem and of each stage, where they are not the published ones; NULL. CIFAR ResNets only.
+    pub widths: *const usize,
+    /// How many they are; 0.
+    pub widths_count: usize,
+    /// An lg_shortcut; LG_SHORTCUT_PROJECT.
+    pub shortcut: i32,
+}
+
+// SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
+unsafe impl Versioned for lg_network_options {
+    const NAME: &'static str = "lg_network_options";
+    const FIRST_BYTES: usize = size_of::<lg_network_options>();
+
+    fn initial() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            channels: 3,
+            height: 32,
+            width: 32,
+            classes: 10,
+            widths: std::ptr::null(),
+            widths_count: 0,
+            shortcut: lg_shortcut::Project as i32,
+        }
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+/// What a network is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_network_info {
+    /// sizeof(lg_network_info), set by the caller.
+    pub struct_size: usize,
+    /// Channels of an image.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Units: the places it can be cut at, plus 1.
+    pub units: usize,
+    /// Trained numbers, auxiliary networks not counted.
+    pub parameters: usize,
+    /// Its name; cut where it is longer.
+    pub name: [c_char; 64],
+}
+
+// SAFETY: repr(C), the size is first, and numbers take any bytes.
+unsafe impl Versioned for lg_network_info {
+    const NAME: &'static str = "lg_network_info";
+    const FIRST_BYTES: usize = size_of::<lg_network_info>();
+
+    fn initial() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            channels: 0,
+            height: 0,
+            width: 0,
+            classes: 0,
+            units: 0,
+            parameters: 0,
+            name: [0; 64],
+        }
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+/// The number of models that lg_network_create knows by name. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn lg_model_count() -> usize {
+    MODELS.len()
+}
+
+/// The name of model `index`, from 0, the smallest of a family first; NULL where there is none. The text lives as
+/// long as the library. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn lg_model_name(index: usize) -> *const c_char {
+    static NAMES: OnceLock<Vec<CString>> = OnceLock::new();
+    let mut name = std::ptr::null();
+    guard::quiet(|| {
+        let names =
+            NAMES.get_or_init(|| MODELS.iter().map(|name| CString::new(*name).unwrap_or_default()).collect());
+        name = names.get(index).map_or(std::ptr::null(), |name| name.as_ptr());
+    });
+    name
+}
+
+/// Fills in a struct of `struct_size` bytes, which is sizeof(lg_network_options), for CIFAR-10.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_options_init(
+    options: *mut lg_network_options,
+    struct_size: usize,
+) -> lg_status {
+    // SAFETY: the caller promises that the pointer is what the header says.
+    guard::call(std::ptr::null_mut(), || unsafe { pointers::init_struct(options, struct_size) })
+}
+
+/// Makes the network called `model`, one that lg_model_name gives; `options` may be NULL. `*network` is the caller's
+/// to destroy, and NULL after a failure. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_create(
+    model: *const c_char,
+    options: *const lg_network_options,
+    network: *mut *mut lg_network,
+    error: *mut lg_error,
+) -> lg_status {
+    // SAFETY: the caller promises that all pointers are what the header says.
+    guard::call(error, || unsafe {
+        pointers::write(network, std::ptr::null_mut(), "network")?;
+        let model = pointers::text(model, "model", LONGEST_TEXT_BYTES)?;
+        let options = match options.is_null() {
+            true => lg_network_options::initial(),
+            false => pointers::read_struct(options, "options")?,
+        };
+        let numbers = [options.channels, options.height, options.width, options.classes];
+        let widths = pointers::slice(options.widths, options.widths_count, "widths")?;
+        if let Some(number) = numbers.iter().chain(widths).find(|number| **number as u64 > LARGEST_NUMBER) {
+            return Err(too_large(*number as u64));
+        }
+        let shortcut = match options.shortcut {
+            0 => Shortcut::Project,
+            1 => Shortcut::Pad,
+            other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
+        };
+        let config = ModelConfig {
+            input: [options.channels, options.height, options.width],
+            classes: options.classes,
+            widths: (!widths.is_empty()).then(|| widths.to_vec()),
+            shortcut,
+        };
+        let spec = localgrad_models::network(model, &config)?;
+        check_size(&spec)?;
+        pointers::write(network, handles::insert(NetworkObject { spec }), "network")
+    })
+}
+
+/// Makes a network from its description in JSON, as lg_network_to_json writes it. `*network` is the caller's to
+/// destroy, and NULL after a failure. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_from_json(
+    json: *const c_char,
+    network: *mut *mut lg_network,
+    error: *mut lg_error,
+) -> lg_status {
+    // SAFETY: the caller promises that all pointers are what the header says.
+    guard::call(error, || unsafe {
+        pointers::write(network, std::ptr::null_mut(), "network")?;
+        let spec = parse(pointers::text(json, "json", LONGEST_JSON_BYTES)?)?;
+        pointers::write(network, handles::insert(NetworkObject { spec }), "network")
+    })
+}
+
+/// Reads a description, every byte of it untrusted.
+fn parse(json: &str) -> Outcome<NetworkSpec> {
+    let wrong = |cause: serde_json::Error| {
+        Fault::new(lg_status::Format, format!("this is no network in JSON: {cause}"))
+    };
+    let value: Value = serde_json::from_str(json).map_err(wrong)?;
+    check_numbers(&value)?;
+    let spec: NetworkSpec = serde_json::from_value(value).map_err(wrong)?;
+    if spec.units.len() > MOST_UNITS {
+        return Err(Fault::config(format!("a network has at most {MOST_UNITS} units")));
+    }
+    spec.validate()?;
+    check_size(&spec)?;
+    Ok(spec)
+}
+
+/// Refuses numbers whose products could not be counted.
+fn check_numbers(value: &Value) -> Outcome<()> {
+    match value {
+        Value::Number(number) => match number.as_u64() {
+            Some(number) if number > LARGEST_NUMBER => Err(too_large(number)),
+            _ => Ok(()),
+        },
+        Value::Array(values) => values.iter().try_for_each(check_numbers),
+        Value::Object(fields) => fields.values().try_for_each(check_numbers),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(number: u64) -> Fault {
+    Fault::config(format!("{number} is too large for a network; its numbers go up to {LARGEST_NUMBER}"))
+}
+
+/// Refuses a network whose weights no phone could hold, before it takes the memory.
+fn check_size(spec: &NetworkSpec) -> Outcome<()> {
+    let costs = spec.unit_costs()?.into_iter().chain([spec.head_cost()?]);
+    let parameters = costs.map(|cost| cost.parameters as u128).sum::<u128>();
+    match parameters > MOST_PARAMETERS as u128 {
+        true => Err(Fault::config(format!(
+            "{} has {parameters} weights, and at most {MOST_PARAMETERS} are trained",
+            spec.name
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Writes the network's description in JSON, UTF-8 with a zero byte at its end. `*needed` becomes its size in bytes
+/// with that zero byte; a NULL buffer of capacity 0 asks for the size alone. Too small a buffer is left as it is, with
+/// LG_STATUS_BUFFER. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_to_json(
+    network: *const lg_network,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        let network = handles::get::<NetworkObject, _>(network)?;
+        let mut json = serde_json::to_vec(&network.spec)
+            .map_err(|cause| Fault::new(lg_status::Internal, cause.to_string()))?;
+        json.push(0);
+        // SAFETY: the caller promises that all pointers are what the header says.
+        unsafe { pointers::fill(&json, buffer, capacity, needed) }
+    })
+}
+
+/// Describes the network. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_describe(
+    network: *const lg_network,
+    info: *mut lg_network_info,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        let network = handles::get::<NetworkObject, _>(network)?;
+        let spec = &network.spec;
+        let [channels, height, width] = spec.input;
+        let units = spec.unit_costs()?;
+        let parameters =
+            units.iter().map(|cost| cost.parameters).sum::<usize>() + spec.head_cost()?.parameters;
+        let found = lg_network_info {
+            struct_size: size_of::<lg_network_info>(),
+            channels,
+            height,
+            width,
+            classes: spec.classes,
+            units: spec.units.len(),
+            parameters,
+            name: fixed_text(&spec.name),
+        };
+        // SAFETY: the caller promises that the pointer is what the header says.
+        unsafe { pointers::write_struct(info, found, "info") }
+    })
+}
+
+/// Makes the same network with a head for another number of classes, to fine-tune it on other data: load the old
+/// weights into its trainer with LG_WEIGHTS_BODY. `*replaced` is the caller's to destroy, and NULL after a failure;
+/// `network` stays as it is. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_replace_head(
+    network: *const lg_network,
+    classes: usize,
+    replaced: *mut *mut lg_network,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        // SAFETY: the caller promises that the pointer is what the header says.
+        unsafe { pointers::write(replaced, std::ptr::null_mut(), "replaced") }?;
+        let network = handles::get::<NetworkObject, _>(network)?;
+        let spec = with_classes(&network.spec, classes)?;
+        // SAFETY: as above.
+        unsafe { pointers::write(replaced, handles::insert(NetworkObject { spec }), "replaced") }
+    })
+}
+
+fn with_classes(spec: &NetworkSpec, classes: usize) -> Outcome<NetworkSpec> {
+    if classes as u64 > LARGEST_NUMBER {
+        return Err(too_large(classes as u64));
+    }
+    let mut spec = NetworkSpec { classes, ..spec.clone() };
+    let Some(LayerSpec::Linear { outputs, .. }) = spec.head.last_mut().map(|last| &mut last.layer) else {
+        return Err(Fault::config(format!("the head of {} does not end in a linear layer", spec.name)));
+    };
+    *outputs = classes;
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// Destroys a network. Trainers made from it go on. NULL, and one that was destroyed before, do nothing. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_destroy(network: *mut lg_network) {
+    guard::quiet(|| drop(handles::remove::<NetworkObject, _>(network)));
+}

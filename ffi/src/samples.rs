@@ -1,0 +1,256 @@
+//! Samples that the caller lends: checked, then turned into the normalised batches that training takes.
+
+use crate::pointers::{self, Versioned};
+use crate::status::{Fault, Outcome, lg_status};
+use localgrad_runtime::data::{Batch, ImageShape, Normalize};
+use localgrad_runtime::ops::slices;
+use std::ffi::c_void;
+use std::ops::Range;
+
+/// The type of a number in an image.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_pixel {
+    /// A byte, which stands for byte / 255.
+    U8 = 0,
+    /// A 32-bit float, taken as it is. All must be finite.
+    F32 = 1,
+}
+
+/// The order of the numbers in an image.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_layout {
+    /// Rows of pixels of channels, as in most image files.
+    Nhwc = 0,
+    /// Planes, one a channel, as in PyTorch.
+    Nchw = 1,
+}
+
+/// Images with their labels, lent for the time of a call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_samples {
+    /// sizeof(lg_samples).
+    pub struct_size: usize,
+    /// The images, one behind the other without gaps.
+    pub images: *const c_void,
+    /// Their size: count * channels * height * width, times 4 for floats. Anything else is refused.
+    pub images_bytes: usize,
+    /// An lg_pixel.
+    pub pixel: i32,
+    /// An lg_layout.
+    pub layout: i32,
+    /// How many images.
+    pub count: usize,
+    /// The class of each, from 0; NULL where none are needed.
+    pub labels: *const u32,
+}
+
+// SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
+unsafe impl Versioned for lg_samples {
+    const NAME: &'static str = "lg_samples";
+    const FIRST_BYTES: usize = size_of::<lg_samples>();
+
+    fn initial() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            images: std::ptr::null(),
+            images_bytes: 0,
+            pixel: lg_pixel::U8 as i32,
+            layout: lg_layout::Nhwc as i32,
+            count: 0,
+            labels: std::ptr::null(),
+        }
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+/// Fills in a struct of `struct_size` bytes, which is sizeof(lg_samples): bytes, NHWC, none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_samples_init(samples: *mut lg_samples, struct_size: usize) -> lg_status {
+    // SAFETY: the caller promises that the pointer is what the header says.
+    crate::guard::call(std::ptr::null_mut(), || unsafe { pointers::init_struct(samples, struct_size) })
+}
+
+#[derive(Clone, Copy)]
+enum Pixels<'a> {
+    U8(&'a [u8]),
+    F32(&'a [f32]),
+}
+
+/// What a network takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Intake {
+    pub(crate) shape: ImageShape,
+    pub(crate) classes: usize,
+    pub(crate) normalize: Normalize,
+}
+
+/// Samples that were checked.
+pub(crate) struct Lent<'a> {
+    pixels: Pixels<'a>,
+    planes: bool,
+    pub(crate) count: usize,
+    /// As many as samples; none where none were needed.
+    labels: &'a [u32],
+}
+
+impl Intake {
+    /// Checks what the caller lends.
+    ///
+    /// # Safety
+    /// The pointers in `samples` are null, or what the header says for as long as the result is used.
+    pub(crate) unsafe fn check<'a>(&self, samples: &lg_samples, labelled: bool) -> Outcome<Lent<'a>> {
+        let count = samples.count;
+        let elements = count.checked_mul(self.shape.elements());
+        let bytes = match samples.pixel {
+            0 => elements,
+            1 => elements.and_then(|elements| elements.checked_mul(4)),
+            other => return Err(Fault::argument(format!("pixel is {other}, which is no lg_pixel"))),
+        };
+        let (Some(elements), Some(bytes)) = (elements, bytes) else {
+            return Err(Fault::argument(format!("{count} images are more than memory can hold")));
+        };
+        if bytes != samples.images_bytes {
+            let ImageShape { channels, height, width } = self.shape;
+            return Err(Fault::new(
+                lg_status::Shape,
+                format!(
+                    "images_bytes is {}, but {count} images of {channels} channels and {height}x{width} pixels \
+                     have {bytes}",
+                    samples.images_bytes
+                ),
+            ));
+        }
+        let planes = match samples.layout {
+            0 => false,
+            1 => true,
+            other => return Err(Fault::argument(format!("layout is {other}, which is no lg_layout"))),
+        };
+        // SAFETY: the caller promises as many bytes as the header says.
+        let pixels = unsafe {
+            match samples.pixel {
+                0 => Pixels::U8(pointers::slice(samples.images.cast(), elements, "images")?),
+                _ => Pixels::F32(pointers::slice(samples.images.cast(), elements, "images")?),
+            }
+        };
+        let labels = match labelled {
+            // SAFETY: the caller promises as many labels as samples.
+            true => unsafe { pointers::slice(samples.labels, count, "labels") }?,
+            false => &[],
+        };
+        if let Some((sample, label)) =
+            labels.iter().enumerate().find(|(_, label)| **label as usize >= self.classes)
+        {
+            return Err(Fault::argument(format!(
+                "sample {sample} has label {label}, but there are {} classes, counted from 0",
+                self.classes
+            )));
+        }
+        let lent = Lent { pixels, planes, count, labels };
+        lent.check_finite(self.shape.elements())?;
+        Ok(lent)
+    }
+
+    /// Samples `range` as a batch.
+    pub(crate) fn batch(&self, lent: &Lent<'_>, range: Range<usize>) -> Outcome<Batch> {
+        let labels = lent.labels.get(range.clone()).unwrap_or_default().to_vec();
+        let mut images = Vec::new();
+        self.append(lent, range, &mut images);
+        self.assemble(images, labels)
+    }
+
+    /// Images [N, H, W, C] and their labels as a batch.
+    pub(crate) fn assemble(&self, images: Vec<f32>, labels: Vec<u32>) -> Outcome<Batch> {
+        let ImageShape { channels, height, width } = self.shape;
+        let count = images.len() / self.shape.elements().max(1);
+        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?, labels })
+    }
+
+    /// Appends samples `range` to `images`, normalised and channels last.
+    pub(crate) fn append(&self, lent: &Lent<'_>, range: Range<usize>, images: &mut Vec<f32>) {
+        let size = self.shape.elements();
+        let start = images.len();
+        images.reserve_exact(range.len() * size);
+        let (channels, plane) = (self.shape.channels, size / self.shape.channels.max(1));
+        for sample in range {
+            let first = sample * size;
+            // Where each number of the image, channels last, lies in what was lent.
+            let places = (0..size).map(|at| match lent.planes {
+                true => first + at % channels * plane + at / channels,
+                false => first + at,
+            });
+            match lent.pixels {
+                Pixels::U8(bytes) => images.extend(places.map(|at| f32::from(bytes[at]) / 255.0)),
+                Pixels::F32(floats) => images.extend(places.map(|at| floats[at])),
+            }
+        }
+        self.normalize.apply(&mut images[start..]);
+    }
+}
+
+impl Lent<'_> {
+    pub(crate) fn labels(&self) -> &[u32] {
+        self.labels
+    }
+
+    fn check_finite(&self, size: usize) -> Outcome<()> {
+        let Pixels::F32(floats) = self.pixels else { return Ok(()) };
+        match floats.iter().position(|number| !number.is_finite()) {
+            None => Ok(()),
+            Some(at) => Err(Fault::argument(format!(
+                "sample {} holds {}, which is no finite number",
+                at / size.max(1),
+                floats[at]
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_and_type_comes_to_the_same() {
+        let shape = ImageShape { channels: 2, height: 2, width: 3 };
+        let intake = Intake { shape, classes: 3, normalize: Normalize::half(2) };
+        let bytes: Vec<u8> = (0..24).map(|i| i * 10).collect();
+        let mut planes = vec![0u8; 24];
+        for (at, byte) in bytes.iter().enumerate() {
+            let (sample, pixel, channel) = (at / 12, at % 12 / 2, at % 2);
+            planes[sample * 12 + channel * 6 + pixel] = *byte;
+        }
+        let expected: Vec<f32> = bytes.iter().map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.5).collect();
+        let labels = [2u32, 0];
+        for (source, layout) in [(&bytes, lg_layout::Nhwc), (&planes, lg_layout::Nchw)] {
+            let floats: Vec<f32> = source.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+            for (images, size, pixel) in
+                [(source.as_ptr().cast(), 24, lg_pixel::U8), (floats.as_ptr().cast(), 96, lg_pixel::F32)]
+            {
+                let samples = lg_samples {
+                    images,
+                    images_bytes: size,
+                    pixel: pixel as i32,
+                    layout: layout as i32,
+                    count: 2,
+                    labels: labels.as_ptr(),
+                    ..lg_samples::initial()
+                };
+                // SAFETY: all pointers are to the arrays above.
+                let lent = unsafe { intake.check(&samples, true) }.unwrap();
+                let batch = intake.batch(&lent, 0..2).unwrap();
+                assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
+                assert_eq!(batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
+                assert_eq!(batch.labels, labels);
+                let second = intake.batch(&lent, 1..2).unwrap();
+                assert_eq!(second.images.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected[12..]);
+                assert_eq!(second.labels, [0]);
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Training itself, on this side of the border: a trainer, the samples that wait for it, and where it stands.
+//!
+//! A step goes block by block. Between two blocks the wishes of other threads are looked at: a step that is
+//! interrupted there is kept, and the next call goes on with its next block, as if nothing had happened.
+
+use crate::config::Settings;
+use crate::control::{Control, Turn};
+use crate::events::{Event, Events, lg_event_kind};
+use crate::feed::{Inbox, Source};
+use crate::samples::Intake;
+use crate::status::{Fault, Outcome, lg_status};
+use crate::stored::Stored;
+use localgrad_runtime::data::Batch;
+use localgrad_runtime::device::used_bytes;
+use localgrad_runtime::evaluate::{Evaluation, Tally};
+use localgrad_runtime::fit::{Duration as Length, FitConfig};
+use localgrad_runtime::progress::Progress;
+use localgrad_runtime::threads::Workers;
+use localgrad_runtime::trainer::{OpenStep, Trainer};
+use localgrad_runtime::{Device, memory};
+use std::time::{Duration, Instant};
+
+/// What one thread at a time may touch.
+pub(crate) struct Session {
+    pub(crate) trainer: Trainer,
+    pub(crate) progress: Progress,
+    pub(crate) fit: FitConfig,
+    pub(crate) intake: Intake,
+    /// The most samples in a step.
+    pub(crate) batch: usize,
+    pub(crate) inbox: Inbox,
+    pub(crate) source: Option<Source>,
+    pub(crate) stored: Stored,
+    /// A step of which some blocks are trained.
+    open: Option<Open>,
+    /// Whether an error came in the middle of a step, so that nobody knows which blocks have its updates.
+    damaged: bool,
+    /// How many were wished for, and the pool.
+    workers: Option<(usize, Workers)>,
+    /// Loss of each block in the last step.
+    pub(crate) losses: Vec<f64>,
+    /// The most bytes that were seen in use on a GPU.
+    device_peak_bytes: usize,
+    /// How long the last step took at work.
+    last_step: Duration,
+}
+
+struct Open {
+    step: OpenStep,
+    worked: Duration,
+}
+
+/// What other threads may touch while the session is at work.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) events: &'a Events,
+}
+
+/// A step that is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepDone {
+    pub(crate) samples: usize,
+    pub(crate) correct: usize,
+    pub(crate) loss: f64,
+    pub(crate) learning_rate: f64,
+    pub(crate) seconds: f64,
+}
+
+/// How far a call came.
+pub(crate) enum Advance {
+    Done(StepDone),
+    /// A block's work is done and others are to come.
+    Interrupted(Turn),
+    /// There are no samples to train on.
+    NoData,
+}
+
+impl Session {
+    pub(crate) fn new(settings: Settings) -> Outcome<Self> {
+        let Settings { network, train, fit, batch, intake, device, .. } = settings;
+        let trainer = Trainer::new(network, train, intake.normalize.clone(), &device)?;
+        let progress = Progress::start(trainer.ranges().len());
+        Ok(Self {
+            losses: vec![f64::NAN; trainer.ranges().len()],
+            trainer,
+            progress,
+            fit,
+            intake,
+            batch,
+            inbox: Inbox::default(),
+            source: None,
+            stored: Stored::default(),
+            open: None,
+            damaged: false,
+            workers: None,
+            device_peak_bytes: 0,
+            last_step: Duration::ZERO,
+        })
+    }
+
+    /// Does `work` on the trainer inside its own threads, as many as are wished for now.
+    pub(crate) fn work<T: Send>(
+        &mut self,
+        control: &Control,
+        work: impl FnOnce(&mut Trainer) -> T + Send,
+    ) -> Outcome<T> {
+        let wished = control.wishes().threads;
+        if self.workers.as_ref().is_none_or(|(count, _)| *count != wished) {
+            // The old ones end before the new ones start.
+            self.workers = None;
+            self.workers = Some((wished, Workers::start(wished)?));
+        }
+        let trainer = &mut self.trainer;
+        match &self.workers {
+            Some((_, workers)) => Ok(workers.run(|| work(trainer))),
+            None => Ok(work(trainer)),
+        }
+    }
+
+    /// Refuses to train on with weights of which nobody knows what they are.
+    pub(crate) fn check_whole(&self) -> Outcome<()> {
+        match self.damaged {
+            false => Ok(()),
+            true => Err(Fault::new(
+                lg_status::State,
+                "an error came in the middle of a step, so that some blocks have its updates and others not; go back \
+                 to a checkpoint or a saved state, or make another trainer",
+            )),
+        }
+    }
+
+    /// Refuses to save where a step is half done.
+    pub(crate) fn check_at_rest(&self) -> Outcome<()> {
+        self.check_whole()?;
+        match &self.open {
+            None => Ok(()),
+            Some(open) => Err(Fault::new(
+                lg_status::State,
+                format!(
+                    "step {} was interrupted after {} of {} blocks; clear the cancel and finish it by lg_trainer_step \
+                     or lg_trainer_run, or go back to the last checkpoint",
+                    self.progress.steps + 1,
+                    open.step.report().losses.len(),
+                    self.losses.len()
+                ),
+            )),
+        }
+    }
+
+    /// Blocks of the step under way that are trained; `None` between two steps.
+    pub(crate) fn blocks_done(&self) -> Option<usize> {
+        self.open.as_ref().map(|open| open.step.report().losses.len())
+    }
+
+    /// Whether nobody knows what some weights are.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    pub(crate) fn set_damaged(&mut self) {
+        self.damaged = true;
+        self.open = None;
+    }
+
+    /// Stands where `progress` says, after the trainer's state was put there.
+    pub(crate) fn stand_at(&mut self, progress: Progress) {
+        (self.progress, self.open, self.damaged) = (progress, None, false);
+        self.losses.fill(f64::NAN);
+    }
+
+    /// The rate of the next step.
+    pub(crate) fn learning_rate(&self) -> f64 {
+        let (Length::Steps(steps) | Length::Epochs(steps)) = self.fit.duration;
+        self.fit.schedule.rate(self.fit.learning_rate, self.progress.steps + 1, steps)
+    }
+
+    /// How long the next step is likely to take.
+    pub(crate) fn expected_step(&self, control: &Control) -> Duration {
+        self.last_step.mul_f64(1.0 / control.wishes().work_fraction)
+    }
+
+    /// Whether there is something to train on, or may be.
+    pub(crate) fn has_data(&self) -> bool {
+        self.open.is_some() || self.source.is_some() || !self.inbox.is_empty()
+    }
+
+    /// Finishes the step under way, or trains another: on what was pushed, or else on what the source gives.
+    pub(crate) fn advance(&mut self, shared: Shared<'_>, deadline: Option<Instant>) -> Outcome<Advance> {
+        self.check_whole()?;
+        let Shared { control, .. } = shared;
+        match control.wait_turn(deadline) {
+            Turn::Go => {}
+            turn => return Ok(Advance::Interrupted(turn)),
+        }
+        if self.open.is_none() {
+            let began = Instant::now();
+            let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
+            let step = self.trainer.begin(&batch, self.learning_rate())?;
+            self.open = Some(Open { step, worked: began.elapsed() });
+        }
+        while let Some(mut open) = self.open.take() {
+            let began = Instant::now();
+            let trained = self.work(control, |trainer| trainer.train_next(&mut open.step, &mut |_| {}));
+            let more = match trained {
+                Ok(Ok(more)) => more,
+                Ok(Err(error)) => {
+                    self.set_damaged();
+                    return Err(error.at(format!("step {}", self.progress.steps + 1)).into());
+                }
+                // No threads: nothing was trained.
+                Err(fault) => {
+                    self.open = Some(open);
+                    return Err(fault);
+                }
+            };
+            let worked = began.elapsed();
+            open.worked += worked;
+            let used = used_bytes(&self.trainer.model.device).unwrap_or(0);
+            self.device_peak_bytes = self.device_peak_bytes.max(used);
+            self.tell_block(shared, &open.step);
+            if !more {
+                let done = self.finish(&open);
+                control.rest(worked, deadline);
+                return Ok(Advance::Done(done));
+            }
+            self.open = Some(open);
+            control.rest(worked, deadline);
+            match control.wait_turn(deadline) {
+                Turn::Go => {}
+                turn => return Ok(Advance::Interrupted(turn)),
+            }
+        }
+        Ok(Advance::NoData)
+    }
+
+    fn next_batch(&mut self) -> Outcome<Option<Batch>> {
+        if !self.inbox.is_empty() {
+            let (images, labels) = self.inbox.take();
+            return self.intake.assemble(images, labels).map(Some);
+        }
+        match &self.source {
+            Some(source) => source.batch(self.progress.steps as u64, &self.intake, self.batch),
+            None => Ok(None),
+        }
+    }
+
+    fn tell_block(&self, shared: Shared<'_>, step: &OpenStep) {
+        let losses = &step.report().losses;
+        let Some((block, loss)) = losses.iter().enumerate().next_back() else { return };
+        let event = Event::of(lg_event_kind::Block, self.progress.steps);
+        shared.events.push(&Event { block: block as u32, loss: *loss, ..event });
+    }
+
+    fn finish(&mut self, open: &Open) -> StepDone {
+        let (report, samples) = (open.step.report(), open.step.samples());
+        let seconds = open.worked.as_secs_f64();
+        self.progress.count(report, samples, seconds);
+        self.losses.clone_from(&report.losses);
+        self.last_step = open.worked;
+        StepDone {
+            samples,
+            correct: report.correct,
+            loss: report.losses.last().copied().unwrap_or(f64::NAN),
+            learning_rate: open.step.learning_rate(),
+            seconds,
+        }
+    }
+
+    /// The most bytes of the device's memory that were in use.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        match self.trainer.model.device {
+            Device::Cpu => memory::peak() as u64,
+            _ => self.device_peak_bytes as u64,
+        }
+    }
+
+    /// How good the network is on batches, until `next` has no more. A cancelled one is `None`.
+    pub(crate) fn evaluate(
+        &mut self,
+        shared: Shared<'_>,
+        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Batch>>,
+    ) -> Outcome<Option<Evaluation>> {
+        let mut tally = Tally::default();
+        loop {
+            if shared.control.wait_turn(None) != Turn::Go {
+                return Ok(None);
+            }
+            let Some(batch) = next(&self.intake, self.batch)? else { break };
+            let began = Instant::now();
+            self.work(shared.control, |trainer| tally.add(&mut trainer.model, &batch))??;
+            shared.control.rest(began.elapsed(), None);
+        }
+        let found = tally.evaluation();
+        let event = Event::of(lg_event_kind::Evaluation, self.progress.steps);
+        shared.events.push(&Event {
+            samples: found.samples as u64,
+            loss: found.loss,
+            accuracy: found.accuracy,
+            ..event
+        });
+        Ok(Some(found))
+    }
+}

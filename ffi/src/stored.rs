@@ -1,0 +1,181 @@
+//! States of a session: in a directory, and in memory.
+
+use crate::events::{Event, lg_event_kind};
+use crate::session::{Session, Shared};
+use crate::settings::Numbers;
+use crate::status::{Fault, Outcome, lg_status};
+use localgrad_runtime::checkpoint::blob::{self, Blob};
+use localgrad_runtime::checkpoint::{Checkpoints, Configuration, Saved};
+use localgrad_runtime::optimizer::OptimizerConfig;
+use localgrad_runtime::progress::Progress;
+use localgrad_runtime::{Error, ErrorKind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Where checkpoints go.
+#[derive(Default)]
+pub(crate) struct Stored {
+    checkpoints: Option<Checkpoints>,
+    last_save: Duration,
+}
+
+impl Stored {
+    pub(crate) fn is_open(&self) -> bool {
+        self.checkpoints.is_some()
+    }
+
+    /// How long the next save is likely to take.
+    pub(crate) fn expected_save(&self) -> Duration {
+        self.last_save
+    }
+}
+
+impl Session {
+    fn configuration(&self) -> Configuration {
+        let (model, train) = (&self.trainer.model, self.trainer.config());
+        let normalize = &self.intake.normalize;
+        Configuration::of_stream(&model.spec, train, &self.fit, self.batch, normalize, &model.device)
+    }
+
+    /// Tells the checkpoints of numbers that were changed.
+    pub(crate) fn note_configuration(&mut self) {
+        let configuration = self.configuration();
+        if let Some(checkpoints) = &mut self.stored.checkpoints {
+            checkpoints.set_configuration(configuration);
+        }
+    }
+
+    /// Tells the checkpoints that weights were set by something else than training.
+    pub(crate) fn note_new_state(&mut self) {
+        if let Some(checkpoints) = &mut self.stored.checkpoints {
+            checkpoints.forget_held();
+        }
+    }
+
+    /// Saves a checkpoint.
+    pub(crate) fn save(&mut self, shared: Shared<'_>) -> Outcome<()> {
+        self.check_at_rest()?;
+        let Some(checkpoints) = &mut self.stored.checkpoints else {
+            return Err(Fault::config(
+                "checkpoints have no place yet: call lg_trainer_open_checkpoints first",
+            ));
+        };
+        let began = Instant::now();
+        checkpoints.save(&mut self.trainer, &self.progress)?;
+        self.stored.last_save = began.elapsed();
+        let event = Event::of(lg_event_kind::Checkpoint, self.progress.steps);
+        shared.events.push(&Event { seconds: began.elapsed().as_secs_f64(), ..event });
+        Ok(())
+    }
+
+    /// Goes on with the checkpoints in `directory`, or begins them there; whether it went on.
+    pub(crate) fn open_checkpoints(&mut self, directory: &Path, keep: usize) -> Outcome<bool> {
+        // Lets go of the lock, which may be that of the same directory.
+        self.stored.checkpoints = None;
+        let Some(saved) = Saved::read(directory)? else {
+            self.check_at_rest()?;
+            let (configuration, progress) = (self.configuration(), &self.progress);
+            let made = Checkpoints::create(directory, configuration, keep, &mut self.trainer, progress)?;
+            self.stored.checkpoints = Some(made);
+            return Ok(false);
+        };
+        let before = self.take_over(&saved.manifest.configuration)?;
+        let now = self.configuration();
+        let resumed = Checkpoints::resume(directory, now, keep, &mut self.trainer);
+        let (checkpoints, progress) = match resumed {
+            Ok(Some(resumed)) => resumed,
+            Ok(None) => {
+                self.set_numbers(before)?;
+                return Err(Fault::new(lg_status::Io, "the checkpoint was removed while it was opened"));
+            }
+            Err(error) => return Err(self.not_restored(before, error)),
+        };
+        self.check_progress(&progress)?;
+        self.stored.checkpoints = Some(checkpoints);
+        self.stand_at(progress);
+        Ok(true)
+    }
+
+    /// The size of the state in memory.
+    pub(crate) fn state_bytes(&mut self) -> Outcome<usize> {
+        self.check_at_rest()?;
+        let configuration = self.configuration();
+        Ok(blob::size_bytes(&mut self.trainer, &configuration, &self.progress)?)
+    }
+
+    /// Writes the state into `room`, which is not too small; its size.
+    pub(crate) fn write_state(&mut self, room: &mut [u8]) -> Outcome<usize> {
+        self.check_at_rest()?;
+        let configuration = self.configuration();
+        Ok(blob::write(&mut self.trainer, &configuration, &self.progress, room)?)
+    }
+
+    /// Goes back to a state.
+    pub(crate) fn set_state(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let blob = Blob::read(bytes)?;
+        let before = self.take_over(&blob.configuration)?;
+        match blob.restore(&mut self.trainer) {
+            Ok(progress) => {
+                self.stand_at(progress);
+                self.note_new_state();
+                Ok(())
+            }
+            Err(error) => {
+                self.set_numbers(before)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Refuses a state of something else, and takes over the numbers that it was saved with; returns those before.
+    fn take_over(&mut self, saved: &Configuration) -> Outcome<Numbers> {
+        let before = self.numbers();
+        let mut now = self.configuration();
+        now.fit.learning_rate = saved.fit.learning_rate;
+        now.train.label_smoothing = saved.train.label_smoothing;
+        now.train.clip_norm = saved.train.clip_norm;
+        copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
+        saved.check_same(&now)?;
+        self.set_numbers(Numbers {
+            learning_rate: now.fit.learning_rate,
+            optimizer: now.train.optimizer,
+            label_smoothing: now.train.label_smoothing,
+            clip_norm: now.train.clip_norm.unwrap_or(0.0),
+        })?;
+        Ok(before)
+    }
+
+    fn not_restored(&mut self, before: Numbers, error: Error) -> Fault {
+        // A configuration is refused before anything is changed.
+        if error.kind() != ErrorKind::Config {
+            self.set_damaged();
+        }
+        match self.set_numbers(before) {
+            Ok(()) => error.into(),
+            Err(fault) => fault,
+        }
+    }
+
+    fn check_progress(&mut self, progress: &Progress) -> Outcome<()> {
+        progress.check(self.losses.len(), usize::MAX).map_err(|error| {
+            self.set_damaged();
+            error.into()
+        })
+    }
+}
+
+/// Copies the numbers that can be changed while training goes on.
+fn copy_numbers(from: &OptimizerConfig, to: &mut OptimizerConfig) {
+    use OptimizerConfig::{AdamW, Sgd};
+    match (from, to) {
+        (Sgd { momentum, weight_decay, .. }, Sgd { momentum: momentum_to, weight_decay: decay_to, .. }) => {
+            // Momentum can be changed, but neither begun nor ended.
+            if (*momentum > 0.0) == (*momentum_to > 0.0) {
+                *momentum_to = *momentum;
+            }
+            *decay_to = *weight_decay;
+        }
+        (from @ AdamW { .. }, to @ AdamW { .. }) => to.clone_from(from),
+        _ => {}
+    }
+}

@@ -1,0 +1,82 @@
+//! Weights in safetensors files: taken in, and exported.
+
+use crate::error::lg_error;
+use crate::pointers::{self, LONGEST_TEXT_BYTES};
+use crate::status::{Fault, lg_status};
+use crate::trainer::{self, lg_trainer};
+use localgrad_models::names;
+use localgrad_runtime::weights;
+use std::ffi::c_char;
+use std::path::Path;
+
+/// Which weights of a file are taken.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_weights {
+    /// All of them, which must be exactly the network's.
+    All = 0,
+    /// All but the head, which stays as it is: to fine-tune.
+    Body = 1,
+}
+
+/// How numbers are stored in an exported file.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_precision {
+    /// Four bytes each.
+    F32 = 0,
+    /// Two bytes each.
+    F16 = 1,
+}
+
+/// Takes weights and running statistics from the safetensors file at `path` (UTF-8), under torchvision's names or known
+/// spellings of them. `parts` is an lg_weights. A file that does not fit changes nothing; the message lists what is
+/// missing, misshapen or left over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_load_weights(
+    trainer: *mut lg_trainer,
+    path: *const c_char,
+    parts: i32,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |_, session| {
+        // SAFETY: the caller promises that the pointer is what the header says.
+        let path = Path::new(unsafe { pointers::text(path, "path", LONGEST_TEXT_BYTES) }?);
+        session.check_at_rest()?;
+        let model = &mut session.trainer.model;
+        let head = model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
+        let head = head.map_or("fc", |layer| &layer.name);
+        let read = |name: &str| (!names::is_counter(name)).then(|| names::canonical(name, head));
+        let tensors = weights::read(path, read)?;
+        match parts {
+            0 => weights::load(model, &tensors)?,
+            1 => drop(weights::load_body(model, tensors)?),
+            other => return Err(Fault::argument(format!("parts is {other}, which is no lg_weights"))),
+        }
+        session.note_new_state();
+        Ok(())
+    })
+}
+
+/// Writes the network's weights and running statistics, without auxiliary networks, into a safetensors file at `path`
+/// (UTF-8), at once or not at all. The same weights give the same bytes. `precision` is an lg_precision.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_export(
+    trainer: *mut lg_trainer,
+    path: *const c_char,
+    precision: i32,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |_, session| {
+        // SAFETY: the caller promises that the pointer is what the header says.
+        let path = Path::new(unsafe { pointers::text(path, "path", LONGEST_TEXT_BYTES) }?);
+        let half = match precision {
+            0 => false,
+            1 => true,
+            other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
+        };
+        session.check_whole()?;
+        let tensors = weights::of_model(&mut session.trainer.model)?;
+        Ok(weights::write(path, &tensors, half)?)
+    })
+}

@@ -1,0 +1,106 @@
+/* A process that is killed goes on where it last saved, from a directory or from memory, and ends in the same bytes. */
+#include "common.h"
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STEPS = 24, KILLED_AT = 13 };
+
+static int32_t kill_at(void *user_data, const lg_step_result *step) {
+  (void)user_data;
+  if (step->step == KILLED_AT) kill(getpid(), SIGKILL);
+  return LG_ANSWER_CONTINUE;
+}
+
+static lg_run_result run(lg_trainer *trainer, uint64_t until, uint64_t every, lg_watch_fn watch) {
+  static batch_source source;
+  lg_run_options options;
+  lg_run_result result;
+  source.batches = STEPS;
+  OK(lg_trainer_set_source(trainer, give, &source, error));
+  OK(lg_run_options_init(&options, sizeof options));
+  options.until_step = until;
+  options.checkpoint_steps = every;
+  options.watch = watch;
+  result.struct_size = sizeof result;
+  OK(lg_trainer_run(trainer, &options, &result, error));
+  return result;
+}
+
+static void finish(lg_trainer *trainer, const char *path) {
+  run(trainer, STEPS, 0, NULL);
+  OK(lg_trainer_export(trainer, path, LG_PRECISION_F32, error));
+  lg_trainer_destroy(trainer);
+}
+
+static void in_directory_of_files(const char *checkpoints, const char *path) {
+  int status, found = -1;
+  double rate = 0;
+  lg_trainer *trainer;
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    trainer = make_trainer();
+    OK(lg_trainer_open_checkpoints(trainer, checkpoints, 2, &found, error));
+    CHECK(found == 0);
+    OK(lg_trainer_set(trainer, LG_SETTING_LEARNING_RATE, 0.03, error));
+    run(trainer, STEPS, 5, kill_at);
+    _exit(1);
+  }
+  CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+  trainer = make_trainer();
+  OK(lg_trainer_open_checkpoints(trainer, checkpoints, 2, &found, error));
+  CHECK(found == 1 && describe(trainer).steps == 10);
+  OK(lg_trainer_get(trainer, LG_SETTING_LEARNING_RATE, &rate, error));
+  CHECK(rate == 0.03);
+  run(trainer, 20, 5, NULL);
+  OK(lg_trainer_save(trainer, error));
+  finish(trainer, path);
+}
+
+static void in_memory(const char *path) {
+  size_t bytes = 0, written = 0;
+  char *state;
+  lg_trainer *trainer = make_trainer(), *other = make_trainer();
+  OK(lg_trainer_set(trainer, LG_SETTING_LEARNING_RATE, 0.03, error));
+  run(trainer, 11, 0, NULL);
+  OK(lg_trainer_state_bytes(trainer, &bytes, error));
+  state = malloc(bytes);
+  CHECK(state != NULL);
+  REFUSED(LG_STATUS_BUFFER, "room", lg_trainer_get_state(trainer, state, bytes - 1, &written, error));
+  CHECK(written == bytes);
+  OK(lg_trainer_get_state(trainer, state, bytes, &written, error));
+  CHECK(written == bytes);
+  lg_trainer_destroy(trainer);
+
+  run(other, 3, 0, NULL);
+  REFUSED(LG_STATUS_FORMAT, "whole", lg_trainer_set_state(other, state, bytes - 1, error));
+  state[bytes / 2] ^= 1;
+  REFUSED(LG_STATUS_FORMAT, "", lg_trainer_set_state(other, state, bytes, error));
+  state[bytes / 2] ^= 1;
+  CHECK(describe(other).steps == 3);
+  OK(lg_trainer_set_state(other, state, bytes, error));
+  CHECK(describe(other).steps == 11);
+  free(state);
+  finish(other, path);
+}
+
+int main(int count, char **arguments) {
+  const char *plain, *resumed, *restored;
+  lg_trainer *trainer;
+  CHECK(count == 2);
+  error = lg_error_create();
+  plain = in_directory(arguments[1], "plain.safetensors");
+  resumed = in_directory(arguments[1], "resumed.safetensors");
+  restored = in_directory(arguments[1], "restored.safetensors");
+  in_directory_of_files(in_directory(arguments[1], "checkpoints"), resumed);
+  in_memory(restored);
+  trainer = make_trainer();
+  OK(lg_trainer_set(trainer, LG_SETTING_LEARNING_RATE, 0.03, error));
+  finish(trainer, plain);
+  CHECK(same_files(plain, resumed));
+  CHECK(same_files(plain, restored));
+  lg_error_destroy(error);
+  return 0;
+}

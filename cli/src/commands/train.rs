@@ -133,20 +133,29 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     directory.write_run_file(file)?;
     let mut writer = Writer::append(&directory.metrics())?;
     interrupt::listen();
+    let done = train_each(rival.iter().chain([&own]), &mut writer)?;
+    finish(&directory, output)?;
+    match done {
+        Some(done) if done.interrupted => Err(interrupted(&directory, &done)),
+        _ => Ok(()),
+    }
+}
+
+/// Trains one after the other until one is interrupted; how the last of them ended.
+fn train_each<'a>(
+    sessions: impl Iterator<Item = &'a Session<'a>>,
+    writer: &mut Writer,
+) -> Outcome<Option<Done>> {
     let mut done = None;
-    for session in rival.iter().chain([&own]) {
-        let ended = session::run(session, &mut writer)?;
+    for session in sessions {
+        let ended = session::run(session, writer)?;
         let interrupted = ended.interrupted;
         done = Some(ended);
         if interrupted {
             break;
         }
     }
-    finish(&directory, output)?;
-    match done {
-        Some(done) if done.interrupted => Err(interrupted(&directory, &done)),
-        _ => Ok(()),
-    }
+    Ok(done)
 }
 
 /// Refuses a file that does not fit before anything is made.

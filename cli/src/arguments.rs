@@ -24,6 +24,8 @@ pub enum Command {
     Eval(EvalArguments),
     /// Classes of images (PNG or JPEG) or of a data set's samples
     Predict(PredictArguments),
+    /// The memory that training would take, moment by moment, and what to do about it; trains nothing
+    Plan(Box<PlanArguments>),
     /// A network's units, blocks and auxiliary networks as a table, without training
     Inspect(InspectArguments),
     /// A run's inference weights as a safetensors file
@@ -176,6 +178,8 @@ pub struct TrainArguments {
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArguments,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArguments,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
@@ -360,6 +364,39 @@ pub struct InspectArguments {
     pub spec: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+}
+
+/// `plan`.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+    #[command(flatten)]
+    pub(crate) rule: RuleArguments,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArguments,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArguments,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArguments,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// How much memory there is.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BudgetArguments {
+    /// Keep to so much memory: 64MiB, 500MB, 1GiB or bytes. Blocks, micro-batches and recomputation that are not said
+    /// are chosen, the fastest that fit; what cannot be kept to is refused at once
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory_budget: Option<usize>,
+}
+
+fn memory_size(text: &str) -> Result<usize, String> {
+    localgrad::plan::size::parse(text).map_err(|cause| cause.to_string())
 }
 
 /// `export`.

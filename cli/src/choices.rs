@@ -12,10 +12,11 @@ use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, blocks};
 use localgrad::optimizer::OptimizerConfig;
+use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig, auglocal};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad_models::{ModelConfig, cut};
+use localgrad_models::{ModelConfig, cut, published};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -119,6 +120,27 @@ pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig)
         (Some(count), _) => count,
     };
     Ok(cut::ends(network, rule, count)?)
+}
+
+/// What a memory budget may choose: all that these words leave open.
+pub fn freedom(
+    arguments: &RuleArguments,
+    micro_batch: Option<usize>,
+    network: &NetworkSpec,
+    rule: &RuleConfig,
+) -> Outcome<Freedom> {
+    let mut cuts = match (&arguments.ends, arguments.blocks) {
+        (None, None) => cuts::cuts(network, rule)?,
+        _ => vec![ends(arguments, network, rule)?],
+    };
+    if arguments.ends.is_none() && rule.rule != Rule::Bp {
+        let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
+        cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
+        cuts.extend(arguments.blocks.map(|count| cuts::even_ends(network, rule, count)).transpose()?);
+    }
+    cuts.sort();
+    cuts.dedup();
+    Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute })
 }
 
 /// A data set opened as `--data` and `--limit` say.

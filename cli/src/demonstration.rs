@@ -25,7 +25,7 @@ const RATE: f64 = 0.05;
 /// Share of each label spread over all classes.
 const LABEL_SMOOTHING: f64 = 0.1;
 
-/// Whether the demonstration was asked for: neither network, nor data, nor rule was named.
+/// Whether the demonstration was asked for: neither network, nor data, nor rule, nor budget was named.
 pub fn wanted(arguments: &TrainArguments) -> bool {
     let rule = &arguments.rule;
     arguments.model.model.is_none()
@@ -35,6 +35,7 @@ pub fn wanted(arguments: &TrainArguments) -> bool {
         && rule.blocks.is_none()
         && rule.ends.is_none()
         && arguments.init.is_none()
+        && arguments.budget.memory_budget.is_none()
 }
 
 /// The words that stand for what was not said.

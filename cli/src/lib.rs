@@ -15,6 +15,7 @@ pub mod demonstration;
 pub mod portrait;
 pub mod run_directory;
 pub mod resume;
+pub mod budget;
 pub mod session;
 pub mod bench;
 pub mod commands;
@@ -30,6 +31,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Command::Finetune(words) => commands::finetune::run(words),
         Command::Eval(words) => commands::eval::run(words),
         Command::Predict(words) => commands::predict::run(words),
+        Command::Plan(words) => commands::plan::run(words),
         Command::Inspect(words) => commands::inspect::run(words),
         Command::Export(words) => commands::export::run(words),
         Command::Bench(words) => commands::bench::run(words),

@@ -38,6 +38,8 @@ pub struct Session<'a> {
     pub interval: Interval,
     /// How many of them are kept.
     pub keep: usize,
+    /// The most bytes that it may have allocated, where that was planned.
+    pub planned_bytes: Option<u64>,
     /// Batches to learn from.
     pub train: &'a Loader,
     /// Batches to be judged by.
@@ -169,6 +171,7 @@ struct Log<'a> {
     device_peak_bytes: usize,
     /// The most that was in use before the run was killed and resumed.
     earlier_peak_bytes: u64,
+    planned_bytes: Option<u64>,
     /// The step after which memory is traced.
     traced_step: usize,
     checkpoints: Checkpoints,
@@ -202,6 +205,7 @@ impl<'a> Log<'a> {
             device_start_bytes,
             device_peak_bytes: device_start_bytes,
             earlier_peak_bytes,
+            planned_bytes: session.planned_bytes,
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
             checkpoints,
             interval: session.interval,
@@ -313,7 +317,7 @@ impl<'a> Log<'a> {
             seconds: report.train_seconds,
             samples_per_second: report.samples as f64 / report.train_seconds.max(1e-9),
             peak_bytes: self.peak_bytes(),
-            planned_bytes: None,
+            planned_bytes: self.planned_bytes,
             interrupted: report.interrupted,
         }
     }

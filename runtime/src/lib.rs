@@ -20,6 +20,7 @@ pub mod trainer;
 pub mod evaluate;
 pub mod progress;
 pub mod fit;
+pub mod plan;
 pub mod weights;
 pub mod checkpoint;
 pub mod threads;

@@ -348,7 +348,7 @@ impl Trainer {
         auxiliary.follow(&mut self.model.units[next].1)
     }
 
-    /// Cuts the batch into shares on the device.
+    /// Cuts the batch into shares on the device: views of it.
     fn micro_batches(&self, batch: &Batch) -> Result<Vec<MicroBatch>> {
         let samples = batch.labels.len();
         self.check_batch(batch)?;
@@ -358,7 +358,8 @@ impl Trainer {
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {
             let count = size.min(samples - first);
-            let h = if count == samples { images.clone() } else { images.narrow(0, first, count)?.copy()? };
+            // No copy: nobody writes into images, and candle would copy the whole batch for each share.
+            let h = images.narrow(0, first, count)?;
             shares.push(MicroBatch {
                 images: needs_images.then(|| h.clone()),
                 h,

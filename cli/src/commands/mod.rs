@@ -4,6 +4,7 @@ pub mod train;
 pub mod finetune;
 pub mod eval;
 pub mod predict;
+pub mod plan;
 pub mod inspect;
 pub mod export;
 pub mod bench;

@@ -1,6 +1,7 @@
 //! `localgrad train`
 
 use crate::arguments::{FinetuneArguments, TrainArguments};
+use crate::budget::{self, Planned, Setting};
 use crate::choices;
 use crate::commands::trained;
 use crate::demonstration;
@@ -86,20 +87,29 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let data = Data::open(arguments)?;
     let file = run_file(&plan, &data, words)?;
-    let rival = compares.then(|| end_to_end(&file));
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let resumes = directory.is_some();
+    let setting = Setting {
+        train: &data.train,
+        test: &data.test,
+        device: &device,
+        workers: &workers,
+        resumes,
+        starts_from_file: arguments.init.is_some(),
+        output,
+    };
+    let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
+    let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = arguments.init.as_deref().map(|path| Start { path, keeps_head: plan.tuning.is_none() });
     if let (Some(init), false) = (&init, resumes) {
-        // A file that does not fit is refused before anything is made.
-        let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
-        init.load(&mut model)?;
+        check_start(init, file)?;
     }
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
-    let session = |name: String, file, rival: bool| {
+    let session = |name: String, file, planned_bytes, rival: bool| {
         let rival = rival.then_some(name.as_str());
         Session {
+            planned_bytes,
             weights: directory.weights(rival),
             checkpoint: directory.checkpoint(rival),
             name,
@@ -109,29 +119,21 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             interval: arguments.checkpoint.checkpoint_every,
             keep: arguments.checkpoint.keep,
             train: &data.train,
-            test: &data.test,
+            test: &test,
             device: &device,
             workers: &workers,
             output,
         }
     };
-    let rival = rival.as_ref().map(|rival| session("bp".into(), rival, true));
-    let own = session(file.train.rule.rule.to_string(), &file, false);
+    let rival = runs.rival.as_ref().map(|(rival, bytes)| session("bp".into(), rival, *bytes, true));
+    let own = session(file.train.rule.rule.to_string(), file, runs.planned.planned_bytes, false);
     for session in rival.iter().chain([&own]).filter(|_| resumes) {
         session.check_resumable()?;
     }
-    directory.write_run_file(&file)?;
+    directory.write_run_file(file)?;
     let mut writer = Writer::append(&directory.metrics())?;
     interrupt::listen();
-    let mut done = None;
-    for session in rival.iter().chain([&own]) {
-        let ended = session::run(session, &mut writer)?;
-        let interrupted = ended.interrupted;
-        done = Some(ended);
-        if interrupted {
-            break;
-        }
-    }
+    let done = train_each(rival.iter().chain([&own]), &mut writer)?;
     finish(&directory, output)?;
     match done {
         Some(done) if done.interrupted => Err(interrupted(&directory, &done)),
@@ -139,10 +141,74 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     }
 }
 
+/// Trains one after the other until one is interrupted; how the last of them ended.
+fn train_each<'a>(
+    sessions: impl Iterator<Item = &'a Session<'a>>,
+    writer: &mut Writer,
+) -> Outcome<Option<Done>> {
+    let mut done = None;
+    for session in sessions {
+        let ended = session::run(session, writer)?;
+        let interrupted = ended.interrupted;
+        done = Some(ended);
+        if interrupted {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Refuses a file that does not fit before anything is made.
+fn check_start(init: &Start<'_>, file: &RunFile) -> Outcome<()> {
+    let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
+    init.load(&mut model).map(drop)
+}
+
+/// What is to be trained, and the memory that was planned for it.
+struct Runs {
+    file: RunFile,
+    planned: Planned,
+    /// The same network trained whole, for comparison.
+    rival: Option<(RunFile, Option<u64>)>,
+}
+
+impl Runs {
+    /// Plans `file`, changed to keep to the budget if there is one; a run that goes on stays as it is in `directory`.
+    fn plan(
+        arguments: &TrainArguments,
+        mut file: RunFile,
+        compares: bool,
+        setting: &Setting<'_>,
+        directory: Option<&RunDirectory>,
+    ) -> Outcome<Self> {
+        let budget_bytes = arguments.budget.memory_budget;
+        if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
+            let TrainConfig { ends, micro_batch, recompute, .. } = directory.read_run_file()?.train;
+            file.train = TrainConfig { ends, micro_batch, recompute, ..file.train };
+        }
+        let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
+            let RunFile { network, train, .. } = file;
+            choices::freedom(&arguments.rule, arguments.recipe.micro_batch, network, &train.rule)
+        })?;
+        let rival = match compares {
+            true => {
+                let mut rival = end_to_end(&file);
+                let planned = budget::plan_run(&mut rival, setting, None, |_| {
+                    Err(Fault::failed("without a budget there is nothing to choose"))
+                })?;
+                Some((rival, planned.planned_bytes))
+            }
+            false => None,
+        };
+        Ok(Self { file, planned, rival })
+    }
+}
+
 /// Batches to learn from and to be judged by.
 struct Data {
     train: Loader,
     test: Loader,
+    test_set: Arc<dyn Dataset>,
     name: String,
 }
 
@@ -167,9 +233,16 @@ impl Data {
         };
         Ok(Self {
             train: Loader::new(train, normalize.clone(), config)?,
-            test: Loader::new(test, normalize, LoaderConfig::evaluation(batch))?,
+            test: Loader::new(test.clone(), normalize, LoaderConfig::evaluation(batch))?,
+            test_set: test,
             name,
         })
+    }
+
+    /// The batches to be judged by, of so many samples; as many as to learn from where nobody says so.
+    fn judges(&self, batch: Option<usize>) -> Outcome<Loader> {
+        let config = LoaderConfig::evaluation(batch.unwrap_or(self.test.config().batch));
+        Ok(Loader::new(self.test_set.clone(), self.test.normalize().clone(), config)?)
     }
 }
 

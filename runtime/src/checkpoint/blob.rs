@@ -33,7 +33,7 @@ pub fn write(
     write_to(trainer, configuration, progress, &mut Room { left: output })
 }
 
-/// The length of what [`write`] would write.
+/// The length of what [`write()`] would write.
 ///
 /// # Errors
 /// Those of reading the trainer's state.

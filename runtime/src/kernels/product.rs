@@ -64,15 +64,33 @@ pub fn product(a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
 /// If the shapes do not fit.
 pub fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
     check(out, a, b);
-    let (long, short) = (a.rows.max(b.columns), a.rows.min(b.columns));
-    let step = (PIECE / (short * a.columns).max(1)).max(1).next_multiple_of(GRAIN);
+    let (long, step) = (a.rows.max(b.columns), step(a.rows, b.columns, a.columns));
     let shared = Shared(out.as_mut_ptr());
-    (0..long.div_ceil(step)).into_par_iter().for_each(|piece| {
+    (0..pieces(a.rows, b.columns, a.columns)).into_par_iter().for_each(|piece| {
         let range = piece * step..long.min((piece + 1) * step);
         let (rows, columns) = if a.rows >= b.columns { (range, 0..b.columns) } else { (0..a.rows, range) };
         // SAFETY: `out` holds the whole product, as was checked; pieces are disjoint ranges of its rows or columns.
         unsafe { part(Isa::best(), shared.start(), a, b, rows, columns, true) };
     });
+}
+
+/// Rows or columns, whichever are more, of one piece of a product `[rows, depth]` times `[depth, columns]`.
+fn step(rows: usize, columns: usize, depth: usize) -> usize {
+    (PIECE / (rows.min(columns) * depth).max(1)).max(1).next_multiple_of(GRAIN)
+}
+
+/// The pieces of that product on all threads.
+pub fn pieces(rows: usize, columns: usize, depth: usize) -> usize {
+    rows.max(columns).div_ceil(step(rows, columns, depth))
+}
+
+/// Bytes that each thread packs a panel of the right matrix into, for an inner extent of `depth`.
+pub fn panel_bytes(isa: Isa, depth: usize) -> usize {
+    panel_len(isa, depth) * size_of::<f32>()
+}
+
+fn panel_len(isa: Isa, depth: usize) -> usize {
+    DEPTH.min(depth) * VECTORS * isa.lanes()
 }
 
 /// out `[a.rows, b.columns]` = a·b, or out += a·b, on this thread alone.
@@ -117,7 +135,7 @@ unsafe fn part(
         return;
     }
     let width = VECTORS * isa.lanes();
-    let mut panel = vec![0.0; DEPTH.min(a.columns) * width];
+    let mut panel = vec![0.0; panel_len(isa, a.columns)];
     for column in columns.clone().step_by(width) {
         let width = width.min(columns.end - column);
         for depth in (0..a.columns).step_by(DEPTH) {

@@ -31,7 +31,7 @@ pub struct Chain {
 
 /// What a chain can take of `layers`, from the first on: pairs of a convolution and a batch norm, perhaps after an
 /// up-sampling.
-fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
+pub(crate) fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
     let is_link = |pair: &[&NamedLayer; 2]| {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
             && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))
@@ -179,6 +179,11 @@ impl Link {
     }
 }
 
+/// `x` itself or a copy, whichever is contiguous, but not both.
+fn contiguous(x: Tensor) -> Result<Tensor> {
+    Ok(x.contiguous()?)
+}
+
 /// Takes what a link's forward pass has pushed.
 fn pop(tape: &mut Tape) -> Result<(Tensor, Statistics)> {
     let variance = tape.pop()?;
@@ -192,7 +197,7 @@ impl Layer for Chain {
     }
 
     fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        let x = x.contiguous()?;
+        let x = contiguous(x)?;
         if mode.is_training() {
             tape.push_shape(&x);
             if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
@@ -215,7 +220,7 @@ impl Layer for Chain {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let mut d = d_y.contiguous()?;
+        let mut d = contiguous(d_y)?;
         let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
         let (mut z, statistics) = pop(tape)?;
         let mut by = self.links[last].norm.normalization(&statistics)?;

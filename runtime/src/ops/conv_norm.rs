@@ -228,13 +228,20 @@ pub fn backward(
 /// Gradients of at least so many bytes take the place of what they are made from, where they may.
 const LARGE_BYTES: usize = 1 << 20;
 /// The shares of the images in which they do.
-const SHARES: usize = 4;
+pub(crate) const SHARES: usize = 4;
+
+/// The images whose gradients are made at once before they take the place of what they are made from; none where they
+/// get memory of their own. `last_use` as in [`LazyGradient`].
+pub(crate) fn images_at_once(geometry: &Geometry, last_use: bool) -> Option<usize> {
+    let len = geometry.x_len();
+    let in_place = last_use && len == geometry.y_len() && len * size_of::<f32>() >= LARGE_BYTES;
+    in_place.then(|| geometry.images.div_ceil(SHARES))
+}
 
 /// The gradient of a convolution's input, of shape `dims`, in memory of its own or in that of `d_y.z`.
 fn d_input(d_y: LazyGradient<'_>, weight: &[f32], dims: &[usize], geometry: &Geometry) -> Result<Tensor> {
-    let len = geometry.x_len();
-    let in_place = d_y.last_use && len == geometry.y_len() && len * size_of::<f32>() >= LARGE_BYTES;
-    let at_once = if in_place { geometry.images.div_ceil(SHARES) } else { geometry.images };
+    let shared = images_at_once(geometry, d_y.last_use);
+    let at_once = shared.unwrap_or(geometry.images);
     let share = |first: usize| -> Result<Vec<f32>> {
         let geometry = Geometry { images: at_once.min(geometry.images - first), ..*geometry };
         let start = first * (geometry.y_len() / geometry.images);
@@ -245,12 +252,12 @@ fn d_input(d_y: LazyGradient<'_>, weight: &[f32], dims: &[usize], geometry: &Geo
         // SAFETY: the kernel writes every element, or fails.
         Ok(unsafe { output(geometry.x_len(), run) }?.0)
     };
-    if !in_place {
+    if shared.is_none() {
         return tensor(share(0)?, dims);
     }
     for first in (0..geometry.images).step_by(at_once) {
         let d_x = share(first)?;
-        let start = first * (len / geometry.images);
+        let start = first * (geometry.x_len() / geometry.images);
         update_in_place(d_y.z, |z| z[start..start + d_x.len()].copy_from_slice(&d_x))?;
     }
     Ok(d_y.z.reshape(dims)?)

@@ -10,7 +10,12 @@ pub(super) fn width(channels: usize) -> usize {
     channels * WIDTH.div_ceil(channels)
 }
 
+/// Elements of `cyclic`.
+pub(super) fn cyclic_len(channels: usize) -> usize {
+    width(channels) + SLACK
+}
+
 /// `values`, one a channel, again and again.
 pub(super) fn cyclic(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f32> {
-    values.cycle().take(width(channels) + SLACK).collect()
+    values.cycle().take(cyclic_len(channels)).collect()
 }

@@ -1,6 +1,7 @@
 //! The gradient of a normalization and of the activation after it.
 
 use super::cyclic::{cyclic, width};
+use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
@@ -64,6 +65,14 @@ pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
         *sum *= f64::from(inverse);
     }
     Sums { gradient, gradient_times_normalized }
+}
+
+/// Bytes that [`sums`] of a map of so many elements takes on `threads` threads, or the statistics of the forward pass,
+/// which add more sums a channel.
+pub fn sums_bytes(elements: usize, channels: usize, threads: usize) -> usize {
+    let piece = rows_per_piece(elements / channels, channels) * channels;
+    let parts = elements.div_ceil(piece);
+    part_bytes(parts + 1, channels) + threads * Accumulator::bytes(channels)
 }
 
 /// Adds the two halves of a strip's sums, which repeat their channels, to the two halves of the totals.

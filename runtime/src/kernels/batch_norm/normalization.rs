@@ -1,6 +1,6 @@
 //! The normalization of a channel and the activation after it.
 
-use super::cyclic::{cyclic, width};
+use super::cyclic::{cyclic, cyclic_len, width};
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::ops::activation::Activation;
@@ -90,6 +90,11 @@ impl Normalization {
             y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i], bounds);
         }
     }
+}
+
+/// Bytes of a normalization of so many channels, and of its gradient besides at most as many again.
+pub fn normalization_bytes(channels: usize) -> usize {
+    (3 * cyclic_len(channels) + channels) * size_of::<f32>()
 }
 
 /// The bounds between which an activation changes nothing, if that is all it does.

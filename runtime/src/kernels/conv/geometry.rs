@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// Sizes of one convolution. `ops::conv` checks that they fit each other; the kernels rely on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Images in the batch, N.
     pub images: usize,

@@ -22,7 +22,7 @@ mod workspace;
 
 pub use geometry::Geometry;
 pub use source::Source;
-pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward};
+pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
 
 use crate::error::{Error, Result};

@@ -10,8 +10,9 @@ use super::check_channels;
 use super::geometry::Geometry;
 use super::scratch::BLOCK;
 use super::source::{self, Source, Strip};
+use super::workspace::{Workspace, buffers};
 use crate::error::{Error, Result};
-use crate::kernels::product::{Matrix, product_here};
+use crate::kernels::product::{Matrix, panel_bytes, product_here};
 use crate::kernels::resample::Taps;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::overwritten;
@@ -116,6 +117,27 @@ pub fn upsampled_backward(
         plan.unpack(geometry, &total, d_weight);
     }
     Ok(())
+}
+
+/// The memory of one pass over images of `size` rows and columns.
+pub fn upsampled_workspace(isa: Isa, geometry: &Geometry, size: [usize; 2], backward: bool) -> Workspace {
+    let lanes = geometry.out_channels.next_multiple_of(isa.lanes());
+    let pixel = geometry.taps() * lanes;
+    let band = (BAND_PIXELS / size[1]).clamp(1, size[0]);
+    let packed = geometry.in_channels * pixel;
+    let line = geometry.output[1] * geometry.out_channels + lanes;
+    let pixels = band * size[1];
+    // Two neighbours for each place, in lists of both directions that may have twice the room they need.
+    let places = 2 * (geometry.output[0] + geometry.output[1] * (1 + geometry.out_channels))
+        + size[1] * geometry.kernel[1] * 3;
+    let taps = 4 * geometry.kernel[1].max(geometry.kernel[0]) * places * size_of::<(usize, f32)>();
+    let y = if backward { geometry.output[0] * geometry.output[1] * geometry.out_channels } else { 0 };
+    let parts = if backward { PARTS.min(geometry.images) } else { 0 };
+    let product = panel_bytes(isa, geometry.in_channels.max(pixels).max(pixel));
+    Workspace {
+        call_bytes: taps + packed * size_of::<f32>() + parts * (buffers(&[packed]) + size_of::<Buffer>()),
+        worker_bytes: buffers(&[pixels * pixel, line, y]) + product,
+    }
 }
 
 fn check(

@@ -16,7 +16,7 @@ pub struct Workspace {
 }
 
 /// A pass of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PassKind {
     /// y.
     Forward,

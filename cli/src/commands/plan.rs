@@ -1,0 +1,207 @@
+//! `localgrad plan`
+
+use crate::arguments::PlanArguments;
+use crate::budget;
+use crate::choices;
+use crate::fault::Outcome;
+use crate::output::{Output, bytes, table};
+use localgrad::plan::{Candidate, Choice, MomentPeak, Part, Plan, Rates, Work, Workload};
+use localgrad::rules::Rule;
+use localgrad::trainer::TrainConfig;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Samples a step where nobody says so: as for `train`.
+const DEFAULT_BATCH: usize = 128;
+
+#[derive(Serialize)]
+struct PlanRecord<'a> {
+    event: &'static str,
+    model: &'a str,
+    rule: String,
+    batch: usize,
+    threads: usize,
+    budget_bytes: Option<usize>,
+    planned_bytes: usize,
+    peak_moment: String,
+    ends: &'a [usize],
+    micro_batch: Option<usize>,
+    recompute: bool,
+    evaluation_batch: Option<usize>,
+    /// An estimate.
+    step_seconds: f64,
+    step_work: Work,
+    parts: BTreeMap<Part, PartRecord>,
+    blocks: &'a [localgrad::plan::BlockBytes],
+    timeline: Vec<MomentRecord>,
+    runners_up: &'a [Candidate],
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct PartRecord {
+    /// When most is in memory.
+    at_peak_bytes: usize,
+    /// The most of this part at any time.
+    worst_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct MomentRecord {
+    moment: String,
+    bytes: usize,
+    parts: BTreeMap<Part, usize>,
+}
+
+/// Plans a run and prints the plan; trains nothing.
+pub fn run(arguments: &PlanArguments) -> Outcome<()> {
+    let output = Output { json: arguments.output.json };
+    let input = choices::image_size(&arguments.shape.input)?;
+    let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
+    let rule = choices::rule(&arguments.rule, Rule::Man)?;
+    let recipe = &arguments.recipe;
+    let train = TrainConfig {
+        ends: choices::ends(&arguments.rule, &network, &rule)?,
+        rule,
+        optimizer: choices::optimizer(recipe)?,
+        clip_norm: recipe.clip_norm,
+        micro_batch: recipe.micro_batch,
+        recompute: arguments.rule.recompute,
+        ..TrainConfig::default()
+    };
+    let workers = choices::workers(arguments.threads)?;
+    let rates = workers.run(Rates::measure)?;
+    let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
+    let workload = Workload::steps(network, train, batch, workers.count());
+    let workload = budget::without_data(workload, !recipe.no_augment);
+    let freedom = || {
+        let (network, rule) = (&workload.network, &workload.train.rule);
+        choices::freedom(&arguments.rule, recipe.micro_batch, network, rule)
+    };
+    let budget_bytes = arguments.budget.memory_budget;
+    let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, freedom, &rates)?;
+    let workload = choice.as_ref().map_or(workload.clone(), |choice| choice.chosen.applied(&workload));
+    output.record(&record(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
+    if !output.json {
+        output.text(&report(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
+    }
+    Ok(())
+}
+
+fn record<'a>(
+    workload: &'a Workload,
+    plan: &'a Plan,
+    choice: Option<&'a Choice>,
+    budget_bytes: Option<usize>,
+    rates: &Rates,
+) -> PlanRecord<'a> {
+    let part = |part: &Part| {
+        let (at_peak_bytes, worst_bytes) =
+            (plan.parts_at_peak[*part as usize], plan.worst_of_parts[*part as usize]);
+        (*part, PartRecord { at_peak_bytes, worst_bytes })
+    };
+    let moment = |peak: &MomentPeak| MomentRecord {
+        moment: peak.moment.to_string(),
+        bytes: peak.bytes,
+        parts: Part::ALL.iter().map(|part| (*part, peak.parts[*part as usize])).collect(),
+    };
+    PlanRecord {
+        event: "planned",
+        model: &workload.network.name,
+        rule: workload.train.rule.rule.to_string(),
+        batch: workload.batch,
+        threads: workload.threads,
+        budget_bytes,
+        planned_bytes: plan.peak_bytes,
+        peak_moment: plan.peak_moment.to_string(),
+        ends: &workload.train.ends,
+        micro_batch: workload.train.micro_batch,
+        recompute: workload.train.recompute,
+        evaluation_batch: workload.evaluation_batch,
+        step_seconds: rates.seconds(&plan.step_work),
+        step_work: plan.step_work,
+        parts: Part::ALL.iter().map(part).collect(),
+        blocks: &plan.blocks,
+        timeline: plan.moments.iter().map(moment).collect(),
+        runners_up: choice.map_or(&[], |choice| &choice.runners_up),
+        notes: choice.map_or(&[], |choice| &choice.notes),
+    }
+}
+
+fn report(
+    workload: &Workload,
+    plan: &Plan,
+    choice: Option<&Choice>,
+    budget_bytes: Option<usize>,
+    rates: &Rates,
+) -> String {
+    let Workload { network, train, batch, threads, .. } = workload;
+    let mut text = format!(
+        "{} with {}, batch {batch}, {threads} threads: {} at the most ({}), beside what the data hold\n\n",
+        network.name,
+        train.rule.rule,
+        bytes(plan.peak_bytes as u64),
+        plan.peak_moment
+    );
+    text += &part_table(plan);
+    text += &format!("\n\n{}", block_table(plan));
+    text += &format!("\n\n{}", timeline(plan));
+    match (choice, budget_bytes) {
+        (Some(choice), Some(budget_bytes)) => {
+            text += &format!("\n\n{}", budget::words(choice, budget_bytes));
+            if !choice.runners_up.is_empty() {
+                text += &format!("\n\n{}", runners_up(choice));
+            }
+        }
+        _ => {
+            let seconds = rates.seconds(&plan.step_work);
+            text += &format!("\n\nabout {seconds:.2} s a step, an estimate from counted operations");
+        }
+    }
+    text
+}
+
+fn part_table(plan: &Plan) -> String {
+    let rows: Vec<Vec<String>> = Part::ALL
+        .iter()
+        .filter(|part| plan.worst_of_parts[**part as usize] > 0)
+        .map(|part| {
+            let index = *part as usize;
+            let sizes = [plan.parts_at_peak[index], plan.worst_of_parts[index]];
+            std::iter::once(part.words().to_string()).chain(sizes.map(|size| bytes(size as u64))).collect()
+        })
+        .collect();
+    table(&["memory for", "at the peak", "at its own peak"], &rows)
+}
+
+fn block_table(plan: &Plan) -> String {
+    let row = |(number, block): (usize, &localgrad::plan::BlockBytes)| {
+        let sizes = [block.weights_bytes, block.optimizer_bytes, block.auxiliary_bytes, block.peak_bytes];
+        let name = format!("{number}: units {} to {}", block.first_unit, block.last_unit);
+        std::iter::once(name).chain(sizes.map(|size| bytes(size as u64))).collect()
+    };
+    let rows: Vec<Vec<String>> = plan.blocks.iter().enumerate().map(row).collect();
+    table(&["block", "weights", "optimizer", "auxiliary", "all memory while it trains"], &rows)
+}
+
+/// Parts that change from moment to moment.
+const CHANGING: [Part; 4] = [Part::Kept, Part::Passing, Part::Gathered, Part::Scratch];
+
+fn timeline(plan: &Plan) -> String {
+    let row = |peak: &MomentPeak| {
+        let parts = CHANGING.map(|part| bytes(peak.parts[part as usize] as u64));
+        [peak.moment.to_string(), bytes(peak.bytes as u64)].into_iter().chain(parts).collect()
+    };
+    let rows: Vec<Vec<String>> = plan.moments.iter().map(row).collect();
+    let header: Vec<&str> = ["moment", "all memory"].into_iter().chain(CHANGING.map(Part::words)).collect();
+    table(&header, &rows)
+}
+
+fn runners_up(choice: &Choice) -> String {
+    let row = |candidate: &Candidate| {
+        let peak = bytes(candidate.peak_bytes as u64);
+        vec![candidate.words(), peak, format!("{:.2}", candidate.step_seconds), candidate.places()]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(&choice.chosen).chain(&choice.runners_up).map(row).collect();
+    table(&["would fit, the chosen first", "peak", "seconds a step (estimate)", "last units"], &rows)
+}

@@ -1,0 +1,90 @@
+//! A memory budget as users name it: planned without training, kept to in training, or refused at once.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn localgrad(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
+}
+
+fn lines(words: &[&str]) -> Vec<Value> {
+    let output = localgrad(words);
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The error of a command that is used wrongly.
+fn refusal(words: &[&str]) -> String {
+    let output = localgrad(words);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+    text
+}
+
+const RESNET: [&str; 8] = ["--model", "resnet32", "--rule", "man", "--batch", "64", "--threads", "2"];
+
+#[test]
+fn plans_without_training() {
+    let whole = &lines(&[&["plan", "--json"][..], &RESNET].concat())[0];
+    assert_eq!(whole["event"], "planned");
+    let peak = whole["planned_bytes"].as_u64().unwrap();
+    let most = |list: &Value, key: &str| -> u64 {
+        list.as_array().unwrap().iter().map(|entry| entry[key].as_u64().unwrap()).max().unwrap()
+    };
+    assert_eq!(most(&whole["timeline"], "bytes"), peak);
+    assert!(most(&whole["blocks"], "peak_bytes") <= peak);
+    let parts = whole["parts"].as_object().unwrap().values();
+    assert_eq!(parts.map(|part| part["at_peak_bytes"].as_u64().unwrap()).sum::<u64>(), peak);
+
+    let budget = ["plan", "--memory-budget", "32MiB", "--json"];
+    let chosen = &lines(&[&budget[..], &RESNET].concat())[0];
+    assert!(chosen["planned_bytes"].as_u64().unwrap() <= 32 << 20, "{chosen}");
+    assert!(!chosen["runners_up"].as_array().unwrap().is_empty());
+    let text = localgrad(&[&["plan", "--memory-budget", "32MiB"][..], &RESNET].concat());
+    let text = String::from_utf8(text.stdout).unwrap();
+    for words in ["kernel scratch", "block 0 forward", "evaluation", "estimate", "would fit"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn refuses_what_cannot_be_kept_to() {
+    for command in ["plan", "train"] {
+        let refused = refusal(&[&[command, "--memory-budget", "1MiB"][..], &RESNET].concat());
+        assert!(refused.contains("the least that would do is") && refused.contains("MiB"), "{refused}");
+        assert!(refused.contains("bring it down") && refused.lines().count() == 1, "{refused}");
+    }
+    let batch = refusal(&["plan", "--batch", "18446744073709551615"]);
+    assert!(batch.contains("smaller batch"), "{batch}");
+    let size = refusal(&["plan", "--memory-budget", "64 potatoes"]);
+    assert!(size.contains("64MiB"), "{size}");
+}
+
+#[test]
+fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    let small = ["--model", "resnet20", "--rule", "man", "--batch", "64", "--limit", "160", "--threads", "2"];
+    let words = [&["train", "--memory-budget", "24MiB", "--json", "--out", &run][..], &small].concat();
+    let records = lines(&[&words[..], &["--epochs", "1"]].concat());
+    let check = |records: &[Value]| {
+        let done = records.last().unwrap();
+        let (planned, peak) = (done["planned_bytes"].as_u64().unwrap(), done["peak_bytes"].as_u64().unwrap());
+        assert!(peak <= planned && planned <= 24 << 20, "{done}");
+        assert!(planned as f64 <= 1.15 * peak as f64, "{done}");
+    };
+    check(&records);
+    let run_file = |path: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(path.join("run.json")).unwrap()).unwrap()
+    };
+    let first = run_file(Path::new(&run));
+    let again = lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
+    check(&again);
+    let second = run_file(Path::new(&run));
+    for key in ["ends", "micro_batch", "recompute"] {
+        assert_eq!(first["train"][key], second["train"][key], "{key}");
+    }
+}

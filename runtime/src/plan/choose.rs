@@ -1,0 +1,255 @@
+//! Which ways to train a network keep to a budget, and which of them is the fastest.
+//!
+//! What may be chosen: where the network is cut, how many samples pass through a block at once, whether forward passes
+//! are repeated, and the batch of evaluations. Micro-batches change what batch norm sees, so those of fewer than
+//! [`SMALL_MICRO_BATCH`] samples are taken only where nothing else fits.
+
+use super::context::Workspaces;
+use super::rates::Rates;
+use super::size::words;
+use super::workload::{Plan, Workload, plan_with};
+use crate::error::{Error, Result};
+use crate::layers::spec::{LayerSpec, NamedLayer};
+use crate::network::NetworkSpec;
+use serde::Serialize;
+
+/// The statistics of fewer samples are poor.
+pub const SMALL_MICRO_BATCH: usize = 16;
+/// How many configurations are told of besides the chosen one.
+const RUNNERS_UP: usize = 4;
+
+/// What is left to choose.
+#[derive(Clone, Debug)]
+pub struct Freedom {
+    /// The cuts to choose among, each the last unit of every block.
+    pub cuts: Vec<Vec<usize>>,
+    /// Whether the size of micro-batches may be chosen; else it is the workload's.
+    pub micro_batch: bool,
+    /// Whether to repeat forward passes may be chosen; else it is as the workload says.
+    pub recompute: bool,
+}
+
+/// A way to train.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// Last unit of each block.
+    pub ends: Vec<usize>,
+    /// Samples that pass through a block at once, if not all of the batch.
+    pub micro_batch: Option<usize>,
+    /// Whether forward passes are repeated.
+    pub recompute: bool,
+    /// Samples of an evaluation's batch, if there are evaluations.
+    pub evaluation_batch: Option<usize>,
+    /// The most bytes at any moment.
+    pub peak_bytes: usize,
+    /// How long a step takes: an estimate from counted operations.
+    pub step_seconds: f64,
+}
+
+impl Candidate {
+    /// Its words: blocks, micro-batches, recomputation.
+    pub fn words(&self) -> String {
+        let count = self.ends.len();
+        let mut text = format!("{count} block{}", if count == 1 { "" } else { "s" });
+        if let Some(micro_batch) = self.micro_batch {
+            text += &format!(", micro-batches of {micro_batch}");
+        }
+        if self.recompute {
+            text += ", recomputation";
+        }
+        text
+    }
+
+    /// The last unit of each block.
+    pub fn places(&self) -> String {
+        self.ends.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// The workload, trained this way.
+    #[must_use]
+    pub fn applied(&self, workload: &Workload) -> Workload {
+        let mut workload = workload.clone();
+        workload.train.ends.clone_from(&self.ends);
+        workload.train.micro_batch = self.micro_batch;
+        workload.train.recompute = self.recompute;
+        workload.evaluation_batch = self.evaluation_batch;
+        workload
+    }
+
+    /// What decides between two that fit: good statistics first, then time, then bytes.
+    fn order(&self, batch: usize) -> (bool, f64, usize) {
+        let samples = self.micro_batch.unwrap_or(batch);
+        (samples < batch.min(SMALL_MICRO_BATCH), self.step_seconds, self.peak_bytes)
+    }
+}
+
+/// What was chosen, and what else would fit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Choice {
+    /// The fastest that fits.
+    pub chosen: Candidate,
+    /// Its plan.
+    pub plan: Plan,
+    /// The next ones, the fastest that keeps the batch whole among them if there is one.
+    pub runners_up: Vec<Candidate>,
+    /// What the user should know of what was chosen.
+    pub notes: Vec<String>,
+}
+
+/// Chooses the fastest way to train within `budget_bytes`.
+///
+/// # Errors
+/// `Config` with the least that would do, when nothing fits; those of planning.
+pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
+    let workspaces = Workspaces::default();
+    let sizes = micro_batches(workload, freedom);
+    let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
+    for ends in &freedom.cuts {
+        for recompute in recomputes(workload, freedom, ends) {
+            let mut try_size = |size: usize| {
+                let start = Candidate {
+                    ends: ends.clone(),
+                    micro_batch: sizes[size],
+                    recompute,
+                    evaluation_batch: workload.evaluation_batch,
+                    peak_bytes: 0,
+                    step_seconds: 0.0,
+                };
+                smallest_evaluation(workload, start, budget_bytes, rates, &workspaces)
+            };
+            let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
+            if found.peak_bytes <= budget_bytes {
+                fitting.push(found);
+            } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
+                least = Some(found);
+            }
+        }
+    }
+    let order = |candidate: &Candidate| candidate.order(workload.batch);
+    fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
+    let mut fitting = fitting.into_iter();
+    let Some(chosen) = fitting.next() else { return Err(refusal(workload, budget_bytes, least)) };
+    let plan = plan_with(&chosen.applied(workload), &workspaces)?;
+    let mut runners_up: Vec<Candidate> = fitting.collect();
+    let whole = runners_up.iter().position(|candidate| candidate.micro_batch.is_none());
+    if let Some(whole) = whole.filter(|&whole| whole >= RUNNERS_UP) {
+        runners_up.swap(RUNNERS_UP - 1, whole);
+    }
+    runners_up.truncate(RUNNERS_UP);
+    let notes = notes(workload, &chosen);
+    Ok(Choice { chosen, plan, runners_up, notes })
+}
+
+/// Whether to repeat forward passes: not where there is no auxiliary network to do so before.
+fn recomputes(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Vec<bool> {
+    match freedom.recompute && ends.len() > 1 {
+        true => vec![false, true],
+        false => vec![workload.train.recompute],
+    }
+}
+
+/// The sizes of micro-batches to try: all of the batch, then ever smaller.
+fn micro_batches(workload: &Workload, freedom: &Freedom) -> Vec<Option<usize>> {
+    if !freedom.micro_batch {
+        return vec![workload.train.micro_batch];
+    }
+    let halves = std::iter::successors(Some(workload.batch), |&size| (size > 1).then(|| size.div_ceil(2)));
+    halves.map(|size| (size < workload.batch).then_some(size)).collect()
+}
+
+/// The first of `count` ever smaller sizes of micro-batches that fits, larger ones being faster; where none fits, that
+/// which needs least.
+fn largest_that_fits(
+    count: usize,
+    budget_bytes: usize,
+    try_size: &mut dyn FnMut(usize) -> Result<Candidate>,
+) -> Result<Candidate> {
+    let whole = try_size(0)?;
+    if whole.peak_bytes <= budget_bytes || count == 1 {
+        return Ok(whole);
+    }
+    // Below the whole batch, where gradients are gathered, a smaller size takes no more memory.
+    let (mut too_large, mut fits) = (0, count - 1);
+    let mut found = try_size(fits)?;
+    if found.peak_bytes > budget_bytes {
+        return Ok(if whole.peak_bytes < found.peak_bytes { whole } else { found });
+    }
+    while fits - too_large > 1 {
+        let middle = (fits + too_large) / 2;
+        let candidate = try_size(middle)?;
+        match candidate.peak_bytes <= budget_bytes {
+            true => (fits, found) = (middle, candidate),
+            false => too_large = middle,
+        }
+    }
+    Ok(found)
+}
+
+/// `candidate` with its bytes and seconds, its evaluation's batch halved for as long as that is what does not fit.
+fn smallest_evaluation(
+    workload: &Workload,
+    mut candidate: Candidate,
+    budget_bytes: usize,
+    rates: &Rates,
+    workspaces: &Workspaces,
+) -> Result<Candidate> {
+    loop {
+        let plan = plan_with(&candidate.applied(workload), workspaces)?;
+        candidate.peak_bytes = plan.peak_bytes;
+        candidate.step_seconds = rates.seconds(&plan.step_work);
+        match candidate.evaluation_batch {
+            Some(samples @ 2..) if plan.peak_bytes > budget_bytes && plan.is_peak_of_evaluation() => {
+                candidate.evaluation_batch = Some(samples.div_ceil(2));
+            }
+            _ => return Ok(candidate),
+        }
+    }
+}
+
+/// The sentence that says what would do.
+fn refusal(workload: &Workload, budget_bytes: usize, least: Option<Candidate>) -> Error {
+    let (network, batch) = (&workload.network.name, workload.batch);
+    let rule = workload.train.rule.rule;
+    let Some(least) = least else {
+        return Error::config("there is no way to cut the network to choose from");
+    };
+    // Rounded up: what is named must do.
+    let needed = least.peak_bytes.next_multiple_of(1 << 10);
+    Error::config(format!(
+        "a budget of {} is too small for {network} with {rule} and batch {batch}: the least that would do is {} ({needed} \
+         bytes; {}); a smaller batch, fewer threads, a smaller network or another optimizer bring it down",
+        words(budget_bytes),
+        words(needed),
+        least.words()
+    ))
+}
+
+fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(micro_batch) = chosen.micro_batch
+        && has_batch_norm(&workload.network)
+    {
+        notes.push(format!(
+            "batch norm's statistics are those of {micro_batch} samples, not of {}",
+            workload.batch
+        ));
+    }
+    if chosen.evaluation_batch < workload.evaluation_batch
+        && let Some(samples) = chosen.evaluation_batch
+    {
+        notes.push(format!("evaluations take {samples} samples at once, which changes no result"));
+    }
+    notes
+}
+
+fn has_batch_norm(network: &NetworkSpec) -> bool {
+    fn any(layers: &[NamedLayer]) -> bool {
+        layers.iter().any(|NamedLayer { layer, .. }| match layer {
+            LayerSpec::BatchNorm { .. } => true,
+            LayerSpec::Residual { main, .. } => any(main),
+            _ => false,
+        })
+    }
+    let units = network.expand().unwrap_or_default();
+    units.iter().any(|(layers, _)| any(layers)) || any(&network.head)
+}

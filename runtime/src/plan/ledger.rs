@@ -1,0 +1,280 @@
+//! What is in memory at each moment of a run that is replayed without data: pieces are taken, and given back when they
+//! are dropped.
+
+use serde::Serialize;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+/// What a piece of memory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Weights and running statistics of the network.
+    Weights,
+    /// What the optimizer remembers.
+    Optimizer,
+    /// Weights of auxiliary networks.
+    Auxiliary,
+    /// Moving averages of units.
+    Average,
+    /// Gradients that wait for the end of the step.
+    Gathered,
+    /// Images and labels.
+    Batch,
+    /// What forward passes leave for backward passes.
+    Kept,
+    /// Outputs and gradients on their way from layer to layer.
+    Passing,
+    /// Packed weights, partial sums and each thread's scratch.
+    Scratch,
+    /// Files on their way to storage, and the program itself.
+    Program,
+}
+
+impl Part {
+    /// Every part, in the order of its number.
+    pub const ALL: [Part; 10] = [
+        Part::Weights,
+        Part::Optimizer,
+        Part::Auxiliary,
+        Part::Average,
+        Part::Gathered,
+        Part::Batch,
+        Part::Kept,
+        Part::Passing,
+        Part::Scratch,
+        Part::Program,
+    ];
+
+    /// What people call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Part::Weights => "weights",
+            Part::Optimizer => "optimizer state",
+            Part::Auxiliary => "auxiliary weights",
+            Part::Average => "moving averages",
+            Part::Gathered => "gathered gradients",
+            Part::Batch => "batch",
+            Part::Kept => "kept activations",
+            Part::Passing => "passing maps",
+            Part::Scratch => "kernel scratch",
+            Part::Program => "files and program",
+        }
+    }
+}
+
+/// A moment of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// A batch is read.
+    Load,
+    /// Units of a block, forward.
+    Forward(usize),
+    /// A block's auxiliary network or the head, forward and backward.
+    Loss(usize),
+    /// Units of a block, backward, with their updates.
+    Backward(usize),
+    /// Updates by gathered gradients, and moving averages.
+    Update(usize),
+    /// The network on test data.
+    Evaluate,
+    /// A checkpoint or the weights' file is written or read.
+    Save,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load => f.write_str("reading a batch"),
+            Self::Forward(block) => write!(f, "block {block} forward"),
+            Self::Loss(block) => write!(f, "block {block} loss"),
+            Self::Backward(block) => write!(f, "block {block} backward"),
+            Self::Update(block) => write!(f, "block {block} update"),
+            Self::Evaluate => f.write_str("evaluation"),
+            Self::Save => f.write_str("saving"),
+        }
+    }
+}
+
+/// Bytes by part, in the order of [`Part::ALL`].
+pub type PartBytes = [usize; Part::ALL.len()];
+
+/// The most that was in memory during a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MomentPeak {
+    /// Which.
+    pub moment: Moment,
+    /// All bytes.
+    pub bytes: usize,
+    /// The same by part.
+    pub parts: PartBytes,
+}
+
+/// What arithmetic and traffic there was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Work {
+    /// Multiply-adds of convolutions and products, convolutions as if done directly.
+    pub multiply_adds: f64,
+    /// Bytes read and written.
+    pub moved_bytes: f64,
+    /// Passes of kernels.
+    pub passes: f64,
+}
+
+/// The pieces in memory, and the most there were.
+#[derive(Debug, Default)]
+struct Book {
+    live: PartBytes,
+    total: usize,
+    worst: PartBytes,
+    moments: Vec<MomentPeak>,
+    current: usize,
+    work: Work,
+}
+
+impl Book {
+    fn add(&mut self, part: Part, bytes: usize) {
+        let index = part as usize;
+        self.live[index] += bytes;
+        self.total += bytes;
+        self.worst[index] = self.worst[index].max(self.live[index]);
+        self.note();
+    }
+
+    fn remove(&mut self, part: Part, bytes: usize) {
+        self.live[part as usize] -= bytes;
+        self.total -= bytes;
+    }
+
+    /// Sees whether there was never more at this moment.
+    fn note(&mut self) {
+        let (total, live) = (self.total, self.live);
+        if let Some(moment) = self.moments.get_mut(self.current)
+            && total > moment.bytes
+        {
+            (moment.bytes, moment.parts) = (total, live);
+        }
+    }
+}
+
+/// A ledger that all pieces share.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Rc<RefCell<Book>>);
+
+impl Ledger {
+    /// Takes a piece, which is given back when it is dropped.
+    pub fn take(&self, part: Part, bytes: usize) -> Held {
+        self.0.borrow_mut().add(part, bytes);
+        Held { ledger: self.clone(), part: Cell::new(part), bytes }
+    }
+
+    /// Takes a piece and gives it back at once.
+    pub fn touch(&self, part: Part, bytes: usize) {
+        drop(self.take(part, bytes));
+    }
+
+    /// Begins a moment, or goes on with it.
+    pub fn enter(&self, moment: Moment) {
+        let mut book = self.0.borrow_mut();
+        let known = book.moments.iter().position(|peak| peak.moment == moment);
+        book.current = known.unwrap_or(book.moments.len());
+        if known.is_none() {
+            book.moments.push(MomentPeak { moment, bytes: 0, parts: PartBytes::default() });
+        }
+        book.note();
+    }
+
+    /// Counts work.
+    pub fn work(&self, multiply_adds: f64, moved_bytes: f64) {
+        let work = &mut self.0.borrow_mut().work;
+        work.multiply_adds += multiply_adds;
+        work.moved_bytes += moved_bytes;
+        work.passes += 1.0;
+    }
+
+    /// Counts what was done since `before` so many times more.
+    pub fn repeat_work(&self, before: &Work, times: f64) {
+        let work = &mut self.0.borrow_mut().work;
+        work.multiply_adds += times * (work.multiply_adds - before.multiply_adds);
+        work.moved_bytes += times * (work.moved_bytes - before.moved_bytes);
+        work.passes += times * (work.passes - before.passes);
+    }
+
+    /// Bytes in memory now.
+    pub fn live_bytes(&self) -> usize {
+        self.0.borrow().total
+    }
+
+    /// Bytes of one part now.
+    pub fn live_part(&self, part: Part) -> usize {
+        self.0.borrow().live[part as usize]
+    }
+
+    /// The most at each moment, in the order in which they began.
+    pub fn moments(&self) -> Vec<MomentPeak> {
+        self.0.borrow().moments.clone()
+    }
+
+    /// The most of each part at any time.
+    pub fn worst(&self) -> PartBytes {
+        self.0.borrow().worst
+    }
+
+    /// All work so far.
+    pub fn total_work(&self) -> Work {
+        self.0.borrow().work
+    }
+}
+
+/// A piece of memory; it is given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    ledger: Ledger,
+    part: Cell<Part>,
+    bytes: usize,
+}
+
+impl Held {
+    /// From now on a piece that was on its way is kept for a backward pass.
+    pub fn keep(&self) {
+        if self.part.get() == Part::Passing {
+            let mut book = self.ledger.0.borrow_mut();
+            book.remove(self.part.replace(Part::Kept), self.bytes);
+            book.add(Part::Kept, self.bytes);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ledger.0.borrow_mut().remove(self.part.get(), self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_count_while_they_live() {
+        let ledger = Ledger::default();
+        ledger.enter(Moment::Load);
+        let batch = ledger.take(Part::Batch, 10);
+        ledger.enter(Moment::Forward(0));
+        let map = ledger.take(Part::Passing, 5);
+        ledger.touch(Part::Scratch, 100);
+        map.keep();
+        batch.keep();
+        drop(map);
+        ledger.enter(Moment::Load);
+        ledger.touch(Part::Scratch, 1);
+        drop(batch);
+        assert_eq!(ledger.live_bytes(), 0);
+        let peaks: Vec<_> = ledger.moments().iter().map(|peak| (peak.moment, peak.bytes)).collect();
+        assert_eq!(peaks, [(Moment::Load, 11), (Moment::Forward(0), 115)]);
+        assert_eq!(ledger.worst()[Part::Kept as usize], 5);
+        assert_eq!(ledger.worst()[Part::Scratch as usize], 100);
+    }
+}

@@ -1,0 +1,61 @@
+//! Tensors without their elements: a shape and the memory that it takes.
+
+use super::ledger::Held;
+use std::rc::Rc;
+
+/// A tensor's shape and its memory. Clones share the memory, as those of tensors do.
+#[derive(Clone, Debug)]
+pub(super) struct Outline {
+    dims: Vec<usize>,
+    held: Rc<Held>,
+}
+
+impl Outline {
+    /// A tensor of this shape in this memory.
+    pub(super) fn new(dims: Vec<usize>, held: Held) -> Self {
+        Self { dims, held: Rc::new(held) }
+    }
+
+    /// Its shape.
+    pub(super) fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Number of elements.
+    pub(super) fn elements(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// The last dimension.
+    pub(super) fn channels(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
+    }
+
+    /// The same memory in another shape.
+    pub(super) fn reshaped(self, dims: Vec<usize>) -> Self {
+        Self { dims, held: self.held }
+    }
+
+    /// Its memory is kept for a backward pass, if it was on its way.
+    pub(super) fn keep(&self) {
+        self.held.keep();
+    }
+}
+
+/// A map that may still have to be normalized by whoever reads it.
+#[derive(Clone, Debug)]
+pub(super) enum Lazy {
+    /// A map as it is.
+    Plain(Outline),
+    /// A map, and the numbers that normalize it.
+    Normalized(Outline, Rc<Held>),
+}
+
+impl Lazy {
+    /// The tensor in memory.
+    pub(super) fn stored(&self) -> &Outline {
+        match self {
+            Self::Plain(x) | Self::Normalized(x, _) => x,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! How long work takes, estimated from what it counts and from how fast the machine was on a sample of it.
+
+use super::ledger::Work;
+use crate::error::Result;
+use crate::kernels::conv::{self, Geometry, Path};
+use crate::kernels::elementwise;
+use crate::kernels::unwritten::unwritten;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What a machine does in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rates {
+    /// Multiply-adds of convolutions, counted as if done directly.
+    pub multiply_adds_per_second: f64,
+    /// Bytes read or written by passes over maps.
+    pub bytes_per_second: f64,
+    /// What each pass of a kernel costs besides.
+    pub seconds_per_pass: f64,
+}
+
+impl Default for Rates {
+    /// A core or two of a small machine.
+    fn default() -> Self {
+        Self { multiply_adds_per_second: 2e10, bytes_per_second: 5e9, seconds_per_pass: 1e-5 }
+    }
+}
+
+/// Each sample is repeated so often; the fastest counts.
+const REPEATS: usize = 4;
+
+impl Rates {
+    /// Measured on the worker threads of the caller's pool, in some tens of milliseconds.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn measure() -> Result<Self> {
+        let geometry = Geometry {
+            images: 8,
+            input: [32, 32],
+            output: [32, 32],
+            in_channels: 32,
+            out_channels: 32,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let (x, weight) = (vec![0.5; geometry.x_len()], vec![0.25; geometry.weight_len()]);
+        let mut y = vec![0.0; geometry.y_len()];
+        let convolution =
+            fastest(|| conv::forward(Path::best(), &geometry, &x[..], &weight, None, unwritten(&mut y)))?;
+        let sweep = fastest(|| {
+            elementwise::add_scaled(&mut y, &x, 0.5);
+            Ok(())
+        })?;
+        let nothing = fastest(|| {
+            elementwise::scale(&mut y[..1], 0.5);
+            Ok(())
+        })?;
+        let multiply_adds = (geometry.y_len() * geometry.group_in() * geometry.taps()) as f64;
+        let moved = (3 * geometry.y_len() * size_of::<f32>()) as f64;
+        Ok(Self {
+            multiply_adds_per_second: multiply_adds / convolution,
+            bytes_per_second: moved / sweep,
+            seconds_per_pass: nothing + Self::default().seconds_per_pass,
+        })
+    }
+
+    /// An estimate of how long some work takes.
+    pub fn seconds(&self, work: &Work) -> f64 {
+        work.multiply_adds / self.multiply_adds_per_second
+            + work.moved_bytes / self.bytes_per_second
+            + work.passes * self.seconds_per_pass
+    }
+}
+
+/// Seconds of the fastest of a few runs.
+fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut least = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let started = Instant::now();
+        run()?;
+        least = least.min(started.elapsed().as_secs_f64());
+    }
+    Ok(least.max(1e-9))
+}

@@ -1,0 +1,204 @@
+//! From what is to be done to the bytes that it takes.
+
+use super::context::{Context, ELEMENT_BYTES, Workspaces};
+use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
+use super::step::Training;
+use crate::error::{Error, Result};
+use crate::network::NetworkSpec;
+use crate::trainer::TrainConfig;
+use serde::Serialize;
+
+/// Small things that no replay counts: names, specs, progress, the allocator's own lists.
+pub const ALLOWANCE_BYTES: usize = 128 << 10;
+
+/// A run on the CPU whose memory is to be planned.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The network.
+    pub network: NetworkSpec,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// Samples a step.
+    pub batch: usize,
+    /// Samples of an evaluation's batch; `None` where nothing is evaluated.
+    pub evaluation_batch: Option<usize>,
+    /// Worker threads.
+    pub threads: usize,
+    /// Whether images are varied as they are read.
+    pub augments: bool,
+    /// Whether checkpoints are written.
+    pub saves: bool,
+    /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
+    pub resumes: bool,
+    /// Whether the network's weights come from a file, which is read whole.
+    pub starts_from_file: bool,
+    /// Bytes that records of the run take between steps, at most.
+    pub record_bytes: usize,
+    /// Bytes that are in memory throughout, such as a data set's.
+    pub program_bytes: usize,
+}
+
+impl Workload {
+    /// Training steps of `batch` samples alone: no evaluation and no checkpoints.
+    pub fn steps(network: NetworkSpec, train: TrainConfig, batch: usize, threads: usize) -> Self {
+        Self {
+            network,
+            train,
+            batch,
+            evaluation_batch: None,
+            threads,
+            augments: false,
+            saves: false,
+            resumes: false,
+            starts_from_file: false,
+            record_bytes: 0,
+            program_bytes: 0,
+        }
+    }
+}
+
+/// What a block needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BlockBytes {
+    /// Its first unit.
+    pub first_unit: usize,
+    /// Its last unit.
+    pub last_unit: usize,
+    /// Its weights and running statistics, the head's if it is the last.
+    pub weights_bytes: usize,
+    /// What the optimizer remembers, of the auxiliary network, too.
+    pub optimizer_bytes: usize,
+    /// Weights of its auxiliary network, moving averages included.
+    pub auxiliary_bytes: usize,
+    /// The most that the whole run has in memory while this block is trained.
+    pub peak_bytes: usize,
+}
+
+/// The bytes of a run, by moment, part and block.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The most at any moment.
+    pub peak_bytes: usize,
+    /// When that is.
+    pub peak_moment: Moment,
+    /// What it consists of, in the order of [`Part::ALL`].
+    pub parts_at_peak: PartBytes,
+    /// The most of each part at any time.
+    pub worst_of_parts: PartBytes,
+    /// The most at each moment, in the order in which they begin.
+    pub moments: Vec<MomentPeak>,
+    /// Each block.
+    pub blocks: Vec<BlockBytes>,
+    /// Work of one step.
+    pub step_work: Work,
+}
+
+impl Plan {
+    /// Whether the most is in memory while the network is evaluated.
+    pub fn is_peak_of_evaluation(&self) -> bool {
+        self.peak_moment == Moment::Evaluate
+    }
+}
+
+/// Plans a run.
+///
+/// # Errors
+/// Those of building the trainer, and `Config` for a batch or a pool of none.
+pub fn plan(workload: &Workload) -> Result<Plan> {
+    plan_with(workload, &Workspaces::default())
+}
+
+/// The same, remembering what kernels allocate in `workspaces`.
+pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<Plan> {
+    let Workload { network, train, batch, threads, .. } = workload;
+    check_batches(workload)?;
+    let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *batch);
+    let context = Context::new(*threads, train.optimizer.state_tensors(), gathers, workspaces.clone());
+    context.ledger.enter(Moment::Load);
+    let program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
+    let mut training = Training::new(&context, network, train)?;
+    if workload.starts_from_file {
+        context.ledger.touch(Part::Program, loaded_bytes(&training));
+    }
+    let batch = training.load(&context, *batch, workload.augments);
+    training.step(&context, &batch.0)?;
+    let step_work = context.ledger.total_work();
+    drop(batch);
+    if let Some(samples) = workload.evaluation_batch {
+        training.evaluate(&context, samples)?;
+    }
+    context.ledger.enter(Moment::Save);
+    context.ledger.touch(Part::Program, workload.record_bytes);
+    if workload.saves {
+        save(&context, &mut training, workload.resumes);
+    }
+    drop(program);
+    Ok(assemble(&context, &training, train, step_work))
+}
+
+/// More elements than any batch has, and few enough that no sum of bytes overflows.
+const MOST_ELEMENTS: usize = 1 << 40;
+
+fn check_batches(workload: &Workload) -> Result<()> {
+    let Workload { network, batch, threads, evaluation_batch, .. } = workload;
+    if *batch == 0 || *threads == 0 || *evaluation_batch == Some(0) {
+        return Err(Error::config("a plan needs at least one sample a batch and one thread"));
+    }
+    let samples = (*batch).max(evaluation_batch.unwrap_or(0));
+    let elements = network.input.iter().try_fold(samples, |product, &size| product.checked_mul(size));
+    if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+        return Err(Error::config(format!(
+            "{samples} samples of {:?} (channels, height, width) are more than any memory holds; choose a smaller batch",
+            network.input
+        )));
+    }
+    Ok(())
+}
+
+/// What reading the weights' file takes beyond the optimizer's state, which does not exist yet: the file, and its
+/// tensors.
+fn loaded_bytes(training: &Training) -> usize {
+    let weights: usize = training.resting.iter().map(|rest| rest.weights).sum();
+    let optimizer: usize = training.resting.iter().map(|rest| rest.optimizer).sum();
+    (2 * weights).saturating_sub(optimizer)
+}
+
+/// Bytes that are gathered before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+/// What a tensor's entry in a file takes while it is written: name, shape and JSON.
+const ENTRY_BYTES: usize = 1 << 10;
+
+/// `checkpoint::block_file`
+fn save(context: &Context, training: &mut Training, resumes: bool) {
+    let (tensors, largest) = training.tensors(context);
+    context.ledger.touch(Part::Program, BUFFER_BYTES + tensors * ENTRY_BYTES);
+    if resumes {
+        let of_block = training.resting.iter().map(|rest| rest.weights + rest.optimizer + rest.auxiliary);
+        let file = of_block.max().unwrap_or(0);
+        // The tensor that is read beside the one whose place it takes.
+        context.ledger.touch(Part::Program, file + largest * ELEMENT_BYTES);
+    }
+}
+
+fn assemble(context: &Context, training: &Training, train: &TrainConfig, step_work: Work) -> Plan {
+    let (moments, worst_of_parts) = (context.ledger.moments(), context.ledger.worst());
+    let of_block = |moment: Moment, block: usize| match moment {
+        Moment::Forward(b) | Moment::Loss(b) | Moment::Backward(b) | Moment::Update(b) => b == block,
+        Moment::Load | Moment::Evaluate | Moment::Save => false,
+    };
+    let ranges = crate::network::blocks::ranges(&train.ends);
+    let blocks = ranges.iter().zip(&training.resting).enumerate().map(|(block, (range, rest))| BlockBytes {
+        first_unit: *range.start(),
+        last_unit: *range.end(),
+        weights_bytes: rest.weights,
+        optimizer_bytes: rest.optimizer,
+        auxiliary_bytes: rest.auxiliary,
+        peak_bytes: moments.iter().filter(|p| of_block(p.moment, block)).map(|p| p.bytes).max().unwrap_or(0),
+    });
+    let blocks = blocks.collect();
+    let (peak_bytes, peak_moment, parts_at_peak) = moments
+        .iter()
+        .max_by_key(|peak| peak.bytes)
+        .map_or((0, Moment::Load, PartBytes::default()), |peak| (peak.bytes, peak.moment, peak.parts));
+    Plan { peak_bytes, peak_moment, parts_at_peak, worst_of_parts, moments, blocks, step_work }
+}

@@ -1,0 +1,80 @@
+//! What a few training steps really allocate.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+use localgrad::data::{Batch, Normalize};
+use localgrad::memory;
+use localgrad::network::NetworkSpec;
+use localgrad::plan::Moment;
+use localgrad::random::Stream;
+use localgrad::threads::Workers;
+use localgrad::trainer::{Stage, TrainConfig, Trainer};
+use localgrad::{Device, Tensor};
+use std::time::Duration;
+
+/// What was found.
+pub(crate) struct Measured {
+    /// The most that was allocated.
+    pub(crate) peak_bytes: usize,
+    /// The most in each stage.
+    pub(crate) stages: Vec<(Moment, usize)>,
+}
+
+/// Steps that are taken: the first makes the optimizer's state, the second finds it there.
+const STEPS: usize = 2;
+/// Less than any worker holds.
+const LEFT_BYTES: usize = 256 << 10;
+
+/// Trains on random images and labels.
+pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize) -> Measured {
+    let at_start = memory::live();
+    let workers = Workers::start(threads).unwrap();
+    let before = memory::live();
+    memory::reset_peak();
+    let (mut peak_bytes, mut stages) = (0, Vec::<(Moment, usize)>::new());
+    let mut current = Moment::Load;
+    let mut note = |next: Moment| {
+        let bytes = memory::peak() - before;
+        memory::reset_peak();
+        peak_bytes = peak_bytes.max(bytes);
+        match stages.iter_mut().find(|(moment, _)| *moment == current) {
+            Some((_, most)) => *most = bytes.max(*most),
+            None => stages.push((current, bytes)),
+        }
+        current = next;
+    };
+    workers.run(|| {
+        let normalize = Normalize::half(network.input[0]);
+        let mut trainer = Trainer::new(network.clone(), train.clone(), normalize, &Device::Cpu).unwrap();
+        let batch = random_batch(network, batch);
+        for _ in 0..STEPS {
+            let watch = &mut |stage| {
+                note(match stage {
+                    Stage::Forward(block) => Moment::Forward(block),
+                    Stage::Loss(block) => Moment::Loss(block),
+                    Stage::Backward(block) => Moment::Backward(block),
+                });
+            };
+            trainer.step(&batch, 0.001, watch).unwrap();
+        }
+        note(Moment::Load);
+    });
+    drop(workers);
+    // Workers end in their own time, and give back then what they hold; it would pass for the next measurement's.
+    for _ in 0..500 {
+        if memory::live() <= at_start + LEFT_BYTES {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Measured { peak_bytes, stages }
+}
+
+fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
+    let [channels, height, width] = network.input;
+    let mut stream = Stream::new(0, "plan", &[]);
+    let elements = samples * channels * height * width;
+    let pixels: Vec<f32> = (0..elements).map(|_| stream.uniform_f32()).collect();
+    let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
+    let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu).unwrap();
+    Batch { images, labels }
+}

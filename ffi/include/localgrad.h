@@ -32,6 +32,9 @@
 #include <stdint.h>
 
 
+// Blocks that an lg_plan has room for.
+#define LG_PLAN_BLOCKS 128
+
 // Bytes of the text of an event, with the zero byte that ends it.
 #define LG_EVENT_TEXT_BYTES 128
 
@@ -471,7 +474,28 @@ typedef struct {
   size_t threads;
   // Seed of weights and dropout; 0.
   uint64_t seed;
+  // The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
+  // `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
+  // nothing fits, no trainer is made. On the CPU only.
+  size_t memory_budget_bytes;
 } lg_trainer_config;
+
+// How a trainer will train, and what it needs.
+typedef struct {
+  // sizeof(lg_plan), set by the caller.
+  size_t struct_size;
+  // The most bytes that training, evaluations in batches, saving and resuming have in use at one time; an upper
+  // bound, for as many threads as the configuration says.
+  size_t peak_bytes;
+  // Local blocks.
+  size_t blocks;
+  // Samples that pass through a block at once; 0, which is all.
+  size_t micro_batch;
+  // 1 if forward passes are repeated.
+  int32_t recompute;
+  // The last unit of each block, as far as there is room.
+  size_t ends[LG_PLAN_BLOCKS];
+} lg_plan;
 
 // Images with their labels, lent for the time of a call.
 typedef struct {
@@ -719,6 +743,14 @@ void lg_network_destroy(lg_network *network);
 
 // Fills in a struct of `struct_size` bytes, which is sizeof(lg_trainer_config).
 lg_status lg_trainer_config_init(lg_trainer_config *config, size_t struct_size);
+
+// Writes how a trainer of this network and configuration (which may be NULL) will train and what memory it needs,
+// without making one. With memory_budget_bytes that is the fastest way that keeps to it; LG_STATUS_CONFIG, with the
+// least that would do, where none does, as lg_trainer_create would say. On the CPU only. Any thread.
+lg_status lg_network_plan(const lg_network *network,
+                          const lg_trainer_config *config,
+                          lg_plan *plan,
+                          lg_error *error);
 
 // Fills in a struct of `struct_size` bytes, which is sizeof(lg_samples): bytes, NHWC, none.
 lg_status lg_samples_init(lg_samples *samples, size_t struct_size);

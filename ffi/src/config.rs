@@ -2,6 +2,7 @@
 
 use crate::control::MAX_THREADS;
 use crate::guard;
+use crate::plan;
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
@@ -104,6 +105,10 @@ pub struct lg_trainer_config {
     pub threads: usize,
     /// Seed of weights and dropout; 0.
     pub seed: u64,
+    /// The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
+    /// `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
+    /// nothing fits, no trainer is made. On the CPU only.
+    pub memory_budget_bytes: usize,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -142,6 +147,7 @@ unsafe impl Versioned for lg_trainer_config {
             device: std::ptr::null(),
             threads: 0,
             seed: 0,
+            memory_budget_bytes: 0,
         }
     }
 
@@ -166,6 +172,8 @@ pub(crate) struct Settings {
     pub(crate) train: TrainConfig,
     pub(crate) fit: FitConfig,
     pub(crate) batch: usize,
+    /// Samples that are evaluated at once.
+    pub(crate) evaluation_batch: usize,
     pub(crate) intake: Intake,
     pub(crate) device: Device,
     pub(crate) threads: usize,
@@ -206,15 +214,18 @@ impl Settings {
         };
         train.validate()?;
         let fit = read_fit(config)?;
-        Ok(Self {
+        let mut settings = Self {
             network: network.clone(),
             train,
             fit,
             batch: config.batch,
+            evaluation_batch: config.batch,
             intake: Intake { shape, classes: network.classes, normalize },
             device,
             threads: config.threads,
-        })
+        };
+        plan::keep_to_budget(&mut settings, config)?;
+        Ok(settings)
     }
 }
 

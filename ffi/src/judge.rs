@@ -145,11 +145,11 @@ unsafe fn predict(
     // SAFETY: the caller's promise is the same.
     let lent = unsafe { session.intake.check(samples, false) }?;
     let mut logits = Vec::with_capacity(lent.count * session.intake.classes);
-    for first in (0..lent.count).step_by(session.batch) {
+    for first in (0..lent.count).step_by(session.evaluation_batch) {
         if object.control.wait_turn(None) != crate::control::Turn::Go {
             return Err(cancelled());
         }
-        let range = first..lent.count.min(first + session.batch);
+        let range = first..lent.count.min(first + session.evaluation_batch);
         let batch = session.intake.batch(&lent, range)?;
         let found = session.work(&object.control, |trainer| {
             let logits = trainer.model.logits(&batch.images)?;

@@ -17,7 +17,7 @@ use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, Trainer};
-use localgrad_runtime::{Device, memory};
+use localgrad_runtime::{Device, Error, memory};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) intake: Intake,
     /// The most samples in a step.
     pub(crate) batch: usize,
+    /// Samples that are evaluated at once.
+    pub(crate) evaluation_batch: usize,
     pub(crate) inbox: Inbox,
     pub(crate) source: Option<Source>,
     pub(crate) stored: Stored,
@@ -78,7 +80,7 @@ pub(crate) enum Advance {
 
 impl Session {
     pub(crate) fn new(settings: Settings) -> Outcome<Self> {
-        let Settings { network, train, fit, batch, intake, device, .. } = settings;
+        let Settings { network, train, fit, batch, evaluation_batch, intake, device, .. } = settings;
         let trainer = Trainer::new(network, train, intake.normalize.clone(), &device)?;
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
@@ -88,6 +90,7 @@ impl Session {
             fit,
             intake,
             batch,
+            evaluation_batch,
             inbox: Inbox::default(),
             source: None,
             stored: Stored::default(),
@@ -282,14 +285,17 @@ impl Session {
         next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Batch>>,
     ) -> Outcome<Option<Evaluation>> {
         let mut tally = Tally::default();
-        loop {
-            if shared.control.wait_turn(None) != Turn::Go {
-                return Ok(None);
+        while let Some(batch) = next(&self.intake, self.batch)? {
+            let samples = batch.labels.len();
+            for first in (0..samples).step_by(self.evaluation_batch) {
+                if shared.control.wait_turn(None) != Turn::Go {
+                    return Ok(None);
+                }
+                let part = part(&batch, first, self.evaluation_batch.min(samples - first))?;
+                let began = Instant::now();
+                self.work(shared.control, |trainer| tally.add(&mut trainer.model, &part))??;
+                shared.control.rest(began.elapsed(), None);
             }
-            let Some(batch) = next(&self.intake, self.batch)? else { break };
-            let began = Instant::now();
-            self.work(shared.control, |trainer| tally.add(&mut trainer.model, &batch))??;
-            shared.control.rest(began.elapsed(), None);
         }
         let found = tally.evaluation();
         let event = Event::of(lg_event_kind::Evaluation, self.progress.steps);
@@ -301,4 +307,13 @@ impl Session {
         });
         Ok(Some(found))
     }
+}
+
+/// Samples `first` and on of a batch, `count` of them.
+fn part(batch: &Batch, first: usize, count: usize) -> Outcome<Batch> {
+    let images = match count == batch.labels.len() {
+        true => batch.images.clone(),
+        false => batch.images.narrow(0, first, count).and_then(|part| part.copy()).map_err(Error::from)?,
+    };
+    Ok(Batch { images, labels: batch.labels[first..first + count].to_vec() })
 }

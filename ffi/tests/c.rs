@@ -9,10 +9,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "examples/push.c",
     "examples/pull.c",
     "examples/finetune.c",
+    "tests/c/budget.c",
     "tests/c/control.c",
     "tests/c/resume.c",
     "tests/c/errors.c",

@@ -100,7 +100,8 @@ pub struct RuleArguments {
     /// bp, greedy, dgl, predsim, infopro, auglocal, man or manpp [default: man; for bench: bp]
     #[arg(long)]
     pub rule: Option<String>,
-    /// Cut the network into K blocks: published places where there are any, even memory elsewhere
+    /// Cut the network into K blocks: published places where there are any, even memory elsewhere. With bp, which has
+    /// one block: the pieces that its backward pass takes one at a time, each repeated from its input
     #[arg(long, value_name = "K", conflicts_with = "ends")]
     pub blocks: Option<usize>,
     /// Last unit of each block, such as 1,3,9 (units count from 0)
@@ -379,6 +380,9 @@ pub struct PlanArguments {
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
     pub(crate) budget: BudgetArguments,
+    /// All rules beside each other instead of one rule's plan, and which to prefer
+    #[arg(long)]
+    pub compare: bool,
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -393,6 +397,9 @@ pub struct BudgetArguments {
     /// are chosen, the fastest that fit; what cannot be kept to is refused at once
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_budget: Option<usize>,
+    /// Should training nevertheless need more than its budget: name the functions that asked for it
+    #[arg(long, requires = "memory_budget")]
+    pub memory_debug: bool,
 }
 
 fn memory_size(text: &str) -> Result<usize, String> {

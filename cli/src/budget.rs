@@ -84,7 +84,7 @@ pub fn plan_run(
 
 /// A run that goes on stays as it was.
 fn as_it_was(file: &RunFile) -> Freedom {
-    Freedom { cuts: vec![file.train.ends.clone()], micro_batch: false, recompute: false }
+    Freedom { cuts: vec![file.train.ends.clone()], micro_batch: false, recompute: false, pieces: false }
 }
 
 /// What was chosen, in a line or two.

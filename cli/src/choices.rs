@@ -9,14 +9,15 @@ use crate::fault::{Fault, Outcome};
 use localgrad::data::subset::Subset;
 use localgrad::data::{AugmentConfig, Dataset, ImageShape, Normalize, Split, open};
 use localgrad::fit::{Duration, FitConfig};
+use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
-use localgrad::network::{NetworkSpec, blocks};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, cuts};
-use localgrad::rules::{Head, Rule, RuleConfig, auglocal};
+use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad_models::{ModelConfig, cut, published};
+use localgrad_models::cut::{self, Cut};
+use localgrad_models::{ModelConfig, published};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -101,25 +102,9 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
     }
 }
 
-/// Last unit of each block: as given, as published, or so that the largest block keeps as little as can be.
-pub fn ends(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<usize>> {
-    let units = network.units.len();
-    if let Some(ends) = &arguments.ends {
-        blocks::validate_ends(ends, units)?;
-        return Ok(ends.clone());
-    }
-    let count = match (arguments.blocks, rule.rule) {
-        (None | Some(1), Rule::Bp) => 1,
-        (Some(count), Rule::Bp) => {
-            return Err(Fault::usage(format!(
-                "bp trains the network whole, as one block; found --blocks {count}: leave it out or choose another rule"
-            )));
-        }
-        (None, Rule::Auglocal) => return Ok(auglocal::published_ends(units, rule.depth)),
-        (None, _) => cut::DEFAULT_BLOCKS.min(units),
-        (Some(count), _) => count,
-    };
-    Ok(cut::ends(network, rule, count)?)
+/// Where the network is cut: as given, as published, or so that the largest block keeps as little as can be.
+pub fn cut(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
+    Ok(cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks)?)
 }
 
 /// What a memory budget may choose: all that these words leave open.
@@ -131,7 +116,7 @@ pub fn freedom(
 ) -> Outcome<Freedom> {
     let mut cuts = match (&arguments.ends, arguments.blocks) {
         (None, None) => cuts::cuts(network, rule)?,
-        _ => vec![ends(arguments, network, rule)?],
+        _ => vec![cut(arguments, network, rule)?.ends],
     };
     if arguments.ends.is_none() && rule.rule != Rule::Bp {
         let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
@@ -140,7 +125,8 @@ pub fn freedom(
     }
     cuts.sort();
     cuts.dedup();
-    Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute })
+    let pieces = arguments.ends.is_none() && arguments.blocks.is_none();
+    Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute, pieces })
 }
 
 /// A data set opened as `--data` and `--limit` say.

@@ -16,6 +16,7 @@ pub mod portrait;
 pub mod run_directory;
 pub mod resume;
 pub mod budget;
+pub mod resident;
 pub mod session;
 pub mod bench;
 pub mod commands;

@@ -188,6 +188,9 @@ pub struct Done {
     pub peak_bytes: u64,
     /// The peak that was promised before the run began, if one was.
     pub planned_bytes: Option<u64>,
+    /// The most bytes that were resident at one time since the process began, as the operating system counts.
+    #[serde(default)]
+    pub resident_peak_bytes: Option<u64>,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
 }

@@ -7,6 +7,7 @@ use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer};
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
 use crate::progress;
+use crate::resident;
 use crate::run_directory::RunFile;
 use indicatif::ProgressBar;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
@@ -40,6 +41,8 @@ pub struct Session<'a> {
     pub keep: usize,
     /// The most bytes that it may have allocated, where that was planned.
     pub planned_bytes: Option<u64>,
+    /// The memory that it has to keep to.
+    pub limit: Limit,
     /// Batches to learn from.
     pub train: &'a Loader,
     /// Batches to be judged by.
@@ -52,6 +55,15 @@ pub struct Session<'a> {
     pub weights: PathBuf,
     /// Where results go.
     pub output: Output,
+}
+
+/// What `--memory-budget` and `--memory-debug` say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limit {
+    /// The most bytes that the process may have allocated.
+    pub bytes: Option<usize>,
+    /// Whether an error names who asked for more.
+    pub tells_who: bool,
 }
 
 /// Weights that a run starts from.
@@ -109,6 +121,7 @@ impl Session<'_> {
 /// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     memory::reset_peak();
+    memory::set_limit(session.limit.bytes, session.limit.tells_who);
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
     let normalize: Normalize = file.normalize.clone();
@@ -318,6 +331,7 @@ impl<'a> Log<'a> {
             samples_per_second: report.samples as f64 / report.train_seconds.max(1e-9),
             peak_bytes: self.peak_bytes(),
             planned_bytes: self.planned_bytes,
+            resident_peak_bytes: resident::peak_bytes(),
             interrupted: report.interrupted,
         }
     }

@@ -64,6 +64,21 @@ fn refuses_what_cannot_be_kept_to() {
 }
 
 #[test]
+fn rules_are_compared_within_one_budget() {
+    let words = ["plan", "--compare", "--model", "resnet32", "--batch", "64", "--memory-budget", "64MiB"];
+    let rows = lines(&[&words[..], &["--micro-batch", "64", "--json"]].concat());
+    assert_eq!(rows.len(), 7);
+    assert_eq!(rows[0]["rule"], "bp");
+    for row in &rows {
+        let (way, least) = (&row["way"]["peak_bytes"], row["least"]["peak_bytes"].as_u64().unwrap());
+        assert!(way.as_u64().is_some_and(|bytes| least <= bytes && bytes <= 64 << 20), "{row}");
+        assert!(row["seconds_per_sample"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    // bp keeps to it by going back through pieces, which changes no result.
+    assert!(rows[0]["way"]["pieces"].as_array().unwrap().len() > 1, "{}", rows[0]);
+}
+
+#[test]
 fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run").to_string_lossy().into_owned();
@@ -75,6 +90,10 @@ fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
         let (planned, peak) = (done["planned_bytes"].as_u64().unwrap(), done["peak_bytes"].as_u64().unwrap());
         assert!(peak <= planned && planned <= 24 << 20, "{done}");
         assert!(planned as f64 <= 1.15 * peak as f64, "{done}");
+        if cfg!(target_os = "linux") {
+            let resident = done["resident_peak_bytes"].as_u64().unwrap();
+            assert!(resident <= (24 << 20) + (24 << 20), "{done}");
+        }
     };
     check(&records);
     let run_file = |path: &Path| -> Value {
@@ -84,7 +103,7 @@ fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
     let again = lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
     check(&again);
     let second = run_file(Path::new(&run));
-    for key in ["ends", "micro_batch", "recompute"] {
+    for key in ["ends", "micro_batch", "recompute", "pieces"] {
         assert_eq!(first["train"][key], second["train"][key], "{key}");
     }
 }

@@ -143,7 +143,7 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
         (&["train", "--rule", "dgl", "--ends", "3,1,9"], "increase"),
         (&["train", "--rule", "dgl", "--ends", "3,5"], "unit 9"),
-        (&["train", "--rule", "bp", "--blocks", "4"], "as one block"),
+        (&["train", "--rule", "bp", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "nope"], "choose one of"),
         (&["train", "--rule", "man", "--head", "9c"], "no head"),
         (&["train", "--model", "resnet9"], "no model"),

@@ -6,13 +6,12 @@ use crate::plan;
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
-use localgrad_models::cut;
+use localgrad_models::cut::{self, Cut};
 use localgrad_runtime::data::{ImageShape, Normalize};
 use localgrad_runtime::fit::{Duration, FitConfig};
 use localgrad_runtime::network::NetworkSpec;
-use localgrad_runtime::network::blocks::validate_ends;
 use localgrad_runtime::optimizer::OptimizerConfig;
-use localgrad_runtime::rules::{Head, Rule, RuleConfig, auglocal};
+use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Device, device};
@@ -195,11 +194,11 @@ impl Settings {
             )));
         }
         // SAFETY: the caller promises that all pointers are what the header says.
-        let (rule, ends, normalize, device) = unsafe {
+        let (rule, Cut { ends, pieces }, normalize, device) = unsafe {
             let rule = read_rule(config)?;
-            let ends = read_ends(config, network, &rule)?;
+            let cut = read_cut(config, network, &rule)?;
             let device = pointers::optional_text(config.device, "device")?.unwrap_or("cpu");
-            (rule, ends, read_normalize(config, channels)?, device::open(device)?)
+            (rule, cut, read_normalize(config, channels)?, device::open(device)?)
         };
         let train = TrainConfig {
             rule,
@@ -209,6 +208,7 @@ impl Settings {
             clip_norm: (config.clip_norm != 0.0).then_some(config.clip_norm),
             micro_batch: (config.micro_batch != 0).then_some(config.micro_batch),
             recompute: config.recompute != 0,
+            pieces,
             seed: config.seed,
             frozen: config.frozen_blocks,
         };
@@ -262,29 +262,11 @@ unsafe fn read_rule(config: &lg_trainer_config) -> Outcome<RuleConfig> {
 
 /// # Safety
 /// As [`Settings::read`].
-unsafe fn read_ends(
-    config: &lg_trainer_config,
-    network: &NetworkSpec,
-    rule: &RuleConfig,
-) -> Outcome<Vec<usize>> {
+unsafe fn read_cut(config: &lg_trainer_config, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
     // SAFETY: the caller's promise is the same.
     let ends = unsafe { pointers::slice(config.ends, config.ends_count, "ends") }?;
-    let units = network.units.len();
-    if !ends.is_empty() {
-        validate_ends(ends, units)?;
-        return Ok(ends.to_vec());
-    }
-    Ok(match (config.blocks, rule.rule) {
-        (0 | 1, Rule::Bp) => vec![units - 1],
-        (count, Rule::Bp) => {
-            return Err(Fault::config(format!(
-                "bp trains the network whole, as one block; found {count} blocks"
-            )));
-        }
-        (0, Rule::Auglocal) => auglocal::published_ends(units, rule.depth),
-        (0, _) => cut::ends(network, rule, cut::DEFAULT_BLOCKS.min(units))?,
-        (count, _) => cut::ends(network, rule, count)?,
-    })
+    let (places, count) = ((!ends.is_empty()).then_some(ends), (config.blocks != 0).then_some(config.blocks));
+    Ok(cut::cut(network, rule, places, count)?)
 }
 
 fn read_optimizer(config: &lg_trainer_config) -> Outcome<OptimizerConfig> {

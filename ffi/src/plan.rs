@@ -95,6 +95,7 @@ pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config
         },
         micro_batch: config.micro_batch == 0,
         recompute: config.recompute == 0,
+        pieces: !is_cut,
     };
     let workload = workload(settings)?;
     let choice = choose(&workload, &freedom, config.memory_budget_bytes, &Rates::default())?;
@@ -116,7 +117,7 @@ fn describe(settings: &Settings) -> Outcome<lg_plan> {
         peak_bytes,
         blocks: train.ends.len(),
         micro_batch: train.micro_batch.unwrap_or(0),
-        recompute: i32::from(train.recompute),
+        recompute: i32::from(train.recompute || !train.pieces.is_empty()),
         ends,
     })
 }

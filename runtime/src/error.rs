@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Device,
     /// A loss or gradient that is not a finite number.
     NotFinite,
+    /// More memory than was allowed would be needed.
+    Memory,
     /// A broken promise inside this crate; please report it.
     Internal,
 }

@@ -11,7 +11,8 @@
 
 use crate::data::{Batch, Normalize};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::memory;
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
@@ -23,7 +24,7 @@ use crate::rules::{AuxiliarySpec, Rule, RuleConfig, auxiliary_specs};
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,10 @@ pub struct TrainConfig {
     /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same.
     #[serde(default)]
     pub recompute: bool,
+    /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last
+    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same.
+    #[serde(default)]
+    pub pieces: Vec<usize>,
     /// Seed of weights and dropout.
     pub seed: u64,
     /// The first blocks, as many as this, stay as they are.
@@ -63,6 +68,7 @@ impl Default for TrainConfig {
             clip_norm: None,
             micro_batch: None,
             recompute: false,
+            pieces: Vec::new(),
             seed: 0,
             frozen: 0,
         }
@@ -86,6 +92,12 @@ impl TrainConfig {
         }
         if self.micro_batch == Some(0) {
             return Err(Error::config("a micro-batch needs at least one sample"));
+        }
+        if !self.pieces.is_sorted_by(|a, b| a < b) || self.pieces.last() > self.ends.last() {
+            return Err(Error::config(format!(
+                "the pieces of a backward pass must end at ever later units of the network, found {:?}",
+                self.pieces
+            )));
         }
         if self.frozen > 0 && self.frozen >= self.ends.len() {
             return Err(Error::config(format!(
@@ -214,27 +226,55 @@ impl Trainer {
             report.losses.push(f64::NAN);
             return Ok(true);
         }
+        let trained = self.train_shares(block, micro_batches, *learning_rate, watch);
+        if trained.is_err() {
+            self.abandon(block)?;
+        }
+        let (loss, correct) = trained?;
+        report.losses.push(loss);
+        report.correct += correct;
+        Ok(report.losses.len() < self.ranges.len())
+    }
+
+    /// One block on all micro-batches, with its update; its loss, and how many samples the network classified right.
+    fn train_shares(
+        &mut self,
+        block: usize,
+        micro_batches: &mut [MicroBatch],
+        learning_rate: f64,
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<(f64, usize)> {
         // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
         let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
-        let mut loss = 0.0;
+        let (mut loss, mut right) = (0.0, 0);
         for micro in micro_batches {
             let (value, correct) = match gathers {
                 true => self.train_block(block, micro, &mut Accumulate, watch)?,
                 false => {
                     let optimizer = self.config.optimizer.clone();
-                    let mut update = Update { optimizer, learning_rate: *learning_rate };
-                    self.train_block(block, micro, &mut update, watch)?
+                    self.train_block(block, micro, &mut Update { optimizer, learning_rate }, watch)?
                 }
             };
             loss += value * micro.weight;
-            report.correct += correct;
+            right += correct;
         }
         if gathers {
-            self.apply_accumulated(block, *learning_rate)?;
+            self.apply_accumulated(block, learning_rate)?;
         }
         self.follow(block)?;
-        report.losses.push(loss);
-        Ok(report.losses.len() < self.ranges.len())
+        memory::check().map_err(|e| e.at(format!("block {block}")))?;
+        Ok((loss, right))
+    }
+
+    /// Forgets what a failed pass through `block` left for its backward pass and its update.
+    fn abandon(&mut self, block: usize) -> Result<()> {
+        self.tape.clear();
+        self.visit_block(block, &mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable {
+                parameter.accumulated = None;
+            }
+            Ok(())
+        })
     }
 
     /// Brings all micro-batches through a block that is not trained, by its running statistics.
@@ -257,62 +297,77 @@ impl Trainer {
     ) -> Result<(f64, usize)> {
         let mode = Mode::Train { draw: self.passes };
         self.passes += 1;
-        let units = &mut self.model.units[self.ranges[block].clone()];
 
         watch(Stage::Forward(block));
+        let units = &mut self.model.units[self.ranges[block].clone()];
         let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
-        let input = repeats.then(|| micro.h.clone());
-        let mut forgetting = Tape::forgetting();
-        let tape = if repeats { &mut forgetting } else { &mut self.tape };
+        let pieces = pieces(&self.ranges[block], &self.config.pieces);
+        let mut inputs = Vec::new();
         let mut h = micro.h.clone();
-        for (_, unit) in units.iter_mut() {
-            h = unit.forward(h, mode, tape)?;
+        for (number, piece) in pieces.iter().enumerate() {
+            let mut forgetting = Tape::forgetting();
+            let mut tape = &mut self.tape;
+            if repeats || number + 1 < pieces.len() {
+                inputs.push(h.clone());
+                tape = &mut forgetting;
+            }
+            for (_, unit) in &mut units[piece.clone()] {
+                h = unit.forward(h, mode, tape)?;
+            }
         }
         micro.h = h.clone();
 
         watch(Stage::Loss(block));
-        let (loss, correct, mut d_h) = match self.auxiliaries.get_mut(block).and_then(Option::as_mut) {
-            Some(auxiliary) => {
-                let target = Target {
-                    labels: &micro.labels,
-                    classes: self.model.spec.classes,
-                    images: micro.images.as_ref().map(|images| (images, &self.normalize)),
-                    label_smoothing: self.config.label_smoothing,
-                    weight: micro.weight,
-                };
-                let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
-                (loss, 0, d_h)
-            }
-            None => {
-                let logits = self.model.head.forward(h, mode, &mut self.tape)?;
-                let correct = cross_entropy::correct(&logits, &micro.labels)?;
-                let smoothing = self.config.label_smoothing;
-                let loss = cross_entropy::softmax_cross_entropy(&logits, &micro.labels, smoothing)?;
-                let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
-                let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
-                (loss.value, correct, d_h)
-            }
-        };
+        let (loss, correct, mut d_h) = self.loss(block, h, micro, mode, sink)?;
         if !loss.is_finite() {
-            self.tape.clear();
             return Err(not_finite(block, loss));
         }
 
         watch(Stage::Backward(block));
-        if let (Some(mut h), Some(((_, last), before))) = (input, units.split_last_mut()) {
-            for (_, unit) in before {
-                h = unit.forward(h, mode.again(), &mut self.tape)?;
+        let units = &mut self.model.units[self.ranges[block].clone()];
+        'backward: for (number, piece) in pieces.iter().enumerate().rev() {
+            if inputs.len() > number {
+                repeat(&mut units[piece.clone()], inputs.pop(), mode.again(), &mut self.tape)?;
             }
-            last.repeat(Lazy::Plain(h), mode.again(), &mut self.tape)?;
-        }
-        for (position, (_, unit)) in units.iter_mut().enumerate().rev() {
-            match unit.backward(d_h, &mut self.tape, sink, position > 0)? {
-                Some(d_x) => d_h = d_x,
-                None => break,
+            for position in piece.clone().rev() {
+                match units[position].1.backward(d_h, &mut self.tape, sink, position > 0)? {
+                    Some(d_x) => d_h = d_x,
+                    None => break 'backward,
+                }
             }
         }
         self.tape.clear();
         Ok((loss, correct))
+    }
+
+    /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many samples were
+    /// classified right, and the gradient of `h`.
+    fn loss(
+        &mut self,
+        block: usize,
+        h: Tensor,
+        micro: &MicroBatch,
+        mode: Mode,
+        sink: &mut dyn GradientSink,
+    ) -> Result<(f64, usize, Tensor)> {
+        if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
+            let target = Target {
+                labels: &micro.labels,
+                classes: self.model.spec.classes,
+                images: micro.images.as_ref().map(|images| (images, &self.normalize)),
+                label_smoothing: self.config.label_smoothing,
+                weight: micro.weight,
+            };
+            let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
+            return Ok((loss, 0, d_h));
+        }
+        let logits = self.model.head.forward(h, mode, &mut self.tape)?;
+        let correct = cross_entropy::correct(&logits, &micro.labels)?;
+        let smoothing = self.config.label_smoothing;
+        let loss = cross_entropy::softmax_cross_entropy(&logits, &micro.labels, smoothing)?;
+        let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
+        let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
+        Ok((loss.value, correct, d_h))
     }
 
     /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
@@ -449,6 +504,32 @@ impl Trainer {
     pub fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
         (0..self.ranges.len()).try_for_each(|block| self.visit_block(block, visitor))
     }
+}
+
+/// The pieces of a block, counted from its first unit.
+pub(crate) fn pieces(block: &RangeInclusive<usize>, ends: &[usize]) -> Vec<Range<usize>> {
+    let mut first = *block.start();
+    let inner = ends.iter().copied().filter(|end| block.contains(end) && end < block.end());
+    let piece = |end: usize| {
+        let piece = first - block.start()..end + 1 - block.start();
+        first = end + 1;
+        piece
+    };
+    inner.chain([*block.end()]).map(piece).collect()
+}
+
+/// The forward pass of `units` once more, for the sake of what it leaves on the tape.
+fn repeat(
+    units: &mut [(String, Sequential)],
+    input: Option<Tensor>,
+    mode: Mode,
+    tape: &mut Tape,
+) -> Result<()> {
+    let (Some(mut h), Some(((_, last), before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    for (_, unit) in before {
+        h = unit.forward(h, mode, tape)?;
+    }
+    last.repeat(Lazy::Plain(h), mode, tape)
 }
 
 /// Hands every gradient to the optimizer the moment it exists.

@@ -3,12 +3,16 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Layer, Variable};
 use crate::model::Model;
+use crate::ops::slices::elements;
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::io::Write;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
+
+/// Bytes that are gathered before they are written.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Tensors by name, in the order of their names.
 pub type Weights = BTreeMap<String, Tensor>;
@@ -24,52 +28,68 @@ pub fn of_model(model: &mut Model) -> Result<Weights> {
 }
 
 /// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
-/// half a file. The same tensors give the same bytes. `half` stores f16.
+/// half a file. The same tensors give the same bytes. `half` stores f16. Nothing is copied but a part at a time.
 pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
-    let (dtype, stored) = if half { (Dtype::F16, DType::F16) } else { (Dtype::F32, DType::F32) };
-    let mut buffers = Vec::with_capacity(weights.len());
-    for (name, tensor) in weights {
-        buffers.push((name.as_str(), tensor.dims().to_vec(), bytes(&tensor.to_dtype(stored)?)?));
-    }
-    let views = buffers
-        .iter()
-        .map(|(name, shape, data)| {
-            Ok((*name, TensorView::new(dtype, shape.clone(), data).map_err(cannot_write)?))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(cannot_write)?;
-    write_atomically(path, &file)
+    let header = header(weights, half)?;
+    replace(path, |file| {
+        let io = |cause| Error::io(path, cause);
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        file.write_all(&(header.len() as u64).to_le_bytes())
+            .and_then(|()| file.write_all(&header))
+            .map_err(io)?;
+        for tensor in weights.values() {
+            let tensor = tensor.contiguous()?;
+            for &value in elements(&tensor)?.iter() {
+                match half {
+                    true => file.write_all(&half::f16::from_f32(value).to_le_bytes()).map_err(io)?,
+                    false => file.write_all(&value.to_le_bytes()).map_err(io)?,
+                }
+            }
+        }
+        file.flush().map_err(io)
+    })
+}
+
+/// The JSON that says where which tensor is, padded to a multiple of 8 bytes.
+fn header(weights: &Weights, half: bool) -> Result<Vec<u8>> {
+    let (dtype, size) = if half { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
+    let mut offset = 0;
+    let place = |(name, tensor): (&String, &Tensor)| {
+        let start = offset;
+        offset += tensor.elem_count() * size;
+        (name.clone(), TensorInfo { dtype, shape: tensor.dims().to_vec(), data_offsets: (start, offset) })
+    };
+    let places = weights.iter().map(place).collect();
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let metadata = Metadata::new(Some(format), places)
+        .map_err(|cause| Error::internal(format!("weights that safetensors cannot hold: {cause}")))?;
+    let mut text = serde_json::to_vec(&metadata)?;
+    text.resize(text.len().next_multiple_of(8), b' ');
+    Ok(text)
 }
 
 /// Replaces `path` by `content`, at once or not at all.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    replace(path, |file| file.write_all(content).map_err(|cause| Error::io(path, cause)))
+}
+
+/// Replaces `path` by what `fill` writes, at once or not at all.
+fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     let part = path.with_file_name(name);
     let io = |cause| Error::io(path, cause);
-    let mut file = std::fs::File::create(&part).map_err(io)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(io)?;
+    let mut file = File::create(&part).map_err(io)?;
+    fill(&mut file)?;
+    file.sync_all().map_err(io)?;
     std::fs::rename(&part, path).map_err(io)?;
     // The new name outlasts a loss of power only with its directory.
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
     }
     Ok(())
-}
-
-fn cannot_write(cause: safetensors::SafeTensorError) -> Error {
-    Error::internal(format!("weights that safetensors cannot hold: {cause}"))
-}
-
-fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    let flat = tensor.flatten_all()?;
-    Ok(match flat.dtype() {
-        DType::F16 => flat.to_vec1::<half::f16>()?.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        _ => flat.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    })
 }
 
 /// Reads a safetensors file of f32, f16, bf16 or f64 tensors as f32. `rename` gives our name for the file's, or

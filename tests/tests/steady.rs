@@ -11,15 +11,22 @@ use localgrad::rules::{Rule, RuleConfig};
 use localgrad::threads::Workers;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, network};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[global_allocator]
 static ALLOCATOR: Pooled = Pooled;
 
 const STEPS: usize = 4;
 
-/// One test, since the counts are of the whole process.
+/// The counts are the whole process's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_warm_step_allocates_nothing_large_and_steps_are_alike() {
+    let _alone = alone();
     let cases = [
         (Rule::Bp, vec![15], 1, OptimizerConfig::default()),
         (Rule::Man, vec![2, 9, 15], 2, OptimizerConfig::default()),
@@ -54,4 +61,31 @@ fn a_warm_step_allocates_nothing_large_and_steps_are_alike() {
         });
     }
     assert!(large_allocations() > 0, "the pool came from nowhere");
+}
+
+/// One thread: how many workers need their scratch at once is chance, and so to the byte no two steps of several are alike.
+#[test]
+fn ten_thousand_steps_need_what_a_thousand_do() {
+    const THOUSAND: usize = 1000;
+    let _alone = alone();
+    let widths = Some(vec![4, 4, 8, 8]);
+    let spec =
+        network("resnet8", &ModelConfig { input: [3, 8, 8], widths, ..ModelConfig::default() }).unwrap();
+    let batches: Vec<_> = (0..7).map(|seed| batch(&spec, 4, seed)).collect();
+    let config = TrainConfig { rule: RuleConfig::new(Rule::Man), ends: vec![1, 3], ..TrainConfig::default() };
+    Workers::start(1).unwrap().run(|| {
+        let mut trainer =
+            Trainer::new(spec.clone(), config, Normalize::half(spec.input[0]), &Device::Cpu).unwrap();
+        let mut train = |steps: usize| {
+            reset_peak();
+            for batch in batches.iter().cycle().take(steps) {
+                trainer.step(batch, 0.001, &mut |_| {}).unwrap();
+            }
+            (peak(), live())
+        };
+        train(batches.len());
+        let first = train(THOUSAND);
+        train(8 * THOUSAND);
+        assert_eq!(train(THOUSAND), first, "most and last bytes in use");
+    });
 }

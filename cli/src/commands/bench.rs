@@ -14,6 +14,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::Rule;
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
+use localgrad_models::cut::Cut;
 use serde::Serialize;
 use std::io::BufRead;
 
@@ -122,10 +123,11 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
 
 fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {
     let rule = choices::rule(&arguments.rule, Rule::Bp)?;
-    let ends = choices::ends(&arguments.rule, network, &rule)?;
+    let Cut { ends, pieces } = choices::cut(&arguments.rule, network, &rule)?;
     Ok(TrainConfig {
         rule,
         ends,
+        pieces,
         optimizer: match arguments.optimizer {
             OptimizerName::Sgd => OptimizerConfig::sgd(),
             OptimizerName::Adamw => OptimizerConfig::adamw(),

@@ -34,7 +34,7 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
         return Ok(());
     }
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
-    let ends = choices::ends(&arguments.rule, &network, &rule)?;
+    let ends = choices::cut(&arguments.rule, &network, &rule)?.ends;
     let portrait = Portrait::new(&network, &ends, &rule, arguments.batch)?;
     let auxiliary: u64 = portrait.blocks.iter().map(|block| block.auxiliary_parameters).sum();
     output.record(&InspectRecord {

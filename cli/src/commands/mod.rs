@@ -5,6 +5,7 @@ pub mod finetune;
 pub mod eval;
 pub mod predict;
 pub mod plan;
+pub mod compare;
 pub mod inspect;
 pub mod export;
 pub mod bench;

@@ -3,11 +3,13 @@
 use crate::arguments::PlanArguments;
 use crate::budget;
 use crate::choices;
+use crate::commands::compare;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes, table};
 use localgrad::plan::{Candidate, Choice, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::rules::Rule;
 use localgrad::trainer::TrainConfig;
+use localgrad_models::cut::Cut;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -27,6 +29,7 @@ struct PlanRecord<'a> {
     ends: &'a [usize],
     micro_batch: Option<usize>,
     recompute: bool,
+    pieces: &'a [usize],
     evaluation_batch: Option<usize>,
     /// An estimate.
     step_seconds: f64,
@@ -60,8 +63,10 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
     let recipe = &arguments.recipe;
+    let Cut { ends, pieces } = choices::cut(&arguments.rule, &network, &rule)?;
     let train = TrainConfig {
-        ends: choices::ends(&arguments.rule, &network, &rule)?,
+        ends,
+        pieces,
         rule,
         optimizer: choices::optimizer(recipe)?,
         clip_norm: recipe.clip_norm,
@@ -74,6 +79,9 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let workload = Workload::steps(network, train, batch, workers.count());
     let workload = budget::without_data(workload, !recipe.no_augment);
+    if arguments.compare {
+        return compare::run(arguments, &workload, &rates);
+    }
     let freedom = || {
         let (network, rule) = (&workload.network, &workload.train.rule);
         choices::freedom(&arguments.rule, recipe.micro_batch, network, rule)
@@ -117,6 +125,7 @@ fn record<'a>(
         ends: &workload.train.ends,
         micro_batch: workload.train.micro_batch,
         recompute: workload.train.recompute,
+        pieces: &workload.train.pieces,
         evaluation_batch: workload.evaluation_batch,
         step_seconds: rates.seconds(&plan.step_work),
         step_work: plan.step_work,

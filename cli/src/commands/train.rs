@@ -11,10 +11,11 @@ use crate::metrics::{self, Done, Record, Writer};
 use crate::output::{Output, bytes, table};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
-use crate::session::{self, Session, Start};
+use crate::session::{self, Limit, Session, Start};
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
+use localgrad_models::cut::Cut;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -110,6 +111,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         let rival = rival.then_some(name.as_str());
         Session {
             planned_bytes,
+            limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
             checkpoint: directory.checkpoint(rival),
             name,
@@ -183,8 +185,8 @@ impl Runs {
     ) -> Outcome<Self> {
         let budget_bytes = arguments.budget.memory_budget;
         if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
-            let TrainConfig { ends, micro_batch, recompute, .. } = directory.read_run_file()?.train;
-            file.train = TrainConfig { ends, micro_batch, recompute, ..file.train };
+            let TrainConfig { ends, micro_batch, recompute, pieces, .. } = directory.read_run_file()?.train;
+            file.train = TrainConfig { ends, micro_batch, recompute, pieces, ..file.train };
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
@@ -256,7 +258,7 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let recipe = &arguments.recipe;
     let network = choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
-    let ends = choices::ends(&arguments.rule, &network, &rule)?;
+    let Cut { ends, pieces } = choices::cut(&arguments.rule, &network, &rule)?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let names = if data.name == choices::EMBEDDED { trained::embedded_names() } else { Vec::new() };
     let file = RunFile {
@@ -273,6 +275,7 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
             clip_norm: recipe.clip_norm,
             micro_batch: recipe.micro_batch,
             recompute: arguments.rule.recompute,
+            pieces,
             seed: recipe.seed,
             frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
         },

@@ -163,6 +163,7 @@ impl Sample {
             samples_per_second: 512.3,
             peak_bytes: (self.peak_mib * MIB) as u64,
             planned_bytes: (self.blocks > 1).then_some((self.peak_mib * 1.06 * MIB) as u64),
+            resident_peak_bytes: Some(((self.peak_mib + 20.0) * MIB) as u64),
             interrupted: false,
         })
     }

@@ -23,7 +23,8 @@ pub fn libraries() -> &'static Path {
     DIRECTORY.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "localgrad-ffi", "--target-dir"]).arg(target);
+        // The selection that tests are built by: with another one, dependencies would be built anew for other features.
+        build.args(["build", "--quiet", "--workspace", "--lib", "--tests", "--target-dir"]).arg(target);
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         if profile == "release" {
             build.arg("--release");

@@ -62,7 +62,8 @@ impl DataDescription {
 }
 
 /// Fields that may change from one part of a run to the next.
-const MAY_CHANGE: [&str; 3] = ["fit.duration.epochs", "fit.duration.steps", "train.recompute"];
+const MAY_CHANGE: [&str; 4] =
+    ["fit.duration.epochs", "fit.duration.steps", "train.recompute", "train.pieces"];
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.
@@ -120,7 +121,10 @@ impl Configuration {
         let mut found = Vec::new();
         differences("", &serde_json::to_value(self)?, &serde_json::to_value(now)?, &mut found);
         found.retain(|(field, before, after)| {
-            !MAY_CHANGE.contains(&field.as_str()) || before.is_null() || after.is_null()
+            let may_change = MAY_CHANGE.iter().any(|name| {
+                field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+            });
+            !may_change || before.is_null() || after.is_null()
         });
         if found.is_empty() {
             return Ok(());

@@ -10,10 +10,12 @@
 //! It counts the bytes that Rust code asked for, in this process, on the host. What C libraries and device
 //! drivers allocate for themselves is not in it. Without it all counts are 0.
 
+mod limit;
 mod pool;
 mod ranges;
 mod trace;
 
+pub use limit::{check, claim, set_limit};
 use pool::Pool;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
@@ -174,6 +176,7 @@ fn resized(old: usize, new: usize) {
 fn grow(bytes: usize) {
     let now = LIVE.fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes);
     PEAK.fetch_max(now, Ordering::Relaxed);
+    limit::watch(now, bytes);
     trace::record_if_moved(now);
 }
 

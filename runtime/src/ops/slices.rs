@@ -1,6 +1,7 @@
 //! The border between candle tensors and kernels on slices, for tensors on the CPU.
 
 use crate::error::{Error, Result};
+use crate::memory;
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -49,6 +50,7 @@ pub unsafe fn output<T>(
     len: usize,
     kernel: impl FnOnce(&mut [MaybeUninit<f32>]) -> Result<T>,
 ) -> Result<(Vec<f32>, T)> {
+    memory::claim(len * size_of::<f32>())?;
     let mut data = Vec::with_capacity(len);
     let answer = kernel(&mut data.spare_capacity_mut()[..len])?;
     // SAFETY: there is room for `len`, and the caller promises that they are written.

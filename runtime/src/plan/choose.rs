@@ -1,16 +1,18 @@
 //! Which ways to train a network keep to a budget, and which of them is the fastest.
 //!
 //! What may be chosen: where the network is cut, how many samples pass through a block at once, whether forward passes
-//! are repeated, and the batch of evaluations. Micro-batches change what batch norm sees, so those of fewer than
+//! are repeated, in which pieces a backward pass is taken, and the batch of evaluations. Micro-batches change what batch norm sees, so those of fewer than
 //! [`SMALL_MICRO_BATCH`] samples are taken only where nothing else fits.
 
 use super::context::Workspaces;
+use super::cuts;
 use super::rates::Rates;
 use super::size::words;
 use super::workload::{Plan, Workload, plan_with};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
+use crate::trainer::TrainConfig;
 use serde::Serialize;
 
 /// The statistics of fewer samples are poor.
@@ -27,6 +29,8 @@ pub struct Freedom {
     pub micro_batch: bool,
     /// Whether to repeat forward passes may be chosen; else it is as the workload says.
     pub recompute: bool,
+    /// Whether backward passes may be taken in pieces; else they are as the workload says.
+    pub pieces: bool,
 }
 
 /// A way to train.
@@ -38,6 +42,8 @@ pub struct Candidate {
     pub micro_batch: Option<usize>,
     /// Whether forward passes are repeated.
     pub recompute: bool,
+    /// Last units of the pieces of backward passes, if these are taken in pieces.
+    pub pieces: Vec<usize>,
     /// Samples of an evaluation's batch, if there are evaluations.
     pub evaluation_batch: Option<usize>,
     /// The most bytes at any moment.
@@ -53,6 +59,9 @@ impl Candidate {
         let mut text = format!("{count} block{}", if count == 1 { "" } else { "s" });
         if let Some(micro_batch) = self.micro_batch {
             text += &format!(", micro-batches of {micro_batch}");
+        }
+        if !self.pieces.is_empty() {
+            text += &format!(", backward in {} pieces", self.pieces.len());
         }
         if self.recompute {
             text += ", recomputation";
@@ -72,8 +81,26 @@ impl Candidate {
         workload.train.ends.clone_from(&self.ends);
         workload.train.micro_batch = self.micro_batch;
         workload.train.recompute = self.recompute;
+        workload.train.pieces.clone_from(&self.pieces);
         workload.evaluation_batch = self.evaluation_batch;
         workload
+    }
+
+    /// The workload's own way.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub fn of(workload: &Workload, rates: &Rates) -> Result<Self> {
+        let plan = plan_with(workload, &Workspaces::default())?;
+        Ok(Self {
+            ends: workload.train.ends.clone(),
+            micro_batch: workload.train.micro_batch,
+            recompute: workload.train.recompute,
+            pieces: workload.train.pieces.clone(),
+            evaluation_batch: workload.evaluation_batch,
+            peak_bytes: plan.peak_bytes,
+            step_seconds: rates.seconds(&plan.step_work),
+        })
     }
 
     /// What decides between two that fit: good statistics first, then time, then bytes.
@@ -102,31 +129,7 @@ pub struct Choice {
 /// `Config` with the least that would do, when nothing fits; those of planning.
 pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
     let workspaces = Workspaces::default();
-    let sizes = micro_batches(workload, freedom);
-    let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
-    for ends in &freedom.cuts {
-        for recompute in recomputes(workload, freedom, ends) {
-            let mut try_size = |size: usize| {
-                let start = Candidate {
-                    ends: ends.clone(),
-                    micro_batch: sizes[size],
-                    recompute,
-                    evaluation_batch: workload.evaluation_batch,
-                    peak_bytes: 0,
-                    step_seconds: 0.0,
-                };
-                smallest_evaluation(workload, start, budget_bytes, rates, &workspaces)
-            };
-            let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
-            if found.peak_bytes <= budget_bytes {
-                fitting.push(found);
-            } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
-                least = Some(found);
-            }
-        }
-    }
-    let order = |candidate: &Candidate| candidate.order(workload.batch);
-    fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
+    let (fitting, least) = search(workload, freedom, budget_bytes, rates, &workspaces)?;
     let mut fitting = fitting.into_iter();
     let Some(chosen) = fitting.next() else { return Err(refusal(workload, budget_bytes, least)) };
     let plan = plan_with(&chosen.applied(workload), &workspaces)?;
@@ -140,12 +143,78 @@ pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates
     Ok(Choice { chosen, plan, runners_up, notes })
 }
 
-/// Whether to repeat forward passes: not where there is no auxiliary network to do so before.
-fn recomputes(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Vec<bool> {
-    match freedom.recompute && ends.len() > 1 {
-        true => vec![false, true],
-        false => vec![workload.train.recompute],
+/// The fastest way to train within `budget_bytes`, if there is one.
+///
+/// # Errors
+/// Those of planning.
+pub fn fastest(
+    workload: &Workload,
+    freedom: &Freedom,
+    budget_bytes: usize,
+    rates: &Rates,
+) -> Result<Option<Candidate>> {
+    Ok(search(workload, freedom, budget_bytes, rates, &Workspaces::default())?.0.into_iter().next())
+}
+
+/// The way to train that needs least memory; none where there is no cut to choose from.
+///
+/// # Errors
+/// Those of planning.
+pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Option<Candidate>> {
+    Ok(search(workload, freedom, 0, rates, &Workspaces::default())?.1)
+}
+
+/// For each cut, and each way to repeat forward passes, the largest micro-batches that keep to the budget, the best
+/// first; and of those that do not, the one that needs least.
+fn search(
+    workload: &Workload,
+    freedom: &Freedom,
+    budget_bytes: usize,
+    rates: &Rates,
+    workspaces: &Workspaces,
+) -> Result<(Vec<Candidate>, Option<Candidate>)> {
+    let sizes = micro_batches(workload, freedom);
+    let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
+    for ends in &freedom.cuts {
+        for (recompute, pieces) in repetitions(workload, freedom, ends)? {
+            let mut try_size = |size: usize| {
+                let start = Candidate {
+                    ends: ends.clone(),
+                    micro_batch: sizes[size],
+                    recompute,
+                    pieces: pieces.clone(),
+                    evaluation_batch: workload.evaluation_batch,
+                    peak_bytes: 0,
+                    step_seconds: 0.0,
+                };
+                smallest_evaluation(workload, start, budget_bytes, rates, workspaces)
+            };
+            let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
+            if found.peak_bytes <= budget_bytes {
+                fitting.push(found);
+            } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
+                least = Some(found);
+            }
+        }
     }
+    let order = |candidate: &Candidate| candidate.order(workload.batch);
+    fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
+    Ok((fitting, least))
+}
+
+/// What may be repeated: forward passes of blocks, where there are auxiliary networks to do so before, and those of the
+/// pieces of a network that is one block.
+fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<(bool, Vec<usize>)>> {
+    let TrainConfig { recompute, pieces, .. } = &workload.train;
+    let whole = ends.len() == 1;
+    Ok(match (freedom.recompute && !whole, freedom.pieces && whole) {
+        (true, _) => vec![(false, pieces.clone()), (true, pieces.clone())],
+        (_, true) => {
+            let none = std::iter::once(Vec::new());
+            none.chain(cuts::pieces(&workload.network)?).map(|pieces| (*recompute, pieces)).collect()
+        }
+        _ => vec![(*recompute, pieces.clone())],
+    })
 }
 
 /// The sizes of micro-batches to try: all of the batch, then ever smaller.

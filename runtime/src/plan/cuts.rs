@@ -43,6 +43,21 @@ pub fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Resu
     blocks::split(network.units.len(), count, |first, last| costs.of(first, last))
 }
 
+/// The last unit of each of `count` pieces of a backward pass: so that the largest piece keeps as little as can be.
+///
+/// # Errors
+/// `Config` when there are fewer units.
+pub fn even_pieces(network: &NetworkSpec, count: usize) -> Result<Vec<usize>> {
+    network.validate()?;
+    let kept: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_elements).collect();
+    blocks::split(kept.len(), count, |first, last| kept[first..=last].iter().sum())
+}
+
+/// Pieces of the backward pass of a network in one block: two and more, up to one a unit.
+pub(super) fn pieces(network: &NetworkSpec) -> Result<Vec<Vec<usize>>> {
+    counts(network.units.len()).map(|count| even_pieces(network, count)).collect()
+}
+
 /// Cuts into two blocks and more, up to one a unit; into one for bp.
 pub fn cuts(network: &NetworkSpec, rule: &RuleConfig) -> Result<Vec<Vec<usize>>> {
     network.validate()?;

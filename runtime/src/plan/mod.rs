@@ -22,7 +22,7 @@ pub mod rates;
 pub mod size;
 pub mod choose;
 
-pub use choose::{Candidate, Choice, Freedom, choose};
+pub use choose::{Candidate, Choice, Freedom, choose, fastest, least};
 pub use ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 pub use rates::Rates;
 pub use workload::{BlockBytes, Plan, Workload, plan};

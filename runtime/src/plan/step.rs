@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::layers::Mode;
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::auxiliary_specs;
-use crate::trainer::TrainConfig;
+use crate::trainer::{TrainConfig, pieces};
 use std::ops::RangeInclusive;
 
 /// The pass that is replayed; all are alike.
@@ -34,6 +34,7 @@ pub(super) struct Training {
     ranges: Vec<RangeInclusive<usize>>,
     tape: Tape,
     recompute: bool,
+    pieces: Vec<usize>,
     micro_batch: Option<usize>,
     frozen: usize,
     input: [usize; 3],
@@ -85,6 +86,7 @@ impl Training {
             ranges,
             tape: Tape::default(),
             recompute: config.recompute,
+            pieces: config.pieces.clone(),
             micro_batch: config.micro_batch,
             frozen: config.frozen,
             input: network.input,
@@ -160,12 +162,19 @@ impl Training {
         let units = &mut self.units[self.ranges[block].clone()];
         context.ledger.enter(Moment::Forward(block));
         let repeats = self.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
-        let input = repeats.then(|| micro.h.clone());
-        let mut forgetting = Tape::forgetting();
-        let tape = if repeats { &mut forgetting } else { &mut self.tape };
+        let pieces = pieces(&self.ranges[block], &self.pieces);
+        let mut inputs = Vec::new();
         let mut h = micro.h.clone();
-        for unit in units.iter_mut() {
-            h = unit.forward_plain(context, h, TRAIN, tape)?;
+        for (number, piece) in pieces.iter().enumerate() {
+            let mut forgetting = Tape::forgetting();
+            let mut tape = &mut self.tape;
+            if repeats || number + 1 < pieces.len() {
+                inputs.push(h.clone());
+                tape = &mut forgetting;
+            }
+            for unit in &mut units[piece.clone()] {
+                h = unit.forward_plain(context, h, TRAIN, tape)?;
+            }
         }
         micro.h = h.clone();
 
@@ -181,16 +190,15 @@ impl Training {
         };
 
         context.ledger.enter(Moment::Backward(block));
-        if let (Some(mut h), Some((last, before))) = (input, units.split_last_mut()) {
-            for unit in before {
-                h = unit.forward_plain(context, h, TRAIN.again(), tape)?;
+        'backward: for (number, piece) in pieces.iter().enumerate().rev() {
+            if inputs.len() > number {
+                repeat(context, &mut units[piece.clone()], inputs.pop(), tape)?;
             }
-            last.repeat(context, Lazy::Plain(h), TRAIN.again(), tape)?;
-        }
-        for (position, unit) in units.iter_mut().enumerate().rev() {
-            match unit.backward(context, d_h, tape, position > 0)? {
-                Some(d_x) => d_h = d_x,
-                None => break,
+            for position in piece.clone().rev() {
+                match units[position].backward(context, d_h, tape, position > 0)? {
+                    Some(d_x) => d_h = d_x,
+                    None => break 'backward,
+                }
             }
         }
         tape.clear();
@@ -247,6 +255,20 @@ impl Training {
         cross_entropy(context, &logits);
         Ok(())
     }
+}
+
+/// `trainer::repeat`
+fn repeat(
+    context: &Context,
+    units: &mut [Sequential],
+    input: Option<Outline>,
+    tape: &mut Tape,
+) -> Result<()> {
+    let (Some(mut h), Some((last, before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    for unit in before {
+        h = unit.forward_plain(context, h, TRAIN.again(), tape)?;
+    }
+    last.repeat(context, Lazy::Plain(h), TRAIN.again(), tape)
 }
 
 /// What was taken to rest since some moment.

@@ -7,7 +7,8 @@ use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{ErrorKind, memory};
 use localgrad_models::{ModelConfig, network};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +46,7 @@ fn hold(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize
         network.name,
         train.rule.rule,
         train.ends.len(),
-        (train.micro_batch, train.recompute, train.clip_norm)
+        (train.micro_batch, train.recompute, &train.pieces, train.clip_norm)
     );
     let ratio = planned.peak_bytes as f64 / measured.peak_bytes as f64;
     println!("{ratio:.3} {what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
@@ -109,7 +110,13 @@ fn every_way_to_train() {
     hold(&network, &TrainConfig { clip_norm: Some(1.0), ..bp.clone() }, 16, 1);
     hold(&network, &TrainConfig { optimizer: OptimizerConfig::adamw(), ..bp.clone() }, 16, 2);
     let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    hold(&network, &TrainConfig { optimizer: plain, ..bp }, 16, 1);
+    hold(&network, &TrainConfig { optimizer: plain, ..bp.clone() }, 16, 1);
+    for pieces in [2, 4, 10] {
+        let pieces = cuts::even_pieces(&network, pieces).unwrap();
+        hold(&network, &TrainConfig { pieces, ..bp.clone() }, 32, 2);
+    }
+    let units = (0..10).collect();
+    hold(&network, &TrainConfig { recompute: true, pieces: units, ..man }, 32, 2);
     let manpp = config(&network, RuleConfig::new(Rule::Manpp), 10);
     hold(&network, &TrainConfig { recompute: true, ..manpp }, 32, 2);
     let images = at_side("resnet18", 64);
@@ -117,12 +124,37 @@ fn every_way_to_train() {
     hold(&images, &TrainConfig { recompute: true, ..config(&images, imagenet, 4) }, 2, 2);
 }
 
+/// Everything is left to choose.
+fn all_of(network: &NetworkSpec, rule: &RuleConfig) -> Freedom {
+    Freedom { cuts: cuts::cuts(network, rule).unwrap(), micro_batch: true, recompute: true, pieces: true }
+}
+
+/// End to end the choice is the pieces of the backward pass, before micro-batches, which change results.
+#[test]
+fn end_to_end_keeps_to_a_budget_one_piece_at_a_time() {
+    let _alone = alone();
+    let network = at_side("resnet32", 32);
+    let rule = RuleConfig::new(Rule::Bp);
+    let freedom = Freedom { micro_batch: false, ..all_of(&network, &rule) };
+    let workload = Workload::steps(network.clone(), config(&network, rule, 1), 32, 2);
+    let whole = plan(&workload).unwrap().peak_bytes;
+    let choice = choose(&workload, &freedom, whole / 2, &Rates::default()).unwrap();
+    let chosen = choice.chosen.applied(&workload);
+    assert!(chosen.train.pieces.len() > 1 && chosen.train.micro_batch.is_none());
+    hold(&network, &chosen.train, chosen.batch, chosen.threads);
+    let least = localgrad::plan::least(&workload, &freedom, &Rates::default()).unwrap().unwrap();
+    assert!(
+        least.peak_bytes < whole / 2
+            && choose(&workload, &freedom, least.peak_bytes, &Rates::default()).is_ok()
+    );
+}
+
 #[test]
 fn what_is_chosen_keeps_to_its_budget() {
     let _alone = alone();
     let network = at_side("resnet32", 32);
     let rule = RuleConfig::new(Rule::Man);
-    let freedom = Freedom { cuts: cuts::cuts(&network, &rule).unwrap(), micro_batch: true, recompute: true };
+    let freedom = all_of(&network, &rule);
     let workload = Workload::steps(network.clone(), config(&network, rule, 4), 64, 2);
     let mut slowest = 0.0;
     for budget in [48 << 20, 24 << 20] {
@@ -136,12 +168,47 @@ fn what_is_chosen_keeps_to_its_budget() {
     }
 }
 
+/// What no plan foresaw ends training with an error that says who asked; it can go on once there is room.
+#[test]
+fn a_limit_that_would_be_passed_is_an_error() {
+    let _alone = alone();
+    let network = at_side("resnet20", 32);
+    let train = config(&network, RuleConfig::new(Rule::Man), 3);
+    let measured = measure::measure(&network, &train, 16, 1).peak_bytes;
+    let batch = measure::random_batch(&network, 16);
+    let normalize = localgrad::data::Normalize::half(3);
+    let mut trainer = Trainer::new(network.clone(), train, normalize, &localgrad::Device::Cpu).unwrap();
+    let mut step = |limit, tells_who| {
+        memory::set_limit(limit, tells_who);
+        let report = trainer.step(&batch, 0.01, &mut |_| {});
+        memory::set_limit(None, false);
+        report
+    };
+    step(Some(memory::live() + 2 * measured), false).unwrap();
+    let tight = memory::live() + measured / 2;
+    let error = step(Some(tight), true).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Memory);
+    let text = error.to_string();
+    assert!(text.contains(&tight.to_string()) && text.contains("asked for by"), "{text}");
+    assert!(text.split_once("asked for by").unwrap().1.contains("localgrad::"), "{text}");
+    assert!(!step(Some(tight), false).unwrap_err().to_string().contains("asked for by"));
+    step(None, false).unwrap();
+    // What cannot be refused is noticed.
+    memory::set_limit(Some(memory::live() + (1 << 20)), true);
+    drop(std::hint::black_box(vec![1u8; 2 << 20]));
+    let noticed = memory::check().unwrap_err();
+    memory::set_limit(None, false);
+    assert_eq!(noticed.kind(), ErrorKind::Memory);
+    assert!(noticed.to_string().contains("a block of 2097152 "), "{noticed}");
+    assert!(memory::check().is_ok());
+}
+
 #[test]
 fn too_small_a_budget_is_refused_with_the_least_that_would_do() {
     let _alone = alone();
     let network = at_side("resnet32", 32);
     let rule = RuleConfig::new(Rule::Man);
-    let freedom = Freedom { cuts: cuts::cuts(&network, &rule).unwrap(), micro_batch: true, recompute: true };
+    let freedom = all_of(&network, &rule);
     let workload = Workload::steps(network.clone(), config(&network, rule, 4), 32, 2);
     let refused = choose(&workload, &freedom, 1 << 20, &Rates::default()).unwrap_err().to_string();
     let least = refused.split_once('(').unwrap().1.split_once(" bytes").unwrap().0.parse().unwrap();

@@ -69,7 +69,7 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
     Measured { peak_bytes, stages }
 }
 
-fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
+pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
     let [channels, height, width] = network.input;
     let mut stream = Stream::new(0, "plan", &[]);
     let elements = samples * channels * height * width;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the runtime's tests for 64-bit Arm Linux (Jetson) under emulation.
-# usage: scripts/test-arm64.sh [CARGO-TEST-ARGUMENT…]      such as: --test ops_conv -- gradients
+# usage: scripts/test-arm64.sh [CARGO-TEST-ARGUMENT…]      such as: --test parts conv::
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,7 @@
 //! Convolution of up-sampled images, whose up-sampled map is never made, against f64 and against its two ops apart.
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
-mod common;
-
-use common::{
+use crate::common::{
     GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, numbers, project, tensor,
     with_threads,
 };

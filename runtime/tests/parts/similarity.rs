@@ -1,14 +1,10 @@
 //! Similarity matching (predsim) against a plain f64 twin and its finite differences.
 
-mod common;
-#[path = "common/loss.rs"]
-mod loss;
-
-use common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::loss::{assert_gradient, assert_value};
 use localgrad::ops::loss::Loss;
 use localgrad::ops::similarity::predsim;
 use localgrad::{Device, ErrorKind, Result, Tensor, composed};
-use loss::{assert_gradient, assert_value};
 use proptest::prelude::*;
 
 /// A row less its mean, and the L2 norm of that.

@@ -1,5 +1,4 @@
 //! The data set that the command line program carries is what it claims to be.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 use localgrad::data::idx::Idx;
 use localgrad::data::{Dataset, ImageShape, Loader, LoaderConfig, Normalize, Split, open};

@@ -1,9 +1,7 @@
 //! Dropout: how many it zeroes, how it scales, and that its mask is one function of seed and position.
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
-mod common;
-
-use common::{Random, assert_close, device, numbers, tensor, with_threads};
+use crate::common::{Random, assert_close, device, numbers, tensor, with_threads};
 use localgrad::composed::dropout as composed;
 use localgrad::ops::dropout as ops;
 use localgrad::{ErrorKind, Tensor};

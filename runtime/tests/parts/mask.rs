@@ -1,9 +1,6 @@
 //! Masks of clamping activations against their definition, packed and composed.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Random, device, numbers, tensor, with_threads};
+use crate::common::{Random, device, numbers, tensor, with_threads};
 use localgrad::ErrorKind;
 use localgrad::composed::mask as composed;
 use localgrad::kernels::mask as kernels;

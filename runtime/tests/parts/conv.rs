@@ -1,9 +1,6 @@
 //! Convolution: kernels of every instruction set, and the composed path, against a naive f64 twin.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
-mod common;
-
-use common::{GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, project, tensor};
+use crate::common::{self, GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, project, tensor};
 use localgrad::kernels::conv as kernels;
 use localgrad::kernels::conv::{Geometry, Method, Path};
 use localgrad::kernels::simd::Isa;

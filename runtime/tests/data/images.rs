@@ -1,9 +1,6 @@
 //! Augmentation against a naive twin, and normalisation there and back.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
-mod common;
-
-use common::{Random, numbers};
+use crate::common::{Random, numbers};
 use localgrad::data::augment::Draw;
 use localgrad::data::{AugmentConfig, ImageShape, Normalize};
 use localgrad::{ErrorKind, Tensor};
@@ -122,7 +119,7 @@ fn normalisations_by_name() {
 
 #[test]
 fn inverting_gives_the_image_back() {
-    let device = common::device();
+    let device = crate::common::device();
     let normalize = Normalize::imagenet();
     let image: Vec<f64> = Random::new(3).numbers(2 * 4 * 5 * 3);
     let normal: Vec<f32> = image
@@ -135,7 +132,7 @@ fn inverting_gives_the_image_back() {
     let x = Tensor::from_vec(normal, (2, 4, 5, 3), &device).unwrap();
     let back = normalize.invert(&x).unwrap();
     assert_eq!(back.dims(), [2, 4, 5, 3]);
-    common::assert_close("image", &back, &image, 1e-6);
+    crate::common::assert_close("image", &back, &image, 1e-6);
     let half = Normalize::half(3).invert(&x).unwrap();
     let expected: Vec<f32> = numbers(&x).iter().map(|v| v * 0.5 + 0.5).collect();
     assert_eq!(numbers(&half), expected);

@@ -1,8 +1,6 @@
 //! Starting weights: spreads, bounds, and that only the stream decides.
 
-mod common;
-
-use common::{numbers, with_threads};
+use crate::common::{numbers, with_threads};
 use localgrad::initial::{convolution_weight, linear_bias, linear_weight, normal, uniform};
 use localgrad::random::Stream;
 

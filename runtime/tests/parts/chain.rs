@@ -1,10 +1,7 @@
 //! Chains of convolutions and batch norms against the same layers one by one.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{Random, numbers, tensor, with_threads};
 use candle_core::{Device, Tensor};
-use common::{Random, numbers, tensor, with_threads};
 use localgrad::kernels::batch_norm::{Gradient, Normalization};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};

@@ -1,9 +1,7 @@
 //! Batch normalization against f64, with and without its activation, in training and in evaluation.
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
-mod common;
-
-use common::{
+use crate::common::{
     GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
     with_threads,
 };

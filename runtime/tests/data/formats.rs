@@ -1,9 +1,6 @@
 //! Data sets in every format are found and read right, and what is wrong with them is said.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
-mod data_files;
-
-use data_files::*;
+use crate::files::*;
 use localgrad::data::cifar::{Cifar, Kind};
 use localgrad::data::idx::Idx;
 use localgrad::data::safetensors::TensorFile;

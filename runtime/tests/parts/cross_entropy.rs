@@ -1,13 +1,9 @@
 //! Softmax cross-entropy against a plain f64 twin and its finite differences.
 
-mod common;
-#[path = "common/loss.rs"]
-mod loss;
-
-use common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::loss::{assert_gradient, assert_value};
 use localgrad::ops::cross_entropy::{correct, softmax_cross_entropy};
 use localgrad::{Device, ErrorKind};
-use loss::{assert_gradient, assert_value};
 use proptest::prelude::*;
 
 /// -Σ target·ln(softmax), averaged, term by term.

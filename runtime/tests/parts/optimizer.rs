@@ -1,8 +1,6 @@
 //! SGD and AdamW against f64 twins over several updates, on both paths.
 
-mod common;
-
-use common::{Random, assert_close, device, numbers, tensor, with_threads};
+use crate::common::{Random, assert_close, device, numbers, tensor, with_threads};
 use localgrad::kernels::optimizer::Step;
 use localgrad::optimizer::{OptimizerConfig, accumulate, update, update_accumulated};
 use localgrad::parameter::Parameter;

@@ -1,14 +1,10 @@
 //! Binary cross-entropy with logits against a plain f64 twin and its finite differences.
 
-mod common;
-#[path = "common/loss.rs"]
-mod loss;
-
-use common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::loss::{assert_gradient, assert_value};
 use localgrad::ops::binary_cross_entropy::sigmoid_binary_cross_entropy;
 use localgrad::ops::loss::Loss;
 use localgrad::{Device, ErrorKind, Result, Tensor, composed};
-use loss::{assert_gradient, assert_value};
 use proptest::prelude::*;
 
 /// A sigmoid, then binary cross-entropy, as two steps.

@@ -1,9 +1,6 @@
 //! No damage to a file makes reading panic, and damage that can be seen is never accepted.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
-mod data_files;
-
-use data_files::*;
+use crate::files::*;
 use localgrad::data::cifar::{Cifar, Kind};
 use localgrad::data::idx::Idx;
 use localgrad::data::safetensors::TensorFile;

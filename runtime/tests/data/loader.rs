@@ -1,11 +1,7 @@
 //! Batches: what is in them, in which order, and that nothing but seed, epoch and position decides it.
-#![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
-mod common;
-mod data_files;
-
-use common::{numbers, with_threads};
-use data_files::{idx_images, idx_labels};
+use crate::common::{numbers, with_threads};
+use crate::files::{idx_images, idx_labels};
 use localgrad::data::idx::Idx;
 use localgrad::data::{AugmentConfig, Batch, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
 use localgrad::{Error, ErrorKind, Result};
@@ -206,7 +202,7 @@ fn images_are_read_augmented_and_then_normalised() {
             let samples = loader.samples(8, position).unwrap();
             assert_eq!(batch.images.dims(), [samples.len(), 5, 4, 1]);
             for (i, (&sample, image)) in samples.iter().zip(numbers(&batch.images).chunks(20)).enumerate() {
-                let (mut expected, label) = data_files::read(set.as_ref(), sample);
+                let (mut expected, label) = crate::files::read(set.as_ref(), sample);
                 if let Some(augment) = augment {
                     let plain = expected.clone();
                     augment.apply(augment.draw(2, 8, sample), shape, &plain, &mut expected).unwrap();

@@ -1,13 +1,9 @@
 //! The supervised contrastive loss against a plain f64 twin and its finite differences.
 
-mod common;
-#[path = "common/loss.rs"]
-mod loss;
-
-use common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::loss::{assert_gradient, assert_value};
 use localgrad::ops::contrastive::{DEFAULT_TEMPERATURE, supervised_contrastive};
 use localgrad::{Device, ErrorKind};
-use loss::{assert_gradient, assert_value};
 use proptest::prelude::*;
 
 /// The definition, pair by pair. The largest exponent, 1 / 0.07, is no trouble in f64.

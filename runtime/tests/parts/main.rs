@@ -1,0 +1,25 @@
+//! Each part alone, held against its definition in double precision: ops, losses, layers, optimizers, random numbers.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batch_norm;
+mod binary_cross_entropy;
+mod chain;
+mod contrastive;
+mod conv;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod initial;
+mod linear;
+mod loss;
+mod mask;
+mod optimizer;
+mod pool;
+mod random;
+mod schedule;
+mod similarity;
+mod upsample;
+mod upsampled_conv;

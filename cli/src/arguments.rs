@@ -135,6 +135,10 @@ pub struct RuleArguments {
     /// Keep less of each block's forward pass and repeat it before its backward pass
     #[arg(long)]
     pub recompute: bool,
+    /// Last units of pieces that backward passes take one at a time, such as 1,3: of each but a block's last piece only
+    /// the input is kept, and its forward pass repeated
+    #[arg(long, value_delimiter = ',', value_name = "UNITS")]
+    pub pieces: Option<Vec<usize>>,
 }
 
 /// `--task`.

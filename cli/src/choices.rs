@@ -102,9 +102,10 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
     }
 }
 
-/// Where the network is cut: as given, as published, or so that the largest block keeps as little as can be.
+/// Where the network and its backward passes are cut: as given, as published, or so that the largest block keeps as little as can be.
 pub fn cut(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
-    Ok(cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks)?)
+    let cut = cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks)?;
+    Ok(Cut { pieces: arguments.pieces.clone().unwrap_or(cut.pieces), ..cut })
 }
 
 /// What a memory budget may choose: all that these words leave open.
@@ -125,7 +126,7 @@ pub fn freedom(
     }
     cuts.sort();
     cuts.dedup();
-    let pieces = arguments.ends.is_none() && arguments.blocks.is_none();
+    let pieces = arguments.ends.is_none() && arguments.blocks.is_none() && arguments.pieces.is_none();
     Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute, pieces })
 }
 

@@ -288,11 +288,12 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     Ok(file)
 }
 
-/// The same network and recipe, trained whole.
+/// The same network and recipe, trained whole, and its forward pass kept.
 fn end_to_end(file: &RunFile) -> RunFile {
     let mut rival = file.clone();
     rival.train.rule = RuleConfig::new(Rule::Bp);
     rival.train.ends = vec![file.network.units.len() - 1];
+    rival.train.pieces.clear();
     rival
 }
 

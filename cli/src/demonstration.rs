@@ -14,8 +14,8 @@ const HEAD: &str = "dgl";
 const ENDS: [usize; 2] = [3, 9];
 /// Last units of the pieces in which each block is gone back through.
 const PIECES: [usize; 4] = [1, 3, 4, 9];
-/// A run of a few hundred steps needs an average that forgets its start in tens of steps.
-const EMA_MOMENTUM: f64 = 0.9;
+/// A run of a few hundred steps needs an average that forgets its start in a hundred.
+const EMA_MOMENTUM: f64 = 0.99;
 /// Samples a step.
 const BATCH: usize = 64;
 /// Passes over the data.

@@ -78,6 +78,23 @@ fn rules_are_compared_within_one_budget() {
     assert!(rows[0]["way"]["pieces"].as_array().unwrap().len() > 1, "{}", rows[0]);
 }
 
+/// The most is in memory while the network is evaluated, after a step whose long record was written.
+#[test]
+fn evaluations_keep_to_the_budget() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    let words =
+        ["--model", "resnet20", "--rule", "man", "--blocks", "5", "--micro-batch", "8", "--batch", "128"];
+    let words = [&["train", "--limit", "400", "--steps", "4", "--threads", "2"][..], &words].concat();
+    let budget = ["--memory-budget", "40MiB", "--json", "--out", &run];
+    let records = lines(&[&words[..], &budget].concat());
+    let done = records.last().unwrap();
+    let (planned, peak) = (done["planned_bytes"].as_u64().unwrap(), done["peak_bytes"].as_u64().unwrap());
+    assert!(peak <= planned && planned <= 40 << 20, "{done}");
+    let last_step = records.iter().rfind(|record| record["event"] == "step").unwrap();
+    assert!(last_step["peak_bytes"].as_u64().unwrap() < peak, "the peak is not an evaluation's: {last_step}");
+}
+
 #[test]
 fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
     let directory = tempfile::tempdir().unwrap();

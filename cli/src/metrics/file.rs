@@ -14,7 +14,6 @@ const LINE_LIMIT_BYTES: u64 = 16 << 20;
 pub struct Writer {
     path: PathBuf,
     file: File,
-    line: Vec<u8>,
 }
 
 impl Writer {
@@ -35,7 +34,7 @@ impl Writer {
                 file.set_len(length - tail.len() as u64).map_err(io)?;
             }
         }
-        Ok(Self { path: path.to_owned(), file, line: Vec::new() })
+        Ok(Self { path: path.to_owned(), file })
     }
 
     /// The file.
@@ -48,10 +47,10 @@ impl Writer {
     /// # Errors
     /// Io: the file cannot be written.
     pub fn write(&mut self, record: &Record) -> Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, record)?;
-        self.line.push(b'\n');
-        let written = self.file.write_all(&self.line).and_then(|()| self.file.flush());
+        // Not kept for the next record: one of a traced step is a megabyte long.
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        let written = self.file.write_all(&line).and_then(|()| self.file.flush());
         written.map_err(|cause| Error::io(&self.path, cause))
     }
 }

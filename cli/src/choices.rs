@@ -102,7 +102,8 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
     }
 }
 
-/// Where the network and its backward passes are cut: as given, as published, or so that the largest block keeps as little as can be.
+/// Where the network and its backward passes are cut: as given, as published, or so that the largest block keeps as
+/// little as can be.
 pub fn cut(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
     let cut = cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks)?;
     Ok(Cut { pieces: arguments.pieces.clone().unwrap_or(cut.pieces), ..cut })

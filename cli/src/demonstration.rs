@@ -1,5 +1,5 @@
-//! What `localgrad train` does when it is told nothing: a network, a rule and a recipe that finish in about a
-//! minute on two cores and show what local training is for.
+//! What `localgrad train` does when it is told nothing: a network, a rule and a recipe that show in short what local
+//! training is for.
 
 use crate::arguments::TrainArguments;
 use localgrad::rules::Rule;

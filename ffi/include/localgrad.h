@@ -423,6 +423,8 @@ typedef struct {
   // layers such as "1c2f"; NULL, which is the rule's own.
   const char *head;
   // Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
+  // What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
+  // time, which saves memory and changes no result.
   size_t blocks;
   // The last unit of each block, rising, in place of `blocks`; NULL.
   const size_t *ends;

@@ -53,6 +53,8 @@ pub struct lg_trainer_config {
     /// layers such as "1c2f"; NULL, which is the rule's own.
     pub head: *const c_char,
     /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
+    /// What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
+    /// time, which saves memory and changes no result.
     pub blocks: usize,
     /// The last unit of each block, rising, in place of `blocks`; NULL.
     pub ends: *const usize,

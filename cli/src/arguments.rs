@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
+use localgrad::precision::Precision;
 use std::path::PathBuf;
 
 /// Trains neural networks on the device they run on, block by block.
@@ -141,6 +142,45 @@ pub struct RuleArguments {
     pub pieces: Option<Vec<usize>>,
 }
 
+/// What waits while other blocks, or other samples, are at work, and where.
+#[derive(Args, Clone, Debug)]
+pub struct WaitingArguments {
+    /// In micro-batches, take batch norm's statistics of the whole batch: a step is then that of the whole batch, up to
+    /// rounding, and takes as many more passes as a block has batch norms, twice
+    #[arg(long)]
+    pub exact: bool,
+    /// What activations wait in for the backward pass: f32, f16 or bf16 [default: f32]
+    #[arg(long, value_name = "BITS", value_parser = precision)]
+    pub activations: Option<Precision>,
+    /// What features wait in between blocks, of micro-batches or of a chunk, and between pieces: f32, f16 or bf16
+    #[arg(long, value_name = "BITS", value_parser = precision, default_value = "f32")]
+    pub features: Precision,
+    /// Let these features wait in a scratch file
+    #[arg(long)]
+    pub features_on_disk: bool,
+    /// Let weights, optimizer state and moving averages wait in a scratch file while other blocks are trained
+    #[arg(long)]
+    pub offload: bool,
+    /// Batches that each block visits before the next one does; without a moving average the results are the same.
+    /// Ends with the epoch at the latest
+    #[arg(long, value_name = "C", default_value_t = 1)]
+    pub chunk: usize,
+    /// Samples that each block takes as its batch, one number a block, such as 32,64,128; features are cut anew between
+    /// blocks, within a chunk
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub block_batches: Vec<usize>,
+    /// Directory of the scratch file, which vanishes with the program [default: the run's]
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// The most that the scratch file may hold, such as 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub scratch_limit: Option<usize>,
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    text.parse().map_err(|cause: localgrad::Error| cause.to_string())
+}
+
 /// `--task`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TaskName {
@@ -179,6 +219,8 @@ pub struct TrainArguments {
     pub(crate) data: DataArguments,
     #[command(flatten)]
     pub(crate) rule: RuleArguments,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
@@ -380,6 +422,8 @@ pub struct PlanArguments {
     pub(crate) rule: RuleArguments,
     #[command(flatten)]
     pub(crate) shape: ShapeArguments,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
     #[command(flatten)]
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use localgrad::data::Loader;
 use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, plan, size};
 use localgrad::threads::Workers;
 use localgrad::{Device, memory};
+use std::path::Path;
 
 /// Bytes of the traced step's points and their text, at most: they are written between two steps.
 const RECORD_BYTES: usize = 4 << 20;
@@ -34,6 +35,8 @@ pub struct Setting<'a> {
     pub resumes: bool,
     /// Whether its weights come from a file.
     pub starts_from_file: bool,
+    /// Where a scratch file would be.
+    pub scratch: Option<&'a Path>,
     /// Where to tell what was chosen.
     pub output: Output,
 }
@@ -66,7 +69,7 @@ pub fn plan_run(
         (Device::Cpu, Some(budget_bytes)) => {
             let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
             let workload = setting.workload(file);
-            let rates = setting.workers.run(Rates::measure)?;
+            let rates = rates(setting.workers, setting.scratch)?;
             let choice = choose(&workload, &freedom, budget_bytes, &rates)?;
             setting.output.text(&words(&choice, budget_bytes));
             file.train = choice.chosen.applied(&workload).train;
@@ -82,9 +85,19 @@ pub fn plan_run(
     }
 }
 
+/// How fast this machine is, and its storage in `scratch`; where nobody says where that would be, that of temporary
+/// files.
+pub fn rates(workers: &Workers, scratch: Option<&Path>) -> Outcome<Rates> {
+    let rates = workers.run(Rates::measure)?;
+    match scratch {
+        Some(directory) => Ok(rates.with_storage(directory)?),
+        None => Ok(rates.with_storage(&std::env::temp_dir()).unwrap_or(rates)),
+    }
+}
+
 /// A run that goes on stays as it was.
 fn as_it_was(file: &RunFile) -> Freedom {
-    Freedom { cuts: vec![file.train.ends.clone()], micro_batch: false, recompute: false, pieces: false }
+    Freedom::of_cuts(vec![file.train.ends.clone()])
 }
 
 /// What was chosen, in a line or two.

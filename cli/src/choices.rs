@@ -2,7 +2,7 @@
 
 use crate::arguments::{
     DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName, ShortcutName,
-    TaskName,
+    TaskName, WaitingArguments,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
@@ -16,6 +16,7 @@ use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
+use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, published};
 use std::path::Path;
@@ -109,18 +110,36 @@ pub fn cut(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) 
     Ok(Cut { pieces: arguments.pieces.clone().unwrap_or(cut.pieces), ..cut })
 }
 
+/// `train` with all that waits as these words say.
+pub fn waiting(arguments: &WaitingArguments, train: TrainConfig) -> TrainConfig {
+    TrainConfig {
+        exact: arguments.exact,
+        activations: arguments.activations.unwrap_or_default(),
+        features: arguments.features,
+        features_on_disk: arguments.features_on_disk,
+        offload: arguments.offload,
+        chunk: arguments.chunk,
+        block_batches: arguments.block_batches.clone(),
+        ..train
+    }
+}
+
 /// What a memory budget may choose: all that these words leave open.
 pub fn freedom(
     arguments: &RuleArguments,
+    waiting: &WaitingArguments,
     micro_batch: Option<usize>,
     network: &NetworkSpec,
     rule: &RuleConfig,
 ) -> Outcome<Freedom> {
     let mut cuts = match (&arguments.ends, arguments.blocks) {
+        (None, None) if !waiting.block_batches.is_empty() => {
+            cuts::even_ends(network, rule, waiting.block_batches.len()).map(|ends| vec![ends])?
+        }
         (None, None) => cuts::cuts(network, rule)?,
         _ => vec![cut(arguments, network, rule)?.ends],
     };
-    if arguments.ends.is_none() && rule.rule != Rule::Bp {
+    if arguments.ends.is_none() && rule.rule != Rule::Bp && waiting.block_batches.is_empty() {
         let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
         cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
         cuts.extend(arguments.blocks.map(|count| cuts::even_ends(network, rule, count)).transpose()?);
@@ -128,7 +147,14 @@ pub fn freedom(
     cuts.sort();
     cuts.dedup();
     let pieces = arguments.ends.is_none() && arguments.blocks.is_none() && arguments.pieces.is_none();
-    Ok(Freedom { cuts, micro_batch: micro_batch.is_none(), recompute: !arguments.recompute, pieces })
+    Ok(Freedom {
+        cuts,
+        micro_batch: micro_batch.is_none(),
+        recompute: !arguments.recompute,
+        pieces,
+        half: waiting.activations.is_none(),
+        files: !waiting.offload && !waiting.features_on_disk,
+    })
 }
 
 /// A data set opened as `--data` and `--limit` say.

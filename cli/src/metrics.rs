@@ -191,6 +191,12 @@ pub struct Done {
     /// The most bytes that were resident at one time since the process began, as the operating system counts.
     #[serde(default)]
     pub resident_peak_bytes: Option<u64>,
+    /// Bytes that went to the scratch file or came from it, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<u64>,
+    /// How long training waited for that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_seconds: Option<f64>,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
 }

@@ -15,8 +15,9 @@ use localgrad::data::{Loader, Normalize};
 use localgrad::device::used_bytes;
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
 use localgrad::memory;
-use localgrad::model::Model;
+use localgrad::model::Classifier;
 use localgrad::progress::Progress;
+use localgrad::scratch::{Scratch, Traffic};
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, Trainer};
 use localgrad::{Device, weights};
@@ -29,6 +30,10 @@ pub struct Session<'a> {
     pub name: String,
     /// Network, rule, optimizer, length.
     pub file: &'a RunFile,
+    /// The directory of a scratch file, should it need one.
+    pub scratch: PathBuf,
+    /// The most that this file may hold.
+    pub scratch_limit_bytes: Option<u64>,
     /// Weights to start from.
     pub init: Option<&'a Start<'a>>,
     /// Whether it may go on from a checkpoint.
@@ -76,7 +81,7 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// Puts them into `model`.
-    pub fn load(&self, model: &mut Model) -> Outcome<Loaded> {
+    pub fn load(&self, model: &mut dyn Classifier) -> Outcome<Loaded> {
         match self.keeps_head {
             true => trained::load_file(model, self.path),
             false => trained::load_body(model, self.path),
@@ -108,7 +113,7 @@ impl Session<'_> {
             }
         }
         if let Some(init) = self.init {
-            let loaded = init.load(&mut trainer.model)?;
+            let loaded = init.load(trainer)?;
             loaded.tell(self.output, init.path, self.file.train.frozen);
         }
         let progress = Progress::start(trainer.ranges().len());
@@ -125,9 +130,14 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
     let normalize: Normalize = file.normalize.clone();
-    let mut trainer = session
-        .workers
-        .run(|| Trainer::new(file.network.clone(), file.train.clone(), normalize, session.device))?;
+    let scratch = match file.train.needs_scratch() {
+        true => Some(Scratch::create(&session.scratch, session.scratch_limit_bytes)?),
+        false => None,
+    };
+    let mut trainer = session.workers.run(|| {
+        let (network, train) = (file.network.clone(), file.train.clone());
+        Trainer::with_scratch(network, train, normalize, session.device, scratch)
+    })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
     let mut log = Log::new(session, writer, checkpoints, &progress);
     log.write(Record::Start(Box::new(start(session, portrait))))?;
@@ -137,9 +147,10 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     log.bar.finish_and_clear();
     log.failure()?;
     let report = fitted?;
-    let done = log.done(&report);
+    let done = log.done(&report, trainer.traffic());
+    log.tell_if_slow(&done)?;
     log.write(Record::Done(done.clone()))?;
-    weights::write(&session.weights, &weights::of_model(&mut trainer.model)?, false)?;
+    weights::write_network(&session.weights, &mut trainer, false)?;
     Ok(done)
 }
 
@@ -172,6 +183,9 @@ fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
 
 /// The step whose memory is traced: by then all buffers exist.
 const TRACED_STEP: usize = 3;
+
+/// The share of the time from which on storage is slow.
+const SLOW: f64 = 0.2;
 
 /// Turns events into records, a progress bar, and the decision to go on.
 struct Log<'a> {
@@ -319,7 +333,21 @@ impl<'a> Log<'a> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    fn done(&self, report: &FitReport) -> Done {
+    /// Warns of storage that training waits for.
+    fn tell_if_slow(&mut self, done: &Done) -> Outcome<()> {
+        let Some(seconds) = done.storage_seconds.filter(|seconds| *seconds > SLOW * done.seconds) else {
+            return Ok(());
+        };
+        let message = format!(
+            "storage took {seconds:.1} of {:.1} s: larger chunks (--chunk) fetch each block less often, and --scratch \
+             chooses a faster place",
+            done.seconds
+        );
+        log::warn!("{message}");
+        self.write(Record::Warning(Warning { run: self.name.into(), message }))
+    }
+
+    fn done(&self, report: &FitReport, traffic: Option<Traffic>) -> Done {
         let accuracy = report.evaluation.map_or(f64::NAN, |found| found.accuracy);
         Done {
             run: self.name.into(),
@@ -332,6 +360,8 @@ impl<'a> Log<'a> {
             peak_bytes: self.peak_bytes(),
             planned_bytes: self.planned_bytes,
             resident_peak_bytes: resident::peak_bytes(),
+            stored_bytes: traffic.map(|traffic| traffic.written_bytes + traffic.read_bytes),
+            storage_seconds: traffic.map(|traffic| traffic.seconds),
             interrupted: report.interrupted,
         }
     }

@@ -213,6 +213,7 @@ impl Settings {
             pieces,
             seed: config.seed,
             frozen: config.frozen_blocks,
+            ..TrainConfig::default()
         };
         train.validate()?;
         let fit = read_fit(config)?;

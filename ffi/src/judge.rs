@@ -8,6 +8,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::evaluate::Evaluation;
+use localgrad_runtime::model::Classifier;
 use std::ffi::c_void;
 
 /// What an evaluation found.
@@ -152,7 +153,7 @@ unsafe fn predict(
         let range = first..lent.count.min(first + session.evaluation_batch);
         let batch = session.intake.batch(&lent, range)?;
         let found = session.work(&object.control, |trainer| {
-            let logits = trainer.model.logits(&batch.images)?;
+            let logits = trainer.logits(&batch.images)?;
             Ok::<_, localgrad_runtime::Error>(logits.flatten_all()?.to_vec1::<f32>()?)
         })??;
         logits.extend(found);

@@ -96,6 +96,8 @@ pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config
         micro_batch: config.micro_batch == 0,
         recompute: config.recompute == 0,
         pieces: !is_cut,
+        half: false,
+        files: false,
     };
     let workload = workload(settings)?;
     let choice = choose(&workload, &freedom, config.memory_budget_bytes, &Rates::default())?;

@@ -293,7 +293,7 @@ impl Session {
                 }
                 let part = part(&batch, first, self.evaluation_batch.min(samples - first))?;
                 let began = Instant::now();
-                self.work(shared.control, |trainer| tally.add(&mut trainer.model, &part))??;
+                self.work(shared.control, |trainer| tally.add(trainer, &part))??;
                 shared.control.rest(began.elapsed(), None);
             }
         }

@@ -43,8 +43,8 @@ pub unsafe extern "C" fn lg_trainer_load_weights(
         // SAFETY: the caller promises that the pointer is what the header says.
         let path = Path::new(unsafe { pointers::text(path, "path", LONGEST_TEXT_BYTES) }?);
         session.check_at_rest()?;
-        let model = &mut session.trainer.model;
-        let head = model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
+        let model = &mut session.trainer;
+        let head = model.model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
         let head = head.map_or("fc", |layer| &layer.name);
         let read = |name: &str| (!names::is_counter(name)).then(|| names::canonical(name, head));
         let tensors = weights::read(path, read)?;
@@ -76,7 +76,6 @@ pub unsafe extern "C" fn lg_trainer_export(
             other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
         };
         session.check_whole()?;
-        let tensors = weights::of_model(&mut session.trainer.model)?;
-        Ok(weights::write(path, &tensors, half)?)
+        Ok(weights::write_network(path, &mut session.trainer, half)?)
     })
 }

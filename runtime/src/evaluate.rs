@@ -2,7 +2,7 @@
 
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::Classifier;
 use crate::ops::cross_entropy;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct Evaluation {
 /// Runs every sample through the network. `watch` is told how many of the batches are done and returns whether
 /// to go on; a stopped evaluation is `None`.
 pub fn evaluate(
-    model: &mut Model,
+    model: &mut dyn Classifier,
     loader: &Loader,
     watch: &mut dyn FnMut(usize, usize) -> bool,
 ) -> Result<Option<Evaluation>> {
@@ -46,7 +46,7 @@ pub struct Tally {
 
 impl Tally {
     /// Runs a batch through the network and counts it.
-    pub fn add(&mut self, model: &mut Model, batch: &Batch) -> Result<()> {
+    pub fn add(&mut self, model: &mut dyn Classifier, batch: &Batch) -> Result<()> {
         let logits = model.logits(&batch.images)?;
         let count = batch.labels.len();
         self.correct += cross_entropy::correct(&logits, &batch.labels)?;
@@ -68,8 +68,8 @@ impl Tally {
 }
 
 /// Refuses data of another shape or with more classes than the network has.
-pub fn check_data(model: &Model, loader: &Loader) -> Result<()> {
-    let (shape, spec) = (loader.dataset().shape(), &model.spec);
+pub fn check_data(model: &dyn Classifier, loader: &Loader) -> Result<()> {
+    let (shape, spec) = (loader.dataset().shape(), model.spec());
     let found = [shape.channels, shape.height, shape.width];
     if found != spec.input {
         return Err(Error::config(format!(

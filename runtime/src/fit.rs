@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, check_data, evaluate};
 use crate::progress::Progress;
 use crate::schedule::Schedule;
-use crate::trainer::{Stage, Trainer};
+use crate::sweep::sweep;
+use crate::trainer::{Stage, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -176,7 +177,7 @@ pub fn fit_from(
 ) -> Result<FitReport> {
     config.validate()?;
     for loader in std::iter::once(train).chain(test) {
-        check_data(&trainer.model, loader)?;
+        check_data(trainer, loader)?;
     }
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
@@ -211,26 +212,24 @@ fn train_epoch(
 ) -> Result<bool> {
     let total_steps = config.total_steps(train.batches());
     while progress.position < train.batches() && progress.steps < total_steps {
-        let started = Instant::now();
-        let batch = train.batch(progress.epoch as u64 - 1, progress.position)?;
-        let learning_rate = config.rate(progress.steps + 1, progress.epoch);
-        let step = trainer
-            .step(&batch, learning_rate, &mut |stage| {
-                observer.hear(&Event::Stage(stage));
-            })
-            .map_err(|e| e.at(format!("step {}", progress.steps + 1)))?;
-        let (samples, seconds) = (batch.labels.len(), started.elapsed().as_secs_f64());
-        progress.count(&step, samples, seconds);
-        let event = Event::Step {
-            step: progress.steps,
-            epoch: progress.epoch,
-            losses: step.losses,
-            learning_rate,
-            samples,
-            seconds,
-        };
+        let left = (train.batches() - progress.position).min(total_steps - progress.steps);
+        let mut stops = false;
+        for (samples, learning_rate, report, seconds) in
+            train_chunk(progress, trainer, train, config, left, observer)?
+        {
+            progress.count(&report, samples, seconds);
+            let event = Event::Step {
+                step: progress.steps,
+                epoch: progress.epoch,
+                losses: report.losses,
+                learning_rate,
+                samples,
+                seconds,
+            };
+            stops |= observer.hear(&event) == Control::Stop;
+        }
         let goes_on = progress.position < train.batches() && progress.steps < total_steps;
-        if observer.hear(&event) == Control::Stop && progress.steps < total_steps {
+        if stops && progress.steps < total_steps {
             return Ok(true);
         }
         if goes_on {
@@ -240,6 +239,37 @@ fn train_epoch(
     // Before the evaluation, which takes its time and can be repeated.
     observer.rest(trainer, progress, false)?;
     Ok(false)
+}
+
+/// Trains on the next batches, as many as a chunk has or as are left; of each step its samples, its rate, what it found
+/// and how long it took.
+fn train_chunk(
+    progress: &Progress,
+    trainer: &mut Trainer,
+    train: &Loader,
+    config: &FitConfig,
+    left: usize,
+    observer: &mut dyn Observer,
+) -> Result<Vec<(usize, f64, StepReport, f64)>> {
+    let started = Instant::now();
+    let first = progress.steps + 1;
+    let mut steps = Vec::new();
+    for number in 0..trainer.config().chunk.min(left) {
+        let batch = train.batch(progress.epoch as u64 - 1, progress.position + number)?;
+        steps.push(trainer.begin(&batch, config.rate(first + number, progress.epoch))?);
+    }
+    let told: Vec<_> = steps.iter().map(|step| (step.samples(), step.learning_rate())).collect();
+    let place = if told.len() == 1 { format!("step {first}") } else { format!("steps from {first} on") };
+    let mut watch = |stage| {
+        observer.hear(&Event::Stage(stage));
+    };
+    let reports = sweep(trainer, steps, &mut watch).map_err(|error| error.at(place))?;
+    let seconds = started.elapsed().as_secs_f64() / told.len().max(1) as f64;
+    Ok(told
+        .into_iter()
+        .zip(reports)
+        .map(|((samples, rate), report)| (samples, rate, report, seconds))
+        .collect())
 }
 
 /// Evaluates and tells of the epoch; whether it was stopped. A stopped evaluation leaves the epoch open.
@@ -252,7 +282,7 @@ fn close_epoch(
     let mut evaluation = None;
     if let Some(test) = test {
         let mut stopped = false;
-        evaluation = evaluate(&mut trainer.model, test, &mut |done, batches| {
+        evaluation = evaluate(trainer, test, &mut |done, batches| {
             stopped |= observer.hear(&Event::Evaluating { done, batches }) == Control::Stop;
             !stopped
         })?;

@@ -6,6 +6,46 @@ use crate::network::NetworkSpec;
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
 
+/// A network that classifies: a model, or one in training, whose weights may wait elsewhere.
+pub trait Classifier {
+    /// What it is.
+    fn spec(&self) -> &NetworkSpec;
+
+    /// Where it lives.
+    fn device(&self) -> &Device;
+
+    /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
+
+    /// Shows every weight and running statistic of the network under its full name.
+    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()>;
+
+    /// Shows those of the head alone.
+    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()>;
+}
+
+impl Classifier for Model {
+    fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        Model::logits(self, images)
+    }
+
+    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        Model::visit(self, visitor)
+    }
+
+    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.head.visit("", visitor)
+    }
+}
+
 /// What a spec describes, with weights.
 pub struct Model {
     /// The spec it was built from.
@@ -21,13 +61,26 @@ pub struct Model {
 impl Model {
     /// Builds every layer with weights drawn from `seed`.
     pub fn new(spec: NetworkSpec, seed: u64, device: &Device) -> Result<Self> {
+        Self::build(spec, seed, device, &mut |_, _| Ok(()))
+    }
+
+    /// The same; `each` is given every unit, and then the head, with its number as soon as it is built.
+    pub(crate) fn build(
+        spec: NetworkSpec,
+        seed: u64,
+        device: &Device,
+        each: &mut dyn FnMut(usize, &mut Sequential) -> Result<()>,
+    ) -> Result<Self> {
         spec.validate()?;
         let initializer = Initializer { seed, device: device.clone() };
         let mut units = Vec::with_capacity(spec.units.len());
         for (unit, (layers, _)) in spec.units.iter().zip(spec.expand()?) {
-            units.push((unit.name.clone(), Sequential::new(&layers, &unit.name, &initializer)?));
+            let mut built = Sequential::new(&layers, &unit.name, &initializer)?;
+            each(units.len(), &mut built)?;
+            units.push((unit.name.clone(), built));
         }
-        let head = Sequential::new(&spec.head, "", &initializer)?;
+        let mut head = Sequential::new(&spec.head, "", &initializer)?;
+        each(units.len(), &mut head)?;
         Ok(Self { spec, units, head, device: device.clone() })
     }
 

@@ -1,8 +1,14 @@
 //! What the forward pass leaves for the backward pass: a plain stack.
 
 use crate::error::{Error, Result};
+use crate::kernels::batch_norm::{Normalization, Sums};
+use crate::ops::batch_norm::Statistics;
 use crate::ops::conv_norm::Lazy;
-use candle_core::Tensor;
+use crate::ops::packed::Packed;
+use crate::precision::Precision;
+use crate::whole_batch::WholeBatch;
+use candle_core::{DType, Tensor};
+use std::borrow::Cow;
 
 /// One saved thing.
 #[derive(Debug)]
@@ -11,6 +17,8 @@ pub enum Saved {
     Tensor(Tensor),
     /// An activation that whoever reads it normalizes.
     Lazy(Lazy),
+    /// An activation in fewer bits, and what is to become of it.
+    Packed(Packed, Option<Normalization>),
     /// The shape of an input that itself need not be kept.
     Shape(Vec<usize>),
 }
@@ -20,12 +28,20 @@ pub enum Saved {
 pub struct Tape {
     saved: Vec<Saved>,
     forgets: bool,
+    precision: Precision,
+    /// Batch norm's statistics of several shares, where they are those of all shares together.
+    whole: Option<WholeBatch>,
 }
 
 impl Tape {
     /// An empty tape.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty tape that keeps activations in `precision`.
+    pub fn in_precision(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
     }
 
     /// A tape that keeps nothing, for a forward pass that will be repeated before its backward pass.
@@ -39,17 +55,38 @@ impl Tape {
         }
     }
 
-    /// Keeps a tensor (its storage is shared, not copied).
-    pub fn push(&mut self, tensor: &Tensor) {
-        self.save(Saved::Tensor(tensor.clone()));
+    /// Whether a tensor is kept in fewer bits: activations are, numbers of a channel and masks are not.
+    fn packs(&self, tensor: &Tensor) -> bool {
+        packs(self.precision, tensor.rank()) && tensor.dtype() == DType::F32 && !self.forgets
+    }
+
+    /// Keeps a tensor: its storage, which is shared and not copied, or what it is in fewer bits.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn push(&mut self, tensor: &Tensor) -> Result<()> {
+        let saved = match self.packs(tensor) {
+            true => Saved::Packed(Packed::new(tensor, self.precision)?, None),
+            false => Saved::Tensor(tensor.clone()),
+        };
+        self.save(saved);
+        Ok(())
     }
 
     /// Keeps a map that may still have to be normalized.
-    pub fn push_lazy(&mut self, map: Lazy) {
-        self.save(match map {
-            Lazy::Plain(tensor) => Saved::Tensor(tensor),
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn push_lazy(&mut self, map: Lazy) -> Result<()> {
+        let saved = match map {
+            Lazy::Plain(tensor) => return self.push(&tensor),
+            Lazy::Normalized(tensor, by) if self.packs(&tensor) => {
+                Saved::Packed(Packed::new(&tensor, self.precision)?, Some(by))
+            }
             map @ Lazy::Normalized(..) => Saved::Lazy(map),
-        });
+        };
+        self.save(saved);
+        Ok(())
     }
 
     /// Keeps the shape of a tensor.
@@ -61,6 +98,7 @@ impl Tape {
     pub fn pop(&mut self) -> Result<Tensor> {
         match self.saved.pop() {
             Some(Saved::Tensor(tensor)) => Ok(tensor),
+            Some(Saved::Packed(map, None)) => map.unpack(),
             other => Err(unexpected("a tensor", &other)),
         }
     }
@@ -70,6 +108,8 @@ impl Tape {
         match self.saved.pop() {
             Some(Saved::Tensor(tensor)) => Ok(Lazy::Plain(tensor)),
             Some(Saved::Lazy(map)) => Ok(map),
+            Some(Saved::Packed(map, None)) => Ok(Lazy::Plain(map.unpack()?)),
+            Some(Saved::Packed(map, Some(by))) => Ok(Lazy::Normalized(map.unpack()?, by)),
             other => Err(unexpected("a map", &other)),
         }
     }
@@ -82,6 +122,49 @@ impl Tape {
         }
     }
 
+    /// From now on batch norm's statistics are what `whole` says; `None`: each share's own.
+    pub(crate) fn gather(&mut self, whole: Option<WholeBatch>) {
+        self.whole = whole;
+    }
+
+    /// A share of so many samples begins its pass.
+    pub(crate) fn begin_pass(&mut self, share: usize) {
+        if let Some(whole) = &mut self.whole {
+            whole.begin_pass(share);
+        }
+    }
+
+    /// Whether what comes later in this pass is of no use.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.whole.as_ref().is_some_and(WholeBatch::is_enough)
+    }
+
+    /// All shares have passed; whether there was anything in it that had not been known.
+    pub(crate) fn end_round(&mut self) -> Result<bool> {
+        self.whole.as_mut().map_or(Ok(false), WholeBatch::end_round)
+    }
+
+    /// The statistics to normalize by, of an input whose own are `own`.
+    pub(crate) fn statistics(&mut self, own: Statistics) -> Result<Statistics> {
+        match &mut self.whole {
+            Some(whole) => whole.statistics(own),
+            None => Ok(own),
+        }
+    }
+
+    /// The rows that these are of, where the input has `rows`.
+    pub(crate) fn rows(&self, rows: usize) -> usize {
+        self.whole.as_ref().map_or(rows, |whole| whole.rows(rows))
+    }
+
+    /// The sums that the gradient of an input needs whose own are `own`.
+    pub(crate) fn sums<'a>(&mut self, own: &'a Sums) -> Cow<'a, Sums> {
+        match &mut self.whole {
+            Some(whole) => Cow::Owned(whole.sums(own)),
+            None => Cow::Borrowed(own),
+        }
+    }
+
     /// Whether backward has consumed everything that forward pushed.
     pub fn is_empty(&self) -> bool {
         self.saved.is_empty()
@@ -91,13 +174,24 @@ impl Tape {
     pub fn clear(&mut self) {
         self.saved.clear();
     }
+
+    /// The same, after an error in the midst of a step.
+    pub(crate) fn abandon(&mut self) {
+        self.clear();
+        self.whole = None;
+    }
+}
+
+/// Whether tensors of so many dimensions are kept in fewer bits on a tape of this precision.
+pub(crate) fn packs(precision: Precision, rank: usize) -> bool {
+    precision != Precision::F32 && rank > 1
 }
 
 fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
     let found = match found {
         None => "nothing",
-        Some(Saved::Tensor(_)) => "a tensor",
-        Some(Saved::Lazy(_)) => "a map to be normalized",
+        Some(Saved::Tensor(_) | Saved::Packed(_, None)) => "a tensor",
+        Some(Saved::Lazy(_) | Saved::Packed(_, Some(_))) => "a map to be normalized",
         Some(Saved::Shape(_)) => "a shape",
     };
     Error::internal(format!("the tape holds {found} where backward expects {wanted}"))

@@ -9,107 +9,37 @@
 //!             moving average of the boundary; h becomes a constant; next block
 //! ```
 
+mod build;
+mod config;
+mod open_step;
+mod residence;
+mod sinks;
+
 use crate::data::{Batch, Normalize};
+use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::layers::{GradientSink, Layer, Mode, Sequential, Variable, Visitor};
 use crate::memory;
-use crate::model::Model;
+use crate::model::{Classifier, Model};
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
 use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
 use crate::rules::auxiliary::{Auxiliary, Target};
-use crate::rules::{AuxiliarySpec, Rule, RuleConfig, auxiliary_specs};
+use crate::rules::auxiliary_specs;
+use crate::scratch::{Scratch, Traffic};
+use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
+use crate::whole_batch::WholeBatch;
+use build::build_auxiliaries;
+pub(crate) use build::check_shares;
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+pub use config::TrainConfig;
+pub use open_step::OpenStep;
+use open_step::{Features, MicroBatch, recut};
+use sinks::{Accumulate, Discard, Update};
 use std::ops::{Range, RangeInclusive};
-
-/// How a network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainConfig {
-    /// Which rule, and its numbers.
-    pub rule: RuleConfig,
-    /// Last unit of each block.
-    pub ends: Vec<usize>,
-    /// How gradients change weights.
-    pub optimizer: OptimizerConfig,
-    /// Share of each label that cross-entropy spreads over all classes.
-    pub label_smoothing: f64,
-    /// Largest allowed norm of a block's whole gradient, auxiliary network included. Clipping must see the
-    /// whole gradient first, so the block's gradients then live together until its update.
-    pub clip_norm: Option<f64>,
-    /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
-    pub micro_batch: Option<usize>,
-    /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
-    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same.
-    #[serde(default)]
-    pub recompute: bool,
-    /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last
-    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same.
-    #[serde(default)]
-    pub pieces: Vec<usize>,
-    /// Seed of weights and dropout.
-    pub seed: u64,
-    /// The first blocks, as many as this, stay as they are.
-    #[serde(default)]
-    pub frozen: usize,
-}
-
-impl Default for TrainConfig {
-    /// End to end as one unit; set `rule` and `ends`.
-    fn default() -> Self {
-        Self {
-            rule: RuleConfig::new(Rule::Bp),
-            ends: vec![0],
-            optimizer: OptimizerConfig::default(),
-            label_smoothing: 0.0,
-            clip_norm: None,
-            micro_batch: None,
-            recompute: false,
-            pieces: Vec::new(),
-            seed: 0,
-            frozen: 0,
-        }
-    }
-}
-
-impl TrainConfig {
-    /// Refuses what cannot work.
-    pub fn validate(&self) -> Result<()> {
-        self.optimizer.validate()?;
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return Err(Error::config(format!(
-                "label smoothing must be in [0, 1), found {}",
-                self.label_smoothing
-            )));
-        }
-        if let Some(limit) = self.clip_norm
-            && !(limit.is_finite() && limit > 0.0)
-        {
-            return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
-        }
-        if self.micro_batch == Some(0) {
-            return Err(Error::config("a micro-batch needs at least one sample"));
-        }
-        if !self.pieces.is_sorted_by(|a, b| a < b) || self.pieces.last() > self.ends.last() {
-            return Err(Error::config(format!(
-                "the pieces of a backward pass must end at ever later units of the network, found {:?}",
-                self.pieces
-            )));
-        }
-        if self.frozen > 0 && self.frozen >= self.ends.len() {
-            return Err(Error::config(format!(
-                "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
-                self.frozen,
-                self.ends.len(),
-                self.ends.len().saturating_sub(1)
-            )));
-        }
-        Ok(())
-    }
-}
 
 /// What a step is doing, for those who watch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,39 +71,18 @@ pub struct Trainer {
     auxiliaries: Vec<Option<Auxiliary>>,
     normalize: Normalize,
     tape: Tape,
+    /// Where features wait.
+    shelf: Shelf,
+    /// Where weights wait, if not in memory.
+    depot: Option<Depot>,
+    scratch: Option<Scratch>,
     passes: u64,
 }
 
-/// A step under way: some blocks are trained on its batch, the others are still to come.
-pub struct OpenStep {
-    micro_batches: Vec<MicroBatch>,
-    learning_rate: f64,
-    report: StepReport,
-}
-
-impl OpenStep {
-    /// What the step found in the blocks that are trained.
-    pub fn report(&self) -> &StepReport {
-        &self.report
-    }
-
-    /// Samples of its batch.
-    pub fn samples(&self) -> usize {
-        self.micro_batches.iter().map(|micro| micro.labels.len()).sum()
-    }
-
-    /// The rate that it is done with.
-    pub fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-}
-
-/// A share of the batch on its way through the blocks.
-struct MicroBatch {
-    h: Tensor,
-    images: Option<Tensor>,
-    labels: Vec<u32>,
-    weight: f64,
+/// What a pass of a share through a block found.
+struct Passed {
+    loss: f64,
+    correct: usize,
 }
 
 impl Trainer {
@@ -185,12 +94,49 @@ impl Trainer {
         normalize: Normalize,
         device: &Device,
     ) -> Result<Self> {
+        Self::with_scratch(spec, config, normalize, device, None)
+    }
+
+    /// The same with a file for what the configuration lets wait outside of memory.
+    pub fn with_scratch(
+        spec: NetworkSpec,
+        config: TrainConfig,
+        normalize: Normalize,
+        device: &Device,
+        scratch: Option<Scratch>,
+    ) -> Result<Self> {
         config.validate()?;
+        if config.needs_scratch() && scratch.is_none() {
+            return Err(Error::config(
+                "weights or features are to wait in a file, but no scratch file was given",
+            ));
+        }
+        if config.exact && !matches!(device, Device::Cpu) {
+            return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
+        }
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
-        let auxiliaries = build_auxiliaries(&spec, &config, &specs, device)?;
-        let model = Model::new(spec, config.seed, device)?;
-        let ranges = blocks::ranges(&config.ends);
-        Ok(Self { model, config, ranges, auxiliaries, normalize, tape: Tape::new(), passes: 0 })
+        check_shares(&config, &specs)?;
+        let groups = residence::auxiliary_group(spec.units.len(), specs.len());
+        let offloads = scratch.clone().filter(|_| config.offload);
+        let mut depot = offloads.map(|scratch| Depot::new(scratch, groups));
+        let auxiliaries = build_auxiliaries(&spec, &config, &specs, device, &mut depot)?;
+        let model = Model::build(spec, config.seed, device, &mut |group, layers| match &mut depot {
+            Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
+            None => Ok(()),
+        })?;
+        let features = scratch.clone().filter(|_| config.features_on_disk);
+        Ok(Self {
+            model,
+            ranges: blocks::ranges(&config.ends),
+            auxiliaries,
+            normalize,
+            tape: Tape::in_precision(config.activations),
+            shelf: Shelf { precision: config.features, scratch: features },
+            depot,
+            scratch,
+            passes: 0,
+            config,
+        })
     }
 
     /// Trains every block once on `batch`; `watch` is told what happens when.
@@ -206,34 +152,52 @@ impl Trainer {
     }
 
     /// Begins a step on `batch` without training anything yet.
-    pub fn begin(&self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
+    pub fn begin(&mut self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
         let micro_batches = self.micro_batches(batch)?;
+        let first_pass = self.number_passes(micro_batches.len());
         let report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
-        Ok(OpenStep { micro_batches, learning_rate, report })
+        Ok(OpenStep { micro_batches, learning_rate, report, first_pass })
+    }
+
+    /// The first of the numbers of as many passes as a step of so many shares takes.
+    fn number_passes(&mut self, shares: usize) -> u64 {
+        let first = self.passes;
+        self.passes += ((self.ranges.len() - self.config.frozen) * shares) as u64;
+        first
     }
 
     /// Trains the block of `step` that is next; whether another follows. Between two calls any time may pass, and
     /// settings may change, but no other step may be trained. After an error the step is of no use, and the
     /// blocks before have its updates.
     pub fn train_next(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<bool> {
-        let OpenStep { micro_batches, learning_rate, report } = step;
-        let block = report.losses.len();
+        let block = step.report.losses.len();
         if block >= self.ranges.len() {
             return Ok(false);
         }
+        self.enter(block, watch)?;
+        self.train_entered(step, watch)?;
+        self.leave(block)?;
+        Ok(block + 1 < self.ranges.len())
+    }
+
+    /// Trains the block of `step` that is next, which is in memory.
+    pub(crate) fn train_entered(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<()> {
+        let OpenStep { micro_batches, learning_rate, report, first_pass } = step;
+        let block = report.losses.len();
         if self.is_frozen(block) {
             self.pass_frozen(block, micro_batches)?;
             report.losses.push(f64::NAN);
-            return Ok(true);
+            return Ok(());
         }
-        let trained = self.train_shares(block, micro_batches, *learning_rate, watch);
+        let first_pass = *first_pass + ((block - self.config.frozen) * micro_batches.len()) as u64;
+        let trained = self.train_shares(block, micro_batches, first_pass, *learning_rate, watch);
         if trained.is_err() {
             self.abandon(block)?;
         }
         let (loss, correct) = trained?;
         report.losses.push(loss);
         report.correct += correct;
-        Ok(report.losses.len() < self.ranges.len())
+        Ok(())
     }
 
     /// One block on all micro-batches, with its update; its loss, and how many samples the network classified right.
@@ -241,23 +205,34 @@ impl Trainer {
         &mut self,
         block: usize,
         micro_batches: &mut [MicroBatch],
+        first_pass: u64,
         learning_rate: f64,
         watch: &mut dyn FnMut(Stage),
     ) -> Result<(f64, usize)> {
         // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
         let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
-        let (mut loss, mut right) = (0.0, 0);
-        for micro in micro_batches {
-            let (value, correct) = match gathers {
-                true => self.train_block(block, micro, &mut Accumulate, watch)?,
-                false => {
-                    let optimizer = self.config.optimizer.clone();
-                    self.train_block(block, micro, &mut Update { optimizer, learning_rate }, watch)?
-                }
-            };
-            loss += value * micro.weight;
-            right += correct;
+        let waits = self.waits(micro_batches.len());
+        let exact = self.config.exact && micro_batches.len() > 1;
+        if exact {
+            self.gather_statistics(block, micro_batches, first_pass, watch)?;
         }
+        let (mut loss, mut right) = (0.0, 0);
+        for (number, micro) in micro_batches.iter_mut().enumerate() {
+            let mut mode = Mode::Train { draw: first_pass + number as u64 };
+            if exact && number > 0 {
+                // Running statistics see the whole batch once.
+                mode = mode.again();
+            }
+            let optimizer = self.config.optimizer.clone();
+            let mut update = Update { optimizer, learning_rate };
+            let sink: &mut dyn GradientSink = if gathers { &mut Accumulate } else { &mut update };
+            self.tape.begin_pass(micro.labels.len());
+            let passed = self.pass(block, micro, (mode, waits), sink, watch)?;
+            let passed = passed.ok_or_else(|| Error::internal("a pass of training was cut short"))?;
+            loss += passed.loss * micro.weight;
+            right += passed.correct;
+        }
+        self.tape.gather(None);
         if gathers {
             self.apply_accumulated(block, learning_rate)?;
         }
@@ -266,78 +241,126 @@ impl Trainer {
         Ok((loss, right))
     }
 
-    /// Forgets what a failed pass through `block` left for its backward pass and its update.
-    fn abandon(&mut self, block: usize) -> Result<()> {
-        self.tape.clear();
-        self.visit_block(block, &mut |_, variable| {
-            if let Variable::Parameter(parameter) = variable {
-                parameter.accumulated = None;
+    /// Finds what batch norm makes of all micro-batches together, round by round: see [`WholeBatch`].
+    fn gather_statistics(
+        &mut self,
+        block: usize,
+        micro_batches: &mut [MicroBatch],
+        first_pass: u64,
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<()> {
+        let samples = micro_batches.iter().map(|micro| micro.labels.len()).sum();
+        self.tape.gather(Some(WholeBatch::new(samples)));
+        loop {
+            for (number, micro) in micro_batches.iter_mut().enumerate() {
+                let mode = Mode::Again { draw: first_pass + number as u64 };
+                self.tape.begin_pass(micro.labels.len());
+                let h = micro.h.clone();
+                let through = self.pass(block, micro, (mode, false), &mut Discard, watch)?.is_some();
+                micro.h = h;
+                self.tape.clear();
+                if through {
+                    break;
+                }
             }
-            Ok(())
-        })
+            if !self.tape.end_round()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether features wait before the next block takes them.
+    fn waits(&self, shares: usize) -> bool {
+        shares > 1 || self.config.chunk > 1 || !self.config.block_batches.is_empty()
     }
 
     /// Brings all micro-batches through a block that is not trained, by its running statistics.
     fn pass_frozen(&mut self, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
+        let waits = self.waits(micro_batches.len());
         for micro in micro_batches {
+            let mut h = micro.h.get()?;
             for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
-                micro.h = unit.forward(micro.h.clone(), Mode::Evaluate, &mut self.tape)?;
+                h = unit.forward(h, Mode::Evaluate, &mut self.tape)?;
             }
+            micro.h = self.kept(block, h, micro.labels.len(), waits)?;
         }
         Ok(())
     }
 
-    /// One block on one micro-batch: forward, loss, backward. Afterwards `micro.h` is the block's output.
-    fn train_block(
+    /// The output of a block as it is kept for the next one.
+    fn kept(&self, block: usize, h: Tensor, samples: usize, waits: bool) -> Result<Features> {
+        if block + 1 == self.ranges.len() {
+            return Ok(Features::default());
+        }
+        let parcel = if waits { self.shelf.put(h)? } else { Parcel::Whole(h) };
+        Ok(Features::of(parcel, samples))
+    }
+
+    /// One block on one micro-batch: forward, loss, backward. Afterwards `micro.h` is the block's output. None when the
+    /// tape had enough before the end.
+    fn pass(
         &mut self,
         block: usize,
         micro: &mut MicroBatch,
+        (mode, waits): (Mode, bool),
         sink: &mut dyn GradientSink,
         watch: &mut dyn FnMut(Stage),
-    ) -> Result<(f64, usize)> {
-        let mode = Mode::Train { draw: self.passes };
-        self.passes += 1;
-
+    ) -> Result<Option<Passed>> {
         watch(Stage::Forward(block));
-        let units = &mut self.model.units[self.ranges[block].clone()];
         let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
         let pieces = pieces(&self.ranges[block], &self.config.pieces);
         let mut inputs = Vec::new();
-        let mut h = micro.h.clone();
+        let mut h = micro.h.get()?;
         for (number, piece) in pieces.iter().enumerate() {
+            let is_last = number + 1 == pieces.len();
+            self.enter_piece(block, piece, is_last)?;
             let mut forgetting = Tape::forgetting();
             let mut tape = &mut self.tape;
-            if repeats || number + 1 < pieces.len() {
-                inputs.push(h.clone());
+            if repeats || !is_last {
+                inputs.push(match number {
+                    0 => micro.h.clone(),
+                    _ => Features::of(self.shelf.put(h.clone())?, micro.labels.len()),
+                });
                 tape = &mut forgetting;
             }
-            for (_, unit) in &mut units[piece.clone()] {
+            for (_, unit) in &mut self.model.units[self.ranges[block].clone()][piece.clone()] {
                 h = unit.forward(h, mode, tape)?;
+                if tape.is_enough() {
+                    return Ok(None);
+                }
+            }
+            if !is_last {
+                self.leave_piece(block, piece, false)?;
             }
         }
-        micro.h = h.clone();
+        micro.h = self.kept(block, h.clone(), micro.labels.len(), waits)?;
 
         watch(Stage::Loss(block));
-        let (loss, correct, mut d_h) = self.loss(block, h, micro, mode, sink)?;
+        let (loss, correct, d_h) = self.loss(block, h, micro, mode, sink)?;
         if !loss.is_finite() {
             return Err(not_finite(block, loss));
         }
 
         watch(Stage::Backward(block));
-        let units = &mut self.model.units[self.ranges[block].clone()];
-        'backward: for (number, piece) in pieces.iter().enumerate().rev() {
+        let mut gradient = Some(d_h);
+        for (number, piece) in pieces.iter().enumerate().rev() {
             if inputs.len() > number {
-                repeat(&mut units[piece.clone()], inputs.pop(), mode.again(), &mut self.tape)?;
+                self.enter_piece(block, piece, true)?;
+                let units = &mut self.model.units[self.ranges[block].clone()][piece.clone()];
+                repeat(units, inputs.pop(), mode.again(), &mut self.tape)?;
             }
+            let units = &mut self.model.units[self.ranges[block].clone()];
             for position in piece.clone().rev() {
-                match units[position].1.backward(d_h, &mut self.tape, sink, position > 0)? {
-                    Some(d_x) => d_h = d_x,
-                    None => break 'backward,
+                let Some(d_h) = gradient.take() else { break };
+                gradient = units[position].1.backward(d_h, &mut self.tape, sink, position > 0)?;
+                if self.tape.is_enough() {
+                    return Ok(None);
                 }
             }
+            self.leave_piece(block, piece, sink.updates())?;
         }
         self.tape.clear();
-        Ok((loss, correct))
+        Ok(Some(Passed { loss, correct }))
     }
 
     /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many samples were
@@ -351,10 +374,11 @@ impl Trainer {
         sink: &mut dyn GradientSink,
     ) -> Result<(f64, usize, Tensor)> {
         if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
+            let images = micro.images.as_ref().map(Features::get).transpose()?;
             let target = Target {
                 labels: &micro.labels,
                 classes: self.model.spec.classes,
-                images: micro.images.as_ref().map(|images| (images, &self.normalize)),
+                images: images.as_ref().map(|images| (images, &self.normalize)),
                 label_smoothing: self.config.label_smoothing,
                 weight: micro.weight,
             };
@@ -410,11 +434,13 @@ impl Trainer {
         let images = batch.images.to_device(&self.model.device)?;
         let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
         let size = self.config.micro_batch.unwrap_or(samples).min(samples);
+        let waits = self.waits(samples.div_ceil(size));
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {
             let count = size.min(samples - first);
             // No copy: nobody writes into images, and candle would copy the whole batch for each share.
             let h = images.narrow(0, first, count)?;
+            let h = Features::of(if waits { self.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count);
             shares.push(MicroBatch {
                 images: needs_images.then(|| h.clone()),
                 h,
@@ -487,22 +513,37 @@ impl Trainer {
         &self.ranges
     }
 
-    /// Shows every weight and statistic of one block: its units, the head if it is the last, its auxiliary
-    /// network otherwise.
-    pub fn visit_block(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
-        for (name, unit) in &mut self.model.units[self.ranges[block].clone()] {
-            unit.visit(name, visitor)?;
-        }
-        match self.auxiliaries.get_mut(block) {
-            Some(Some(auxiliary)) => auxiliary.visit(&auxiliary_path(block), visitor),
-            Some(None) => Ok(()),
-            None => self.model.head.visit("", visitor),
-        }
+    /// What went through the scratch file, if there is one.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.scratch.as_ref().map(Scratch::traffic)
     }
 
-    /// Shows everything that training changes, block by block.
-    pub fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
-        (0..self.ranges.len()).try_for_each(|block| self.visit_block(block, visitor))
+    /// The samples of some steps that have come equally far, cut into steps of `size` samples.
+    pub(crate) fn recut(&mut self, steps: Vec<OpenStep>, size: usize) -> Vec<OpenStep> {
+        let micro_batch = self.config.micro_batch;
+        recut(steps, size, micro_batch, |shares| self.number_passes(shares))
+    }
+}
+
+impl Classifier for Trainer {
+    fn spec(&self) -> &NetworkSpec {
+        &self.model.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.model.device
+    }
+
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        self.network_logits(images)
+    }
+
+    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit_network(visitor)
+    }
+
+    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit_group(self.model.units.len(), visitor)
     }
 }
 
@@ -521,61 +562,21 @@ pub(crate) fn pieces(block: &RangeInclusive<usize>, ends: &[usize]) -> Vec<Range
 /// The forward pass of `units` once more, for the sake of what it leaves on the tape.
 fn repeat(
     units: &mut [(String, Sequential)],
-    input: Option<Tensor>,
+    input: Option<Features>,
     mode: Mode,
     tape: &mut Tape,
 ) -> Result<()> {
-    let (Some(mut h), Some(((_, last), before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    let (Some(input), Some(((_, last), before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    let mut h = input.get()?;
+    drop(input);
     for (_, unit) in before {
         h = unit.forward(h, mode, tape)?;
     }
     last.repeat(Lazy::Plain(h), mode, tape)
 }
 
-/// Hands every gradient to the optimizer the moment it exists.
-struct Update {
-    optimizer: OptimizerConfig,
-    learning_rate: f64,
-}
-
-impl GradientSink for Update {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
-        optimizer::update(parameter, &d_value, &self.optimizer, self.learning_rate)
-    }
-}
-
-/// Adds every gradient to its parameter's accumulator.
-struct Accumulate;
-
-impl GradientSink for Accumulate {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
-        optimizer::accumulate(parameter, &d_value, 1.0)
-    }
-}
-
 fn auxiliary_path(block: usize) -> String {
     format!("aux.{block}")
-}
-
-fn build_auxiliaries(
-    spec: &NetworkSpec,
-    config: &TrainConfig,
-    specs: &[AuxiliarySpec],
-    device: &Device,
-) -> Result<Vec<Option<Auxiliary>>> {
-    let initializer = Initializer { seed: config.seed, device: device.clone() };
-    specs
-        .iter()
-        .enumerate()
-        .map(|(block, auxiliary)| {
-            if block < config.frozen {
-                return Ok(None);
-            }
-            let features = spec.features_after(config.ends[block])?;
-            let path = auxiliary_path(block);
-            Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer).map(Some)
-        })
-        .collect()
 }
 
 fn not_finite(block: usize, loss: f64) -> Error {

@@ -1,14 +1,14 @@
 //! Weights in safetensors files: written by name, and read back with every mismatch listed.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{Layer, Variable};
-use crate::model::Model;
+use crate::layers::Variable;
+use crate::model::Classifier;
 use crate::ops::slices::elements;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Bytes that are gathered before they are written.
@@ -18,7 +18,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub type Weights = BTreeMap<String, Tensor>;
 
 /// Weights and running statistics of a network, under torchvision's names. No auxiliary network is among them.
-pub fn of_model(model: &mut Model) -> Result<Weights> {
+pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
     let mut weights = Weights::new();
     model.visit(&mut |name, variable| {
         weights.insert(name.to_string(), variable.value().to_device(&Device::Cpu)?);
@@ -30,42 +30,72 @@ pub fn of_model(model: &mut Model) -> Result<Weights> {
 /// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
 /// half a file. The same tensors give the same bytes. `half` stores f16. Nothing is copied but a part at a time.
 pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
-    let header = header(weights, half)?;
+    let shapes = weights.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
+    write_all(path, shapes, half, &mut |put| weights.iter().try_for_each(|(name, tensor)| put(name, tensor)))
+}
+
+/// The same of a network's weights and running statistics, one after the other: those that wait in a file are never
+/// all in memory.
+pub fn write_network(path: &Path, network: &mut dyn Classifier, half: bool) -> Result<()> {
+    let mut shapes = BTreeMap::new();
+    network.visit(&mut |name, variable| {
+        shapes.insert(name.to_string(), variable.value().dims().to_vec());
+        Ok(())
+    })?;
+    write_all(path, shapes, half, &mut |put| {
+        network.visit(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))
+    })
+}
+
+/// Is called for each tensor, in any order.
+type Put<'a> = dyn FnMut(&str, &Tensor) -> Result<()> + 'a;
+
+fn write_all(
+    path: &Path,
+    shapes: BTreeMap<String, Vec<usize>>,
+    half: bool,
+    each: &mut dyn FnMut(&mut Put<'_>) -> Result<()>,
+) -> Result<()> {
+    let (header, places) = header(shapes, half)?;
     replace(path, |file| {
         let io = |cause| Error::io(path, cause);
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        file.write_all(&(header.len() as u64).to_le_bytes())
-            .and_then(|()| file.write_all(&header))
-            .map_err(io)?;
-        for tensor in weights.values() {
-            let tensor = tensor.contiguous()?;
-            for &value in elements(&tensor)?.iter() {
+        let length = (header.len() as u64).to_le_bytes();
+        file.write_all(&length).and_then(|()| file.write_all(&header)).map_err(io)?;
+        let begin = length.len() + header.len();
+        each(&mut |name, tensor| {
+            let place = places.get(name).ok_or_else(|| Error::internal(format!("{name} has no place")))?;
+            file.seek(SeekFrom::Start((begin + place) as u64)).map_err(io)?;
+            for &value in elements(&tensor.contiguous()?)?.iter() {
                 match half {
                     true => file.write_all(&half::f16::from_f32(value).to_le_bytes()).map_err(io)?,
                     false => file.write_all(&value.to_le_bytes()).map_err(io)?,
                 }
             }
-        }
+            Ok(())
+        })?;
         file.flush().map_err(io)
     })
 }
 
-/// The JSON that says where which tensor is, padded to a multiple of 8 bytes.
-fn header(weights: &Weights, half: bool) -> Result<Vec<u8>> {
+/// The JSON that says where which tensor is, padded to a multiple of 8 bytes, and where each begins.
+fn header(shapes: BTreeMap<String, Vec<usize>>, half: bool) -> Result<(Vec<u8>, BTreeMap<String, usize>)> {
     let (dtype, size) = if half { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
     let mut offset = 0;
-    let place = |(name, tensor): (&String, &Tensor)| {
+    let mut places = BTreeMap::new();
+    let entry = |(name, shape): (String, Vec<usize>)| {
         let start = offset;
-        offset += tensor.elem_count() * size;
-        (name.clone(), TensorInfo { dtype, shape: tensor.dims().to_vec(), data_offsets: (start, offset) })
+        offset += shape.iter().product::<usize>() * size;
+        places.insert(name.clone(), start);
+        (name, TensorInfo { dtype, shape, data_offsets: (start, offset) })
     };
-    let places = weights.iter().map(place).collect();
+    let entries = shapes.into_iter().map(entry).collect();
     let format = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let metadata = Metadata::new(Some(format), places)
+    let metadata = Metadata::new(Some(format), entries)
         .map_err(|cause| Error::internal(format!("weights that safetensors cannot hold: {cause}")))?;
     let mut text = serde_json::to_vec(&metadata)?;
     text.resize(text.len().next_multiple_of(8), b' ');
-    Ok(text)
+    Ok((text, places))
 }
 
 /// Replaces `path` by `content`, at once or not at all.
@@ -136,7 +166,7 @@ pub fn from_bytes(file: &[u8], name: &str, rename: impl Fn(&str) -> Option<Strin
 
 /// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, nothing is
 /// changed and the error lists all that is missing, misshapen or left over.
-pub fn load(model: &mut Model, weights: &Weights) -> Result<()> {
+pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     let mut problems = Vec::new();
     let mut known = std::collections::BTreeSet::new();
     model.visit(&mut |name, variable| {
@@ -154,9 +184,9 @@ pub fn load(model: &mut Model, weights: &Weights) -> Result<()> {
     problems
         .extend(weights.keys().filter(|name| !known.contains(*name)).map(|name| format!("unknown {name}")));
     if !problems.is_empty() {
-        return Err(mismatch(&model.spec.name, &problems));
+        return Err(mismatch(&model.spec().name, &problems));
     }
-    let device = model.device.clone();
+    let device = model.device().clone();
     model.visit(&mut |name, mut variable: Variable<'_>| {
         if let Some(value) = weights.get(name) {
             // A copy, because training writes into the storage of weights.
@@ -181,9 +211,9 @@ pub struct LoadedBody {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_body(model: &mut Model, mut weights: Weights) -> Result<LoadedBody> {
+pub fn load_body(model: &mut dyn Classifier, mut weights: Weights) -> Result<LoadedBody> {
     let mut head = Weights::new();
-    model.head.visit("", &mut |name, variable| {
+    model.visit_head(&mut |name, variable| {
         head.insert(name.into(), variable.value().clone());
         Ok(())
     })?;

@@ -22,6 +22,8 @@ struct Row {
     way: Option<Candidate>,
     /// An estimate from counted operations.
     seconds_per_sample: Option<f64>,
+    /// Bytes written to storage and read from it.
+    stored_bytes_per_sample: Option<f64>,
     /// The least memory that this rule can do with.
     least: Option<Candidate>,
 }
@@ -70,6 +72,7 @@ fn row(
     workload.train.rule = rule;
     let given = choices::freedom(
         &arguments.rule,
+        &arguments.waiting,
         arguments.recipe.micro_batch,
         &workload.network,
         &workload.train.rule,
@@ -79,6 +82,8 @@ fn row(
         micro_batch: true,
         recompute: true,
         pieces: true,
+        half: true,
+        files: true,
     };
     let least = plan::least(&workload, &all, rates)?;
     let way = match budget_bytes {
@@ -86,7 +91,8 @@ fn row(
         None => Some(Candidate::of(&workload, rates)?),
     };
     let seconds_per_sample = way.as_ref().map(|way| way.step_seconds / workload.batch as f64);
-    Ok(Row { event: "compared", rule: name, way, seconds_per_sample, least })
+    let stored_bytes_per_sample = way.as_ref().map(|way| way.stored_bytes / workload.batch as f64);
+    Ok(Row { event: "compared", rule: name, way, seconds_per_sample, stored_bytes_per_sample, least })
 }
 
 fn report(workload: &Workload, budget_bytes: Option<usize>, rows: &[Row]) -> String {
@@ -94,7 +100,14 @@ fn report(workload: &Workload, budget_bytes: Option<usize>, rows: &[Row]) -> Str
     let under = budget_bytes.map_or(String::new(), |budget| format!(" within {}", bytes(budget as u64)));
     let mut text = format!("{} with batch {batch}, {threads} threads{under}\n\n", network.name);
     text += &table(
-        &["rule", "the fastest way", "peak", "ms a sample (estimate)", "least that would do"],
+        &[
+            "rule",
+            "the fastest way",
+            "peak",
+            "ms a sample (estimate)",
+            "to and from storage a sample",
+            "least that would do",
+        ],
         &rows.iter().map(cells).collect::<Vec<_>>(),
     );
     text + "\n\n" + &advice(rows) + "\n" + CAVEAT
@@ -108,6 +121,7 @@ fn cells(row: &Row) -> Vec<String> {
         row.way.as_ref().map_or_else(none, Candidate::words),
         row.way.as_ref().map_or_else(String::new, size),
         row.seconds_per_sample.map_or_else(String::new, |seconds| format!("{:.2}", seconds * 1e3)),
+        row.stored_bytes_per_sample.map_or_else(String::new, |stored| bytes(stored as u64)),
         row.least.as_ref().map_or_else(String::new, size),
     ]
 }

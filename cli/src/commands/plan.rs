@@ -7,6 +7,7 @@ use crate::commands::compare;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes, table};
 use localgrad::plan::{Candidate, Choice, MomentPeak, Part, Plan, Rates, Work, Workload};
+use localgrad::precision::Precision;
 use localgrad::rules::Rule;
 use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::Cut;
@@ -30,6 +31,13 @@ struct PlanRecord<'a> {
     micro_batch: Option<usize>,
     recompute: bool,
     pieces: &'a [usize],
+    /// What waits, and where.
+    exact: bool,
+    activations: Precision,
+    features: Precision,
+    features_on_disk: bool,
+    offload: bool,
+    chunk: usize,
     evaluation_batch: Option<usize>,
     /// An estimate.
     step_seconds: f64,
@@ -64,18 +72,21 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
     let recipe = &arguments.recipe;
     let Cut { ends, pieces } = choices::cut(&arguments.rule, &network, &rule)?;
-    let train = TrainConfig {
-        ends,
-        pieces,
-        rule,
-        optimizer: choices::optimizer(recipe)?,
-        clip_norm: recipe.clip_norm,
-        micro_batch: recipe.micro_batch,
-        recompute: arguments.rule.recompute,
-        ..TrainConfig::default()
-    };
+    let train = choices::waiting(
+        &arguments.waiting,
+        TrainConfig {
+            ends,
+            pieces,
+            rule,
+            optimizer: choices::optimizer(recipe)?,
+            clip_norm: recipe.clip_norm,
+            micro_batch: recipe.micro_batch,
+            recompute: arguments.rule.recompute,
+            ..TrainConfig::default()
+        },
+    );
     let workers = choices::workers(arguments.threads)?;
-    let rates = workers.run(Rates::measure)?;
+    let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let workload = Workload::steps(network, train, batch, workers.count());
     let workload = budget::without_data(workload, !recipe.no_augment);
@@ -84,7 +95,7 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     }
     let freedom = || {
         let (network, rule) = (&workload.network, &workload.train.rule);
-        choices::freedom(&arguments.rule, recipe.micro_batch, network, rule)
+        choices::freedom(&arguments.rule, &arguments.waiting, recipe.micro_batch, network, rule)
     };
     let budget_bytes = arguments.budget.memory_budget;
     let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, freedom, &rates)?;
@@ -126,6 +137,12 @@ fn record<'a>(
         micro_batch: workload.train.micro_batch,
         recompute: workload.train.recompute,
         pieces: &workload.train.pieces,
+        exact: workload.train.exact,
+        activations: workload.train.activations,
+        features: workload.train.features,
+        features_on_disk: workload.train.features_on_disk,
+        offload: workload.train.offload,
+        chunk: workload.train.chunk,
         evaluation_batch: workload.evaluation_batch,
         step_seconds: rates.seconds(&plan.step_work),
         step_work: plan.step_work,

@@ -98,6 +98,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         workers: &workers,
         resumes,
         starts_from_file: arguments.init.is_some(),
+        scratch: arguments.waiting.scratch.as_deref(),
         output,
     };
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
@@ -114,6 +115,8 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
             checkpoint: directory.checkpoint(rival),
+            scratch: arguments.waiting.scratch.clone().unwrap_or_else(|| directory.path.clone()),
+            scratch_limit_bytes: arguments.waiting.scratch_limit.map(|bytes| bytes as u64),
             name,
             file,
             init: init.as_ref(),
@@ -190,7 +193,13 @@ impl Runs {
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
-            choices::freedom(&arguments.rule, arguments.recipe.micro_batch, network, &train.rule)
+            choices::freedom(
+                &arguments.rule,
+                &arguments.waiting,
+                arguments.recipe.micro_batch,
+                network,
+                &train.rule,
+            )
         })?;
         let rival = match compares {
             true => {
@@ -267,18 +276,22 @@ fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
         normalize: data.train.normalize().clone(),
         data: data.name.clone(),
         class_names: names,
-        train: TrainConfig {
-            rule,
-            ends,
-            optimizer: choices::optimizer(recipe)?,
-            label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
-            clip_norm: recipe.clip_norm,
-            micro_batch: recipe.micro_batch,
-            recompute: arguments.rule.recompute,
-            pieces,
-            seed: recipe.seed,
-            frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
-        },
+        train: choices::waiting(
+            &arguments.waiting,
+            TrainConfig {
+                rule,
+                ends,
+                optimizer: choices::optimizer(recipe)?,
+                label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
+                clip_norm: recipe.clip_norm,
+                micro_batch: recipe.micro_batch,
+                recompute: arguments.rule.recompute,
+                pieces,
+                seed: recipe.seed,
+                frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
+                ..TrainConfig::default()
+            },
+        ),
         fit: choices::fit(recipe, batch, DEFAULT_EPOCHS)?,
         batch,
         words,

@@ -8,8 +8,8 @@ use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
 use localgrad::checkpoint::Saved;
 use localgrad::data::{ImageShape, Normalize};
-use localgrad::model::Model;
-use localgrad::trainer::Trainer;
+use localgrad::model::{Classifier, Model};
+use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::weights::{self, Weights};
 use localgrad_models::names;
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Loaded {
 }
 
 /// Reads a weights file, whatever spelling of names it uses, into `model`.
-pub fn load_file(model: &mut Model, path: &Path) -> Outcome<Loaded> {
+pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     let tensors = read_file(model, path)?;
     weights::load(model, &tensors)?;
     Ok(Loaded {
@@ -92,7 +92,7 @@ pub fn load_file(model: &mut Model, path: &Path) -> Outcome<Loaded> {
 }
 
 /// The same but for the head, which stays as it is.
-pub fn load_body(model: &mut Model, path: &Path) -> Outcome<Loaded> {
+pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     let tensors = read_file(model, path)?;
     let loaded = weights::load_body(model, tensors)?;
     Ok(Loaded {
@@ -105,8 +105,8 @@ pub fn load_body(model: &mut Model, path: &Path) -> Outcome<Loaded> {
 }
 
 /// The file's tensors under our names.
-fn read_file(model: &Model, path: &Path) -> Outcome<Weights> {
-    let head = model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
+fn read_file(model: &dyn Classifier, path: &Path) -> Outcome<Weights> {
+    let head = model.spec().head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name).to_string();
     Ok(weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?)
 }
@@ -119,7 +119,9 @@ pub fn embedded_names() -> Vec<String> {
 /// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
 pub fn model_of_run(directory: &RunDirectory, run: RunFile, device: &Device) -> Outcome<Model> {
     if let Some(saved) = Saved::read(&directory.checkpoint(None))? {
-        let mut trainer = Trainer::new(run.network, run.train, run.normalize, device)?;
+        // All of it is wanted in memory.
+        let train = TrainConfig { offload: false, features_on_disk: false, ..run.train };
+        let mut trainer = Trainer::new(run.network, train, run.normalize, device)?;
         saved.restore(&mut trainer)?;
         return Ok(trainer.model);
     }

@@ -164,6 +164,8 @@ impl Sample {
             peak_bytes: (self.peak_mib * MIB) as u64,
             planned_bytes: (self.blocks > 1).then_some((self.peak_mib * 1.06 * MIB) as u64),
             resident_peak_bytes: Some(((self.peak_mib + 20.0) * MIB) as u64),
+            stored_bytes: None,
+            storage_seconds: None,
             interrupted: false,
         })
     }

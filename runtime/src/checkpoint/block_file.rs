@@ -23,10 +23,10 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// The tensor of update counts.
 const UPDATES: &str = "optimizer.updates";
 
-/// One tensor of the file, sharing the storage that training uses.
+/// One tensor of the file.
 struct Entry {
     name: String,
-    tensor: Tensor,
+    dims: Vec<usize>,
 }
 
 /// What a block's file holds.
@@ -52,10 +52,11 @@ fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
     let kinds = state_names(&trainer.config().optimizer);
     let mut content = Content { tensors: Vec::new(), updates: BTreeMap::new() };
     trainer.visit_block(block, &mut |name, variable| {
-        content.tensors.push(Entry { name: name.into(), tensor: variable.value().clone() });
+        let dims = variable.value().dims().to_vec();
+        content.tensors.push(Entry { name: name.into(), dims: dims.clone() });
         if let Variable::Parameter(parameter) = variable {
-            for (kind, tensor) in kinds.iter().zip(&parameter.state) {
-                content.tensors.push(Entry { name: state_name(kind, name), tensor: tensor.clone() });
+            for (kind, _) in kinds.iter().zip(&parameter.state) {
+                content.tensors.push(Entry { name: state_name(kind, name), dims: dims.clone() });
             }
             content.updates.insert(name.into(), parameter.updates);
         }
@@ -75,11 +76,19 @@ pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOu
     for update in content.updates.values() {
         stream.put(&update.to_le_bytes())?;
     }
-    for Entry { tensor, .. } in &content.tensors {
-        // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
-        let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-        stream.put_floats(&elements(&tensor)?)?;
-    }
+    // In the order of the header; a block whose weights wait in a file is brought once more, a unit at a time.
+    trainer.visit_block(block, &mut |_, variable| {
+        let states = match &variable {
+            Variable::Parameter(parameter) => &parameter.state[..],
+            Variable::Statistic(_) => &[],
+        };
+        for tensor in std::iter::once(variable.value()).chain(states) {
+            // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
+            let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+            stream.put_floats(&elements(&tensor)?)?;
+        }
+        Ok(())
+    })?;
     stream.finish()
 }
 
@@ -97,8 +106,8 @@ fn header(block: usize, content: &Content) -> Result<Vec<u8>> {
     };
     // Eight-byte numbers first, so that all tensors are aligned.
     add(UPDATES, "I64", &[content.updates.len()], 8 * content.updates.len())?;
-    for Entry { name, tensor } in &content.tensors {
-        add(name, "F32", tensor.dims(), 4 * tensor.elem_count())?;
+    for Entry { name, dims } in &content.tensors {
+        add(name, "F32", dims, 4 * dims.iter().product::<usize>())?;
     }
     entries.insert("__metadata__".into(), json!({ "format": "pt", "block": block.to_string() }));
     let mut text = serde_json::to_vec(&entries)?;

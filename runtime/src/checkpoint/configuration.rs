@@ -62,8 +62,14 @@ impl DataDescription {
 }
 
 /// Fields that may change from one part of a run to the next.
-const MAY_CHANGE: [&str; 4] =
-    ["fit.duration.epochs", "fit.duration.steps", "train.recompute", "train.pieces"];
+const MAY_CHANGE: [&str; 6] = [
+    "fit.duration.epochs",
+    "fit.duration.steps",
+    "train.recompute",
+    "train.pieces",
+    "train.features_on_disk",
+    "train.offload",
+];
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.

@@ -15,6 +15,7 @@ pub mod elementwise;
 pub mod batch_norm;
 pub mod residual;
 pub mod mask;
+pub mod half;
 pub mod dropout;
 pub mod resample;
 pub mod max_pool;

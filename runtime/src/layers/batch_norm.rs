@@ -2,7 +2,7 @@
 
 use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
 use crate::error::Result;
-use crate::kernels::batch_norm::Normalization;
+use crate::kernels::batch_norm::{Normalization, Sums};
 use crate::ops::activation::Activation;
 use crate::ops::batch_norm::{self, Statistics};
 use crate::parameter::Parameter;
@@ -41,13 +41,17 @@ impl BatchNorm {
         Statistics { mean: self.running_mean.clone(), variance: self.running_var.clone() }
     }
 
-    /// Moves the running statistics towards those of a batch of `elements` elements.
-    pub(super) fn observe(&mut self, statistics: &Statistics, elements: usize) -> Result<()> {
-        let rows = elements / self.running_mean.elem_count();
+    /// Moves the running statistics towards those of a batch of `rows` rows.
+    pub(super) fn observe(&mut self, statistics: &Statistics, rows: usize) -> Result<()> {
         let unbiased = batch_norm::unbiased(&statistics.variance, rows)?;
         self.running_mean = batch_norm::update_running(&self.running_mean, &statistics.mean, MOMENTUM)?;
         self.running_var = batch_norm::update_running(&self.running_var, &unbiased, MOMENTUM)?;
         Ok(())
+    }
+
+    /// Channels.
+    pub(super) fn channels(&self) -> usize {
+        self.running_mean.elem_count()
     }
 
     /// What the layer makes of an input with these statistics, for kernels on the CPU.
@@ -82,14 +86,14 @@ impl Layer for BatchNorm {
         if !mode.is_training() {
             return self.apply(&x, &self.running());
         }
-        let statistics = batch_norm::statistics(&x)?;
+        let statistics = tape.statistics(batch_norm::statistics(&x)?)?;
         let y = self.apply(&x, &statistics)?;
         if mode.observes() {
-            self.observe(&statistics, x.elem_count())?;
+            self.observe(&statistics, tape.rows(x.elem_count() / self.channels()))?;
         }
-        tape.push(&x);
-        tape.push(&statistics.mean);
-        tape.push(&statistics.variance);
+        tape.push(&x)?;
+        tape.push(&statistics.mean)?;
+        tape.push(&statistics.variance)?;
         Ok(y)
     }
 
@@ -105,7 +109,8 @@ impl Layer for BatchNorm {
         let x = tape.pop()?;
         let statistics = Statistics { mean, variance };
         let (weight, bias) = (&self.weight.value, &self.bias.value);
-        let gradients = batch_norm::backward(
+        let mut whole = |sums: &Sums, rows: usize| (tape.sums(sums).into_owned(), tape.rows(rows));
+        let gradients = batch_norm::backward_by(
             d_y,
             &x,
             &statistics,
@@ -113,7 +118,7 @@ impl Layer for BatchNorm {
             bias,
             EPSILON,
             self.activation,
-            true,
+            Some(&mut whole),
             need_input,
         )?;
         drop(x);

@@ -120,12 +120,13 @@ impl Link {
         let statistics = match statistics {
             None => self.norm.running(),
             Some(statistics) => {
+                let statistics = tape.statistics(statistics)?;
                 if mode.observes() {
-                    self.norm.observe(&statistics, z.elem_count())?;
+                    self.norm.observe(&statistics, tape.rows(z.elem_count() / self.norm.channels()))?;
                 }
-                tape.push(&z);
-                tape.push(&statistics.mean);
-                tape.push(&statistics.variance);
+                tape.push(&z)?;
+                tape.push(&statistics.mean)?;
+                tape.push(&statistics.variance)?;
                 statistics
             }
         };
@@ -133,15 +134,17 @@ impl Link {
     }
 
     /// Hands the gradients of batch norm to `sink` and answers how to get from the gradient of its output to that of
-    /// its input, `elements` elements.
+    /// its input, of `elements` elements.
     fn norm_backward(
         &mut self,
         by: &Normalization,
         sums: &Sums,
         elements: usize,
+        tape: &mut Tape,
         sink: &mut dyn GradientSink,
     ) -> Result<Gradient> {
-        let gradient = Gradient::new(by, Some(sums), elements / by.channels());
+        let rows = tape.rows(elements / by.channels());
+        let gradient = Gradient::new(by, Some(&tape.sums(sums)), rows);
         let (d_weight, d_bias) = gradients_of(sums)?;
         self.norm.give(d_weight, d_bias, sink)?;
         Ok(gradient)
@@ -201,7 +204,7 @@ impl Layer for Chain {
         if mode.is_training() {
             tape.push_shape(&x);
             if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
-                tape.push(&x);
+                tape.push(&x)?;
             }
         }
         match (self.resize_of(x.dims()), self.links.split_first_mut()) {
@@ -226,7 +229,7 @@ impl Layer for Chain {
         let mut by = self.links[last].norm.normalization(&statistics)?;
         let mut sums = conv_norm::sums(&d, &z, &by)?;
         for position in (1..=last).rev() {
-            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), sink)?;
+            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
             let (z_before, statistics) = pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
             let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
@@ -236,7 +239,7 @@ impl Layer for Chain {
             sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
             z = z_before;
         }
-        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), sink)?;
+        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
         let kept = if self.links[0].conv.weight.trainable { Some(tape.pop()?) } else { None };
         let shape = tape.pop_shape()?;
         let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };

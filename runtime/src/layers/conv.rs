@@ -44,7 +44,7 @@ impl Layer for Conv {
         if mode.is_training() {
             tape.push_shape(&x);
             if self.weight.trainable {
-                tape.push(&x);
+                tape.push(&x)?;
             }
         }
         Ok(y)
@@ -60,7 +60,7 @@ impl Layer for Conv {
         if mode.is_training() {
             tape.push_shape(x.stored());
             if self.weight.trainable {
-                tape.push_lazy(x);
+                tape.push_lazy(x)?;
             }
         }
         Ok(Lazy::Plain(y))

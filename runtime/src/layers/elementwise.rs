@@ -18,7 +18,7 @@ impl Layer for Activate {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         let y = elementwise::activate(&x, self.activation)?;
         if mode.is_training() {
-            tape.push(&x);
+            tape.push(&x)?;
         }
         Ok(y)
     }

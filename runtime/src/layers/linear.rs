@@ -35,7 +35,7 @@ impl Layer for Linear {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         let y = linear::forward(&x, &self.weight.value, self.bias.as_ref().map(|b| &b.value))?;
         if mode.is_training() && self.weight.trainable {
-            tape.push(&x);
+            tape.push(&x)?;
         }
         Ok(y)
     }

@@ -74,6 +74,11 @@ impl Mode {
 pub trait GradientSink {
     /// Takes the gradient of `parameter`, which has its shape.
     fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()>;
+
+    /// Whether parameters change when it takes their gradients.
+    fn updates(&self) -> bool {
+        true
+    }
 }
 
 /// A function with weights and a closed-form gradient.

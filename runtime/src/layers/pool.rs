@@ -17,7 +17,7 @@ impl Layer for MaxPool {
         let (y, positions) = pool::max_forward(&x, &self.config)?;
         if mode.is_training() {
             tape.push_shape(&x);
-            tape.push(&positions);
+            tape.push(&positions)?;
         }
         Ok(y)
     }

@@ -63,7 +63,7 @@ impl Layer for Residual {
         let (main, around) = self.summands(x, mode, tape)?;
         let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
-            tape.push(&mask);
+            tape.push(&mask)?;
         }
         Ok(y)
     }
@@ -71,7 +71,7 @@ impl Layer for Residual {
     fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
         let (main, around) = self.summands(x.resolve()?, mode, tape)?;
         if let Some(mask) = conv_norm::sum_mask(main, around, self.activation)? {
-            tape.push(&mask);
+            tape.push(&mask)?;
         }
         Ok(())
     }

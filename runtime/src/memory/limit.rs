@@ -76,6 +76,11 @@ fn places(backtrace: &str) -> String {
     names.take(PLACES).collect::<Vec<_>>().join(" < ")
 }
 
+/// The limit; the largest number where there is none.
+pub(super) fn bytes() -> usize {
+    LIMIT.load(Ordering::Relaxed)
+}
+
 /// Is told of every growth by a block of `bytes` to `now` bytes.
 pub(super) fn watch(now: usize, bytes: usize) {
     if now > LIMIT.load(Ordering::Relaxed) {

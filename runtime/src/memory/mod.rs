@@ -12,7 +12,7 @@
 
 mod limit;
 mod pool;
-mod ranges;
+pub(crate) mod ranges;
 mod trace;
 
 pub use limit::{check, claim, set_limit};
@@ -88,7 +88,7 @@ unsafe impl GlobalAlloc for Pooled {
         }
         if let Some((mut pool, block)) = pooled
             && new_size > LARGE_BYTES
-            && pool.resize(block, layout, new_size)
+            && pool.resize(block, layout, new_size, limit::bytes())
         {
             resized(layout.size(), new_size);
             return block.as_ptr();
@@ -112,7 +112,7 @@ fn take(layout: Layout) -> Option<NonNull<u8>> {
     if layout.size() <= LARGE_BYTES {
         return None;
     }
-    let taken = pool().take(layout);
+    let taken = pool().take(layout, limit::bytes());
     if taken.is_none_or(|(_, grew)| grew) {
         LARGE.fetch_add(1, Ordering::Relaxed);
     }

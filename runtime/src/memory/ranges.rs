@@ -11,21 +11,21 @@ struct Range {
 /// Free ranges, in order and never adjacent. It never holds more than [`FreeRanges::CAPACITY`], so that it does not
 /// grow: whoever keeps fewer blocks than that in use never has more ranges between them.
 #[derive(Debug)]
-pub(super) struct FreeRanges {
+pub(crate) struct FreeRanges {
     ranges: Vec<Range>,
 }
 
 impl FreeRanges {
     /// Ranges that there is room for.
-    pub(super) const CAPACITY: usize = 4000;
+    pub(crate) const CAPACITY: usize = 4000;
 
     /// Nothing is free; nothing is allocated.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { ranges: Vec::new() }
     }
 
     /// Takes `len` bytes from the first range that has them at a multiple of `align`, a power of two.
-    pub(super) fn take(&mut self, len: usize, align: usize) -> Option<usize> {
+    pub(crate) fn take(&mut self, len: usize, align: usize) -> Option<usize> {
         let (index, start) = self.ranges.iter().enumerate().find_map(|(index, range)| {
             let start = range.start.checked_next_multiple_of(align)?;
             let end = start.checked_add(len)?;
@@ -46,7 +46,7 @@ impl FreeRanges {
     }
 
     /// Takes back `len` bytes from `start` on, which were in use or are new.
-    pub(super) fn give(&mut self, start: usize, len: usize) {
+    pub(crate) fn give(&mut self, start: usize, len: usize) {
         let next = self.ranges.partition_point(|range| range.start < start);
         let joins_next = self.ranges.get(next).is_some_and(|range| start + len == range.start);
         let joins_last = next > 0 && {
@@ -67,7 +67,7 @@ impl FreeRanges {
     }
 
     /// Whether all of `len` bytes from `start` on are free.
-    pub(super) fn contains(&self, start: usize, len: usize) -> bool {
+    pub(crate) fn contains(&self, start: usize, len: usize) -> bool {
         let next = self.ranges.partition_point(|range| range.start <= start);
         next > 0 && {
             let range = self.ranges[next - 1];
@@ -76,7 +76,7 @@ impl FreeRanges {
     }
 
     /// Takes exactly `len` bytes from `start` on, if they are free.
-    pub(super) fn take_at(&mut self, start: usize, len: usize) -> bool {
+    pub(crate) fn take_at(&mut self, start: usize, len: usize) -> bool {
         if !self.contains(start, len) {
             return false;
         }

@@ -86,6 +86,27 @@ pub fn backward(
     batch_statistics: bool,
     need_input: bool,
 ) -> Result<Gradients> {
+    let mut own = |sums: &kernels::Sums, rows: usize| (sums.clone(), rows);
+    let whole: Option<&mut WholeSums<'_>> = if batch_statistics { Some(&mut own) } else { None };
+    backward_by(d_y, x, statistics, weight, bias, epsilon, activation, whole, need_input)
+}
+
+/// Turns the sums of an input and its rows into those that its gradient is to be made of.
+pub(crate) type WholeSums<'a> = dyn FnMut(&kernels::Sums, usize) -> (kernels::Sums, usize) + 'a;
+
+/// [`backward`] through statistics of which `whole` gives the sums; without it they are constants.
+#[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
+pub(crate) fn backward_by(
+    d_y: Tensor,
+    x: &Tensor,
+    statistics: &Statistics,
+    weight: &Tensor,
+    bias: &Tensor,
+    epsilon: f64,
+    activation: Option<Activation>,
+    whole: Option<&mut WholeSums<'_>>,
+    need_input: bool,
+) -> Result<Gradients> {
     let channels = check(x, statistics, weight, bias)?;
     same_shape(&d_y, x)?;
     if !matches!(x.device(), Device::Cpu) {
@@ -97,7 +118,7 @@ pub fn backward(
             bias,
             epsilon,
             activation,
-            batch_statistics,
+            whole.is_some(),
             need_input,
         );
     }
@@ -105,13 +126,16 @@ pub fn backward(
     let rows = x.elem_count() / channels;
     let sums = combine_with(&d_y, x, |d, x| {
         kernels::to_pre_activation(d, x, &by);
-        let sums = kernels::sums(Isa::best(), d, x, &by);
-        if need_input {
-            let gradient = kernels::Gradient::new(&by, batch_statistics.then_some(&sums), rows);
-            kernels::d_input(Isa::best(), d, x, &gradient);
-        }
-        sums
+        kernels::sums(Isa::best(), d, x, &by)
     })?;
+    let of_all = whole.map(|whole| whole(&sums, rows));
+    if need_input {
+        let gradient = match &of_all {
+            Some((sums, rows)) => kernels::Gradient::new(&by, Some(sums), *rows),
+            None => kernels::Gradient::new(&by, None, rows),
+        };
+        combine_with(&d_y, x, |d, x| kernels::d_input(Isa::best(), d, x, &gradient))?;
+    }
     let (d_weight, d_bias) = gradients_of(&sums)?;
     Ok(Gradients { d_x: need_input.then_some(d_y), d_weight, d_bias })
 }
@@ -143,7 +167,7 @@ pub(crate) fn normalization(
     Ok(kernels::Normalization::new(&mean, &variance, &weight, &bias, epsilon, activation))
 }
 
-pub(super) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
+pub(crate) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
     let channels = moments.mean.len();
     Ok(Statistics { mean: tensor(moments.mean, channels)?, variance: tensor(moments.variance, channels)? })
 }

@@ -4,6 +4,7 @@
 //! Activations are channels-last, `[N, H, W, C]`; convolution weights are `[O, I, H, W]`.
 
 pub mod slices;
+pub mod packed;
 pub mod activation;
 pub mod conv;
 pub mod conv_norm;

@@ -63,7 +63,7 @@ impl Pair {
         mode: Mode,
         tape: &mut Tape,
     ) -> Result<Outline> {
-        let h = tape.pop()?;
+        let h = tape.pop(context)?;
         let scaled = self.scale.is_some();
         let repeat = |copy: &mut Sequential, h: Outline, tape: &mut Tape| match scaled {
             false => copy.repeat(context, Lazy::Plain(h), mode.again(), tape),
@@ -84,7 +84,7 @@ impl Pair {
         }
         let d_bias = context.map(d_y.dims());
         if self.scale.is_some() {
-            let _halves = [tape.pop()?, tape.pop()?];
+            let _halves = [tape.pop(context)?, tape.pop(context)?];
         }
         let _through_ema = self.ema.backward_to_input(context, d_y, tape)?;
         let through_bias = self.bias.backward_to_input(context, d_bias, tape)?;
@@ -137,6 +137,10 @@ impl Auxiliary {
             decoder: spec.decoder.as_deref().map(branch),
             similarity: spec.similarity.as_deref().map(branch),
         })
+    }
+
+    pub(super) fn follows(&self) -> bool {
+        self.pair.is_some()
     }
 
     pub(super) fn needs_images(&self) -> bool {

@@ -117,10 +117,10 @@ impl Link {
 }
 
 /// `chain::pop`
-fn pop(tape: &mut Tape) -> Result<Outline> {
-    tape.pop()?;
-    tape.pop()?;
-    tape.pop()
+fn pop(context: &Context, tape: &mut Tape) -> Result<Outline> {
+    tape.pop(context)?;
+    tape.pop(context)?;
+    tape.pop(context)
 }
 
 impl Replay for Chain {
@@ -164,13 +164,13 @@ impl Replay for Chain {
     ) -> Result<Option<Outline>> {
         let mut d = d_y;
         let last = self.links.len() - 1;
-        let mut z = pop(tape)?;
+        let mut z = pop(context, tape)?;
         let mut _by = context.normalization(z.channels());
         context.sum_rows(&z);
         for position in (1..=last).rev() {
             let _gradient = [(); 2].map(|()| context.normalization(z.channels()));
             self.links[position].norm.give(context);
-            let z_before = pop(tape)?;
+            let z_before = pop(context, tape)?;
             _by = context.normalization(z_before.channels());
             let link = &mut self.links[position];
             let trainable = link.conv.weight.trainable;
@@ -186,7 +186,7 @@ impl Replay for Chain {
         let link = &mut self.links[0];
         link.norm.give(context);
         let trainable = link.conv.weight.trainable;
-        let kept = if trainable { Some(tape.pop()?) } else { None };
+        let kept = if trainable { Some(tape.pop(context)?) } else { None };
         let shape = tape.pop_shape()?;
         let resize = self.resize_of(&shape);
         let link = &mut self.links[0];

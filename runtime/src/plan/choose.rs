@@ -1,8 +1,10 @@
 //! Which ways to train a network keep to a budget, and which of them is the fastest.
 //!
 //! What may be chosen: where the network is cut, how many samples pass through a block at once, whether forward passes
-//! are repeated, in which pieces a backward pass is taken, and the batch of evaluations. Micro-batches change what batch norm sees, so those of fewer than
-//! [`SMALL_MICRO_BATCH`] samples are taken only where nothing else fits.
+//! are repeated, in which pieces a backward pass is taken, what activations wait in, whether weights and features wait in
+//! a file, and the batch of evaluations. What loses nothing comes first: files are taken where nothing fits without them,
+//! and so are fewer bits. Micro-batches change what batch norm sees, so those of fewer than [`SMALL_MICRO_BATCH`] samples
+//! are taken only where nothing else fits.
 
 use super::context::Workspaces;
 use super::cuts;
@@ -12,6 +14,7 @@ use super::workload::{Plan, Workload, plan_with};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
+use crate::precision::Precision;
 use crate::trainer::TrainConfig;
 use serde::Serialize;
 
@@ -31,6 +34,18 @@ pub struct Freedom {
     pub recompute: bool,
     /// Whether backward passes may be taken in pieces; else they are as the workload says.
     pub pieces: bool,
+    /// Whether activations may wait in f16; else they wait in what the workload says.
+    pub half: bool,
+    /// Whether weights, features and what the optimizer remembers may wait in a file; else they wait where the workload
+    /// says.
+    pub files: bool,
+}
+
+impl Freedom {
+    /// Nothing but these cuts.
+    pub fn of_cuts(cuts: Vec<Vec<usize>>) -> Self {
+        Self { cuts, micro_batch: false, recompute: false, pieces: false, half: false, files: false }
+    }
 }
 
 /// A way to train.
@@ -44,12 +59,20 @@ pub struct Candidate {
     pub recompute: bool,
     /// Last units of the pieces of backward passes, if these are taken in pieces.
     pub pieces: Vec<usize>,
+    /// Whether batch norm's statistics are those of the whole batch in micro-batches, too.
+    pub exact: bool,
+    /// What activations wait in.
+    pub activations: Precision,
+    /// Whether weights and features wait in a file.
+    pub files: bool,
     /// Samples of an evaluation's batch, if there are evaluations.
     pub evaluation_batch: Option<usize>,
     /// The most bytes at any moment.
     pub peak_bytes: usize,
     /// How long a step takes: an estimate from counted operations.
     pub step_seconds: f64,
+    /// Bytes that a step writes to a file or reads from it.
+    pub stored_bytes: f64,
 }
 
 impl Candidate {
@@ -58,13 +81,19 @@ impl Candidate {
         let count = self.ends.len();
         let mut text = format!("{count} block{}", if count == 1 { "" } else { "s" });
         if let Some(micro_batch) = self.micro_batch {
-            text += &format!(", micro-batches of {micro_batch}");
+            text += &format!(", {}micro-batches of {micro_batch}", if self.exact { "exact " } else { "" });
         }
         if !self.pieces.is_empty() {
             text += &format!(", backward in {} pieces", self.pieces.len());
         }
         if self.recompute {
             text += ", recomputation";
+        }
+        if self.activations != Precision::F32 {
+            text += &format!(", activations in {}", self.activations);
+        }
+        if self.files {
+            text += ", the rest in a file";
         }
         text
     }
@@ -82,6 +111,10 @@ impl Candidate {
         workload.train.micro_batch = self.micro_batch;
         workload.train.recompute = self.recompute;
         workload.train.pieces.clone_from(&self.pieces);
+        workload.train.activations = self.activations;
+        if self.files {
+            (workload.train.offload, workload.train.features_on_disk) = (true, true);
+        }
         workload.evaluation_batch = self.evaluation_batch;
         workload
     }
@@ -92,21 +125,42 @@ impl Candidate {
     /// Those of planning.
     pub fn of(workload: &Workload, rates: &Rates) -> Result<Self> {
         let plan = plan_with(workload, &Workspaces::default())?;
-        Ok(Self {
-            ends: workload.train.ends.clone(),
-            micro_batch: workload.train.micro_batch,
-            recompute: workload.train.recompute,
-            pieces: workload.train.pieces.clone(),
-            evaluation_batch: workload.evaluation_batch,
-            peak_bytes: plan.peak_bytes,
-            step_seconds: rates.seconds(&plan.step_work),
-        })
+        let mut candidate = Self::unplanned(workload);
+        candidate.fill_in(&plan, rates);
+        Ok(candidate)
     }
 
-    /// What decides between two that fit: good statistics first, then time, then bytes.
-    fn order(&self, batch: usize) -> (bool, f64, usize) {
-        let samples = self.micro_batch.unwrap_or(batch);
-        (samples < batch.min(SMALL_MICRO_BATCH), self.step_seconds, self.peak_bytes)
+    fn unplanned(workload: &Workload) -> Self {
+        let train = &workload.train;
+        Self {
+            ends: train.ends.clone(),
+            micro_batch: train.micro_batch,
+            recompute: train.recompute,
+            pieces: train.pieces.clone(),
+            exact: train.exact,
+            activations: train.activations,
+            files: train.needs_scratch(),
+            evaluation_batch: workload.evaluation_batch,
+            peak_bytes: 0,
+            step_seconds: 0.0,
+            stored_bytes: 0.0,
+        }
+    }
+
+    fn fill_in(&mut self, plan: &Plan, rates: &Rates) {
+        self.peak_bytes = plan.peak_bytes;
+        self.step_seconds = rates.seconds(&plan.step_work);
+        self.stored_bytes = plan.step_work.stored_bytes;
+    }
+
+    /// What decides between two that fit: good statistics first, then all bits, then time, then bytes.
+    fn order(&self, batch: usize) -> (bool, bool, f64, usize) {
+        let halved = self.activations != Precision::F32;
+        (self.has_poor_statistics(batch), halved, self.step_seconds, self.peak_bytes)
+    }
+
+    fn has_poor_statistics(&self, batch: usize) -> bool {
+        !self.exact && self.micro_batch.unwrap_or(batch) < batch.min(SMALL_MICRO_BATCH)
     }
 }
 
@@ -164,9 +218,43 @@ pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Op
     Ok(search(workload, freedom, 0, rates, &Workspaces::default())?.1)
 }
 
-/// For each cut, and each way to repeat forward passes, the largest micro-batches that keep to the budget, the best
-/// first; and of those that do not, the one that needs least.
+/// What fits, the best first, and what needs least where nothing does. Ways that wait in files or in fewer bits are
+/// looked at where nothing without them fits and has good statistics.
 fn search(
+    workload: &Workload,
+    freedom: &Freedom,
+    budget_bytes: usize,
+    rates: &Rates,
+    workspaces: &Workspaces,
+) -> Result<(Vec<Candidate>, Option<Candidate>)> {
+    let TrainConfig { activations, .. } = workload.train;
+    let (half, files) = (freedom.half && activations == Precision::F32, freedom.files);
+    let ways = [(false, false), (true, false), (false, true), (true, true)];
+    let (mut fitting, mut least) = (Vec::<Candidate>::new(), None::<Candidate>);
+    for (in_file, halved) in ways {
+        let enough = fitting.iter().any(|candidate| !candidate.has_poor_statistics(workload.batch));
+        if enough || in_file && !files || halved && !half {
+            continue;
+        }
+        let mut changed = workload.clone();
+        if in_file {
+            (changed.train.offload, changed.train.features_on_disk) = (true, true);
+        }
+        if halved {
+            changed.train.activations = Precision::F16;
+        }
+        let (found, needs_least) = search_one(&changed, freedom, budget_bytes, rates, workspaces)?;
+        fitting.extend(found);
+        least = [least, needs_least].into_iter().flatten().min_by_key(|candidate| candidate.peak_bytes);
+    }
+    let order = |candidate: &Candidate| candidate.order(workload.batch);
+    fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
+    Ok((fitting, least))
+}
+
+/// For each cut, and each way to repeat forward passes, the largest micro-batches that keep to the budget; and of those
+/// that do not, the one that needs least.
+fn search_one(
     workload: &Workload,
     freedom: &Freedom,
     budget_bytes: usize,
@@ -183,9 +271,7 @@ fn search(
                     micro_batch: sizes[size],
                     recompute,
                     pieces: pieces.clone(),
-                    evaluation_batch: workload.evaluation_batch,
-                    peak_bytes: 0,
-                    step_seconds: 0.0,
+                    ..Candidate::unplanned(workload)
                 };
                 smallest_evaluation(workload, start, budget_bytes, rates, workspaces)
             };
@@ -197,17 +283,15 @@ fn search(
             }
         }
     }
-    let order = |candidate: &Candidate| candidate.order(workload.batch);
-    fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
     Ok((fitting, least))
 }
 
 /// What may be repeated: forward passes of blocks, where there are auxiliary networks to do so before, and those of the
 /// pieces of a network that is one block.
 fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<(bool, Vec<usize>)>> {
-    let TrainConfig { recompute, pieces, .. } = &workload.train;
+    let TrainConfig { recompute, pieces, exact, .. } = &workload.train;
     let whole = ends.len() == 1;
-    Ok(match (freedom.recompute && !whole, freedom.pieces && whole) {
+    Ok(match (freedom.recompute && !whole && !exact, freedom.pieces && whole && !exact) {
         (true, _) => vec![(false, pieces.clone()), (true, pieces.clone())],
         (_, true) => {
             let none = std::iter::once(Vec::new());
@@ -264,8 +348,7 @@ fn smallest_evaluation(
 ) -> Result<Candidate> {
     loop {
         let plan = plan_with(&candidate.applied(workload), workspaces)?;
-        candidate.peak_bytes = plan.peak_bytes;
-        candidate.step_seconds = rates.seconds(&plan.step_work);
+        candidate.fill_in(&plan, rates);
         match candidate.evaluation_batch {
             Some(samples @ 2..) if plan.peak_bytes > budget_bytes && plan.is_peak_of_evaluation() => {
                 candidate.evaluation_batch = Some(samples.div_ceil(2));
@@ -298,9 +381,29 @@ fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
     if let Some(micro_batch) = chosen.micro_batch
         && has_batch_norm(&workload.network)
     {
+        notes.push(match chosen.exact {
+            true => format!(
+                "batch norm's statistics are those of all {} samples, for which each batch norm has every micro-batch pass \
+                 twice more",
+                workload.batch
+            ),
+            false => format!(
+                "batch norm's statistics are those of {micro_batch} samples, not of {}; --exact makes them those of \
+                 all, and takes longer",
+                workload.batch
+            ),
+        });
+    }
+    if chosen.activations != Precision::F32 {
         notes.push(format!(
-            "batch norm's statistics are those of {micro_batch} samples, not of {}",
-            workload.batch
+            "activations wait for the backward pass in {}, which changes gradients in their last digits",
+            chosen.activations
+        ));
+    }
+    if chosen.files {
+        notes.push(format!(
+            "weights and features that are not at work wait in a scratch file: {} a step go there or come back",
+            words(chosen.stored_bytes as usize)
         ));
     }
     if chosen.evaluation_batch < workload.evaluation_batch

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernels::conv::{Geometry, PassKind, Path, Workspace, upsampled_workspace, workspace};
 use crate::kernels::simd::Isa;
 use crate::kernels::{batch_norm, product};
+use crate::precision::Precision;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -30,13 +31,22 @@ pub(super) struct Context {
     pub(super) remembers: Cell<bool>,
     /// Whether gradients wait for the end of the step.
     pub(super) gathers: bool,
+    /// What activations wait in.
+    pub(super) activations: Precision,
     workspaces: Workspaces,
 }
 
 impl Context {
     /// An empty one.
-    pub(super) fn new(threads: usize, state_tensors: usize, gathers: bool, workspaces: Workspaces) -> Self {
+    pub(super) fn new(
+        threads: usize,
+        state_tensors: usize,
+        gathers: bool,
+        activations: Precision,
+        workspaces: Workspaces,
+    ) -> Self {
         Self {
+            activations,
             ledger: Ledger::default(),
             threads,
             state_tensors,
@@ -60,12 +70,17 @@ impl Context {
     /// A new tensor of bytes.
     pub(super) fn byte_tensor(&self, dims: &[usize]) -> Outline {
         let held = self.ledger.take(Part::Passing, dims.iter().product::<usize>() + TENSOR_BYTES);
-        Outline::new(dims.to_vec(), held)
+        Outline::of_bytes(dims.to_vec(), held)
     }
 
     /// Memory that a kernel takes and gives back.
     pub(super) fn scratch(&self, bytes: usize) {
         self.ledger.touch(Part::Scratch, bytes);
+    }
+
+    /// Bytes that go to or come from storage.
+    pub(super) fn store(&self, bytes: usize) {
+        self.ledger.store(bytes as f64);
     }
 
     /// A pass over some maps, element by element.

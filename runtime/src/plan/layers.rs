@@ -78,7 +78,7 @@ impl Replay for Conv {
         tape: &mut Tape,
         need_input: bool,
     ) -> Result<Option<Outline>> {
-        let x = if self.weight.trainable { Some(tape.pop_lazy()?) } else { None };
+        let x = if self.weight.trainable { Some(tape.pop_lazy(context)?) } else { None };
         let shape = tape.pop_shape()?;
         let mut d_x = None;
         if need_input {
@@ -169,8 +169,8 @@ impl Replay for BatchNorm {
         tape: &mut Tape,
         need_input: bool,
     ) -> Result<Option<Outline>> {
-        let _statistics = [tape.pop()?, tape.pop()?];
-        let x = tape.pop()?;
+        let _statistics = [tape.pop(context)?, tape.pop(context)?];
+        let x = tape.pop(context)?;
         let _by = [(); 2].map(|()| context.normalization(x.channels()));
         context.sum_rows(&x);
         context.sweep(3 * x.elements());
@@ -220,7 +220,7 @@ impl Replay for Linear {
         tape: &mut Tape,
         need_input: bool,
     ) -> Result<Option<Outline>> {
-        let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
+        let x = if self.weight.trainable { Some(tape.pop(context)?) } else { None };
         let (rows, inputs) = (d_y.elements() / self.outputs, self.weight.elements() / self.outputs);
         let d_x = need_input.then(|| {
             let d_x = context.map(&[rows, inputs]);
@@ -310,7 +310,7 @@ impl Replay for Plain {
         context.sweep(2 * d_y.elements());
         match self {
             Self::Activate => {
-                let _x = tape.pop()?;
+                let _x = tape.pop(context)?;
                 Ok(need_input.then_some(d_y))
             }
             Self::Dropout => Ok(need_input.then_some(d_y)),
@@ -322,7 +322,7 @@ impl Replay for Plain {
                 }))
             }
             Self::MaxPool(_) => {
-                let _positions = tape.pop()?;
+                let _positions = tape.pop(context)?;
                 let shape = tape.pop_shape()?;
                 Ok(need_input.then(|| context.map(&shape)))
             }

@@ -121,6 +121,21 @@ pub struct Work {
     pub moved_bytes: f64,
     /// Passes of kernels.
     pub passes: f64,
+    /// Bytes that went to storage or came from it.
+    pub stored_bytes: f64,
+}
+
+impl Work {
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            multiply_adds: factor * self.multiply_adds,
+            moved_bytes: factor * self.moved_bytes,
+            passes: factor * self.passes,
+            stored_bytes: factor * self.stored_bytes,
+        }
+    }
 }
 
 /// The pieces in memory, and the most there were.
@@ -194,12 +209,18 @@ impl Ledger {
         work.passes += 1.0;
     }
 
+    /// Counts bytes that go to or come from storage.
+    pub fn store(&self, bytes: f64) {
+        self.0.borrow_mut().work.stored_bytes += bytes;
+    }
+
     /// Counts what was done since `before` so many times more.
     pub fn repeat_work(&self, before: &Work, times: f64) {
         let work = &mut self.0.borrow_mut().work;
         work.multiply_adds += times * (work.multiply_adds - before.multiply_adds);
         work.moved_bytes += times * (work.moved_bytes - before.moved_bytes);
         work.passes += times * (work.passes - before.passes);
+        work.stored_bytes += times * (work.stored_bytes - before.stored_bytes);
     }
 
     /// Bytes in memory now.

@@ -16,6 +16,8 @@ mod chain;
 mod residual;
 mod sequential;
 mod auxiliary;
+mod waiting;
+mod residence;
 mod step;
 pub mod cuts;
 pub mod rates;

@@ -8,12 +8,23 @@ use std::rc::Rc;
 pub(super) struct Outline {
     dims: Vec<usize>,
     held: Rc<Held>,
+    bytes: bool,
 }
 
 impl Outline {
     /// A tensor of this shape in this memory.
     pub(super) fn new(dims: Vec<usize>, held: Held) -> Self {
-        Self { dims, held: Rc::new(held) }
+        Self { dims, held: Rc::new(held), bytes: false }
+    }
+
+    /// A tensor of bytes rather than of floats.
+    pub(super) fn of_bytes(dims: Vec<usize>, held: Held) -> Self {
+        Self { bytes: true, ..Self::new(dims, held) }
+    }
+
+    /// Whether its elements are bytes.
+    pub(super) fn is_bytes(&self) -> bool {
+        self.bytes
     }
 
     /// Its shape.
@@ -33,7 +44,7 @@ impl Outline {
 
     /// The same memory in another shape.
     pub(super) fn reshaped(self, dims: Vec<usize>) -> Self {
-        Self { dims, held: self.held }
+        Self { dims, ..self }
     }
 
     /// Its memory is kept for a backward pass, if it was on its way.

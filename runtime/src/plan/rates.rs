@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::kernels::conv::{self, Geometry, Path};
 use crate::kernels::elementwise;
 use crate::kernels::unwritten::unwritten;
+use crate::scratch::Scratch;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -17,17 +18,26 @@ pub struct Rates {
     pub bytes_per_second: f64,
     /// What each pass of a kernel costs besides.
     pub seconds_per_pass: f64,
+    /// Bytes written to storage or read from it.
+    pub stored_bytes_per_second: f64,
 }
 
 impl Default for Rates {
     /// A core or two of a small machine.
     fn default() -> Self {
-        Self { multiply_adds_per_second: 2e10, bytes_per_second: 5e9, seconds_per_pass: 1e-5 }
+        Self {
+            multiply_adds_per_second: 2e10,
+            bytes_per_second: 5e9,
+            seconds_per_pass: 1e-5,
+            stored_bytes_per_second: 2e8,
+        }
     }
 }
 
 /// Each sample is repeated so often; the fastest counts.
 const REPEATS: usize = 4;
+/// What is written to storage and read again to see how fast it is.
+const SAMPLE_BYTES: usize = 4 << 20;
 
 impl Rates {
     /// Measured on the worker threads of the caller's pool, in some tens of milliseconds.
@@ -65,7 +75,20 @@ impl Rates {
             multiply_adds_per_second: multiply_adds / convolution,
             bytes_per_second: moved / sweep,
             seconds_per_pass: nothing + Self::default().seconds_per_pass,
+            ..Self::default()
         })
+    }
+
+    /// The same with storage as fast as a sample of it in `directory` was.
+    ///
+    /// # Errors
+    /// `Io` when nothing can be written there.
+    pub fn with_storage(self, directory: &std::path::Path) -> Result<Self> {
+        let scratch = Scratch::create(directory, None)?;
+        let sample = vec![1u8; SAMPLE_BYTES];
+        let mut back = vec![0u8; SAMPLE_BYTES];
+        let seconds = fastest(|| scratch.store(std::iter::once(&sample[..]))?.read(0..1, &mut back))?;
+        Ok(Self { stored_bytes_per_second: 2.0 * SAMPLE_BYTES as f64 / seconds, ..self })
     }
 
     /// An estimate of how long some work takes.
@@ -73,6 +96,7 @@ impl Rates {
         work.multiply_adds / self.multiply_adds_per_second
             + work.moved_bytes / self.bytes_per_second
             + work.passes * self.seconds_per_pass
+            + work.stored_bytes / self.stored_bytes_per_second
     }
 }
 

@@ -5,7 +5,8 @@ use super::ledger::{Held, Part};
 use super::outline::{Lazy, Outline};
 use crate::error::{Error, Result};
 use crate::layers::Mode;
-use crate::tape;
+use crate::tape::{self, packs};
+use std::rc::Rc;
 
 /// A layer without its numbers; compare [`crate::layers::Layer`], whose methods these mirror.
 pub(super) trait Replay {
@@ -46,24 +47,54 @@ pub(super) struct Parameter {
     /// Whether updates change it.
     pub(super) trainable: bool,
     accumulated: Option<Outline>,
-    _value: Held,
-    _state: Option<Held>,
+    /// What the weight is for.
+    part: Part,
+    /// Tensors that the optimizer keeps.
+    state_tensors: usize,
+    /// Handles and names, which stay where numbers wait in a file.
+    _handles: Held,
+    value: Option<Held>,
+    state: Option<Held>,
 }
 
 impl Parameter {
     /// A weight that serves `part`.
     pub(super) fn new(context: &Context, dims: &[usize], part: Part) -> Self {
-        let elements: usize = dims.iter().product();
-        let tensor = elements * ELEMENT_BYTES + TENSOR_BYTES;
         let trainable = part != Part::Average;
-        let tensors = if trainable && context.remembers.get() { context.state_tensors } else { 0 };
-        Self {
+        let state_tensors = if trainable && context.remembers.get() { context.state_tensors } else { 0 };
+        let handles = (1 + state_tensors) * TENSOR_BYTES + VARIABLE_BYTES;
+        let mut parameter = Self {
             dims: dims.to_vec(),
             trainable,
             accumulated: None,
-            _value: context.ledger.take(part, tensor + VARIABLE_BYTES),
-            _state: (tensors > 0).then(|| context.ledger.take(Part::Optimizer, tensors * tensor)),
+            part,
+            state_tensors,
+            _handles: context.ledger.take(part, handles),
+            value: None,
+            state: None,
+        };
+        parameter.fetch(context, true);
+        parameter
+    }
+
+    /// Its numbers come into memory, what the optimizer remembers among them if `whole`.
+    pub(super) fn fetch(&mut self, context: &Context, whole: bool) {
+        let bytes = self.elements() * ELEMENT_BYTES;
+        let Self { part, state_tensors, value, state, .. } = self;
+        value.get_or_insert_with(|| context.ledger.take(*part, bytes));
+        if whole && *state_tensors > 0 {
+            state.get_or_insert_with(|| context.ledger.take(Part::Optimizer, *state_tensors * bytes));
         }
+    }
+
+    /// Its numbers wait in a file.
+    pub(super) fn release(&mut self) {
+        (self.value, self.state) = (None, None);
+    }
+
+    /// Bytes of its numbers, what the optimizer remembers among them if `whole`.
+    pub(super) fn bytes(&self, whole: bool) -> usize {
+        self.elements() * ELEMENT_BYTES * if whole { 1 + self.state_tensors } else { 1 }
     }
 
     /// `GradientSink::take`
@@ -80,6 +111,11 @@ impl Parameter {
         self.accumulated = None;
     }
 
+    /// Whether it is a number a channel, as batch norm's are.
+    pub(super) fn is_vector(&self) -> bool {
+        self.dims.len() == 1
+    }
+
     /// Number of elements.
     pub(super) fn elements(&self) -> usize {
         self.dims.iter().product()
@@ -94,6 +130,8 @@ pub(super) fn statistic(context: &Context, channels: usize, part: Part) -> Held 
 /// One saved thing.
 enum Saved {
     Map(Lazy),
+    /// Dimensions, 16 bits a number, and what is to become of it.
+    Packed(Vec<usize>, Held, Option<Rc<Held>>),
     Shape(Vec<usize>),
 }
 
@@ -130,9 +168,21 @@ impl Tape {
     }
 
     pub(super) fn push_lazy(&mut self, context: &Context, x: Lazy) {
-        if !self.forgets {
-            x.stored().keep();
+        if self.forgets {
+            return;
         }
+        if packs(context.activations, x.stored().dims().len()) && !x.stored().is_bytes() {
+            let map = x.stored();
+            let held = context.ledger.take(Part::Kept, map.elements() * context.activations.bytes());
+            context.sweep(map.elements() + map.elements() / 2);
+            let by = match &x {
+                Lazy::Plain(_) => None,
+                Lazy::Normalized(_, by) => Some(by.clone()),
+            };
+            self.save(context, Saved::Packed(map.dims().to_vec(), held, by));
+            return;
+        }
+        x.stored().keep();
         self.save(context, Saved::Map(x));
     }
 
@@ -140,16 +190,24 @@ impl Tape {
         self.save(context, Saved::Shape(x.dims().to_vec()));
     }
 
-    pub(super) fn pop(&mut self) -> Result<Outline> {
-        match self.saved.pop() {
-            Some(Saved::Map(Lazy::Plain(x))) => Ok(x),
-            _ => Err(unexpected("a tensor")),
+    pub(super) fn pop(&mut self, context: &Context) -> Result<Outline> {
+        match self.pop_lazy(context)? {
+            Lazy::Plain(x) => Ok(x),
+            Lazy::Normalized(..) => Err(unexpected("a tensor")),
         }
     }
 
-    pub(super) fn pop_lazy(&mut self) -> Result<Lazy> {
+    pub(super) fn pop_lazy(&mut self, context: &Context) -> Result<Lazy> {
         match self.saved.pop() {
             Some(Saved::Map(x)) => Ok(x),
+            Some(Saved::Packed(dims, _held, by)) => {
+                let x = context.map(&dims);
+                context.sweep(x.elements() + x.elements() / 2);
+                Ok(match by {
+                    None => Lazy::Plain(x),
+                    Some(by) => Lazy::Normalized(x, by),
+                })
+            }
             _ => Err(unexpected("a map")),
         }
     }

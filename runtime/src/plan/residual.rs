@@ -125,7 +125,7 @@ impl Replay for Residual {
         need_input: bool,
     ) -> Result<Option<Outline>> {
         if self.activation.is_some() {
-            tape.pop()?;
+            tape.pop(context)?;
             context.sweep(2 * d_y.elements());
         }
         let d_sum = d_y;

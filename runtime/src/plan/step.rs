@@ -2,21 +2,28 @@
 
 use super::auxiliary::{Auxiliary, cross_entropy};
 use super::context::{Context, ELEMENT_BYTES};
-use super::ledger::{Held, Moment, Part};
+use super::ledger::{Held, Moment, Part, Work};
 use super::outline::{Lazy, Outline};
-use super::replay::{Replay, Tape};
+use super::replay::{Parameter, Replay, Tape};
+use super::residence::{fetch, release};
 use super::sequential::Sequential;
+use super::waiting::Waiting;
 use crate::error::Result;
 use crate::layers::Mode;
 use crate::network::{NetworkSpec, blocks};
+use crate::precision::Precision;
 use crate::rules::auxiliary_specs;
-use crate::trainer::{TrainConfig, pieces};
+use crate::trainer::{TrainConfig, check_shares, pieces};
 use std::ops::RangeInclusive;
 
 /// The pass that is replayed; all are alike.
 const TRAIN: Mode = Mode::Train { draw: 0 };
 /// Bytes of a label, and of a sample's number while a batch is read.
 const LABEL_BYTES: usize = size_of::<u32>();
+/// What a channel of a batch norm takes for each of its two parameters while shares are made one: two f32 and four f64.
+const NORM_BYTES: usize = 24;
+/// The same for its handles, in channels.
+const NORM_HANDLES: usize = 40;
 
 /// What a block holds between steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,69 +33,86 @@ pub(super) struct Resting {
     pub(super) auxiliary: usize,
 }
 
+impl Resting {
+    fn add(&mut self, more: Self) {
+        self.weights += more.weights;
+        self.optimizer += more.optimizer;
+        self.auxiliary += more.auxiliary;
+    }
+}
+
 /// `Trainer`, with the network in it.
 pub(super) struct Training {
-    units: Vec<Sequential>,
-    head: Sequential,
-    auxiliaries: Vec<Option<Auxiliary>>,
-    ranges: Vec<RangeInclusive<usize>>,
+    pub(super) units: Vec<Sequential>,
+    pub(super) head: Sequential,
+    pub(super) auxiliaries: Vec<Option<Auxiliary>>,
+    pub(super) ranges: Vec<RangeInclusive<usize>>,
     tape: Tape,
-    recompute: bool,
-    pieces: Vec<usize>,
-    micro_batch: Option<usize>,
-    frozen: usize,
+    pub(super) config: TrainConfig,
     input: [usize; 3],
     /// Of each block.
     pub(super) resting: Vec<Resting>,
 }
 
+/// A batch on its way through the blocks, in shares.
+struct OpenStep {
+    shares: Vec<MicroBatch>,
+}
+
 /// A share of the batch.
 struct MicroBatch {
-    h: Outline,
-    images: Option<Outline>,
+    h: Waiting,
+    images: Option<Waiting>,
+    samples: usize,
     _labels: Held,
 }
 
 impl Training {
-    /// `Trainer::new`
+    /// `Trainer::with_scratch`
     pub(super) fn new(context: &Context, network: &NetworkSpec, config: &TrainConfig) -> Result<Self> {
         config.validate()?;
         let specs = auxiliary_specs(network, &config.ends, &config.rule)?;
+        check_shares(config, &specs)?;
         let ranges = blocks::ranges(&config.ends);
         let expanded = network.expand()?;
         let (mut units, mut auxiliaries, mut resting) = (Vec::new(), Vec::new(), Vec::new());
         for (block, range) in ranges.iter().enumerate() {
             let frozen = block < config.frozen;
             context.remembers.set(!frozen);
-            let mut rest = Rest::begin(context);
+            let mut all = Resting::default();
             for (layers, _) in &expanded[range.clone()] {
-                units.push(Sequential::new(context, layers, Part::Weights));
+                let rest = Rest::begin(context);
+                let mut unit = Sequential::new(context, layers, Part::Weights);
+                all.add(rest.end(context));
+                release(config.offload, unit.parameters());
+                units.push(unit);
             }
-            if let Some(spec) = specs.get(block) {
+            if let Some(spec) = specs.get(block).filter(|_| !frozen) {
                 let features = expanded[*range.end()].1;
-                let auxiliary = || Auxiliary::new(context, spec, features, config.recompute);
-                auxiliaries.push(if frozen { None } else { Some(auxiliary()?) });
+                let rest = Rest::begin(context);
+                let mut auxiliary = Auxiliary::new(context, spec, features, config.recompute)?;
+                all.add(rest.end(context));
+                release(config.offload, auxiliary.parameters());
+                auxiliaries.push(Some(auxiliary));
+            } else if block + 1 < ranges.len() {
+                auxiliaries.push(None);
             }
-            resting.push(rest.end(context));
+            resting.push(all);
         }
         context.remembers.set(true);
-        let mut rest = Rest::begin(context);
-        let head = Sequential::new(context, &network.head, Part::Weights);
+        let rest = Rest::begin(context);
+        let mut head = Sequential::new(context, &network.head, Part::Weights);
         if let Some(last) = resting.last_mut() {
-            let head = rest.end(context);
-            last.weights += head.weights;
-            last.optimizer += head.optimizer;
+            last.add(rest.end(context));
         }
+        release(config.offload, head.parameters());
         Ok(Self {
             units,
             head,
             auxiliaries,
             ranges,
             tape: Tape::default(),
-            recompute: config.recompute,
-            pieces: config.pieces.clone(),
-            micro_batch: config.micro_batch,
-            frozen: config.frozen,
+            config: config.clone(),
             input: network.input,
             resting,
         })
@@ -112,76 +136,149 @@ impl Training {
         (images, labels)
     }
 
-    /// `Trainer::step`
-    pub(super) fn step(&mut self, context: &Context, images: &Outline) -> Result<()> {
+    /// `sweep::sweep` over a chunk of batches, the first of which is `images`; the work of each of its steps.
+    pub(super) fn step(&mut self, context: &Context, images: Outline) -> Result<Work> {
         context.ledger.enter(Moment::Forward(0));
-        let mut micro_batches = self.micro_batches(context, images);
+        let before = context.ledger.total_work();
+        let samples = images.dims()[0];
+        let mut steps = vec![self.open(context, images)];
+        for _ in 1..self.config.chunk {
+            steps.push(self.open(context, context.tensor(Part::Batch, &self.images(samples))));
+        }
         for block in 0..self.ranges.len() {
             context.ledger.enter(Moment::Forward(block));
-            if block < self.frozen {
-                for micro in &mut micro_batches {
-                    for unit in &mut self.units[self.ranges[block].clone()] {
-                        micro.h =
-                            unit.forward_plain(context, micro.h.clone(), Mode::Evaluate, &mut self.tape)?;
-                    }
+            let mut _last_parcel = None;
+            if let Some(&size) = self.config.block_batches.get(block) {
+                (steps, _last_parcel) = self.recut(context, steps, size);
+            }
+            self.enter(context, block);
+            self.visit(context, block, &mut steps)?;
+            self.leave(context, block);
+        }
+        let mut work = context.ledger.total_work();
+        work.multiply_adds -= before.multiply_adds;
+        work.moved_bytes -= before.moved_bytes;
+        work.passes -= before.passes;
+        work.stored_bytes -= before.stored_bytes;
+        Ok(work.times(1.0 / self.config.chunk as f64))
+    }
+
+    /// All steps through one block. Those in the middle change nothing but the features that are kept of them, evenly:
+    /// the most is in memory at the first, at the second, or at one of the last.
+    fn visit(&mut self, context: &Context, block: usize, steps: &mut [OpenStep]) -> Result<()> {
+        let count = steps.len();
+        let mut output = Vec::new();
+        for (number, step) in steps.iter_mut().enumerate() {
+            if number >= 2 && number + 2 < count {
+                for share in &mut step.shares {
+                    share.h = self.kept(context, block, output.clone(), share.samples);
                 }
                 continue;
             }
-            self.train_all(context, block, &mut micro_batches)?;
-            context.ledger.enter(Moment::Update(block));
-            self.parameters_of(block).into_iter().for_each(|parameter| parameter.apply());
-            if let Some(Some(auxiliary)) = self.auxiliaries.get(block) {
-                auxiliary.follow(context);
-            }
-        }
-        Ok(())
-    }
-
-    /// One block on all micro-batches. Those in the middle change nothing but the features that are kept of them, evenly:
-    /// the most is in memory at the first, at the second, when gradients are gathered, or at one of the last.
-    fn train_all(&mut self, context: &Context, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
-        let count = micro_batches.len();
-        let mut output = Vec::new();
-        for (number, micro) in micro_batches.iter_mut().enumerate() {
-            if number < 2 || number + 2 >= count {
-                let before = context.ledger.total_work();
-                self.train_block(context, block, micro)?;
-                output = micro.h.dims().to_vec();
-                if number == 1 && count > 4 {
-                    context.ledger.repeat_work(&before, (count - 4) as f64);
-                }
+            let before = context.ledger.total_work();
+            output = if block < self.config.frozen {
+                self.pass_frozen(context, block, &mut step.shares)?
             } else {
-                micro.h = context.map(&output);
+                self.train_shares(context, block, &mut step.shares)?
+            };
+            if number == 1 && count > 4 {
+                context.ledger.repeat_work(&before, (count - 4) as f64);
             }
         }
         Ok(())
     }
 
-    /// `Trainer::train_block`
-    fn train_block(&mut self, context: &Context, block: usize, micro: &mut MicroBatch) -> Result<()> {
-        let units = &mut self.units[self.ranges[block].clone()];
-        context.ledger.enter(Moment::Forward(block));
-        let repeats = self.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
-        let pieces = pieces(&self.ranges[block], &self.pieces);
-        let mut inputs = Vec::new();
-        let mut h = micro.h.clone();
-        for (number, piece) in pieces.iter().enumerate() {
-            let mut forgetting = Tape::forgetting();
-            let mut tape = &mut self.tape;
-            if repeats || number + 1 < pieces.len() {
-                inputs.push(h.clone());
-                tape = &mut forgetting;
+    /// `Trainer::pass_frozen`; the dimensions of an output.
+    fn pass_frozen(
+        &mut self,
+        context: &Context,
+        block: usize,
+        shares: &mut [MicroBatch],
+    ) -> Result<Vec<usize>> {
+        let mut dims = Vec::new();
+        for share in shares {
+            let mut h = share.h.get(context);
+            share.h = Waiting::Nothing;
+            for unit in &mut self.units[self.ranges[block].clone()] {
+                h = unit.forward_plain(context, h, Mode::Evaluate, &mut self.tape)?;
             }
-            for unit in &mut units[piece.clone()] {
+            dims = h.dims().to_vec();
+            share.h = self.put(context, block, h);
+        }
+        Ok(dims)
+    }
+
+    /// `Trainer::train_shares`; the dimensions of an output. As with steps, shares in the middle are alike.
+    fn train_shares(
+        &mut self,
+        context: &Context,
+        block: usize,
+        shares: &mut [MicroBatch],
+    ) -> Result<Vec<usize>> {
+        let count = shares.len();
+        let before_all = context.ledger.total_work();
+        let exact = self.config.exact && count > 1;
+        let norms = if exact { self.norm_elements(block) } else { 0 };
+        let _whole = context.ledger.take(Part::Scratch, norms * NORM_BYTES);
+        let mut output = Vec::new();
+        for (number, share) in shares.iter_mut().enumerate() {
+            if number >= 2 && number + 2 < count {
+                share.h = self.kept(context, block, output.clone(), share.samples);
+                continue;
+            }
+            let before = context.ledger.total_work();
+            output = self.train_block(context, block, share)?;
+            if number == 1 && count > 4 {
+                context.ledger.repeat_work(&before, (count - 4) as f64);
+            }
+        }
+        if exact {
+            // Each of the norms has a round that stops half way forward, and one that stops half way back.
+            context.ledger.repeat_work(&before_all, self.norms(block) as f64 * (1.0 / 6.0 + 2.0 / 3.0));
+        }
+        context.ledger.enter(Moment::Update(block));
+        self.parameters_of(block).into_iter().for_each(|parameter| parameter.apply());
+        if let Some(Some(auxiliary)) = self.auxiliaries.get(block) {
+            auxiliary.follow(context);
+        }
+        Ok(output)
+    }
+
+    /// `Trainer::pass`; the dimensions of the output.
+    fn train_block(&mut self, context: &Context, block: usize, share: &mut MicroBatch) -> Result<Vec<usize>> {
+        context.ledger.enter(Moment::Forward(block));
+        let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
+        let pieces = pieces(&self.ranges[block], &self.config.pieces);
+        let mut inputs = Vec::new();
+        let mut h = share.h.get(context);
+        for (number, piece) in pieces.iter().enumerate() {
+            let is_last = number + 1 == pieces.len();
+            self.enter_piece(context, block, piece, is_last);
+            let mut forgetting = Tape::forgetting();
+            if repeats || !is_last {
+                inputs.push(match number {
+                    0 => share.h.clone(),
+                    _ => Waiting::put(context, &self.config, h.clone()),
+                });
+            }
+            let tape = if repeats || !is_last { &mut forgetting } else { &mut self.tape };
+            for unit in &mut self.units[self.ranges[block].clone()][piece.clone()] {
                 h = unit.forward_plain(context, h, TRAIN, tape)?;
             }
+            if !is_last {
+                self.leave_piece(context, block, piece, false);
+            }
         }
-        micro.h = h.clone();
+        let output = h.dims().to_vec();
+        share.h = self.put(context, block, h.clone());
 
         context.ledger.enter(Moment::Loss(block));
         let tape = &mut self.tape;
         let mut d_h = match self.auxiliaries.get_mut(block).and_then(Option::as_mut) {
-            Some(auxiliary) => auxiliary.loss(context, h, micro.images.as_ref(), TRAIN, tape)?,
+            Some(auxiliary) => {
+                let images = share.images.as_ref().map(|images| images.get(context));
+                auxiliary.loss(context, h, images.as_ref(), TRAIN, tape)?
+            }
             None => {
                 let logits = self.head.forward_plain(context, h, TRAIN, tape)?;
                 let d_logits = cross_entropy(context, &logits);
@@ -190,22 +287,52 @@ impl Training {
         };
 
         context.ledger.enter(Moment::Backward(block));
+        let updates = !context.gathers;
         'backward: for (number, piece) in pieces.iter().enumerate().rev() {
             if inputs.len() > number {
-                repeat(context, &mut units[piece.clone()], inputs.pop(), tape)?;
+                self.enter_piece(context, block, piece, true);
+                let units = &mut self.units[self.ranges[block].clone()][piece.clone()];
+                repeat(context, units, inputs.pop(), &mut self.tape)?;
             }
+            let units = &mut self.units[self.ranges[block].clone()];
             for position in piece.clone().rev() {
-                match units[position].backward(context, d_h, tape, position > 0)? {
+                match units[position].backward(context, d_h, &mut self.tape, position > 0)? {
                     Some(d_x) => d_h = d_x,
-                    None => break 'backward,
+                    None => {
+                        self.leave_piece(context, block, piece, updates);
+                        break 'backward;
+                    }
                 }
             }
+            self.leave_piece(context, block, piece, updates);
         }
-        tape.clear();
-        Ok(())
+        self.tape.clear();
+        Ok(output)
     }
 
-    fn parameters_of(&mut self, block: usize) -> Vec<&mut super::replay::Parameter> {
+    /// `Trainer::waits`
+    fn waits(&self, shares: usize) -> bool {
+        shares > 1 || self.config.chunk > 1 || !self.config.block_batches.is_empty()
+    }
+
+    /// `Trainer::kept`
+    fn put(&self, context: &Context, block: usize, h: Outline) -> Waiting {
+        if block + 1 == self.ranges.len() {
+            return Waiting::Nothing;
+        }
+        match self.waits(if context.gathers { 2 } else { 1 }) {
+            true => Waiting::put(context, &self.config, h),
+            false => Waiting::Memory(h),
+        }
+    }
+
+    /// The same of a share whose pass is not replayed, where outputs have these dimensions.
+    fn kept(&self, context: &Context, block: usize, mut dims: Vec<usize>, samples: usize) -> Waiting {
+        dims[0] = samples;
+        self.put(context, block, context.map(&dims))
+    }
+
+    fn parameters_of(&mut self, block: usize) -> Vec<&mut Parameter> {
         let units = &mut self.units[self.ranges[block].clone()];
         let mut parameters: Vec<_> = units.iter_mut().flat_map(|unit| unit.parameters()).collect();
         match self.auxiliaries.get_mut(block) {
@@ -214,6 +341,16 @@ impl Training {
             None => parameters.extend(self.head.parameters()),
         }
         parameters
+    }
+
+    /// Batch norms of a block, by their two numbers a channel.
+    fn norms(&mut self, block: usize) -> usize {
+        self.parameters_of(block).iter().filter(|parameter| parameter.is_vector()).count() / 2
+    }
+
+    fn norm_elements(&mut self, block: usize) -> usize {
+        let parameters = self.parameters_of(block);
+        parameters.iter().filter(|parameter| parameter.is_vector()).map(|p| p.elements() + NORM_HANDLES).sum()
     }
 
     /// Tensors of the block with most of them, and elements of the largest tensor of all.
@@ -228,18 +365,59 @@ impl Training {
         (most, largest)
     }
 
-    /// `Trainer::micro_batches`
-    fn micro_batches(&self, context: &Context, images: &Outline) -> Vec<MicroBatch> {
+    /// `Trainer::begin`
+    fn open(&self, context: &Context, images: Outline) -> OpenStep {
         let samples = images.dims()[0];
         let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
-        let size = self.micro_batch.unwrap_or(samples).min(samples);
+        let size = self.config.micro_batch.unwrap_or(samples).min(samples);
+        let on_disk = self.waits(samples.div_ceil(size)) && self.config.features_on_disk;
         let share = |first: usize| {
             let count = size.min(samples - first);
-            let h = images.clone().reshaped(self.images(count).to_vec());
+            let dims = self.images(count).to_vec();
+            let h = match on_disk {
+                true => {
+                    context.store(dims.iter().product::<usize>() * ELEMENT_BYTES);
+                    Waiting::Disk { dims, precision: Precision::F32 }
+                }
+                false => Waiting::Memory(images.clone().reshaped(dims)),
+            };
             let _labels = context.ledger.take(Part::Batch, count * LABEL_BYTES);
-            MicroBatch { images: needs_images.then(|| h.clone()), h, _labels }
+            MicroBatch { images: needs_images.then(|| h.clone()), h, samples: count, _labels }
         };
-        (0..samples).step_by(size).map(share).collect()
+        OpenStep { shares: (0..samples).step_by(size).map(share).collect() }
+    }
+
+    /// `trainer::open_step::recut`, and a parcel that is still held when most of its samples are through.
+    fn recut(
+        &self,
+        context: &Context,
+        steps: Vec<OpenStep>,
+        size: usize,
+    ) -> (Vec<OpenStep>, Option<Waiting>) {
+        let mut shares: Vec<MicroBatch> = steps.into_iter().flat_map(|step| step.shares).collect();
+        let samples: usize = shares.iter().map(|share| share.samples).sum();
+        let last = shares.pop();
+        let has_images = last.as_ref().is_some_and(|share| share.images.is_some());
+        let Some(MicroBatch { h: held, .. }) = last else { return (Vec::new(), None) };
+        drop(shares);
+        let part = |first: usize, end: usize| {
+            let count = end - first;
+            let images = has_images.then(|| {
+                let whole = context.map(&self.images(count));
+                Waiting::put_exactly(context, &self.config, whole)
+            });
+            let h = held.like(context, count);
+            let _labels = context.ledger.take(Part::Batch, count * LABEL_BYTES);
+            MicroBatch { h: h.cut(), images: images.map(Waiting::cut), samples: count, _labels }
+        };
+        let step = |first: usize| {
+            let end = samples.min(first + size);
+            let share = self.config.micro_batch.unwrap_or(size).min(end - first);
+            let shares =
+                (first..end).step_by(share).map(|first| part(first, end.min(first + share))).collect();
+            OpenStep { shares }
+        };
+        ((0..samples).step_by(size).map(step).collect(), Some(held))
     }
 
     /// `evaluate::evaluate` of one batch.
@@ -248,10 +426,13 @@ impl Training {
         let (images, _labels) = self.load(context, samples, false);
         let mut h = images.clone();
         let mut tape = Tape::default();
-        for unit in &mut self.units {
-            h = unit.forward_plain(context, h, Mode::Evaluate, &mut tape)?;
+        let offload = self.config.offload;
+        for layers in self.units.iter_mut().chain([&mut self.head]) {
+            fetch(context, offload, false, layers.parameters());
+            h = layers.forward_plain(context, h, Mode::Evaluate, &mut tape)?;
+            release(offload, layers.parameters());
         }
-        let logits = self.head.forward_plain(context, h, Mode::Evaluate, &mut tape)?;
+        let logits = h;
         cross_entropy(context, &logits);
         Ok(())
     }
@@ -261,10 +442,12 @@ impl Training {
 fn repeat(
     context: &Context,
     units: &mut [Sequential],
-    input: Option<Outline>,
+    input: Option<Waiting>,
     tape: &mut Tape,
 ) -> Result<()> {
-    let (Some(mut h), Some((last, before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    let (Some(input), Some((last, before))) = (input, units.split_last_mut()) else { return Ok(()) };
+    let mut h = input.get(context);
+    drop(input);
     for unit in before {
         h = unit.forward_plain(context, h, TRAIN.again(), tape)?;
     }
@@ -284,7 +467,7 @@ impl Rest {
         Self(Self::now(context))
     }
 
-    fn end(&mut self, context: &Context) -> Resting {
+    fn end(self, context: &Context) -> Resting {
         let now = Self::now(context);
         let [weights, optimizer, auxiliary, average] = [0, 1, 2, 3].map(|i| now[i] - self.0[i]);
         Resting { weights, optimizer, auxiliary: auxiliary + average }

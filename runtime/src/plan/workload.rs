@@ -113,17 +113,17 @@ pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<
     let Workload { network, train, batch, threads, .. } = workload;
     check_batches(workload)?;
     let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *batch);
-    let context = Context::new(*threads, train.optimizer.state_tensors(), gathers, workspaces.clone());
+    let state_tensors = train.optimizer.state_tensors();
+    let context = Context::new(*threads, state_tensors, gathers, train.activations, workspaces.clone());
     context.ledger.enter(Moment::Load);
     let program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
     let mut training = Training::new(&context, network, train)?;
     if workload.starts_from_file {
         context.ledger.touch(Part::Program, loaded_bytes(&training));
     }
-    let batch = training.load(&context, *batch, workload.augments);
-    training.step(&context, &batch.0)?;
-    let step_work = context.ledger.total_work();
-    drop(batch);
+    let (images, _labels) = training.load(&context, *batch, workload.augments);
+    let step_work = training.step(&context, images)?;
+    drop(_labels);
     if let Some(samples) = workload.evaluation_batch {
         training.evaluate(&context, samples)?;
     }

@@ -158,6 +158,11 @@ impl Auxiliary {
         }
     }
 
+    /// Whether a moving average follows the next block's first unit.
+    pub fn follows(&self) -> bool {
+        self.pair.is_some()
+    }
+
     /// Whether losses compare with the images.
     pub fn needs_images(&self) -> bool {
         self.decoder.is_some()

@@ -125,15 +125,15 @@ impl Layer for Pair {
         let bias = self.bias.forward(h.clone(), mode, kept)?;
         let ema = self.ema.forward(h.clone(), mode, kept)?;
         if recompute {
-            tape.push(&h);
+            tape.push(&h)?;
         }
         let Some(s) = self.balance()? else { return elementwise::add(bias, &ema) };
         if recompute {
             return elementwise::add_scaled(elementwise::scale(bias, s)?, &ema, 2.0 - s);
         }
         if mode.is_training() {
-            tape.push(&bias);
-            tape.push(&ema);
+            tape.push(&bias)?;
+            tape.push(&ema)?;
         }
         // A copy, because the balance's gradient needs both.
         elementwise::add_scaled(elementwise::scale(bias.copy()?, s)?, &ema, 2.0 - s)

@@ -54,6 +54,13 @@ pub struct AuxiliarySpec {
     pub lambda: [f64; 2],
 }
 
+impl AuxiliarySpec {
+    /// Whether a loss compares the samples of a batch with each other.
+    pub fn compares_samples(&self) -> bool {
+        self.similarity.is_some() || matches!(self.task, Task::Contrastive { .. })
+    }
+}
+
 /// The auxiliary networks of all blocks but the last. Refuses what cannot work.
 pub fn auxiliary_specs(
     network: &NetworkSpec,

@@ -6,6 +6,7 @@ mod measure;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
+use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::{ErrorKind, memory};
@@ -46,7 +47,10 @@ fn hold(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize
         network.name,
         train.rule.rule,
         train.ends.len(),
-        (train.micro_batch, train.recompute, &train.pieces, train.clip_norm)
+        (
+            (train.micro_batch, train.recompute, &train.pieces, train.clip_norm, train.chunk, train.exact),
+            (train.activations, train.features, train.features_on_disk, train.offload, &train.block_batches)
+        )
     );
     let ratio = planned.peak_bytes as f64 / measured.peak_bytes as f64;
     println!("{ratio:.3} {what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
@@ -124,9 +128,49 @@ fn every_way_to_train() {
     hold(&images, &TrainConfig { recompute: true, ..config(&images, imagenet, 4) }, 2, 2);
 }
 
+#[test]
+fn every_way_to_wait() {
+    let _alone = alone();
+    let network = at_side("resnet20", 32);
+    let man = config(&network, RuleConfig::new(Rule::Man), 4);
+    let bp = config(&network, RuleConfig::new(Rule::Bp), 1);
+    let infopro = config(&network, RuleConfig::new(Rule::Infopro), 3);
+    for activations in [Precision::F16, Precision::Bf16] {
+        hold(&network, &TrainConfig { activations, ..bp.clone() }, 16, 2);
+        hold(&network, &TrainConfig { activations, ..man.clone() }, 24, 1);
+    }
+    for offload in [false, true] {
+        for features_on_disk in [false, true] {
+            let waits = |train: &TrainConfig| TrainConfig { offload, features_on_disk, ..train.clone() };
+            hold(&network, &TrainConfig { chunk: 7, ..waits(&man) }, 16, 2);
+            hold(&network, &TrainConfig { chunk: 3, micro_batch: Some(8), ..waits(&infopro) }, 24, 1);
+            let pieces = cuts::even_pieces(&network, 4).unwrap();
+            hold(&network, &TrainConfig { pieces, features: Precision::F16, ..waits(&bp) }, 32, 2);
+        }
+    }
+    hold(&network, &TrainConfig { chunk: 6, features: Precision::F16, ..man.clone() }, 16, 2);
+    hold(&network, &TrainConfig { exact: true, micro_batch: Some(8), ..man.clone() }, 24, 2);
+    let block_batches = vec![8, 16, 32, 24];
+    hold(&network, &TrainConfig { chunk: 4, block_batches, ..man }, 16, 2);
+    // Where weights are most of it.
+    let large = at_side("resnet18", 32);
+    let local = config(&large, RuleConfig::new(Rule::Greedy), 8);
+    hold(&large, &TrainConfig { offload: true, ..local }, 2, 2);
+    let pieces = cuts::even_pieces(&large, 9).unwrap();
+    let bp = config(&large, RuleConfig::new(Rule::Bp), 1);
+    hold(&large, &TrainConfig { offload: true, pieces, ..bp }, 2, 1);
+}
+
 /// Everything is left to choose.
 fn all_of(network: &NetworkSpec, rule: &RuleConfig) -> Freedom {
-    Freedom { cuts: cuts::cuts(network, rule).unwrap(), micro_batch: true, recompute: true, pieces: true }
+    Freedom {
+        micro_batch: true,
+        recompute: true,
+        pieces: true,
+        half: true,
+        files: true,
+        ..Freedom::of_cuts(cuts::cuts(network, rule).unwrap())
+    }
 }
 
 /// End to end the choice is the pieces of the backward pass, before micro-batches, which change results.

@@ -6,6 +6,8 @@ use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Moment;
 use localgrad::random::Stream;
+use localgrad::scratch::Scratch;
+use localgrad::sweep::sweep;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, TrainConfig, Trainer};
 use localgrad::{Device, Tensor};
@@ -44,8 +46,10 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
     };
     workers.run(|| {
         let normalize = Normalize::half(network.input[0]);
-        let mut trainer = Trainer::new(network.clone(), train.clone(), normalize, &Device::Cpu).unwrap();
-        let batch = random_batch(network, batch);
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = train.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+        let mut trainer =
+            Trainer::with_scratch(network.clone(), train.clone(), normalize, &Device::Cpu, scratch).unwrap();
         for _ in 0..STEPS {
             let watch = &mut |stage| {
                 note(match stage {
@@ -54,7 +58,10 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
                     Stage::Backward(block) => Moment::Backward(block),
                 });
             };
-            trainer.step(&batch, 0.001, watch).unwrap();
+            let begun =
+                (0..train.chunk).map(|_| trainer.begin(&random_batch(network, batch), 0.001).unwrap());
+            let steps = begun.collect();
+            sweep(&mut trainer, steps, watch).unwrap();
         }
         note(Moment::Load);
     });

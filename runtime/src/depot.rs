@@ -1,0 +1,141 @@
+//! Where the weights of blocks wait that are not being trained: in a scratch file, with what the optimizer remembers.
+//! Running statistics, which are small, stay in memory.
+
+use crate::error::{Error, Result};
+use crate::layers::{Variable, Visitor};
+use crate::ops::slices::{elements, tensor};
+use crate::parameter::Parameter;
+use crate::scratch::{Extent, Scratch, bytes_of, bytes_of_mut};
+use candle_core::{DType, Device, Tensor};
+
+/// Shows every variable of a group to a visitor, always in the same order.
+pub(crate) type Visit<'a> = dyn FnMut(&mut Visitor<'_>) -> Result<()> + 'a;
+
+/// How much of a group is in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Presence {
+    /// Nothing but running statistics.
+    Away,
+    /// The weights, to be read only.
+    Values,
+    /// All.
+    Whole,
+}
+
+/// The groups of a trainer's weights that come and go together.
+pub(crate) struct Depot {
+    scratch: Scratch,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    presence: Presence,
+    stored: Option<Stored>,
+}
+
+/// A group in the file: of each parameter its value and then its states, a part each.
+struct Stored {
+    extent: Extent,
+    parameters: Vec<Place>,
+}
+
+struct Place {
+    dims: Vec<usize>,
+    states: usize,
+}
+
+impl Depot {
+    /// So many groups, all of them in memory.
+    pub(crate) fn new(scratch: Scratch, groups: usize) -> Self {
+        let groups = (0..groups).map(|_| Group { presence: Presence::Whole, stored: None }).collect();
+        Self { scratch, groups }
+    }
+
+    /// How much of a group is in memory.
+    pub(crate) fn presence(&self, group: usize) -> Presence {
+        self.groups[group].presence
+    }
+
+    /// Writes a group, of which all is in memory, to the file and lets it go.
+    ///
+    /// # Errors
+    /// `Io`; the group is then still in memory.
+    pub(crate) fn put(&mut self, group: usize, visit: &mut Visit<'_>) -> Result<()> {
+        if self.groups[group].presence != Presence::Whole {
+            return Err(Error::internal(format!("group {group} of weights is put away twice")));
+        }
+        let (mut tensors, mut parameters) = (Vec::new(), Vec::new());
+        visit(&mut |_, variable| {
+            if let Variable::Parameter(Parameter { value, state, .. }) = variable {
+                parameters.push(Place { dims: value.dims().to_vec(), states: state.len() });
+                for tensor in std::iter::once(&*value).chain(&*state) {
+                    tensors.push(tensor.to_device(&Device::Cpu)?.contiguous()?);
+                }
+            }
+            Ok(())
+        })?;
+        // Its old place may be taken by the new state.
+        self.groups[group].stored = None;
+        let all = tensors.iter().map(elements).collect::<Result<Vec<_>>>()?;
+        let extent = self.scratch.store(all.iter().map(|numbers| bytes_of::<f32>(numbers)))?;
+        self.groups[group].stored = Some(Stored { extent, parameters });
+        drop(all);
+        drop(tensors);
+        self.forget(group, visit)
+    }
+
+    /// Lets a group go of which nothing has changed since it was fetched.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn forget(&mut self, group: usize, visit: &mut Visit<'_>) -> Result<()> {
+        self.groups[group].presence = Presence::Away;
+        visit(&mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable {
+                parameter.value = Tensor::zeros(0, DType::F32, parameter.value.device())?;
+                parameter.state = Vec::new();
+            }
+            Ok(())
+        })
+    }
+
+    /// Brings a group into memory, or what of it is wanted.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be read.
+    pub(crate) fn fetch(&mut self, group: usize, wanted: Presence, visit: &mut Visit<'_>) -> Result<()> {
+        let Group { presence, stored } = &mut self.groups[group];
+        if *presence >= wanted {
+            return Ok(());
+        }
+        let stored = stored.as_ref().ok_or_else(|| Error::internal("a group of weights is nowhere"))?;
+        let (mut part, mut places) = (0, stored.parameters.iter());
+        visit(&mut |name, variable| {
+            let Variable::Parameter(parameter) = variable else { return Ok(()) };
+            let place = places.next().ok_or_else(|| Error::internal(format!("{name} was never put away")))?;
+            let device = parameter.value.device().clone();
+            let mut read = |number: usize| -> Result<Tensor> {
+                let mut numbers = vec![0.0; place.dims.iter().product()];
+                stored.extent.read(number..number + 1, bytes_of_mut::<f32>(&mut numbers))?;
+                Ok(tensor(numbers, &place.dims[..])?.to_device(&device)?)
+            };
+            if *presence == Presence::Away {
+                parameter.value = read(part)?;
+            }
+            if wanted == Presence::Whole {
+                parameter.state = (part + 1..=part + place.states).map(&mut read).collect::<Result<_>>()?;
+            }
+            part += 1 + place.states;
+            Ok(())
+        })?;
+        *presence = wanted;
+        Ok(())
+    }
+
+    /// Lets the system read a group ahead that will be fetched soon.
+    pub(crate) fn expect(&self, group: usize) {
+        if let Group { presence: Presence::Away, stored: Some(stored) } = &self.groups[group] {
+            stored.extent.expect();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Numbers in 16 bits and back, each rounded to the nearest, ties to even.
+
+use super::pieces::PIECE;
+use super::unwritten::overwritten;
+use crate::precision::Precision;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// The bits of `x` in 16-bit `precision`; f32 has no such bits and is taken for bf16.
+pub fn narrow(x: &[f32], precision: Precision) -> Vec<u16> {
+    let mut bits = vec![0; x.len()];
+    bits.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(bits, x)| match precision {
+        Precision::F16 => bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(x),
+        Precision::Bf16 | Precision::F32 => bits.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(x),
+    });
+    bits
+}
+
+/// The numbers that [`narrow`] made `bits` of; writes every element of `y`, as many as there are bits.
+pub fn widen(bits: &[u16], precision: Precision, y: &mut [MaybeUninit<f32>]) {
+    y.par_chunks_mut(PIECE).zip(bits.par_chunks(PIECE)).for_each(|(y, bits)| {
+        y.fill(MaybeUninit::new(0.0));
+        // SAFETY: the line before has written every element.
+        let y = unsafe { overwritten(y) };
+        match precision {
+            Precision::F16 => bits.reinterpret_cast::<f16>().convert_to_f32_slice(y),
+            Precision::Bf16 | Precision::F32 => bits.reinterpret_cast::<bf16>().convert_to_f32_slice(y),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::unwritten::unwritten;
+    use proptest::prelude::*;
+
+    /// The naive twin: of all 16-bit numbers the nearest, of two as near the even one.
+    fn nearest(x: f32, precision: Precision) -> f64 {
+        let value = |bits: u16| match precision {
+            Precision::F16 => f16::from_bits(bits).to_f64(),
+            _ => bf16::from_bits(bits).to_f64(),
+        };
+        let off = |bits: u16| (value(bits) - f64::from(x)).abs();
+        let finite = (0..=u16::MAX).filter(|&bits| value(bits).is_finite());
+        let best = finite.min_by(|&a, &b| off(a).total_cmp(&off(b)).then((a & 1).cmp(&(b & 1)))).unwrap();
+        value(best)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn rounds_to_the_nearest(x in prop::collection::vec(-6e4f32..6e4, 1..5), small in -1e-6f32..1e-6) {
+            let x: Vec<f32> = x.into_iter().chain([small, 0.0, 1.0]).collect();
+            for precision in [Precision::F16, Precision::Bf16] {
+                let mut y = vec![7.0; x.len()];
+                widen(&narrow(&x, precision), precision, unwritten(&mut y));
+                for (&x, &y) in x.iter().zip(&y) {
+                    prop_assert_eq!(f64::from(y), nearest(x, precision), "{} in {}", x, precision);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_length_is_one_piece_after_the_other() {
+        for len in [1, 7, PIECE - 1, PIECE + 1, 2 * PIECE + 3] {
+            let x: Vec<f32> = (0..len).map(|i| (i % 256) as f32).collect();
+            for precision in [Precision::F16, Precision::Bf16] {
+                let mut y = vec![-1.0; len];
+                widen(&narrow(&x, precision), precision, unwritten(&mut y));
+                assert_eq!(y, x, "these numbers are exact in {precision}");
+            }
+        }
+    }
+}

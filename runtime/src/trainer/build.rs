@@ -1,0 +1,50 @@
+//! The auxiliary networks of a trainer.
+
+use super::{TrainConfig, auxiliary_path, residence};
+use crate::depot::Depot;
+use crate::error::{Error, Result};
+use crate::layers::Initializer;
+use crate::network::NetworkSpec;
+use crate::rules::AuxiliarySpec;
+use crate::rules::auxiliary::Auxiliary;
+use candle_core::Device;
+
+/// Builds one for every block but the last and the frozen; each goes to the depot, if there is one, as soon as it is
+/// built.
+pub(super) fn build_auxiliaries(
+    spec: &NetworkSpec,
+    config: &TrainConfig,
+    specs: &[AuxiliarySpec],
+    device: &Device,
+    depot: &mut Option<Depot>,
+) -> Result<Vec<Option<Auxiliary>>> {
+    let initializer = Initializer { seed: config.seed, device: device.clone() };
+    specs
+        .iter()
+        .enumerate()
+        .map(|(block, auxiliary)| {
+            if block < config.frozen {
+                return Ok(None);
+            }
+            let features = spec.features_after(config.ends[block])?;
+            let path = auxiliary_path(block);
+            let mut auxiliary = Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer)?;
+            if let Some(depot) = depot {
+                let group = residence::auxiliary_group(spec.units.len(), block);
+                depot.put(group, &mut |visitor| auxiliary.visit(&path, visitor))?;
+            }
+            Ok(Some(auxiliary))
+        })
+        .collect()
+}
+
+/// Refuses exact statistics for losses that compare all samples of a batch with each other: shares are no batch.
+pub(crate) fn check_shares(config: &TrainConfig, specs: &[AuxiliarySpec]) -> Result<()> {
+    match config.exact && specs.iter().any(AuxiliarySpec::compares_samples) {
+        true => Err(Error::config(
+            "similarity and contrastive losses compare the samples of a micro-batch alone, so that its steps cannot be \
+             those of the whole batch; choose another head or task, or leave exact statistics out",
+        )),
+        false => Ok(()),
+    }
+}

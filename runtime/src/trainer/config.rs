@@ -1,0 +1,154 @@
+//! How a network is trained, and what of it cannot work.
+
+use crate::error::{Error, Result};
+use crate::optimizer::OptimizerConfig;
+use crate::precision::Precision;
+use crate::rules::{Rule, RuleConfig};
+use serde::{Deserialize, Serialize};
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Which rule, and its numbers.
+    pub rule: RuleConfig,
+    /// Last unit of each block.
+    pub ends: Vec<usize>,
+    /// How gradients change weights.
+    pub optimizer: OptimizerConfig,
+    /// Share of each label that cross-entropy spreads over all classes.
+    pub label_smoothing: f64,
+    /// Largest allowed norm of a block's whole gradient, auxiliary network included. Clipping must see the
+    /// whole gradient first, so the block's gradients then live together until its update.
+    pub clip_norm: Option<f64>,
+    /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
+    pub micro_batch: Option<usize>,
+    /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
+    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same.
+    #[serde(default)]
+    pub recompute: bool,
+    /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last
+    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same.
+    #[serde(default)]
+    pub pieces: Vec<usize>,
+    /// Seed of weights and dropout.
+    pub seed: u64,
+    /// The first blocks, as many as this, stay as they are.
+    #[serde(default)]
+    pub frozen: usize,
+    /// Whether batch norm's statistics are those of the whole batch in micro-batches, too, so that a step in
+    /// micro-batches is one of the whole batch, up to rounding. It repeats a block's passes twice for each batch norm.
+    #[serde(default)]
+    pub exact: bool,
+    /// What activations wait in for the backward pass; `F32` loses nothing.
+    #[serde(default)]
+    pub activations: Precision,
+    /// What features wait in between blocks (those of several micro-batches or batches) and between pieces.
+    #[serde(default)]
+    pub features: Precision,
+    /// Whether these features wait in the scratch file rather than in memory.
+    #[serde(default)]
+    pub features_on_disk: bool,
+    /// Whether weights, optimizer state and averages wait in the scratch file while other blocks (or pieces) are
+    /// trained. The results are the same.
+    #[serde(default)]
+    pub offload: bool,
+    /// Batches that a block visits before the next block visits them. Without a moving average of the next block, which
+    /// stands still meanwhile, the results are the same.
+    #[serde(default = "one")]
+    pub chunk: usize,
+    /// Samples that each block takes as its batch, in place of the run's: features are cut anew on their way. None: all
+    /// blocks take the run's.
+    #[serde(default)]
+    pub block_batches: Vec<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Default for TrainConfig {
+    /// End to end as one unit; set `rule` and `ends`.
+    fn default() -> Self {
+        Self {
+            rule: RuleConfig::new(Rule::Bp),
+            ends: vec![0],
+            optimizer: OptimizerConfig::default(),
+            label_smoothing: 0.0,
+            clip_norm: None,
+            micro_batch: None,
+            recompute: false,
+            pieces: Vec::new(),
+            seed: 0,
+            frozen: 0,
+            exact: false,
+            activations: Precision::F32,
+            features: Precision::F32,
+            features_on_disk: false,
+            offload: false,
+            chunk: 1,
+            block_batches: Vec::new(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses what cannot work.
+    pub fn validate(&self) -> Result<()> {
+        self.optimizer.validate()?;
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return Err(Error::config(format!(
+                "label smoothing must be in [0, 1), found {}",
+                self.label_smoothing
+            )));
+        }
+        if let Some(limit) = self.clip_norm
+            && !(limit.is_finite() && limit > 0.0)
+        {
+            return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
+        }
+        if self.micro_batch == Some(0) {
+            return Err(Error::config("a micro-batch needs at least one sample"));
+        }
+        if !self.pieces.is_sorted_by(|a, b| a < b) || self.pieces.last() > self.ends.last() {
+            return Err(Error::config(format!(
+                "the pieces of a backward pass must end at ever later units of the network, found {:?}",
+                self.pieces
+            )));
+        }
+        self.validate_schedule()?;
+        if self.frozen > 0 && self.frozen >= self.ends.len() {
+            return Err(Error::config(format!(
+                "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
+                self.frozen,
+                self.ends.len(),
+                self.ends.len().saturating_sub(1)
+            )));
+        }
+        Ok(())
+    }
+
+    fn validate_schedule(&self) -> Result<()> {
+        if self.chunk == 0 {
+            return Err(Error::config("a block visits at least one batch before the next block does"));
+        }
+        let Self { block_batches, ends, .. } = self;
+        if !block_batches.is_empty() && (block_batches.len() != ends.len() || block_batches.contains(&0)) {
+            return Err(Error::config(format!(
+                "{} blocks need {0} batches of at least one sample, one for each block, found {block_batches:?}",
+                ends.len()
+            )));
+        }
+        if self.exact && (self.recompute || !self.pieces.is_empty()) {
+            return Err(Error::config(
+                "exact statistics in micro-batches repeat passes themselves, and go with neither recomputation nor \
+                 pieces; leave one of them out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether anything waits in a scratch file.
+    pub fn needs_scratch(&self) -> bool {
+        self.offload || self.features_on_disk
+    }
+}

@@ -1,0 +1,157 @@
+//! A batch on its way through the blocks, in shares that each pass a block at once.
+
+use super::StepReport;
+use crate::error::{Error, Result};
+use crate::shelf::Parcel;
+use candle_core::Tensor;
+use std::ops::Range;
+
+/// A step under way: some blocks are trained on its batch, the others are still to come.
+pub struct OpenStep {
+    pub(super) micro_batches: Vec<MicroBatch>,
+    pub(super) learning_rate: f64,
+    pub(super) report: StepReport,
+    /// Number of its first pass through a block.
+    pub(super) first_pass: u64,
+}
+
+impl OpenStep {
+    /// What the step found in the blocks that are trained.
+    pub fn report(&self) -> &StepReport {
+        &self.report
+    }
+
+    /// Samples of its batch.
+    pub fn samples(&self) -> usize {
+        self.micro_batches.iter().map(|micro| micro.labels.len()).sum()
+    }
+
+    /// The rate that it is done with.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+}
+
+/// A share of the batch.
+pub(super) struct MicroBatch {
+    pub(super) h: Features,
+    /// Where losses compare with the images.
+    pub(super) images: Option<Features>,
+    pub(super) labels: Vec<u32>,
+    /// Its share of the batch's samples.
+    pub(super) weight: f64,
+}
+
+/// The features of some samples, in parts that wait each for itself.
+#[derive(Clone, Default)]
+pub(super) struct Features(Vec<(Parcel, Range<usize>)>);
+
+impl Features {
+    /// All `samples` of a parcel.
+    pub(super) fn of(parcel: Parcel, samples: usize) -> Self {
+        Self(vec![(parcel, 0..samples)])
+    }
+
+    /// The features as one tensor.
+    pub(super) fn get(&self) -> Result<Tensor> {
+        match &self.0[..] {
+            [] => Err(Error::internal("features were asked for that nobody kept")),
+            [(parcel, samples)] => parcel.get(samples.clone()),
+            parts => {
+                let parts = parts.iter().map(|(parcel, samples)| parcel.get(samples.clone()));
+                Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+            }
+        }
+    }
+
+    /// Takes the first `count` samples off.
+    fn split_off_front(&mut self, count: usize) -> Self {
+        let (mut taken, mut wanted) = (Vec::new(), count);
+        while wanted > 0 && !self.0.is_empty() {
+            let (parcel, samples) = &mut self.0[0];
+            let middle = samples.end.min(samples.start + wanted);
+            taken.push((parcel.clone(), samples.start..middle));
+            wanted -= middle - samples.start;
+            samples.start = middle;
+            if samples.start == samples.end {
+                self.0.remove(0);
+            }
+        }
+        Self(taken)
+    }
+}
+
+/// The samples of some steps that have come equally far, cut into steps of `size` samples, the last perhaps of fewer,
+/// and these into shares of `micro_batch`. A step has the rate of the step that its first sample came from.
+pub(super) fn recut(
+    steps: Vec<OpenStep>,
+    size: usize,
+    micro_batch: Option<usize>,
+    mut first_pass: impl FnMut(usize) -> u64,
+) -> Vec<OpenStep> {
+    let losses = steps.first().map_or(0, |step| step.report.losses.len());
+    let (mut h, mut images, mut labels, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut has_images = false;
+    for step in steps {
+        for micro in step.micro_batches {
+            h.extend(micro.h.0);
+            has_images |= micro.images.is_some();
+            images.extend(micro.images.unwrap_or_default().0);
+            rates.extend(micro.labels.iter().map(|_| step.learning_rate));
+            labels.extend(micro.labels);
+        }
+    }
+    let (mut h, mut images) = (Features(h), Features(images));
+    let mut cut = Vec::new();
+    for (labels, rates) in labels.chunks(size).zip(rates.chunks(size)) {
+        let share = |part: &[u32]| MicroBatch {
+            h: h.split_off_front(part.len()),
+            images: has_images.then(|| images.split_off_front(part.len())),
+            labels: part.to_vec(),
+            weight: part.len() as f64 / labels.len() as f64,
+        };
+        let micro_batches: Vec<_> = labels.chunks(micro_batch.unwrap_or(size)).map(share).collect();
+        cut.push(OpenStep {
+            first_pass: first_pass(micro_batches.len()),
+            micro_batches,
+            learning_rate: rates[0],
+            report: StepReport { losses: vec![f64::NAN; losses], correct: 0 },
+        });
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn step(samples: Range<u32>, learning_rate: f64) -> OpenStep {
+        let numbers: Vec<f32> = samples.clone().map(|sample| sample as f32).collect();
+        let count = numbers.len();
+        let h = Tensor::from_vec(numbers, (count, 1), &Device::Cpu).unwrap();
+        let micro = MicroBatch {
+            h: Features::of(Parcel::Whole(h), count),
+            images: None,
+            labels: samples.collect(),
+            weight: 1.0,
+        };
+        let report = StepReport { losses: vec![0.5], correct: 0 };
+        OpenStep { micro_batches: vec![micro], learning_rate, report, first_pass: 0 }
+    }
+
+    #[test]
+    fn every_sample_keeps_its_features_and_its_place() {
+        let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), |_| 7);
+        let shares: Vec<Vec<&Vec<u32>>> =
+            cut.iter().map(|step| step.micro_batches.iter().map(|micro| &micro.labels).collect()).collect();
+        assert_eq!(shares, [vec![&vec![0, 1], &vec![2]], vec![&vec![3, 4], &vec![5]], vec![&vec![6]]]);
+        assert_eq!(cut.iter().map(|step| step.learning_rate).collect::<Vec<_>>(), [0.1, 0.1, 0.2]);
+        for micro in cut.iter().flat_map(|step| &step.micro_batches) {
+            let h: Vec<f32> = micro.h.get().unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let labels: Vec<f32> = micro.labels.iter().map(|&label| label as f32).collect();
+            assert_eq!(h, labels);
+        }
+        assert!(cut.iter().all(|step| step.report.losses.len() == 1 && step.first_pass == 7));
+    }
+}

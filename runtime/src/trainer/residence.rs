@@ -1,0 +1,196 @@
+//! Which weights are in memory: all of them, or those of the block (or piece) at work alone.
+
+use super::{Stage, Trainer, auxiliary_path, pieces};
+use crate::depot::{Depot, Presence};
+use crate::error::Result;
+use crate::layers::{Layer, Mode, Visitor};
+use crate::model::Model;
+use crate::rules::auxiliary::Auxiliary;
+use crate::tape::Tape;
+use candle_core::Tensor;
+use std::ops::Range;
+
+/// Groups of weights are numbered: the units, the head, then the auxiliary network of each block.
+pub(super) fn auxiliary_group(units: usize, block: usize) -> usize {
+    units + 1 + block
+}
+
+/// Shows the variables of one group under their full names.
+fn visit_group(
+    model: &mut Model,
+    auxiliaries: &mut [Option<Auxiliary>],
+    group: usize,
+    visitor: &mut Visitor<'_>,
+) -> Result<()> {
+    let units = model.units.len();
+    if let Some((name, unit)) = model.units.get_mut(group) {
+        return unit.visit(name, visitor);
+    }
+    let Some(block) = group.checked_sub(auxiliary_group(units, 0)) else {
+        return model.head.visit("", visitor);
+    };
+    match auxiliaries.get_mut(block) {
+        Some(Some(auxiliary)) => auxiliary.visit(&auxiliary_path(block), visitor),
+        _ => Ok(()),
+    }
+}
+
+impl Trainer {
+    /// The group of what judges a block: its auxiliary network, or the head.
+    fn judge(&self, block: usize) -> usize {
+        let units = self.model.units.len();
+        if block + 1 < self.ranges.len() { auxiliary_group(units, block) } else { units }
+    }
+
+    fn groups(&self, block: usize) -> impl Iterator<Item = usize> + use<> {
+        self.ranges[block].clone().chain([self.judge(block)])
+    }
+
+    /// Does something with a group and the depot, if there is one.
+    fn with_depot(
+        &mut self,
+        group: usize,
+        work: impl FnOnce(&mut Depot, &mut crate::depot::Visit<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { model, auxiliaries, depot, .. } = self;
+        let Some(depot) = depot else { return Ok(()) };
+        work(depot, &mut |visitor| visit_group(model, auxiliaries, group, visitor))
+    }
+
+    fn fetch(&mut self, group: usize, wanted: Presence) -> Result<()> {
+        self.with_depot(group, |depot, visit| depot.fetch(group, wanted, visit))
+    }
+
+    /// Lets a group go, with its changes if all of it is there.
+    fn release(&mut self, group: usize) -> Result<()> {
+        self.with_depot(group, |depot, visit| match depot.presence(group) {
+            Presence::Whole => depot.put(group, visit),
+            Presence::Values => depot.forget(group, visit),
+            Presence::Away => Ok(()),
+        })
+    }
+
+    /// Whether the pieces of a block come and go one at a time.
+    fn goes_in_pieces(&self, block: usize) -> bool {
+        !self.is_frozen(block) && pieces(&self.ranges[block], &self.config.pieces).len() > 1
+    }
+
+    /// The unit that a block's moving average follows.
+    fn followed(&self, block: usize) -> Option<usize> {
+        let auxiliary = self.auxiliaries.get(block)?.as_ref()?;
+        auxiliary.follows().then(|| self.ranges[block].end() + 1)
+    }
+
+    /// Brings what a visit of `block` needs into memory.
+    pub(crate) fn enter(&mut self, block: usize, watch: &mut dyn FnMut(Stage)) -> Result<()> {
+        if self.depot.is_some() {
+            watch(Stage::Forward(block));
+        }
+        let wanted = if self.is_frozen(block) { Presence::Values } else { Presence::Whole };
+        if !self.goes_in_pieces(block) {
+            self.ranges[block].clone().try_for_each(|unit| self.fetch(unit, wanted))?;
+        }
+        if wanted == Presence::Whole {
+            self.fetch(self.judge(block), wanted)?;
+        }
+        if let Some(unit) = self.followed(block) {
+            self.fetch(unit, Presence::Values)?;
+        }
+        if let Some(depot) = &self.depot
+            && block + 1 < self.ranges.len()
+        {
+            self.groups(block + 1).for_each(|group| depot.expect(group));
+        }
+        Ok(())
+    }
+
+    /// Lets go of what [`Trainer::enter`] brought.
+    pub(crate) fn leave(&mut self, block: usize) -> Result<()> {
+        let followed = self.followed(block);
+        self.groups(block).chain(followed).try_for_each(|group| self.release(group))
+    }
+
+    /// Brings one piece of a block, units counted from its first, if pieces come one at a time.
+    pub(super) fn enter_piece(&mut self, block: usize, piece: &Range<usize>, whole: bool) -> Result<()> {
+        if !self.goes_in_pieces(block) {
+            return Ok(());
+        }
+        let (first, wanted) =
+            (*self.ranges[block].start(), if whole { Presence::Whole } else { Presence::Values });
+        piece.clone().try_for_each(|unit| self.fetch(first + unit, wanted))
+    }
+
+    /// Lets one piece go; `changed` says whether anything in it has changed.
+    pub(super) fn leave_piece(&mut self, block: usize, piece: &Range<usize>, changed: bool) -> Result<()> {
+        if !self.goes_in_pieces(block) {
+            return Ok(());
+        }
+        let first = *self.ranges[block].start();
+        piece.clone().try_for_each(|unit| match changed {
+            true => self.release(first + unit),
+            false => self.with_depot(first + unit, |depot, visit| depot.forget(first + unit, visit)),
+        })
+    }
+
+    /// Shows one group, which is brought for the occasion.
+    pub(super) fn visit_group(&mut self, group: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        let was_away = self.depot.as_ref().is_some_and(|depot| depot.presence(group) != Presence::Whole);
+        self.fetch(group, Presence::Whole)?;
+        let visited = visit_group(&mut self.model, &mut self.auxiliaries, group, visitor);
+        if was_away {
+            self.release(group)?;
+        }
+        visited
+    }
+
+    /// Shows every weight and statistic of one block: its units, the head if it is the last, its auxiliary
+    /// network otherwise.
+    pub fn visit_block(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.groups(block).try_for_each(|group| self.visit_group(group, visitor))
+    }
+
+    /// Shows everything that training changes, block by block.
+    pub fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        (0..self.ranges.len()).try_for_each(|block| self.visit_block(block, visitor))
+    }
+
+    /// Shows what a visitor of the network alone would see.
+    pub(super) fn visit_network(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        (0..=self.model.units.len()).try_for_each(|group| self.visit_group(group, visitor))
+    }
+
+    /// As [`Model::logits`], with one unit in memory at a time where weights wait in a file.
+    pub(super) fn network_logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        if self.depot.is_none() {
+            return self.model.logits(images);
+        }
+        let mut h = images.to_device(&self.model.device)?;
+        let mut tape = Tape::forgetting();
+        for group in 0..=self.model.units.len() {
+            self.fetch(group, Presence::Values)?;
+            let layers = match self.model.units.get_mut(group) {
+                Some((_, unit)) => unit,
+                None => &mut self.model.head,
+            };
+            h = layers.forward(h, Mode::Evaluate, &mut tape)?;
+            self.release(group)?;
+        }
+        Ok(h)
+    }
+
+    /// Forgets what a failed pass through `block` left for its backward pass and its update.
+    pub(super) fn abandon(&mut self, block: usize) -> Result<()> {
+        self.tape.abandon();
+        let groups = self.groups(block);
+        let Self { model, auxiliaries, .. } = self;
+        for group in groups {
+            visit_group(model, auxiliaries, group, &mut |_, variable| {
+                if let crate::layers::Variable::Parameter(parameter) = variable {
+                    parameter.accumulated = None;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Batch norm over a batch of which one share passes at a time: its statistics, and the sums of its backward pass, are
+//! those of all shares together.
+//!
+//! They are found one after the other, in the order in which a pass comes to need them. A round takes every share through
+//! the block with what is known so far, and adds up what is first unknown; a block of B batch norms takes 2B rounds.
+
+use crate::error::Result;
+use crate::kernels::batch_norm::Moments;
+use crate::kernels::batch_norm::Sums;
+use crate::ops::batch_norm::{Statistics, of_moments};
+use crate::ops::slices::elements;
+
+/// What is known of a batch that passes in shares.
+#[derive(Debug)]
+pub(crate) struct WholeBatch {
+    known: Vec<Known>,
+    gathered: Option<Gathered>,
+    /// How many were asked for in this pass.
+    position: usize,
+    /// Whether this pass has come to what was first unknown.
+    enough: bool,
+    samples: usize,
+    share: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Known {
+    Forward(Statistics),
+    Backward(Sums),
+}
+
+/// What the shares so far have added up to.
+#[derive(Debug)]
+enum Gathered {
+    Forward { samples: f64, mean: Vec<f64>, square: Vec<f64> },
+    Backward(Sums),
+}
+
+impl WholeBatch {
+    /// Nothing is known of a batch of so many samples.
+    pub(crate) fn new(samples: usize) -> Self {
+        Self { known: Vec::new(), gathered: None, position: 0, enough: false, samples, share: samples }
+    }
+
+    /// A share of so many samples begins its pass.
+    pub(crate) fn begin_pass(&mut self, share: usize) {
+        (self.position, self.enough, self.share) = (0, false, share);
+    }
+
+    /// Whether the rest of this pass is of no use to its round.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.enough
+    }
+
+    /// Ends a round; whether there was anything that had not been known.
+    pub(crate) fn end_round(&mut self) -> Result<bool> {
+        let known = match self.gathered.take() {
+            None => return Ok(false),
+            Some(Gathered::Backward(sums)) => Known::Backward(sums),
+            Some(Gathered::Forward { samples, mean, square }) => Known::Forward(of_moments(Moments {
+                variance: square.iter().map(|square| (square / samples) as f32).collect(),
+                mean: mean.iter().map(|&mean| mean as f32).collect(),
+            })?),
+        };
+        self.known.push(known);
+        Ok(true)
+    }
+
+    /// Rows of the whole batch where the share has `rows`.
+    pub(crate) fn rows(&self, rows: usize) -> usize {
+        rows / self.share * self.samples
+    }
+
+    /// Statistics to normalize the share by, whose own are `own`.
+    pub(crate) fn statistics(&mut self, own: Statistics) -> Result<Statistics> {
+        let position = self.next();
+        if let Some(Known::Forward(known)) = self.known.get(position) {
+            return Ok(known.clone());
+        }
+        if position == self.known.len() {
+            self.enough = true;
+            self.add_moments(&own)?;
+        }
+        Ok(own)
+    }
+
+    /// Sums for the backward pass of the share, whose own are `own`.
+    pub(crate) fn sums(&mut self, own: &Sums) -> Sums {
+        let position = self.next();
+        if let Some(Known::Backward(known)) = self.known.get(position) {
+            return known.clone();
+        }
+        if position == self.known.len() {
+            self.enough = true;
+            match &mut self.gathered {
+                Some(Gathered::Backward(all)) => {
+                    add(&mut all.gradient, &own.gradient);
+                    add(&mut all.gradient_times_normalized, &own.gradient_times_normalized);
+                }
+                gathered => *gathered = Some(Gathered::Backward(own.clone())),
+            }
+        }
+        own.clone()
+    }
+
+    fn next(&mut self) -> usize {
+        self.position += 1;
+        self.position - 1
+    }
+
+    /// Means and sums of squared deviations of two sets as one (Chan, Golub and LeVeque 1979).
+    fn add_moments(&mut self, own: &Statistics) -> Result<()> {
+        let (own_mean, own_variance) = (elements(&own.mean)?, elements(&own.variance)?);
+        let count = self.share as f64;
+        let double = |numbers: &[f32], factor: f64| -> Vec<f64> {
+            numbers.iter().map(|&number| factor * f64::from(number)).collect()
+        };
+        let Some(Gathered::Forward { samples, mean, square }) = &mut self.gathered else {
+            let (mean, square) = (double(&own_mean, 1.0), double(&own_variance, count));
+            self.gathered = Some(Gathered::Forward { samples: count, mean, square });
+            return Ok(());
+        };
+        let all = *samples + count;
+        for (channel, (mean, square)) in mean.iter_mut().zip(square).enumerate() {
+            let apart = f64::from(own_mean[channel]) - *mean;
+            *square += count * f64::from(own_variance[channel]) + apart * apart * *samples * count / all;
+            *mean += apart * count / all;
+        }
+        *samples = all;
+        Ok(())
+    }
+}
+
+fn add(all: &mut [f64], own: &[f64]) {
+    all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::batch_norm::statistics;
+    use candle_core::{Device, Tensor};
+
+    #[test]
+    fn statistics_of_shares_are_those_of_the_batch() {
+        let x = (Tensor::rand(-1f32, 3.0, (7, 4), &Device::Cpu).unwrap() + 20.0).unwrap();
+        let mut whole = WholeBatch::new(7);
+        for (first, count) in [(0, 3), (3, 3), (6, 1)] {
+            whole.begin_pass(count);
+            whole
+                .statistics(statistics(&x.narrow(0, first, count).unwrap().contiguous().unwrap()).unwrap())
+                .unwrap();
+            assert!(whole.is_enough());
+        }
+        assert!(whole.end_round().unwrap());
+        whole.begin_pass(3);
+        let found = whole.statistics(statistics(&x.narrow(0, 0, 3).unwrap()).unwrap()).unwrap();
+        assert!(!whole.is_enough() && !whole.end_round().unwrap());
+        assert_eq!(whole.rows(3), 7);
+        let expected = statistics(&x).unwrap();
+        for (found, expected) in [(found.mean, expected.mean), (found.variance, expected.variance)] {
+            let off = (found - &expected).unwrap().abs().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+            assert!(off < 3e-6, "{off}");
+        }
+    }
+}

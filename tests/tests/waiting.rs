@@ -1,0 +1,271 @@
+//! What waits in files, in fewer bits, in chunks or in shares: the same training, or as near to it as is promised.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+use common::{batch, parameters_of, small_resnet, weights_of};
+use localgrad::Device;
+use localgrad::ErrorKind;
+use localgrad::data::{Batch, Normalize};
+use localgrad::evaluate::Tally;
+use localgrad::network::NetworkSpec;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::precision::Precision;
+use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::scratch::Scratch;
+use localgrad::sweep::sweep;
+use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
+
+const RATE: f64 = 0.05;
+
+fn local(rule: Rule) -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(rule), ends: vec![1, 3, 6], ..TrainConfig::default() }
+}
+
+fn bp() -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
+}
+
+fn batches(spec: &NetworkSpec, count: u64, samples: usize) -> Vec<Batch> {
+    (0..count).map(|seed| batch(spec, samples, 10 + seed)).collect()
+}
+
+struct Run {
+    trainer: Trainer,
+    losses: Vec<Vec<f64>>,
+    correct: usize,
+    _directory: tempfile::TempDir,
+}
+
+/// Trains on all batches, as many at once as the configuration's chunk has.
+fn run(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch]) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let normalize = Normalize::half(spec.input[0]);
+    let mut trainer =
+        Trainer::with_scratch(spec.clone(), config.clone(), normalize, &Device::Cpu, scratch).unwrap();
+    let (mut losses, mut correct) = (Vec::new(), 0);
+    for chunk in batches.chunks(config.chunk) {
+        let steps: Vec<OpenStep> = chunk.iter().map(|batch| trainer.begin(batch, RATE).unwrap()).collect();
+        for report in sweep(&mut trainer, steps, &mut |_| {}).unwrap() {
+            losses.push(report.losses);
+            correct += report.correct;
+        }
+    }
+    Run { trainer, losses, correct, _directory: directory }
+}
+
+fn same(mut a: Run, mut b: Run, what: &str) {
+    let bits = |run: &Run| run.losses.iter().flatten().map(|loss| loss.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&a), bits(&b), "{what}");
+    assert_eq!(a.correct, b.correct, "{what}");
+    assert_eq!(weights_of(&mut a.trainer), weights_of(&mut b.trainer), "{what}");
+}
+
+#[test]
+fn without_a_moving_average_any_chunk_is_ordinary_training() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 5, 6);
+    for rule in [Rule::Greedy, Rule::Dgl, Rule::Predsim, Rule::Infopro, Rule::Auglocal] {
+        let plain = run(&spec, &local(rule), &batches);
+        for chunk in [2, 5] {
+            let chunked = run(&spec, &TrainConfig { chunk, ..local(rule) }, &batches);
+            assert_eq!(plain.losses, chunked.losses, "{rule}, chunks of {chunk}");
+        }
+        same(plain, run(&spec, &TrainConfig { chunk: 3, ..local(rule) }, &batches), &rule.to_string());
+    }
+}
+
+#[test]
+fn a_moving_average_stands_for_a_chunk() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 4, 6);
+    let mut plain = run(&spec, &local(Rule::Man), &batches);
+    let mut chunked = run(&spec, &TrainConfig { chunk: 4, ..local(Rule::Man) }, &batches);
+    assert_eq!(plain.losses[0], chunked.losses[0], "nothing has moved before the first step");
+    assert_ne!(weights_of(&mut plain.trainer), weights_of(&mut chunked.trainer));
+}
+
+#[test]
+fn weights_and_features_in_a_file_change_nothing() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 3, 6);
+    let adamw = OptimizerConfig::adamw();
+    let bases = [
+        local(Rule::Man),
+        TrainConfig { optimizer: adamw.clone(), ..local(Rule::Manpp) },
+        TrainConfig { chunk: 3, ..local(Rule::Man) },
+        TrainConfig { chunk: 2, micro_batch: Some(2), ..local(Rule::Infopro) },
+        TrainConfig { frozen: 1, chunk: 2, clip_norm: Some(0.5), ..local(Rule::Auglocal) },
+        TrainConfig { pieces: vec![1, 2, 4], ..bp() },
+        TrainConfig { pieces: vec![1, 4], optimizer: adamw, micro_batch: Some(4), ..bp() },
+        TrainConfig { recompute: true, ..local(Rule::Man) },
+    ];
+    for base in bases {
+        for (offload, features_on_disk) in [(true, false), (false, true), (true, true)] {
+            let config = TrainConfig { offload, features_on_disk, ..base.clone() };
+            same(run(&spec, &base, &batches), run(&spec, &config, &batches), &format!("{config:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_brings_what_it_needs() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 2, 6);
+    let mut plain = run(&spec, &local(Rule::Man), &batches);
+    let config = TrainConfig { offload: true, ..local(Rule::Man) };
+    let mut away = run(&spec, &config, &batches);
+    let judge = |trainer: &mut Trainer| {
+        let mut tally = Tally::default();
+        tally.add(trainer, &batches[0]).unwrap();
+        tally.evaluation()
+    };
+    assert_eq!(judge(&mut plain.trainer), judge(&mut away.trainer));
+    let traffic = away.trainer.traffic().unwrap();
+    assert!(traffic.read_bytes > 0 && traffic.written_bytes > 0 && traffic.peak_bytes > 0);
+}
+
+#[test]
+fn blocks_take_batches_of_their_own() {
+    let spec = small_resnet([3, 8, 8]);
+    let small = batches(&spec, 4, 4);
+    let joined = |pair: &[Batch]| Batch {
+        images: localgrad::Tensor::cat(&[&pair[0].images, &pair[1].images], 0).unwrap(),
+        labels: [pair[0].labels.clone(), pair[1].labels.clone()].concat(),
+    };
+    let large: Vec<Batch> = small.chunks(2).map(joined).collect();
+    let own = |block_batches: Vec<usize>| TrainConfig { chunk: 2, block_batches, ..local(Rule::Infopro) };
+    let mut whole = run(&spec, &local(Rule::Infopro), &large);
+    let mut cut = run(&spec, &own(vec![8, 8, 8]), &small);
+    assert_eq!(weights_of(&mut whole.trainer), weights_of(&mut cut.trainer));
+    assert_eq!(whole.correct, cut.correct);
+    assert_eq!([&whole.losses[0], &whole.losses[0]], [&cut.losses[0], &cut.losses[1]]);
+
+    // The first block as in small batches, whatever the others take.
+    let mut ordinary = run(&spec, &local(Rule::Infopro), &small);
+    let mut mixed = run(&spec, &own(vec![4, 8, 3]), &small);
+    let first = |run: &mut Run| {
+        let mut first = weights_of(&mut run.trainer);
+        first.retain(|(name, _)| name.starts_with("aux.0.") || name.starts_with("stem"));
+        first
+    };
+    assert!(!first(&mut mixed).is_empty());
+    assert_eq!(first(&mut ordinary), first(&mut mixed));
+    assert!(mixed.losses.iter().flatten().all(|loss| loss.is_finite()));
+}
+
+#[test]
+fn exact_micro_batches_are_the_whole_batch_to_rounding() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 2, 7);
+    let infopro = RuleConfig::over(Rule::Man, Head::Conv { convolutions: 1, linears: 2 }, true);
+    let man_over_infopro = TrainConfig { rule: infopro, ..local(Rule::Man) };
+    for base in [bp(), local(Rule::Dgl), local(Rule::Auglocal), man_over_infopro] {
+        let mut whole = run(&spec, &base, &batches);
+        let exact = TrainConfig { micro_batch: Some(3), exact: true, ..base.clone() };
+        let mut shares = run(&spec, &exact, &batches);
+        let inexact = run(&spec, &TrainConfig { exact: false, ..exact.clone() }, &batches);
+        let off = |a: &Run, b: &Run| -> f64 {
+            let pairs = a.losses.iter().flatten().zip(b.losses.iter().flatten());
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        let rule = base.rule.rule;
+        assert!(off(&whole, &shares) < 2e-5, "{rule}: losses are off by {}", off(&whole, &shares));
+        assert!(off(&whole, &inexact) > 1e-3, "{rule}: the statistics of shares are no test of this");
+        let (whole, shares) = (weights_of(&mut whole.trainer), weights_of(&mut shares.trainer));
+        for ((name, whole), (_, shares)) in whole.iter().zip(&shares) {
+            for (&a, &b) in whole.iter().zip(shares) {
+                let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+                assert!((a - b).abs() < 1e-4 * (1.0 + a.abs()), "{rule}, {name}: {a} and {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn activations_in_fewer_bits_move_gradients_by_little() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 1, 8);
+    for base in [bp(), local(Rule::Man), local(Rule::Infopro)] {
+        let start = {
+            let normalize = Normalize::half(3);
+            parameters_of(&mut Trainer::new(spec.clone(), base.clone(), normalize, &Device::Cpu).unwrap())
+        };
+        let moved = |run: &mut Run| -> Vec<f64> {
+            let now = parameters_of(&mut run.trainer);
+            let pairs = now.iter().zip(&start).flat_map(|((_, now), (_, start))| now.iter().zip(start));
+            pairs.map(|(now, start)| f64::from(now - start)).collect()
+        };
+        let mut plain = run(&spec, &base, &batches);
+        let plain_moved = moved(&mut plain);
+        for (activations, bound) in [(Precision::F16, 0.01), (Precision::Bf16, 0.08)] {
+            let mut packed = run(&spec, &TrainConfig { activations, ..base.clone() }, &batches);
+            assert_eq!(plain.losses, packed.losses, "the forward pass is as it was");
+            let apart: f64 =
+                moved(&mut packed).iter().zip(&plain_moved).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            let length = plain_moved.iter().map(|a| a * a).sum::<f64>().sqrt();
+            assert!(apart > 0.0, "{activations} loses nothing?");
+            assert!(apart < bound * length, "{} in {activations}: {apart} of {length}", base.rule.rule);
+        }
+    }
+}
+
+#[test]
+fn features_in_fewer_bits_are_what_the_next_block_sees() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 4, 6);
+    let exact = TrainConfig { chunk: 2, ..local(Rule::Dgl) };
+    let mut plain = run(&spec, &exact, &batches);
+    for features in [Precision::F16, Precision::Bf16] {
+        let config = TrainConfig { features, ..exact.clone() };
+        let on_disk = TrainConfig { features_on_disk: true, ..config.clone() };
+        let (mut here, mut there) = (run(&spec, &config, &batches), run(&spec, &on_disk, &batches));
+        assert_eq!(weights_of(&mut here.trainer), weights_of(&mut there.trainer));
+        assert_ne!(weights_of(&mut plain.trainer), weights_of(&mut here.trainer));
+        for (a, b) in plain.losses.iter().flatten().zip(here.losses.iter().flatten()) {
+            assert!((a - b).abs() < 0.2, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_wait_is_refused_in_a_sentence() {
+    let spec = small_resnet([3, 8, 8]);
+    let cases = [
+        (TrainConfig { offload: true, ..local(Rule::Dgl) }, "scratch file"),
+        (TrainConfig { chunk: 0, ..local(Rule::Dgl) }, "at least one batch"),
+        (TrainConfig { block_batches: vec![4], ..local(Rule::Dgl) }, "one for each block"),
+        (TrainConfig { exact: true, recompute: true, ..local(Rule::Man) }, "exact statistics"),
+        (TrainConfig { exact: true, micro_batch: Some(2), ..local(Rule::Predsim) }, "compare the samples"),
+    ];
+    for (config, needle) in cases {
+        let refused = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).err().unwrap();
+        assert!(refused.to_string().contains(needle), "'{refused}' does not say '{needle}'");
+    }
+}
+
+#[test]
+fn a_file_without_room_is_an_error_and_no_more() {
+    let spec = small_resnet([3, 8, 8]);
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Scratch::create(directory.path(), Some(20_000)).unwrap();
+    let config = TrainConfig { chunk: 3, features_on_disk: true, ..local(Rule::Dgl) };
+    let normalize = Normalize::half(3);
+    let mut trainer =
+        Trainer::with_scratch(spec.clone(), config, normalize, &Device::Cpu, Some(scratch)).unwrap();
+    let mut failed = None;
+    for batch in batches(&spec, 9, 6) {
+        if let Err(error) = trainer.begin(&batch, RATE) {
+            failed = Some(error);
+            break;
+        }
+    }
+    // What was begun and never trained is given back.
+    assert!(failed.is_none());
+    let steps: Result<Vec<_>, _> =
+        batches(&spec, 9, 6).iter().map(|batch| trainer.begin(batch, RATE)).collect();
+    let error = steps.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("20000 are allowed"), "{error}");
+}

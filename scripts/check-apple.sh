@@ -8,6 +8,5 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- aarch64-apple-ios aarch64-apple-darwin
 settings=$(scripts/std-source.sh "$@") && eval "$settings"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cross
-for target in "$@"; do
-  cargo check --locked --package localgrad --package localgrad-ffi --features localgrad/metal,localgrad-ffi/metal --target "$target"
-done
+# All at once: what one waits for another need not.
+cargo check --locked --package localgrad --package localgrad-ffi --features localgrad/metal,localgrad-ffi/metal "${@/#/--target=}"

@@ -480,6 +480,20 @@ typedef struct {
   // `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
   // nothing fits, no trainer is made. On the CPU only.
   size_t memory_budget_bytes;
+  // 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
+  // but for rounding; 0. On the CPU only.
+  int32_t exact_micro_batches;
+  // What activations wait in for the backward pass, an lg_precision; LG_PRECISION_F32, which loses nothing. With
+  // memory_budget_bytes it becomes LG_PRECISION_F16 where nothing fits otherwise.
+  int32_t activations;
+  // Directory (UTF-8) of a file without a name, which vanishes with the trainer; NULL, which is none. With
+  // memory_budget_bytes what is not at work waits there where nothing fits otherwise.
+  const char *scratch;
+  // The most bytes that the file may hold; 0, which is any.
+  uint64_t scratch_limit_bytes;
+  // 1 to let weights, what the optimizer remembers of them, and features on their way wait in that file in any case:
+  // less memory, the same results; 0.
+  int32_t offload;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.
@@ -495,6 +509,10 @@ typedef struct {
   size_t micro_batch;
   // 1 if forward passes are repeated.
   int32_t recompute;
+  // What activations wait in, an lg_precision.
+  int32_t activations;
+  // 1 if what is not at work waits in the scratch file.
+  int32_t offload;
   // The last unit of each block, as far as there is room.
   size_t ends[LG_PLAN_BLOCKS];
 } lg_plan;

@@ -11,11 +11,13 @@ use localgrad_runtime::data::{ImageShape, Normalize};
 use localgrad_runtime::fit::{Duration, FitConfig};
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
+use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Device, device};
 use std::ffi::c_char;
+use std::path::PathBuf;
 
 /// Numbers in a batch: 8 GiB of floats.
 const MOST_BATCH_ELEMENTS: usize = 1 << 31;
@@ -110,6 +112,20 @@ pub struct lg_trainer_config {
     /// `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
     /// nothing fits, no trainer is made. On the CPU only.
     pub memory_budget_bytes: usize,
+    /// 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
+    /// but for rounding; 0. On the CPU only.
+    pub exact_micro_batches: i32,
+    /// What activations wait in for the backward pass, an lg_precision; LG_PRECISION_F32, which loses nothing. With
+    /// memory_budget_bytes it becomes LG_PRECISION_F16 where nothing fits otherwise.
+    pub activations: i32,
+    /// Directory (UTF-8) of a file without a name, which vanishes with the trainer; NULL, which is none. With
+    /// memory_budget_bytes what is not at work waits there where nothing fits otherwise.
+    pub scratch: *const c_char,
+    /// The most bytes that the file may hold; 0, which is any.
+    pub scratch_limit_bytes: u64,
+    /// 1 to let weights, what the optimizer remembers of them, and features on their way wait in that file in any case:
+    /// less memory, the same results; 0.
+    pub offload: i32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -149,6 +165,11 @@ unsafe impl Versioned for lg_trainer_config {
             threads: 0,
             seed: 0,
             memory_budget_bytes: 0,
+            exact_micro_batches: 0,
+            activations: 0,
+            scratch: std::ptr::null(),
+            scratch_limit_bytes: 0,
+            offload: 0,
         }
     }
 
@@ -178,6 +199,8 @@ pub(crate) struct Settings {
     pub(crate) intake: Intake,
     pub(crate) device: Device,
     pub(crate) threads: usize,
+    /// Directory and limit of a scratch file.
+    pub(crate) scratch: Option<(PathBuf, Option<u64>)>,
 }
 
 impl Settings {
@@ -196,11 +219,12 @@ impl Settings {
             )));
         }
         // SAFETY: the caller promises that all pointers are what the header says.
-        let (rule, Cut { ends, pieces }, normalize, device) = unsafe {
+        let (rule, Cut { ends, pieces }, normalize, device, scratch) = unsafe {
             let rule = read_rule(config)?;
             let cut = read_cut(config, network, &rule)?;
             let device = pointers::optional_text(config.device, "device")?.unwrap_or("cpu");
-            (rule, cut, read_normalize(config, channels)?, device::open(device)?)
+            let scratch = pointers::optional_text(config.scratch, "scratch")?.map(PathBuf::from);
+            (rule, cut, read_normalize(config, channels)?, device::open(device)?, scratch)
         };
         let train = TrainConfig {
             rule,
@@ -213,9 +237,16 @@ impl Settings {
             pieces,
             seed: config.seed,
             frozen: config.frozen_blocks,
+            exact: config.exact_micro_batches != 0,
+            activations: read_activations(config)?,
+            offload: config.offload != 0,
+            features_on_disk: config.offload != 0,
             ..TrainConfig::default()
         };
         train.validate()?;
+        if config.offload != 0 && scratch.is_none() {
+            return Err(Fault::argument("offload needs a directory for its file; set scratch"));
+        }
         let fit = read_fit(config)?;
         let mut settings = Self {
             network: network.clone(),
@@ -226,9 +257,18 @@ impl Settings {
             intake: Intake { shape, classes: network.classes, normalize },
             device,
             threads: config.threads,
+            scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
         };
         plan::keep_to_budget(&mut settings, config)?;
         Ok(settings)
+    }
+}
+
+fn read_activations(config: &lg_trainer_config) -> Outcome<Precision> {
+    match config.activations {
+        0 => Ok(Precision::F32),
+        1 => Ok(Precision::F16),
+        other => Err(Fault::argument(format!("activations is {other}, which is no lg_precision"))),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_runtime::Device;
 use localgrad_runtime::plan::{Freedom, Plan, Rates, Workload, choose, cuts, plan};
+use localgrad_runtime::precision::Precision;
 
 /// Blocks that an lg_plan has room for.
 pub const LG_PLAN_BLOCKS: usize = 128;
@@ -31,6 +32,10 @@ pub struct lg_plan {
     pub micro_batch: usize,
     /// 1 if forward passes are repeated.
     pub recompute: i32,
+    /// What activations wait in, an lg_precision.
+    pub activations: i32,
+    /// 1 if what is not at work waits in the scratch file.
+    pub offload: i32,
     /// The last unit of each block, as far as there is room.
     pub ends: [usize; LG_PLAN_BLOCKS],
 }
@@ -47,6 +52,8 @@ unsafe impl Versioned for lg_plan {
             blocks: 0,
             micro_batch: 0,
             recompute: 0,
+            activations: 0,
+            offload: 0,
             ends: [0; LG_PLAN_BLOCKS],
         }
     }
@@ -96,8 +103,8 @@ pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config
         micro_batch: config.micro_batch == 0,
         recompute: config.recompute == 0,
         pieces: !is_cut,
-        half: false,
-        files: false,
+        half: true,
+        files: settings.scratch.is_some(),
     };
     let workload = workload(settings)?;
     let choice = choose(&workload, &freedom, config.memory_budget_bytes, &Rates::default())?;
@@ -120,6 +127,8 @@ fn describe(settings: &Settings) -> Outcome<lg_plan> {
         blocks: train.ends.len(),
         micro_batch: train.micro_batch.unwrap_or(0),
         recompute: i32::from(train.recompute || !train.pieces.is_empty()),
+        activations: i32::from(train.activations != Precision::F32),
+        offload: i32::from(train.needs_scratch()),
         ends,
     })
 }

@@ -15,6 +15,7 @@ use localgrad_runtime::device::used_bytes;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
+use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, Trainer};
 use localgrad_runtime::{Device, Error, memory};
@@ -80,8 +81,10 @@ pub(crate) enum Advance {
 
 impl Session {
     pub(crate) fn new(settings: Settings) -> Outcome<Self> {
-        let Settings { network, train, fit, batch, evaluation_batch, intake, device, .. } = settings;
-        let trainer = Trainer::new(network, train, intake.normalize.clone(), &device)?;
+        let Settings { network, train, fit, batch, evaluation_batch, intake, device, scratch, .. } = settings;
+        let wanted = scratch.filter(|_| train.needs_scratch());
+        let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
+        let trainer = Trainer::with_scratch(network, train, intake.normalize.clone(), &device, scratch)?;
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],

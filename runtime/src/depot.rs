@@ -133,9 +133,9 @@ impl Depot {
     }
 
     /// Lets the system read a group ahead that will be fetched soon.
-    pub(crate) fn expect(&self, group: usize) {
+    pub(crate) fn read_ahead(&self, group: usize) {
         if let Group { presence: Presence::Away, stored: Some(stored) } = &self.groups[group] {
-            stored.extent.expect();
+            stored.extent.read_ahead();
         }
     }
 }

@@ -204,7 +204,7 @@ impl Extent {
     }
 
     /// Lets the system read ahead, where it can.
-    pub(crate) fn expect(&self) {
+    pub(crate) fn read_ahead(&self) {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Some(len) = std::num::NonZeroU64::new(self.len() as u64) {
             let inner = self.scratch.lock();

@@ -46,7 +46,7 @@ int main(int count, char **arguments) {
   lg_network *network;
   lg_trainer_config config;
   lg_trainer *trainer = NULL;
-  lg_plan free_plan, tight;
+  lg_plan free_plan, tight, away;
   size_t needed;
   CHECK(count == 2);
   error = lg_error_create();
@@ -64,6 +64,25 @@ int main(int count, char **arguments) {
   CHECK(tight.peak_bytes <= free_plan.peak_bytes && tight.blocks >= 2);
   needed = use(network, &config, in_directory(arguments[1], "tight"));
   CHECK(needed > 0 && needed <= tight.peak_bytes);
+
+  config.memory_budget_bytes = 0;
+  config.scratch = arguments[1];
+  config.offload = 1;
+  config.activations = LG_PRECISION_F16;
+  config.micro_batch = 2;
+  config.exact_micro_batches = 1;
+  away = make_plan(network, &config);
+  CHECK(away.offload == 1 && away.activations == LG_PRECISION_F16 && away.peak_bytes < free_plan.peak_bytes);
+  needed = use(network, &config, in_directory(arguments[1], "away"));
+  CHECK(needed > 0 && needed <= away.peak_bytes);
+  config.scratch = NULL;
+  REFUSED(LG_STATUS_ARGUMENT, "set scratch", lg_network_plan(network, &config, &away, error));
+  config.offload = 0;
+  config.activations = 7;
+  REFUSED(LG_STATUS_ARGUMENT, "no lg_precision", lg_network_plan(network, &config, &away, error));
+  config = make_config();
+  config.ends = NULL;
+  config.ends_count = 0;
 
   config.memory_budget_bytes = 1000;
   REFUSED(LG_STATUS_CONFIG, "", lg_network_plan(network, &config, &tight, error));

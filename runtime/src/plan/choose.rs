@@ -10,7 +10,7 @@ use super::context::Workspaces;
 use super::cuts;
 use super::rates::Rates;
 use super::size::words;
-use super::workload::{Plan, Workload, plan_with};
+use super::workload::{Plan, Workload, evaluation_bytes, plan_with};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
@@ -215,7 +215,14 @@ pub fn fastest(
 /// # Errors
 /// Those of planning.
 pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Option<Candidate>> {
-    Ok(search(workload, freedom, 0, rates, &Workspaces::default())?.1)
+    let mut workload = workload.clone();
+    if freedom.files {
+        (workload.train.offload, workload.train.features_on_disk) = (true, true);
+    }
+    if freedom.half && workload.train.activations == Precision::F32 {
+        workload.train.activations = Precision::F16;
+    }
+    Ok(search_one(&workload, freedom, 0, rates, &Workspaces::default())?.1)
 }
 
 /// What fits, the best first, and what needs least where nothing does. Ways that wait in files or in fewer bits are
@@ -229,12 +236,20 @@ fn search(
 ) -> Result<(Vec<Candidate>, Option<Candidate>)> {
     let TrainConfig { activations, .. } = workload.train;
     let (half, files) = (freedom.half && activations == Precision::F32, freedom.files);
-    let ways = [(false, false), (true, false), (false, true), (true, true)];
+    // What needs least comes second: where it does not fit, nothing does.
+    let mut ways = vec![(false, false), (files, half), (files, false), (false, half)];
+    let mut seen = Vec::new();
+    ways.retain(|way| {
+        !seen.contains(way) && {
+            seen.push(*way);
+            true
+        }
+    });
     let (mut fitting, mut least) = (Vec::<Candidate>::new(), None::<Candidate>);
-    for (in_file, halved) in ways {
-        let enough = fitting.iter().any(|candidate| !candidate.has_poor_statistics(workload.batch));
-        if enough || in_file && !files || halved && !half {
-            continue;
+    for (number, (in_file, halved)) in ways.into_iter().enumerate() {
+        let enough = |candidate: &Candidate| !candidate.has_poor_statistics(workload.batch);
+        if number == 1 && fitting.iter().any(enough) || number > 1 && fitting.is_empty() {
+            break;
         }
         let mut changed = workload.clone();
         if in_file {
@@ -346,16 +361,22 @@ fn smallest_evaluation(
     rates: &Rates,
     workspaces: &Workspaces,
 ) -> Result<Candidate> {
-    loop {
-        let plan = plan_with(&candidate.applied(workload), workspaces)?;
-        candidate.fill_in(&plan, rates);
-        match candidate.evaluation_batch {
-            Some(samples @ 2..) if plan.peak_bytes > budget_bytes && plan.is_peak_of_evaluation() => {
-                candidate.evaluation_batch = Some(samples.div_ceil(2));
-            }
-            _ => return Ok(candidate),
+    let plan = plan_with(&candidate.applied(workload), workspaces)?;
+    candidate.fill_in(&plan, rates);
+    if plan.peak_bytes <= budget_bytes || !plan.is_peak_of_evaluation() {
+        return Ok(candidate);
+    }
+    let training_bytes = plan.peak_outside_evaluation();
+    while let Some(samples @ 2..) = candidate.evaluation_batch {
+        candidate.evaluation_batch = Some(samples.div_ceil(2));
+        let bytes = evaluation_bytes(&candidate.applied(workload), workspaces)?;
+        candidate.peak_bytes = bytes.max(training_bytes);
+        // Smaller than training needs is small enough.
+        if bytes <= budget_bytes.max(training_bytes) {
+            break;
         }
     }
+    Ok(candidate)
 }
 
 /// The sentence that says what would do.

@@ -98,6 +98,12 @@ impl Plan {
     pub fn is_peak_of_evaluation(&self) -> bool {
         self.peak_moment == Moment::Evaluate
     }
+
+    /// The most at any moment but that.
+    pub fn peak_outside_evaluation(&self) -> usize {
+        let others = self.moments.iter().filter(|peak| peak.moment != Moment::Evaluate);
+        others.map(|peak| peak.bytes).max().unwrap_or(0)
+    }
 }
 
 /// Plans a run.
@@ -134,6 +140,18 @@ pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<
     }
     drop(program);
     Ok(assemble(&context, &training, train, step_work))
+}
+
+/// The most at any moment of a run that evaluates and does nothing else.
+pub(super) fn evaluation_bytes(workload: &Workload, workspaces: &Workspaces) -> Result<usize> {
+    let Workload { network, train, threads, .. } = workload;
+    let Some(samples) = workload.evaluation_batch else { return Ok(0) };
+    let state_tensors = train.optimizer.state_tensors();
+    let context = Context::new(*threads, state_tensors, false, train.activations, workspaces.clone());
+    context.ledger.enter(Moment::Load);
+    let _program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
+    Training::new(&context, network, train)?.evaluate(&context, samples)?;
+    Ok(context.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0))
 }
 
 /// More elements than any batch has, and few enough that no sum of bytes overflows.

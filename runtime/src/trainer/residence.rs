@@ -99,7 +99,7 @@ impl Trainer {
         if let Some(depot) = &self.depot
             && block + 1 < self.ranges.len()
         {
-            self.groups(block + 1).for_each(|group| depot.expect(group));
+            self.groups(block + 1).for_each(|group| depot.read_ahead(group));
         }
         Ok(())
     }

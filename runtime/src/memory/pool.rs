@@ -88,12 +88,12 @@ impl Pool {
         }
         let (len, align) = (grains(layout.size())?, layout.align().max(GRAIN_BYTES));
         let mut grew = false;
-        let address = match self.free.take(len, align) {
+        let address = match self.take_free(len, align) {
             Some(address) => address,
             None => {
                 self.grow(len.checked_add(align)?.checked_add(GRAIN_BYTES)?)?;
                 grew = true;
-                self.free.take(len, align)?
+                self.take_free(len, align)?
             }
         };
         self.blocks += 1;
@@ -101,6 +101,15 @@ impl Pool {
         let stretch = self.stretch_of(address)?;
         // SAFETY: the address lies in this stretch, so the sum stays in one allocation.
         Some((unsafe { stretch.start.add(address - stretch.address()) }, grew))
+    }
+
+    /// Free bytes of the oldest stretch that has them, wherever it lies: so what is in use stays together there.
+    fn take_free(&mut self, len: usize, align: usize) -> Option<usize> {
+        let Self { stretches, free, .. } = self;
+        stretches.iter().flatten().find_map(|stretch| {
+            let bounds = stretch.address()..stretch.address() + stretch.len;
+            free.take_within(bounds, len, align)
+        })
     }
 
     /// Takes `block` of `layout` back.
@@ -268,6 +277,19 @@ mod tests {
         pool.give(large, layout(4 * BLOCK_BYTES));
         pool.release();
         assert_eq!(pool.touched_bytes, 0);
+    }
+
+    #[test]
+    fn what_is_in_use_stays_in_the_oldest_stretch() {
+        let large = STRETCH_BYTES / 4 * 3;
+        let mut pool = Pool::new();
+        let blocks: Vec<_> = (0..4).map(|_| pool.take(layout(large), usize::MAX).unwrap().0).collect();
+        let first = blocks[0];
+        blocks.into_iter().for_each(|block| pool.give(block, layout(large)));
+        // Wherever the system has put the others.
+        assert_eq!(pool.take(layout(large), usize::MAX).unwrap().0, first);
+        pool.give(first, layout(large));
+        pool.release();
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Which parts of a stretch of memory are free: a list in order of address, of which the first that fits is taken, so
 //! that what is in use stays together at the start.
 
+use std::ops::Range;
+
 /// Free bytes from `start` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
+struct Free {
     start: usize,
     len: usize,
 }
@@ -12,7 +14,7 @@ struct Range {
 /// grow: whoever keeps fewer blocks than that in use never has more ranges between them.
 #[derive(Debug)]
 pub(crate) struct FreeRanges {
-    ranges: Vec<Range>,
+    ranges: Vec<Free>,
 }
 
 impl FreeRanges {
@@ -26,20 +28,28 @@ impl FreeRanges {
 
     /// Takes `len` bytes from the first range that has them at a multiple of `align`, a power of two.
     pub(crate) fn take(&mut self, len: usize, align: usize) -> Option<usize> {
-        let (index, start) = self.ranges.iter().enumerate().find_map(|(index, range)| {
-            let start = range.start.checked_next_multiple_of(align)?;
+        self.take_within(0..usize::MAX, len, align)
+    }
+
+    /// The same of ranges that begin within some bounds.
+    pub(crate) fn take_within(&mut self, bounds: Range<usize>, len: usize, align: usize) -> Option<usize> {
+        let first = self.ranges.partition_point(|range| range.start < bounds.start);
+        let within =
+            self.ranges.iter().enumerate().skip(first).take_while(|(_, free)| free.start < bounds.end);
+        let (index, start) = within.into_iter().find_map(|(index, free)| {
+            let start = free.start.checked_next_multiple_of(align)?;
             let end = start.checked_add(len)?;
-            (end <= range.start + range.len).then_some((index, start))
+            (end <= free.start + free.len).then_some((index, start))
         })?;
-        let Range { start: first, len: all } = self.ranges[index];
+        let Free { start: first, len: all } = self.ranges[index];
         let (before, after) = (start - first, first + all - start - len);
         match (before > 0, after > 0) {
             (false, false) => drop(self.ranges.remove(index)),
             (true, false) => self.ranges[index].len = before,
-            (false, true) => self.ranges[index] = Range { start: start + len, len: after },
+            (false, true) => self.ranges[index] = Free { start: start + len, len: after },
             (true, true) => {
                 self.ranges[index].len = before;
-                self.insert(index + 1, Range { start: start + len, len: after });
+                self.insert(index + 1, Free { start: start + len, len: after });
             }
         }
         Some(start)
@@ -60,9 +70,9 @@ impl FreeRanges {
             }
             (true, false) => self.ranges[next - 1].len += len,
             (false, true) => {
-                self.ranges[next] = Range { start, len: len + self.ranges[next].len };
+                self.ranges[next] = Free { start, len: len + self.ranges[next].len };
             }
-            (false, false) => self.insert(next, Range { start, len }),
+            (false, false) => self.insert(next, Free { start, len }),
         }
     }
 
@@ -81,18 +91,18 @@ impl FreeRanges {
             return false;
         }
         let index = self.ranges.partition_point(|range| range.start <= start) - 1;
-        let Range { start: first, len: all } = self.ranges.remove(index);
+        let Free { start: first, len: all } = self.ranges.remove(index);
         let (end, all_end) = (start + len, first + all);
         if end < all_end {
-            self.insert(index, Range { start: end, len: all_end - end });
+            self.insert(index, Free { start: end, len: all_end - end });
         }
         if first < start {
-            self.insert(index, Range { start: first, len: start - first });
+            self.insert(index, Free { start: first, len: start - first });
         }
         true
     }
 
-    fn insert(&mut self, index: usize, range: Range) {
+    fn insert(&mut self, index: usize, range: Free) {
         if self.ranges.capacity() == 0 {
             self.ranges.reserve_exact(Self::CAPACITY);
         }

@@ -74,6 +74,10 @@ pub struct DataArguments {
     /// Only the first N samples (of training data when training)
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// In training, judge by the last N samples of the training data, which are then not learnt from, instead of the test
+    /// data
+    #[arg(long, value_name = "N")]
+    pub hold_out: Option<usize>,
 }
 
 /// Where to compute.

@@ -97,19 +97,30 @@ fn evaluations_keep_to_the_budget() {
 
 #[test]
 fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
+    keeps_and_goes_on(24, false);
+}
+
+#[test]
+fn a_small_budget_lets_the_rest_wait_in_a_file() {
+    keeps_and_goes_on(8, true);
+}
+
+fn keeps_and_goes_on(budget_mib: u64, in_file: bool) {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run").to_string_lossy().into_owned();
     let small = ["--model", "resnet20", "--rule", "man", "--batch", "64", "--limit", "160", "--threads", "2"];
-    let words = [&["train", "--memory-budget", "24MiB", "--json", "--out", &run][..], &small].concat();
+    let budget = format!("{budget_mib}MiB");
+    let words = [&["train", "--memory-budget", &budget, "--json", "--out", &run][..], &small].concat();
     let records = lines(&[&words[..], &["--epochs", "1"]].concat());
     let check = |records: &[Value]| {
         let done = records.last().unwrap();
         let (planned, peak) = (done["planned_bytes"].as_u64().unwrap(), done["peak_bytes"].as_u64().unwrap());
-        assert!(peak <= planned && planned <= 24 << 20, "{done}");
+        assert!(peak <= planned && planned <= budget_mib << 20, "{done}");
         assert!(planned as f64 <= 1.15 * peak as f64, "{done}");
+        assert_eq!(done["stored_bytes"].as_u64().is_some_and(|bytes| bytes > 0), in_file, "{done}");
         if cfg!(target_os = "linux") {
             let resident = done["resident_peak_bytes"].as_u64().unwrap();
-            assert!(resident <= (24 << 20) + (24 << 20), "{done}");
+            assert!(resident <= (budget_mib << 20) + (24 << 20), "{done}");
         }
     };
     check(&records);
@@ -120,7 +131,28 @@ fn training_keeps_to_its_budget_and_goes_on_as_it_began() {
     let again = lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
     check(&again);
     let second = run_file(Path::new(&run));
-    for key in ["ends", "micro_batch", "recompute", "pieces"] {
+    let kept = ["ends", "micro_batch", "recompute", "pieces", "activations", "offload", "features_on_disk"];
+    for key in kept {
         assert_eq!(first["train"][key], second["train"][key], "{key}");
     }
+}
+
+#[test]
+fn a_scratch_file_without_room_is_one_clear_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    let small =
+        ["train", "--model", "resnet8", "--rule", "dgl", "--blocks", "2", "--limit", "64", "--out", &run];
+    let failure = |more: &[&str]| {
+        let output = localgrad(&[&small[..], more].concat());
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("panicked"), "{text}");
+        text.lines().last().unwrap().to_string()
+    };
+    let full = failure(&["--batch", "16", "--chunk", "4", "--features-on-disk", "--scratch-limit", "100KiB"]);
+    assert!(full.contains("scratch file") && full.contains("102400 are allowed"), "{full}");
+    std::fs::remove_dir_all(&run).unwrap();
+    let nowhere = failure(&["--offload", "--scratch", "/nonexistent"]);
+    assert!(nowhere.contains("/nonexistent"), "{nowhere}");
 }

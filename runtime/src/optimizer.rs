@@ -1,6 +1,7 @@
 //! SGD with momentum, and AdamW: one parameter at a time, as soon as its gradient exists.
 
 use crate::composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::optimizer as kernel;
 use crate::ops::slices::{elements, update_in_place};
@@ -117,7 +118,7 @@ pub fn update(
     let step = kernel::Step::new(config, learning_rate, parameter.updates, parameter.decays);
     match parameter.value.device() {
         Device::Cpu => update_on_cpu(parameter, d_value, &step)?,
-        _ => composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step)?,
+        _ => elsewhere(|| composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step))?,
     }
     parameter.updates += 1;
     Ok(())
@@ -144,7 +145,7 @@ pub fn accumulate(parameter: &mut Parameter, d_value: &Tensor, factor: f64) -> R
             let d_value = elements(&d_value)?;
             update_in_place(sum, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
         }
-        _ => composed::optimizer::add_scaled(sum, d_value, factor),
+        _ => elsewhere(|| composed::optimizer::add_scaled(sum, d_value, factor)),
     }
 }
 

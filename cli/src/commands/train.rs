@@ -12,6 +12,7 @@ use crate::output::{Output, bytes, table};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
+use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
@@ -188,8 +189,17 @@ impl Runs {
     ) -> Outcome<Self> {
         let budget_bytes = arguments.budget.memory_budget;
         if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
-            let TrainConfig { ends, micro_batch, recompute, pieces, .. } = directory.read_run_file()?.train;
-            file.train = TrainConfig { ends, micro_batch, recompute, pieces, ..file.train };
+            let was = directory.read_run_file()?.train;
+            file.train = TrainConfig {
+                ends: was.ends,
+                micro_batch: was.micro_batch,
+                recompute: was.recompute,
+                pieces: was.pieces,
+                activations: was.activations,
+                features_on_disk: was.features_on_disk,
+                offload: was.offload,
+                ..file.train
+            };
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
@@ -227,7 +237,13 @@ impl Data {
     fn open(arguments: &TrainArguments) -> Outcome<Self> {
         let train = choices::dataset(&arguments.data, Split::Train)?;
         let train: Arc<dyn Dataset> = Arc::from(choices::limited(train, arguments.data.limit)?);
-        let test: Arc<dyn Dataset> = Arc::from(choices::dataset(&arguments.data, Split::Test)?);
+        let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.data.hold_out {
+            None => (train, Arc::from(choices::dataset(&arguments.data, Split::Test)?)),
+            Some(count) => {
+                let [train, test] = Subset::split(train, count)?;
+                (Arc::new(train), Arc::new(test))
+            }
+        };
         let name = choices::data_name(&arguments.data).to_string();
         if Path::new(&name).is_file() {
             log::warn!("{name} is one file: the accuracy is that on the training samples");

@@ -2,6 +2,7 @@
 //! dimension: `[N, F]` and `[N, H, W, C]` are one code.
 
 use crate::composed::batch_norm as composed;
+use crate::composed::elsewhere;
 use crate::error::Result;
 use crate::kernels::batch_norm as kernels;
 use crate::kernels::simd::Isa;
@@ -35,7 +36,7 @@ pub fn statistics(x: &Tensor) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
     match x.device() {
         Device::Cpu => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
-        _ => composed::statistics(x),
+        _ => elsewhere(|| composed::statistics(x)),
     }
 }
 
@@ -65,7 +66,7 @@ pub fn forward(
             };
             tensor(y?.0, x.shape())
         }
-        _ => composed::forward(x, statistics, weight, bias, epsilon, activation),
+        _ => elsewhere(|| composed::forward(x, statistics, weight, bias, epsilon, activation)),
     }
 }
 
@@ -110,17 +111,19 @@ pub(crate) fn backward_by(
     let channels = check(x, statistics, weight, bias)?;
     same_shape(&d_y, x)?;
     if !matches!(x.device(), Device::Cpu) {
-        return composed::backward(
-            &d_y,
-            x,
-            statistics,
-            weight,
-            bias,
-            epsilon,
-            activation,
-            whole.is_some(),
-            need_input,
-        );
+        return elsewhere(|| {
+            composed::backward(
+                &d_y,
+                x,
+                statistics,
+                weight,
+                bias,
+                epsilon,
+                activation,
+                whole.is_some(),
+                need_input,
+            )
+        });
     }
     let by = normalization(statistics, weight, bias, epsilon, activation)?;
     let rows = x.elem_count() / channels;

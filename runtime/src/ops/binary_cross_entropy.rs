@@ -1,6 +1,7 @@
 //! Binary cross-entropy of sigmoid outputs, from their logits.
 
 use crate::composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::binary_cross_entropy as kernel;
 use crate::ops::loss::Loss;
@@ -32,6 +33,6 @@ pub fn sigmoid_binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result
                 kernel::sigmoid_binary_cross_entropy(&elements(&logits)?, &elements(&targets)?);
             Ok(Loss { value, d_input: tensor(d_logits, logits.shape())? })
         }
-        _ => composed::binary_cross_entropy::sigmoid_binary_cross_entropy(logits, targets),
+        _ => elsewhere(|| composed::binary_cross_entropy::sigmoid_binary_cross_entropy(logits, targets)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::slices::{elements, output, tensor};
 use crate::composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
 use crate::kernels::conv::{Geometry, Path};
@@ -146,7 +147,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
             };
             tensor(y?.0, y_shape(&geometry))
         }
-        _ => composed::conv::forward(&x, &weight, bias.as_ref(), &geometry),
+        _ => elsewhere(|| composed::conv::forward(&x, &weight, bias.as_ref(), &geometry)),
     }
 }
 
@@ -167,7 +168,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
             };
             tensor(d_x?.0, input_shape)
         }
-        _ => composed::conv::d_input(&d_y, &weight, &geometry),
+        _ => elsewhere(|| composed::conv::d_input(&d_y, &weight, &geometry)),
     }
 }
 
@@ -186,7 +187,7 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor, weight_shape: &[usize], config: &ConvC
             kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         }
-        _ => composed::conv::d_weight(&x, &d_y, &geometry),
+        _ => elsewhere(|| composed::conv::d_weight(&x, &d_y, &geometry)),
     }
 }
 
@@ -208,7 +209,7 @@ pub fn d_bias(d_y: &Tensor) -> Result<Tensor> {
             kernels::d_bias(&elements(&d_y)?, &mut d_bias);
             tensor(d_bias, channels)
         }
-        _ => composed::conv::d_bias(&d_y),
+        _ => elsewhere(|| composed::conv::d_bias(&d_y)),
     }
 }
 

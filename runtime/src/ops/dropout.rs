@@ -1,6 +1,7 @@
 //! Inverted dropout (Srivastava et al., 2014): zeroes elements, and scales the others so that the mean stays.
 
 use crate::composed::dropout as composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::dropout as kernels;
 use crate::ops::slices::update_in_place;
@@ -22,7 +23,7 @@ pub fn forward(x: Tensor, probability: f64, seed: u64) -> Result<Tensor> {
             update_in_place(&x, |x| kernels::apply(x, probability, seed))?;
             Ok(x)
         }
-        _ => composed::apply(&x, probability, seed),
+        _ => elsewhere(|| composed::apply(&x, probability, seed)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Functions that take a tensor by value may write into its storage: the caller must be its only user.
 
 use crate::composed::elementwise as composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise as kernels;
 use crate::ops::activation::Activation;
@@ -14,7 +15,7 @@ use std::sync::OnceLock;
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match x.device() {
         Device::Cpu => tensor(kernels::activate(&elements(x)?, activation), x.shape()),
-        _ => composed::activate(x, activation),
+        _ => elsewhere(|| composed::activate(x, activation)),
     }
 }
 
@@ -22,7 +23,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 pub fn activate_backward(d_y: Tensor, x: &Tensor, activation: Activation) -> Result<Tensor> {
     match d_y.device() {
         Device::Cpu => combine(d_y, x, |d, x| kernels::activate_backward(d, x, activation)),
-        _ => composed::activate_backward(&d_y, x, activation),
+        _ => elsewhere(|| composed::activate_backward(&d_y, x, activation)),
     }
 }
 
@@ -35,7 +36,7 @@ pub fn add(a: Tensor, b: &Tensor) -> Result<Tensor> {
 pub fn add_activate(a: Tensor, b: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
     match a.device() {
         Device::Cpu => combine(a, b, |a, b| kernels::add_activate(a, b, activation)),
-        _ => composed::add_activate(&a, b, activation),
+        _ => elsewhere(|| composed::add_activate(&a, b, activation)),
     }
 }
 
@@ -54,7 +55,7 @@ pub fn scale(x: Tensor, factor: f64) -> Result<Tensor> {
 pub fn add_scaled(a: Tensor, b: &Tensor, factor: f64) -> Result<Tensor> {
     match a.device() {
         Device::Cpu => combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32)),
-        _ => composed::add_scaled(&a, b, factor),
+        _ => elsewhere(|| composed::add_scaled(&a, b, factor)),
     }
 }
 
@@ -63,7 +64,7 @@ pub fn sum_rows(x: &Tensor) -> Result<Tensor> {
     let (_, channels) = rows_and_channels(x)?;
     match x.device() {
         Device::Cpu => tensor(kernels::sum_rows(&elements(x)?, channels), channels),
-        _ => composed::sum_rows(x),
+        _ => elsewhere(|| composed::sum_rows(x)),
     }
 }
 
@@ -72,7 +73,7 @@ pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
     same_shape(a, b)?;
     match a.device() {
         Device::Cpu => Ok(kernels::sum_of_products(&elements(a)?, &elements(b)?)),
-        _ => composed::sum_of_products(a, b),
+        _ => elsewhere(|| composed::sum_of_products(a, b)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The linear layer y = x · Wᵀ + b and its gradients; that of the bias is `elementwise::sum_rows(d_y)`.
 
+use crate::composed::elsewhere;
 use crate::composed::linear as composed;
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, product};
@@ -21,7 +22,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
             let weight = Matrix::new(&weight, inputs).transposed();
             tensor(product(Matrix::new(&x, inputs), weight, bias.as_deref()), (rows, outputs))
         }
-        _ => composed::forward(x, weight, bias),
+        _ => elsewhere(|| composed::forward(x, weight, bias)),
     }
 }
 
@@ -35,7 +36,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
             let d_y = Matrix::new(&d_y, outputs);
             tensor(product(d_y, Matrix::new(&weight, inputs), None), (rows, inputs))
         }
-        _ => composed::d_input(d_y, weight),
+        _ => elsewhere(|| composed::d_input(d_y, weight)),
     }
 }
 
@@ -49,7 +50,7 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
             let d_y = Matrix::new(&d_y, outputs).transposed();
             tensor(product(d_y, Matrix::new(&x, inputs), None), (outputs, inputs))
         }
-        _ => composed::d_weight(x, d_y),
+        _ => elsewhere(|| composed::d_weight(x, d_y)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a clamping activation lets gradients pass, in a bit an element: all that backward needs of an output
 //! that nobody else keeps.
 
+use crate::composed::elsewhere;
 use crate::composed::mask as composed;
 use crate::error::{Error, Result};
 use crate::kernels::mask as kernels;
@@ -24,7 +25,7 @@ pub fn of_output(y: &Tensor, activation: Activation) -> Result<Tensor> {
     };
     match y.device() {
         Device::Cpu => of_bits(kernels::pack(Isa::best(), &elements(y)?, upper)),
-        _ => composed::of_output(y, upper),
+        _ => elsewhere(|| composed::of_output(y, upper)),
     }
 }
 
@@ -37,7 +38,7 @@ pub(super) fn of_bits(bits: Vec<u8>) -> Result<Tensor> {
 /// `d_y` where the mask lets it pass, 0 elsewhere. Writes into `d_y`, whose only user the caller must be.
 pub fn apply(d_y: Tensor, mask: &Tensor) -> Result<Tensor> {
     if !matches!(d_y.device(), Device::Cpu) {
-        return composed::apply(&d_y, mask);
+        return elsewhere(|| composed::apply(&d_y, mask));
     }
     let (storage, _) = mask.storage_and_layout();
     match &*storage {

@@ -1,5 +1,6 @@
 //! Dispatch of the sums of pixels that pools, up-sampling and their gradients are.
 
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::resample::Taps;
 use crate::ops::slices::{elements, tensor};
@@ -20,7 +21,7 @@ pub(super) fn resample(x: &Tensor, rows: &Taps, columns: &Taps) -> Result<Tensor
             let y = crate::kernels::resample::resample(&elements(x)?, channels, rows, columns);
             tensor(y, (images, rows_out, columns_out, channels))
         }
-        _ => crate::composed::resample::resample(x, rows, columns),
+        _ => elsewhere(|| crate::composed::resample::resample(x, rows, columns)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The similarity-matching half of the predsim loss.
 
 use crate::composed;
+use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::similarity as kernel;
 use crate::ops::loss::{Loss, check_labels};
@@ -41,7 +42,7 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
             let d_features = kernel::deviation_backward(&x, space, &mean, &deviation, &d_deviation);
             Ok(Loss { value, d_input: tensor(d_features, features.shape())? })
         }
-        _ => composed::similarity::predsim(features, labels, classes),
+        _ => elsewhere(|| composed::similarity::predsim(features, labels, classes)),
     }
 }
 

@@ -247,7 +247,11 @@ fn search(
     });
     let (mut fitting, mut least) = (Vec::<Candidate>::new(), None::<Candidate>);
     for (number, (in_file, halved)) in ways.into_iter().enumerate() {
-        let enough = |candidate: &Candidate| !candidate.has_poor_statistics(workload.batch);
+        // Exact micro-batches take so long that larger ones are looked for with a file.
+        let enough = |candidate: &Candidate| {
+            let slow = candidate.exact && candidate.micro_batch.is_some();
+            !slow && !candidate.has_poor_statistics(workload.batch)
+        };
         if number == 1 && fitting.iter().any(enough) || number > 1 && fitting.is_empty() {
             break;
         }

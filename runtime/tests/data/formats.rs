@@ -8,6 +8,7 @@ use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape, Split, open};
 use localgrad::{ErrorKind, Result};
 use std::path::Path;
+use std::sync::Arc;
 
 fn write(directory: &Path, files: &[(&str, Vec<u8>)]) {
     for (name, bytes) in files {
@@ -339,5 +340,23 @@ fn a_subset_is_the_first_samples() {
             ErrorKind::Config,
             &[&limit.to_string(), "1 and the 5"],
         );
+    }
+}
+
+#[test]
+fn what_is_held_out_is_the_last_samples() {
+    let whole: Arc<dyn Dataset> =
+        Arc::new(Idx::from_bytes(&idx_images(5, 2, 3), &idx_labels(5), "set").unwrap());
+    let [rest, held_out] = Subset::split(whole.clone(), 2).unwrap();
+    assert_pattern(&rest, 3, 10);
+    assert_eq!(held_out.len(), 2);
+    for (index, place) in [(0, 3), (1, 4)] {
+        assert_eq!(read(&held_out, index), read(&*whole, place));
+        assert_eq!(held_out.label(index).unwrap(), whole.label(place).unwrap());
+    }
+    assert_error(held_out.label(2), ErrorKind::Config, &["sample 2", "has 2"]);
+    for count in [0, 5, usize::MAX] {
+        let split = Subset::split(whole.clone(), count).map(|_| ());
+        assert_error(split, ErrorKind::Config, &[&count.to_string(), "held out"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Max pooling.
 
 use super::PoolConfig;
+use crate::composed::elsewhere;
 use crate::composed::max_pool as composed;
 use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self as kernels, Axis};
@@ -23,7 +24,7 @@ pub fn max_forward(x: &Tensor, config: &PoolConfig) -> Result<(Tensor, Tensor)> 
             let shape = (n, rows.output, columns.output, c);
             Ok((tensor(y, shape)?, Tensor::from_vec(places, shape, &Device::Cpu)?))
         }
-        _ => composed::forward(x, rows, columns),
+        _ => elsewhere(|| composed::forward(x, rows, columns)),
     }
 }
 
@@ -57,7 +58,7 @@ pub fn max_backward(
             };
             tensor(kernels::backward(&d_y, &all[start..end], c, rows, columns), (n, height, width, c))
         }
-        _ => composed::backward(d_y, positions, rows, columns),
+        _ => elsewhere(|| composed::backward(d_y, positions, rows, columns)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The parameter-free shortcut of ResNets (He et al., 2016, option A): a strided slice with channels of
 //! zeros.
 
+use crate::composed::elsewhere;
 use crate::composed::subsample as composed;
 use crate::error::{Error, Result};
 use crate::kernels::subsample::{self as kernels, Sizes};
@@ -18,7 +19,7 @@ pub fn subsample_forward(x: &Tensor, stride: usize, channels: usize) -> Result<T
             let [oh, ow, channels] = sizes.small;
             tensor(kernels::forward(&elements(x)?, sizes), (n, oh, ow, channels))
         }
-        _ => composed::forward(x, sizes),
+        _ => elsewhere(|| composed::forward(x, sizes)),
     }
 }
 
@@ -31,7 +32,7 @@ pub fn subsample_backward(d_y: &Tensor, input_shape: &[usize], stride: usize) ->
     expect_gradient(d_y, [n, oh, ow, channels])?;
     match d_y.device() {
         Device::Cpu => tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
-        _ => composed::backward(d_y, sizes),
+        _ => elsewhere(|| composed::backward(d_y, sizes)),
     }
 }
 

@@ -12,14 +12,15 @@ seconds=${1:-60}
 cannot() { echo "$1" && exit 3; }
 rustc +nightly -V >/dev/null 2>&1 || cannot 'no nightly compiler: rustup toolchain install nightly'
 command -v c++ >/dev/null || cannot 'no C++ compiler, which libFuzzer is built with'
-if ! cargo fuzz --version >/dev/null 2>&1; then
-  cargo install cargo-fuzz --version 0.13.2 --locked || cannot 'cargo-fuzz cannot be installed'
-fi
 
-for target in "$@"; do
-  cargo +nightly fuzz build "$target"
+# What `cargo fuzz build` gives the compiler; with cargo alone there is nothing to install, and all are built at once.
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+flags='--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module'
+for option in level=4 inline-8bit-counters pc-table trace-compares; do
+  flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
-binaries=fuzz/target/$(rustc +nightly -vV | sed -n 's/^host: //p')/release
+RUSTFLAGS=$flags cargo +nightly build --locked --release --manifest-path fuzz/Cargo.toml --target "$host" "${@/#/--bin=}"
+binaries=fuzz/target/$host/release
 
 fuzz_one() { # target
   local found=fuzz/target/found/$1 log=fuzz/target/found/$1.log

@@ -19,7 +19,7 @@ pub fn sweep(
 ) -> Result<Vec<StepReport>> {
     let sizes: Vec<usize> = steps.iter().map(OpenStep::samples).collect();
     let blocks = trainer.ranges().len();
-    let mut reports = vec![StepReport { losses: Vec::with_capacity(blocks), correct: 0 }; sizes.len()];
+    let mut reports = vec![StepReport { losses: Vec::new(), correct: 0 }; sizes.len()];
     for block in 0..blocks {
         if let Some(&size) = trainer.config().block_batches.get(block) {
             steps = trainer.recut(steps, size);
@@ -29,16 +29,17 @@ pub fn sweep(
             trainer.train_entered(step, watch)?;
         }
         trainer.leave(block)?;
-        tell(&mut reports, &sizes, &steps, block);
+        tell_loss(&mut reports, &sizes, &steps, block);
     }
+    tell_correct(&mut reports, &steps);
     Ok(reports)
 }
 
-/// Tells each report the loss of `block`, and how many samples were classified right.
-fn tell(reports: &mut [StepReport], sizes: &[usize], steps: &[OpenStep], block: usize) {
+/// Tells each report the loss of `block`.
+fn tell_loss(reports: &mut [StepReport], sizes: &[usize], steps: &[OpenStep], block: usize) {
     let mut cut = steps.iter();
-    let (mut now, mut cut_end, mut begin) = (cut.next(), 0, 0);
-    cut_end += now.map_or(0, OpenStep::samples);
+    let mut now = cut.next();
+    let (mut cut_end, mut begin) = (now.map_or(0, OpenStep::samples), 0);
     for (report, size) in reports.iter_mut().zip(sizes) {
         while cut_end <= begin {
             let Some(next) = cut.next() else { break };
@@ -48,11 +49,14 @@ fn tell(reports: &mut [StepReport], sizes: &[usize], steps: &[OpenStep], block: 
         report.losses.push(now.map_or(f64::NAN, |step| step.report().losses[block]));
         begin += size;
     }
-    let correct: usize = steps.iter().map(|step| step.report().correct).sum();
-    let told: usize = reports.iter().map(|report| report.correct).sum();
-    if let Some(last) = reports.last_mut().filter(|_| steps.len() != sizes.len()) {
-        last.correct += correct - told;
-    } else {
-        reports.iter_mut().zip(steps).for_each(|(report, step)| report.correct = step.report().correct);
+}
+
+/// Tells how many samples the network classified right: each report its own, or the last those of all where steps were
+/// cut anew.
+fn tell_correct(reports: &mut [StepReport], steps: &[OpenStep]) {
+    let correct = steps.iter().map(|step| step.report().correct);
+    match (steps.len() == reports.len(), reports.last_mut()) {
+        (false, Some(last)) => last.correct = correct.sum(),
+        _ => reports.iter_mut().zip(correct).for_each(|(report, correct)| report.correct = correct),
     }
 }

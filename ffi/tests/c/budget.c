@@ -8,8 +8,8 @@ static lg_plan make_plan(lg_network *network, const lg_trainer_config *config) {
   return plan;
 }
 
-/* All that a trainer does, and the most bytes that it had in use. */
-static size_t use(lg_network *network, const lg_trainer_config *config, const char *directory) {
+/* All that a trainer does, for as many steps, and the most bytes that it had in use. */
+static size_t use(lg_network *network, const lg_trainer_config *config, uint64_t steps, const char *directory) {
   static batch_source source;
   static batch_data data;
   lg_trainer *trainer = NULL;
@@ -21,11 +21,11 @@ static size_t use(lg_network *network, const lg_trainer_config *config, const ch
   OK(lg_memory(&live, NULL, error));
   lg_memory_reset_peak();
   OK(lg_trainer_create(network, config, &trainer, error));
-  source.batches = 6;
+  source.batches = steps;
   OK(lg_trainer_set_source(trainer, give, &source, error));
   OK(lg_trainer_open_checkpoints(trainer, directory, 1, &resumed, error));
   OK(lg_run_options_init(&options, sizeof options));
-  options.checkpoint_steps = 2;
+  options.checkpoint_steps = 1;
   OK(lg_trainer_run(trainer, &options, NULL, error));
   samples = make_samples(&data, 0, BATCH);
   found.struct_size = sizeof found;
@@ -56,13 +56,13 @@ int main(int count, char **arguments) {
   config.ends_count = 0;
   free_plan = make_plan(network, &config);
   CHECK(free_plan.blocks == 4 && free_plan.micro_batch == 0 && free_plan.ends[3] == 3);
-  needed = use(network, &config, in_directory(arguments[1], "free"));
+  needed = use(network, &config, 4, in_directory(arguments[1], "free"));
   CHECK(needed > 0 && needed <= free_plan.peak_bytes);
 
   config.memory_budget_bytes = free_plan.peak_bytes;
   tight = make_plan(network, &config);
   CHECK(tight.peak_bytes <= free_plan.peak_bytes && tight.blocks >= 2);
-  needed = use(network, &config, in_directory(arguments[1], "tight"));
+  needed = use(network, &config, 2, in_directory(arguments[1], "tight"));
   CHECK(needed > 0 && needed <= tight.peak_bytes);
 
   config.memory_budget_bytes = 0;
@@ -73,7 +73,7 @@ int main(int count, char **arguments) {
   config.exact_micro_batches = 1;
   away = make_plan(network, &config);
   CHECK(away.offload == 1 && away.activations == LG_PRECISION_F16 && away.peak_bytes < free_plan.peak_bytes);
-  needed = use(network, &config, in_directory(arguments[1], "away"));
+  needed = use(network, &config, 2, in_directory(arguments[1], "away"));
   CHECK(needed > 0 && needed <= away.peak_bytes);
   config.scratch = NULL;
   REFUSED(LG_STATUS_ARGUMENT, "set scratch", lg_network_plan(network, &config, &away, error));

@@ -110,7 +110,7 @@ impl Layer for BatchNorm {
         let statistics = Statistics { mean, variance };
         let (weight, bias) = (&self.weight.value, &self.bias.value);
         let mut whole = |sums: &Sums, rows: usize| (tape.sums(sums).into_owned(), tape.rows(rows));
-        let gradients = batch_norm::backward_by(
+        let gradients = batch_norm::backward(
             d_y,
             &x,
             &statistics,

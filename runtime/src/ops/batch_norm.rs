@@ -31,6 +31,14 @@ pub struct Gradients {
     pub d_bias: Tensor,
 }
 
+/// Turns the sums of an input, and its number of rows, into those of the batch that it is a share of.
+pub type WholeSums<'a> = dyn FnMut(&kernels::Sums, usize) -> (kernels::Sums, usize) + 'a;
+
+/// The [`WholeSums`] of an input that is the whole batch.
+pub fn own_sums(sums: &kernels::Sums, rows: usize) -> (kernels::Sums, usize) {
+    (sums.clone(), rows)
+}
+
 /// The statistics of a batch, `x: [.., C]`.
 pub fn statistics(x: &Tensor) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
@@ -72,32 +80,11 @@ pub fn forward(
 
 /// The gradients of `forward` for the same arguments, from `d_y`, that of its output.
 ///
-/// The pre-activation is computed anew from `x`. With `batch_statistics` the gradient flows through the
-/// statistics, which must be those of `x`; without, they are constants. `d_y` may be written into: the
-/// caller must be its only user. `d_x` then has its storage.
+/// The pre-activation is computed anew from `x`. With `whole` the gradient flows through the statistics, which must be
+/// those of the batch that `x` is or has a share of, and `whole` gives that batch's sums; without, they are constants.
+/// `d_y` may be written into: the caller must be its only user. `d_x` then has its storage.
 #[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
 pub fn backward(
-    d_y: Tensor,
-    x: &Tensor,
-    statistics: &Statistics,
-    weight: &Tensor,
-    bias: &Tensor,
-    epsilon: f64,
-    activation: Option<Activation>,
-    batch_statistics: bool,
-    need_input: bool,
-) -> Result<Gradients> {
-    let mut own = |sums: &kernels::Sums, rows: usize| (sums.clone(), rows);
-    let whole: Option<&mut WholeSums<'_>> = if batch_statistics { Some(&mut own) } else { None };
-    backward_by(d_y, x, statistics, weight, bias, epsilon, activation, whole, need_input)
-}
-
-/// Turns the sums of an input and its rows into those that its gradient is to be made of.
-pub(crate) type WholeSums<'a> = dyn FnMut(&kernels::Sums, usize) -> (kernels::Sums, usize) + 'a;
-
-/// [`backward`] through statistics of which `whole` gives the sums; without it they are constants.
-#[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
-pub(crate) fn backward_by(
     d_y: Tensor,
     x: &Tensor,
     statistics: &Statistics,

@@ -126,6 +126,23 @@ pub struct Work {
 }
 
 impl Work {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: &Self) -> Self {
+        Self {
+            multiply_adds: self.multiply_adds + more.multiply_adds,
+            moved_bytes: self.moved_bytes + more.moved_bytes,
+            passes: self.passes + more.passes,
+            stored_bytes: self.stored_bytes + more.stored_bytes,
+        }
+    }
+
+    /// What came after `before`.
+    #[must_use]
+    pub fn since(self, before: &Self) -> Self {
+        self.plus(&before.times(-1.0))
+    }
+
     /// So many times as much.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
@@ -217,10 +234,7 @@ impl Ledger {
     /// Counts what was done since `before` so many times more.
     pub fn repeat_work(&self, before: &Work, times: f64) {
         let work = &mut self.0.borrow_mut().work;
-        work.multiply_adds += times * (work.multiply_adds - before.multiply_adds);
-        work.moved_bytes += times * (work.moved_bytes - before.moved_bytes);
-        work.passes += times * (work.passes - before.passes);
-        work.stored_bytes += times * (work.stored_bytes - before.stored_bytes);
+        *work = work.plus(&work.since(before).times(times));
     }
 
     /// Bytes in memory now.

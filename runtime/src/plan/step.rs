@@ -155,12 +155,7 @@ impl Training {
             self.visit(context, block, &mut steps)?;
             self.leave(context, block);
         }
-        let mut work = context.ledger.total_work();
-        work.multiply_adds -= before.multiply_adds;
-        work.moved_bytes -= before.moved_bytes;
-        work.passes -= before.passes;
-        work.stored_bytes -= before.stored_bytes;
-        Ok(work.times(1.0 / self.config.chunk as f64))
+        Ok(context.ledger.total_work().since(&before).times(1.0 / self.config.chunk as f64))
     }
 
     /// All steps through one block. Those in the middle change nothing but the features that are kept of them, evenly:
@@ -169,7 +164,7 @@ impl Training {
         let count = steps.len();
         let mut output = Vec::new();
         for (number, step) in steps.iter_mut().enumerate() {
-            if number >= 2 && number + 2 < count {
+            if is_in_the_middle(number, count) {
                 for share in &mut step.shares {
                     share.h = self.kept(context, block, output.clone(), share.samples);
                 }
@@ -181,8 +176,8 @@ impl Training {
             } else {
                 self.train_shares(context, block, &mut step.shares)?
             };
-            if number == 1 && count > 4 {
-                context.ledger.repeat_work(&before, (count - 4) as f64);
+            if number == 1 {
+                context.ledger.repeat_work(&before, count.saturating_sub(4) as f64);
             }
         }
         Ok(())
@@ -222,14 +217,14 @@ impl Training {
         let _whole = context.ledger.take(Part::Scratch, norms * NORM_BYTES);
         let mut output = Vec::new();
         for (number, share) in shares.iter_mut().enumerate() {
-            if number >= 2 && number + 2 < count {
+            if is_in_the_middle(number, count) {
                 share.h = self.kept(context, block, output.clone(), share.samples);
                 continue;
             }
             let before = context.ledger.total_work();
             output = self.train_block(context, block, share)?;
-            if number == 1 && count > 4 {
-                context.ledger.repeat_work(&before, (count - 4) as f64);
+            if number == 1 {
+                context.ledger.repeat_work(&before, count.saturating_sub(4) as f64);
             }
         }
         if exact {
@@ -436,6 +431,11 @@ impl Training {
         cross_entropy(context, &logits);
         Ok(())
     }
+}
+
+/// Whether one of so many steps or shares is like the second of them: the first two and the last two are replayed.
+fn is_in_the_middle(number: usize, count: usize) -> bool {
+    number >= 2 && number + 2 < count
 }
 
 /// `trainer::repeat`

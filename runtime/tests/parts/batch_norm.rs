@@ -124,8 +124,10 @@ impl Case {
         let (weight, bias) = (Self::vector(&self.weight), Self::vector(&self.bias));
         let d_y = || tensor(&self.d_y, &self.shape, &device());
         let (batch, activation) = (self.running.is_none(), self.activation);
+        let mut own = ops::own_sums;
+        let whole: Option<&mut ops::WholeSums<'_>> = if batch { Some(&mut own) } else { None };
         [
-            ops::backward(d_y(), &x, &statistics, &weight, &bias, EPSILON, activation, batch, need_input)
+            ops::backward(d_y(), &x, &statistics, &weight, &bias, EPSILON, activation, whole, need_input)
                 .unwrap(),
             composed::backward(
                 &d_y(),

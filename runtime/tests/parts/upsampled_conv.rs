@@ -174,8 +174,17 @@ fn one_op_agrees_with_the_two_apart() {
     let by = Normalization::new(&mean, &variance, &[1.0; 12], &[1.0; 12], 1e-5, relu);
     let sums: Sums = localgrad::ops::conv_norm::sums(&d, &z, &by).unwrap();
     let gradient = Gradient::new(&by, Some(&sums), z.elem_count() / 12);
-    let separate =
-        batch_norm::backward(d.copy().unwrap(), &z, &statistics, &one, &one, 1e-5, relu, true, true);
+    let separate = batch_norm::backward(
+        d.copy().unwrap(),
+        &z,
+        &statistics,
+        &one,
+        &one,
+        1e-5,
+        relu,
+        Some(&mut batch_norm::own_sums),
+        true,
+    );
     let d_z = separate.unwrap().d_x.unwrap();
     let d_upsampled = conv::d_input(&d_z, &weight, upsampled.dims(), &case.config).unwrap();
 

@@ -87,7 +87,7 @@ fn workspace_is_what_the_kernels_allocate() {
         geometry(9, 15, [48, 48], 5, 48),
     ];
     for isa in Isa::available() {
-        for method in [Method::Direct, Method::Winograd] {
+        for method in [Method::Direct, Method::Winograd, Method::SquareWinograd] {
             for threads in [1, 2] {
                 common::with_threads(threads, || {
                     shapes.iter().for_each(|g| hold_to_workspace(Path { isa, method }, g, threads));

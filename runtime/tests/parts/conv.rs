@@ -1,6 +1,7 @@
 //! Convolution: kernels of every instruction set, and the composed path, against a naive f64 twin.
 
 use crate::common::{self, GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, project, tensor};
+use localgrad::kernels::batch_norm;
 use localgrad::kernels::conv as kernels;
 use localgrad::kernels::conv::{Geometry, Method, Path};
 use localgrad::kernels::simd::Isa;
@@ -166,7 +167,7 @@ fn by_kernels(case: &Case, path: Path) -> Results {
 
 /// Every instruction set with every method.
 fn kernel_paths() -> Vec<Path> {
-    let methods = [Method::Direct, Method::Winograd];
+    let methods = [Method::Direct, Method::Winograd, Method::SquareWinograd];
     Isa::available().into_iter().flat_map(|isa| methods.map(|method| Path { isa, method })).collect()
 }
 
@@ -321,12 +322,56 @@ fn instruction_sets_and_methods_agree_within_one_in_a_hundred_thousand() {
     }
 }
 
+/// Maps that fill units and tiles, and ones that do not.
+fn winograd_cases() -> [Case; 4] {
+    [
+        Case::new([3, 16, 16, 64], 64, square(3, 1, 1), 21),
+        Case::new([2, 27, 30, 35], 66, square(3, 1, 1), 22),
+        Case::new([13, 7, 9, 96], 40, square(3, 1, 2), 23),
+        Case::new([40, 5, 3, 33], 50, square(3, 1, 1), 24),
+    ]
+}
+
+/// The errors that the kernels' documentation states, of the largest result.
+#[test]
+fn winograd_is_as_exact_as_it_says() {
+    for case in winograd_cases() {
+        let twin = [case.forward(&case.x, &case.weight, &case.bias), case.d_input(), case.d_weight()];
+        for path in kernel_paths() {
+            let Results { path, all } = by_kernels(&case, path);
+            for (found, expected) in all.iter().zip(&twin) {
+                assert_close(&path, found, expected, 5e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn moments_are_those_of_the_result() {
+    for case in winograd_cases() {
+        let [x, weight, bias, _] = case.tensors(&Device::Cpu).map(|t| numbers(&t));
+        let (geometry, channels) = (case.geometry(), case.bias.len());
+        for path in kernel_paths() {
+            let mut y = vec![f32::NAN; case.d_y.len()];
+            let to = unwritten(&mut y);
+            let found = kernels::forward_with_moments(path, &geometry, &x, &weight, Some(&bias), to).unwrap();
+            let expected = batch_norm::moments(path.isa, &y, channels);
+            let tensor = |v: &[f32]| Tensor::from_vec(v.to_vec(), &[channels], &Device::Cpu).unwrap();
+            for (found, expected) in [(found.mean, expected.mean), (found.variance, expected.variance)] {
+                let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+                assert_close(&format!("{path:?}"), &tensor(&found), &expected, 1e-6);
+            }
+        }
+    }
+}
+
 #[test]
 fn threads_do_not_change_a_bit() {
     let cases = [
         Case::new([19, 12, 12, 16], 20, square(3, 1, 1), 1),
         Case::new([5, 40, 33, 3], 70, square(3, 2, 1), 2),
         Case::new([11, 14, 14, 40], 36, square(3, 1, 1), 5),
+        Case::new([70, 4, 4, 130], 96, square(3, 1, 1), 6),
         Case::new([1, 9, 9, 80], 90, square(1, 1, 0), 3),
         Case::new([7, 11, 10, 50], 50, ConvConfig { groups: 50, ..square(3, 1, 1) }, 4),
     ];

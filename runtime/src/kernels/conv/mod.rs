@@ -32,6 +32,7 @@ use crate::kernels::unwritten::written;
 use gather::{ChannelBlock, Direction, Gather};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
+use winograd::square;
 
 /// How to convolve: on which instruction set, by which method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Method {
     Direct,
     /// Winograd's F(4, 3) along the rows where the kernel is 3x3 without stride, dilation or groups; else direct.
     Winograd,
+    /// Winograd's F(4x4, 3x3) in the same places; else direct.
+    SquareWinograd,
 }
 
 impl Path {
@@ -59,13 +62,21 @@ impl Path {
         Self { isa: Isa::best(), method: Method::Fastest }
     }
 
-    fn is_winograd(&self, geometry: &Geometry) -> bool {
-        winograd::applies(geometry)
-            && match self.method {
-                Method::Fastest => winograd::is_faster(geometry),
-                Method::Direct => false,
-                Method::Winograd => true,
-            }
+    /// The method, any but the fastest, of a pass.
+    fn method(&self, geometry: &Geometry, pass: PassKind) -> Method {
+        if !winograd::applies(geometry) {
+            return Method::Direct;
+        }
+        let square = || match pass {
+            PassKind::Forward | PassKind::DInput => square::is_faster(geometry),
+            PassKind::DWeight => square::weight_is_faster(geometry),
+        };
+        match self.method {
+            Method::Fastest if square() => Method::SquareWinograd,
+            Method::Fastest if winograd::is_faster(geometry) => Method::Winograd,
+            Method::Fastest => Method::Direct,
+            method => method,
+        }
     }
 }
 
@@ -145,7 +156,7 @@ fn check_channels(source: Source<'_>, channels: usize) -> Result<()> {
 /// The forward pass or the input gradient, of slices whose lengths are right. Writes every target.
 #[expect(clippy::too_many_arguments, reason = "those of both passes")]
 fn gathered(
-    Path { isa, method }: Path,
+    path: Path,
     geometry: &Geometry,
     direction: Direction,
     source: Source<'_>,
@@ -154,16 +165,25 @@ fn gathered(
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
 ) -> Vec<Part> {
-    if (Path { isa, method }).is_winograd(geometry) {
-        let plan = winograd::Plan::new(isa, geometry, direction);
-        let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
-        let packed = winograd::pack(&plan, direction, weight);
-        winograd::run(isa, &plan, &packed, &bias, source, target, with_moments)
-    } else {
-        let gather = Gather::new(isa, geometry, direction);
-        let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
-        let packed = pack::pack(&gather, geometry, direction, weight);
-        direct::run(isa, &gather, &packed, &bias, source, target, with_moments)
+    let isa = path.isa;
+    match path.method(geometry, PassKind::Forward) {
+        Method::SquareWinograd => {
+            let plan = square::Plan::new(isa, geometry, direction);
+            let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
+            square::run(isa, &plan, direction, weight, &bias, source, target, with_moments)
+        }
+        Method::Winograd => {
+            let plan = winograd::Plan::new(isa, geometry, direction);
+            let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
+            let packed = winograd::pack(&plan, direction, weight);
+            winograd::run(isa, &plan, &packed, &bias, source, target, with_moments)
+        }
+        Method::Fastest | Method::Direct => {
+            let gather = Gather::new(isa, geometry, direction);
+            let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
+            let packed = pack::pack(&gather, geometry, direction, weight);
+            direct::run(isa, &gather, &packed, &bias, source, target, with_moments)
+        }
     }
 }
 
@@ -191,10 +211,10 @@ pub fn d_weight<'a>(
     geometry.check(x.len(), d_weight.len(), d_y.len())?;
     check_channels(x, geometry.in_channels)?;
     check_channels(d_y, geometry.out_channels)?;
-    if path.is_winograd(geometry) {
-        winograd::d_weight(path.isa, geometry, x, d_y, d_weight);
-    } else {
-        weight::run(path.isa, geometry, x, d_y, d_weight);
+    match path.method(geometry, PassKind::DWeight) {
+        Method::SquareWinograd => square::d_weight(path.isa, geometry, x, d_y, d_weight),
+        Method::Winograd => winograd::d_weight(path.isa, geometry, x, d_y, d_weight),
+        Method::Fastest | Method::Direct => weight::run(path.isa, geometry, x, d_y, d_weight),
     }
     Ok(())
 }

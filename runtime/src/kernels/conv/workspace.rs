@@ -4,7 +4,8 @@ use super::buffer::Buffer;
 use super::direct;
 use super::gather::{Direction, Gather};
 use super::geometry::Geometry;
-use super::{Path, weight, winograd};
+use super::winograd::{self, square};
+use super::{Method, Path, weight};
 
 /// Bytes that a pass allocates beside its tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,16 +36,20 @@ impl Workspace {
 
 /// The memory of one pass of `geometry`.
 pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
-    let is_winograd = path.is_winograd(geometry);
     let direction = if pass == PassKind::DInput { Direction::Backward } else { Direction::Forward };
-    match (pass, is_winograd) {
-        (PassKind::DWeight, true) => {
+    match (pass, path.method(geometry, pass)) {
+        (PassKind::DWeight, Method::Direct) => weight::workspace(&weight::plan(path.isa, geometry)),
+        (PassKind::DWeight, Method::SquareWinograd) => {
+            let (plan, cut) = square::weight_plan(path.isa, geometry);
+            square::weight_workspace(&plan, &cut)
+        }
+        (PassKind::DWeight, _) => {
             let (plan, cut) = winograd::weight_plan(path.isa, geometry);
             winograd::weight_workspace(&plan, &cut)
         }
-        (PassKind::DWeight, false) => weight::workspace(&weight::plan(path.isa, geometry)),
-        (_, true) => winograd::workspace(&winograd::Plan::new(path.isa, geometry, direction)),
-        (_, false) => direct::workspace(&Gather::new(path.isa, geometry, direction)),
+        (_, Method::SquareWinograd) => square::workspace(&square::Plan::new(path.isa, geometry, direction)),
+        (_, Method::Winograd) => winograd::workspace(&winograd::Plan::new(path.isa, geometry, direction)),
+        (_, _) => direct::workspace(&Gather::new(path.isa, geometry, direction)),
     }
 }
 

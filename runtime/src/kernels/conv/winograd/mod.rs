@@ -4,10 +4,12 @@
 //!
 //! Kernel rows and up to sixteen source channels are summed in registers; the sums of one block of target channels
 //! are all that is stored of the products. The input gradient is the same with
-//! the kernel turned round. Against the direct convolution the relative error grows from about 3e-7 to 2e-6.
+//! the kernel turned round. Errors are about one and a half times those of the direct convolution: 1.3e-6 of the
+//! largest result with 64 channels and 3e-6 with 512.
 
 mod pack;
 mod plan;
+pub(super) mod square;
 mod tile;
 mod transform;
 mod weight;

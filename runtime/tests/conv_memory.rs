@@ -3,7 +3,8 @@
 
 mod common;
 
-use localgrad::kernels::conv::{self as kernels, Geometry, Method, PassKind, Path};
+use localgrad::kernels::batch_norm::{Gradient, Normalization};
+use localgrad::kernels::conv::{self as kernels, Geometry, Given, Method, PassKind, Path, Source};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -62,12 +63,21 @@ fn geometry(images: usize, size: usize, channels: [usize; 2], kernel: usize, gro
 fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
     let (x, weight, y) = (vec![1.0; g.x_len()], vec![1.0; g.weight_len()], vec![1.0; g.y_len()]);
     let (mut d_x, mut d_weight, mut out) = (x.clone(), weight.clone(), y.clone());
-    for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight] {
+    let ones = vec![1.0; g.in_channels];
+    let by = Normalization::new(&ones, &ones, &ones, &ones, 1e-5, None);
+    let gradient = Gradient::new(&by, None, y.len() / g.in_channels);
+    let joint = kernels::joint_applies(path, g).then_some(PassKind::Joint);
+    for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight].into_iter().chain(joint) {
         let allowed = kernels::workspace(path, g, pass).bytes(threads);
         let mut run = || match pass {
             PassKind::Forward => kernels::forward(path, g, &x, &weight, None, unwritten(&mut out)).unwrap(),
             PassKind::DInput => kernels::d_input(path, g, &y, &weight, unwritten(&mut d_x)).unwrap(),
             PassKind::DWeight => kernels::d_weight(path, g, &x, &y, &mut d_weight).unwrap(),
+            PassKind::Joint => {
+                let x = Some(Source::Normalized(&x, &by));
+                let given = Given { x, d: &y, by: &gradient, weight: &weight, beside: None };
+                kernels::backward(path, g, given, &mut out, Some(&mut d_weight)).unwrap();
+            }
         };
         // Once to let the pool allocate what it keeps.
         run();
@@ -82,6 +92,7 @@ fn workspace_is_what_the_kernels_allocate() {
     let shapes = [
         geometry(16, 16, [32, 32], 3, 1),
         geometry(4, 28, [64, 64], 3, 1),
+        geometry(24, 20, [16, 16], 3, 1),
         geometry(2, 30, [3, 70], 7, 1),
         geometry(1, 14, [300, 200], 1, 1),
         geometry(9, 15, [48, 48], 5, 48),

@@ -64,6 +64,11 @@ pub fn update(a: &mut [f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     });
 }
 
+/// `a = a + b` of elements few enough for this thread.
+pub fn add_piece(isa: Isa, a: &mut [f32], b: &[f32]) {
+    isa.run(Update { a, b, f: &|a, b| a + b });
+}
+
 /// Two slices to be combined into the first.
 struct Update<'a, F> {
     a: &'a mut [f32],

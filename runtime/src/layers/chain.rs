@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{Gradient, Normalization, Sums};
 use crate::ops::batch_norm::{self, Statistics, gradients_of};
 use crate::ops::conv_norm::{self, Gradients, Input, Lazy, LazyGradient};
+use crate::ops::elementwise;
 use crate::ops::upsample::Resize;
 use crate::ops::upsampled_conv;
 use crate::tape::Tape;
@@ -72,6 +73,70 @@ impl Chain {
     /// How an input of this shape is resized, if it is.
     fn resize_of(&self, shape: &[usize]) -> Option<Resize> {
         self.resize.filter(|resize| shape.get(1..3) != Some(&resize.size[..]))
+    }
+
+    /// [`Layer::backward`], with `beside`, if there is one, added to the gradient of the input.
+    fn back(
+        &mut self,
+        d_y: Tensor,
+        beside: Option<&Tensor>,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Tensor>> {
+        let mut d = contiguous(d_y)?;
+        let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
+        let (mut z, statistics) = pop(tape)?;
+        let mut by = self.links[last].norm.normalization(&statistics)?;
+        let mut sums = conv_norm::sums(&d, &z, &by)?;
+        for position in (1..=last).rev() {
+            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
+            let (z_before, statistics) = pop(tape)?;
+            by = self.links[position - 1].norm.normalization(&statistics)?;
+            let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
+            let x = Input::Normalized(&z_before, &by);
+            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
+            d = super::input_gradient(d_x)?;
+            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
+            z = z_before;
+        }
+        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
+        let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
+        let gradients = self.first_back(d_z, beside, tape, need_input)?;
+        Ok(self.links[0].update(gradients, sink)?.0)
+    }
+
+    /// The gradients of the first link's convolution.
+    fn first_back(
+        &self,
+        d_z: LazyGradient<'_>,
+        beside: Option<&Tensor>,
+        tape: &mut Tape,
+        need_input: bool,
+    ) -> Result<Gradients> {
+        let Conv { weight, config, .. } = &self.links[0].conv;
+        let (weight, trainable) = (&weight.value, weight.trainable);
+        let kept = if trainable { Some(tape.pop()?) } else { None };
+        let shape = tape.pop_shape()?;
+        let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
+        if let Some(to) = self.resize_of(&shape) {
+            let x = kept.as_ref();
+            let mut gradients = upsampled_conv::backward(x, d_z, weight, &shape, (to, config), need_input)?;
+            if let Some(beside) = beside {
+                let d_x = super::input_gradient(gradients.d_x)?;
+                gradients.d_x = Some(elementwise::add(d_x, beside)?);
+            }
+            return Ok(gradients);
+        }
+        if need_input && conv_norm::is_joint(&config.geometry(&shape, weight.dims())?, true) {
+            return conv_norm::backward(x, d_z, weight, config, trainable, true, beside);
+        }
+        // One after the other, so that the input need not live beside its gradient.
+        let d_weight = conv_norm::backward(x, d_z, weight, config, trainable, false, None)?.d_weight;
+        drop(kept);
+        let x = Input::Shape(&shape);
+        let others = conv_norm::backward(x, d_z, weight, config, false, need_input, beside)?;
+        Ok(Gradients { d_weight, ..others })
     }
 }
 
@@ -159,7 +224,8 @@ impl Link {
         need_input: bool,
     ) -> Result<(Option<Tensor>, Option<Sums>)> {
         let Conv { weight, config, .. } = &self.conv;
-        let gradients = conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input)?;
+        let gradients =
+            conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input, None)?;
         self.update(gradients, sink)
     }
 
@@ -223,45 +289,17 @@ impl Layer for Chain {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let mut d = contiguous(d_y)?;
-        let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
-        let (mut z, statistics) = pop(tape)?;
-        let mut by = self.links[last].norm.normalization(&statistics)?;
-        let mut sums = conv_norm::sums(&d, &z, &by)?;
-        for position in (1..=last).rev() {
-            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-            let (z_before, statistics) = pop(tape)?;
-            by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
-            let x = Input::Normalized(&z_before, &by);
-            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
-            d = super::input_gradient(d_x)?;
-            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
-            z = z_before;
-        }
-        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-        let kept = if self.links[0].conv.weight.trainable { Some(tape.pop()?) } else { None };
-        let shape = tape.pop_shape()?;
-        let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
-        let resize = self.resize_of(&shape);
-        let link = &mut self.links[0];
-        let Conv { weight, config, .. } = &link.conv;
-        let (weight, trainable) = (&weight.value, weight.trainable);
-        let gradients = match resize {
-            Some(to) => {
-                upsampled_conv::backward(kept.as_ref(), d_z, weight, &shape, (to, config), need_input)?
-            }
-            None => {
-                // One after the other, so that the input need not live beside its gradient.
-                let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
-                let d_weight = conv_norm::backward(x, d_z, weight, config, trainable, false)?.d_weight;
-                drop(kept);
-                let others =
-                    conv_norm::backward(Input::Shape(&shape), d_z, weight, config, false, need_input)?;
-                Gradients { d_weight, ..others }
-            }
-        };
-        Ok(link.update(gradients, sink)?.0)
+        self.back(d_y, None, tape, sink, need_input)
+    }
+
+    fn backward_beside(
+        &mut self,
+        d_y: Tensor,
+        beside: &Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<Tensor> {
+        super::input_gradient(self.back(d_y, Some(beside), tape, sink, true)?)
     }
 
     fn leaves_gradient(&self) -> bool {

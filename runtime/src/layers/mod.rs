@@ -112,6 +112,18 @@ pub trait Layer: Send {
         need_input: bool,
     ) -> Result<Option<Tensor>>;
 
+    /// [`Layer::backward`] to the input, with `beside`, of its shape, added to its gradient.
+    fn backward_beside(
+        &mut self,
+        d_y: Tensor,
+        beside: &Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<Tensor> {
+        let d_x = input_gradient(self.backward(d_y, tape, sink, true)?)?;
+        crate::ops::elementwise::add(d_x, beside)
+    }
+
     /// Whether `backward` leaves the storage of `d_y` as it is.
     fn leaves_gradient(&self) -> bool {
         false

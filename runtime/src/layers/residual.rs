@@ -5,7 +5,7 @@ use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
 use crate::ops::conv_norm::{self, Lazy};
-use crate::ops::{elementwise, mask, pool};
+use crate::ops::{mask, pool};
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -102,10 +102,9 @@ impl Layer for Residual {
                 layers.backward(d_around, tape, sink, need_input)?
             }
         };
-        let d_main = self.main.backward(d_sum, tape, sink, need_input)?;
-        match (d_main, d_around) {
-            (Some(d_main), Some(d_around)) => Ok(Some(elementwise::add(d_main, &d_around)?)),
-            _ => Ok(None),
+        match d_around {
+            Some(d_around) => self.main.backward_beside(d_sum, &d_around, tape, sink).map(Some),
+            None => self.main.backward(d_sum, tape, sink, false).map(|_| None),
         }
     }
 

@@ -5,6 +5,7 @@ use super::spec::{NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
 use crate::error::Result;
 use crate::ops::conv_norm::Lazy;
+use crate::ops::elementwise;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -91,6 +92,23 @@ impl Layer for Sequential {
             }
         }
         Ok(need_input.then_some(gradient))
+    }
+
+    fn backward_beside(
+        &mut self,
+        d_y: Tensor,
+        beside: &Tensor,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+    ) -> Result<Tensor> {
+        let Some(((_, first), others)) = self.layers.split_first_mut() else {
+            return elementwise::add(d_y, beside);
+        };
+        let mut gradient = d_y;
+        for (_, layer) in others.iter_mut().rev() {
+            gradient = input_gradient(layer.backward(gradient, tape, sink, true)?)?;
+        }
+        first.backward_beside(gradient, beside, tape, sink)
     }
 
     fn leaves_gradient(&self) -> bool {

@@ -10,11 +10,12 @@ use super::mask;
 use super::slices::{Elements, elements, output, tensor, update_in_place};
 use crate::error::Result;
 use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
-use crate::kernels::conv::{self as kernels, Geometry, Path, Source};
+use crate::kernels::conv::{self as kernels, Geometry, Given, Path, Source};
 use crate::kernels::residual::{self, Summand};
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::unwritten;
 use candle_core::Tensor;
+use std::sync::{Mutex, PoisonError};
 
 /// Whether an activation is one that a [`Lazy`] map may have: none, or a clamp.
 pub fn is_clamp(activation: Option<Activation>) -> bool {
@@ -184,7 +185,8 @@ pub struct Gradients {
     pub sums: Option<Sums>,
 }
 
-/// The gradients of a convolution with `weight: [O, I/groups, KH, KW]` of `x: [N, H, W, I]`.
+/// The gradients of a convolution with `weight: [O, I/groups, KH, KW]` of `x: [N, H, W, I]`; `beside`, of that shape, is
+/// added to that of x.
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
@@ -195,9 +197,13 @@ pub fn backward(
     config: &ConvConfig,
     need_weight: bool,
     need_input: bool,
+    beside: Option<&Tensor>,
 ) -> Result<Gradients> {
     let geometry = config.geometry(x.dims(), weight.dims())?;
     same_shape(d_y.d, d_y.z)?;
+    if need_input && is_joint(&geometry, d_y.last_use) {
+        return joint(x, d_y, weight, &geometry, need_weight, beside);
+    }
     let (d, z, weight_elements) = (elements(d_y.d)?, elements(d_y.z)?, elements(weight)?);
     let input = match x {
         Input::Shape(_) => None,
@@ -220,9 +226,54 @@ pub fn backward(
         if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
             gradients.sums = Some(batch_norm::sums(Isa::best(), &elements(&d_x)?, input, by));
         }
-        gradients.d_x = Some(d_x);
+        gradients.d_x = Some(match beside {
+            Some(beside) => elementwise::add(d_x, beside)?,
+            None => d_x,
+        });
     }
     Ok(gradients)
+}
+
+/// Whether both gradients are made in one pass over the images, of which that of the input takes the place of what it
+/// is made from. `last_use` as in [`LazyGradient`].
+pub(crate) fn is_joint(geometry: &Geometry, last_use: bool) -> bool {
+    last_use && kernels::joint_applies(Path::best(), geometry)
+}
+
+/// [`backward`] in one pass.
+fn joint(
+    x: Input<'_>,
+    d_y: LazyGradient<'_>,
+    weight: &Tensor,
+    geometry: &Geometry,
+    need_weight: bool,
+    beside: Option<&Tensor>,
+) -> Result<Gradients> {
+    let input = match x {
+        Input::Shape(_) => None,
+        Input::Plain(x) | Input::Normalized(x, _) => Some(elements(x)?),
+    };
+    let source = input.as_ref().map(|input| match x {
+        Input::Normalized(_, by) => Source::Normalized(input, by),
+        _ => Source::Plain(input),
+    });
+    let (d, weight_elements) = (elements(d_y.d)?, elements(weight)?);
+    let beside = beside.map(elements).transpose()?;
+    let given = Given { x: source, d: &d, by: d_y.by, weight: &weight_elements, beside: beside.as_deref() };
+    let need_weight = need_weight && source.is_some();
+    let d_weight = vec![0.0; if need_weight { geometry.weight_len() } else { 0 }];
+    let answers = Mutex::new((d_weight, Ok(None)));
+    update_in_place(d_y.z, |z| {
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (d_weight, sums) = &mut *answers;
+        *sums = kernels::backward(Path::best(), geometry, given, z, need_weight.then_some(d_weight));
+    })?;
+    let (d_weight, sums) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Gradients {
+        d_weight: need_weight.then(|| tensor(d_weight, weight.dims())).transpose()?,
+        d_x: Some(d_y.z.reshape(x.dims())?),
+        sums: sums?,
+    })
 }
 
 /// Gradients of at least so many bytes take the place of what they are made from, where they may.

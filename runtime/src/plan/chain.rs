@@ -10,7 +10,7 @@ use crate::kernels::conv::{Geometry, PassKind};
 use crate::layers::Mode;
 use crate::layers::chain::prefix;
 use crate::layers::spec::{LayerSpec, NamedLayer};
-use crate::ops::conv_norm::images_at_once;
+use crate::ops::conv_norm::{images_at_once, is_joint};
 use crate::ops::upsample::Resize;
 
 struct Link {
@@ -73,6 +73,10 @@ impl Link {
         self.conv.config.geometry(&[n, to.size[0], to.size[1], c], &self.conv.weight_dims)
     }
 
+    fn is_joint(&self, shape: &[usize]) -> Result<bool> {
+        Ok(is_joint(&self.conv.config.geometry(shape, &self.conv.weight_dims)?, true))
+    }
+
     /// `conv_norm::backward` of an input of this shape, of which `last` says what `d_y.z` is.
     fn backward(
         &self,
@@ -83,6 +87,11 @@ impl Link {
         need_input: bool,
     ) -> Result<(Option<Outline>, Option<Outline>)> {
         let geometry = self.conv.config.geometry(shape, &self.conv.weight_dims)?;
+        if need_input && is_joint(&geometry, true) {
+            let d_weight = need_weight.then(|| context.map(&self.conv.weight_dims));
+            context.convolve(&geometry, PassKind::Joint);
+            return Ok((d_weight, Some(z.clone().reshaped(shape.to_vec()))));
+        }
         let d_weight = if need_weight { Some(self.conv.d_weight(context, shape)?) } else { None };
         if !need_input {
             return Ok((d_weight, None));
@@ -197,6 +206,9 @@ impl Replay for Chain {
                 let d_x = need_input.then(|| context.map(&shape));
                 context.convolve_upsampled(&geometry, [shape[1], shape[2]], true);
                 (d_weight, d_x)
+            }
+            None if need_input && link.is_joint(&shape)? => {
+                link.backward(context, &shape, &z, trainable, true)?
             }
             None => {
                 let (d_weight, _) = link.backward(context, &shape, &z, trainable, false)?;

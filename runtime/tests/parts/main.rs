@@ -13,6 +13,7 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod initial;
+mod joint;
 mod linear;
 mod loss;
 mod mask;

@@ -50,21 +50,31 @@ pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
     let pieces = d.par_chunks(piece).zip(x.par_chunks(piece));
     partials.par_chunks_mut(2 * channels).zip(pieces).for_each_init(
         || vec![0.0; 2 * by.width()],
-        |sums, (totals, (d, x))| {
-            let strip = STRIP * by.width();
-            for (d, x) in d.chunks(strip).zip(x.chunks(strip)) {
-                sums.fill(0.0);
-                isa.run(Strip { d, x, by, to: sums });
-                fold(sums, totals, channels);
-            }
-        },
+        |sums, (totals, (d, x))| add_rows(isa, d, x, by, sums, totals),
     );
-    let mut gradient = add_in_order(&partials, 2 * channels);
-    let mut gradient_times_normalized = gradient.split_off(channels);
-    for (sum, &inverse) in gradient_times_normalized.iter_mut().zip(&by.inverse) {
-        *sum *= f64::from(inverse);
+    Sums::of_parts(&partials, by)
+}
+
+/// Adds what [`sums`] sums of some rows to the two halves of `totals`; `scratch` is twice as long as `by` is wide.
+pub fn add_rows(isa: Isa, d: &[f32], x: &[f32], by: &Normalization, scratch: &mut [f32], totals: &mut [f64]) {
+    let strip = STRIP * by.width();
+    for (d, x) in d.chunks(strip).zip(x.chunks(strip)) {
+        scratch.fill(0.0);
+        isa.run(Strip { d, x, by, to: scratch });
+        fold(scratch, totals, by.channels);
     }
-    Sums { gradient, gradient_times_normalized }
+}
+
+impl Sums {
+    /// From the totals of parts, in their order.
+    pub fn of_parts(totals: &[f64], by: &Normalization) -> Self {
+        let mut gradient = add_in_order(totals, 2 * by.channels);
+        let mut gradient_times_normalized = gradient.split_off(by.channels);
+        for (sum, &inverse) in gradient_times_normalized.iter_mut().zip(&by.inverse) {
+            *sum *= f64::from(inverse);
+        }
+        Self { gradient, gradient_times_normalized }
+    }
 }
 
 /// Bytes that [`sums`] of a map of so many elements takes on `threads` threads, or the statistics of the forward pass,
@@ -203,6 +213,29 @@ pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
     d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| isa.run(Rows { d, x, by, width }));
+}
+
+/// [`d_input`] of some rows, on this thread, into `d_x`.
+pub fn d_input_to(isa: Isa, d: &[f32], x: &[f32], by: &Gradient, d_x: &mut [f32]) {
+    isa.run(RowsTo { d, x, by, d_x });
+}
+
+/// Some rows whose gradient is wanted elsewhere.
+struct RowsTo<'a> {
+    d: &'a [f32],
+    x: &'a [f32],
+    by: &'a Gradient,
+    d_x: &'a mut [f32],
+}
+
+impl Kernel for RowsTo<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let width = self.by.by.width();
+        for ((d, x), d_x) in self.d.chunks(width).zip(self.x.chunks(width)).zip(self.d_x.chunks_mut(width)) {
+            self.by.some(d, x, 0, d_x);
+        }
+    }
 }
 
 /// Some rows whose gradient is wanted.

@@ -11,6 +11,7 @@ mod depthwise;
 mod direct;
 mod gather;
 mod geometry;
+mod joint;
 mod pack;
 mod scratch;
 mod source;
@@ -21,6 +22,7 @@ mod winograd;
 mod workspace;
 
 pub use geometry::Geometry;
+pub use joint::{Given, applies as joint_applies, backward};
 pub use source::Source;
 pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
@@ -69,7 +71,7 @@ impl Path {
         }
         let square = || match pass {
             PassKind::Forward | PassKind::DInput => square::is_faster(geometry),
-            PassKind::DWeight => square::weight_is_faster(geometry),
+            PassKind::DWeight | PassKind::Joint => square::weight_is_faster(geometry),
         };
         match self.method {
             Method::Fastest if square() => Method::SquareWinograd,

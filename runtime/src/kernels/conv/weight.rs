@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
-const TASKS: usize = 8;
+pub(super) const TASKS: usize = 8;
 /// The sums of all parts aim to be no larger.
 const PARTS_BYTES: usize = 2 << 20;
 /// Pixels after which a tile adds its registers to the sums: few enough to stay in a level-1 cache.

@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::direct;
 use super::gather::{Direction, Gather};
 use super::geometry::Geometry;
+use super::joint;
 use super::winograd::{self, square};
 use super::{Method, Path, weight};
 
@@ -25,9 +26,19 @@ pub enum PassKind {
     DInput,
     /// The gradient with respect to the weight.
     DWeight,
+    /// Both gradients at once; see [`joint::applies`].
+    Joint,
 }
 
 impl Workspace {
+    /// What this and another take together.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        Self {
+            call_bytes: self.call_bytes + other.call_bytes,
+            worker_bytes: self.worker_bytes + other.worker_bytes,
+        }
+    }
+
     /// The bytes on `threads` worker threads.
     pub fn bytes(&self, threads: usize) -> usize {
         self.call_bytes + threads * self.worker_bytes
@@ -36,6 +47,9 @@ impl Workspace {
 
 /// The memory of one pass of `geometry`.
 pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
+    if pass == PassKind::Joint {
+        return joint::workspace(path, geometry);
+    }
     let direction = if pass == PassKind::DInput { Direction::Backward } else { Direction::Forward };
     match (pass, path.method(geometry, pass)) {
         (PassKind::DWeight, Method::Direct) => weight::workspace(&weight::plan(path.isa, geometry)),

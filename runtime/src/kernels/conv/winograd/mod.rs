@@ -7,6 +7,7 @@
 //! the kernel turned round. Errors are about one and a half times those of the direct convolution: 1.3e-6 of the
 //! largest result with 64 channels and 3e-6 with 512.
 
+mod joint;
 mod pack;
 mod plan;
 pub(super) mod square;
@@ -14,6 +15,7 @@ mod tile;
 mod transform;
 mod weight;
 
+pub(super) use joint::{Rows, cut as joint_cut};
 pub(super) use pack::pack;
 pub(super) use plan::{Plan, applies, is_faster};
 pub(super) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
@@ -48,15 +50,9 @@ pub(super) fn run(
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
 ) -> Vec<Part> {
-    let tiles = plan.unit_tiles();
+    let tiles = &plan.unit_tiles();
     let work = Work { isa, plan, tiles, packed, bias, target: Target(target.as_mut_ptr().cast()) };
-    let channels = if with_moments { plan.target.channels } else { 1 };
-    let worker = || Worker {
-        row: Buffer::zeros(plan.row_len()),
-        transformed: Buffer::zeros(plan.transformed_len()),
-        products: Buffer::zeros(plan.products_len()),
-        sums: Accumulator::new(channels),
-    };
+    let worker = || Worker::new(plan, with_moments);
     let unit = |worker: &mut Worker, index: usize| {
         let unit = plan.unit(index);
         plan.transform(isa, &unit, source, &mut worker.row, &mut worker.transformed);
@@ -72,7 +68,7 @@ pub(super) fn run(
 }
 
 /// What one worker computes with.
-struct Worker {
+pub(in crate::kernels::conv) struct Worker {
     /// A row of sources with its border.
     row: Buffer,
     transformed: Buffer,
@@ -81,12 +77,23 @@ struct Worker {
     sums: Accumulator,
 }
 
+impl Worker {
+    fn new(plan: &Plan, with_moments: bool) -> Self {
+        Self {
+            row: Buffer::zeros(plan.row_len()),
+            transformed: Buffer::zeros(plan.transformed_len()),
+            products: Buffer::zeros(plan.products_len()),
+            sums: Accumulator::new(if with_moments { plan.target.channels } else { 1 }),
+        }
+    }
+}
+
 /// One pass; see [`run`].
 struct Work<'a> {
     isa: Isa,
     plan: &'a Plan,
     /// Those of a full unit: the tiles of a smaller one come first.
-    tiles: Vec<Tile>,
+    tiles: &'a [Tile],
     packed: &'a [f32],
     bias: &'a [f32],
     target: Target,

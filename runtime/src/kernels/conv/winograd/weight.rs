@@ -72,7 +72,13 @@ pub(in super::super) fn d_weight(
             sums(isa, &plan, part * units / cut.parts..(part + 1) * units / cut.parts, blocks, x, d_y)
         })
         .collect();
-    let chunks_of_d_weight = split_by_chunk(&plan, &cut, d_weight);
+    finish(&plan, &cut, &tasks, d_weight);
+}
+
+/// Writes d_weight from the sums of every part's chunks.
+pub(super) fn finish(plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
+    let chunks = cut.chunks;
+    let chunks_of_d_weight = split_by_chunk(plan, cut, d_weight);
     chunks_of_d_weight.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         let mut total = tasks[chunk].to_vec();
@@ -80,7 +86,7 @@ pub(in super::super) fn d_weight(
             let sums = &tasks[part * chunks + chunk];
             total.iter_mut().zip(sums.iter()).for_each(|(total, sum)| *total += sum);
         }
-        unpack(&plan, blocks, &total, d_weight);
+        unpack(plan, blocks, &total, d_weight);
     });
 }
 
@@ -108,18 +114,51 @@ fn sums(
     x: Source<'_>,
     d_y: Source<'_>,
 ) -> Buffer {
-    let lanes = lanes(plan, blocks);
-    let mut sums = Buffer::zeros(POSITIONS * plan.rows() * lanes);
-    let mut row = Buffer::zeros(plan.row_len());
-    let mut transformed = Buffer::zeros(plan.transformed_len());
-    let mut gradients = Buffer::zeros(POSITIONS * plan.most_tiles() * lanes);
+    let mut sums = Buffer::zeros(sums_len(plan, blocks));
+    let mut scratch = Scratch::new(plan, blocks);
     for index in units {
-        let unit = plan.unit(index);
-        plan.transform(isa, &unit, x, &mut row, &mut transformed);
-        transform_gradients(isa, plan, &unit, blocks, d_y, &mut row, &mut gradients);
-        multiply(isa, plan, &unit, blocks, [&transformed, &gradients], &mut sums);
+        add(isa, plan, &plan.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
     }
     sums
+}
+
+/// Floats of the sums of some channel blocks.
+pub(super) fn sums_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+    POSITIONS * plan.rows() * lanes(plan, blocks)
+}
+
+/// What a unit is transformed in.
+pub(in crate::kernels::conv) struct Scratch {
+    row: Buffer,
+    transformed: Buffer,
+    gradients: Buffer,
+}
+
+impl Scratch {
+    /// For some channel blocks.
+    pub(super) fn new(plan: &Plan, blocks: &[ChannelBlock]) -> Self {
+        Self {
+            row: Buffer::zeros(plan.row_len()),
+            transformed: Buffer::zeros(plan.transformed_len()),
+            gradients: Buffer::zeros(POSITIONS * plan.most_tiles() * lanes(plan, blocks)),
+        }
+    }
+}
+
+/// Adds the products of a unit's x and d_y to the sums of some channel blocks.
+pub(super) fn add(
+    isa: Isa,
+    plan: &Plan,
+    unit: &Unit,
+    blocks: &[ChannelBlock],
+    [x, d_y]: [Source<'_>; 2],
+    scratch: &mut Scratch,
+    sums: &mut [f32],
+) {
+    let Scratch { row, transformed, gradients } = scratch;
+    plan.transform(isa, unit, x, row, transformed);
+    transform_gradients(isa, plan, unit, blocks, d_y, row, gradients);
+    multiply(isa, plan, unit, blocks, [transformed, gradients], sums);
 }
 
 /// Transforms a unit's d_y: `[block, position, tile, vectors * lanes]`.

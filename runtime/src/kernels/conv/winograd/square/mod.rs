@@ -6,12 +6,14 @@
 //! direct convolution: 2e-6 of the largest result with 64 channels and 5e-6 with 512. The weight gradient's are 2e-6
 //! of the largest, where the direct sum has 3e-7.
 
+mod joint;
 mod pack;
 mod plan;
 mod tile;
 mod transform;
 mod weight;
 
+pub(in crate::kernels::conv) use joint::{Squares, cut as joint_cut};
 pub(in crate::kernels::conv) use plan::Plan;
 pub(in crate::kernels::conv) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
 
@@ -75,13 +77,24 @@ pub(in crate::kernels::conv) fn run(
 }
 
 /// What one worker computes with.
-struct Worker {
+pub(in crate::kernels::conv) struct Worker {
     /// The rows of sources that a row of tiles reads, with their borders.
     lines: Buffer,
     transformed: Buffer,
     /// `[position, tile, vectors * lanes]` of one block of target channels.
     products: Buffer,
     sums: Accumulator,
+}
+
+impl Worker {
+    fn new(plan: &Plan, with_moments: bool) -> Self {
+        Self {
+            lines: Buffer::zeros(plan.lines_len()),
+            transformed: Buffer::zeros(plan.transformed_len()),
+            products: Buffer::zeros(plan.products_len()),
+            sums: Accumulator::new(if with_moments { plan.target.channels } else { 1 }),
+        }
+    }
 }
 
 /// The pass of some channel blocks; see [`run`].
@@ -100,13 +113,7 @@ impl Work<'_> {
     /// Computes every unit, and its moments if they are asked for.
     fn units(&self, with_moments: bool) -> Vec<Part> {
         let Self { isa, plan, source, .. } = *self;
-        let channels = if with_moments { plan.target.channels } else { 1 };
-        let worker = || Worker {
-            lines: Buffer::zeros(plan.lines_len()),
-            transformed: Buffer::zeros(plan.transformed_len()),
-            products: Buffer::zeros(plan.products_len()),
-            sums: Accumulator::new(channels),
-        };
+        let worker = || Worker::new(plan, with_moments);
         let unit = |worker: &mut Worker, index: usize| {
             let unit = plan.unit(index);
             plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);

@@ -37,7 +37,7 @@ pub(in crate::kernels::conv) struct Plan {
     blocks: Blocks,
     /// The source row and column that the first target's first tap reads.
     origin: [isize; 2],
-    unit_images: usize,
+    pub(super) unit_images: usize,
     /// Rows of tiles.
     unit_rows: usize,
 }
@@ -165,9 +165,18 @@ impl Plan {
     }
 
     pub(super) fn unit(&self, index: usize) -> Unit {
+        self.unit_of(index, self.images)
+    }
+
+    /// The units of the first `images` images.
+    pub(super) fn units_of(&self, images: usize) -> impl Iterator<Item = Unit> {
+        (0..images.div_ceil(self.unit_images) * self.bands()).map(move |index| self.unit_of(index, images))
+    }
+
+    fn unit_of(&self, index: usize, images: usize) -> Unit {
         let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
         Unit {
-            images: part(index / self.bands(), self.unit_images, self.images),
+            images: part(index / self.bands(), self.unit_images, images),
             rows: part(index % self.bands(), self.unit_rows, self.tiles[0]),
         }
     }

@@ -38,7 +38,7 @@ fn lanes(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
 }
 
 /// Floats of the sums of some channel blocks.
-fn sums_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+pub(super) fn sums_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
     SQUARE * plan.source.channels * lanes(plan, blocks)
 }
 
@@ -83,6 +83,13 @@ pub(in crate::kernels::conv) fn d_weight(
             sums(isa, &plan, units, blocks_of(task % chunks), x, d_y)
         })
         .collect();
+    finish(isa, &plan, &cut, &tasks, d_weight);
+}
+
+/// Writes d_weight from the sums of every part's chunks.
+pub(super) fn finish(isa: Isa, plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
+    let chunks = cut.chunks;
+    let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
     let mut rest = d_weight;
     let mut filters = Vec::with_capacity(chunks);
     for chunk in 0..chunks {
@@ -102,7 +109,7 @@ pub(in crate::kernels::conv) fn d_weight(
             }
             sums = &total;
         }
-        isa.run(Filters { plan: &plan, blocks: blocks_of(chunk), sums, d_weight });
+        isa.run(Filters { plan, blocks: blocks_of(chunk), sums, d_weight });
     });
 }
 
@@ -116,16 +123,45 @@ fn sums(
     d_y: Source<'_>,
 ) -> Buffer {
     let mut sums = Buffer::zeros(sums_len(plan, blocks));
-    let mut lines = Buffer::zeros(plan.lines_len());
-    let mut transformed = Buffer::zeros(plan.transformed_len());
-    let mut gradients = Buffer::zeros(gradients_len(plan, blocks));
+    let mut scratch = Scratch::new(plan, blocks);
     for index in units {
-        let unit = plan.unit(index);
-        plan.transform(isa, &unit, x, &mut lines, &mut transformed);
-        transform_gradients(isa, plan, &unit, blocks, d_y, &mut lines, &mut gradients);
-        multiply(isa, plan, &unit, blocks, [&transformed, &gradients], &mut sums);
+        add(isa, plan, &plan.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
     }
     sums
+}
+
+/// What a unit is transformed in.
+pub(in crate::kernels::conv) struct Scratch {
+    lines: Buffer,
+    transformed: Buffer,
+    gradients: Buffer,
+}
+
+impl Scratch {
+    /// For some channel blocks.
+    pub(super) fn new(plan: &Plan, blocks: &[ChannelBlock]) -> Self {
+        Self {
+            lines: Buffer::zeros(plan.lines_len()),
+            transformed: Buffer::zeros(plan.transformed_len()),
+            gradients: Buffer::zeros(gradients_len(plan, blocks)),
+        }
+    }
+}
+
+/// Adds the products of a unit's x and d_y to the sums of some channel blocks.
+pub(super) fn add(
+    isa: Isa,
+    plan: &Plan,
+    unit: &Unit,
+    blocks: &[ChannelBlock],
+    [x, d_y]: [Source<'_>; 2],
+    scratch: &mut Scratch,
+    sums: &mut [f32],
+) {
+    let Scratch { lines, transformed, gradients } = scratch;
+    plan.transform(isa, unit, x, lines, transformed);
+    transform_gradients(isa, plan, unit, blocks, d_y, lines, gradients);
+    multiply(isa, plan, unit, blocks, [transformed, gradients], sums);
 }
 
 /// Transforms a unit's d_y, a row of tiles of at most sixteen channels at a time.

@@ -1,0 +1,238 @@
+//! Both gradients of a convolution in one pass over the images, a few at a time: what the two read, the gradient of y
+//! made from that of a batch norm's output, the sums for the batch norm before, and the gradient that comes round a
+//! residual's shortcut meet while they are in the cache. Each map is read once and written once.
+//!
+//! The images are dealt to parts fixed by shape, which are added in order.
+
+use super::buffer::Buffer;
+use super::geometry::Geometry;
+use super::source::Source;
+use super::weight::TASKS;
+use super::winograd::{self, Rows, square};
+use super::workspace::{PassKind, Workspace, buffers};
+use super::{Method, Path, check_channels};
+use crate::error::{Error, Result};
+use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
+use crate::kernels::elementwise;
+use crate::kernels::simd::Isa;
+use crate::kernels::unwritten::unwritten;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// The gradient of y of the images of one turn aims to be no larger.
+const TURN_BYTES: usize = 128 << 10;
+
+/// What both gradients are made from, beside y.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// What the convolution read, where its weight's gradient or sums for a normalization are wanted.
+    pub x: Option<Source<'a>>,
+    /// The gradient of the output of the normalization that followed.
+    pub d: &'a [f32],
+    /// How to get from there to the gradient of y.
+    pub by: &'a Gradient,
+    /// `[O, I, 3, 3]`.
+    pub weight: &'a [f32],
+    /// Added to the gradient of x.
+    pub beside: Option<&'a [f32]>,
+}
+
+/// A method of convolution by which both gradients of a few images are made on one thread.
+pub(super) trait Joint: Sync + Sized {
+    /// What a thread computes with.
+    type Worker: Send;
+
+    fn new(isa: Isa, geometry: &Geometry, weight: &[f32]) -> Self;
+
+    /// A turn takes a multiple of so many images.
+    fn images(&self) -> usize;
+
+    fn worker(&self) -> Self::Worker;
+
+    /// Writes d_x of the first images, from d_y.
+    fn d_input(&self, worker: &mut Self::Worker, images: usize, d_y: &[f32], d_x: &mut [MaybeUninit<f32>]);
+
+    /// Zeros for the products of a part.
+    fn sums(&self) -> Buffer;
+
+    /// Adds the products of the first images.
+    fn add_weight(
+        &self,
+        worker: &mut Self::Worker,
+        images: usize,
+        x: Source<'_>,
+        d_y: &[f32],
+        sums: &mut Buffer,
+    );
+
+    /// Writes d_weight from the sums of all parts.
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]);
+
+    /// The memory of the method itself, and [`Joint::images`].
+    fn workspace(isa: Isa, geometry: &Geometry) -> (Workspace, usize);
+}
+
+/// The smallest multiple of both.
+pub(super) fn least_multiple(a: usize, b: usize) -> usize {
+    (1..=b).map(|times| a * times).find(|multiple| multiple.is_multiple_of(b)).unwrap_or(a)
+}
+
+/// Whether [`backward`] knows the convolution: one whose x is as large as its y, and whose sums of products are small
+/// enough for every part to have its own.
+pub fn applies(path: Path, g: &Geometry) -> bool {
+    let both = [PassKind::DInput, PassKind::DWeight].map(|pass| path.method(g, pass));
+    let cut = match both {
+        [Method::Winograd, Method::Winograd] => winograd::joint_cut(path.isa, g),
+        [Method::SquareWinograd, Method::SquareWinograd] => square::joint_cut(path.isa, g),
+        _ => return false,
+    };
+    cut.chunks == 1 && cut.parts == TASKS && g.x_len() == g.y_len()
+}
+
+/// Writes the gradient of x in the place of `y`, and that of the weight if it is asked for; answers what the
+/// normalization that x came through needs for its own.
+///
+/// # Errors
+/// Internal when lengths do not fit, and for convolutions that are not [`applies`]' own.
+pub fn backward(
+    path: Path,
+    geometry: &Geometry,
+    given: Given<'_>,
+    y: &mut [f32],
+    d_weight: Option<&mut [f32]>,
+) -> Result<Option<Sums>> {
+    geometry.check(y.len(), given.weight.len(), y.len())?;
+    let lens = [Some(given.d.len()), given.x.map(|x| x.len()), given.beside.map(<[f32]>::len)];
+    let fits = lens.into_iter().flatten().all(|len| len == y.len());
+    let d_weight_fits = d_weight.as_ref().is_none_or(|d_weight| d_weight.len() == given.weight.len());
+    if !fits || !d_weight_fits || !applies(path, geometry) {
+        return Err(Error::internal(format!("gradients of other lengths than {geometry:?} has")));
+    }
+    given.x.map_or(Ok(()), |x| check_channels(x, geometry.in_channels))?;
+    Ok(match path.method(geometry, PassKind::DWeight) {
+        Method::SquareWinograd => run::<square::Squares>(path.isa, geometry, given, y, d_weight),
+        _ => run::<Rows>(path.isa, geometry, given, y, d_weight),
+    })
+}
+
+fn run<J: Joint>(
+    isa: Isa,
+    geometry: &Geometry,
+    given: Given<'_>,
+    y: &mut [f32],
+    d_weight: Option<&mut [f32]>,
+) -> Option<Sums> {
+    let joint = J::new(isa, geometry, given.weight);
+    let turn = turn_images(geometry, joint.images());
+    let part = part_images(geometry.images, turn);
+    let len = geometry.y_len() / geometry.images;
+    let work = Work { isa, joint: &joint, len, turn, given, with_weight: d_weight.is_some() };
+    let worker = || Worker {
+        method: joint.worker(),
+        d_y: Buffer::zeros(turn * len),
+        scratch: vec![0.0; given.normalization().map_or(0, |by| 2 * by.width())],
+    };
+    let parts = y.par_chunks_mut(part * len).enumerate();
+    let one = |worker: &mut Worker<J>, (index, y): (usize, &mut [f32])| work.part(worker, index * part, y);
+    let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = parts.map_init(worker, one).unzip();
+    if let Some(d_weight) = d_weight {
+        joint.finish(&sums, d_weight);
+    }
+    given.normalization().map(|by| Sums::of_parts(&totals.concat(), by))
+}
+
+/// Images of a turn.
+fn turn_images(g: &Geometry, multiple: usize) -> usize {
+    let image_bytes = g.y_len() / g.images * size_of::<f32>();
+    (TURN_BYTES / image_bytes / multiple).max(1) * multiple
+}
+
+/// Images of a part.
+fn part_images(images: usize, turn: usize) -> usize {
+    images.div_ceil(turn).div_ceil(TASKS) * turn
+}
+
+impl<'a> Given<'a> {
+    /// What x came through.
+    fn normalization(&self) -> Option<&'a batch_norm::Normalization> {
+        match self.x {
+            Some(Source::Normalized(_, by)) => Some(by),
+            _ => None,
+        }
+    }
+}
+
+/// What a thread computes with.
+struct Worker<J: Joint> {
+    method: J::Worker,
+    /// The gradient of y of one turn.
+    d_y: Buffer,
+    /// Of the sums for a normalization.
+    scratch: Vec<f32>,
+}
+
+struct Work<'a, J> {
+    isa: Isa,
+    joint: &'a J,
+    /// Elements of an image.
+    len: usize,
+    turn: usize,
+    given: Given<'a>,
+    with_weight: bool,
+}
+
+impl<J: Joint> Work<'_, J> {
+    /// The images of one part, the first of which is `first`: answers its sums.
+    fn part(&self, worker: &mut Worker<J>, first: usize, y: &mut [f32]) -> (Buffer, Vec<f64>) {
+        let mut sums = if self.with_weight { self.joint.sums() } else { Buffer::zeros(0) };
+        let mut totals = vec![0.0; self.given.normalization().map_or(0, |by| 2 * by.channels())];
+        for (index, y) in y.chunks_mut(self.turn * self.len).enumerate() {
+            self.turn(worker, first + index * self.turn, y, &mut sums, &mut totals);
+        }
+        (sums, totals)
+    }
+
+    /// The images of one turn.
+    fn turn(
+        &self,
+        worker: &mut Worker<J>,
+        first: usize,
+        y: &mut [f32],
+        sums: &mut Buffer,
+        totals: &mut [f64],
+    ) {
+        let Self { isa, joint, given, .. } = *self;
+        let Worker { method, d_y, scratch } = worker;
+        let images = y.len() / self.len;
+        let range = first * self.len..(first + images) * self.len;
+        let d_y = &mut d_y[..y.len()];
+        batch_norm::d_input_to(isa, &given.d[range.clone()], y, given.by, d_y);
+        let x = given.x.map(|x| x.part(range.start, range.len()));
+        if let (true, Some(x)) = (self.with_weight, x) {
+            joint.add_weight(method, images, x, d_y, sums);
+        }
+        joint.d_input(method, images, d_y, unwritten(y));
+        if let Some(beside) = given.beside {
+            elementwise::add_piece(isa, y, &beside[range]);
+        }
+        if let Some(Source::Normalized(x, by)) = x {
+            batch_norm::add_rows(isa, y, x, by, scratch, totals);
+        }
+    }
+}
+
+/// The memory of [`backward`].
+pub(super) fn workspace(path: Path, g: &Geometry) -> Workspace {
+    let (method, images) = match path.method(g, PassKind::DWeight) {
+        Method::SquareWinograd => square::Squares::workspace(path.isa, g),
+        _ => Rows::workspace(path.isa, g),
+    };
+    let turn = turn_images(g, images);
+    let channels = g.in_channels;
+    let lists = 2 * (size_of::<Buffer>() + size_of::<Vec<f64>>());
+    method.plus(&Workspace {
+        // Totals are joined in the end.
+        call_bytes: TASKS * lists + 2 * part_bytes(TASKS, channels),
+        worker_bytes: buffers(&[turn * (g.y_len() / g.images)]) + batch_norm::normalization_bytes(channels),
+    })
+}

@@ -1,0 +1,97 @@
+//! F(4, 3) for both gradients of a few images at a time.
+
+use super::super::buffer::Buffer;
+use super::super::direct::Target;
+use super::super::gather::Direction;
+use super::super::geometry::Geometry;
+use super::super::joint::{Joint, least_multiple};
+use super::super::source::Source;
+use super::super::weight::Cut;
+use super::super::workspace::Workspace;
+use super::plan::{Plan, Tile};
+use super::weight::{self, Scratch};
+use super::{Work, Worker, pack, workspace};
+use crate::kernels::simd::Isa;
+use std::mem::MaybeUninit;
+
+/// The plans of both gradients, and what the input's needs.
+pub(in super::super) struct Rows {
+    isa: Isa,
+    input: Plan,
+    tiles: Vec<Tile>,
+    packed: Buffer,
+    bias: Vec<f32>,
+    weight: Plan,
+    cut: Cut,
+}
+
+impl Joint for Rows {
+    type Worker = (Worker, Scratch);
+
+    fn new(isa: Isa, g: &Geometry, weight: &[f32]) -> Self {
+        let input = Plan::new(isa, g, Direction::Backward);
+        let packed = pack(&input, Direction::Backward, weight);
+        let (bias, tiles) = (vec![0.0; input.target_lanes()], input.unit_tiles());
+        let (weight, cut) = weight::plan(isa, g);
+        Self { isa, input, tiles, packed, bias, weight, cut }
+    }
+
+    fn images(&self) -> usize {
+        least_multiple(self.input.unit_images, self.weight.unit_images)
+    }
+
+    fn worker(&self) -> Self::Worker {
+        (Worker::new(&self.input, false), Scratch::new(&self.weight, &self.weight.channel_blocks))
+    }
+
+    fn d_input(
+        &self,
+        (worker, _): &mut Self::Worker,
+        images: usize,
+        d_y: &[f32],
+        d_x: &mut [MaybeUninit<f32>],
+    ) {
+        let Self { isa, ref input, .. } = *self;
+        let target = Target(d_x.as_mut_ptr().cast());
+        let work =
+            Work { isa, plan: input, tiles: &self.tiles, packed: &self.packed, bias: &self.bias, target };
+        for unit in input.units_of(images) {
+            input.transform(isa, &unit, Source::Plain(d_y), &mut worker.row, &mut worker.transformed);
+            work.unit(&unit, worker);
+        }
+    }
+
+    fn sums(&self) -> Buffer {
+        Buffer::zeros(weight::sums_len(&self.weight, &self.weight.channel_blocks))
+    }
+
+    fn add_weight(
+        &self,
+        (_, scratch): &mut Self::Worker,
+        images: usize,
+        x: Source<'_>,
+        d_y: &[f32],
+        sums: &mut Buffer,
+    ) {
+        let (plan, sources) = (&self.weight, [x, Source::Plain(d_y)]);
+        for unit in plan.units_of(images) {
+            weight::add(self.isa, plan, &unit, &plan.channel_blocks, sources, scratch, sums);
+        }
+    }
+
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]) {
+        weight::finish(&self.weight, &Cut { parts: sums.len(), ..self.cut }, sums, d_weight);
+    }
+
+    fn workspace(isa: Isa, g: &Geometry) -> (Workspace, usize) {
+        let input = Plan::new(isa, g, Direction::Backward);
+        let (weight, cut) = weight::plan(isa, g);
+        let (of_input, of_weight) = (workspace(&input), weight::workspace(&weight, &cut));
+        (of_input.plus(&of_weight), least_multiple(input.unit_images, weight.unit_images))
+    }
+}
+
+/// The cut of the weight gradient.
+pub(in super::super) fn cut(isa: Isa, g: &Geometry) -> Cut {
+    weight::plan(isa, g).1
+}

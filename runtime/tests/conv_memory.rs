@@ -92,7 +92,8 @@ fn workspace_is_what_the_kernels_allocate() {
     let shapes = [
         geometry(16, 16, [32, 32], 3, 1),
         geometry(4, 28, [64, 64], 3, 1),
-        geometry(24, 20, [16, 16], 3, 1),
+        geometry(20, 32, [16, 16], 3, 1),
+        geometry(37, 16, [32, 32], 3, 1),
         geometry(2, 30, [3, 70], 7, 1),
         geometry(1, 14, [300, 200], 1, 1),
         geometry(9, 15, [48, 48], 5, 48),

@@ -142,6 +142,14 @@ fn passed(d: f32, v: f32, [low, high]: [f32; 2]) -> f32 {
     if v > low && v < high { d } else { 0.0 }
 }
 
+/// One element of d_x.
+#[inline(always)]
+fn element(d: f32, x: f32, [mean, scale, bias, centre, slope]: [f32; 5], bounds: [f32; 2]) -> f32 {
+    let v = x - mean;
+    let g = passed(d, v * scale + bias, bounds);
+    (g - centre - v * slope) * scale
+}
+
 /// What turns the gradient of the output of a normalization into that of its input, element by element:
 /// d_x = scale · (g - mean(g) - normalized · mean(g · normalized)) with g the gradient of the pre-activation.
 #[derive(Clone, Debug)]
@@ -186,9 +194,7 @@ impl Gradient {
         let (mean, scale, bias) = (part(&self.by.mean), part(&self.by.scale), part(&self.by.bias));
         let (centre, slope, bounds) = (part(&self.centre), part(&self.slope), self.bounds());
         for i in 0..N {
-            let v = x[i] - mean[i];
-            let g = passed(d[i], v * scale[i] + bias[i], bounds);
-            d_x[i] = (g - centre[i] - v * slope[i]) * scale[i];
+            d_x[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
         }
     }
 
@@ -201,9 +207,7 @@ impl Gradient {
         let (centre, slope, bounds) =
             (&self.centre[channel..][..n], &self.slope[channel..][..n], self.bounds());
         for i in 0..n {
-            let v = x[i] - mean[i];
-            let g = passed(d[i], v * scale[i] + bias[i], bounds);
-            d_x[i] = (g - centre[i] - v * slope[i]) * scale[i];
+            d_x[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
         }
     }
 }
@@ -257,9 +261,7 @@ impl Kernel for Rows<'_> {
             let (mean, scale, bias) = (&by.by.mean[..n], &by.by.scale[..n], &by.by.bias[..n]);
             let (centre, slope) = (&by.centre[..n], &by.slope[..n]);
             for i in 0..n {
-                let v = x[i] - mean[i];
-                let g = passed(d[i], v * scale[i] + bias[i], bounds);
-                d[i] = (g - centre[i] - v * slope[i]) * scale[i];
+                d[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
             }
         }
     }

@@ -7,8 +7,8 @@
 use super::buffer::Buffer;
 use super::geometry::Geometry;
 use super::source::Source;
-use super::weight::TASKS;
-use super::winograd::{self, Rows, square};
+use super::weight::{Cut, TASKS};
+use super::winograd::{Rows, square};
 use super::workspace::{PassKind, Workspace, buffers};
 use super::{Method, Path, check_channels};
 use crate::error::{Error, Result};
@@ -44,9 +44,6 @@ pub(super) trait Joint: Sync + Sized {
 
     fn new(isa: Isa, geometry: &Geometry, weight: &[f32]) -> Self;
 
-    /// A turn takes a multiple of so many images.
-    fn images(&self) -> usize;
-
     fn worker(&self) -> Self::Worker;
 
     /// Writes d_x of the first images, from d_y.
@@ -68,8 +65,11 @@ pub(super) trait Joint: Sync + Sized {
     /// Writes d_weight from the sums of all parts.
     fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]);
 
-    /// The memory of the method itself, and [`Joint::images`].
-    fn workspace(isa: Isa, geometry: &Geometry) -> (Workspace, usize);
+    /// The cut of the weight's gradient alone, and the images of which a turn takes a multiple.
+    fn cut(isa: Isa, geometry: &Geometry) -> (Cut, usize);
+
+    /// The memory of the method itself, with the sums of so many parts.
+    fn workspace(isa: Isa, geometry: &Geometry, parts: usize) -> Workspace;
 }
 
 /// The smallest multiple of both.
@@ -77,16 +77,17 @@ pub(super) fn least_multiple(a: usize, b: usize) -> usize {
     (1..=b).map(|times| a * times).find(|multiple| multiple.is_multiple_of(b)).unwrap_or(a)
 }
 
-/// Whether [`backward`] knows the convolution: one whose x is as large as its y, and whose sums of products are small
-/// enough for every part to have its own.
+/// Whether [`backward`] knows the convolution: one whose x is as large as its y, whose sums of products are small
+/// enough for every part to have its own, and whose images make a turn for every part.
 pub fn applies(path: Path, g: &Geometry) -> bool {
     let both = [PassKind::DInput, PassKind::DWeight].map(|pass| path.method(g, pass));
-    let cut = match both {
-        [Method::Winograd, Method::Winograd] => winograd::joint_cut(path.isa, g),
-        [Method::SquareWinograd, Method::SquareWinograd] => square::joint_cut(path.isa, g),
+    let (cut, multiple) = match both {
+        [Method::Winograd, Method::Winograd] => Rows::cut(path.isa, g),
+        [Method::SquareWinograd, Method::SquareWinograd] => square::Squares::cut(path.isa, g),
         _ => return false,
     };
-    cut.chunks == 1 && cut.parts == TASKS && g.x_len() == g.y_len()
+    let is_small = cut.chunks == 1 && cut.parts == TASKS;
+    is_small && g.x_len() == g.y_len() && g.images >= TASKS * turn_images(g, multiple)
 }
 
 /// Writes the gradient of x in the place of `y`, and that of the weight if it is asked for; answers what the
@@ -123,7 +124,7 @@ fn run<J: Joint>(
     d_weight: Option<&mut [f32]>,
 ) -> Option<Sums> {
     let joint = J::new(isa, geometry, given.weight);
-    let turn = turn_images(geometry, joint.images());
+    let turn = turn_images(geometry, J::cut(isa, geometry).1);
     let part = part_images(geometry.images, turn);
     let len = geometry.y_len() / geometry.images;
     let work = Work { isa, joint: &joint, len, turn, given, with_weight: d_weight.is_some() };
@@ -223,16 +224,20 @@ impl<J: Joint> Work<'_, J> {
 
 /// The memory of [`backward`].
 pub(super) fn workspace(path: Path, g: &Geometry) -> Workspace {
-    let (method, images) = match path.method(g, PassKind::DWeight) {
-        Method::SquareWinograd => square::Squares::workspace(path.isa, g),
-        _ => Rows::workspace(path.isa, g),
-    };
-    let turn = turn_images(g, images);
-    let channels = g.in_channels;
+    match path.method(g, PassKind::DWeight) {
+        Method::SquareWinograd => workspace_by::<square::Squares>(path.isa, g),
+        _ => workspace_by::<Rows>(path.isa, g),
+    }
+}
+
+fn workspace_by<J: Joint>(isa: Isa, g: &Geometry) -> Workspace {
+    let turn = turn_images(g, J::cut(isa, g).1);
+    let parts = g.images.div_ceil(part_images(g.images, turn));
     let lists = 2 * (size_of::<Buffer>() + size_of::<Vec<f64>>());
-    method.plus(&Workspace {
+    J::workspace(isa, g, parts).plus(&Workspace {
         // Totals are joined in the end.
-        call_bytes: TASKS * lists + 2 * part_bytes(TASKS, channels),
-        worker_bytes: buffers(&[turn * (g.y_len() / g.images)]) + batch_norm::normalization_bytes(channels),
+        call_bytes: parts * lists + 2 * part_bytes(parts, g.in_channels),
+        worker_bytes: buffers(&[turn * (g.y_len() / g.images)])
+            + batch_norm::normalization_bytes(g.in_channels),
     })
 }

@@ -13,6 +13,7 @@ use super::source::{self, Source, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
@@ -46,6 +47,35 @@ impl Cut {
     fn of(gather: &Gather) -> Self {
         let bytes = gather.packed_len() * size_of::<f32>();
         Self::new(gather.channel_blocks.len(), bytes, gather.units())
+    }
+
+    /// The filters, of `filter_len` elements each, of every chunk of channel blocks. Blocks differ in width, so chunks
+    /// differ in length.
+    pub(super) fn split<'a>(
+        &self,
+        blocks: &[ChannelBlock],
+        filter_len: usize,
+        d_weight: &'a mut [f32],
+    ) -> Vec<&'a mut [f32]> {
+        let mut rest = d_weight;
+        let of_chunk = |chunk| {
+            let blocks = &blocks[self.blocks(chunk, blocks.len())];
+            let channels: usize = blocks.iter().map(|block| block.channels).sum();
+            let (part, after) = std::mem::take(&mut rest).split_at_mut(filter_len * channels);
+            rest = after;
+            part
+        };
+        (0..self.chunks).map(of_chunk).collect()
+    }
+
+    /// The sums of a chunk, those of all parts added in order; `tasks` are by part, then by chunk.
+    pub(super) fn total<'a>(&self, tasks: &'a [Buffer], chunk: usize) -> Cow<'a, [f32]> {
+        let mut total = Cow::Borrowed(&tasks[chunk][..]);
+        for part in 1..self.parts {
+            let sums = &tasks[part * self.chunks + chunk];
+            total.to_mut().iter_mut().zip(sums.iter()).for_each(|(total, sum)| *total += sum);
+        }
+        total
     }
 
     /// The blocks, of `count`, of a chunk.

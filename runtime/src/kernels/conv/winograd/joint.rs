@@ -36,10 +36,6 @@ impl Joint for Rows {
         Self { isa, input, tiles, packed, bias, weight, cut }
     }
 
-    fn images(&self) -> usize {
-        least_multiple(self.input.unit_images, self.weight.unit_images)
-    }
-
     fn worker(&self) -> Self::Worker {
         (Worker::new(&self.input, false), Scratch::new(&self.weight, &self.weight.channel_blocks))
     }
@@ -55,7 +51,7 @@ impl Joint for Rows {
         let target = Target(d_x.as_mut_ptr().cast());
         let work =
             Work { isa, plan: input, tiles: &self.tiles, packed: &self.packed, bias: &self.bias, target };
-        for unit in input.units_of(images) {
+        for unit in input.units.of(images) {
             input.transform(isa, &unit, Source::Plain(d_y), &mut worker.row, &mut worker.transformed);
             work.unit(&unit, worker);
         }
@@ -74,7 +70,7 @@ impl Joint for Rows {
         sums: &mut Buffer,
     ) {
         let (plan, sources) = (&self.weight, [x, Source::Plain(d_y)]);
-        for unit in plan.units_of(images) {
+        for unit in plan.units.of(images) {
             weight::add(self.isa, plan, &unit, &plan.channel_blocks, sources, scratch, sums);
         }
     }
@@ -83,15 +79,15 @@ impl Joint for Rows {
         weight::finish(&self.weight, &Cut { parts: sums.len(), ..self.cut }, sums, d_weight);
     }
 
-    fn workspace(isa: Isa, g: &Geometry) -> (Workspace, usize) {
-        let input = Plan::new(isa, g, Direction::Backward);
+    fn cut(isa: Isa, g: &Geometry) -> (Cut, usize) {
         let (weight, cut) = weight::plan(isa, g);
-        let (of_input, of_weight) = (workspace(&input), weight::workspace(&weight, &cut));
-        (of_input.plus(&of_weight), least_multiple(input.unit_images, weight.unit_images))
+        let input = Plan::new(isa, g, Direction::Backward);
+        (cut, least_multiple(input.units.unit_images, weight.units.unit_images))
     }
-}
 
-/// The cut of the weight gradient.
-pub(in super::super) fn cut(isa: Isa, g: &Geometry) -> Cut {
-    weight::plan(isa, g).1
+    fn workspace(isa: Isa, g: &Geometry, parts: usize) -> Workspace {
+        let (weight, cut) = weight::plan(isa, g);
+        workspace(&Plan::new(isa, g, Direction::Backward))
+            .plus(&weight::workspace(&weight, &Cut { parts, ..cut }))
+    }
 }

@@ -13,9 +13,10 @@ mod plan;
 pub(super) mod square;
 mod tile;
 mod transform;
+mod units;
 mod weight;
 
-pub(super) use joint::{Rows, cut as joint_cut};
+pub(super) use joint::Rows;
 pub(super) use pack::pack;
 pub(super) use plan::{Plan, applies, is_faster};
 pub(super) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
@@ -27,10 +28,11 @@ use super::source::Source;
 use super::workspace::{Workspace, buffers};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::simd::Isa;
-use plan::{Tile, Unit};
+use plan::Tile;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use tile::Sweep;
+use units::Unit;
 
 /// Targets of a tile.
 const TILE: usize = 4;
@@ -54,7 +56,7 @@ pub(super) fn run(
     let work = Work { isa, plan, tiles, packed, bias, target: Target(target.as_mut_ptr().cast()) };
     let worker = || Worker::new(plan, with_moments);
     let unit = |worker: &mut Worker, index: usize| {
-        let unit = plan.unit(index);
+        let unit = plan.units.unit(index);
         plan.transform(isa, &unit, source, &mut worker.row, &mut worker.transformed);
         work.unit(&unit, worker);
         if !with_moments {
@@ -63,7 +65,7 @@ pub(super) fn run(
         // SAFETY: the unit has written these rows, with every channel of theirs.
         unsafe { work.target.moments(isa, plan.target, &unit.images, &unit.rows, &mut worker.sums) }
     };
-    let parts: Vec<Part> = (0..plan.units()).into_par_iter().map_init(worker, unit).collect();
+    let parts: Vec<Part> = (0..plan.units.count()).into_par_iter().map_init(worker, unit).collect();
     if with_moments { parts } else { Vec::new() }
 }
 
@@ -143,7 +145,7 @@ pub(super) fn workspace(plan: &Plan) -> Workspace {
             + 2 * plan.most_tiles() * size_of::<Tile>()
             + buffers(&[POSITIONS * plan.rows() * lanes])
             + 2 * plan.channel_blocks.len() * size_of::<(&[f32], &ChannelBlock)>()
-            + 2 * part_bytes(plan.units(), plan.target.channels),
+            + 2 * part_bytes(plan.units.count(), plan.target.channels),
         worker_bytes: buffers(&[plan.row_len(), plan.transformed_len(), plan.products_len()])
             + Accumulator::bytes(plan.target.channels),
     }

@@ -6,9 +6,9 @@ use super::super::geometry::Geometry;
 use super::super::scratch::{BLOCK, Blocks};
 use super::super::source::{self, Source, Strip};
 use super::transform::{self, Rows};
+use super::units::{Unit, Units};
 use super::{KERNEL_ROWS, POSITIONS, TILE};
 use crate::kernels::simd::Isa;
-use std::ops::Range;
 
 /// The transformed sources of a unit aim to be no larger, so that they stay in a level-2 cache.
 const TRANSFORMED_BYTES: usize = 512 << 10;
@@ -18,7 +18,6 @@ const UNIT_TILES: usize = 64;
 /// The plan of a pass.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Plan {
-    pub(in super::super) images: usize,
     pub(in super::super) source: Map,
     pub(in super::super) target: Map,
     /// Blocks of one vector of target channels.
@@ -31,15 +30,7 @@ pub(in super::super) struct Plan {
     blocks: Blocks,
     /// The source row and column that the first target's first tap reads.
     origin: [isize; 2],
-    pub(super) unit_images: usize,
-    unit_rows: usize,
-}
-
-/// Images and rows of one unit.
-#[derive(Clone, Debug)]
-pub(super) struct Unit {
-    pub(super) images: Range<usize>,
-    pub(super) rows: Range<usize>,
+    pub(super) units: Units,
 }
 
 /// Where a tile reads the transformed sources, where its first target is written, and how many targets there are.
@@ -71,7 +62,6 @@ impl Plan {
         let forward = direction == Direction::Forward;
         let (source, target) = if forward { (x, y) } else { (y, x) };
         let mut plan = Self {
-            images: g.images,
             source,
             target,
             channel_blocks: cut_channels(1, target.channels, isa.lanes(), 1),
@@ -80,8 +70,12 @@ impl Plan {
             segments: Vec::new(),
             blocks: Blocks::padded(source.channels),
             origin: g.padding.map(|p| if forward { -(p as isize) } else { p as isize - 2 }),
-            unit_images: 1,
-            unit_rows: target.size[0],
+            units: Units {
+                images: g.images,
+                unit_images: 1,
+                rows: target.size[0],
+                unit_rows: target.size[0],
+            },
         };
         plan.cut();
         for block in 0..plan.blocks.count() {
@@ -97,14 +91,14 @@ impl Plan {
     fn cut(&mut self) {
         let rows = self.target.size[0];
         let bytes = |plan: &Self| plan.image_len() * size_of::<f32>();
-        self.unit_rows = rows.div_ceil(UNITS.div_ceil(self.images)).max(4).min(rows);
-        while self.unit_rows > 1 && bytes(self) > TRANSFORMED_BYTES {
-            self.unit_rows = self.unit_rows.div_ceil(2);
+        self.units.unit_rows = rows.div_ceil(UNITS.div_ceil(self.units.images)).max(4).min(rows);
+        while self.units.unit_rows > 1 && bytes(self) > TRANSFORMED_BYTES {
+            self.units.unit_rows = self.units.unit_rows.div_ceil(2);
         }
-        if self.unit_rows == rows {
+        if self.units.unit_rows == rows {
             let wanted = UNIT_TILES.div_ceil(rows * self.cols);
             let fitting = TRANSFORMED_BYTES / bytes(self);
-            self.unit_images = wanted.min(fitting).min(self.images.div_ceil(UNITS)).max(1);
+            self.units.unit_images = wanted.min(fitting).min(self.units.images.div_ceil(UNITS)).max(1);
         }
     }
 
@@ -115,7 +109,7 @@ impl Plan {
 
     /// Floats from block to block: the unit's rows and the kernel's reach.
     fn block_len(&self) -> usize {
-        (self.unit_rows + 2) * self.line()
+        (self.units.unit_rows + 2) * self.line()
     }
 
     /// Floats from image to image.
@@ -125,7 +119,7 @@ impl Plan {
 
     /// Floats of a unit's transformed sources: `[image, block, row, tile, position, 16]`.
     pub(super) fn transformed_len(&self) -> usize {
-        self.unit_images * self.image_len()
+        self.units.unit_images * self.image_len()
     }
 
     /// Floats of the sums of one block of target channels.
@@ -150,39 +144,14 @@ impl Plan {
 
     /// Tiles of a full unit.
     pub(super) fn most_tiles(&self) -> usize {
-        self.unit_images * self.unit_rows * self.cols
-    }
-
-    pub(in super::super) fn units(&self) -> usize {
-        self.images.div_ceil(self.unit_images) * self.bands()
-    }
-
-    fn bands(&self) -> usize {
-        self.target.size[0].div_ceil(self.unit_rows)
-    }
-
-    pub(super) fn unit(&self, index: usize) -> Unit {
-        self.unit_of(index, self.images)
-    }
-
-    /// The units of the first `images` images.
-    pub(super) fn units_of(&self, images: usize) -> impl Iterator<Item = Unit> {
-        (0..images.div_ceil(self.unit_images) * self.bands()).map(move |index| self.unit_of(index, images))
-    }
-
-    fn unit_of(&self, index: usize, images: usize) -> Unit {
-        let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
-        Unit {
-            images: part(index / self.bands(), self.unit_images, images),
-            rows: part(index % self.bands(), self.unit_rows, self.target.size[0]),
-        }
+        self.units.unit_images * self.units.unit_rows * self.cols
     }
 
     /// The tiles of a full unit, by image, row and column.
     pub(super) fn unit_tiles(&self) -> Vec<Tile> {
         let mut tiles = Vec::with_capacity(self.most_tiles());
-        for image in 0..self.unit_images {
-            for row in 0..self.unit_rows {
+        for image in 0..self.units.unit_images {
+            for row in 0..self.units.unit_rows {
                 for col in 0..self.cols {
                     let pixel = row * self.target.size[1] + col * TILE;
                     tiles.push(Tile {

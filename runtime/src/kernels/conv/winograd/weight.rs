@@ -10,10 +10,11 @@ use super::super::source::{self, Source, Strip};
 use super::super::tile::block_vectors;
 use super::super::weight::{self, Cut, Products};
 use super::super::workspace::{Workspace, buffers};
-use super::POSITIONS;
 use super::pack::row;
-use super::plan::{Plan, Unit};
+use super::plan::Plan;
 use super::transform::{self, Gradients};
+use super::units::Unit;
+use super::{KERNEL_ROWS, POSITIONS};
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -27,7 +28,7 @@ pub(in super::super) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
     let mut plan = Plan::new(isa, geometry, Direction::Forward);
     plan.channel_blocks = cut_channels(1, plan.target.channels, plan.lanes, block_vectors(isa));
     let bytes = POSITIONS * plan.rows() * lanes(&plan, &plan.channel_blocks) * size_of::<f32>();
-    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units());
+    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units.count());
     (plan, cut)
 }
 
@@ -63,7 +64,7 @@ pub(in super::super) fn d_weight(
     d_weight: &mut [f32],
 ) {
     let (plan, cut) = plan(isa, geometry);
-    let (units, chunks) = (plan.units(), cut.chunks);
+    let (units, chunks) = (plan.units.count(), cut.chunks);
     let tasks: Vec<Buffer> = (0..cut.parts * chunks)
         .into_par_iter()
         .map(|task| {
@@ -77,32 +78,12 @@ pub(in super::super) fn d_weight(
 
 /// Writes d_weight from the sums of every part's chunks.
 pub(super) fn finish(plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
-    let chunks = cut.chunks;
-    let chunks_of_d_weight = split_by_chunk(plan, cut, d_weight);
-    chunks_of_d_weight.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
+    let filter_len = plan.source.channels * KERNEL_ROWS * TAPS;
+    let chunks = cut.split(&plan.channel_blocks, filter_len, d_weight);
+    chunks.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-        let mut total = tasks[chunk].to_vec();
-        for part in 1..cut.parts {
-            let sums = &tasks[part * chunks + chunk];
-            total.iter_mut().zip(sums.iter()).for_each(|(total, sum)| *total += sum);
-        }
-        unpack(plan, blocks, &total, d_weight);
+        unpack(plan, blocks, &cut.total(tasks, chunk), d_weight);
     });
-}
-
-/// The filters of each chunk of channel blocks. Blocks differ in width, so chunks differ in length.
-fn split_by_chunk<'a>(plan: &Plan, cut: &Cut, d_weight: &'a mut [f32]) -> Vec<&'a mut [f32]> {
-    let filter = plan.source.channels * 9;
-    let mut rest = d_weight;
-    (0..cut.chunks)
-        .map(|chunk| {
-            let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-            let channels: usize = blocks.iter().map(|block| block.channels).sum();
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(filter * channels);
-            rest = after;
-            part
-        })
-        .collect()
 }
 
 /// The sums of some units for some channel blocks: `[block, position, row, vectors * lanes]`.
@@ -117,7 +98,7 @@ fn sums(
     let mut sums = Buffer::zeros(sums_len(plan, blocks));
     let mut scratch = Scratch::new(plan, blocks);
     for index in units {
-        add(isa, plan, &plan.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
+        add(isa, plan, &plan.units.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
     }
     sums
 }

@@ -13,7 +13,7 @@ mod tile;
 mod transform;
 mod weight;
 
-pub(in crate::kernels::conv) use joint::{Squares, cut as joint_cut};
+pub(in crate::kernels::conv) use joint::Squares;
 pub(in crate::kernels::conv) use plan::Plan;
 pub(in crate::kernels::conv) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
 
@@ -23,11 +23,11 @@ use super::super::gather::{ChannelBlock, Direction};
 use super::super::geometry::Geometry;
 use super::super::source::Source;
 use super::super::workspace::{Workspace, buffers};
+use super::units::Unit;
 use super::{POSITIONS, TILE};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::simd::Isa;
 use pack::pack;
-use plan::Unit;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use tile::{Products, Targets};
@@ -115,7 +115,7 @@ impl Work<'_> {
         let Self { isa, plan, source, .. } = *self;
         let worker = || Worker::new(plan, with_moments);
         let unit = |worker: &mut Worker, index: usize| {
-            let unit = plan.unit(index);
+            let unit = plan.units.unit(index);
             plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
             self.unit(&unit, worker);
             if !with_moments {
@@ -125,7 +125,7 @@ impl Work<'_> {
             // SAFETY: the unit has written these rows, and all other channels of theirs were written before.
             unsafe { self.target.moments(isa, plan.target, &unit.images, &rows, &mut worker.sums) }
         };
-        let parts: Vec<Part> = (0..plan.units()).into_par_iter().map_init(worker, unit).collect();
+        let parts: Vec<Part> = (0..plan.units.count()).into_par_iter().map_init(worker, unit).collect();
         if with_moments { parts } else { Vec::new() }
     }
 
@@ -183,7 +183,7 @@ pub(in crate::kernels::conv) fn workspace(plan: &Plan) -> Workspace {
             + lanes * size_of::<f32>()
             + buffers(&[plan.packed_len(widest)])
             + 2 * widest.len() * pack::PART_BYTES
-            + 2 * part_bytes(plan.units(), plan.target.channels),
+            + 2 * part_bytes(plan.units.count(), plan.target.channels),
         worker_bytes: buffers(&[plan.lines_len(), plan.transformed_len(), plan.products_len()])
             + Accumulator::bytes(plan.target.channels),
     }

@@ -5,6 +5,7 @@ use super::super::super::geometry::Geometry;
 use super::super::super::scratch::{BLOCK, Blocks};
 use super::super::super::source::{self, Source, Strip};
 use super::super::super::tile::block_vectors;
+use super::super::units::{Unit, Units};
 use super::super::{POSITIONS, TILE};
 use super::transform::{self, Lines};
 use super::{SQUARE, TAIL};
@@ -25,7 +26,6 @@ const PACKED_BYTES: usize = 16 << 20;
 /// The plan of a pass.
 #[derive(Clone, Debug)]
 pub(in crate::kernels::conv) struct Plan {
-    pub(in crate::kernels::conv) images: usize,
     pub(in crate::kernels::conv) source: Map,
     pub(in crate::kernels::conv) target: Map,
     pub(in crate::kernels::conv) channel_blocks: Vec<ChannelBlock>,
@@ -37,16 +37,8 @@ pub(in crate::kernels::conv) struct Plan {
     blocks: Blocks,
     /// The source row and column that the first target's first tap reads.
     origin: [isize; 2],
-    pub(super) unit_images: usize,
-    /// Rows of tiles.
-    unit_rows: usize,
-}
-
-/// Images and rows of tiles of one unit.
-#[derive(Clone, Debug)]
-pub(super) struct Unit {
-    pub(super) images: Range<usize>,
-    pub(super) rows: Range<usize>,
+    /// Their rows are rows of tiles.
+    pub(super) units: Units,
 }
 
 impl Plan {
@@ -55,18 +47,17 @@ impl Plan {
         let y = Map { size: g.output, channels: g.out_channels };
         let forward = direction == Direction::Forward;
         let (source, target) = if forward { (x, y) } else { (y, x) };
+        let tiles = target.size.map(|size| size.div_ceil(TILE));
         let plan = Self {
-            images: g.images,
             source,
             target,
             channel_blocks: cut_channels(1, target.channels, isa.lanes(), block_vectors(isa)),
             lanes: isa.lanes(),
-            tiles: target.size.map(|size| size.div_ceil(TILE)),
+            tiles,
             segments: Vec::new(),
             blocks: Blocks::padded(source.channels),
             origin: g.padding.map(|p| if forward { -(p as isize) } else { p as isize - 2 }),
-            unit_images: 1,
-            unit_rows: 1,
+            units: Units { images: g.images, unit_images: 1, rows: tiles[0], unit_rows: 1 },
         };
         let weight_bytes = plan.packed_len(&plan.channel_blocks) * size_of::<f32>();
         plan.with_tiles(if weight_bytes <= CACHED_BYTES { FEWEST_TILES } else { STREAMED_TILES })
@@ -82,12 +73,12 @@ impl Plan {
     fn cut(&mut self, fewest: usize) {
         let [rows, cols] = self.tiles;
         let tile_bytes = self.blocks.count() * SQUARE * BLOCK * size_of::<f32>();
-        let even = (self.images * rows * cols).div_ceil(UNITS);
+        let even = (self.units.images * rows * cols).div_ceil(UNITS);
         let tiles = even.min(TRANSFORMED_BYTES / tile_bytes).max(fewest);
         // Bands of about equal height.
-        self.unit_rows = rows.div_ceil(rows.div_ceil((tiles / cols).clamp(1, rows)));
-        if self.unit_rows == rows {
-            self.unit_images = tiles.div_ceil(rows * cols).min(self.images).max(1);
+        self.units.unit_rows = rows.div_ceil(rows.div_ceil((tiles / cols).clamp(1, rows)));
+        if self.units.unit_rows == rows {
+            self.units.unit_images = tiles.div_ceil(rows * cols).min(self.units.images).max(1);
         }
         let segment = |block| Segment { offset: block * self.block_len(), len: self.blocks.len(block) };
         self.segments = (0..self.blocks.count()).map(segment).collect();
@@ -153,32 +144,7 @@ impl Plan {
 
     /// Tiles of a full unit, in whole tails.
     pub(super) fn most_tiles(&self) -> usize {
-        (self.unit_images * self.unit_rows * self.tiles[1]).next_multiple_of(TAIL)
-    }
-
-    pub(in crate::kernels::conv) fn units(&self) -> usize {
-        self.images.div_ceil(self.unit_images) * self.bands()
-    }
-
-    fn bands(&self) -> usize {
-        self.tiles[0].div_ceil(self.unit_rows)
-    }
-
-    pub(super) fn unit(&self, index: usize) -> Unit {
-        self.unit_of(index, self.images)
-    }
-
-    /// The units of the first `images` images.
-    pub(super) fn units_of(&self, images: usize) -> impl Iterator<Item = Unit> {
-        (0..images.div_ceil(self.unit_images) * self.bands()).map(move |index| self.unit_of(index, images))
-    }
-
-    fn unit_of(&self, index: usize, images: usize) -> Unit {
-        let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
-        Unit {
-            images: part(index / self.bands(), self.unit_images, images),
-            rows: part(index % self.bands(), self.unit_rows, self.tiles[0]),
-        }
+        (self.units.unit_images * self.units.unit_rows * self.tiles[1]).next_multiple_of(TAIL)
     }
 
     /// Tiles of a unit.

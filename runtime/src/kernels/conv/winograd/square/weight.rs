@@ -10,8 +10,9 @@ use super::super::super::source::{self, Source, Strip};
 use super::super::super::weight::{self, Cut, Products};
 use super::super::super::workspace::{Workspace, buffers};
 use super::super::TILE;
+use super::super::units::Unit;
 use super::SQUARE;
-use super::plan::{Plan, Unit};
+use super::plan::Plan;
 use super::transform::{self, Gradients};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -28,7 +29,7 @@ const TAPS: usize = 9;
 pub(in crate::kernels::conv) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
     let plan = Plan::new(isa, geometry, Direction::Forward).with_tiles(UNIT_TILES);
     let bytes = sums_len(&plan, &plan.channel_blocks) * size_of::<f32>();
-    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units());
+    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units.count());
     (plan, cut)
 }
 
@@ -73,7 +74,7 @@ pub(in crate::kernels::conv) fn d_weight(
     d_weight: &mut [f32],
 ) {
     let (plan, cut) = plan(isa, geometry);
-    let (units, chunks) = (plan.units(), cut.chunks);
+    let (units, chunks) = (plan.units.count(), cut.chunks);
     let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
     let tasks: Vec<Buffer> = (0..cut.parts * chunks)
         .into_par_iter()
@@ -88,28 +89,10 @@ pub(in crate::kernels::conv) fn d_weight(
 
 /// Writes d_weight from the sums of every part's chunks.
 pub(super) fn finish(isa: Isa, plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
-    let chunks = cut.chunks;
-    let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-    let mut rest = d_weight;
-    let mut filters = Vec::with_capacity(chunks);
-    for chunk in 0..chunks {
-        let channels: usize = blocks_of(chunk).iter().map(|block| block.channels).sum();
-        let (part, after) = rest.split_at_mut(channels * plan.source.channels * TAPS);
-        filters.push(part);
-        rest = after;
-    }
-    filters.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
-        let mut total = Buffer::zeros(if cut.parts > 1 { tasks[chunk].len() } else { 0 });
-        let mut sums = &tasks[chunk][..];
-        if cut.parts > 1 {
-            total.copy_from_slice(sums);
-            for part in 1..cut.parts {
-                let sums = &tasks[part * chunks + chunk];
-                total.iter_mut().zip(sums.iter()).for_each(|(total, sum)| *total += sum);
-            }
-            sums = &total;
-        }
-        isa.run(Filters { plan, blocks: blocks_of(chunk), sums, d_weight });
+    let chunks = cut.split(&plan.channel_blocks, plan.source.channels * TAPS, d_weight);
+    chunks.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
+        let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
+        isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight });
     });
 }
 
@@ -125,7 +108,7 @@ fn sums(
     let mut sums = Buffer::zeros(sums_len(plan, blocks));
     let mut scratch = Scratch::new(plan, blocks);
     for index in units {
-        add(isa, plan, &plan.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
+        add(isa, plan, &plan.units.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
     }
     sums
 }

@@ -54,7 +54,7 @@ fn every_rule_trains_every_family() {
 #[test]
 fn man_stands_on_any_head() {
     let spec = small_resnet([1, 8, 8]);
-    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet"] {
+    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet", "auglocal"] {
         for rule in [Rule::Man, Rule::Manpp] {
             for reconstruct in [false, head.contains('c') || head == "greedy"] {
                 let rule = RuleConfig::over(rule, head.parse::<Head>().unwrap(), reconstruct);

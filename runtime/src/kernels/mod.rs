@@ -10,6 +10,7 @@ pub mod contrastive;
 pub mod similarity;
 pub mod optimizer;
 pub mod pieces;
+pub mod deal;
 pub mod unwritten;
 pub mod elementwise;
 pub mod batch_norm;

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use rayon::prelude::*;
 
-/// Elements that one task takes.
-const CHUNK: usize = 16_384;
+/// Elements that one task takes: fewer are not worth waking another thread for.
+const CHUNK: usize = 65_536;
 
 /// The numbers of one update of one parameter.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,11 @@ pub fn rows_per_piece(rows: usize, channels: usize) -> usize {
     rows.div_ceil(pieces).next_multiple_of(STRIP)
 }
 
+/// Items, of `items` that hold `elements` elements together, that make work enough to wake another thread for.
+pub fn at_least_a_piece(items: usize, elements: usize) -> usize {
+    (PIECE * items).div_ceil(elements.max(1)).max(1)
+}
+
 /// Adds partial sums, each `width` wide, in their order.
 pub fn add_in_order(partials: &[f64], width: usize) -> Vec<f64> {
     let mut sums = vec![0.0; width];

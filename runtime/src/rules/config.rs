@@ -75,6 +75,9 @@ pub enum Head {
     },
     /// The four convolutions MAN uses on ImageNet.
     Imagenet,
+    /// AugLocal's units, chosen from those that follow, and its classifier. MAN's pair then stands before them, in a
+    /// combination of the two that is not published.
+    Auglocal,
 }
 
 impl FromStr for Head {
@@ -86,6 +89,7 @@ impl FromStr for Head {
             "dgl" => return Ok(Self::Dgl),
             "predsim" => return Ok(Self::Predsim),
             "imagenet" => return Ok(Self::Imagenet),
+            "auglocal" => return Ok(Self::Auglocal),
             _ => {}
         }
         let counts = text.strip_suffix('f').and_then(|rest| rest.split_once('c'));
@@ -97,8 +101,8 @@ impl FromStr for Head {
             return Ok(Self::Conv { convolutions, linears });
         }
         Err(Error::config(format!(
-            "there is no head '{text}'; choose greedy, dgl, predsim, imagenet, infopro, or convolutions and \
-             linear layers such as 1c2f"
+            "there is no head '{text}'; choose greedy, dgl, predsim, imagenet, auglocal, infopro, or \
+             convolutions and linear layers such as 1c2f"
         )))
     }
 }
@@ -110,6 +114,7 @@ impl fmt::Display for Head {
             Self::Dgl => f.write_str("dgl"),
             Self::Predsim => f.write_str("predsim"),
             Self::Imagenet => f.write_str("imagenet"),
+            Self::Auglocal => f.write_str("auglocal"),
             Self::Conv { convolutions, linears } => write!(f, "{convolutions}c{linears}f"),
         }
     }
@@ -230,7 +235,7 @@ mod tests {
             assert_eq!(name.parse::<Rule>().unwrap(), rule);
             assert_eq!(rule.to_string(), name);
         }
-        for name in ["greedy", "dgl", "predsim", "imagenet", "1c2f", "0c2f", "2c2f"] {
+        for name in ["greedy", "dgl", "predsim", "imagenet", "auglocal", "1c2f", "0c2f", "2c2f"] {
             assert_eq!(name.parse::<Head>().unwrap().to_string(), name);
         }
         for name in ["", "cf", "1c", "1c0f", "9c1f", "-1c1f", "1d2f"] {

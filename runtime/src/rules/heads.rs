@@ -58,7 +58,8 @@ pub fn head(
     let (channels, height, width) = features.map()?;
     let mut list = Numbered::default();
     match config.head {
-        Head::Greedy => {
+        // AugLocal's units come before it.
+        Head::Greedy | Head::Auglocal => {
             list.global_pool();
             list.linear(channels, outputs, true);
         }

@@ -101,13 +101,8 @@ pub fn auxiliary_spec(
     };
     match config.rule {
         Rule::Auglocal => {
-            let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
-            let chosen = auglocal::chosen(end, network.units.len(), depth);
-            spec.units = auglocal::new_units(&network.units, end, &chosen);
-            spec.head = auglocal_head(&spec.units, depth, network.classes)?;
             spec.task = Task::CrossEntropy;
             spec.lambda = [0.0, 1.0];
-            return Ok(spec);
         }
         Rule::Man | Rule::Manpp => {
             let next = &network.units[end + 1];
@@ -119,12 +114,23 @@ pub fn auxiliary_spec(
         }
         Rule::Bp | Rule::Greedy | Rule::Dgl | Rule::Predsim | Rule::Infopro => {}
     }
+    let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
+    let is_auglocal = config.rule == Rule::Auglocal || config.head == Head::Auglocal;
+    if is_auglocal {
+        // A pair already is the next unit.
+        let end = end + usize::from(spec.pair.is_some());
+        let chosen = auglocal::chosen(end, network.units.len(), depth);
+        spec.units = auglocal::new_units(&network.units, end, &chosen);
+    }
     let body = spec.body_features(features)?;
     let outputs = match spec.task {
         Task::CrossEntropy => network.classes,
         Task::Contrastive { .. } => config.feature_dim,
     };
-    spec.head = heads::head(config, body, network.widest(), outputs)?;
+    spec.head = match is_auglocal {
+        true => auglocal_head(body.channels(), depth, outputs),
+        false => heads::head(config, body, network.widest(), outputs)?,
+    };
     if config.reconstruct {
         spec.decoder = Some(heads::decoder(body, network.input)?);
     }
@@ -140,18 +146,14 @@ fn lambda(config: &RuleConfig, number: usize, blocks: usize) -> [f64; 2] {
     [0, 1].map(|i| config.lambda_first[i] * (1.0 - share) + config.lambda_last[i] * share)
 }
 
-fn auglocal_head(units: &[UnitSpec], depth: usize, classes: usize) -> Result<Vec<NamedLayer>> {
-    let Some(last) = units.last() else {
-        return Err(Error::internal("AugLocal chose no unit"));
-    };
-    let width = last.width;
+fn auglocal_head(width: usize, depth: usize, classes: usize) -> Vec<NamedLayer> {
     let mut head = vec![named("0", LayerSpec::GlobalAveragePool)];
     if depth <= 1 {
         head.push(named("2", LayerSpec::BatchNorm { channels: width, activation: None }));
     }
     let number = if depth <= 1 { "3" } else { "2" };
     head.push(named(number, LayerSpec::Linear { inputs: width, outputs: classes, bias: true }));
-    Ok(head)
+    head
 }
 
 fn similarity(channels: usize) -> NamedLayer {

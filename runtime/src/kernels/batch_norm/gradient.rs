@@ -3,6 +3,7 @@
 use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
+use crate::kernels::deal::deal;
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::ops::activation::Activation;
@@ -47,11 +48,9 @@ pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
     let channels = by.channels;
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
-    let pieces = d.par_chunks(piece).zip(x.par_chunks(piece));
-    partials.par_chunks_mut(2 * channels).zip(pieces).for_each_init(
-        || vec![0.0; 2 * by.width()],
-        |sums, (totals, (d, x))| add_rows(isa, d, x, by, sums, totals),
-    );
+    let pieces = partials.chunks_mut(2 * channels).zip(d.chunks(piece).zip(x.chunks(piece)));
+    let scratch = || vec![0.0; 2 * by.width()];
+    deal(pieces, scratch, |scratch, (totals, (d, x))| add_rows(isa, d, x, by, scratch, totals));
     Sums::of_parts(&partials, by)
 }
 

@@ -4,23 +4,18 @@
 //! the first row of the part, so a mean that is large beside the deviation costs no digits.
 
 use super::cyclic::width;
+use crate::kernels::deal::deal;
 use crate::kernels::pieces::{STRIP, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 
 /// Mean and biased variance of each channel of `x: [rows, channels]`.
 pub fn moments(isa: Isa, x: &[f32], channels: usize) -> Moments {
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
-    let parts: Vec<Part> = x
-        .par_chunks(piece)
-        .map_init(
-            || Accumulator::new(channels),
-            |sums, x| {
-                sums.add(isa, x);
-                sums.take()
-            },
-        )
-        .collect();
+    let sum = |sums: &mut Accumulator, x: &[f32]| {
+        sums.add(isa, x);
+        sums.take()
+    };
+    let parts = deal(x.chunks(piece), || Accumulator::new(channels), sum);
     finish(&parts, channels)
 }
 

@@ -8,8 +8,8 @@ use super::source::Source;
 use super::tile::{self, Sweep};
 use super::workspace::{Workspace, buffers};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
+use crate::kernels::deal::deal;
 use crate::kernels::simd::Isa;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -78,7 +78,7 @@ pub(super) fn run(
         // SAFETY: the unit has written these rows, with every channel of theirs.
         unsafe { shared.moments(isa, gather.target, &work.unit.images, &work.unit.rows, sums) }
     };
-    let parts: Vec<Part> = (0..gather.units()).into_par_iter().map_init(worker, unit).collect();
+    let parts = deal(0..gather.units(), worker, unit);
     if with_moments { parts } else { Vec::new() }
 }
 

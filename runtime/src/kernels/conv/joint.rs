@@ -13,10 +13,10 @@ use super::workspace::{PassKind, Workspace, buffers};
 use super::{Method, Path, check_channels};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
+use crate::kernels::deal::deal;
 use crate::kernels::elementwise;
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::unwritten;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// The gradient of y of the images of one turn aims to be no larger.
@@ -133,9 +133,9 @@ fn run<J: Joint>(
         d_y: Buffer::zeros(turn * len),
         scratch: vec![0.0; given.normalization().map_or(0, |by| 2 * by.width())],
     };
-    let parts = y.par_chunks_mut(part * len).enumerate();
+    let parts = y.chunks_mut(part * len).enumerate();
     let one = |worker: &mut Worker<J>, (index, y): (usize, &mut [f32])| work.part(worker, index * part, y);
-    let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = parts.map_init(worker, one).unzip();
+    let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = deal(parts, worker, one).into_iter().unzip();
     if let Some(d_weight) = d_weight {
         joint.finish(&sums, d_weight);
     }

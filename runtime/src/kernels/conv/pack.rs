@@ -4,6 +4,7 @@ use super::buffer::Buffer;
 use super::gather::{ChannelBlock, Direction, Gather, Pass};
 use super::geometry::Geometry;
 use super::scratch::BLOCK;
+use crate::kernels::pieces::at_least_a_piece;
 use rayon::prelude::*;
 
 /// Where packed weights lie in `[O, I/groups, KH, KW]`: a block's first weight, plus an offset a row, plus a
@@ -78,8 +79,9 @@ pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, w
         let places = Places::new(geometry, direction, pass);
         let (part, after) = rest.split_at_mut(pass.rows.len() * gather.vectors() * gather.lanes);
         rest = after;
+        let least = at_least_a_piece(gather.channel_blocks.len(), part.len());
         let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
-        parts.into_par_iter().zip(&gather.channel_blocks).for_each(|(part, block)| {
+        parts.into_par_iter().with_min_len(least).zip(&gather.channel_blocks).for_each(|(part, block)| {
             places.visit(block, gather.lanes, |at, from| part[at] = weight[from]);
         });
     }
@@ -100,7 +102,9 @@ pub(super) fn unpack(
     let blocks = &gather.channel_blocks;
     let filter = geometry.group_in() * geometry.taps();
     let parts = split(d_weight, blocks, |block| block.channels * filter);
-    parts.into_par_iter().zip(blocks).enumerate().for_each(|(index, (part, block))| {
+    let elements = gather.packed_len() * sums.len();
+    let least = at_least_a_piece(parts.len(), elements);
+    parts.into_par_iter().with_min_len(least).zip(blocks).enumerate().for_each(|(index, (part, block))| {
         let chunk = index / chunk_blocks;
         let before = block.before - blocks[chunk * chunk_blocks].before;
         let (start, first) = (before * gather.lanes * pass.rows.len(), block.first * filter);

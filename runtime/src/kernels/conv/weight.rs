@@ -11,8 +11,8 @@ use super::pack;
 use super::scratch::BLOCK;
 use super::source::{self, Source, Strip};
 use super::workspace::{Workspace, buffers};
+use crate::kernels::deal::deal;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -112,43 +112,53 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>,
     let gather = plan(isa, geometry);
     let cut = Cut::of(&gather);
     let (units, chunks) = (gather.units(), cut.chunks);
-    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
-        .into_par_iter()
-        .map(|task| {
-            let (part, chunk) = (task / chunks, task % chunks);
-            let blocks = cut.blocks(chunk, gather.channel_blocks.len());
-            let units = part * units / cut.parts..(part + 1) * units / cut.parts;
-            sums(isa, &gather, units, blocks, x, d_y)
-        })
-        .collect();
+    let blocks_of = |chunk: usize| cut.blocks(chunk, gather.channel_blocks.len());
+    let lanes_of = |blocks: Range<usize>| {
+        gather.channel_blocks[blocks].iter().map(|block| block.vectors * gather.lanes).sum::<usize>()
+    };
+    let widest = (0..chunks).map(|chunk| lanes_of(blocks_of(chunk))).max().unwrap_or(0);
+    let scratch = || Scratch::new(&gather, widest);
+    let tasks = deal(0..cut.parts * chunks, scratch, |scratch, task| {
+        let (part, blocks) = (task / chunks, blocks_of(task % chunks));
+        let mut sums = Buffer::zeros(lanes_of(blocks.clone()) * gather.passes[0].rows.len());
+        for index in part * units / cut.parts..(part + 1) * units / cut.parts {
+            let unit = Unit { blocks: blocks.clone(), ..gather.unit(index) };
+            add_unit(isa, &gather, &unit, [x, d_y], scratch, &mut sums);
+        }
+        sums
+    });
     let mut tasks = tasks.into_iter();
     let sums: Vec<Vec<Buffer>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
     pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);
 }
 
-/// The sums of some units for some channel blocks, laid out like packed weights.
-fn sums(
+/// What units are copied to.
+struct Scratch {
+    x: Buffer,
+    d_y: Buffer,
+}
+
+impl Scratch {
+    /// For so many lanes of channel blocks.
+    fn new(gather: &Gather, lanes: usize) -> Self {
+        Self { x: Buffer::zeros(gather.scratch_len()), d_y: Buffer::zeros(lanes * gather.unit_pixels()) }
+    }
+}
+
+/// Adds a unit's products for its channel blocks to their sums, which are laid out like packed weights.
+fn add_unit(
     isa: Isa,
     gather: &Gather,
-    units: Range<usize>,
-    range: Range<usize>,
-    x: Source<'_>,
-    d_y: Source<'_>,
-) -> Buffer {
-    let blocks = &gather.channel_blocks[range.clone()];
-    let vectors: usize = blocks.iter().map(|b| b.vectors).sum();
-    let mut sums = Buffer::zeros(vectors * gather.lanes * gather.passes[0].rows.len());
-    let mut x_scratch = Buffer::zeros(gather.scratch_len());
-    let mut d_y_scratch = Buffer::zeros(vectors * gather.lanes * gather.unit_pixels());
-    for index in units {
-        let unit = Unit { blocks: range.clone(), ..gather.unit(index) };
-        direct::copy(isa, gather, &unit, x, &mut x_scratch);
-        let pixels = copy_d_y(isa, gather, &unit, blocks, d_y, &mut d_y_scratch);
-        let size = [unit.images.len(), unit.rows.len()];
-        UnitSums { gather, size, pixels, blocks: range.clone(), x: &x_scratch, d_y: &d_y_scratch }
-            .run(isa, &mut sums);
-    }
-    sums
+    unit: &Unit,
+    [x, d_y]: [Source<'_>; 2],
+    scratch: &mut Scratch,
+    sums: &mut [f32],
+) {
+    let blocks = unit.blocks.clone();
+    direct::copy(isa, gather, unit, x, &mut scratch.x);
+    let pixels = copy_d_y(isa, gather, unit, &gather.channel_blocks[blocks.clone()], d_y, &mut scratch.d_y);
+    let size = [unit.images.len(), unit.rows.len()];
+    UnitSums { gather, size, pixels, blocks, x: &scratch.x, d_y: &scratch.d_y }.run(isa, sums);
 }
 
 /// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.

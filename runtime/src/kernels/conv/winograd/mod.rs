@@ -27,9 +27,9 @@ use super::gather::ChannelBlock;
 use super::source::Source;
 use super::workspace::{Workspace, buffers};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
+use crate::kernels::deal::deal;
 use crate::kernels::simd::Isa;
 use plan::Tile;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use tile::Sweep;
 use units::Unit;
@@ -65,7 +65,7 @@ pub(super) fn run(
         // SAFETY: the unit has written these rows, with every channel of theirs.
         unsafe { work.target.moments(isa, plan.target, &unit.images, &unit.rows, &mut worker.sums) }
     };
-    let parts: Vec<Part> = (0..plan.units.count()).into_par_iter().map_init(worker, unit).collect();
+    let parts = deal(0..plan.units.count(), worker, unit);
     if with_moments { parts } else { Vec::new() }
 }
 

@@ -6,6 +6,7 @@ use super::super::scratch::BLOCK;
 use super::POSITIONS;
 use super::plan::Plan;
 use super::transform;
+use crate::kernels::pieces::at_least_a_piece;
 use rayon::prelude::*;
 
 /// Transforms `weight: [O, I, 3, 3]` into `[channel block, block of source channels, kernel row, source channel,
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 pub(in super::super) fn pack(plan: &Plan, direction: Direction, weight: &[f32]) -> Buffer {
     let rows = plan.rows();
     let mut packed = Buffer::zeros(POSITIONS * rows * plan.target_lanes());
+    let least = at_least_a_piece(plan.channel_blocks.len(), packed.len());
     let mut rest = &mut packed[..];
     let mut parts = Vec::with_capacity(plan.channel_blocks.len());
     for block in &plan.channel_blocks {
@@ -20,7 +22,7 @@ pub(in super::super) fn pack(plan: &Plan, direction: Direction, weight: &[f32]) 
         parts.push((part, block));
         rest = after;
     }
-    parts.into_par_iter().for_each(|(part, block)| {
+    parts.into_par_iter().with_min_len(least).for_each(|(part, block)| {
         let lanes = block.vectors * plan.lanes;
         for lane in 0..block.channels {
             for source in 0..plan.source.channels {

@@ -15,9 +15,10 @@ use super::plan::Plan;
 use super::transform::{self, Gradients};
 use super::units::Unit;
 use super::{KERNEL_ROWS, POSITIONS};
+use crate::kernels::deal::deal;
+use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Tiles whose products are summed in registers before they are added to the sums: few enough to stay in a level-1
 /// cache.
@@ -65,14 +66,20 @@ pub(in super::super) fn d_weight(
 ) {
     let (plan, cut) = plan(isa, geometry);
     let (units, chunks) = (plan.units.count(), cut.chunks);
-    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
-        .into_par_iter()
-        .map(|task| {
-            let part = task / chunks;
-            let blocks = &plan.channel_blocks[cut.blocks(task % chunks, plan.channel_blocks.len())];
-            sums(isa, &plan, part * units / cut.parts..(part + 1) * units / cut.parts, blocks, x, d_y)
-        })
-        .collect();
+    let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
+    let widest = blocks_of(0);
+    let tasks = deal(
+        0..cut.parts * chunks,
+        || Scratch::new(&plan, widest),
+        |scratch, task| {
+            let (part, blocks) = (task / chunks, blocks_of(task % chunks));
+            let mut sums = Buffer::zeros(sums_len(&plan, blocks));
+            for index in part * units / cut.parts..(part + 1) * units / cut.parts {
+                add(isa, &plan, &plan.units.unit(index), blocks, [x, d_y], scratch, &mut sums);
+            }
+            sums
+        },
+    );
     finish(&plan, &cut, &tasks, d_weight);
 }
 
@@ -80,27 +87,11 @@ pub(in super::super) fn d_weight(
 pub(super) fn finish(plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let filter_len = plan.source.channels * KERNEL_ROWS * TAPS;
     let chunks = cut.split(&plan.channel_blocks, filter_len, d_weight);
-    chunks.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
+    let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
+    chunks.into_par_iter().with_min_len(least).enumerate().for_each(|(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         unpack(plan, blocks, &cut.total(tasks, chunk), d_weight);
     });
-}
-
-/// The sums of some units for some channel blocks: `[block, position, row, vectors * lanes]`.
-fn sums(
-    isa: Isa,
-    plan: &Plan,
-    units: Range<usize>,
-    blocks: &[ChannelBlock],
-    x: Source<'_>,
-    d_y: Source<'_>,
-) -> Buffer {
-    let mut sums = Buffer::zeros(sums_len(plan, blocks));
-    let mut scratch = Scratch::new(plan, blocks);
-    for index in units {
-        add(isa, plan, &plan.units.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
-    }
-    sums
 }
 
 /// Floats of the sums of some channel blocks.

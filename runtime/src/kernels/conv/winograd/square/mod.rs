@@ -26,9 +26,9 @@ use super::super::workspace::{Workspace, buffers};
 use super::units::Unit;
 use super::{POSITIONS, TILE};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
+use crate::kernels::deal::deal;
 use crate::kernels::simd::Isa;
 use pack::pack;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use tile::{Products, Targets};
 
@@ -125,7 +125,7 @@ impl Work<'_> {
             // SAFETY: the unit has written these rows, and all other channels of theirs were written before.
             unsafe { self.target.moments(isa, plan.target, &unit.images, &rows, &mut worker.sums) }
         };
-        let parts: Vec<Part> = (0..plan.units.count()).into_par_iter().map_init(worker, unit).collect();
+        let parts = deal(0..plan.units.count(), worker, unit);
         if with_moments { parts } else { Vec::new() }
     }
 

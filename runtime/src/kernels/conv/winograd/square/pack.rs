@@ -6,6 +6,7 @@ use super::super::super::scratch::BLOCK;
 use super::super::POSITIONS;
 use super::super::transform::g;
 use super::Plan;
+use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
 
@@ -23,6 +24,7 @@ pub(super) fn pack(
     blocks: &[ChannelBlock],
 ) -> Buffer {
     let mut packed = Buffer::zeros(plan.packed_len(blocks));
+    let least = at_least_a_piece(blocks.len(), packed.len());
     let mut rest = &mut packed[..];
     let mut parts = Vec::with_capacity(blocks.len());
     for &block in blocks {
@@ -30,7 +32,7 @@ pub(super) fn pack(
         parts.push(Filters { plan, direction, weight, block, to });
         rest = after;
     }
-    parts.into_par_iter().for_each(|filters| isa.run(filters));
+    parts.into_par_iter().with_min_len(least).for_each(|filters| isa.run(filters));
     packed
 }
 

@@ -14,9 +14,10 @@ use super::super::units::Unit;
 use super::SQUARE;
 use super::plan::Plan;
 use super::transform::{self, Gradients};
+use crate::kernels::deal::deal;
+use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Tiles whose products are summed in registers before they are added to the sums, at most.
 const TOGETHER: usize = 64;
@@ -76,41 +77,30 @@ pub(in crate::kernels::conv) fn d_weight(
     let (plan, cut) = plan(isa, geometry);
     let (units, chunks) = (plan.units.count(), cut.chunks);
     let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-    let tasks: Vec<Buffer> = (0..cut.parts * chunks)
-        .into_par_iter()
-        .map(|task| {
-            let part = task / chunks;
-            let units = part * units / cut.parts..(part + 1) * units / cut.parts;
-            sums(isa, &plan, units, blocks_of(task % chunks), x, d_y)
-        })
-        .collect();
+    let widest = blocks_of(0);
+    let tasks = deal(
+        0..cut.parts * chunks,
+        || Scratch::new(&plan, widest),
+        |scratch, task| {
+            let (part, blocks) = (task / chunks, blocks_of(task % chunks));
+            let mut sums = Buffer::zeros(sums_len(&plan, blocks));
+            for index in part * units / cut.parts..(part + 1) * units / cut.parts {
+                add(isa, &plan, &plan.units.unit(index), blocks, [x, d_y], scratch, &mut sums);
+            }
+            sums
+        },
+    );
     finish(isa, &plan, &cut, &tasks, d_weight);
 }
 
 /// Writes d_weight from the sums of every part's chunks.
 pub(super) fn finish(isa: Isa, plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let chunks = cut.split(&plan.channel_blocks, plan.source.channels * TAPS, d_weight);
-    chunks.into_par_iter().enumerate().for_each(|(chunk, d_weight)| {
+    let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
+    chunks.into_par_iter().with_min_len(least).enumerate().for_each(|(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight });
     });
-}
-
-/// The sums of some units for some channel blocks: `[block, position, source channel, vectors * lanes]`.
-fn sums(
-    isa: Isa,
-    plan: &Plan,
-    units: Range<usize>,
-    blocks: &[ChannelBlock],
-    x: Source<'_>,
-    d_y: Source<'_>,
-) -> Buffer {
-    let mut sums = Buffer::zeros(sums_len(plan, blocks));
-    let mut scratch = Scratch::new(plan, blocks);
-    for index in units {
-        add(isa, plan, &plan.units.unit(index), blocks, [x, d_y], &mut scratch, &mut sums);
-    }
-    sums
 }
 
 /// What a unit is transformed in.

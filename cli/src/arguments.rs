@@ -112,8 +112,8 @@ pub struct RuleArguments {
     /// Last unit of each block, such as 1,3,9 (units count from 0)
     #[arg(long, value_delimiter = ',', value_name = "UNITS")]
     pub ends: Option<Vec<usize>>,
-    /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, or infopro (1c2f and a
-    /// decoder)
+    /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, infopro (1c2f and a decoder), or
+    /// auglocal (units of those that follow and a classifier; --aux-depth says how many)
     #[arg(long)]
     pub head: Option<String>,
     /// Loss of the head: softmax or contrastive

@@ -8,14 +8,17 @@ use localgrad::rules::Rule;
 const MODEL: &str = "resnet20";
 /// The rule.
 const RULE: Rule = Rule::Man;
-/// The rule's head.
-const HEAD: &str = "dgl";
+/// The rule's head: after MAN's pair, which is the next unit, as many more of those that follow as AugLocal's depth
+/// says. A short run needs an auxiliary network that learns as fast as the network itself.
+const HEAD: &str = "auglocal";
+/// AugLocal's depth: the last unit.
+const DEPTH: usize = 1;
 /// Last unit of each block: the first learns where maps are large, the second the rest.
-const ENDS: [usize; 2] = [3, 9];
+const ENDS: [usize; 2] = [5, 9];
 /// Last units of the pieces in which each block is gone back through.
-const PIECES: [usize; 4] = [1, 3, 4, 9];
-/// A run of a few hundred steps needs an average that forgets its start in a hundred.
-const EMA_MOMENTUM: f64 = 0.99;
+const PIECES: [usize; 4] = [1, 3, 5, 9];
+/// A run of a few hundred steps needs an average that forgets its start in ten.
+const EMA_MOMENTUM: f64 = 0.9;
 /// Samples a step.
 const BATCH: usize = 64;
 /// Passes over the data.
@@ -42,6 +45,7 @@ pub fn complete(arguments: &mut TrainArguments) {
     arguments.model.model = Some(MODEL.into());
     arguments.rule.rule = Some(RULE.to_string());
     arguments.rule.head = Some(HEAD.into());
+    arguments.rule.aux_depth.get_or_insert(DEPTH);
     arguments.rule.ends = Some(ENDS.to_vec());
     arguments.rule.pieces = Some(PIECES.to_vec());
     arguments.rule.recompute = true;

@@ -51,7 +51,7 @@ pub struct lg_trainer_config {
     pub struct_size: usize,
     /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
     pub rule: *const c_char,
-    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", or counts of convolutions and linear
+    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", or counts of convolutions and linear
     /// layers such as "1c2f"; NULL, which is the rule's own.
     pub head: *const c_char,
     /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".

@@ -277,7 +277,7 @@ fn joint(
 }
 
 /// Gradients of at least so many bytes take the place of what they are made from, where they may.
-const LARGE_BYTES: usize = 1 << 20;
+const LARGE_BYTES: usize = 4 << 20;
 /// The shares of the images in which they do.
 pub(crate) const SHARES: usize = 4;
 

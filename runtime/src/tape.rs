@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{Normalization, Sums};
 use crate::ops::batch_norm::Statistics;
-use crate::ops::conv_norm::Lazy;
+use crate::ops::conv_norm::{self, Lazy, Summands};
 use crate::ops::packed::Packed;
 use crate::precision::Precision;
 use crate::whole_batch::WholeBatch;
@@ -19,8 +19,32 @@ pub enum Saved {
     Lazy(Lazy),
     /// An activation in fewer bits, and what is to become of it.
     Packed(Packed, Option<Normalization>),
+    /// A residual sum that is made again from what is kept anyway.
+    Sum(Summands),
     /// The shape of an input that itself need not be kept.
     Shape(Vec<usize>),
+}
+
+/// What a convolution read, as it was kept.
+#[derive(Debug)]
+pub enum Kept {
+    /// The map.
+    Map(Tensor),
+    /// What it can be made from.
+    Sum(Summands),
+}
+
+impl Kept {
+    /// The map.
+    pub fn into_map(self) -> Result<Tensor> {
+        match self {
+            Self::Map(x) => Ok(x),
+            Self::Sum(Summands { main, by, around, activation }) => {
+                let (main, around) = (Lazy::Normalized(main, by), Lazy::Plain(around));
+                Ok(conv_norm::add_activate(main, around, activation, false)?.0)
+            }
+        }
+    }
 }
 
 /// A stack: layers push in their forward pass and pop in their backward pass, in reverse order.
@@ -83,10 +107,26 @@ impl Tape {
             Lazy::Normalized(tensor, by) if self.packs(&tensor) => {
                 Saved::Packed(Packed::new(&tensor, self.precision)?, Some(by))
             }
+            Lazy::Sum(tensor, _) => return self.push(&tensor),
             map @ Lazy::Normalized(..) => Saved::Lazy(map),
         };
         self.save(saved);
         Ok(())
+    }
+
+    /// Keeps what a convolution reads: what `x` can be made from again, if that is known. In fewer bits `x` itself is
+    /// smaller than what it is made from.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn push_input(&mut self, x: &Tensor, summands: Option<Summands>) -> Result<()> {
+        match summands {
+            Some(summands) if !self.packs(x) => {
+                self.save(Saved::Sum(summands));
+                Ok(())
+            }
+            _ => self.push(x),
+        }
     }
 
     /// Keeps the shape of a tensor.
@@ -111,6 +151,16 @@ impl Tape {
             Some(Saved::Packed(map, None)) => Ok(Lazy::Plain(map.unpack()?)),
             Some(Saved::Packed(map, Some(by))) => Ok(Lazy::Normalized(map.unpack()?, by)),
             other => Err(unexpected("a map", &other)),
+        }
+    }
+
+    /// Takes what [`Tape::push_input`] kept.
+    pub fn pop_input(&mut self) -> Result<Kept> {
+        match self.saved.pop() {
+            Some(Saved::Sum(summands)) => Ok(Kept::Sum(summands)),
+            Some(Saved::Tensor(tensor)) => Ok(Kept::Map(tensor)),
+            Some(Saved::Packed(map, None)) => Ok(Kept::Map(map.unpack()?)),
+            other => Err(unexpected("a convolution's input", &other)),
         }
     }
 
@@ -192,6 +242,7 @@ fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
         None => "nothing",
         Some(Saved::Tensor(_) | Saved::Packed(_, None)) => "a tensor",
         Some(Saved::Lazy(_) | Saved::Packed(_, Some(_))) => "a map to be normalized",
+        Some(Saved::Sum(_)) => "a sum's summands",
         Some(Saved::Shape(_)) => "a shape",
     };
     Error::internal(format!("the tape holds {found} where backward expects {wanted}"))

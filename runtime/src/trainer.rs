@@ -323,12 +323,14 @@ impl Trainer {
                 });
                 tape = &mut forgetting;
             }
+            let mut x = Lazy::Plain(h);
             for (_, unit) in &mut self.model.units[self.ranges[block].clone()][piece.clone()] {
-                h = unit.forward(h, mode, tape)?;
+                x = unit.forward_from(x, mode, tape)?;
                 if tape.is_enough() {
                     return Ok(None);
                 }
             }
+            h = x.resolve()?;
             if !is_last {
                 self.leave_piece(block, piece, false)?;
             }
@@ -567,12 +569,12 @@ fn repeat(
     tape: &mut Tape,
 ) -> Result<()> {
     let (Some(input), Some(((_, last), before))) = (input, units.split_last_mut()) else { return Ok(()) };
-    let mut h = input.get()?;
+    let mut x = Lazy::Plain(input.get()?);
     drop(input);
     for (_, unit) in before {
-        h = unit.forward(h, mode, tape)?;
+        x = unit.forward_from(x, mode, tape)?;
     }
-    last.repeat(Lazy::Plain(h), mode, tape)
+    last.repeat(x, mode, tape)
 }
 
 fn auxiliary_path(block: usize) -> String {

@@ -13,7 +13,7 @@ use crate::ops::conv_norm::{self, Gradients, Input, Lazy, LazyGradient};
 use crate::ops::elementwise;
 use crate::ops::upsample::Resize;
 use crate::ops::upsampled_conv;
-use crate::tape::Tape;
+use crate::tape::{Kept, Tape};
 use candle_core::{DType, Device, Tensor};
 
 /// One convolution and its batch norm, whose activation is none or a clamp.
@@ -116,11 +116,16 @@ impl Chain {
     ) -> Result<Gradients> {
         let Conv { weight, config, .. } = &self.links[0].conv;
         let (weight, trainable) = (&weight.value, weight.trainable);
-        let kept = if trainable { Some(tape.pop()?) } else { None };
+        let kept = if trainable { Some(tape.pop_input()?) } else { None };
         let shape = tape.pop_shape()?;
-        let x = kept.as_ref().map_or(Input::Shape(&shape), Input::Plain);
+        let x = match &kept {
+            None => Input::Shape(&shape),
+            Some(Kept::Map(x)) => Input::Plain(x),
+            Some(Kept::Sum(summands)) => Input::Sum(summands),
+        };
         if let Some(to) = self.resize_of(&shape) {
-            let x = kept.as_ref();
+            let x = kept.map(Kept::into_map).transpose()?;
+            let x = x.as_ref();
             let mut gradients = upsampled_conv::backward(x, d_z, weight, &shape, (to, config), need_input)?;
             if let Some(beside) = beside {
                 let d_x = super::input_gradient(gradients.d_x)?;
@@ -128,7 +133,9 @@ impl Chain {
             }
             return Ok(gradients);
         }
-        if need_input && conv_norm::is_joint(&config.geometry(&shape, weight.dims())?, true) {
+        let geometry = config.geometry(&shape, weight.dims())?;
+        let together = conv_norm::is_joint(&geometry, true) || conv_norm::is_input_first(&geometry, true);
+        if need_input && together {
             return conv_norm::backward(x, d_z, weight, config, trainable, true, beside);
         }
         // One after the other, so that the input need not live beside its gradient.
@@ -266,11 +273,19 @@ impl Layer for Chain {
     }
 
     fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.forward_from(Lazy::Plain(x), mode, tape)
+    }
+
+    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let (x, summands) = match x {
+            Lazy::Sum(x, summands) => (x, Some(summands)),
+            x => (x.resolve()?, None),
+        };
         let x = contiguous(x)?;
         if mode.is_training() {
             tape.push_shape(&x);
             if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
-                tape.push(&x)?;
+                tape.push_input(&x, summands)?;
             }
         }
         match (self.resize_of(x.dims()), self.links.split_first_mut()) {

@@ -53,6 +53,7 @@ impl Layer for Conv {
     fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
         let x = match x {
             Lazy::Plain(x) => return self.forward_lazy(x, mode, tape),
+            Lazy::Sum(x, _) => return self.forward_lazy(x, mode, tape),
             x @ Lazy::Normalized(..) => x,
         };
         let bias = self.bias.as_ref().map(|b| &b.value);
@@ -87,7 +88,7 @@ impl Layer for Conv {
         if let Some(x) = x {
             let shape = self.weight.value.dims();
             let d_weight = match &x {
-                Lazy::Plain(x) => conv::d_weight(x, &d_y, shape, &self.config)?,
+                Lazy::Plain(x) | Lazy::Sum(x, _) => conv::d_weight(x, &d_y, shape, &self.config)?,
                 x @ Lazy::Normalized(..) => conv_norm::d_weight(x, &d_y, shape, &self.config)?,
             };
             drop((x, d_y));

@@ -4,7 +4,7 @@ use super::spec::{NamedLayer, ShortcutSpec};
 use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
-use crate::ops::conv_norm::{self, Lazy};
+use crate::ops::conv_norm::{self, Lazy, Summands};
 use crate::ops::{mask, pool};
 use crate::tape::Tape;
 use candle_core::Tensor;
@@ -41,18 +41,19 @@ impl Residual {
         Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
     }
 
-    /// What is summed.
-    fn summands(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
-        let main = self.main.forward_lazy(x.clone(), mode, tape)?;
+    /// What is summed. `x` is not [`Lazy::Normalized`], as both branches read it.
+    fn summands(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
+        let main = self.main.forward_from(x.clone(), mode, tape)?;
         let around = match &mut self.shortcut {
-            Shortcut::Identity => Lazy::Plain(x),
+            Shortcut::Identity => Lazy::Plain(x.resolve()?),
             Shortcut::Pad { stride, channels } => {
+                let x = x.resolve()?;
                 if mode.is_training() {
                     tape.push_shape(&x);
                 }
                 Lazy::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
-            Shortcut::Projection(layers) => layers.forward_lazy(x, mode, tape)?,
+            Shortcut::Projection(layers) => layers.forward_from(x, mode, tape)?,
         };
         Ok((main, around))
     }
@@ -60,16 +61,37 @@ impl Residual {
 
 impl Layer for Residual {
     fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+        self.forward_lazy(x, mode, tape)?.resolve()
+    }
+
+    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.forward_from(Lazy::Plain(x), mode, tape)
+    }
+
+    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let x = x.without_normalization()?;
+        // Of two sums after each other the first is kept, and the second made again from it.
+        let keeps_x = mode.is_training() && !matches!(x, Lazy::Sum(..));
         let (main, around) = self.summands(x, mode, tape)?;
+        let summands = match (&main, &around, &self.shortcut) {
+            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity) if keeps_x => {
+                let (main, by, around) = (main.clone(), by.clone(), around.clone());
+                Some(Summands { main, by, around, activation: self.activation })
+            }
+            _ => None,
+        };
         let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
             tape.push(&mask)?;
         }
-        Ok(y)
+        Ok(match summands {
+            Some(summands) if conv_norm::is_clamp(self.activation) => Lazy::Sum(y, summands),
+            _ => Lazy::Plain(y),
+        })
     }
 
     fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
-        let (main, around) = self.summands(x.resolve()?, mode, tape)?;
+        let (main, around) = self.summands(x.without_normalization()?, mode, tape)?;
         if let Some(mask) = conv_norm::sum_mask(main, around, self.activation)? {
             tape.push(&mask)?;
         }

@@ -8,7 +8,7 @@ use super::conv::{ConvConfig, y_shape};
 use super::elementwise::{self, same_shape};
 use super::mask;
 use super::slices::{Elements, elements, output, tensor, update_in_place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Gradient, Normalization, Sums};
 use crate::kernels::conv::{self as kernels, Geometry, Given, Path, Source};
 use crate::kernels::residual::{self, Summand};
@@ -29,13 +29,28 @@ pub enum Lazy {
     Plain(Tensor),
     /// A map, and what is to become of it; its activation is a clamp.
     Normalized(Tensor, Normalization),
+    /// A residual sum, and what it can be made from again, so that who needs it later need not keep it.
+    Sum(Tensor, Summands),
+}
+
+/// What a residual sum is made from, on its way into a convolution's weight gradient.
+#[derive(Clone, Debug)]
+pub struct Summands {
+    /// The main branch before its last normalization.
+    pub main: Tensor,
+    /// That normalization; its activation does not count.
+    pub by: Normalization,
+    /// What comes round the shortcut.
+    pub around: Tensor,
+    /// Of the sum: none, or a clamp.
+    pub activation: Option<Activation>,
 }
 
 impl Lazy {
     /// The map itself, normalized now if need be.
     pub fn resolve(self) -> Result<Tensor> {
         match self {
-            Self::Plain(x) => Ok(x),
+            Self::Plain(x) | Self::Sum(x, _) => Ok(x),
             Self::Normalized(x, by) => {
                 let input = elements(&x)?;
                 // SAFETY: the kernel writes every element.
@@ -50,16 +65,24 @@ impl Lazy {
         }
     }
 
+    /// The same, normalized now if need be.
+    pub fn without_normalization(self) -> Result<Self> {
+        match self {
+            Self::Normalized(..) => Ok(Self::Plain(self.resolve()?)),
+            x => Ok(x),
+        }
+    }
+
     /// The tensor in memory.
     pub fn stored(&self) -> &Tensor {
         match self {
-            Self::Plain(x) | Self::Normalized(x, _) => x,
+            Self::Plain(x) | Self::Normalized(x, _) | Self::Sum(x, _) => x,
         }
     }
 
     fn source<'a>(&'a self, elements: &'a Elements<'_>) -> Source<'a> {
         match self {
-            Self::Plain(_) => Source::Plain(elements),
+            Self::Plain(_) | Self::Sum(..) => Source::Plain(elements),
             Self::Normalized(_, by) => Source::Normalized(elements, by),
         }
     }
@@ -163,13 +186,50 @@ pub enum Input<'a> {
     Plain(&'a Tensor),
     /// A map through a normalization.
     Normalized(&'a Tensor, &'a Normalization),
+    /// A residual sum.
+    Sum(&'a Summands),
 }
 
-impl Input<'_> {
+/// The borrowed elements of an [`Input`].
+enum InputElements<'a> {
+    None,
+    Plain(Elements<'a>),
+    Normalized(Elements<'a>, &'a Normalization),
+    Sum { main: Elements<'a>, by: &'a Normalization, around: Elements<'a>, bounds: [f32; 2] },
+}
+
+impl<'a> Input<'a> {
     fn dims(&self) -> &[usize] {
         match self {
             Self::Shape(shape) => shape,
             Self::Plain(x) | Self::Normalized(x, _) => x.dims(),
+            Self::Sum(sum) => sum.main.dims(),
+        }
+    }
+
+    fn elements(self) -> Result<InputElements<'a>> {
+        Ok(match self {
+            Self::Shape(_) => InputElements::None,
+            Self::Plain(x) => InputElements::Plain(elements(x)?),
+            Self::Normalized(x, by) => InputElements::Normalized(elements(x)?, by),
+            Self::Sum(Summands { main, by, around, activation }) => {
+                let bounds = batch_norm::clamp(*activation)
+                    .ok_or_else(|| Error::internal(format!("a sum with {activation:?} was not kept")))?;
+                InputElements::Sum { main: elements(main)?, by, around: elements(around)?, bounds }
+            }
+        })
+    }
+}
+
+impl InputElements<'_> {
+    fn source(&self) -> Option<Source<'_>> {
+        match self {
+            Self::None => None,
+            Self::Plain(x) => Some(Source::Plain(x)),
+            Self::Normalized(x, by) => Some(Source::Normalized(x, by)),
+            Self::Sum { main, by, around, bounds } => {
+                Some(Source::Sum { x: main, by, around, bounds: *bounds })
+            }
         }
     }
 }
@@ -204,34 +264,45 @@ pub fn backward(
     if need_input && is_joint(&geometry, d_y.last_use) {
         return joint(x, d_y, weight, &geometry, need_weight, beside);
     }
-    let (d, z, weight_elements) = (elements(d_y.d)?, elements(d_y.z)?, elements(weight)?);
-    let input = match x {
-        Input::Shape(_) => None,
-        Input::Plain(x) | Input::Normalized(x, _) => Some(elements(x)?),
-    };
-    let gradient = Source::Gradient { d: &d, x: &z, by: d_y.by };
-    let mut gradients = Gradients { d_weight: None, d_x: None, sums: None };
-    if need_weight && let Some(input) = &input {
-        let source = match x {
-            Input::Normalized(_, by) => Source::Normalized(input, by),
-            _ => Source::Plain(input),
-        };
+    let input = x.elements()?;
+    let of_weight = || -> Result<Option<Tensor>> {
+        let Some(source) = input.source().filter(|_| need_weight) else { return Ok(None) };
+        let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
+        let gradient = Source::Gradient { d: &d, x: &z, by: d_y.by };
         let mut d_weight = vec![0.0; geometry.weight_len()];
         kernels::d_weight(Path::best(), &geometry, source, gradient, &mut d_weight)?;
-        gradients.d_weight = Some(tensor(d_weight, weight.dims())?);
-    }
-    if need_input {
-        drop((d, z));
-        let d_x = d_input(d_y, &weight_elements, x.dims(), &geometry)?;
-        if let (Input::Normalized(_, by), Some(input)) = (x, &input) {
-            gradients.sums = Some(batch_norm::sums(Isa::best(), &elements(&d_x)?, input, by));
+        tensor(d_weight, weight.dims()).map(Some)
+    };
+    let of_input = || -> Result<(Option<Tensor>, Option<Sums>)> {
+        if !need_input {
+            return Ok((None, None));
         }
-        gradients.d_x = Some(match beside {
+        let d_x = d_input(d_y, &elements(weight)?, x.dims(), &geometry)?;
+        let sums = match &input {
+            InputElements::Normalized(input, by) => {
+                Some(batch_norm::sums(Isa::best(), &elements(&d_x)?, input, by))
+            }
+            _ => None,
+        };
+        let d_x = match beside {
             Some(beside) => elementwise::add(d_x, beside)?,
             None => d_x,
-        });
-    }
-    Ok(gradients)
+        };
+        Ok((Some(d_x), sums))
+    };
+    let (d_weight, (d_x, sums)) = if is_input_first(&geometry, d_y.last_use) {
+        let of_input = of_input()?;
+        (of_weight()?, of_input)
+    } else {
+        (of_weight()?, of_input()?)
+    };
+    Ok(Gradients { d_weight, d_x, sums })
+}
+
+/// Whether the gradient of a convolution's input is made before that of its weight: the larger of the two should not
+/// wait for the other, which may take memory. What takes the place of what both are made from is made last.
+pub(crate) fn is_input_first(geometry: &Geometry, last_use: bool) -> bool {
+    geometry.x_len() < geometry.weight_len() && images_at_once(geometry, last_use).is_none()
 }
 
 /// Whether both gradients are made in one pass over the images, of which that of the input takes the place of what it
@@ -249,14 +320,8 @@ fn joint(
     need_weight: bool,
     beside: Option<&Tensor>,
 ) -> Result<Gradients> {
-    let input = match x {
-        Input::Shape(_) => None,
-        Input::Plain(x) | Input::Normalized(x, _) => Some(elements(x)?),
-    };
-    let source = input.as_ref().map(|input| match x {
-        Input::Normalized(_, by) => Source::Normalized(input, by),
-        _ => Source::Plain(input),
-    });
+    let input = x.elements()?;
+    let source = input.source();
     let (d, weight_elements) = (elements(d_y.d)?, elements(weight)?);
     let beside = beside.map(elements).transpose()?;
     let given = Given { x: source, d: &d, by: d_y.by, weight: &weight_elements, beside: beside.as_deref() };
@@ -350,7 +415,7 @@ pub fn sum_mask(main: Lazy, around: Lazy, activation: Option<Activation>) -> Res
     let mut scratch = vec![0.0; images.div_ceil(SHARES) * each];
     for (main, other) in main_elements.chunks(scratch.len()).zip(around_elements.chunks(scratch.len())) {
         let other = match &around {
-            Lazy::Plain(_) => Summand::Plain(other),
+            Lazy::Plain(_) | Lazy::Sum(..) => Summand::Plain(other),
             Lazy::Normalized(_, by) => Summand::Normalized(other, by),
         };
         let sum = unwritten(&mut scratch[..main.len()]);
@@ -385,7 +450,7 @@ pub fn add_activate(
     same_shape(x, around.stored())?;
     let (main_elements, around_elements) = (elements(x)?, elements(around.stored())?);
     let around = match &around {
-        Lazy::Plain(_) => Summand::Plain(&around_elements),
+        Lazy::Plain(_) | Lazy::Sum(..) => Summand::Plain(&around_elements),
         Lazy::Normalized(_, by) => Summand::Normalized(&around_elements, by),
     };
     let with_mask = with_mask && activation.is_some();

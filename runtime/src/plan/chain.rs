@@ -10,7 +10,7 @@ use crate::kernels::conv::{Geometry, PassKind};
 use crate::layers::Mode;
 use crate::layers::chain::prefix;
 use crate::layers::spec::{LayerSpec, NamedLayer};
-use crate::ops::conv_norm::{images_at_once, is_joint};
+use crate::ops::conv_norm::{images_at_once, is_input_first, is_joint};
 use crate::ops::upsample::Resize;
 
 struct Link {
@@ -73,8 +73,10 @@ impl Link {
         self.conv.config.geometry(&[n, to.size[0], to.size[1], c], &self.conv.weight_dims)
     }
 
-    fn is_joint(&self, shape: &[usize]) -> Result<bool> {
-        Ok(is_joint(&self.conv.config.geometry(shape, &self.conv.weight_dims)?, true))
+    /// Whether `Chain::first_back` asks for both gradients at once.
+    fn goes_together(&self, shape: &[usize]) -> Result<bool> {
+        let geometry = self.conv.config.geometry(shape, &self.conv.weight_dims)?;
+        Ok(is_joint(&geometry, true) || is_input_first(&geometry, true))
     }
 
     /// `conv_norm::backward` of an input of this shape, of which `last` says what `d_y.z` is.
@@ -92,8 +94,11 @@ impl Link {
             context.convolve(&geometry, PassKind::Joint);
             return Ok((d_weight, Some(z.clone().reshaped(shape.to_vec()))));
         }
-        let d_weight = if need_weight { Some(self.conv.d_weight(context, shape)?) } else { None };
+        let input_first = is_input_first(&geometry, true);
+        let of_weight = || need_weight.then(|| self.conv.d_weight(context, shape)).transpose();
+        let early = if input_first { None } else { of_weight()? };
         if !need_input {
+            let d_weight = if input_first { of_weight()? } else { early };
             return Ok((d_weight, None));
         }
         let d_x = match images_at_once(&geometry, true) {
@@ -111,6 +116,7 @@ impl Link {
                 z.clone().reshaped(shape.to_vec())
             }
         };
+        let d_weight = if input_first { of_weight()? } else { early };
         Ok((d_weight, Some(d_x)))
     }
 
@@ -134,12 +140,16 @@ fn pop(context: &Context, tape: &mut Tape) -> Result<Outline> {
 
 impl Replay for Chain {
     fn forward(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        let summands = match &x {
+            Lazy::Sum(_, summands) => Some(summands.clone()),
+            _ => None,
+        };
         let x = context.resolve(x)?;
         let [first, others @ ..] = &self.links[..] else { return Ok(Lazy::Plain(x)) };
         if mode.is_training() {
             tape.push_shape(context, &x);
             if first.conv.weight.trainable {
-                tape.push(context, &x);
+                tape.push_input(context, &x, summands);
             }
         }
         let y = match self.resize_of(x.dims()) {
@@ -195,7 +205,7 @@ impl Replay for Chain {
         let link = &mut self.links[0];
         link.norm.give(context);
         let trainable = link.conv.weight.trainable;
-        let kept = if trainable { Some(tape.pop(context)?) } else { None };
+        let kept = if trainable { Some(tape.pop_input(context)?) } else { None };
         let shape = tape.pop_shape()?;
         let resize = self.resize_of(&shape);
         let link = &mut self.links[0];
@@ -207,7 +217,7 @@ impl Replay for Chain {
                 context.convolve_upsampled(&geometry, [shape[1], shape[2]], true);
                 (d_weight, d_x)
             }
-            None if need_input && link.is_joint(&shape)? => {
+            None if need_input && link.goes_together(&shape)? => {
                 link.backward(context, &shape, &z, trainable, true)?
             }
             None => {

@@ -130,7 +130,7 @@ impl Context {
     /// The map itself.
     pub(super) fn resolve(&self, x: Lazy) -> Result<Outline> {
         Ok(match x {
-            Lazy::Plain(x) => x,
+            Lazy::Plain(x) | Lazy::Sum(x, _) => x,
             Lazy::Normalized(x, _by) => {
                 let y = self.map(x.dims());
                 self.sweep(2 * x.elements());

@@ -60,13 +60,23 @@ pub(super) enum Lazy {
     Plain(Outline),
     /// A map, and the numbers that normalize it.
     Normalized(Outline, Rc<Held>),
+    /// A residual sum, and what it can be made from again.
+    Sum(Outline, Summands),
+}
+
+/// `conv_norm::Summands`
+#[derive(Clone, Debug)]
+pub(super) struct Summands {
+    pub(super) main: Outline,
+    pub(super) _by: Rc<Held>,
+    pub(super) around: Outline,
 }
 
 impl Lazy {
     /// The tensor in memory.
     pub(super) fn stored(&self) -> &Outline {
         match self {
-            Self::Plain(x) | Self::Normalized(x, _) => x,
+            Self::Plain(x) | Self::Normalized(x, _) | Self::Sum(x, _) => x,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::context::{Context, ELEMENT_BYTES, TENSOR_BYTES};
 use super::ledger::{Held, Part};
-use super::outline::{Lazy, Outline};
+use super::outline::{Lazy, Outline, Summands};
 use crate::error::{Error, Result};
 use crate::layers::Mode;
 use crate::tape::{self, packs};
@@ -130,6 +130,7 @@ pub(super) fn statistic(context: &Context, channels: usize, part: Part) -> Held 
 /// One saved thing.
 enum Saved {
     Map(Lazy),
+    Sum(Summands),
     /// Dimensions, 16 bits a number, and what is to become of it.
     Packed(Vec<usize>, Held, Option<Rc<Held>>),
     Shape(Vec<usize>),
@@ -176,7 +177,7 @@ impl Tape {
             let held = context.ledger.take(Part::Kept, map.elements() * context.activations.bytes());
             context.sweep(map.elements() + map.elements() / 2);
             let by = match &x {
-                Lazy::Plain(_) => None,
+                Lazy::Plain(_) | Lazy::Sum(..) => None,
                 Lazy::Normalized(_, by) => Some(by.clone()),
             };
             self.save(context, Saved::Packed(map.dims().to_vec(), held, by));
@@ -186,6 +187,17 @@ impl Tape {
         self.save(context, Saved::Map(x));
     }
 
+    pub(super) fn push_input(&mut self, context: &Context, x: &Outline, summands: Option<Summands>) {
+        match summands {
+            Some(summands) if !packs(context.activations, x.dims().len()) => {
+                summands.main.keep();
+                summands.around.keep();
+                self.save(context, Saved::Sum(summands));
+            }
+            _ => self.push(context, x),
+        }
+    }
+
     pub(super) fn push_shape(&mut self, context: &Context, x: &Outline) {
         self.save(context, Saved::Shape(x.dims().to_vec()));
     }
@@ -193,7 +205,7 @@ impl Tape {
     pub(super) fn pop(&mut self, context: &Context) -> Result<Outline> {
         match self.pop_lazy(context)? {
             Lazy::Plain(x) => Ok(x),
-            Lazy::Normalized(..) => Err(unexpected("a tensor")),
+            Lazy::Normalized(..) | Lazy::Sum(..) => Err(unexpected("a tensor")),
         }
     }
 
@@ -210,6 +222,16 @@ impl Tape {
             }
             _ => Err(unexpected("a map")),
         }
+    }
+
+    /// The maps that `push_input` kept.
+    pub(super) fn pop_input(&mut self, context: &Context) -> Result<Vec<Outline>> {
+        if let Some(Saved::Sum(_)) = self.saved.last()
+            && let Some(Saved::Sum(Summands { main, around, .. })) = self.saved.pop()
+        {
+            return Ok(vec![main, around]);
+        }
+        Ok(vec![self.pop(context)?])
     }
 
     pub(super) fn pop_shape(&mut self) -> Result<Vec<usize>> {

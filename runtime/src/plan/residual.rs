@@ -2,14 +2,14 @@
 
 use super::context::{Context, ELEMENT_BYTES};
 use super::ledger::Part;
-use super::outline::{Lazy, Outline};
+use super::outline::{Lazy, Outline, Summands};
 use super::replay::{Parameter, Replay, Tape};
 use super::sequential::Sequential;
 use crate::error::Result;
 use crate::layers::Mode;
 use crate::layers::spec::{NamedLayer, ShortcutSpec};
 use crate::ops::activation::Activation;
-use crate::ops::conv_norm::SHARES;
+use crate::ops::conv_norm::{SHARES, is_clamp};
 
 enum Shortcut {
     Identity,
@@ -45,17 +45,12 @@ impl Residual {
         self.main.has_weights() || around
     }
 
-    fn summands(
-        &mut self,
-        context: &Context,
-        x: Outline,
-        mode: Mode,
-        tape: &mut Tape,
-    ) -> Result<(Lazy, Lazy)> {
-        let main = self.main.forward(context, Lazy::Plain(x.clone()), mode, tape)?;
+    fn summands(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
+        let main = self.main.forward(context, x.clone(), mode, tape)?;
         let around = match &mut self.shortcut {
-            Shortcut::Identity => Lazy::Plain(x),
+            Shortcut::Identity => Lazy::Plain(context.resolve(x)?),
             Shortcut::Pad { stride, channels } => {
+                let x = context.resolve(x)?;
                 if mode.is_training() {
                     tape.push_shape(context, &x);
                 }
@@ -65,7 +60,7 @@ impl Residual {
                 }
                 Lazy::Plain(context.map(&dims))
             }
-            Shortcut::Projection(layers) => layers.forward(context, Lazy::Plain(x), mode, tape)?,
+            Shortcut::Projection(layers) => layers.forward(context, x, mode, tape)?,
         };
         Ok((main, around))
     }
@@ -76,10 +71,25 @@ fn mask(context: &Context, elements: usize) -> Outline {
     context.byte_tensor(&[elements.div_ceil(8)])
 }
 
+/// `Lazy::without_normalization`
+fn without_normalization(context: &Context, x: Lazy) -> Result<Lazy> {
+    match x {
+        Lazy::Normalized(..) => context.resolve(x).map(Lazy::Plain),
+        x => Ok(x),
+    }
+}
+
 impl Replay for Residual {
     fn forward(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        let x = context.resolve(x)?;
+        let x = without_normalization(context, x)?;
+        let keeps_x = mode.is_training() && !matches!(x, Lazy::Sum(..));
         let (main, around) = self.summands(context, x, mode, tape)?;
+        let summands = match (&main, &around, &self.shortcut) {
+            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity) if keeps_x => {
+                Some(Summands { main: main.clone(), _by: by.clone(), around: around.clone() })
+            }
+            _ => None,
+        };
         let elements = main.stored().elements();
         context.sweep(4 * elements);
         let y = match (&main, &around) {
@@ -91,11 +101,14 @@ impl Replay for Residual {
         if mode.is_training() && self.activation.is_some() {
             tape.push(context, &mask);
         }
-        Ok(Lazy::Plain(y))
+        Ok(match summands {
+            Some(summands) if is_clamp(self.activation) => Lazy::Sum(y, summands),
+            _ => Lazy::Plain(y),
+        })
     }
 
     fn repeat(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
-        let x = context.resolve(x)?;
+        let x = without_normalization(context, x)?;
         let (main, around) = self.summands(context, x, mode, tape)?;
         let (map, elements) = (main.stored(), main.stored().elements());
         let images = map.dims()[0];

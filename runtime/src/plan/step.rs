@@ -257,9 +257,11 @@ impl Training {
                 });
             }
             let tape = if repeats || !is_last { &mut forgetting } else { &mut self.tape };
+            let mut x = Lazy::Plain(h);
             for unit in &mut self.units[self.ranges[block].clone()][piece.clone()] {
-                h = unit.forward_plain(context, h, TRAIN, tape)?;
+                x = unit.forward(context, x, TRAIN, tape)?;
             }
+            h = context.resolve(x)?;
             if !is_last {
                 self.leave_piece(context, block, piece, false);
             }
@@ -446,12 +448,12 @@ fn repeat(
     tape: &mut Tape,
 ) -> Result<()> {
     let (Some(input), Some((last, before))) = (input, units.split_last_mut()) else { return Ok(()) };
-    let mut h = input.get(context);
+    let mut x = Lazy::Plain(input.get(context));
     drop(input);
     for unit in before {
-        h = unit.forward_plain(context, h, TRAIN.again(), tape)?;
+        x = unit.forward(context, x, TRAIN.again(), tape)?;
     }
-    last.repeat(context, Lazy::Plain(h), TRAIN.again(), tape)
+    last.repeat(context, x, TRAIN.again(), tape)
 }
 
 /// What was taken to rest since some moment.

@@ -252,7 +252,7 @@ fn results_do_not_depend_on_the_threads() {
 #[test]
 fn gradients_in_place_are_the_same_bits() {
     let mut random = Random::new(11);
-    let shape = [9, 17, 16, 128];
+    let shape = [33, 17, 16, 128];
     let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
     let (d, z, x, weight) = (draw(&shape), draw(&shape), draw(&shape), draw(&[128, 128, 3, 3]));
     let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
@@ -270,4 +270,41 @@ fn gradients_in_place_are_the_same_bits() {
     let ([d_x, d_weight, kept], [in_place, same, overwritten]) = (backward(false), backward(true));
     assert!(d_x == in_place && d_weight == same);
     assert!(overwritten == d_x && kept == numbers(&z).iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+}
+
+#[test]
+fn sums_that_are_made_again_change_no_bit() {
+    // Both gradients in one pass; one after the other; the gradient of the weight last.
+    for (shape, activation) in [
+        ([32, 16, 16, 16], Some(Activation::Relu)),
+        ([3, 7, 6, 5], Some(Activation::Relu6)),
+        ([2, 3, 3, 20], None),
+    ] {
+        let [.., channels] = shape;
+        let unit = |number: usize| {
+            let main = [
+                link(0, [channels; 2], config(3, 1, 1), CLAMPS[1]),
+                link(2, [channels; 2], config(3, 1, 1), None),
+            ];
+            named(
+                number.to_string(),
+                LayerSpec::Residual { main: main.concat(), shortcut: ShortcutSpec::Identity, activation },
+            )
+        };
+        let specs: Vec<NamedLayer> = (0..4).map(unit).collect();
+        let (mut units, mut kept) =
+            (Sequential::new(&specs, "", &initializer()).unwrap(), OneByOne::new(&specs));
+        let x = random(&shape, 11);
+        let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: 0 });
+        let y = units.forward(x.clone(), mode, &mut tapes[0]).unwrap();
+        assert_eq!(numbers(&y), numbers(&kept.forward(x, mode, &mut tapes[1])));
+        let sums = tapes.each_ref().map(|tape| format!("{tape:?}").matches("Sum(").count());
+        assert_eq!(sums, [2, 0], "every second sum is made again");
+
+        let d_y = random(y.dims(), 12);
+        let (mut found, mut expected) = (Keep::default(), Keep::default());
+        let d_x = units.backward(d_y.copy().unwrap(), &mut tapes[0], &mut found, true).unwrap().unwrap();
+        assert_eq!(numbers(&d_x), numbers(&kept.backward(d_y, &mut tapes[1], &mut expected)));
+        assert!(found.0 == expected.0, "gradients of weights");
+    }
 }

@@ -80,6 +80,34 @@ impl Normalization {
         }
     }
 
+    /// [`Self::array`] without the activation, plus `around`, between bounds.
+    #[inline(always)]
+    pub fn sum_array<const N: usize>(
+        &self,
+        x: &[f32; N],
+        around: &[f32; N],
+        channel: usize,
+        bounds: [f32; 2],
+        y: &mut [f32; N],
+    ) {
+        let part = |v: &[f32]| v[channel..].first_chunk::<N>().copied().unwrap_or([0.0; N]);
+        let (mean, scale, bias) = (part(&self.mean), part(&self.scale), part(&self.bias));
+        for i in 0..N {
+            y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i] + around[i], bounds);
+        }
+    }
+
+    /// As many elements as `y` has; see [`Self::sum_array`].
+    #[inline(always)]
+    pub fn sum_some(&self, x: &[f32], around: &[f32], channel: usize, bounds: [f32; 2], y: &mut [f32]) {
+        let n = x.len().min(around.len()).min(y.len());
+        let (mean, scale, bias) =
+            (&self.mean[channel..][..n], &self.scale[channel..][..n], &self.bias[channel..][..n]);
+        for i in 0..n {
+            y[i] = clamped((x[i] - mean[i]) * scale[i] + bias[i] + around[i], bounds);
+        }
+    }
+
     /// As many elements as `x` has; see [`Self::array`].
     #[inline(always)]
     pub fn some(&self, x: &[f32], channel: usize, bounds: [f32; 2], y: &mut [f32]) {

@@ -13,6 +13,17 @@ pub enum Source<'a> {
     Plain(&'a [f32]),
     /// Through a normalization of their channels, whose activation must be a clamp.
     Normalized(&'a [f32], &'a Normalization),
+    /// The sum of `around` and a normalized map, between bounds; the normalization's own activation does not count.
+    Sum {
+        /// The map to be normalized.
+        x: &'a [f32],
+        /// How.
+        by: &'a Normalization,
+        /// The other summand.
+        around: &'a [f32],
+        /// The least and the largest sum.
+        bounds: [f32; 2],
+    },
     /// The gradient of the input `x` of a normalization, from `d`, that of its output.
     Gradient {
         /// The gradient of the output.
@@ -37,12 +48,13 @@ impl<'a> From<&'a Vec<f32>> for Source<'a> {
 }
 
 impl Source<'_> {
-    /// Elements; 0 if the two of a gradient differ in length, which no geometry has.
+    /// Elements; 0 if two maps that belong together differ in length, which no geometry has.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Plain(data) | Self::Normalized(data, _) => data.len(),
-            Self::Gradient { d, x, .. } if d.len() == x.len() => x.len(),
-            Self::Gradient { .. } => 0,
+            Self::Gradient { d: other, x, .. } | Self::Sum { around: other, x, .. } => {
+                if other.len() == x.len() { x.len() } else { 0 }
+            }
         }
     }
 
@@ -50,7 +62,7 @@ impl Source<'_> {
     pub(super) fn channels(&self) -> Option<usize> {
         match self {
             Self::Plain(_) => None,
-            Self::Normalized(_, by) => Some(by.channels()),
+            Self::Normalized(_, by) | Self::Sum { by, .. } => Some(by.channels()),
             Self::Gradient { by, .. } => Some(by.channels()),
         }
     }
@@ -60,6 +72,9 @@ impl Source<'_> {
         match self {
             Self::Plain(data) => Self::Plain(&data[start..start + len]),
             Self::Normalized(data, by) => Self::Normalized(&data[start..start + len], by),
+            Self::Sum { x, by, around, bounds } => {
+                Self::Sum { x: &x[start..start + len], by, around: &around[start..start + len], bounds }
+            }
             Self::Gradient { d, x, by } => {
                 Self::Gradient { d: &d[start..start + len], x: &x[start..start + len], by }
             }
@@ -103,6 +118,9 @@ pub(super) fn copy(isa: Isa, source: Source<'_>, strip: Strip, target: &mut [f32
             let bounds = by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
             isa.run(Pixels { strip, target, each: Normalized { x, by, bounds } });
         }
+        Source::Sum { x, by, around, bounds } => {
+            isa.run(Pixels { strip, target, each: Summed { x, by, around, bounds } });
+        }
         Source::Gradient { d, x, by } => isa.run(Pixels { strip, target, each: Backward { d, x, by } }),
     }
 }
@@ -145,6 +163,27 @@ impl Each for Normalized<'_> {
     #[inline(always)]
     fn some(&self, at: usize, channel: usize, to: &mut [f32]) {
         self.by.some(&self.x[at..], channel, self.bounds, to);
+    }
+}
+
+struct Summed<'a> {
+    x: &'a [f32],
+    by: &'a Normalization,
+    around: &'a [f32],
+    bounds: [f32; 2],
+}
+
+impl Each for Summed<'_> {
+    #[inline(always)]
+    fn array<const N: usize>(&self, at: usize, channel: usize, to: &mut [f32; N]) {
+        if let (Some(x), Some(around)) = (self.x[at..].first_chunk(), self.around[at..].first_chunk()) {
+            self.by.sum_array(x, around, channel, self.bounds, to);
+        }
+    }
+
+    #[inline(always)]
+    fn some(&self, at: usize, channel: usize, to: &mut [f32]) {
+        self.by.sum_some(&self.x[at..], &self.around[at..], channel, self.bounds, to);
     }
 }
 

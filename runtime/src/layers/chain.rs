@@ -93,7 +93,7 @@ impl Chain {
             let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
             let (z_before, statistics) = pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
+            let d_z = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: true };
             let x = Input::Normalized(&z_before, &by);
             let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
             d = super::input_gradient(d_x)?;
@@ -101,7 +101,7 @@ impl Chain {
             z = z_before;
         }
         let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-        let d_z = LazyGradient { d: &d, z: &z, by: &gradient, last_use: true };
+        let d_z = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: true };
         let gradients = self.first_back(d_z, beside, tape, need_input)?;
         Ok(self.links[0].update(gradients, sink)?.0)
     }
@@ -138,6 +138,7 @@ impl Chain {
         if need_input && together {
             return conv_norm::backward(x, d_z, weight, config, trainable, true, beside);
         }
+        let d_z = if trainable && need_input { d_z.settled()? } else { d_z };
         // One after the other, so that the input need not live beside its gradient.
         let d_weight = conv_norm::backward(x, d_z, weight, config, trainable, false, None)?.d_weight;
         drop(kept);

@@ -5,7 +5,7 @@
 use super::activation::Activation;
 use super::batch_norm::{Statistics, of_moments};
 use super::conv::{ConvConfig, y_shape};
-use super::elementwise::{self, same_shape};
+use super::elementwise::{self, combine_with, same_shape};
 use super::mask;
 use super::slices::{Elements, elements, output, tensor, update_in_place};
 use crate::error::{Error, Result};
@@ -95,11 +95,34 @@ pub struct LazyGradient<'a> {
     pub d: &'a Tensor,
     /// The input.
     pub z: &'a Tensor,
-    /// How to get from one to the other.
-    pub by: &'a Gradient,
+    /// How to get from one to the other; `None` where the gradient has taken the place of `z`.
+    pub by: Option<&'a Gradient>,
     /// Whether nobody reads `z` once the gradients of the convolution before it exist, so that they may take its
     /// place in memory.
     pub last_use: bool,
+}
+
+impl LazyGradient<'_> {
+    /// The same, made now in the place of `z`, whose last use it must be.
+    ///
+    /// # Errors
+    /// `Shape` when the shapes do not fit.
+    pub fn settled(self) -> Result<Self> {
+        if let Some(by) = self.by {
+            combine_with(self.z, self.d, |z, d| batch_norm::d_input_over(Isa::best(), d, z, by))?;
+        }
+        Ok(Self { by: None, ..self })
+    }
+
+    fn source<'s>(&self, d: &'s [f32], z: &'s [f32]) -> Source<'s>
+    where
+        Self: 's,
+    {
+        match self.by {
+            Some(by) => Source::Gradient { d, x: z, by },
+            None => Source::Plain(z),
+        }
+    }
 }
 
 /// The gradient of a convolution's output, in memory or as what it is made from.
@@ -133,7 +156,8 @@ impl<'a> OutputGradient<'a> {
     pub(super) fn elements(self) -> Result<GradientElements<'a>> {
         Ok(match self {
             Self::Plain(d) => GradientElements::Plain(elements(d)?),
-            Self::Lazy(LazyGradient { d, z, by, .. }) => {
+            Self::Lazy(LazyGradient { z, by: None, .. }) => GradientElements::Plain(elements(z)?),
+            Self::Lazy(LazyGradient { d, z, by: Some(by), .. }) => {
                 GradientElements::Lazy { d: elements(d)?, z: elements(z)?, by }
             }
         })
@@ -261,14 +285,15 @@ pub fn backward(
 ) -> Result<Gradients> {
     let geometry = config.geometry(x.dims(), weight.dims())?;
     same_shape(d_y.d, d_y.z)?;
-    if need_input && is_joint(&geometry, d_y.last_use) {
-        return joint(x, d_y, weight, &geometry, need_weight, beside);
+    if let (Some(by), true) = (d_y.by, need_input && is_joint(&geometry, d_y.last_use)) {
+        return joint(x, (d_y, by), weight, &geometry, need_weight, beside);
     }
+    let d_y = if need_weight && need_input && d_y.last_use { d_y.settled()? } else { d_y };
     let input = x.elements()?;
     let of_weight = || -> Result<Option<Tensor>> {
         let Some(source) = input.source().filter(|_| need_weight) else { return Ok(None) };
         let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
-        let gradient = Source::Gradient { d: &d, x: &z, by: d_y.by };
+        let gradient = d_y.source(&d, &z);
         let mut d_weight = vec![0.0; geometry.weight_len()];
         kernels::d_weight(Path::best(), &geometry, source, gradient, &mut d_weight)?;
         tensor(d_weight, weight.dims()).map(Some)
@@ -314,7 +339,7 @@ pub(crate) fn is_joint(geometry: &Geometry, last_use: bool) -> bool {
 /// [`backward`] in one pass.
 fn joint(
     x: Input<'_>,
-    d_y: LazyGradient<'_>,
+    (d_y, by): (LazyGradient<'_>, &Gradient),
     weight: &Tensor,
     geometry: &Geometry,
     need_weight: bool,
@@ -324,7 +349,7 @@ fn joint(
     let source = input.source();
     let (d, weight_elements) = (elements(d_y.d)?, elements(weight)?);
     let beside = beside.map(elements).transpose()?;
-    let given = Given { x: source, d: &d, by: d_y.by, weight: &weight_elements, beside: beside.as_deref() };
+    let given = Given { x: source, d: &d, by, weight: &weight_elements, beside: beside.as_deref() };
     let need_weight = need_weight && source.is_some();
     let d_weight = vec![0.0; if need_weight { geometry.weight_len() } else { 0 }];
     let answers = Mutex::new((d_weight, Ok(None)));
@@ -363,7 +388,7 @@ fn d_input(d_y: LazyGradient<'_>, weight: &[f32], dims: &[usize], geometry: &Geo
         let start = first * (geometry.y_len() / geometry.images);
         let range = start..start + geometry.y_len();
         let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
-        let gradient = Source::Gradient { d: &d[range.clone()], x: &z[range], by: d_y.by };
+        let gradient = d_y.source(&d[range.clone()], &z[range]);
         let run = |d_x: &mut _| kernels::d_input(Path::best(), &geometry, gradient, weight, d_x);
         // SAFETY: the kernel writes every element, or fails.
         Ok(unsafe { output(geometry.x_len(), run) }?.0)

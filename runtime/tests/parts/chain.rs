@@ -261,7 +261,7 @@ fn gradients_in_place_are_the_same_bits() {
     let gradient = Gradient::new(&by, Some(&conv_norm::sums(&d, &z, &by).unwrap()), z.elem_count() / 128);
     let backward = |last_use: bool| {
         let z = z.copy().unwrap();
-        let d_y = LazyGradient { d: &d, z: &z, by: &gradient, last_use };
+        let d_y = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use };
         let input = Input::Normalized(&x, &by);
         let gradients = conv_norm::backward(input, d_y, &weight, &config, true, true, None).unwrap();
         let all = [gradients.d_x.unwrap(), gradients.d_weight.unwrap(), z];

@@ -188,7 +188,7 @@ fn one_op_agrees_with_the_two_apart() {
     let d_z = separate.unwrap().d_x.unwrap();
     let d_upsampled = conv::d_input(&d_z, &weight, upsampled.dims(), &case.config).unwrap();
 
-    let lazy = LazyGradient { d: &d, z: &z, by: &gradient, last_use: false };
+    let lazy = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: false };
     let how = (case.resize, &case.config);
     let fused = ops::backward(Some(&x), lazy, &weight, &case.x, how, true).unwrap();
     close("d_x", &fused.d_x.unwrap(), &bilinear_backward(&d_upsampled, &case.x, true).unwrap());

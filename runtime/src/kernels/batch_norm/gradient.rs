@@ -218,9 +218,41 @@ pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
     d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| isa.run(Rows { d, x, by, width }));
 }
 
+/// [`d_input`] in the place of `x`.
+pub fn d_input_over(isa: Isa, d: &[f32], x: &mut [f32], by: &Gradient) {
+    let width = by.by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    x.par_chunks_mut(piece).zip(d.par_chunks(piece)).for_each(|(x, d)| isa.run(RowsOver { d, x, by, width }));
+}
+
 /// [`d_input`] of some rows, on this thread, into `d_x`.
 pub fn d_input_to(isa: Isa, d: &[f32], x: &[f32], by: &Gradient, d_x: &mut [f32]) {
     isa.run(RowsTo { d, x, by, d_x });
+}
+
+/// Some rows whose gradient takes the place of the input.
+struct RowsOver<'a> {
+    d: &'a [f32],
+    x: &'a mut [f32],
+    by: &'a Gradient,
+    width: usize,
+}
+
+impl Kernel for RowsOver<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let by = self.by;
+        let bounds = by.bounds();
+        for (d, x) in self.d.chunks(self.width).zip(self.x.chunks_mut(self.width)) {
+            let n = d.len();
+            let x = &mut x[..n];
+            let (mean, scale, bias) = (&by.by.mean[..n], &by.by.scale[..n], &by.by.bias[..n]);
+            let (centre, slope) = (&by.centre[..n], &by.slope[..n]);
+            for i in 0..n {
+                x[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
+            }
+        }
+    }
 }
 
 /// Some rows whose gradient is wanted elsewhere.

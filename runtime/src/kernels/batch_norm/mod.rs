@@ -5,6 +5,8 @@ mod gradient;
 mod moments;
 mod normalization;
 
-pub use gradient::{Gradient, Sums, add_rows, d_input, d_input_to, sums, sums_bytes, to_pre_activation};
+pub use gradient::{
+    Gradient, Sums, add_rows, d_input, d_input_over, d_input_to, sums, sums_bytes, to_pre_activation,
+};
 pub use moments::{Accumulator, Moments, Part, finish, moments, part_bytes};
 pub use normalization::{Normalization, clamp, clamped, forward, normalization_bytes};

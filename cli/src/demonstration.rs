@@ -16,7 +16,7 @@ const DEPTH: usize = 1;
 /// Last unit of each block: the first learns where maps are large, the second the rest.
 const ENDS: [usize; 2] = [5, 9];
 /// Last units of the pieces in which each block is gone back through.
-const PIECES: [usize; 4] = [1, 3, 5, 9];
+const PIECES: [usize; 6] = [1, 2, 3, 4, 5, 9];
 /// A run of a few hundred steps needs an average that forgets its start in ten.
 const EMA_MOMENTUM: f64 = 0.9;
 /// Samples a step.

@@ -215,44 +215,23 @@ impl Gradient {
 pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| isa.run(Rows { d, x, by, width }));
+    d.par_chunks_mut(piece)
+        .zip(x.par_chunks(piece))
+        .for_each(|(d, x)| isa.run(Rows { to: d, other: x, by, width, pair: |d, x| [d, x] }));
 }
 
 /// [`d_input`] in the place of `x`.
 pub fn d_input_over(isa: Isa, d: &[f32], x: &mut [f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    x.par_chunks_mut(piece).zip(d.par_chunks(piece)).for_each(|(x, d)| isa.run(RowsOver { d, x, by, width }));
+    x.par_chunks_mut(piece)
+        .zip(d.par_chunks(piece))
+        .for_each(|(x, d)| isa.run(Rows { to: x, other: d, by, width, pair: |x, d| [d, x] }));
 }
 
 /// [`d_input`] of some rows, on this thread, into `d_x`.
 pub fn d_input_to(isa: Isa, d: &[f32], x: &[f32], by: &Gradient, d_x: &mut [f32]) {
     isa.run(RowsTo { d, x, by, d_x });
-}
-
-/// Some rows whose gradient takes the place of the input.
-struct RowsOver<'a> {
-    d: &'a [f32],
-    x: &'a mut [f32],
-    by: &'a Gradient,
-    width: usize,
-}
-
-impl Kernel for RowsOver<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let by = self.by;
-        let bounds = by.bounds();
-        for (d, x) in self.d.chunks(self.width).zip(self.x.chunks_mut(self.width)) {
-            let n = d.len();
-            let x = &mut x[..n];
-            let (mean, scale, bias) = (&by.by.mean[..n], &by.by.scale[..n], &by.by.bias[..n]);
-            let (centre, slope) = (&by.centre[..n], &by.slope[..n]);
-            for i in 0..n {
-                x[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
-            }
-        }
-    }
 }
 
 /// Some rows whose gradient is wanted elsewhere.
@@ -273,26 +252,29 @@ impl Kernel for RowsTo<'_> {
     }
 }
 
-/// Some rows whose gradient is wanted.
-struct Rows<'a> {
-    d: &'a mut [f32],
-    x: &'a [f32],
+/// Some rows whose gradient takes the place of one of the two that it is made from.
+struct Rows<'a, F> {
+    to: &'a mut [f32],
+    other: &'a [f32],
     by: &'a Gradient,
     width: usize,
+    /// The gradient of the output and the input, from an element of `to` and one of `other`.
+    pair: F,
 }
 
-impl Kernel for Rows<'_> {
+impl<F: Fn(f32, f32) -> [f32; 2]> Kernel for Rows<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let by = self.by;
         let bounds = by.bounds();
-        for (d, x) in self.d.chunks_mut(self.width).zip(self.x.chunks(self.width)) {
-            let n = x.len();
-            let d = &mut d[..n];
+        for (to, other) in self.to.chunks_mut(self.width).zip(self.other.chunks(self.width)) {
+            let n = other.len();
+            let to = &mut to[..n];
             let (mean, scale, bias) = (&by.by.mean[..n], &by.by.scale[..n], &by.by.bias[..n]);
             let (centre, slope) = (&by.centre[..n], &by.slope[..n]);
             for i in 0..n {
-                d[i] = element(d[i], x[i], [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
+                let [d, x] = (self.pair)(to[i], other[i]);
+                to[i] = element(d, x, [mean[i], scale[i], bias[i], centre[i], slope[i]], bounds);
             }
         }
     }

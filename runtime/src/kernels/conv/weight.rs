@@ -68,6 +68,25 @@ impl Cut {
         (0..self.chunks).map(of_chunk).collect()
     }
 
+    /// The sums of all tasks, by part, then by chunk. A thread begins with a `scratch`; `zeros` are a chunk's sums before
+    /// `add` adds what each of a part's units gives, of `units`.
+    pub(super) fn sums<S>(
+        &self,
+        units: usize,
+        scratch: impl Fn() -> S + Sync,
+        zeros: impl Fn(usize) -> Buffer + Sync,
+        add: impl Fn(&mut S, usize, usize, &mut Buffer) + Sync,
+    ) -> Vec<Buffer> {
+        deal(0..self.parts * self.chunks, scratch, |scratch, task| {
+            let (part, chunk) = (task / self.chunks, task % self.chunks);
+            let mut sums = zeros(chunk);
+            for unit in part * units / self.parts..(part + 1) * units / self.parts {
+                add(scratch, unit, chunk, &mut sums);
+            }
+            sums
+        })
+    }
+
     /// The sums of a chunk, those of all parts added in order; `tasks` are by part, then by chunk.
     pub(super) fn total<'a>(&self, tasks: &'a [Buffer], chunk: usize) -> Cow<'a, [f32]> {
         let mut total = Cow::Borrowed(&tasks[chunk][..]);
@@ -111,22 +130,18 @@ pub(super) fn workspace(gather: &Gather) -> Workspace {
 pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>, d_weight: &mut [f32]) {
     let gather = plan(isa, geometry);
     let cut = Cut::of(&gather);
-    let (units, chunks) = (gather.units(), cut.chunks);
+    let chunks = cut.chunks;
     let blocks_of = |chunk: usize| cut.blocks(chunk, gather.channel_blocks.len());
     let lanes_of = |blocks: Range<usize>| {
         gather.channel_blocks[blocks].iter().map(|block| block.vectors * gather.lanes).sum::<usize>()
     };
     let widest = (0..chunks).map(|chunk| lanes_of(blocks_of(chunk))).max().unwrap_or(0);
-    let scratch = || Scratch::new(&gather, widest);
-    let tasks = deal(0..cut.parts * chunks, scratch, |scratch, task| {
-        let (part, blocks) = (task / chunks, blocks_of(task % chunks));
-        let mut sums = Buffer::zeros(lanes_of(blocks.clone()) * gather.passes[0].rows.len());
-        for index in part * units / cut.parts..(part + 1) * units / cut.parts {
-            let unit = Unit { blocks: blocks.clone(), ..gather.unit(index) };
-            add_unit(isa, &gather, &unit, [x, d_y], scratch, &mut sums);
-        }
-        sums
-    });
+    let zeros = |chunk| Buffer::zeros(lanes_of(blocks_of(chunk)) * gather.passes[0].rows.len());
+    let add = |scratch: &mut Scratch, index, chunk, sums: &mut Buffer| {
+        let unit = Unit { blocks: blocks_of(chunk), ..gather.unit(index) };
+        add_unit(isa, &gather, &unit, [x, d_y], scratch, sums);
+    };
+    let tasks = cut.sums(gather.units(), || Scratch::new(&gather, widest), zeros, add);
     let mut tasks = tasks.into_iter();
     let sums: Vec<Vec<Buffer>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
     pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);

@@ -15,7 +15,6 @@ use super::plan::Plan;
 use super::transform::{self, Gradients};
 use super::units::Unit;
 use super::{KERNEL_ROWS, POSITIONS};
-use crate::kernels::deal::deal;
 use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::Isa;
 use rayon::prelude::*;
@@ -65,21 +64,12 @@ pub(in super::super) fn d_weight(
     d_weight: &mut [f32],
 ) {
     let (plan, cut) = plan(isa, geometry);
-    let (units, chunks) = (plan.units.count(), cut.chunks);
     let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-    let widest = blocks_of(0);
-    let tasks = deal(
-        0..cut.parts * chunks,
-        || Scratch::new(&plan, widest),
-        |scratch, task| {
-            let (part, blocks) = (task / chunks, blocks_of(task % chunks));
-            let mut sums = Buffer::zeros(sums_len(&plan, blocks));
-            for index in part * units / cut.parts..(part + 1) * units / cut.parts {
-                add(isa, &plan, &plan.units.unit(index), blocks, [x, d_y], scratch, &mut sums);
-            }
-            sums
-        },
-    );
+    let zeros = |chunk| Buffer::zeros(sums_len(&plan, blocks_of(chunk)));
+    let add = |scratch: &mut Scratch, index, chunk, sums: &mut Buffer| {
+        add(isa, &plan, &plan.units.unit(index), blocks_of(chunk), [x, d_y], scratch, sums);
+    };
+    let tasks = cut.sums(plan.units.count(), || Scratch::new(&plan, blocks_of(0)), zeros, add);
     finish(&plan, &cut, &tasks, d_weight);
 }
 

@@ -7,7 +7,7 @@ use common::{batch, small_resnet, step_once, weights_of};
 use localgrad::data::Normalize;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
-use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::rules::{Head, Rule, RuleConfig, auxiliary_specs};
 use localgrad::threads::Workers;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::{Device, Error};
@@ -241,4 +241,19 @@ fn wrong_batches_are_refused() {
     assert!(trainer.step(&mislabelled, 0.1, &mut |_| {}).is_err());
     // A refused batch leaves nothing behind that would spoil the next.
     trainer.step(&batch(&spec, 2, 0), 0.1, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn auglocal_is_a_rule_and_a_head() {
+    let spec = small_resnet([3, 16, 16]);
+    let of = |rule: RuleConfig| auxiliary_specs(&spec, &[1, 6], &rule).unwrap().remove(0);
+    let published = of(RuleConfig::new(Rule::Auglocal));
+    for head in [Head::Predsim, Head::Imagenet, Head::Auglocal] {
+        // The rule brings its own.
+        assert_eq!(of(RuleConfig::over(Rule::Auglocal, head, head == Head::Imagenet)), published);
+    }
+    assert_eq!(of(RuleConfig::over(Rule::Greedy, Head::Auglocal, false)), published);
+    let with_pair = of(RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) });
+    assert!(with_pair.pair.is_some() && with_pair.units.len() == 1, "{with_pair}");
+    assert_eq!(with_pair.units[0].width, spec.units[6].width);
 }

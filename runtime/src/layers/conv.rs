@@ -52,8 +52,7 @@ impl Layer for Conv {
 
     fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
         let x = match x {
-            Lazy::Plain(x) => return self.forward_lazy(x, mode, tape),
-            Lazy::Sum(x, _) => return self.forward_lazy(x, mode, tape),
+            Lazy::Plain(x) | Lazy::Sum(x, _) => return self.forward_lazy(x, mode, tape),
             x @ Lazy::Normalized(..) => x,
         };
         let bias = self.bias.as_ref().map(|b| &b.value);

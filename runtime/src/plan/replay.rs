@@ -226,12 +226,10 @@ impl Tape {
 
     /// The maps that `push_input` kept.
     pub(super) fn pop_input(&mut self, context: &Context) -> Result<Vec<Outline>> {
-        if let Some(Saved::Sum(_)) = self.saved.last()
-            && let Some(Saved::Sum(Summands { main, around, .. })) = self.saved.pop()
-        {
-            return Ok(vec![main, around]);
+        match self.saved.pop_if(|saved| matches!(saved, Saved::Sum(_))) {
+            Some(Saved::Sum(Summands { main, around, .. })) => Ok(vec![main, around]),
+            _ => Ok(vec![self.pop(context)?]),
         }
-        Ok(vec![self.pop(context)?])
     }
 
     pub(super) fn pop_shape(&mut self) -> Result<Vec<usize>> {

@@ -131,6 +131,9 @@ pub fn auxiliary_spec(
         true => auglocal_head(body.channels(), depth, outputs),
         false => heads::head(config, body, network.widest(), outputs)?,
     };
+    if config.rule == Rule::Auglocal {
+        return Ok(spec);
+    }
     if config.reconstruct {
         spec.decoder = Some(heads::decoder(body, network.input)?);
     }

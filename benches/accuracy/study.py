@@ -4,60 +4,92 @@
     cargo build --release
     benches/accuracy/study.py run --data CIFAR                       every way, ResNet-20, seed 0
     benches/accuracy/study.py run --data CIFAR --model resnet32 --seeds 0,1,2 bp man-dgl-4
-    benches/accuracy/study.py run --data CIFAR --hold-out 5000 bp    judged by the last 5,000 training images
-    benches/accuracy/study.py table                                  what is in results.json, as a table
+    benches/accuracy/study.py run --data CIFAR --hold-out 5000 --epochs 10 bp    to choose by, on training images
+    benches/accuracy/study.py run --data CIFAR torch                 PyTorch, end to end, the same recipe
+    benches/accuracy/study.py measure                                peak and step of every way that has results
+    benches/accuracy/study.py table                                  what is in results.json and measures.json
     benches/accuracy/study.py plot --out front.svg                   accuracy against memory and against time
 
 A run that was cut off goes on where it last saved; one that is finished is not run again. The accuracy that counts is the
 last epoch's. results.json keeps of each run: the command, the accuracy of every epoch, the weights' SHA-256, the measured
-peak, the seconds of training, the seed and the version.
+peak, the seconds of training, the seed and the version. Seconds depend on what else the machine did; `measure`, on an idle
+machine, times a step of every way between steps of PyTorch, as it is and `lean`: with what changes no bit of the result but
+keeps less (study.json says what).
 """
 
 import argparse
 import hashlib
 import json
-import math
-import statistics
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
+
+from present import plot, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "results.json"
+MEASURES = HERE / "measures.json"
 STUDY = json.loads((HERE / "study.json").read_text())
-MIB = 1 << 20
+TORCH = "torch"
+LOCK = Lock()
 
 
-def load():
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+def load(path):
+    return json.loads(path.read_text()) if path.exists() else []
 
 
-def store(results):
-    results.sort(key=lambda row: (row["model"], row["hold_out"], row["way"], row["seed"]))
-    part = RESULTS.with_suffix(".part")
-    part.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in results) + "\n]\n")
-    part.rename(RESULTS)
+def store(path, row, keys):
+    """Adds a row, in place of one with the same keys."""
+    with LOCK:
+        same = lambda other: all(other[key] == row[key] for key in keys)
+        rows = [other for other in load(path) if not same(other)] + [row]
+        rows.sort(key=lambda row: tuple(row[key] for key in keys))
+        part = path.with_suffix(".part")
+        part.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
+        part.rename(path)
 
 
-def command(options, way, seed):
-    units = str(STUDY["units"][options.model])
-    words = [word.replace("UNITS", units) for word in STUDY["ways"][way]]
-    words = ["--model", options.model, *words, *STUDY["recipe"], "--seed", str(seed)]
+def filled(words, model):
+    """Words with the places where this network is cut."""
+    return [STUDY["networks"][model].get(word, word) for word in words]
+
+
+def suits(way, model):
+    """Whether the network has such a cut."""
+    places = [word for word in STUDY["ways"].get(way, []) if word.startswith("ENDS-")]
+    return all(place in STUDY["networks"][model] for place in places)
+
+
+def recipe(options):
+    words = list(STUDY["recipe"])
+    if options.epochs:
+        words[words.index("--epochs") + 1] = str(options.epochs)
     return words + (["--hold-out", str(options.hold_out)] if options.hold_out else [])
 
 
 def run_one(options, way, seed):
     """Trains, or goes on, and answers what is kept of it."""
-    words = command(options, way, seed)
+    short = f"-{options.epochs}-epochs" if options.epochs else ""
     held = f"-held-{options.hold_out}" if options.hold_out else ""
-    out = options.work / f"{options.model}-{way}{held}-{seed}"
-    place = ["--data", str(options.data), "--out", str(out), "--threads", str(options.threads), "--json"]
-    begun = (out / "run.json").exists()
-    line = [str(options.program), "train", *(["--resume"] if begun else words), *place]
-    print(" ".join(line), flush=True)
-    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
-    records = [json.loads(text) for text in (out / "metrics.jsonl").read_text().splitlines()]
-    done = [record for record in records if record["event"] == "done"][-1]
+    out = options.work / f"{options.model}-{way}{short}{held}-{seed}"
+    place = ["--data", str(options.data), "--out", str(out), "--threads", str(options.threads)]
+    words = ["--model", options.model, *recipe(options), "--seed", str(seed)]
+    if way == TORCH:
+        said = ["benches/accuracy/torch_reference.py", "--data", "CIFAR", *words]
+        line = [sys.executable, str(HERE / "torch_reference.py"), *words, *place]
+    else:
+        words = filled(STUDY["ways"][way], options.model) + words
+        said = ["localgrad", "train", "--data", "CIFAR", *words]
+        begun = (out / "run.json").exists()
+        line = [str(options.program), "train", *(["--resume"] if begun else words), *place, "--json"]
+    if not finished(out):
+        print(" ".join(line), flush=True)
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+    records = finished(out)
+    done = records[-1]
     epochs = {record["epoch"]: record["accuracy"] for record in records if record["event"] == "epoch"}
     version = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     return {
@@ -65,111 +97,106 @@ def run_one(options, way, seed):
         "way": way,
         "seed": seed,
         "hold_out": options.hold_out,
-        "command": "localgrad train --data CIFAR " + " ".join(words),
+        "epochs": max(epochs),
+        "command": " ".join(said),
         "accuracies": [epochs[epoch] for epoch in sorted(epochs)],
         "accuracy": done["accuracy"],
         "weights_sha256": hashlib.sha256((out / "weights.safetensors").read_bytes()).hexdigest(),
-        "peak_bytes": done["peak_bytes"],
-        "resident_peak_bytes": done.get("resident_peak_bytes"),
+        "peak_bytes": done.get("peak_bytes"),
         "seconds": done["seconds"],
         "threads": options.threads,
         "version": version.strip(),
     }
 
 
+def finished(out):
+    """The records of a run that has ended, up to its last one."""
+    metrics = out / "metrics.jsonl"
+    records = [json.loads(text) for text in metrics.read_text().splitlines()] if metrics.exists() else []
+    ends = [number for number, record in enumerate(records) if record["event"] == "done"]
+    return records[: ends[-1] + 1] if ends else []
+
+
+KEYS = ("model", "hold_out", "epochs", "way", "seed")
+
+
 def run(options):
     options.work.mkdir(parents=True, exist_ok=True)
-    unknown = [way for way in options.ways if way not in STUDY["ways"]]
+    known = [*STUDY["ways"], TORCH]
+    unknown = [way for way in options.ways if way not in known]
     if unknown:
-        raise SystemExit(f"no such way: {', '.join(unknown)}; there are {', '.join(STUDY['ways'])}")
-    for seed in options.seeds:
-        for way in options.ways or STUDY["ways"]:
-            key = (options.model, way, seed, options.hold_out)
-            if any((row["model"], row["way"], row["seed"], row["hold_out"]) == key for row in load()):
-                continue
-            row = run_one(options, way, seed)
-            store(load() + [row])
-            print(f"{options.model} {way} seed {seed}: {100 * row['accuracy']:.2f} %", flush=True)
+        raise SystemExit(f"no such way: {', '.join(unknown)}; there are {', '.join(known)}")
+    epochs = int(recipe(options)[STUDY["recipe"].index("--epochs") + 1])
+    have = {tuple(row[key] for key in KEYS) for row in load(RESULTS)}
+    wanted = [(way, seed) for seed in options.seeds for way in options.ways or known if suits(way, options.model)]
+    wanted = [(way, seed) for way, seed in wanted if (options.model, options.hold_out, epochs, way, seed) not in have]
+
+    def work(task):
+        way, seed = task
+        row = run_one(options, way, seed)
+        store(RESULTS, row, KEYS)
+        print(f"{options.model} {way} seed {seed}: {100 * row['accuracy']:.2f} %", flush=True)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(work, wanted))
 
 
-def grouped():
-    """Each way's runs on the test images, by network."""
-    groups = {}
-    for row in load():
-        if not row["hold_out"]:
-            groups.setdefault((row["model"], row["way"]), []).append(row)
-    return groups
+def measure(options):
+    """Times every way that has results, as it is and lean, between steps of PyTorch."""
+    sys.path.insert(0, str(ROOT / "benches"))
+    from torch_twin import Case, compare
 
-
-def mean(rows, key):
-    return statistics.mean(row[key] for row in rows)
-
-
-def table(_options):
-    print("| network | way | test accuracy | seeds | peak MiB | of bp's | seconds | of bp's |")
-    print("|---|---|---|---|---|---|---|---|")
-    groups = grouped()
-    for (model, way), rows in sorted(groups.items(), key=lambda item: (item[0][0], -mean(item[1], "accuracy"))):
-        accuracies = [100 * row["accuracy"] for row in rows]
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(rows) > 1 else ""
-        whole = groups.get((model, "bp"))
-        share = lambda key: f"{mean(rows, key) / mean(whole, key):.2f}" if whole else ""
-        print(
-            f"| {model} | {way} | {statistics.mean(accuracies):.2f}{spread} % | {len(rows)} "
-            f"| {mean(rows, 'peak_bytes') / MIB:.1f} | {share('peak_bytes')} "
-            f"| {mean(rows, 'seconds'):.0f} | {share('seconds')} |"
-        )
-
-
-def panel(groups, key, unit, title, left):
-    """One chart: accuracy upwards, `key` to the right on a logarithmic scale."""
-    width, height, margin = 380, 300, 50
-    points = [(way, mean(rows, key) / unit, 100 * mean(rows, "accuracy")) for (_, way), rows in groups.items()]
-    low, high = min(x for _, x, _ in points), max(x for _, x, _ in points)
-    bottom, top = min(y for *_, y in points) - 1, max(y for *_, y in points) + 1
-    across = lambda x: left + margin + (width - 2 * margin) * (math.log(x / low) / (math.log(high / low) or 1))
-    up = lambda y: height - margin - (height - 2 * margin) * (y - bottom) / (top - bottom)
-    text = f'<text x="{left + width / 2}" y="20" text-anchor="middle">{title}</text>'
-    for x in (low, math.sqrt(low * high), high):
-        text += f'<text x="{across(x):.1f}" y="{height - margin + 18}" text-anchor="middle">{x:.0f}</text>'
-    for y in range(math.ceil(bottom), math.floor(top) + 1, max(1, round((top - bottom) / 6))):
-        text += f'<text x="{left + margin - 8}" y="{up(y):.1f}" text-anchor="end">{y}</text>'
-        text += f'<path d="M{left + margin} {up(y):.1f}h{width - 2 * margin}" stroke="#ddd"/>'
-    for way, x, y in points:
-        color = "#c33" if way == "bp" else "#369"
-        text += f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="4" fill="{color}"/>'
-        text += f'<text x="{across(x) + 6:.1f}" y="{up(y) + 4:.1f}" font-size="9">{way}</text>'
-    return text
-
-
-def plot(options):
-    groups = {key: rows for key, rows in grouped().items() if key[0] == options.model}
-    if len(groups) < 2:
-        raise SystemExit(f"results.json has fewer than two ways to train {options.model}; run some first")
-    memory = panel(groups, "peak_bytes", MIB, f"{options.model}: test accuracy, % / peak, MiB", 0)
-    time = panel(groups, "seconds", 1, f"{options.model}: test accuracy, % / seconds", 400)
-    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 300" font-family="sans-serif" font-size="11">'
-    options.out.write_text(f'{head}<rect width="800" height="300" fill="white"/>{memory}{time}</svg>\n')
+    ways = {row["way"] for row in load(RESULTS) if row["model"] == options.model and row["way"] in STUDY["ways"]}
+    ways = [way for way in STUDY["ways"] if way in (options.ways or ways) and suits(way, options.model)]
+    forms = [(way, lean) for way in ways for lean in (False, True)]
+    # Few at a time, so that a round of everybody's steps stays short.
+    for first in range(0, len(forms), 6):
+        part = {}
+        for way, lean in forms[first : first + 6]:
+            words = STUDY["ways"][way] + (STUDY["lean"] if lean else [])
+            part[f"{way}, lean" if lean else way] = filled(words, options.model)
+        case = Case(options.model, STUDY["batch"], ways=part)
+        for row in compare(case, options.threads, options):
+            way, _, lean = row.pop("way").partition(", ")
+            row |= {"way": way, "lean": bool(lean), "command": "localgrad bench --model "}
+            row["command"] = " ".join(["localgrad", "bench", *case.words(), *part[f"{way}, lean" if lean else way]])
+            store(MEASURES, row, ("model", "threads", "way", "lean"))
+            print(f"{way} {lean}: {row['ratio']:.2f} of PyTorch's step, {row['live'] / row['torch_live']:.2f} of its peak")
 
 
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = words.add_subparsers(required=True)
+    models = list(STUDY["networks"])
+    program = ROOT / "target" / "release" / "localgrad"
     one = commands.add_parser("run")
     one.add_argument("ways", nargs="*", help="[all]")
     one.add_argument("--data", type=Path, required=True, help="directory of CIFAR-10's binary version")
-    one.add_argument("--model", choices=STUDY["units"], default="resnet20")
+    one.add_argument("--model", choices=models, default="resnet20")
     one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
     one.add_argument("--hold-out", type=int, default=0, metavar="N")
-    one.add_argument("--threads", type=int, default=2)
+    one.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
+    one.add_argument("--threads", type=int, default=1, help="of each run")
+    one.add_argument("--jobs", type=int, default=2, help="runs at once")
     one.add_argument("--work", type=Path, default=ROOT / "runs" / "accuracy", help="where runs go")
-    one.add_argument("--program", type=Path, default=ROOT / "target" / "release" / "localgrad")
+    one.add_argument("--program", type=Path, default=program)
     one.set_defaults(work_on=run)
-    commands.add_parser("table").set_defaults(work_on=table)
-    two = commands.add_parser("plot")
-    two.add_argument("--model", choices=STUDY["units"], default="resnet20")
-    two.add_argument("--out", type=Path, required=True)
-    two.set_defaults(work_on=plot)
+    two = commands.add_parser("measure")
+    two.add_argument("ways", nargs="*", help="[those with results]")
+    two.add_argument("--model", choices=models, default="resnet20")
+    two.add_argument("--threads", type=int, default=2)
+    two.add_argument("--program", type=Path, default=program)
+    two.add_argument("--rounds", type=int, default=9)
+    two.add_argument("--least-rounds", type=int, default=5)
+    two.add_argument("--seconds", type=float, default=40)
+    two.set_defaults(work_on=measure)
+    three = commands.add_parser("table")
+    three.add_argument("--model", choices=models, default="resnet20")
+    three.set_defaults(work_on=lambda options: print(table(load(RESULTS), load(MEASURES), options.model)))
+    four = commands.add_parser("plot")
+    four.add_argument("--model", choices=models, default="resnet20")
+    four.add_argument("--out", type=Path, required=True)
+    four.set_defaults(work_on=lambda o: o.out.write_text(plot(load(RESULTS), load(MEASURES), o.model)))
     options = words.parse_args()
     options.work_on(options)
 

@@ -112,8 +112,9 @@ pub struct RuleArguments {
     /// Last unit of each block, such as 1,3,9 (units count from 0)
     #[arg(long, value_delimiter = ',', value_name = "UNITS")]
     pub ends: Option<Vec<usize>>,
-    /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, infopro (1c2f and a decoder), or
-    /// auglocal (units of those that follow and a classifier; --aux-depth says how many)
+    /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, infopro (1c2f and a decoder),
+    /// auglocal (units made after those that follow, and a classifier; --aux-depth says how many), or path (units that
+    /// follow as they are, and a classifier)
     #[arg(long)]
     pub head: Option<String>,
     /// Loss of the head: softmax or contrastive
@@ -125,6 +126,9 @@ pub struct RuleArguments {
     /// Share of the old value in MAN's moving average, in [0, 1)
     #[arg(long, value_name = "M")]
     pub ema_momentum: Option<f64>,
+    /// MAN's moving average without its trained copy
+    #[arg(long)]
+    pub average_alone: bool,
     /// AugLocal's depth
     #[arg(long, value_name = "D")]
     pub aux_depth: Option<usize>,

@@ -83,6 +83,7 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
         config.contrastive_temperature = Some(arguments.temperature);
     }
     config.ema_momentum = arguments.ema_momentum.unwrap_or(config.ema_momentum);
+    config.trained_copy = !arguments.average_alone;
     config.depth = arguments.aux_depth.unwrap_or(config.depth);
     config.pyramid = arguments.pyramid.unwrap_or(config.pyramid);
     if let Some(lambda) = &arguments.lambda_first {

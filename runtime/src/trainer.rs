@@ -421,12 +421,11 @@ impl Trainer {
         })
     }
 
-    /// Advances the moving average behind `block`, which reads the next block's first unit from before that
-    /// unit's own update of this step.
+    /// Advances the moving averages behind `block`, which read later units from before those units' own updates of
+    /// this step.
     fn follow(&mut self, block: usize) -> Result<()> {
         let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) else { return Ok(()) };
-        let next = self.ranges[block].end() + 1;
-        auxiliary.follow(&mut self.model.units[next].1)
+        auxiliary.follow(&mut self.model.units)
     }
 
     /// Cuts the batch into shares on the device: views of it.

@@ -54,7 +54,7 @@ fn every_rule_trains_every_family() {
 #[test]
 fn man_stands_on_any_head() {
     let spec = small_resnet([1, 8, 8]);
-    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet", "auglocal"] {
+    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet", "auglocal", "path"] {
         for rule in [Rule::Man, Rule::Manpp] {
             for reconstruct in [false, head.contains('c') || head == "greedy"] {
                 let rule = RuleConfig::over(rule, head.parse::<Head>().unwrap(), reconstruct);
@@ -254,6 +254,6 @@ fn auglocal_is_a_rule_and_a_head() {
     }
     assert_eq!(of(RuleConfig::over(Rule::Greedy, Head::Auglocal, false)), published);
     let with_pair = of(RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) });
-    assert!(with_pair.pair.is_some() && with_pair.units.len() == 1, "{with_pair}");
+    assert!(with_pair.pairs.len() == 1 && with_pair.units.len() == 1, "{with_pair}");
     assert_eq!(with_pair.units[0].width, spec.units[6].width);
 }

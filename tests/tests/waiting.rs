@@ -91,6 +91,7 @@ fn weights_and_features_in_a_file_change_nothing() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 3, 6);
     let adamw = OptimizerConfig::adamw();
+    let path = RuleConfig::over(Rule::Man, Head::Path, false);
     let bases = [
         local(Rule::Man),
         TrainConfig { optimizer: adamw.clone(), ..local(Rule::Manpp) },
@@ -100,6 +101,8 @@ fn weights_and_features_in_a_file_change_nothing() {
         TrainConfig { pieces: vec![1, 2, 4], ..bp() },
         TrainConfig { pieces: vec![1, 4], optimizer: adamw, micro_batch: Some(4), ..bp() },
         TrainConfig { recompute: true, ..local(Rule::Man) },
+        TrainConfig { rule: path.clone(), ..local(Rule::Man) },
+        TrainConfig { rule: RuleConfig { trained_copy: false, ..path }, ..local(Rule::Man) },
     ];
     for base in bases {
         for (offload, features_on_disk) in [(true, false), (false, true), (true, true)] {

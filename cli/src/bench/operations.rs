@@ -31,12 +31,14 @@ pub fn of_step(network: &NetworkSpec, ends: &[usize], rule: &RuleConfig) -> Resu
 fn of_auxiliary(spec: &AuxiliarySpec, features: Features) -> Result<u64> {
     let all = Wanted { weights: true, input: true };
     let mut count = Count { total: 0, features };
-    if let Some(pair) = &spec.pair {
-        let layers = pair.unit.layers(features.channels())?;
+    for pair in &spec.pairs {
+        let layers = pair.unit.layers(count.features.channels())?;
         // The averaged copy follows; it is not trained.
         let averaged = count.through(&layers, Wanted { weights: false, input: true })?;
-        count = count.through(&layers, all)?;
-        count.total += averaged.total;
+        count = match pair.trained {
+            true => Count { total: averaged.total, ..count }.through(&layers, all)?,
+            false => averaged,
+        };
     }
     for unit in &spec.units {
         count = count.through(&unit.layers(count.features.channels())?, all)?;

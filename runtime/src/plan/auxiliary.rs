@@ -14,7 +14,7 @@ const DOUBLE_BYTES: usize = size_of::<f64>();
 
 /// `rules::pair::Pair`
 struct Pair {
-    bias: Sequential,
+    bias: Option<Sequential>,
     ema: Sequential,
     scale: Option<Parameter>,
     recompute: bool,
@@ -30,7 +30,7 @@ impl Pair {
         Ok(Self {
             ema,
             scale: spec.scaled.then(|| Parameter::new(context, &[1], Part::Auxiliary)),
-            bias: Sequential::new(context, &layers, Part::Auxiliary),
+            bias: spec.trained.then(|| Sequential::new(context, &layers, Part::Auxiliary)),
             recompute,
             largest,
         })
@@ -40,12 +40,16 @@ impl Pair {
         let recompute = self.recompute && mode.is_training();
         let mut forgetting = Tape::forgetting();
         let kept = if recompute { &mut forgetting } else { &mut *tape };
-        let bias = self.bias.forward_plain(context, h.clone(), mode, kept)?;
+        let bias = match &mut self.bias {
+            Some(bias) => Some(bias.forward_plain(context, h.clone(), mode, kept)?),
+            None => None,
+        };
         let ema = self.ema.forward_plain(context, h.clone(), mode, kept)?;
-        context.sweep(3 * bias.elements());
         if recompute {
             tape.push(context, &h);
         }
+        let Some(bias) = bias else { return Ok(ema) };
+        context.sweep(3 * bias.elements());
         if self.scale.is_none() || recompute {
             return Ok(bias);
         }
@@ -71,9 +75,10 @@ impl Pair {
         };
         repeat(&mut self.ema, h.clone(), tape)?;
         let d_ema = context.map(d_y.dims());
-        let _through_ema = self.ema.backward_to_input(context, d_ema, tape)?;
-        repeat(&mut self.bias, h, tape)?;
-        let through_bias = self.bias.backward_to_input(context, d_y, tape)?;
+        let through_ema = self.ema.backward_to_input(context, d_ema, tape)?;
+        let Some(bias) = &mut self.bias else { return Ok(through_ema) };
+        repeat(bias, h, tape)?;
+        let through_bias = bias.backward_to_input(context, d_y, tape)?;
         context.sweep(3 * through_bias.elements());
         Ok(through_bias)
     }
@@ -82,18 +87,19 @@ impl Pair {
         if self.recompute {
             return self.backward_again(context, d_y, mode, tape);
         }
+        let Some(bias) = &mut self.bias else { return self.ema.backward_to_input(context, d_y, tape) };
         let d_bias = context.map(d_y.dims());
         if self.scale.is_some() {
             let _halves = [tape.pop(context)?, tape.pop(context)?];
         }
         let _through_ema = self.ema.backward_to_input(context, d_y, tape)?;
-        let through_bias = self.bias.backward_to_input(context, d_bias, tape)?;
+        let through_bias = bias.backward_to_input(context, d_bias, tape)?;
         context.sweep(3 * through_bias.elements());
         Ok(through_bias)
     }
 
     fn parameters(&mut self) -> Vec<&mut Parameter> {
-        let mut parameters = self.bias.parameters();
+        let mut parameters = self.bias.iter_mut().flat_map(|bias| bias.parameters()).collect::<Vec<_>>();
         parameters.extend(self.ema.parameters());
         parameters.extend(&mut self.scale);
         parameters
@@ -102,7 +108,7 @@ impl Pair {
 
 /// `rules::auxiliary::Auxiliary`
 pub(super) struct Auxiliary {
-    pair: Option<Pair>,
+    pairs: Vec<(usize, Pair)>,
     units: Vec<Sequential>,
     head: Sequential,
     task: Task,
@@ -118,11 +124,11 @@ impl Auxiliary {
         recompute: bool,
     ) -> Result<Self> {
         let mut inputs = features.channels();
-        let pair = match &spec.pair {
-            Some(pair) => Some(Pair::new(context, pair, inputs, recompute)?),
-            None => None,
-        };
-        inputs = spec.pair.as_ref().map_or(inputs, |pair| pair.unit.width);
+        let mut pairs = Vec::with_capacity(spec.pairs.len());
+        for pair in &spec.pairs {
+            pairs.push((pair.followed, Pair::new(context, pair, inputs, recompute)?));
+            inputs = pair.unit.width;
+        }
         let mut units = Vec::with_capacity(spec.units.len());
         for unit in &spec.units {
             units.push(Sequential::new(context, &unit.layers(inputs)?, Part::Auxiliary));
@@ -130,7 +136,7 @@ impl Auxiliary {
         }
         let branch = |layers: &[NamedLayer]| Sequential::new(context, layers, Part::Auxiliary);
         Ok(Self {
-            pair,
+            pairs,
             units,
             head: branch(&spec.head),
             task: spec.task,
@@ -139,8 +145,8 @@ impl Auxiliary {
         })
     }
 
-    pub(super) fn follows(&self) -> bool {
-        self.pair.is_some()
+    pub(super) fn followed(&self) -> impl Iterator<Item = usize> {
+        self.pairs.iter().map(|(followed, _)| *followed)
     }
 
     pub(super) fn needs_images(&self) -> bool {
@@ -157,7 +163,7 @@ impl Auxiliary {
         tape: &mut Tape,
     ) -> Result<Outline> {
         let mut y = h;
-        if let Some(pair) = &mut self.pair {
+        for (_, pair) in &mut self.pairs {
             y = pair.forward(context, y, mode, tape)?;
         }
         for unit in &mut self.units {
@@ -167,7 +173,7 @@ impl Auxiliary {
         for unit in self.units.iter_mut().rev() {
             d_h = unit.backward_to_input(context, d_h, tape)?;
         }
-        if let Some(pair) = &mut self.pair {
+        for (_, pair) in self.pairs.iter_mut().rev() {
             d_h = pair.backward(context, d_h, mode, tape)?;
         }
         Ok(d_h)
@@ -212,13 +218,14 @@ impl Auxiliary {
 
     /// `Auxiliary::follow`
     pub(super) fn follow(&self, context: &Context) {
-        if let Some(pair) = &self.pair {
+        for (_, pair) in &self.pairs {
             context.sweep(4 * pair.largest);
         }
     }
 
     pub(super) fn parameters(&mut self) -> Vec<&mut Parameter> {
-        let mut parameters = self.pair.iter_mut().flat_map(Pair::parameters).collect::<Vec<_>>();
+        let mut parameters =
+            self.pairs.iter_mut().flat_map(|(_, pair)| pair.parameters()).collect::<Vec<_>>();
         parameters.extend(self.units.iter_mut().flat_map(|unit| unit.parameters()));
         parameters.extend(self.head.parameters());
         for branch in [&mut self.decoder, &mut self.similarity].into_iter().flatten() {

@@ -1,5 +1,6 @@
 //! `trainer::residence`: which weights are in memory.
 
+use super::auxiliary::Auxiliary;
 use super::context::Context;
 use super::replay::{Parameter, Replay};
 use super::step::Training;
@@ -46,8 +47,9 @@ impl Training {
         }
     }
 
-    fn follows(&self, block: usize) -> bool {
-        matches!(self.auxiliaries.get(block), Some(Some(auxiliary)) if auxiliary.follows())
+    fn followed(&self, block: usize) -> Vec<usize> {
+        let auxiliary = self.auxiliaries.get(block).and_then(Option::as_ref);
+        auxiliary.into_iter().flat_map(Auxiliary::followed).collect()
     }
 
     /// `Trainer::enter`
@@ -61,18 +63,16 @@ impl Training {
         if whole {
             fetch(context, offload, true, self.judge(block));
         }
-        if self.follows(block) {
-            let next = self.ranges[block].end() + 1;
-            fetch(context, offload, false, self.units[next].parameters());
+        for unit in self.followed(block) {
+            fetch(context, offload, false, self.units[unit].parameters());
         }
     }
 
     /// `Trainer::leave`
     pub(super) fn leave(&mut self, context: &Context, block: usize) {
         let (offload, whole) = (self.config.offload, block >= self.config.frozen);
-        if self.follows(block) {
-            let next = self.ranges[block].end() + 1;
-            release(offload, self.units[next].parameters());
+        for unit in self.followed(block) {
+            release(offload, self.units[unit].parameters());
         }
         for unit in self.ranges[block].clone() {
             match whole && !self.goes_in_pieces(block) {

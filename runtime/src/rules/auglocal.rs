@@ -19,6 +19,13 @@ pub fn chosen(end: usize, units: usize, depth: usize) -> Vec<usize> {
     (1..=depth).map(|j| (end as f64 + step * j as f64).round_ties_even() as usize).collect()
 }
 
+/// The chosen units and every later one that changes the shape: a network that copies of them make without new shapes.
+pub fn path(units: &[UnitSpec], end: usize, depth: usize) -> Vec<usize> {
+    let chosen = chosen(end, units.len(), depth);
+    let changes = |number: usize| units[number].stride != 1 || units[number].width != units[number - 1].width;
+    (end + 1..units.len()).filter(|&number| chosen.contains(&number) || changes(number)).collect()
+}
+
 /// New units of the chosen units' kinds and widths. A unit has stride 2 while the width has doubled more often
 /// than the size was halved; a plain unit pools wherever the width changes.
 pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSpec> {
@@ -91,6 +98,17 @@ mod tests {
         assert_eq!(depths, [5, 5, 5, 4, 4, 4, 4, 3, 3, 3]);
         assert_eq!(chosen(0, 16, 5), [3, 6, 9, 12, 15]);
         assert_eq!(published_ends(16, 5).len(), 11);
+    }
+
+    #[test]
+    fn a_path_has_every_change_of_shape() {
+        let mut units = resnet32();
+        (units[6].stride, units[11].stride) = (2, 2);
+        assert_eq!(path(&units, 3, 1), [6, 11, 15]);
+        assert_eq!(path(&units, 3, 2), [6, 9, 11, 15]);
+        assert_eq!(path(&units, 7, 1), [11, 15]);
+        assert_eq!(path(&units, 14, 3), [15]);
+        assert_eq!(path(&units, 0, 15), (1..16).collect::<Vec<_>>());
     }
 
     #[test]

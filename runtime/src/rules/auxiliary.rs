@@ -28,7 +28,8 @@ pub struct Target<'a> {
 
 /// Turns a block's output into a loss and a gradient.
 pub struct Auxiliary {
-    pair: Option<Pair>,
+    /// Each with the number of the unit that its average follows.
+    pairs: Vec<(usize, Pair)>,
     units: Vec<(String, Sequential)>,
     head: Sequential,
     task: Task,
@@ -47,11 +48,13 @@ impl Auxiliary {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Self> {
-        let pair = match &spec.pair {
-            Some(pair) => Some(Pair::new(pair, features.channels(), recompute, path, initializer)?),
-            None => None,
-        };
-        let mut inputs = spec.pair.as_ref().map_or(features.channels(), |pair| pair.unit.width);
+        let mut inputs = features.channels();
+        let mut pairs = Vec::with_capacity(spec.pairs.len());
+        for (number, pair) in spec.pairs.iter().enumerate() {
+            let path = pair_path(path, number);
+            pairs.push((pair.followed, Pair::new(pair, inputs, recompute, &path, initializer)?));
+            inputs = pair.unit.width;
+        }
         let mut units = Vec::with_capacity(spec.units.len());
         for unit in &spec.units {
             let name = join("units", &unit.name);
@@ -65,7 +68,7 @@ impl Auxiliary {
             layers.as_ref().map(|l| Sequential::new(l, &join(path, name), initializer)).transpose()
         };
         Ok(Self {
-            pair,
+            pairs,
             units,
             head: Sequential::new(&spec.head, &join(path, "head"), initializer)?,
             task: spec.task,
@@ -86,7 +89,7 @@ impl Auxiliary {
         sink: &mut dyn GradientSink,
     ) -> Result<(f64, Tensor)> {
         let mut y = h;
-        if let Some(pair) = &mut self.pair {
+        for (_, pair) in &mut self.pairs {
             y = pair.forward(y, mode, tape)?;
         }
         for (_, unit) in &mut self.units {
@@ -97,7 +100,7 @@ impl Auxiliary {
         for (_, unit) in self.units.iter_mut().rev() {
             d_h = unit.backward_to_input(d_h, tape, sink)?;
         }
-        if let Some(pair) = &mut self.pair {
+        for (_, pair) in self.pairs.iter_mut().rev() {
             d_h = input_gradient(pair.backward(d_h, tape, sink, true)?)?;
         }
         Ok((loss, d_h))
@@ -150,17 +153,14 @@ impl Auxiliary {
         Ok((total, d_y))
     }
 
-    /// Advances the moving average of the next block's first unit, if there is one.
-    pub fn follow(&mut self, next_unit: &mut Sequential) -> Result<()> {
-        match &mut self.pair {
-            Some(pair) => pair.follow(next_unit),
-            None => Ok(()),
-        }
+    /// Advances the moving averages of the units that they follow.
+    pub fn follow(&mut self, units: &mut [(String, Sequential)]) -> Result<()> {
+        self.pairs.iter_mut().try_for_each(|(followed, pair)| pair.follow(&mut units[*followed].1))
     }
 
-    /// Whether a moving average follows the next block's first unit.
-    pub fn follows(&self) -> bool {
-        self.pair.is_some()
+    /// The units that moving averages follow.
+    pub fn followed(&self) -> impl Iterator<Item = usize> {
+        self.pairs.iter().map(|(followed, _)| *followed)
     }
 
     /// Whether losses compare with the images.
@@ -170,8 +170,8 @@ impl Auxiliary {
 
     /// Shows every weight and running statistic, named from `path` down.
     pub fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
-        if let Some(pair) = &mut self.pair {
-            pair.visit(path, visitor)?;
+        for (number, (_, pair)) in self.pairs.iter_mut().enumerate() {
+            pair.visit(&pair_path(path, number), visitor)?;
         }
         for (name, unit) in &mut self.units {
             unit.visit(&join(path, name), visitor)?;
@@ -188,6 +188,11 @@ impl Auxiliary {
 
 const DECODER: &str = "decoder.decoder";
 const SIMILARITY: &str = "similarity";
+
+/// Where a pair's weights are named: the first, published one without a number.
+fn pair_path(path: &str, number: usize) -> String {
+    if number == 0 { path.to_string() } else { join(path, &format!("pairs.{number}")) }
+}
 
 fn needed(output: Option<Tensor>) -> Result<Tensor> {
     output.ok_or_else(|| Error::internal("the body's output was given away"))

@@ -78,6 +78,9 @@ pub enum Head {
     /// AugLocal's units, chosen from those that follow, and its classifier. MAN's pair then stands before them, in a
     /// combination of the two that is not published.
     Auglocal,
+    /// Units as AugLocal chooses them and those that change the shape, each as it is in the network; MAN's averages
+    /// follow them all. Not published.
+    Path,
 }
 
 impl FromStr for Head {
@@ -90,6 +93,7 @@ impl FromStr for Head {
             "predsim" => return Ok(Self::Predsim),
             "imagenet" => return Ok(Self::Imagenet),
             "auglocal" => return Ok(Self::Auglocal),
+            "path" => return Ok(Self::Path),
             _ => {}
         }
         let counts = text.strip_suffix('f').and_then(|rest| rest.split_once('c'));
@@ -101,7 +105,7 @@ impl FromStr for Head {
             return Ok(Self::Conv { convolutions, linears });
         }
         Err(Error::config(format!(
-            "there is no head '{text}'; choose greedy, dgl, predsim, imagenet, auglocal, infopro, or \
+            "there is no head '{text}'; choose greedy, dgl, predsim, imagenet, auglocal, path, infopro, or \
              convolutions and linear layers such as 1c2f"
         )))
     }
@@ -115,6 +119,7 @@ impl fmt::Display for Head {
             Self::Predsim => f.write_str("predsim"),
             Self::Imagenet => f.write_str("imagenet"),
             Self::Auglocal => f.write_str("auglocal"),
+            Self::Path => f.write_str("path"),
             Self::Conv { convolutions, linears } => write!(f, "{convolutions}c{linears}f"),
         }
     }
@@ -137,6 +142,9 @@ pub struct RuleConfig {
     pub contrastive_temperature: Option<f64>,
     /// Share of the old value in the moving average, in [0, 1).
     pub ema_momentum: f64,
+    /// Whether MAN's average has a trained copy beside it, as published; without one it stands alone.
+    #[serde(default = "published_pair")]
+    pub trained_copy: bool,
     /// AugLocal's depth of the first auxiliary networks.
     pub depth: usize,
     /// AugLocal's pyramid coefficient: how fast depth shrinks from block to block.
@@ -145,6 +153,10 @@ pub struct RuleConfig {
     pub lambda_first: [f64; 2],
     /// The same at the last.
     pub lambda_last: [f64; 2],
+}
+
+fn published_pair() -> bool {
+    true
 }
 
 impl RuleConfig {
@@ -175,6 +187,7 @@ impl RuleConfig {
             reconstruct,
             contrastive_temperature: None,
             ema_momentum: 0.995,
+            trained_copy: published_pair(),
             depth: 2,
             pyramid: 0.5,
             lambda_first,
@@ -195,6 +208,9 @@ impl RuleConfig {
                 "the pyramid coefficient must be in [0, 1], found {}",
                 self.pyramid
             )));
+        }
+        if !self.trained_copy && self.rule == Rule::Manpp {
+            return Err(Error::config("manpp balances two copies; it cannot leave the trained one out"));
         }
         if self.depth == 0 {
             return Err(Error::config("AugLocal's depth must be at least 1"));
@@ -235,7 +251,7 @@ mod tests {
             assert_eq!(name.parse::<Rule>().unwrap(), rule);
             assert_eq!(rule.to_string(), name);
         }
-        for name in ["greedy", "dgl", "predsim", "imagenet", "auglocal", "1c2f", "0c2f", "2c2f"] {
+        for name in ["greedy", "dgl", "predsim", "imagenet", "auglocal", "path", "1c2f", "0c2f", "2c2f"] {
             assert_eq!(name.parse::<Head>().unwrap().to_string(), name);
         }
         for name in ["", "cf", "1c", "1c0f", "9c1f", "-1c1f", "1d2f"] {

@@ -59,7 +59,7 @@ pub fn head(
     let mut list = Numbered::default();
     match config.head {
         // AugLocal's units come before it.
-        Head::Greedy | Head::Auglocal => {
+        Head::Greedy | Head::Auglocal | Head::Path => {
             list.global_pool();
             list.linear(channels, outputs, true);
         }

@@ -1,5 +1,6 @@
-//! The momentum auxiliary network's pair: one copy of the next unit that is trained and one that follows it
-//! as an exponential moving average. `y = bias(h) + ema(h)`, or `s·bias(h) + (2-s)·ema(h)` with a trained s.
+//! The momentum auxiliary network's pair: one copy of a later unit that is trained and one that follows it
+//! as an exponential moving average. `y = bias(h) + ema(h)`, or `s·bias(h) + (2-s)·ema(h)` with a trained s, or
+//! `y = ema(h)` without the trained copy.
 
 use super::spec::PairSpec;
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use candle_core::{DType, Tensor};
 
 /// The two copies; the averaged one takes no gradients of its own, but gradients flow through it.
 pub struct Pair {
-    bias: Sequential,
+    bias: Option<Sequential>,
     ema: Sequential,
     scale: Option<Parameter>,
     momentum: f64,
@@ -45,7 +46,10 @@ impl Pair {
         } else {
             None
         };
-        let bias = Sequential::new(&layers, &join(path, "bias"), initializer)?;
+        let bias = match spec.trained {
+            true => Some(Sequential::new(&layers, &join(path, "bias"), initializer)?),
+            false => None,
+        };
         Ok(Self { bias, ema, scale, momentum: spec.momentum, recompute, pass: Mode::Evaluate })
     }
 
@@ -99,8 +103,9 @@ impl Pair {
         repeat(&mut self.ema, h.clone(), tape, -1.0)?;
         let d_ema = scaled(d_y.copy()?, balance.map(|s| 2.0 - s))?;
         let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
-        repeat(&mut self.bias, h, tape, 1.0)?;
-        let through_bias = self.bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
+        let Some(bias) = &mut self.bias else { return Ok(through_ema) };
+        repeat(bias, h, tape, 1.0)?;
+        let through_bias = bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
         if let Some(scale) = &mut self.scale {
             let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
             sink.take(scale, d_scale)?;
@@ -122,11 +127,12 @@ impl Layer for Pair {
         self.pass = mode;
         let mut forgetting = Tape::forgetting();
         let kept = if recompute { &mut forgetting } else { &mut *tape };
-        let bias = self.bias.forward(h.clone(), mode, kept)?;
+        let bias = self.bias.as_mut().map(|bias| bias.forward(h.clone(), mode, kept)).transpose()?;
         let ema = self.ema.forward(h.clone(), mode, kept)?;
         if recompute {
             tape.push(&h)?;
         }
+        let Some(bias) = bias else { return Ok(ema) };
         let Some(s) = self.balance()? else { return elementwise::add(bias, &ema) };
         if recompute {
             return elementwise::add_scaled(elementwise::scale(bias, s)?, &ema, 2.0 - s);
@@ -150,6 +156,9 @@ impl Layer for Pair {
             return self.backward_again(d_y, tape, sink, need_input);
         }
         let balance = self.balance()?;
+        let Some(copy) = &mut self.bias else {
+            return self.ema.backward(d_y, tape, sink, need_input);
+        };
         let (mut d_bias, mut d_ema) = (d_y.copy()?, d_y);
         if let (Some(scale), Some(s)) = (self.scale.as_mut(), balance) {
             let ema = tape.pop()?;
@@ -162,12 +171,14 @@ impl Layer for Pair {
             sink.take(scale, d_scale)?;
         }
         let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
-        let through_bias = self.bias.backward(d_bias, tape, sink, need_input)?;
+        let through_bias = copy.backward(d_bias, tape, sink, need_input)?;
         sum(through_bias, through_ema)
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
-        self.bias.visit(&join(path, "bias"), visitor)?;
+        if let Some(bias) = &mut self.bias {
+            bias.visit(&join(path, "bias"), visitor)?;
+        }
         self.ema.visit(&join(path, "ema"), visitor)?;
         match &mut self.scale {
             Some(scale) => visitor(&join(path, "scale"), Variable::Parameter(scale)),

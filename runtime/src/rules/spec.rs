@@ -24,11 +24,15 @@ pub enum Task {
     },
 }
 
-/// MAN's two copies of the next block's first unit.
+/// MAN's two copies of a later unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairSpec {
+    /// Number of the unit that the averaged copy follows.
+    pub followed: usize,
     /// What both copies look like.
     pub unit: UnitSpec,
+    /// Whether there is a trained copy; without one the average stands alone.
+    pub trained: bool,
     /// Share of the old value in the moving average.
     pub momentum: f64,
     /// Whether a trained scalar balances the two (MAN++).
@@ -38,9 +42,9 @@ pub struct PairSpec {
 /// The auxiliary network of one block: body, then one or two losses on what it gives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuxiliarySpec {
-    /// MAN's pair, if any; comes first.
-    pub pair: Option<PairSpec>,
-    /// AugLocal's units, if any; come next.
+    /// MAN's pairs, if any; come first.
+    pub pairs: Vec<PairSpec>,
+    /// New units, if any; come next.
     pub units: Vec<UnitSpec>,
     /// From the body's features to the task's logits or features.
     pub head: Vec<NamedLayer>,
@@ -89,7 +93,7 @@ pub fn auxiliary_spec(
     let end = ends[number];
     let features = network.features_after(end)?;
     let mut spec = AuxiliarySpec {
-        pair: None,
+        pairs: Vec::new(),
         units: Vec::new(),
         head: Vec::new(),
         task: config
@@ -99,28 +103,30 @@ pub fn auxiliary_spec(
         similarity: None,
         lambda: lambda(config, number, ends.len()),
     };
+    let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
+    let path = auglocal::path(&network.units, end, depth);
     match config.rule {
         Rule::Auglocal => {
             spec.task = Task::CrossEntropy;
             spec.lambda = [0.0, 1.0];
         }
         Rule::Man | Rule::Manpp => {
-            let next = &network.units[end + 1];
-            spec.pair = Some(PairSpec {
-                unit: next.again("", next.stride),
-                momentum: config.ema_momentum,
-                scaled: config.rule == Rule::Manpp,
-            });
+            let followed = if config.head == Head::Path { &path[..] } else { &[end + 1] };
+            spec.pairs = followed.iter().map(|&followed| pair(network, followed, config)).collect();
         }
         Rule::Bp | Rule::Greedy | Rule::Dgl | Rule::Predsim | Rule::Infopro => {}
     }
-    let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
     let is_auglocal = config.rule == Rule::Auglocal || config.head == Head::Auglocal;
     if is_auglocal {
         // A pair already is the next unit.
-        let end = end + usize::from(spec.pair.is_some());
+        let end = end + spec.pairs.len();
         let chosen = auglocal::chosen(end, network.units.len(), depth);
         spec.units = auglocal::new_units(&network.units, end, &chosen);
+    }
+    if config.head == Head::Path && config.rule != Rule::Auglocal && spec.pairs.is_empty() {
+        let unit =
+            |&number: &usize| network.units[number].again(number.to_string(), network.units[number].stride);
+        spec.units = path.iter().map(unit).collect();
     }
     let body = spec.body_features(features)?;
     let outputs = match spec.task {
@@ -141,6 +147,17 @@ pub fn auxiliary_spec(
         spec.similarity = Some(vec![similarity(body.channels())]);
     }
     Ok(spec)
+}
+
+fn pair(network: &NetworkSpec, followed: usize, config: &RuleConfig) -> PairSpec {
+    let unit = &network.units[followed];
+    PairSpec {
+        followed,
+        unit: unit.again("", unit.stride),
+        trained: config.trained_copy,
+        momentum: config.ema_momentum,
+        scaled: config.rule == Rule::Manpp,
+    }
 }
 
 /// λ goes linearly from the first to the last auxiliary network, counted by block.
@@ -168,7 +185,7 @@ impl AuxiliarySpec {
     /// The body's layers on `features`: a list for each unit, a pair counted once.
     fn body(&self, features: Features) -> Result<Vec<Vec<NamedLayer>>> {
         let mut features = features;
-        let units = self.pair.iter().map(|pair| &pair.unit).chain(&self.units);
+        let units = self.pairs.iter().map(|pair| &pair.unit).chain(&self.units);
         units
             .map(|unit| {
                 let layers = unit.layers(features.channels())?;
@@ -187,14 +204,17 @@ impl AuxiliarySpec {
     /// other, so only the larger one's kept elements count.
     pub fn cost(&self, features: Features) -> Result<Cost> {
         let mut walk = Walk { kept: true, ..Walk::new(features) };
-        for layers in self.body(features)? {
+        for (number, layers) in self.body(features)?.iter().enumerate() {
             let start = Walk { cost: Cost::default(), ..walk };
-            let trained = start.through(&layers)?;
-            let mut cost = walk.cost.plus(trained.cost);
-            if self.pair.is_some() {
-                cost = cost.plus(Walk { trained: false, ..start }.through(&layers)?.cost);
+            let (mut cost, pair) = (walk.cost, self.pairs.get(number));
+            let after = start.through(layers)?;
+            if pair.is_none_or(|pair| pair.trained) {
+                cost = cost.plus(after.cost);
             }
-            walk = Walk { cost, ..trained };
+            if pair.is_some() {
+                cost = cost.plus(Walk { trained: false, ..start }.through(layers)?.cost);
+            }
+            walk = Walk { cost, ..after };
         }
         let kept_by_body = walk.cost.kept_elements;
         let mut total = walk.cost;
@@ -214,9 +234,10 @@ impl AuxiliarySpec {
 impl fmt::Display for AuxiliarySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        if let Some(pair) = &self.pair {
+        for pair in &self.pairs {
+            let copies = if pair.trained { "trained + averaged" } else { "averaged" };
             let scaled = if pair.scaled { ", balanced" } else { "" };
-            parts.push(format!("trained + averaged unit of {} channels{scaled}", pair.unit.width));
+            parts.push(format!("{copies} unit of {} channels{scaled}", pair.unit.width));
         }
         if !self.units.is_empty() {
             let widths: Vec<String> = self.units.iter().map(|u| u.width.to_string()).collect();

@@ -75,10 +75,10 @@ impl Trainer {
         !self.is_frozen(block) && pieces(&self.ranges[block], &self.config.pieces).len() > 1
     }
 
-    /// The unit that a block's moving average follows.
-    fn followed(&self, block: usize) -> Option<usize> {
-        let auxiliary = self.auxiliaries.get(block)?.as_ref()?;
-        auxiliary.follows().then(|| self.ranges[block].end() + 1)
+    /// The units that a block's moving averages follow.
+    fn followed(&self, block: usize) -> Vec<usize> {
+        let auxiliary = self.auxiliaries.get(block).and_then(Option::as_ref);
+        auxiliary.into_iter().flat_map(Auxiliary::followed).collect()
     }
 
     /// Brings what a visit of `block` needs into memory.
@@ -93,7 +93,7 @@ impl Trainer {
         if wanted == Presence::Whole {
             self.fetch(self.judge(block), wanted)?;
         }
-        if let Some(unit) = self.followed(block) {
+        for unit in self.followed(block) {
             self.fetch(unit, Presence::Values)?;
         }
         if let Some(depot) = &self.depot

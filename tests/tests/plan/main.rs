@@ -123,6 +123,15 @@ fn every_way_to_train() {
     hold(&network, &TrainConfig { recompute: true, pieces: units, ..man }, 32, 2);
     let manpp = config(&network, RuleConfig::new(Rule::Manpp), 10);
     hold(&network, &TrainConfig { recompute: true, ..manpp }, 32, 2);
+    let path = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, "path".parse().unwrap(), false) };
+    for recompute in [false, true] {
+        for offload in [false, true] {
+            let way = TrainConfig { recompute, offload, ..config(&network, path.clone(), 4) };
+            hold(&network, &way, 32, 2);
+            let alone = RuleConfig { trained_copy: false, ..path.clone() };
+            hold(&network, &TrainConfig { rule: alone, ..way }, 32, 2);
+        }
+    }
     let images = at_side("resnet18", 64);
     let imagenet = RuleConfig::over(Rule::Man, "imagenet".parse().unwrap(), true);
     hold(&images, &TrainConfig { recompute: true, ..config(&images, imagenet, 4) }, 2, 2);

@@ -7,13 +7,11 @@ MIB = 1 << 20
 RIVAL = "bp"
 
 
-def grouped(results, model):
-    """Each way's runs on the test images, all of the same number of epochs: the longest."""
-    rows = [row for row in results if row["model"] == model and not row["hold_out"]]
-    longest = max((row["epochs"] for row in rows), default=0)
+def grouped(results, model, hold_out, epochs):
+    """Each way's runs of so many epochs, judged by the last `hold_out` training images, or by the test images."""
     groups = {}
-    for row in rows:
-        if row["epochs"] == longest:
+    for row in results:
+        if (row["model"], row["hold_out"], row["epochs"]) == (model, hold_out, epochs):
             groups.setdefault(row["way"], []).append(row)
     return groups
 
@@ -26,7 +24,7 @@ def gap(rows, rivals):
     """How far below the rival's runs of the same seeds, in points."""
     seeds = {row["seed"]: row for row in rivals}
     same = [100 * (seeds[row["seed"]]["accuracy"] - row["accuracy"]) for row in rows if row["seed"] in seeds]
-    return f"{statistics.mean(same):+.2f}" if same else ""
+    return f"{statistics.mean(same):.2f}" if same else ""
 
 
 def cost(measures, model, way):
@@ -42,10 +40,9 @@ def cost(measures, model, way):
     return cells
 
 
-def table(results, measures, model):
+def table(groups, measures, model):
     """A row for each way, the most accurate first."""
-    groups = grouped(results, model)
-    lines = ["| way | test accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
+    lines = ["| way | accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
     lines.append("|---|---|---|---|---|---|---|")
     for way, rows in sorted(groups.items(), key=lambda item: -percent(item[1])):
         deviation = f" ± {statistics.stdev(100 * row['accuracy'] for row in rows):.2f}" if len(rows) > 1 else ""
@@ -79,9 +76,8 @@ def panel(points, title, left):
     return "".join(text)
 
 
-def plot(results, measures, model):
-    """Accuracy against peak and against the time of a step, both as shares of PyTorch's, as SVG. The front is bold."""
-    groups = grouped(results, model)
+def plot(groups, measures, model):
+    """Accuracy against peak and against the time of a step as a share of PyTorch's, as SVG. The front is bold."""
     points = {"memory": [], "time": []}
     for row in measures:
         if row["model"] != model or row["way"] not in groups:

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from present import plot, table
+from present import grouped, plot, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -117,6 +117,16 @@ def finished(out):
     return records[: ends[-1] + 1] if ends else []
 
 
+def epochs_of(options):
+    words = recipe(options)
+    return int(words[words.index("--epochs") + 1])
+
+
+def found(options):
+    """The results that the table or the plot is of, by way."""
+    return grouped(load(RESULTS), options.model, options.hold_out, epochs_of(options))
+
+
 KEYS = ("model", "hold_out", "epochs", "way", "seed")
 
 
@@ -126,7 +136,7 @@ def run(options):
     unknown = [way for way in options.ways if way not in known]
     if unknown:
         raise SystemExit(f"no such way: {', '.join(unknown)}; there are {', '.join(known)}")
-    epochs = int(recipe(options)[STUDY["recipe"].index("--epochs") + 1])
+    epochs = epochs_of(options)
     have = {tuple(row[key] for key in KEYS) for row in load(RESULTS)}
     wanted = [(way, seed) for seed in options.seeds for way in options.ways or known if suits(way, options.model)]
     wanted = [(way, seed) for way, seed in wanted if (options.model, options.hold_out, epochs, way, seed) not in have]
@@ -172,10 +182,7 @@ def main():
     one = commands.add_parser("run")
     one.add_argument("ways", nargs="*", help="[all]")
     one.add_argument("--data", type=Path, required=True, help="directory of CIFAR-10's binary version")
-    one.add_argument("--model", choices=models, default="resnet20")
     one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
-    one.add_argument("--hold-out", type=int, default=0, metavar="N")
-    one.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
     one.add_argument("--threads", type=int, default=1, help="of each run")
     one.add_argument("--jobs", type=int, default=2, help="runs at once")
     one.add_argument("--work", type=Path, default=ROOT / "runs" / "accuracy", help="where runs go")
@@ -183,7 +190,6 @@ def main():
     one.set_defaults(work_on=run)
     two = commands.add_parser("measure")
     two.add_argument("ways", nargs="*", help="[those with results]")
-    two.add_argument("--model", choices=models, default="resnet20")
     two.add_argument("--threads", type=int, default=2)
     two.add_argument("--program", type=Path, default=program)
     two.add_argument("--rounds", type=int, default=9)
@@ -191,12 +197,15 @@ def main():
     two.add_argument("--seconds", type=float, default=40)
     two.set_defaults(work_on=measure)
     three = commands.add_parser("table")
-    three.add_argument("--model", choices=models, default="resnet20")
-    three.set_defaults(work_on=lambda options: print(table(load(RESULTS), load(MEASURES), options.model)))
+    three.set_defaults(work_on=lambda options: print(table(found(options), load(MEASURES), options.model)))
     four = commands.add_parser("plot")
-    four.add_argument("--model", choices=models, default="resnet20")
     four.add_argument("--out", type=Path, required=True)
-    four.set_defaults(work_on=lambda o: o.out.write_text(plot(load(RESULTS), load(MEASURES), o.model)))
+    four.set_defaults(work_on=lambda o: o.out.write_text(plot(found(o), load(MEASURES), o.model)))
+    for command in (one, two, three, four):
+        command.add_argument("--model", choices=models, default="resnet20")
+    for command in (one, three, four):
+        command.add_argument("--hold-out", type=int, default=0, metavar="N", help="judge by the last N training images")
+        command.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
     options = words.parse_args()
     options.work_on(options)
 

@@ -4,7 +4,7 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
-use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, plan, size};
+use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, fastest, plan, size};
 use localgrad::threads::Workers;
 use localgrad::{Device, memory};
 use std::path::Path;
@@ -42,7 +42,8 @@ pub struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    fn workload(&self, file: &RunFile) -> Workload {
+    /// What the run of `file` asks for.
+    pub fn workload(&self, file: &RunFile) -> Workload {
         let batch = file.batch.min(self.train.dataset().len());
         let steps = Workload::steps(file.network.clone(), file.train.clone(), batch, self.workers.count());
         Workload {
@@ -128,14 +129,27 @@ pub fn without_data(steps: Workload, augments: bool) -> Workload {
     }
 }
 
+/// Whether a workload keeps to the budget in one of the ways that `freedom` leaves open; without a budget it does.
+pub fn fits(
+    workload: &Workload,
+    freedom: &Freedom,
+    budget_bytes: Option<usize>,
+    rates: &Rates,
+) -> Outcome<bool> {
+    match budget_bytes {
+        None => Ok(true),
+        Some(budget_bytes) => Ok(fastest(workload, freedom, budget_bytes, rates)?.is_some()),
+    }
+}
+
 /// The plan of a workload, or of what is chosen for it.
 pub fn plan_or_choose(
     workload: &Workload,
     budget_bytes: Option<usize>,
-    freedom: impl FnOnce() -> Outcome<Freedom>,
+    freedom: &Freedom,
     rates: &Rates,
 ) -> Outcome<(Plan, Option<Choice>)> {
     let Some(budget_bytes) = budget_bytes else { return Ok((plan(workload)?, None)) };
-    let choice = choose(workload, &freedom()?, budget_bytes, rates)?;
+    let choice = choose(workload, freedom, budget_bytes, rates)?;
     Ok((choice.plan.clone(), Some(choice)))
 }

@@ -11,6 +11,7 @@ pub mod progress;
 pub mod metrics;
 pub mod embedded;
 pub mod choices;
+pub mod automatic;
 pub mod demonstration;
 pub mod portrait;
 pub mod run_directory;

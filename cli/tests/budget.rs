@@ -78,6 +78,27 @@ fn rules_are_compared_within_one_budget() {
     assert!(rows[0]["way"]["pieces"].as_array().unwrap().len() > 1, "{}", rows[0]);
 }
 
+#[test]
+fn a_rule_is_chosen_to_keep_to_the_budget() {
+    let plan = |words: &[&str]| {
+        let words = [&["plan", "--rule", "auto", "--batch", "64", "--threads", "2"][..], words].concat();
+        let text = String::from_utf8(localgrad(&words).stdout).unwrap();
+        (text, lines(&[&words[..], &["--json"]].concat()).remove(0))
+    };
+    let (text, free) = plan(&["--model", "resnet32"]);
+    assert_eq!(free["rule"], "bp");
+    assert!(text.contains("auto: bp, since there is no memory budget"), "{text}");
+    assert_eq!(plan(&["--model", "resnet32", "--memory-budget", "48MiB"]).1["rule"], "bp");
+    let (text, tight) = plan(&["--model", "resnet110", "--memory-budget", "8MiB"]);
+    assert_eq!(tight["rule"], "man");
+    assert!(tight["planned_bytes"].as_u64().unwrap() <= 8 << 20, "{tight}");
+    assert!(text.contains("since bp does not keep to 8.0 MiB"), "{text}");
+    let refused = refusal(&["plan", "--rule", "auto", "--model", "resnet32", "--memory-budget", "1MiB"]);
+    assert!(refused.contains("the least that would do is"), "{refused}");
+    let said = refusal(&["train", "--rule", "auto", "--head", "dgl"]);
+    assert!(said.contains("leave --head out"), "{said}");
+}
+
 /// The most is in memory while the network is evaluated, after a step whose long record was written.
 #[test]
 fn evaluations_keep_to_the_budget() {

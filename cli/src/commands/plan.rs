@@ -1,12 +1,14 @@
 //! `localgrad plan`
 
-use crate::arguments::PlanArguments;
+use crate::arguments::{PlanArguments, RuleArguments};
+use crate::automatic;
 use crate::budget;
 use crate::choices;
 use crate::commands::compare;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes, table};
-use localgrad::plan::{Candidate, Choice, MomentPeak, Part, Plan, Rates, Work, Workload};
+use localgrad::network::NetworkSpec;
+use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
 use localgrad::rules::Rule;
 use localgrad::trainer::TrainConfig;
@@ -69,42 +71,58 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let input = choices::image_size(&arguments.shape.input)?;
     let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
-    let rule = choices::rule(&arguments.rule, Rule::Man)?;
-    let recipe = &arguments.recipe;
-    let Cut { ends, pieces } = choices::cut(&arguments.rule, &network, &rule)?;
-    let train = choices::waiting(
-        &arguments.waiting,
-        TrainConfig {
-            ends,
-            pieces,
-            rule,
-            optimizer: choices::optimizer(recipe)?,
-            clip_norm: recipe.clip_norm,
-            micro_batch: recipe.micro_batch,
-            recompute: arguments.rule.recompute,
-            ..TrainConfig::default()
-        },
-    );
     let workers = choices::workers(arguments.threads)?;
     let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
-    let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
-    let workload = Workload::steps(network, train, batch, workers.count());
-    let workload = budget::without_data(workload, !recipe.no_augment);
+    let budget_bytes = arguments.budget.memory_budget;
+    let mut rule = arguments.rule.clone();
+    if automatic::wanted(&rule) && arguments.compare {
+        rule = automatic::end_to_end(&rule);
+    } else if automatic::wanted(&rule) {
+        let chosen = automatic::choose(&rule, network.units.len(), budget_bytes, |rule| {
+            let (workload, freedom) = asked(arguments, rule, &network, workers.count())?;
+            budget::fits(&workload, &freedom, budget_bytes, &rates)
+        })?;
+        output.text(&chosen.why);
+        rule = chosen.rule;
+    }
+    let (workload, freedom) = asked(arguments, &rule, &network, workers.count())?;
     if arguments.compare {
         return compare::run(arguments, &workload, &rates);
     }
-    let freedom = || {
-        let (network, rule) = (&workload.network, &workload.train.rule);
-        choices::freedom(&arguments.rule, &arguments.waiting, recipe.micro_batch, network, rule)
-    };
-    let budget_bytes = arguments.budget.memory_budget;
-    let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, freedom, &rates)?;
+    let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, &freedom, &rates)?;
     let workload = choice.as_ref().map_or(workload.clone(), |choice| choice.chosen.applied(&workload));
     output.record(&record(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
     if !output.json {
         output.text(&report(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
     }
     Ok(())
+}
+
+/// What is asked for with the rule that `rule` says, and what a budget may choose of it.
+fn asked(
+    arguments: &PlanArguments,
+    rule: &RuleArguments,
+    network: &NetworkSpec,
+    threads: usize,
+) -> Outcome<(Workload, Freedom)> {
+    let recipe = &arguments.recipe;
+    let config = choices::rule(rule, Rule::Man)?;
+    let Cut { ends, pieces } = choices::cut(rule, network, &config)?;
+    let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
+    let train = TrainConfig {
+        ends,
+        pieces,
+        rule: config,
+        optimizer: choices::optimizer(recipe)?,
+        clip_norm: recipe.clip_norm,
+        micro_batch: recipe.micro_batch,
+        recompute: rule.recompute,
+        ..TrainConfig::default()
+    };
+    let train = choices::waiting(&arguments.waiting, train);
+    let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
+    let workload = Workload::steps(network.clone(), train, batch, threads);
+    Ok((budget::without_data(workload, !recipe.no_augment), freedom))
 }
 
 fn record<'a>(

@@ -1,6 +1,7 @@
 //! `localgrad train`
 
-use crate::arguments::{FinetuneArguments, TrainArguments};
+use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
+use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
 use crate::commands::trained;
@@ -88,7 +89,6 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
     let data = Data::open(arguments)?;
-    let file = run_file(&plan, &data, words)?;
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let resumes = directory.is_some();
@@ -102,6 +102,8 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         scratch: arguments.waiting.scratch.as_deref(),
         output,
     };
+    let arguments = &automatic(&plan, &data, &setting, directory.as_ref())?;
+    let file = run_file(&plan, arguments, &data, words)?;
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = arguments.init.as_deref().map(|path| Start { path, keeps_head: plan.tuning.is_none() });
@@ -273,8 +275,41 @@ impl Data {
     }
 }
 
-fn run_file(plan: &Plan, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
-    let arguments = &plan.arguments;
+/// The plan's words, with a rule in place of `--rule auto`.
+fn automatic(
+    plan: &Plan,
+    data: &Data,
+    setting: &Setting<'_>,
+    directory: Option<&RunDirectory>,
+) -> Outcome<TrainArguments> {
+    let mut arguments = plan.arguments.clone();
+    if !automatic::wanted(&arguments.rule) {
+        return Ok(arguments);
+    }
+    if let Some(directory) = directory {
+        let begun = directory.read_run_file()?.train.rule.rule;
+        arguments.rule = automatic::as_begun(&arguments.rule, begun);
+        return Ok(arguments);
+    }
+    let budget_bytes = arguments.budget.memory_budget;
+    let rates = budget::rates(setting.workers, setting.scratch)?;
+    let file = |rule: &RuleArguments| {
+        run_file(plan, &TrainArguments { rule: rule.clone(), ..arguments.clone() }, data, Vec::new())
+    };
+    let whole = file(&automatic::end_to_end(&arguments.rule))?;
+    let chosen = automatic::choose(&arguments.rule, whole.network.units.len(), budget_bytes, |rule| {
+        let file = file(rule)?;
+        let micro_batch = arguments.recipe.micro_batch;
+        let freedom =
+            choices::freedom(rule, &arguments.waiting, micro_batch, &file.network, &file.train.rule)?;
+        budget::fits(&setting.workload(&file), &freedom, budget_bytes, &rates)
+    })?;
+    setting.output.text(&chosen.why);
+    arguments.rule = chosen.rule;
+    Ok(arguments)
+}
+
+fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let (shape, found) = (data.train.dataset().shape(), data.train.dataset().classes());
     let classes = plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or(found);
     if plan.tuning.is_some() && arguments.init.is_none() {

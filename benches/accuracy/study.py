@@ -34,6 +34,8 @@ RESULTS = HERE / "results.json"
 MEASURES = HERE / "measures.json"
 STUDY = json.loads((HERE / "study.json").read_text())
 TORCH = "torch"
+# Few are timed together, so that a round of everybody's steps stays short.
+FORMS_AT_ONCE = 6
 LOCK = Lock()
 
 
@@ -159,19 +161,20 @@ def measure(options):
     ways = {row["way"] for row in load(RESULTS) if row["model"] == options.model and row["way"] in STUDY["ways"]}
     ways = [way for way in STUDY["ways"] if way in (options.ways or ways) and suits(way, options.model)]
     forms = [(way, lean) for way in ways for lean in (False, True)]
-    # Few at a time, so that a round of everybody's steps stays short.
-    for first in range(0, len(forms), 6):
+    for first in range(0, len(forms), FORMS_AT_ONCE):
         part = {}
-        for way, lean in forms[first : first + 6]:
+        for way, lean in forms[first : first + FORMS_AT_ONCE]:
             words = STUDY["ways"][way] + (STUDY["lean"] if lean else [])
             part[f"{way}, lean" if lean else way] = filled(words, options.model)
         case = Case(options.model, STUDY["batch"], ways=part)
         for row in compare(case, options.threads, options):
-            way, _, lean = row.pop("way").partition(", ")
-            row |= {"way": way, "lean": bool(lean), "command": "localgrad bench --model "}
-            row["command"] = " ".join(["localgrad", "bench", *case.words(), *part[f"{way}, lean" if lean else way]])
+            name = row["way"]
+            way, _, lean = name.partition(", ")
+            row |= {"way": way, "lean": bool(lean)}
+            row["command"] = " ".join(["localgrad", "bench", *case.words(), *part[name]])
             store(MEASURES, row, ("model", "threads", "way", "lean"))
-            print(f"{way} {lean}: {row['ratio']:.2f} of PyTorch's step, {row['live'] / row['torch_live']:.2f} of its peak")
+            share = row["live"] / row["torch_live"]
+            print(f"{name}: {row['ratio']:.2f} of PyTorch's step, {share:.2f} of its peak", flush=True)
 
 
 def main():

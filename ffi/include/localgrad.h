@@ -419,8 +419,8 @@ typedef struct {
   size_t struct_size;
   // "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
   const char *rule;
-  // The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", or counts of convolutions and linear
-  // layers such as "1c2f"; NULL, which is the rule's own.
+  // The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", "path", or counts of convolutions
+  // and linear layers such as "1c2f"; NULL, which is the rule's own.
   const char *head;
   // Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
   // What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a

@@ -51,8 +51,8 @@ pub struct lg_trainer_config {
     pub struct_size: usize,
     /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
     pub rule: *const c_char,
-    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", or counts of convolutions and linear
-    /// layers such as "1c2f"; NULL, which is the rule's own.
+    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", "path", or counts of convolutions
+    /// and linear layers such as "1c2f"; NULL, which is the rule's own.
     pub head: *const c_char,
     /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
     /// What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a

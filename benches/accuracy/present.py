@@ -52,11 +52,13 @@ def table(groups, measures, model):
     return "\n".join(lines)
 
 
-def panel(points, title, left):
-    """One chart of (name, x, accuracy): accuracy upwards, x to the right on a logarithmic scale."""
-    width, height, margin = 420, 340, 50
-    low, high = min(x for _, x, _ in points), max(x for _, x, _ in points)
-    bottom, top = min(y for *_, y in points) - 0.5, max(y for *_, y in points) + 0.5
+def panel(ways, title, left):
+    """One chart of ways (name, accuracy, {lean: x}): accuracy upwards, x to the right on a logarithmic scale. A way is a line
+    from what it is to what it is lean, a hollow circle; where nothing else is as good at no more, the circle is dark."""
+    width, height, margin = 420, 360, 50
+    points = sorted((x, -y, way, lean) for way, y, forms in ways for lean, x in forms.items())
+    low, high = points[0][0], points[-1][0]
+    bottom, top = min(y for _, y, _ in ways) - 0.5, max(y for _, y, _ in ways) + 0.5
     across = lambda x: left + margin + (width - 2 * margin) * (math.log(x / low) / (math.log(high / low) or 1))
     up = lambda y: height - margin - (height - 2 * margin) * (y - bottom) / (top - bottom)
     text = [f'<text x="{left + width / 2}" y="20" text-anchor="middle" font-size="12">{title}</text>']
@@ -65,30 +67,32 @@ def panel(points, title, left):
         text.append(f'<text x="{across(x):.1f}" y="{height - margin + 18}" text-anchor="middle">{number}</text>')
     for y in range(math.ceil(bottom), math.floor(top) + 1, max(1, round((top - bottom) / 6))):
         text.append(f'<text x="{left + margin - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y}</text>')
-        text.append(f'<path d="M{left + margin} {up(y):.1f}h{width - 2 * margin}" stroke="#ddd"/>')
-    best = -math.inf
-    for way, x, y in sorted(points, key=lambda point: (point[1], -point[2])):
-        is_front, best = y > best, max(best, y)
-        color = "#c33" if way.startswith(RIVAL) else "#369" if is_front else "#9ab"
-        weight = ' font-weight="bold"' if is_front else ""
-        text.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" fill="{color}"/>')
-        text.append(f'<text x="{across(x) + 6:.1f}" y="{up(y) + 3:.1f}" font-size="8"{weight}>{way}</text>')
+        text.append(f'<path d="M{left + margin} {up(y):.1f}h{width - 2 * margin}" stroke="#eee"/>')
+    for way, y, forms in ways:
+        first, last = across(min(forms.values())), across(max(forms.values()))
+        middle = min(max((first + last) / 2, left + margin + 40), left + width - margin - 40)
+        text.append(f'<path d="M{first:.1f} {up(y):.1f}H{last:.1f}" stroke="#9ab"/>')
+        text.append(f'<text x="{middle:.1f}" y="{up(y) - 6:.1f}" text-anchor="middle" font-size="8">{way}</text>')
+    best = math.inf
+    for x, y, way, lean in points:
+        is_front, best = y < best, min(best, y)
+        color = "#c33" if way.startswith(RIVAL) else "#036" if is_front else "#9ab"
+        fill = "white" if lean else color
+        text.append(f'<circle cx="{across(x):.1f}" cy="{up(-y):.1f}" r="3.5" fill="{fill}" stroke="{color}" stroke-width="1.5"/>')
     return "".join(text)
 
 
 def plot(groups, measures, model):
-    """Accuracy against peak and against the time of a step as a share of PyTorch's, as SVG. The front is bold."""
-    points = {"memory": [], "time": []}
+    """Accuracy against peak and against the time of a step as a share of PyTorch's, as SVG."""
+    costs = {}
     for row in measures:
-        if row["model"] != model or row["way"] not in groups:
-            continue
-        name = f"{row['way']}, lean" if row["lean"] else row["way"]
-        accuracy = percent(groups[row["way"]])
-        points["memory"].append((name, row["live"] / MIB, accuracy))
-        points["time"].append((name, row["ratio"], accuracy))
-    if len(points["memory"]) < 2:
+        if row["model"] == model and row["way"] in groups:
+            memory, time = costs.setdefault(row["way"], ({}, {}))
+            memory[row["lean"]], time[row["lean"]] = row["live"] / MIB, row["ratio"]
+    if len(costs) < 2:
         raise SystemExit(f"fewer than two ways to train {model} have results and measures; run and measure some first")
-    memory = panel(points["memory"], f"{model}: test accuracy, % / peak memory, MiB", 0)
-    time = panel(points["time"], f"{model}: test accuracy, % / time of a step, of PyTorch's", 430)
-    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 340" font-family="sans-serif" font-size="10">'
-    return f'{head}<rect width="860" height="340" fill="white"/>{memory}{time}</svg>\n'
+    ways = [[(way, percent(groups[way]), forms[number]) for way, forms in costs.items()] for number in (0, 1)]
+    memory = panel(ways[0], f"{model}: accuracy, % / peak memory, MiB", 0)
+    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", 430)
+    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 360" font-family="sans-serif" font-size="10">'
+    return f'{head}<rect width="860" height="360" fill="white"/>{memory}{time}</svg>\n'

@@ -9,6 +9,7 @@
     benches/accuracy/study.py measure                                peak and step of every way that has results
     benches/accuracy/study.py table                                  what is in results.json and measures.json
     benches/accuracy/study.py plot --out front.svg                   accuracy against memory and against time
+    benches/accuracy/study.py publish                                both anew in docs/results.md, wherever it names them
 
 A run that was cut off goes on where it last saved; one that is finished is not run again. The accuracy that counts is the
 last epoch's. results.json keeps of each run: the command, the accuracy of every epoch, the weights' SHA-256, the measured
@@ -20,6 +21,7 @@ keeps less (study.json says what).
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +179,24 @@ def measure(options):
             print(f"{name}: {row['ratio']:.2f} of PyTorch's step, {share:.2f} of its peak", flush=True)
 
 
+def publish(options, parse):
+    """Makes anew each table of the page, which stands between the command that makes it and `<!-- end -->`, and each plot."""
+    command = re.compile(r"<!-- study\.py (table|plot)(.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+
+    def renewed(match):
+        kind, words, _ = match.groups()
+        asked = parse([kind, *words.split()])
+        if kind == "table":
+            text = table(found(asked), load(MEASURES), asked.model)
+        else:
+            asked.out = options.page.parent / asked.out
+            asked.work_on(asked)
+            text = f"![Accuracy against memory and time]({asked.out.name})"
+        return f"<!-- study.py {kind}{words} -->\n{text}\n<!-- end -->"
+
+    options.page.write_text(command.sub(renewed, options.page.read_text()))
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = words.add_subparsers(required=True)
@@ -209,6 +229,9 @@ def main():
     for command in (one, three, four):
         command.add_argument("--hold-out", type=int, default=0, metavar="N", help="judge by the last N training images")
         command.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
+    five = commands.add_parser("publish")
+    five.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    five.set_defaults(work_on=lambda options: publish(options, words.parse_args))
     options = words.parse_args()
     options.work_on(options)
 

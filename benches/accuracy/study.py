@@ -89,13 +89,16 @@ def run_one(options, way, seed):
         said = ["localgrad", "train", "--data", "CIFAR", *words]
         begun = (out / "run.json").exists()
         line = [str(options.program), "train", *(["--resume"] if begun else words), *place, "--json"]
+    # The commit that a run began with; others may follow before it ends.
+    version = out.with_name(out.name + ".version")
+    if not version.exists():
+        version.write_text(subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout)
     if not finished(out):
         print(" ".join(line), flush=True)
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
     records = finished(out)
     done = records[-1]
     epochs = {record["epoch"]: record["accuracy"] for record in records if record["event"] == "epoch"}
-    version = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     return {
         "model": options.model,
         "way": way,
@@ -109,7 +112,7 @@ def run_one(options, way, seed):
         "peak_bytes": done.get("peak_bytes"),
         "seconds": done["seconds"],
         "threads": options.threads,
-        "version": version.strip(),
+        "version": version.read_text().strip(),
     }
 
 

@@ -1,5 +1,5 @@
-//! `--rule auto`: end to end where that keeps to the budget, in pieces if need be; else the local rule that lost least
-//! accuracy in `docs/results.md`, in as few blocks as keep to it.
+//! `--rule auto`: end to end where that keeps to the budget, in pieces if need be; else MAN over AugLocal's head, the
+//! affordable one of the accurate local rules in `docs/results.md`, in as few blocks as keep to it.
 
 use crate::arguments::RuleArguments;
 use crate::fault::{Fault, Outcome};

@@ -79,6 +79,9 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
     if arguments.head.is_some() && matches!(rule, Rule::Bp | Rule::Auglocal) {
         return Err(Fault::usage(format!("{rule} has no head to choose; leave --head out")));
     }
+    if arguments.average_alone && !matches!(rule, Rule::Man | Rule::Manpp) {
+        return Err(Fault::usage(format!("{rule} has no moving average; leave --average-alone out")));
+    }
     if arguments.task == TaskName::Contrastive {
         config.contrastive_temperature = Some(arguments.temperature);
     }

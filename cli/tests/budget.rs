@@ -95,6 +95,8 @@ fn a_rule_is_chosen_to_keep_to_the_budget() {
     assert!(text.contains("since bp does not keep to 8.0 MiB"), "{text}");
     let refused = refusal(&["plan", "--rule", "auto", "--model", "resnet32", "--memory-budget", "1MiB"]);
     assert!(refused.contains("the least that would do is"), "{refused}");
+    let alone = refusal(&["plan", "--rule", "dgl", "--average-alone"]);
+    assert!(alone.contains("has no moving average"), "{alone}");
     let said = refusal(&["train", "--rule", "auto", "--head", "dgl"]);
     assert!(said.contains("leave --head out"), "{said}");
 }

@@ -97,6 +97,8 @@ def run_one(options, way, seed):
         print(" ".join(line), flush=True)
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
     records = finished(out)
+    if not records:
+        raise SystemExit(f"{out} was interrupted; the same command goes on with it")
     done = records[-1]
     epochs = {record["epoch"]: record["accuracy"] for record in records if record["event"] == "epoch"}
     return {
@@ -117,10 +119,10 @@ def run_one(options, way, seed):
 
 
 def finished(out):
-    """The records of a run that has ended, up to its last one."""
+    """The records of a run that came to its end, up to its last one; none of one that was interrupted."""
     metrics = out / "metrics.jsonl"
     records = [json.loads(text) for text in metrics.read_text().splitlines()] if metrics.exists() else []
-    ends = [number for number, record in enumerate(records) if record["event"] == "done"]
+    ends = [number for number, record in enumerate(records) if record["event"] == "done" and not record.get("interrupted")]
     return records[: ends[-1] + 1] if ends else []
 
 

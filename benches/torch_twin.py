@@ -332,7 +332,7 @@ def cells(row):
 
 
 def machine(program):
-    """Where and with what this was measured."""
+    """On what machine and with which programs this is measured."""
     import torch
 
     about = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
@@ -340,19 +340,28 @@ def machine(program):
     vectors = next((line for line in about if line.startswith("flags")), "")
     vectors = [name for name in ("avx2", "avx512f", "amx_tile") if f" {name} " in vectors + " "]
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return (
+        f"{model}, {os.cpu_count()} cores, {' '.join(vectors)}, {platform.system()} {platform.release()}",
+        f"{version}, PyTorch {torch.__version__}, Python {platform.python_version()}",
+    )
+
+
+def circumstances(options):
+    """Where, when and how this was measured, as Markdown."""
+    where, versions = machine(options.program)
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return "\n".join(
         [
-            f"- machine: {model}, {os.cpu_count()} cores, {' '.join(vectors)}, {platform.system()} {platform.release()}",
+            f"- machine: {where}",
             f"- date: {datetime.date.today().isoformat()}; load before: {os.getloadavg()[0]:.1f}",
-            f"- versions: {version} ({commit.stdout.strip()}), PyTorch {torch.__version__}, Python {platform.python_version()}",
+            f"- versions: {versions}, commit {commit.stdout.strip()}",
             f"- command: `{' '.join(['benches/torch_twin.py', *sys.argv[1:]])}`",
         ]
     )
 
 
 def print_table(cases, options):
-    print(machine(options.program), end="\n\n", flush=True)
+    print(circumstances(options), end="\n\n", flush=True)
     print("| " + " | ".join(HEADER) + " |")
     print("|" + "---|" * len(HEADER), flush=True)
     peaks, rows = {}, []

@@ -34,7 +34,7 @@ def cost(measures, model, way):
     for show in (
         lambda row: f"{row['live'] / MIB:.1f}",
         lambda row: f"{row['live'] / row['torch_live']:.2f}",
-        lambda row: f"{row['ratio']:.2f}",
+        lambda row: f"{row['ratio']:.2f}" + ("" if row["quiet"] else " disturbed"),
     ):
         cells.append(" / ".join(show(forms[lean]) if lean in forms else "–" for lean in (False, True)))
     return cells
@@ -52,34 +52,79 @@ def table(groups, measures, model):
     return "\n".join(lines)
 
 
-def panel(ways, title, left):
-    """One chart of ways (name, accuracy, {lean: x}): accuracy upwards, x to the right on a logarithmic scale. A way is a line
-    from what it is to what it is lean, a hollow circle; where nothing else is as good at no more, the circle is dark."""
-    width, height, margin = 420, 360, 50
-    points = sorted((x, -y, way, lean) for way, y, forms in ways for lean, x in forms.items())
-    low, high = points[0][0], points[-1][0]
-    bottom, top = min(y for _, y, _ in ways) - 0.5, max(y for _, y, _ in ways) + 0.5
-    across = lambda x: left + margin + (width - 2 * margin) * (math.log(x / low) / (math.log(high / low) or 1))
-    up = lambda y: height - margin - (height - 2 * margin) * (y - bottom) / (top - bottom)
-    text = [f'<text x="{left + width / 2}" y="20" text-anchor="middle" font-size="12">{title}</text>']
+def machines(measures):
+    """On what, and with which programs, peaks and steps were measured."""
+    groups = {}
+    for row in measures:
+        groups.setdefault((row["machine"], row["threads"], row["version"]), set()).add(row["model"])
+    return "\n".join(
+        f"- {', '.join(sorted(models))}: {threads} threads of {machine}; localgrad at {version}"
+        for (machine, threads, version), models in sorted(groups.items())
+    )
+
+
+WIDTH, HEIGHT, MARGIN = 430, 380, 50
+
+
+def color(way):
+    return "#c33" if way == RIVAL or way.startswith(RIVAL + "-") else "#036"
+
+
+def front(points):
+    """Of points (x, y, ...) those that have more y than all with no more x, from left to right."""
+    best, kept = -math.inf, []
+    for point in sorted(points, key=lambda point: (point[0], -point[1])):
+        if point[1] > best:
+            best = point[1]
+            kept.append(point)
+    return kept
+
+
+def axes(title, left, low, high, bottom, top, across, up):
+    text = [f'<text x="{left + WIDTH / 2}" y="20" text-anchor="middle" font-size="12">{title}</text>']
     for x in (low, math.sqrt(low * high), high):
         number = f"{x:.0f}" if x >= 10 else f"{x:.2f}"
-        text.append(f'<text x="{across(x):.1f}" y="{height - margin + 18}" text-anchor="middle">{number}</text>')
+        text.append(f'<text x="{across(x):.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{number}</text>')
     for y in range(math.ceil(bottom), math.floor(top) + 1, max(1, round((top - bottom) / 6))):
-        text.append(f'<text x="{left + margin - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y}</text>')
-        text.append(f'<path d="M{left + margin} {up(y):.1f}h{width - 2 * margin}" stroke="#eee"/>')
-    for way, y, forms in ways:
+        text.append(f'<text x="{left + MARGIN - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y}</text>')
+        text.append(f'<path d="M{left + MARGIN} {up(y):.1f}h{WIDTH - 2 * MARGIN}" stroke="#eee"/>')
+    return text
+
+
+def panel(ways, title, left):
+    """One chart of ways (name, accuracy, {lean: x}): accuracy upwards, x to the right on a logarithmic scale."""
+    points = [(x, y, way, lean) for way, y, forms in ways for lean, x in forms.items()]
+    low, high = min(x for x, *_ in points), max(x for x, *_ in points)
+    bottom, top = min(y for _, y, _ in ways) - 0.5, max(y for _, y, _ in ways) + 0.5
+    across = lambda x: left + MARGIN + (WIDTH - 2 * MARGIN) * (math.log(x / low) / (math.log(high / low) or 1))
+    up = lambda y: HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (y - bottom) / (top - bottom)
+    text = axes(title, left, low, high, bottom, top, across, up)
+    steps, reached = "", None
+    for x, y, *_ in front(points):
+        steps += f"M{across(x):.1f} {up(y):.1f}" if reached is None else f"H{across(x):.1f}V{up(y):.1f}"
+        reached = y
+    text.append(f'<path d="{steps}H{left + WIDTH - MARGIN}" fill="none" stroke="#bbb" stroke-dasharray="3 3"/>')
+    labels = []
+    for way, y, forms in sorted(ways, key=lambda item: -item[1]):
         first, last = across(min(forms.values())), across(max(forms.values()))
-        middle = min(max((first + last) / 2, left + margin + 40), left + width - margin - 40)
-        text.append(f'<path d="M{first:.1f} {up(y):.1f}H{last:.1f}" stroke="#9ab"/>')
-        text.append(f'<text x="{middle:.1f}" y="{up(y) - 6:.1f}" text-anchor="middle" font-size="8">{way}</text>')
-    best = math.inf
+        middle = min(max((first + last) / 2, left + MARGIN + 45), left + WIDTH - MARGIN - 45)
+        text.append(f'<path d="M{first:.1f} {up(y):.1f}H{last:.1f}" stroke="{color(way)}" stroke-opacity="0.4"/>')
+        # Below those that are written already, where they would touch.
+        line = up(y) - 6
+        while any(abs(line - other) < 9 and abs(middle - place) < 95 for place, other in labels):
+            line += 3
+        labels.append((middle, line))
+        text.append(f'<text x="{middle:.1f}" y="{line:.1f}" text-anchor="middle" font-size="8" fill="{color(way)}">{way}</text>')
     for x, y, way, lean in points:
-        is_front, best = y < best, min(best, y)
-        color = "#c33" if way.startswith(RIVAL) else "#036" if is_front else "#9ab"
-        fill = "white" if lean else color
-        text.append(f'<circle cx="{across(x):.1f}" cy="{up(-y):.1f}" r="3.5" fill="{fill}" stroke="{color}" stroke-width="1.5"/>')
+        fill = "white" if lean else color(way)
+        text.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" fill="{fill}" stroke="{color(way)}" stroke-width="1.5"/>')
     return "".join(text)
+
+
+LEGEND = (
+    "full: as it is; hollow: lean, the same result while less is kept; red: end to end; "
+    "dashed: the most accurate for no more"
+)
 
 
 def plot(groups, measures, model):
@@ -93,6 +138,8 @@ def plot(groups, measures, model):
         raise SystemExit(f"fewer than two ways to train {model} have results and measures; run and measure some first")
     ways = [[(way, percent(groups[way]), forms[number]) for way, forms in costs.items()] for number in (0, 1)]
     memory = panel(ways[0], f"{model}: accuracy, % / peak memory, MiB", 0)
-    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", 430)
-    head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 360" font-family="sans-serif" font-size="10">'
-    return f'{head}<rect width="860" height="360" fill="white"/>{memory}{time}</svg>\n'
+    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", WIDTH)
+    width, height = 2 * WIDTH, HEIGHT + 20
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="10">'
+    legend = f'<text x="{WIDTH}" y="{HEIGHT + 5}" text-anchor="middle">{LEGEND}</text>'
+    return f'{head}<rect width="{width}" height="{height}" fill="white"/>{memory}{time}{legend}</svg>\n'

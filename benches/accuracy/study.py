@@ -6,6 +6,7 @@
     benches/accuracy/study.py run --data CIFAR --model resnet32 --seeds 0,1,2 bp man-dgl-4
     benches/accuracy/study.py run --data CIFAR --hold-out 5000 --epochs 10 bp    to choose by, on training images
     benches/accuracy/study.py run --data CIFAR torch                 PyTorch, end to end, the same recipe
+    benches/accuracy/study.py run --data CIFAR --again bp            a result anew; says whether it is the same, to the bit
     benches/accuracy/study.py measure                                peak and step of every way that has results
     benches/accuracy/study.py table                                  what is in results.json and measures.json
     benches/accuracy/study.py plot --out front.svg                   accuracy against memory and against time
@@ -13,22 +14,23 @@
 
 A run that was cut off goes on where it last saved; one that is finished is not run again. The accuracy that counts is the
 last epoch's. results.json keeps of each run: the command, the accuracy of every epoch, the weights' SHA-256, the measured
-peak, the seconds of training, the seed and the version. Seconds depend on what else the machine did; `measure`, on an idle
-machine, times a step of every way between steps of PyTorch, as it is and `lean`: with what changes no bit of the result but
-keeps less (study.json says what).
+peak, the seconds of training, the seed and the version, which is the commit that the program was built from. Seconds depend
+on what else the machine did; `measure`, on an idle machine, times a step of every way between steps of PyTorch, as it is and
+`lean`: with what changes no bit of the result but keeps less (study.json says what).
 """
 
 import argparse
+import fcntl
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 
-from present import grouped, plot, table
+from present import grouped, machines, plot, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -36,9 +38,9 @@ RESULTS = HERE / "results.json"
 MEASURES = HERE / "measures.json"
 STUDY = json.loads((HERE / "study.json").read_text())
 TORCH = "torch"
+PROGRAM = ROOT / "target" / "release" / "localgrad"
 # Few are timed together, so that a round of everybody's steps stays short.
 FORMS_AT_ONCE = 6
-LOCK = Lock()
 
 
 def load(path):
@@ -46,14 +48,18 @@ def load(path):
 
 
 def store(path, row, keys):
-    """Adds a row, in place of one with the same keys."""
-    with LOCK:
+    """Adds a row, in place of one with the same keys; others may do so meanwhile."""
+    lock = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         same = lambda other: all(other[key] == row[key] for key in keys)
         rows = [other for other in load(path) if not same(other)] + [row]
         rows.sort(key=lambda row: tuple(row[key] for key in keys))
         part = path.with_suffix(".part")
         part.write_text("[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in rows) + "\n]\n")
         part.rename(path)
+    finally:
+        os.close(lock)
 
 
 def filled(words, model):
@@ -74,31 +80,57 @@ def recipe(options):
     return words + (["--hold-out", str(options.hold_out)] if options.hold_out else [])
 
 
+def words_of(options, way, seed):
+    """What a run is trained with, as arguments; where its data are and where it goes is not among them."""
+    words = ["--model", options.model, *recipe(options), "--seed", str(seed)]
+    return words if way == TORCH else filled(STUDY["ways"][way], options.model) + words
+
+
+def command(options, way, seed):
+    """The words by which anyone makes a result again."""
+    program = "benches/accuracy/torch_reference.py --out RUN --threads 1" if way == TORCH else "localgrad train"
+    return " ".join([program, "--data", "CIFAR", *words_of(options, way, seed)])
+
+
+def commit(options):
+    """What the program was built from."""
+    if options.commit or options.program == PROGRAM:
+        words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+        return options.commit or subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    raise SystemExit(f"say with --commit which commit {options.program} was built from")
+
+
+def begin(options, out, way, seed):
+    """The version that a run began with, which must have been the same run: others may follow before it ends."""
+    note = out.with_name(out.name + ".begun")
+    if not note.exists():
+        note.write_text(json.dumps({"command": command(options, way, seed), "version": commit(options)}))
+    begun = json.loads(note.read_text())
+    if begun["command"] != command(options, way, seed):
+        raise SystemExit(f"{out} is a run of other words; remove it and {note} to begin anew: {begun['command']}")
+    return begun["version"]
+
+
 def run_one(options, way, seed):
     """Trains, or goes on, and answers what is kept of it."""
     short = f"-{options.epochs}-epochs" if options.epochs else ""
     held = f"-held-{options.hold_out}" if options.hold_out else ""
-    out = options.work / f"{options.model}-{way}{short}{held}-{seed}"
-    place = ["--data", str(options.data), "--out", str(out), "--threads", str(options.threads)]
-    words = ["--model", options.model, *recipe(options), "--seed", str(seed)]
+    again = "-again" if options.again else ""
+    out = options.work / f"{options.model}-{way}{short}{held}-{seed}{again}"
+    version = begin(options, out, way, seed)
+    words = words_of(options, way, seed)
     if way == TORCH:
-        said = ["benches/accuracy/torch_reference.py", "--data", "CIFAR", *words]
-        line = [sys.executable, str(HERE / "torch_reference.py"), *words, *place]
+        line = [sys.executable, str(HERE / "torch_reference.py"), *words]
     else:
-        words = filled(STUDY["ways"][way], options.model) + words
-        said = ["localgrad", "train", "--data", "CIFAR", *words]
-        begun = (out / "run.json").exists()
-        line = [str(options.program), "train", *(["--resume"] if begun else words), *place, "--json"]
-    # The commit that a run began with; others may follow before it ends.
-    version = out.with_name(out.name + ".version")
-    if not version.exists():
-        version.write_text(subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout)
+        resumes = (out / "run.json").exists()
+        line = [str(options.program), "train", "--json", *(["--resume"] if resumes else words)]
+    line += ["--data", str(options.data), "--out", str(out), "--threads", str(options.threads)]
     if not finished(out):
         print(" ".join(line), flush=True)
-        subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+        code = subprocess.run(line, stdout=subprocess.DEVNULL).returncode
+        if not finished(out):
+            raise SystemExit(f"{out} ended early, with code {code}; the same words go on with it")
     records = finished(out)
-    if not records:
-        raise SystemExit(f"{out} was interrupted; the same command goes on with it")
     done = records[-1]
     epochs = {record["epoch"]: record["accuracy"] for record in records if record["event"] == "epoch"}
     return {
@@ -107,21 +139,25 @@ def run_one(options, way, seed):
         "seed": seed,
         "hold_out": options.hold_out,
         "epochs": max(epochs),
-        "command": " ".join(said),
+        "command": command(options, way, seed),
         "accuracies": [epochs[epoch] for epoch in sorted(epochs)],
         "accuracy": done["accuracy"],
         "weights_sha256": hashlib.sha256((out / "weights.safetensors").read_bytes()).hexdigest(),
         "peak_bytes": done.get("peak_bytes"),
         "seconds": done["seconds"],
         "threads": options.threads,
-        "version": version.read_text().strip(),
+        "version": version,
     }
 
 
 def finished(out):
     """The records of a run that came to its end, up to its last one; none of one that was interrupted."""
     metrics = out / "metrics.jsonl"
-    records = [json.loads(text) for text in metrics.read_text().splitlines()] if metrics.exists() else []
+    if not metrics.exists() or not (out / "weights.safetensors").exists():
+        return []
+    # A kill can leave a line without its end.
+    lines = [line for line in metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    records = [json.loads(line) for line in lines]
     ends = [number for number, record in enumerate(records) if record["event"] == "done" and not record.get("interrupted")]
     return records[: ends[-1] + 1] if ends else []
 
@@ -132,29 +168,46 @@ def epochs_of(options):
 
 
 def found(options):
-    """The results that the table or the plot is of, by way."""
-    return grouped(load(RESULTS), options.model, options.hold_out, epochs_of(options))
+    """The results that the table or the plot is of, by way; what steps take, with so many threads; and the network."""
+    results = grouped(load(RESULTS), options.model, options.hold_out, epochs_of(options))
+    return results, [row for row in load(MEASURES) if row["threads"] == options.threads], options.model
 
 
 KEYS = ("model", "hold_out", "epochs", "way", "seed")
 
 
-def run(options):
-    options.work.mkdir(parents=True, exist_ok=True)
-    known = [*STUDY["ways"], TORCH]
+def chosen(options, all_ways):
+    """The ways that were named, or of all those that this network can be trained in."""
+    known = [way for way in [*STUDY["ways"], TORCH] if suits(way, options.model)]
     unknown = [way for way in options.ways if way not in known]
     if unknown:
-        raise SystemExit(f"no such way: {', '.join(unknown)}; there are {', '.join(known)}")
-    epochs = epochs_of(options)
-    have = {tuple(row[key] for key in KEYS) for row in load(RESULTS)}
-    wanted = [(way, seed) for seed in options.seeds for way in options.ways or known if suits(way, options.model)]
-    wanted = [(way, seed) for way, seed in wanted if (options.model, options.hold_out, epochs, way, seed) not in have]
+        raise SystemExit(f"no such way to train {options.model}: {', '.join(unknown)}; there are {', '.join(known)}")
+    return [way for way in known if way in (options.ways or all_ways)]
+
+
+def run(options):
+    options.work.mkdir(parents=True, exist_ok=True)
+    have = {tuple(row[key] for key in KEYS): row for row in load(RESULTS)}
+    wanted = []
+    for seed in options.seeds:
+        for way in chosen(options, [*STUDY["ways"], TORCH]):
+            row = have.get((options.model, options.hold_out, epochs_of(options), way, seed))
+            if row and row["command"] != command(options, way, seed):
+                raise SystemExit(f"{RESULTS} has {way}, seed {seed}, of other words; remove it to train anew: {row['command']}")
+            if options.again and not row:
+                raise SystemExit(f"there is no result of {way}, seed {seed}, to compare with")
+            if options.again or not row:
+                wanted.append((way, seed, row))
 
     def work(task):
-        way, seed = task
+        way, seed, known = task
         row = run_one(options, way, seed)
-        store(RESULTS, row, KEYS)
-        print(f"{options.model} {way} seed {seed}: {100 * row['accuracy']:.2f} %", flush=True)
+        said = ""
+        if known:
+            said = ", the same bytes" if row["weights_sha256"] == known["weights_sha256"] else ", but OTHER BYTES"
+        else:
+            store(RESULTS, row, KEYS)
+        print(f"{options.model} {way} seed {seed}: {100 * row['accuracy']:.2f} %{said}", flush=True)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(work, wanted))
@@ -163,11 +216,10 @@ def run(options):
 def measure(options):
     """Times every way that has results, as it is and lean, between steps of PyTorch."""
     sys.path.insert(0, str(ROOT / "benches"))
-    from torch_twin import Case, compare
+    from torch_twin import Case, compare, machine
 
-    ways = {row["way"] for row in load(RESULTS) if row["model"] == options.model and row["way"] in STUDY["ways"]}
-    ways = [way for way in STUDY["ways"] if way in (options.ways or ways) and suits(way, options.model)]
-    forms = [(way, lean) for way in ways for lean in (False, True)]
+    ways = chosen(options, {row["way"] for row in load(RESULTS) if row["model"] == options.model})
+    forms = [(way, lean) for way in ways if way != TORCH for lean in (False, True)]
     for first in range(0, len(forms), FORMS_AT_ONCE):
         part = {}
         for way, lean in forms[first : first + FORMS_AT_ONCE]:
@@ -177,65 +229,72 @@ def measure(options):
         for row in compare(case, options.threads, options):
             name = row["way"]
             way, _, lean = name.partition(", ")
-            row |= {"way": way, "lean": bool(lean)}
-            row["command"] = " ".join(["localgrad", "bench", *case.words(), *part[name]])
+            row |= {"way": way, "lean": bool(lean), "machine": "; ".join(machine(options.program)), "version": commit(options)}
+            words = [*case.words(), "--threads", str(options.threads), "--", *part[name]]
+            row["command"] = " ".join(["benches/torch_twin.py", *words])
             store(MEASURES, row, ("model", "threads", "way", "lean"))
             share = row["live"] / row["torch_live"]
             print(f"{name}: {row['ratio']:.2f} of PyTorch's step, {share:.2f} of its peak", flush=True)
 
 
 def publish(options, parse):
-    """Makes anew each table of the page, which stands between the command that makes it and `<!-- end -->`, and each plot."""
-    command = re.compile(r"<!-- study\.py (table|plot)(.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+    """Makes anew what stands on the page between the command that makes it and `<!-- end -->`: tables, plots, machines."""
+    marked = re.compile(r"<!-- study\.py (table|plot|machines)(.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
     def renewed(match):
         kind, words, _ = match.groups()
         asked = parse([kind, *words.split()])
-        if kind == "table":
-            text = table(found(asked), load(MEASURES), asked.model)
+        if kind == "machines":
+            text = machines(load(MEASURES))
+        elif kind == "table":
+            text = table(*found(asked))
         else:
             asked.out = options.page.parent / asked.out
             asked.work_on(asked)
             text = f"![Accuracy against memory and time]({asked.out.name})"
         return f"<!-- study.py {kind}{words} -->\n{text}\n<!-- end -->"
 
-    options.page.write_text(command.sub(renewed, options.page.read_text()))
+    options.page.write_text(marked.sub(renewed, options.page.read_text()))
 
 
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = words.add_subparsers(required=True)
     models = list(STUDY["networks"])
-    program = ROOT / "target" / "release" / "localgrad"
     one = commands.add_parser("run")
     one.add_argument("ways", nargs="*", help="[all]")
     one.add_argument("--data", type=Path, required=True, help="directory of CIFAR-10's binary version")
     one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
-    one.add_argument("--threads", type=int, default=1, help="of each run")
+    one.add_argument("--threads", type=int, default=1, help="of each run, which change no bit")
     one.add_argument("--jobs", type=int, default=2, help="runs at once")
     one.add_argument("--work", type=Path, default=ROOT / "runs" / "accuracy", help="where runs go")
-    one.add_argument("--program", type=Path, default=program)
+    one.add_argument("--again", action="store_true", help="train what has a result anew, and compare the weights")
     one.set_defaults(work_on=run)
     two = commands.add_parser("measure")
     two.add_argument("ways", nargs="*", help="[those with results]")
-    two.add_argument("--threads", type=int, default=2)
-    two.add_argument("--program", type=Path, default=program)
     two.add_argument("--rounds", type=int, default=9)
     two.add_argument("--least-rounds", type=int, default=5)
     two.add_argument("--seconds", type=float, default=40)
     two.set_defaults(work_on=measure)
     three = commands.add_parser("table")
-    three.set_defaults(work_on=lambda options: print(table(found(options), load(MEASURES), options.model)))
+    three.set_defaults(work_on=lambda options: print(table(*found(options))))
     four = commands.add_parser("plot")
     four.add_argument("--out", type=Path, required=True)
-    four.set_defaults(work_on=lambda o: o.out.write_text(plot(found(o), load(MEASURES), o.model)))
-    for command in (one, two, three, four):
-        command.add_argument("--model", choices=models, default="resnet20")
-    for command in (one, three, four):
-        command.add_argument("--hold-out", type=int, default=0, metavar="N", help="judge by the last N training images")
-        command.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
+    four.set_defaults(work_on=lambda o: o.out.write_text(plot(*found(o))))
+    for part in (one, two):
+        part.add_argument("--program", type=Path, default=PROGRAM)
+        part.add_argument("--commit", help="that the program was built from")
+    for part in (two, three, four):
+        part.add_argument("--threads", type=int, default=2, help="of the measured steps")
+    for part in (one, two, three, four):
+        part.add_argument("--model", choices=models, default="resnet20")
+    for part in (one, three, four):
+        part.add_argument("--hold-out", type=int, default=0, metavar="N", help="judge by the last N training images")
+        part.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
     five = commands.add_parser("publish")
     five.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    six = commands.add_parser("machines")
+    six.set_defaults(work_on=lambda options: print(machines(load(MEASURES))))
     five.set_defaults(work_on=lambda options: publish(options, words.parse_args))
     options = words.parse_args()
     options.work_on(options)

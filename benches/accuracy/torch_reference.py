@@ -9,7 +9,6 @@ A run that was cut off goes on with the epoch it was in.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import sys
@@ -123,6 +122,10 @@ def main():
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first, seconds = state["epoch"] + 1, state["seconds"]
+    if metrics.exists():
+        # What was written after the state was saved, or was cut short, comes again.
+        lines = metrics.read_text().splitlines(keepends=True)
+        metrics.write_text("".join(lines[: first - 1]))
     for epoch in range(first, options.epochs + 1):
         start = time.monotonic()
         for group in optimizer.param_groups:
@@ -139,7 +142,6 @@ def main():
     weights = options.out / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, weights)
     done = {"event": "done", "accuracy": accuracy(model, test_images, test_labels), "seconds": seconds}
-    done["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     with metrics.open("a") as file:
         file.write(json.dumps(done) + "\n")
 

@@ -71,17 +71,8 @@ pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
 /// The rule and its numbers; `fallback` where no `--rule` was given.
 pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
     let rule = arguments.rule.as_deref().map_or(Ok(fallback), str::parse)?;
-    let mut config = match arguments.head.as_deref() {
-        None => RuleConfig::new(rule),
-        Some("infopro") => RuleConfig::over(rule, Head::Conv { convolutions: 1, linears: 2 }, true),
-        Some(head) => RuleConfig::over(rule, head.parse()?, rule == Rule::Infopro),
-    };
-    if arguments.head.is_some() && matches!(rule, Rule::Bp | Rule::Auglocal) {
-        return Err(Fault::usage(format!("{rule} has no head to choose; leave --head out")));
-    }
-    if arguments.average_alone && !matches!(rule, Rule::Man | Rule::Manpp) {
-        return Err(Fault::usage(format!("{rule} has no moving average; leave --average-alone out")));
-    }
+    let mut config = RuleConfig::named(rule, arguments.head.as_deref())?;
+    refuse_unused(arguments, &config)?;
     if arguments.task == TaskName::Contrastive {
         config.contrastive_temperature = Some(arguments.temperature);
     }
@@ -98,6 +89,25 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
     }
     config.validate()?;
     Ok(config)
+}
+
+/// Refuses what would mean nothing to the rule.
+fn refuse_unused(arguments: &RuleArguments, config: &RuleConfig) -> Outcome<()> {
+    let averages = matches!(config.rule, Rule::Man | Rule::Manpp);
+    let has_depth = config.rule == Rule::Auglocal || matches!(config.head, Head::Auglocal | Head::Path);
+    let local = config.rule != Rule::Bp;
+    let unused = [
+        ("--average-alone", arguments.average_alone && !averages, "has no moving average"),
+        ("--ema-momentum", arguments.ema_momentum.is_some() && !averages, "has no moving average"),
+        ("--aux-depth", arguments.aux_depth.is_some() && !has_depth, "has no auxiliary units to count"),
+        ("--pyramid", arguments.pyramid.is_some() && !has_depth, "has no auxiliary units to count"),
+        ("--lambda-first", arguments.lambda_first.is_some() && !local, "has one loss only"),
+        ("--lambda-last", arguments.lambda_last.is_some() && !local, "has one loss only"),
+    ];
+    match unused.iter().find(|(_, said, _)| *said) {
+        Some((flag, _, why)) => Err(Fault::usage(format!("{} {why}; leave {flag} out", config.rule))),
+        None => Ok(()),
+    }
 }
 
 fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {

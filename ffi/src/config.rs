@@ -12,7 +12,7 @@ use localgrad_runtime::fit::{Duration, FitConfig};
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
-use localgrad_runtime::rules::{Head, Rule, RuleConfig};
+use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Device, device};
@@ -291,14 +291,7 @@ unsafe fn read_rule(config: &lg_trainer_config) -> Outcome<RuleConfig> {
         (pointers::optional_text(config.rule, "rule")?, pointers::optional_text(config.head, "head")?)
     };
     let rule: Rule = rule.unwrap_or("man").parse()?;
-    let config = match head {
-        None => RuleConfig::new(rule),
-        Some(_) if matches!(rule, Rule::Bp | Rule::Auglocal) => {
-            return Err(Fault::config(format!("{rule} has no head to choose; leave head NULL")));
-        }
-        Some("infopro") => RuleConfig::over(rule, Head::Conv { convolutions: 1, linears: 2 }, true),
-        Some(head) => RuleConfig::over(rule, head.parse()?, rule == Rule::Infopro),
-    };
+    let config = RuleConfig::named(rule, head)?;
     config.validate()?;
     Ok(config)
 }

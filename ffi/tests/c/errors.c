@@ -131,7 +131,7 @@ static void configurations(void) {
   lg_trainer *trainer = NULL;
   BAD_CONFIG(LG_STATUS_CONFIG, "no rule", config.rule = "mann");
   BAD_CONFIG(LG_STATUS_CONFIG, "no head", config.head = "x");
-  BAD_CONFIG(LG_STATUS_CONFIG, "leave head NULL", config.rule = "auglocal");
+  BAD_CONFIG(LG_STATUS_CONFIG, "leave the head out", config.rule = "auglocal");
   BAD_CONFIG(LG_STATUS_CONFIG, "last block", (config.ends = wrong_ends, config.ends_count = 2));
   BAD_CONFIG(LG_STATUS_ARGUMENT, "ends is NULL", config.ends = NULL);
   BAD_CONFIG(LG_STATUS_CONFIG, "99", (config.ends_count = 0, config.blocks = 99));

@@ -171,6 +171,22 @@ impl RuleConfig {
         Self::over(rule, head, reconstruct)
     }
 
+    /// A rule over the head of this name, `infopro` (a conv head and reconstruction) among them; without a name over the
+    /// rule's own.
+    ///
+    /// # Errors
+    /// `Config` for a name that no head has, and for rules whose head is not to be chosen.
+    pub fn named(rule: Rule, head: Option<&str>) -> Result<Self> {
+        let Some(head) = head else { return Ok(Self::new(rule)) };
+        if matches!(rule, Rule::Bp | Rule::Auglocal) {
+            return Err(Error::config(format!("{rule} has no head to choose; leave the head out")));
+        }
+        match head {
+            "infopro" => Ok(Self::over(rule, Head::Conv { convolutions: 1, linears: 2 }, true)),
+            head => Ok(Self::over(rule, head.parse()?, rule == Rule::Infopro)),
+        }
+    }
+
     /// A rule on top of a head of its own.
     pub fn over(rule: Rule, head: Head, reconstruct: bool) -> Self {
         let (lambda_first, lambda_last) = match head {
@@ -209,8 +225,16 @@ impl RuleConfig {
                 self.pyramid
             )));
         }
-        if !self.trained_copy && self.rule == Rule::Manpp {
-            return Err(Error::config("manpp balances two copies; it cannot leave the trained one out"));
+        if !self.trained_copy {
+            match self.rule {
+                Rule::Man => {}
+                Rule::Manpp => {
+                    return Err(Error::config(
+                        "manpp balances two copies; it cannot leave the trained one out",
+                    ));
+                }
+                rule => return Err(Error::config(format!("{rule} has no moving average to stand alone"))),
+            }
         }
         if self.depth == 0 {
             return Err(Error::config("AugLocal's depth must be at least 1"));
@@ -272,5 +296,20 @@ mod tests {
         assert!(RuleConfig { contrastive_temperature: Some(0.0), ..good.clone() }.validate().is_err());
         let dgl = RuleConfig::over(Rule::Man, Head::Dgl, false);
         assert!(RuleConfig { contrastive_temperature: Some(0.1), ..dgl }.validate().is_err());
+        for rule in [Rule::Manpp, Rule::Dgl, Rule::Bp] {
+            assert!(RuleConfig { trained_copy: false, ..RuleConfig::new(rule) }.validate().is_err());
+        }
+        assert!(RuleConfig { trained_copy: false, ..good }.validate().is_ok());
+    }
+
+    #[test]
+    fn heads_by_name() {
+        let over = |rule, head| RuleConfig::named(rule, Some(head));
+        assert_eq!(RuleConfig::named(Rule::Man, None).unwrap(), RuleConfig::new(Rule::Man));
+        assert_eq!(over(Rule::Man, "infopro").unwrap(), RuleConfig::new(Rule::Man));
+        assert!(!over(Rule::Man, "1c2f").unwrap().reconstruct);
+        assert!(over(Rule::Infopro, "1c2f").unwrap().reconstruct);
+        assert!(over(Rule::Auglocal, "dgl").is_err());
+        assert!(over(Rule::Man, "dlg").is_err());
     }
 }

@@ -45,9 +45,9 @@ pub struct ModelArguments {
     /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, …, mobilenet_v2 or a spec's .json file [default: resnet20]
     #[arg(long)]
     pub model: Option<String>,
-    /// Way around residual units that change the shape
-    #[arg(long, value_enum, default_value_t = ShortcutName::Project)]
-    pub shortcut: ShortcutName,
+    /// Way around residual units that change the shape [default: project]
+    #[arg(long, value_enum)]
+    pub shortcut: Option<ShortcutName>,
     /// Widths of a CIFAR ResNet's stem and stages, such as 8,8,16,32
     #[arg(long, value_delimiter = ',')]
     pub widths: Option<Vec<usize>>,
@@ -74,10 +74,6 @@ pub struct DataArguments {
     /// Only the first N samples (of training data when training)
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// In training, judge by the last N samples of the training data, which are then not learnt from, instead of the test
-    /// data
-    #[arg(long, value_name = "N")]
-    pub hold_out: Option<usize>,
 }
 
 /// Where to compute.
@@ -121,19 +117,19 @@ pub struct RuleArguments {
     /// Loss of the head: softmax or contrastive
     #[arg(long, value_enum, default_value_t = TaskName::Softmax)]
     pub task: TaskName,
-    /// Temperature of the contrastive loss
-    #[arg(long, default_value_t = 0.07)]
-    pub temperature: f64,
+    /// Temperature of the contrastive loss [default: 0.07]
+    #[arg(long)]
+    pub temperature: Option<f64>,
     /// Share of the old value in MAN's moving average, in [0, 1)
     #[arg(long, value_name = "M")]
     pub ema_momentum: Option<f64>,
     /// MAN's moving average without its trained copy
     #[arg(long)]
     pub average_alone: bool,
-    /// AugLocal's depth
+    /// Units of the first auxiliary networks, with AugLocal or a head of units [default: 2]
     #[arg(long, value_name = "D")]
     pub aux_depth: Option<usize>,
-    /// AugLocal's pyramid coefficient
+    /// AugLocal's pyramid coefficient: how fast their number shrinks from block to block [default: 0.5]
     #[arg(long, value_name = "C")]
     pub pyramid: Option<f64>,
     /// Weights of reconstruction (or similarity) and task at the first block
@@ -226,6 +222,9 @@ pub struct TrainArguments {
     pub(crate) model: ModelArguments,
     #[command(flatten)]
     pub(crate) data: DataArguments,
+    /// Judge by the last N samples of the training data, which are then not learnt from, instead of the test data
+    #[arg(long, value_name = "N")]
+    pub hold_out: Option<usize>,
     #[command(flatten)]
     pub(crate) rule: RuleArguments,
     #[command(flatten)]
@@ -310,15 +309,15 @@ pub struct RecipeArguments {
     /// Last epoch (or step) at each rate, for --schedule step
     #[arg(long, value_delimiter = ',')]
     pub milestones: Option<Vec<usize>>,
-    /// What each milestone multiplies the rate by
-    #[arg(long, default_value_t = 0.1)]
-    pub step_factor: f64,
+    /// What each milestone multiplies the rate by [default: 0.1]
+    #[arg(long)]
+    pub step_factor: Option<f64>,
     /// How gradients change weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     pub optimizer: OptimizerName,
-    /// Momentum of sgd
-    #[arg(long, default_value_t = 0.9)]
-    pub momentum: f64,
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long)]
+    pub momentum: Option<f64>,
     /// Weight decay [default: 0.0001 for sgd, 0.01 for adamw]
     #[arg(long)]
     pub weight_decay: Option<f64>,
@@ -437,7 +436,7 @@ pub struct PlanArguments {
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
     pub(crate) budget: BudgetArguments,
-    /// All rules beside each other instead of one rule's plan, and which to prefer
+    /// The main rules beside each other instead of one rule's plan, and which to prefer
     #[arg(long)]
     pub compare: bool,
     /// Worker threads [default: one for each core]

@@ -1,15 +1,19 @@
 //! `--rule auto`: end to end where that keeps to the budget, in pieces if need be; else MAN over AugLocal's head, the
 //! affordable one of the accurate local rules in `docs/results.md`, in as few blocks as keep to it.
 
-use crate::arguments::RuleArguments;
+use crate::arguments::{RuleArguments, TaskName, WaitingArguments};
+use crate::budget::Attempt;
 use crate::fault::{Fault, Outcome};
 use localgrad::plan::size;
-use localgrad::rules::{Head, Rule};
+use localgrad::rules::{Head, Rule, RuleConfig};
+use std::collections::BTreeMap;
 
 /// The word for it.
 const AUTO: &str = "auto";
-/// Numbers of blocks that are tried, fewest first; then every unit its own.
-const BLOCKS: [usize; 4] = [2, 4, 8, 16];
+/// Of the local rule: one unit after MAN's pair, the last, brings the auxiliary network to where the network ends.
+const DEPTH: usize = 1;
+/// Of the local rule: an average that forgets its start in ten steps.
+const EMA_MOMENTUM: f64 = 0.9;
 
 /// Whether the rule is to be chosen.
 pub fn wanted(rule: &RuleArguments) -> bool {
@@ -25,43 +29,96 @@ pub struct Chosen {
     pub why: String,
 }
 
-/// Chooses among the rules; `fits` says whether a rule of these words keeps to the budget in some way.
+/// Chooses among the rules; `attempt` says what a rule of these words could do within the budget. Two blocks lose next to
+/// nothing, so that they come before end-to-end training with poor statistics; more come after it.
 ///
 /// # Errors
-/// Wrong use when something is said of the rule that is to be chosen; those of `fits`.
+/// Those of `attempt`.
 pub fn choose(
     rule: &RuleArguments,
     units: usize,
     budget_bytes: Option<usize>,
-    mut fits: impl FnMut(&RuleArguments) -> Outcome<bool>,
+    mut attempt: impl FnMut(&RuleArguments) -> Outcome<Attempt>,
 ) -> Outcome<Chosen> {
-    refuse_details(rule)?;
     let whole = end_to_end(rule);
     let Some(budget_bytes) = budget_bytes else {
         let why = "auto: bp, since there is no memory budget to keep to (--memory-budget)".into();
         return Ok(Chosen { rule: whole, why });
     };
-    if fits(&whole)? {
-        let why = format!("auto: bp, which keeps to {}", size::words(budget_bytes));
-        return Ok(Chosen { rule: whole, why });
-    }
-    let counts = BLOCKS.into_iter().filter(|&count| count < units).chain([units]);
-    for count in counts {
-        let local = RuleArguments { blocks: Some(count), ..local(rule) };
-        if fits(&local)? {
-            let budget = size::words(budget_bytes);
-            let why = format!("auto: {} in {count} blocks, since bp does not keep to {budget}", name(&local));
-            return Ok(Chosen { rule: local, why });
+    let budget = size::words(budget_bytes);
+    let of_whole = attempt(&whole)?;
+    let mut tried = BTreeMap::new();
+    let mut of_local = |count: usize| -> Outcome<Attempt> {
+        if let Some(known) = tried.get(&count) {
+            return Ok(*known);
         }
+        let found = attempt(&in_blocks(rule, count))?;
+        tried.insert(count, found);
+        Ok(found)
+    };
+    let count = match (of_whole.fits_well, of_whole.fits) {
+        (true, _) => None,
+        (false, true) => Some(2).filter(|_| units > 1),
+        (false, false) => match fewest(units, &mut |count| Ok(of_local(count)?.fits_well))? {
+            None => fewest(units, &mut |count| Ok(of_local(count)?.fits))?,
+            well => well,
+        },
+    };
+    if let Some(count) = count
+        && (!of_whole.fits || of_local(count)?.fits_well)
+    {
+        let rule = in_blocks(rule, count);
+        let than = if of_whole.fits { "with more samples at once than bp" } else { "as bp does not" };
+        let why = format!("auto: {} in {count} blocks, which keeps to {budget} {than}", name(&rule));
+        return Ok(Chosen { rule, why });
+    }
+    if of_whole.fits {
+        return Ok(Chosen { rule: whole, why: format!("auto: bp, which keeps to {budget}") });
     }
     // The refusal that follows names the least that would do.
-    let rule = RuleArguments { blocks: Some(units), ..local(rule) };
-    Ok(Chosen { rule, why: "auto: neither bp nor a local rule keeps to the budget".into() })
+    let least = tried.iter().min_by_key(|(_, found)| found.least_bytes);
+    let rule = match least {
+        Some((&count, found)) if found.least_bytes < of_whole.least_bytes => in_blocks(rule, count),
+        _ => whole,
+    };
+    Ok(Chosen { rule, why: format!("auto: neither bp nor a local rule keeps to {budget}") })
+}
+
+/// The words of the local rule in so many blocks.
+fn in_blocks(rule: &RuleArguments, count: usize) -> RuleArguments {
+    RuleArguments { blocks: Some(count), ..local(rule) }
+}
+
+/// The fewest blocks that `fits`, looked for in ever larger steps and then by halves.
+fn fewest(units: usize, fits: &mut impl FnMut(usize) -> Outcome<bool>) -> Outcome<Option<usize>> {
+    let doubled = std::iter::successors(Some(2), |count| Some(2 * count)).take_while(|&count| count < units);
+    let mut fails = 1;
+    for count in doubled.chain((units > 1).then_some(units)) {
+        if !fits(count)? {
+            fails = count;
+            continue;
+        }
+        let mut holds = count;
+        while holds - fails > 1 {
+            let middle = (holds + fails) / 2;
+            if fits(middle)? { holds = middle } else { fails = middle }
+        }
+        return Ok(Some(holds));
+    }
+    Ok(None)
 }
 
 /// The rule that a run was begun with, for a run that goes on.
-pub fn as_begun(rule: &RuleArguments, begun: Rule) -> RuleArguments {
-    if begun == Rule::Bp { end_to_end(rule) } else { local(rule) }
+pub fn as_begun(rule: &RuleArguments, begun: &RuleConfig) -> RuleArguments {
+    if begun.rule == Rule::Bp {
+        return end_to_end(rule);
+    }
+    RuleArguments {
+        head: Some(begun.head.to_string()),
+        aux_depth: Some(begun.depth),
+        ema_momentum: Some(begun.ema_momentum),
+        ..local(rule)
+    }
 }
 
 /// The words of end-to-end training in place of `--rule auto`.
@@ -69,12 +126,13 @@ pub fn end_to_end(rule: &RuleArguments) -> RuleArguments {
     RuleArguments { rule: Some(Rule::Bp.to_string()), ..rule.clone() }
 }
 
-fn local(rule: &RuleArguments) -> RuleArguments {
+/// The words of the local rule: MAN over AugLocal's head, with the numbers that are not said.
+pub fn local(rule: &RuleArguments) -> RuleArguments {
     RuleArguments {
         rule: Some(Rule::Man.to_string()),
         head: Some(Head::Auglocal.to_string()),
-        aux_depth: Some(1),
-        ema_momentum: Some(0.9),
+        aux_depth: rule.aux_depth.or(Some(DEPTH)),
+        ema_momentum: rule.ema_momentum.or(Some(EMA_MOMENTUM)),
         ..rule.clone()
     }
 }
@@ -83,20 +141,41 @@ fn name(rule: &RuleArguments) -> String {
     [rule.rule.as_deref(), rule.head.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" over ")
 }
 
-fn refuse_details(rule: &RuleArguments) -> Outcome<()> {
+/// Refuses words about the rule that is to be chosen.
+pub fn check(rule: &RuleArguments, waiting: &WaitingArguments) -> Outcome<()> {
     let said = [
         ("--head", rule.head.is_some()),
         ("--blocks", rule.blocks.is_some()),
         ("--ends", rule.ends.is_some()),
         ("--pieces", rule.pieces.is_some()),
+        ("--task", rule.task != TaskName::Softmax),
         ("--aux-depth", rule.aux_depth.is_some()),
+        ("--pyramid", rule.pyramid.is_some()),
         ("--ema-momentum", rule.ema_momentum.is_some()),
         ("--average-alone", rule.average_alone),
+        ("--lambda-first", rule.lambda_first.is_some()),
+        ("--lambda-last", rule.lambda_last.is_some()),
+        ("--block-batches", !waiting.block_batches.is_empty()),
     ];
     match said.iter().find(|(_, said)| *said) {
         Some((flag, _)) => Err(Fault::usage(format!(
             "--rule auto chooses what {flag} says; leave {flag} out, or name a rule"
         ))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewest_are_found() {
+        for least in 2..=17 {
+            let found = fewest(17, &mut |count| Ok(count >= least)).unwrap();
+            assert_eq!(found, Some(least));
+        }
+        assert_eq!(fewest(17, &mut |_| Ok(false)).unwrap(), None);
+        assert_eq!(fewest(1, &mut |_| Ok(true)).unwrap(), None);
     }
 }

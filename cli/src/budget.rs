@@ -4,7 +4,7 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
-use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, fastest, plan, size};
+use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, fastest, least, plan, size};
 use localgrad::threads::Workers;
 use localgrad::{Device, memory};
 use std::path::Path;
@@ -69,7 +69,7 @@ pub fn plan_run(
         }
         (Device::Cpu, Some(budget_bytes)) => {
             let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
-            let workload = setting.workload(file);
+            let workload = to_go_on(setting.workload(file));
             let rates = rates(setting.workers, setting.scratch)?;
             let choice = choose(&workload, &freedom, budget_bytes, &rates)?;
             setting.output.text(&words(&choice, budget_bytes));
@@ -94,6 +94,11 @@ pub fn rates(workers: &Workers, scratch: Option<&Path>) -> Outcome<Rates> {
         Some(directory) => Ok(rates.with_storage(directory)?),
         None => Ok(rates.with_storage(&std::env::temp_dir()).unwrap_or(rates)),
     }
+}
+
+/// Within a budget a run must be able to go on after it was stopped, which takes some memory, too.
+fn to_go_on(workload: Workload) -> Workload {
+    Workload { resumes: true, ..workload }
 }
 
 /// A run that goes on stays as it was.
@@ -129,17 +134,27 @@ pub fn without_data(steps: Workload, augments: bool) -> Workload {
     }
 }
 
-/// Whether a workload keeps to the budget in one of the ways that `freedom` leaves open; without a budget it does.
-pub fn fits(
-    workload: &Workload,
-    freedom: &Freedom,
-    budget_bytes: Option<usize>,
-    rates: &Rates,
-) -> Outcome<bool> {
-    match budget_bytes {
-        None => Ok(true),
-        Some(budget_bytes) => Ok(fastest(workload, freedom, budget_bytes, rates)?.is_some()),
-    }
+/// What a rule can do within a budget.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Whether it keeps to it.
+    pub fits: bool,
+    /// Whether it does so with enough samples at once for batch norm.
+    pub fits_well: bool,
+    /// The least that it needs.
+    pub least_bytes: usize,
+}
+
+/// What a workload can do within the budget in the ways that `freedom` leaves open. How fast that is does not matter.
+pub fn attempt(workload: Workload, freedom: &Freedom, budget_bytes: Option<usize>) -> Outcome<Attempt> {
+    let (workload, rates) = (&to_go_on(workload), Rates::default());
+    let found = fastest(workload, freedom, budget_bytes.unwrap_or(usize::MAX), &rates)?;
+    let fits_well = found.as_ref().is_some_and(|found| !found.has_poor_statistics(workload.batch));
+    let least_bytes = match &found {
+        Some(found) => found.peak_bytes,
+        None => least(workload, freedom, &rates)?.map_or(usize::MAX, |least| least.peak_bytes),
+    };
+    Ok(Attempt { fits: found.is_some(), fits_well, least_bytes })
 }
 
 /// The plan of a workload, or of what is chosen for it.
@@ -150,6 +165,6 @@ pub fn plan_or_choose(
     rates: &Rates,
 ) -> Outcome<(Plan, Option<Choice>)> {
     let Some(budget_bytes) = budget_bytes else { return Ok((plan(workload)?, None)) };
-    let choice = choose(workload, freedom, budget_bytes, rates)?;
+    let choice = choose(&to_go_on(workload.clone()), freedom, budget_bytes, rates)?;
     Ok((choice.plan.clone(), Some(choice)))
 }

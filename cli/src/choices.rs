@@ -23,6 +23,12 @@ use std::path::Path;
 
 /// The word for the data inside the program.
 pub const EMBEDDED: &str = "embedded";
+/// Of the contrastive loss, where nobody says so.
+const DEFAULT_TEMPERATURE: f64 = 0.07;
+/// Of SGD, where nobody says so.
+const DEFAULT_MOMENTUM: f64 = 0.9;
+/// What a milestone multiplies the rate by, where nobody says so.
+const DEFAULT_STEP_FACTOR: f64 = 0.1;
 /// The network where nobody says so.
 const DEFAULT_MODEL: &str = "resnet20";
 
@@ -35,6 +41,11 @@ pub fn data_name(arguments: &DataArguments) -> &str {
 pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) -> Outcome<NetworkSpec> {
     let name = arguments.model.as_deref().unwrap_or(DEFAULT_MODEL);
     if name.ends_with(".json") {
+        if arguments.shortcut.is_some() || arguments.widths.is_some() {
+            return Err(Fault::usage(format!(
+                "{name} says all of the network; leave --shortcut and --widths out"
+            )));
+        }
         return read_spec(Path::new(name));
     }
     let config = ModelConfig {
@@ -42,8 +53,8 @@ pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) ->
         classes,
         widths: arguments.widths.clone(),
         shortcut: match arguments.shortcut {
-            ShortcutName::Project => Shortcut::Project,
-            ShortcutName::Pad => Shortcut::Pad,
+            None | Some(ShortcutName::Project) => Shortcut::Project,
+            Some(ShortcutName::Pad) => Shortcut::Pad,
         },
     };
     Ok(localgrad_models::network(name, &config)?)
@@ -74,7 +85,7 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
     let mut config = RuleConfig::named(rule, arguments.head.as_deref())?;
     refuse_unused(arguments, &config)?;
     if arguments.task == TaskName::Contrastive {
-        config.contrastive_temperature = Some(arguments.temperature);
+        config.contrastive_temperature = Some(arguments.temperature.unwrap_or(DEFAULT_TEMPERATURE));
     }
     config.ema_momentum = arguments.ema_momentum.unwrap_or(config.ema_momentum);
     config.trained_copy = !arguments.average_alone;
@@ -96,11 +107,13 @@ fn refuse_unused(arguments: &RuleArguments, config: &RuleConfig) -> Outcome<()> 
     let averages = matches!(config.rule, Rule::Man | Rule::Manpp);
     let has_depth = config.rule == Rule::Auglocal || matches!(config.head, Head::Auglocal | Head::Path);
     let local = config.rule != Rule::Bp;
+    let contrastive = arguments.task == TaskName::Contrastive;
     let unused = [
         ("--average-alone", arguments.average_alone && !averages, "has no moving average"),
         ("--ema-momentum", arguments.ema_momentum.is_some() && !averages, "has no moving average"),
         ("--aux-depth", arguments.aux_depth.is_some() && !has_depth, "has no auxiliary units to count"),
         ("--pyramid", arguments.pyramid.is_some() && !has_depth, "has no auxiliary units to count"),
+        ("--temperature", arguments.temperature.is_some() && !contrastive, "is without --task contrastive"),
         ("--lambda-first", arguments.lambda_first.is_some() && !local, "has one loss only"),
         ("--lambda-last", arguments.lambda_last.is_some() && !local, "has one loss only"),
     ];
@@ -118,9 +131,15 @@ fn pair(flag: &str, numbers: &[f64]) -> Outcome<[f64; 2]> {
 }
 
 /// Where the network and its backward passes are cut: as given, as published, or so that the largest block keeps as
-/// little as can be.
-pub fn cut(arguments: &RuleArguments, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
-    let cut = cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks)?;
+/// little as can be. Blocks that have batches of their own are as many as these.
+pub fn cut(
+    arguments: &RuleArguments,
+    block_batches: &[usize],
+    network: &NetworkSpec,
+    rule: &RuleConfig,
+) -> Outcome<Cut> {
+    let said = Some(block_batches.len()).filter(|&count| count > 0 && rule.rule != Rule::Bp);
+    let cut = cut::cut(network, rule, arguments.ends.as_deref(), arguments.blocks.or(said))?;
     Ok(Cut { pieces: arguments.pieces.clone().unwrap_or(cut.pieces), ..cut })
 }
 
@@ -147,11 +166,8 @@ pub fn freedom(
     rule: &RuleConfig,
 ) -> Outcome<Freedom> {
     let mut cuts = match (&arguments.ends, arguments.blocks) {
-        (None, None) if !waiting.block_batches.is_empty() => {
-            cuts::even_ends(network, rule, waiting.block_batches.len()).map(|ends| vec![ends])?
-        }
-        (None, None) => cuts::cuts(network, rule)?,
-        _ => vec![cut(arguments, network, rule)?.ends],
+        (None, None) if waiting.block_batches.is_empty() => cuts::cuts(network, rule)?,
+        _ => vec![cut(arguments, &waiting.block_batches, network, rule)?.ends],
     };
     if arguments.ends.is_none() && rule.rule != Rule::Bp && waiting.block_batches.is_empty() {
         let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
@@ -160,12 +176,13 @@ pub fn freedom(
     }
     cuts.sort();
     cuts.dedup();
-    let pieces = arguments.ends.is_none() && arguments.blocks.is_none() && arguments.pieces.is_none();
+    // What bp is cut into are pieces.
+    let is_cut = rule.rule == Rule::Bp && (arguments.ends.is_some() || arguments.blocks.is_some());
     Ok(Freedom {
         cuts,
         micro_batch: micro_batch.is_none(),
         recompute: !arguments.recompute,
-        pieces,
+        pieces: arguments.pieces.is_none() && !is_cut,
         half: waiting.activations.is_none(),
         files: !waiting.offload && !waiting.features_on_disk,
     })
@@ -200,10 +217,14 @@ pub fn normalize(arguments: &DataArguments, shape: ImageShape) -> Outcome<Normal
 
 /// The optimizer with its numbers.
 pub fn optimizer(recipe: &RecipeArguments) -> Outcome<OptimizerConfig> {
+    if recipe.optimizer == OptimizerName::Adamw && recipe.momentum.is_some() {
+        return Err(Fault::usage("adamw has no --momentum; leave it out"));
+    }
+    let momentum = recipe.momentum.unwrap_or(DEFAULT_MOMENTUM);
     let config = match recipe.optimizer {
         OptimizerName::Sgd => OptimizerConfig::Sgd {
-            momentum: recipe.momentum,
-            nesterov: recipe.momentum > 0.0,
+            momentum,
+            nesterov: momentum > 0.0,
             weight_decay: recipe.weight_decay.unwrap_or(1e-4),
         },
         OptimizerName::Adamw => match OptimizerConfig::adamw() {
@@ -220,8 +241,25 @@ pub fn optimizer(recipe: &RecipeArguments) -> Outcome<OptimizerConfig> {
     Ok(config)
 }
 
+/// Refuses what would mean nothing to the schedule.
+fn refuse_unused_in(recipe: &RecipeArguments) -> Outcome<()> {
+    let (steps, cosine) = (recipe.schedule == ScheduleName::Step, recipe.schedule == ScheduleName::Cosine);
+    let unused = [
+        ("--warmup", recipe.warmup.is_some() && !cosine, "cosine"),
+        ("--milestones", recipe.milestones.is_some() && !steps, "step"),
+        ("--step-factor", recipe.step_factor.is_some() && !steps, "step"),
+    ];
+    match unused.iter().find(|(_, said, _)| *said) {
+        Some((flag, _, name)) => {
+            Err(Fault::usage(format!("{flag} belongs to --schedule {name}; leave it out, or say so")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// How long and how fast to train; `epochs` where neither `--epochs` nor `--steps` was given.
 pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<FitConfig> {
+    refuse_unused_in(recipe)?;
     let schedule = match recipe.schedule {
         ScheduleName::Constant => Schedule::Constant,
         ScheduleName::Cosine => Schedule::Cosine {
@@ -232,7 +270,7 @@ pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<Fit
             milestones: recipe.milestones.clone().ok_or_else(|| {
                 Fault::usage("--schedule step needs --milestones, such as --milestones 15,25")
             })?,
-            factor: recipe.step_factor,
+            factor: recipe.step_factor.unwrap_or(DEFAULT_STEP_FACTOR),
         },
     };
     let default_rate = match recipe.optimizer {

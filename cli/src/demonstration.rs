@@ -1,24 +1,15 @@
 //! What `localgrad train` does when it is told nothing: a network, a rule and a recipe that show in short what local
 //! training is for.
 
-use crate::arguments::TrainArguments;
-use localgrad::rules::Rule;
+use crate::arguments::{TaskName, TrainArguments};
+use crate::automatic;
 
 /// The network.
 const MODEL: &str = "resnet20";
-/// The rule.
-const RULE: Rule = Rule::Man;
-/// The rule's head: after MAN's pair, which is the next unit, as many more of those that follow as AugLocal's depth
-/// says. A short run needs an auxiliary network that learns as fast as the network itself.
-const HEAD: &str = "auglocal";
-/// AugLocal's depth: the last unit.
-const DEPTH: usize = 1;
 /// Last unit of each block: the first learns where maps are large, the second the rest.
 const ENDS: [usize; 2] = [5, 9];
 /// Last units of the pieces in which each block is gone back through.
 const PIECES: [usize; 6] = [1, 2, 3, 4, 5, 9];
-/// A run of a few hundred steps needs an average that forgets its start in ten.
-const EMA_MOMENTUM: f64 = 0.9;
 /// Samples a step.
 const BATCH: usize = 64;
 /// Passes over the data.
@@ -26,9 +17,10 @@ const EPOCHS: usize = 6;
 /// Base learning rate.
 const RATE: f64 = 0.1;
 
-/// Whether the demonstration was asked for: neither network, nor data, nor rule, nor budget was named.
+/// Whether the demonstration was asked for: neither network, nor data, nor rule, nor budget was named, nor anything that
+/// does not go with it.
 pub fn wanted(arguments: &TrainArguments) -> bool {
-    let rule = &arguments.rule;
+    let (rule, waiting) = (&arguments.rule, &arguments.waiting);
     arguments.model.model.is_none()
         && arguments.data.data.is_none()
         && rule.rule.is_none()
@@ -36,6 +28,10 @@ pub fn wanted(arguments: &TrainArguments) -> bool {
         && rule.blocks.is_none()
         && rule.ends.is_none()
         && rule.pieces.is_none()
+        && rule.task == TaskName::Softmax
+        && !rule.average_alone
+        && !waiting.exact
+        && waiting.block_batches.is_empty()
         && arguments.init.is_none()
         && arguments.budget.memory_budget.is_none()
 }
@@ -43,13 +39,11 @@ pub fn wanted(arguments: &TrainArguments) -> bool {
 /// The words that stand for what was not said.
 pub fn complete(arguments: &mut TrainArguments) {
     arguments.model.model = Some(MODEL.into());
-    arguments.rule.rule = Some(RULE.to_string());
-    arguments.rule.head = Some(HEAD.into());
-    arguments.rule.aux_depth.get_or_insert(DEPTH);
+    // A short run needs an auxiliary network that learns as fast as the network itself.
+    arguments.rule = automatic::local(&arguments.rule);
     arguments.rule.ends = Some(ENDS.to_vec());
     arguments.rule.pieces = Some(PIECES.to_vec());
     arguments.rule.recompute = true;
-    arguments.rule.ema_momentum.get_or_insert(EMA_MOMENTUM);
     let recipe = &mut arguments.recipe;
     recipe.batch.get_or_insert(BATCH);
     recipe.lr.get_or_insert(RATE);

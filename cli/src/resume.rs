@@ -5,8 +5,8 @@ use crate::fault::{Fault, Outcome};
 use clap::Parser;
 use std::path::{Path, absolute};
 
-/// Words that are followed by a path of somebody else's file.
-const PATHS: [&str; 4] = ["--data", "--init", "--weights", "--model"];
+/// Words that are followed by a path of somebody else's file or directory.
+const PATHS: [&str; 5] = ["--data", "--init", "--weights", "--model", "--scratch"];
 
 /// What this process was told, without the program's name.
 pub fn own_words() -> Vec<String> {

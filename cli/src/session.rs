@@ -149,8 +149,9 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     let report = fitted?;
     let done = log.done(&report, trainer.traffic());
     log.tell_if_slow(&done)?;
-    log.write(Record::Done(done.clone()))?;
+    // Who reads that the run is done finds its weights.
     weights::write_network(&session.weights, &mut trainer, false)?;
+    log.write(Record::Done(done.clone()))?;
     Ok(done)
 }
 

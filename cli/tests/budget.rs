@@ -67,7 +67,7 @@ fn refuses_what_cannot_be_kept_to() {
 fn rules_are_compared_within_one_budget() {
     let words = ["plan", "--compare", "--model", "resnet32", "--batch", "64", "--memory-budget", "64MiB"];
     let rows = lines(&[&words[..], &["--micro-batch", "64", "--json"]].concat());
-    assert_eq!(rows.len(), 7);
+    assert_eq!(rows.len(), 8);
     assert_eq!(rows[0]["rule"], "bp");
     for row in &rows {
         let (way, least) = (&row["way"]["peak_bytes"], row["least"]["peak_bytes"].as_u64().unwrap());
@@ -92,13 +92,61 @@ fn a_rule_is_chosen_to_keep_to_the_budget() {
     let (text, tight) = plan(&["--model", "resnet110", "--memory-budget", "8MiB"]);
     assert_eq!(tight["rule"], "man");
     assert!(tight["planned_bytes"].as_u64().unwrap() <= 8 << 20, "{tight}");
-    assert!(text.contains("since bp does not keep to 8.0 MiB"), "{text}");
+    assert!(text.contains("which keeps to 8.0 MiB as bp does not"), "{text}");
+    // Units of their own would fit too; no more blocks than need be.
+    assert!(tight["ends"].as_array().unwrap().len() < 10, "{tight}");
     let refused = refusal(&["plan", "--rule", "auto", "--model", "resnet32", "--memory-budget", "1MiB"]);
     assert!(refused.contains("the least that would do is"), "{refused}");
-    let alone = refusal(&["plan", "--rule", "dgl", "--average-alone"]);
-    assert!(alone.contains("has no moving average"), "{alone}");
-    let said = refusal(&["train", "--rule", "auto", "--head", "dgl"]);
-    assert!(said.contains("leave --head out"), "{said}");
+    for (flag, value) in [("--head", "dgl"), ("--pyramid", "0"), ("--lambda-first", "5,0.5")] {
+        let said = refusal(&["train", "--rule", "auto", flag, value]);
+        assert!(said.contains(&format!("leave {flag} out")), "{said}");
+    }
+}
+
+#[test]
+fn a_chosen_rule_is_kept_when_the_run_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    // So deep that bp cannot keep the inputs of its pieces.
+    let deep = ["--model", "resnet110", "--memory-budget", "8MiB"];
+    for (network, rule) in [(&["--model", "resnet8", "--memory-budget", "64MiB"], "bp"), (&deep, "man")] {
+        let words =
+            ["train", "--rule", "auto", "--limit", "64", "--batch", "64", "--threads", "2", "--out", &run];
+        let begun = lines(&[&words[..], network, &["--steps", "1", "--json"]].concat());
+        assert_eq!(begun.last().unwrap()["run"], rule);
+        let resumed = lines(&["train", "--resume", "--out", &run, "--steps", "2", "--json"]);
+        let done = resumed.last().unwrap();
+        assert_eq!((&done["run"], done["steps"].as_u64()), (&rule.into(), Some(2)), "{done}");
+        std::fs::remove_dir_all(&run).unwrap();
+    }
+}
+
+/// What is frozen is what would be without a budget; blocks with batches of their own are as many as these.
+#[test]
+fn a_budget_leaves_the_cut_to_those_who_need_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let small =
+        ["--model", "resnet14", "--widths", "4,4,8,8", "--limit", "64", "--steps", "2", "--threads", "2"];
+    let ends = |run: &str| -> Value {
+        let text = std::fs::read(Path::new(run).join("run.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["train"]["ends"].clone()
+    };
+    let (first, free, kept, own) = (at("first"), at("free"), at("kept"), at("own"));
+    let train = |words: &[&str], run: &str| {
+        lines(&[words, &small, &["--batch", "16", "--json", "--out", run]].concat());
+        ends(run)
+    };
+    train(&["train", "--rule", "bp"], &first);
+    let weights = format!("{first}/weights.safetensors");
+    let tune = ["finetune", "--rule", "man", "--init", &weights, "--freeze", "first-3-blocks"];
+    let budget = [&tune[..], &["--memory-budget", "24MiB"]].concat();
+    assert_eq!(train(&tune, &free), train(&budget, &kept));
+    let auto = [&tune[..1], &tune[3..], &["--rule", "auto"]].concat();
+    assert!(refusal(&auto).contains("name a rule"));
+    let batches = ["train", "--rule", "man", "--block-batches", "8,16,32", "--chunk", "2"];
+    let ends = train(&[&batches[..], &["--memory-budget", "24MiB"]].concat(), &own);
+    assert_eq!(ends.as_array().unwrap().len(), 3);
 }
 
 /// The most is in memory while the network is evaluated, after a step whose long record was written.

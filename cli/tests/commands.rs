@@ -137,7 +137,7 @@ fn end_to_end_training_needs_no_blocks() {
 
 #[test]
 fn what_cannot_work_is_one_clear_line() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
@@ -151,12 +151,60 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "man", "--lr=-1"], "learning rate"),
         (&["train", "--rule", "man", "--device", "tpu"], "no device"),
         (&["inspect", "--input", "3x32"], "3x32x32"),
+        (&["train", "--rule", "dgl", "--average-alone"], "no moving average"),
+        (&["train", "--rule", "auglocal", "--ema-momentum", "0.9"], "leave --ema-momentum out"),
+        (&["train", "--rule", "dgl", "--aux-depth", "2"], "leave --aux-depth out"),
+        (&["train", "--rule", "infopro", "--temperature", "0.1"], "without --task contrastive"),
+        (&["train", "--rule", "bp", "--lambda-first", "5,0.5"], "leave --lambda-first out"),
+        (&["train", "--rule", "bp", "--warmup", "2", "--schedule", "constant"], "--schedule cosine"),
+        (&["train", "--rule", "bp", "--milestones", "2"], "--schedule step"),
+        (&["train", "--rule", "bp", "--optimizer", "adamw", "--momentum", "0.5"], "no --momentum"),
+        (&["plan", "--model", "mine.json", "--widths", "4,4,8,8"], "--widths out"),
+        (&["eval", "--run", "runs/1", "--data", "embedded", "--model", "resnet8"], "leave --model"),
+        (&["train", "--rule", "auglocal", "--head", "dgl"], "no head to choose"),
     ];
     for (words, needle) in cases {
         let text = refusal(words, 2);
         assert!(text.contains(needle), "{words:?}: '{text}' does not say '{needle}'");
         assert_eq!(text.trim_end().lines().count(), 1, "{words:?}: {text}");
     }
+}
+
+/// Twenty images of 28 by 28 grey points to learn from, and half as many to be judged by, as IDX files.
+fn write_idx(directory: &Path) {
+    for (part, count) in [("train", 20_u8), ("t10k", 10)] {
+        let head = |kind: u8, sizes: &[u32]| {
+            let sizes = sizes.iter().flat_map(|size| size.to_be_bytes());
+            [0, 0, 8, kind].into_iter().chain(sizes).collect::<Vec<u8>>()
+        };
+        let points = (0..u32::from(count) * 784).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8);
+        let images = head(3, &[count.into(), 28, 28]).into_iter().chain(points).collect::<Vec<_>>();
+        let labels = head(1, &[count.into()]).into_iter().chain((0..count).map(|at| at % 10));
+        std::fs::write(directory.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        std::fs::write(directory.join(format!("{part}-labels-idx1-ubyte")), labels.collect::<Vec<_>>())
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_run_is_judged_by_the_samples_it_names() {
+    let directory = tempfile::tempdir().unwrap();
+    write_idx(directory.path());
+    let (data, run) = (path(directory.path(), ""), path(directory.path(), "run"));
+    let words = ["train", "--data", &data, "--hold-out", "6", "--rule", "bp", "--model", "resnet8"];
+    let small =
+        ["--widths", "4,4,8,8", "--batch", "7", "--epochs", "1", "--threads", "1", "--out", &run, "--json"];
+    let records = lines(&[&words[..], &small].concat());
+    assert_eq!(records[0]["samples"], 14);
+    assert_eq!(records.iter().filter(|record| record["event"] == "step").count(), 2);
+    // Sixths, where the test samples would make tenths.
+    let sixths = 6.0 * records.last().unwrap()["accuracy"].as_f64().unwrap();
+    assert!((sixths - sixths.round()).abs() < 1e-9, "{sixths}");
+    assert_eq!(lines(&["eval", "--run", &run, "--json"])[0]["samples"], 10);
+    assert_eq!(lines(&["predict", "--run", &run, "--json"]).len(), 10);
+    assert!(refusal(&["eval", "--run", &run, "--hold-out", "6"], 2).contains("--hold-out"));
+    let all = [&words[..4], &["20"], &words[5..], &small[..8], &["--out", "nowhere"]].concat();
+    assert!(refusal(&all, 2).contains("20"));
 }
 
 #[test]

@@ -123,7 +123,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
 
 fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {
     let rule = choices::rule(&arguments.rule, Rule::Bp)?;
-    let Cut { ends, pieces } = choices::cut(&arguments.rule, network, &rule)?;
+    let Cut { ends, pieces } = choices::cut(&arguments.rule, &[], network, &rule)?;
     Ok(TrainConfig {
         rule,
         ends,

@@ -1,4 +1,4 @@
-//! `localgrad plan --compare`: what each rule makes of one network, one batch and one budget.
+//! `localgrad plan --compare`: what the main rules make of one network, one batch and one budget.
 
 use crate::arguments::PlanArguments;
 use crate::choices;
@@ -39,10 +39,14 @@ fn rules() -> Vec<(String, RuleConfig)> {
         ("man over dgl".into(), RuleConfig::over(Rule::Man, Head::Dgl, false)),
         ("man over infopro".into(), RuleConfig::over(Rule::Man, infopro, true)),
         ("auglocal".into(), RuleConfig::new(Rule::Auglocal)),
+        (
+            "man over auglocal".into(),
+            RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) },
+        ),
     ]
 }
 
-/// Compares all rules on `workload`, whose own rule is left aside; trains nothing.
+/// Compares these rules on `workload`, whose own rule is left aside; trains nothing.
 pub fn run(arguments: &PlanArguments, workload: &Workload, rates: &Rates) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let budget_bytes = arguments.budget.memory_budget;
@@ -66,7 +70,7 @@ fn row(
     budget_bytes: Option<usize>,
     rates: &Rates,
 ) -> Outcome<Row> {
-    let cut = choices::cut(&arguments.rule, &workload.network, &rule)?;
+    let cut = choices::cut(&arguments.rule, &arguments.waiting.block_batches, &workload.network, &rule)?;
     let mut workload = workload.clone();
     (workload.train.ends, workload.train.pieces) = (cut.ends, cut.pieces);
     workload.train.rule = rule;

@@ -4,9 +4,9 @@ use crate::arguments::EvalArguments;
 use crate::choices;
 use crate::commands::trained;
 use crate::fault::{Fault, Outcome};
+use crate::interrupt;
 use crate::output::Output;
 use crate::progress;
-use crate::run_directory::RunDirectory;
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
 use localgrad::evaluate::evaluate;
 use serde::Serialize;
@@ -25,21 +25,19 @@ struct EvalRecord {
 pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let device = localgrad::device::open(&arguments.device.device)?;
-    let mut data = arguments.data.clone();
-    if let (Some(run), None) = (&arguments.trained.run, &data.data) {
-        data.data = Some(RunDirectory::open(run)?.read_run_file()?.data);
-    }
+    let data = trained::data(&arguments.trained, &arguments.data)?;
     let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
     let known = (dataset.shape(), dataset.classes());
     let mut trained = trained::load(&arguments.trained, &data, Some(known), &device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let workers = choices::workers(arguments.device.threads)?;
+    interrupt::listen();
     let bar = progress::bar(loader.batches() as u64, "evaluating");
     let found = workers.run(|| {
         evaluate(&mut trained.model, &loader, &mut |done, _| {
             bar.set_position(done as u64);
-            !crate::interrupt::requested()
+            !interrupt::requested()
         })
     })?;
     bar.finish_and_clear();

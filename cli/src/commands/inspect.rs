@@ -28,13 +28,16 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     let input = choices::image_size(&arguments.shape.input)?;
     let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     if arguments.spec {
-        let text =
-            serde_json::to_string_pretty(&network).map_err(|cause| Fault::failed(cause.to_string()))?;
+        let text = match output.json {
+            true => serde_json::to_string(&network),
+            false => serde_json::to_string_pretty(&network),
+        };
+        let text = text.map_err(|cause| Fault::failed(cause.to_string()))?;
         Output { json: false }.text(&text);
         return Ok(());
     }
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
-    let ends = choices::cut(&arguments.rule, &network, &rule)?.ends;
+    let ends = choices::cut(&arguments.rule, &[], &network, &rule)?.ends;
     let portrait = Portrait::new(&network, &ends, &rule, arguments.batch)?;
     let auxiliary: u64 = portrait.blocks.iter().map(|block| block.auxiliary_parameters).sum();
     output.record(&InspectRecord {

@@ -75,12 +75,15 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
     let budget_bytes = arguments.budget.memory_budget;
     let mut rule = arguments.rule.clone();
+    if automatic::wanted(&rule) {
+        automatic::check(&rule, &arguments.waiting)?;
+    }
     if automatic::wanted(&rule) && arguments.compare {
         rule = automatic::end_to_end(&rule);
     } else if automatic::wanted(&rule) {
         let chosen = automatic::choose(&rule, network.units.len(), budget_bytes, |rule| {
             let (workload, freedom) = asked(arguments, rule, &network, workers.count())?;
-            budget::fits(&workload, &freedom, budget_bytes, &rates)
+            budget::attempt(workload, &freedom, budget_bytes)
         })?;
         output.text(&chosen.why);
         rule = chosen.rule;
@@ -107,7 +110,7 @@ fn asked(
 ) -> Outcome<(Workload, Freedom)> {
     let recipe = &arguments.recipe;
     let config = choices::rule(rule, Rule::Man)?;
-    let Cut { ends, pieces } = choices::cut(rule, network, &config)?;
+    let Cut { ends, pieces } = choices::cut(rule, &arguments.waiting.block_batches, network, &config)?;
     let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
     let train = TrainConfig {
         ends,

@@ -81,9 +81,10 @@ fn samples(
     device: &Device,
     workers: &localgrad::threads::Workers,
 ) -> Outcome<Vec<PredictRecord>> {
-    let dataset = choices::limited(choices::dataset(&arguments.data, Split::Test)?, arguments.data.limit)?;
+    let data = trained::data(&arguments.trained, &arguments.data)?;
+    let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
     let known = (dataset.shape(), dataset.classes());
-    let mut trained = trained::load(&arguments.trained, &arguments.data, Some(known), device)?;
+    let mut trained = trained::load(&arguments.trained, &data, Some(known), device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(BATCH))?;
     let mut records = Vec::new();

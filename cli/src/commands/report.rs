@@ -5,6 +5,7 @@ use crate::commands::train::closing_table;
 use crate::fault::{Fault, Outcome};
 use crate::metrics::{self, Record};
 use crate::output::Output;
+use crate::report::gather;
 use crate::run_directory::RunDirectory;
 use serde::Serialize;
 
@@ -19,13 +20,12 @@ pub fn run(arguments: &ReportArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let directory = RunDirectory::open(&arguments.run)?;
     let records = metrics::read(&directory.metrics()).map_err(|cause| Fault::failed(cause.to_string()))?;
-    for record in &records {
-        if let Record::Done(_) = record {
-            output.record(record);
-        }
+    let runs = gather(records);
+    for done in runs.iter().filter_map(|run| run.done.clone()) {
+        output.record(&Record::Done(done));
     }
     if !output.json {
-        output.text(&closing_table(&records));
+        output.text(&closing_table(&runs));
     }
     let path =
         crate::report::write_report(&directory.path).map_err(|cause| Fault::failed(cause.to_string()))?;

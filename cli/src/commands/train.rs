@@ -8,13 +8,15 @@ use crate::commands::trained;
 use crate::demonstration;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
-use crate::metrics::{self, Done, Record, Writer};
+use crate::metrics::{self, Done, Writer};
 use crate::output::{Output, bytes, table};
+use crate::report::{Run, gather};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::Cut;
@@ -60,7 +62,7 @@ impl Plan {
             if self.tuning.is_none() && demonstration::wanted(&self.arguments) {
                 return Err(Fault::usage(format!("{} holds no run to resume", path.display())));
             }
-            log::info!("{} holds no run yet: this one begins there", path.display());
+            log::warn!("{} holds no run yet: this one begins there", path.display());
             return Ok((self, None, resume::lasting(own)));
         };
         let stored = directory.read_run_file()?.words;
@@ -205,13 +207,12 @@ impl Runs {
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
-            choices::freedom(
-                &arguments.rule,
-                &arguments.waiting,
-                arguments.recipe.micro_batch,
-                network,
-                &train.rule,
-            )
+            let micro_batch = arguments.recipe.micro_batch;
+            let free =
+                choices::freedom(&arguments.rule, &arguments.waiting, micro_batch, network, &train.rule)?;
+            // What is frozen is not for the budget to say.
+            let cuts = if train.frozen > 0 { vec![train.ends.clone()] } else { free.cuts };
+            Ok(Freedom { cuts, ..free })
         })?;
         let rival = match compares {
             true => {
@@ -239,7 +240,7 @@ impl Data {
     fn open(arguments: &TrainArguments) -> Outcome<Self> {
         let train = choices::dataset(&arguments.data, Split::Train)?;
         let train: Arc<dyn Dataset> = Arc::from(choices::limited(train, arguments.data.limit)?);
-        let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.data.hold_out {
+        let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.hold_out {
             None => (train, Arc::from(choices::dataset(&arguments.data, Split::Test)?)),
             Some(count) => {
                 let [train, test] = Subset::split(train, count)?;
@@ -247,7 +248,7 @@ impl Data {
             }
         };
         let name = choices::data_name(&arguments.data).to_string();
-        if Path::new(&name).is_file() {
+        if arguments.hold_out.is_none() && Path::new(&name).is_file() {
             log::warn!("{name} is one file: the accuracy is that on the training samples");
         }
         let normalize = choices::normalize(&arguments.data, train.shape())?;
@@ -286,23 +287,28 @@ fn automatic(
     if !automatic::wanted(&arguments.rule) {
         return Ok(arguments);
     }
+    automatic::check(&arguments.rule, &arguments.waiting)?;
+    if plan.tuning.as_ref().is_some_and(|tuning| tuning.frozen > 0) {
+        return Err(Fault::usage(
+            "--freeze leaves blocks as they are, and --rule auto may have one; name a rule",
+        ));
+    }
     if let Some(directory) = directory {
-        let begun = directory.read_run_file()?.train.rule.rule;
-        arguments.rule = automatic::as_begun(&arguments.rule, begun);
+        let begun = directory.read_run_file()?.train.rule;
+        arguments.rule = automatic::as_begun(&arguments.rule, &begun);
         return Ok(arguments);
     }
     let budget_bytes = arguments.budget.memory_budget;
-    let rates = budget::rates(setting.workers, setting.scratch)?;
     let file = |rule: &RuleArguments| {
         run_file(plan, &TrainArguments { rule: rule.clone(), ..arguments.clone() }, data, Vec::new())
     };
     let whole = file(&automatic::end_to_end(&arguments.rule))?;
-    let chosen = automatic::choose(&arguments.rule, whole.network.units.len(), budget_bytes, |rule| {
+    let (waiting, units) = (&arguments.waiting, whole.network.units.len());
+    let chosen = automatic::choose(&arguments.rule, units, budget_bytes, |rule| {
         let file = file(rule)?;
         let micro_batch = arguments.recipe.micro_batch;
-        let freedom =
-            choices::freedom(rule, &arguments.waiting, micro_batch, &file.network, &file.train.rule)?;
-        budget::fits(&setting.workload(&file), &freedom, budget_bytes, &rates)
+        let freedom = choices::freedom(rule, waiting, micro_batch, &file.network, &file.train.rule)?;
+        budget::attempt(setting.workload(&file), &freedom, budget_bytes)
     })?;
     setting.output.text(&chosen.why);
     arguments.rule = chosen.rule;
@@ -318,7 +324,8 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
     let recipe = &arguments.recipe;
     let network = choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
-    let Cut { ends, pieces } = choices::cut(&arguments.rule, &network, &rule)?;
+    let Cut { ends, pieces } =
+        choices::cut(&arguments.rule, &arguments.waiting.block_batches, &network, &rule)?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let names = if data.name == choices::EMBEDDED { trained::embedded_names() } else { Vec::new() };
     let file = RunFile {
@@ -367,7 +374,7 @@ fn finish(directory: &RunDirectory, output: Output) -> Outcome<()> {
     let report = crate::report::write_report(&directory.path)?;
     let text = format!(
         "\n{}\n\nweights: {}\nreport:  {}",
-        closing_table(&records),
+        closing_table(&gather(records)),
         directory.weights(None).display(),
         report.display()
     );
@@ -380,26 +387,18 @@ fn interrupted(directory: &RunDirectory, done: &Done) -> Fault {
     Fault::failed(format!("stopped after step {}; go on with: {command}", done.steps))
 }
 
-/// Rule, blocks, accuracy, measured peak and seconds of every finished run.
-pub fn closing_table(records: &[Record]) -> String {
-    let blocks = |run: &str| {
-        records.iter().find_map(|record| match record {
-            Record::Start(start) if start.run == run => Some(start.blocks.len()),
-            _ => None,
-        })
-    };
-    let mut rows = Vec::new();
-    for record in records {
-        if let Record::Done(done) = record {
-            let stopped = if done.interrupted { " (stopped)" } else { "" };
-            rows.push(vec![
-                format!("{}{stopped}", done.run),
-                blocks(&done.run).unwrap_or(0).to_string(),
-                format!("{:.2} %", 100.0 * done.accuracy),
-                bytes(done.peak_bytes),
-                format!("{:.1}", done.seconds),
-            ]);
-        }
-    }
-    table(&["rule", "blocks", "accuracy", "measured peak", "seconds"], &rows)
+/// Rule, blocks, accuracy, measured peak and seconds of every run that ended; where one was resumed, its last end.
+pub(crate) fn closing_table(runs: &[Run]) -> String {
+    let rows = runs.iter().filter_map(|run| {
+        let done = run.done.as_ref()?;
+        let stopped = if done.interrupted { " (stopped)" } else { "" };
+        Some(vec![
+            format!("{}{stopped}", run.name),
+            run.start.as_ref().map_or(0, |start| start.blocks.len()).to_string(),
+            format!("{:.2} %", 100.0 * done.accuracy),
+            bytes(done.peak_bytes),
+            format!("{:.1}", done.seconds),
+        ])
+    });
+    table(&["rule", "blocks", "accuracy", "measured peak", "seconds"], &rows.collect::<Vec<_>>())
 }

@@ -25,6 +25,15 @@ pub struct Trained {
     pub class_names: Vec<String>,
 }
 
+/// What samples are asked for: those of a run, where others are not named.
+pub fn data(arguments: &TrainedArguments, data: &DataArguments) -> Outcome<DataArguments> {
+    let mut data = data.clone();
+    if let (Some(run), None) = (&arguments.run, &data.data) {
+        data.data = Some(RunDirectory::open(run)?.read_run_file()?.data);
+    }
+    Ok(data)
+}
+
 /// Loads what `--run`, or `--model` and `--weights`, name. `shape` and `classes` are those of the data, if there
 /// are any.
 pub fn load(
@@ -34,6 +43,7 @@ pub fn load(
     device: &Device,
 ) -> Outcome<Trained> {
     if let Some(path) = &arguments.run {
+        refuse_unused(arguments)?;
         let directory = RunDirectory::open(path)?;
         return from_run(&directory, directory.read_run_file()?, data, device);
     }
@@ -45,6 +55,22 @@ pub fn load(
     load_file(&mut model, &path)?;
     let names = if choices::data_name(data) == choices::EMBEDDED { embedded_names() } else { Vec::new() };
     Ok(Trained { model, normalize: choices::normalize(data, shape)?, class_names: names })
+}
+
+/// Refuses what a run says itself.
+fn refuse_unused(arguments: &TrainedArguments) -> Outcome<()> {
+    let model = &arguments.model;
+    let said = [
+        ("--model", model.model.is_some()),
+        ("--shortcut", model.shortcut.is_some()),
+        ("--widths", model.widths.is_some()),
+        ("--input", arguments.input.is_some()),
+        ("--classes", arguments.classes.is_some()),
+    ];
+    match said.iter().find(|(_, said)| *said) {
+        Some((flag, _)) => Err(Fault::usage(format!("a run knows its network; leave {flag} or --run out"))),
+        None => Ok(()),
+    }
 }
 
 /// What was taken from a weights file.

@@ -16,7 +16,8 @@ mod configuration;
 
 use crate::metrics;
 use localgrad::{Error, Result};
-use runs::{Run, baseline, gather};
+use runs::baseline;
+pub(crate) use runs::{Run, gather};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ pub struct Freedom {
     pub micro_batch: bool,
     /// Whether to repeat forward passes may be chosen; else it is as the workload says.
     pub recompute: bool,
-    /// Whether backward passes may be taken in pieces; else they are as the workload says.
+    /// Whether backward passes may be taken in pieces, also within blocks; else they are as the workload says.
     pub pieces: bool,
     /// Whether activations may wait in f16; else they wait in what the workload says.
     pub half: bool,
@@ -159,7 +159,8 @@ impl Candidate {
         (self.has_poor_statistics(batch), halved, self.step_seconds, self.peak_bytes)
     }
 
-    fn has_poor_statistics(&self, batch: usize) -> bool {
+    /// Whether so few samples pass at once that batch norm's statistics are poor; a step takes `batch` of them.
+    pub fn has_poor_statistics(&self, batch: usize) -> bool {
         !self.exact && self.micro_batch.unwrap_or(batch) < batch.min(SMALL_MICRO_BATCH)
     }
 }
@@ -296,7 +297,12 @@ fn search_one(
             };
             let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
             if found.peak_bytes <= budget_bytes {
+                let is_whole = found.micro_batch == sizes[0];
                 fitting.push(found);
+                // To repeat more would only take longer.
+                if is_whole {
+                    break;
+                }
             } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
                 least = Some(found);
             }
@@ -305,19 +311,23 @@ fn search_one(
     Ok((fitting, least))
 }
 
-/// What may be repeated: forward passes of blocks, where there are auxiliary networks to do so before, and those of the
-/// pieces of a network that is one block.
+/// What may be repeated: forward passes of blocks, where there are auxiliary networks to do so before, and those of
+/// pieces: of many cuts of a network that is one block, of every unit where there are several blocks.
 fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<(bool, Vec<usize>)>> {
     let TrainConfig { recompute, pieces, exact, .. } = &workload.train;
+    if *exact {
+        return Ok(vec![(*recompute, pieces.clone())]);
+    }
     let whole = ends.len() == 1;
-    Ok(match (freedom.recompute && !whole && !exact, freedom.pieces && whole && !exact) {
-        (true, _) => vec![(false, pieces.clone()), (true, pieces.clone())],
-        (_, true) => {
-            let none = std::iter::once(Vec::new());
-            none.chain(cuts::pieces(&workload.network)?).map(|pieces| (*recompute, pieces)).collect()
-        }
-        _ => vec![(*recompute, pieces.clone())],
-    })
+    let recomputes = if freedom.recompute && !whole { vec![false, true] } else { vec![*recompute] };
+    let all_pieces = match (freedom.pieces, whole) {
+        (false, _) => vec![pieces.clone()],
+        (true, true) => std::iter::once(Vec::new()).chain(cuts::pieces(&workload.network)?).collect(),
+        (true, false) => vec![Vec::new(), (0..workload.network.units.len()).collect()],
+    };
+    let with =
+        |pieces: &Vec<usize>| recomputes.iter().map(|&recompute| (recompute, pieces.clone())).collect();
+    Ok(all_pieces.iter().flat_map(|pieces| -> Vec<_> { with(pieces) }).collect())
 }
 
 /// The sizes of micro-batches to try: all of the batch, then ever smaller.

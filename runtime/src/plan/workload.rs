@@ -118,7 +118,9 @@ pub fn plan(workload: &Workload) -> Result<Plan> {
 pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<Plan> {
     let Workload { network, train, batch, threads, .. } = workload;
     check_batches(workload)?;
-    let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *batch);
+    // A block may take larger batches than the step.
+    let largest = train.block_batches.iter().max().unwrap_or(batch);
+    let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *largest);
     let state_tensors = train.optimizer.state_tensors();
     let context = Context::new(*threads, state_tensors, gathers, train.activations, workspaces.clone());
     context.ledger.enter(Moment::Load);

@@ -160,7 +160,10 @@ fn every_way_to_wait() {
     hold(&network, &TrainConfig { chunk: 6, features: Precision::F16, ..man.clone() }, 16, 2);
     hold(&network, &TrainConfig { exact: true, micro_batch: Some(8), ..man.clone() }, 24, 2);
     let block_batches = vec![8, 16, 32, 24];
-    hold(&network, &TrainConfig { chunk: 4, block_batches, ..man }, 16, 2);
+    hold(&network, &TrainConfig { chunk: 4, block_batches, ..man.clone() }, 16, 2);
+    // Every block gathers gradients, though no batch of the step's is cut.
+    let block_batches = vec![32; 4];
+    hold(&network, &TrainConfig { chunk: 2, micro_batch: Some(16), block_batches, ..man }, 16, 2);
     // Where weights are most of it.
     let large = at_side("resnet18", 32);
     let local = config(&large, RuleConfig::new(Rule::Greedy), 8);
@@ -214,6 +217,7 @@ fn what_is_chosen_keeps_to_its_budget() {
         let choice = choose(&workload, &freedom, budget, &Rates::default()).unwrap();
         assert!(choice.plan.peak_bytes <= budget);
         assert!(choice.chosen.step_seconds >= slowest, "a smaller budget is no faster");
+        assert!(choice.chosen.micro_batch.is_none_or(|micro| micro >= 16), "{:?}", choice.chosen);
         slowest = choice.chosen.step_seconds;
         let chosen = choice.chosen.applied(&workload);
         assert_eq!(plan(&chosen).unwrap(), choice.plan);

@@ -16,6 +16,16 @@ use localgrad_models::{ModelConfig, network};
 const RULES: [Rule; 7] =
     [Rule::Greedy, Rule::Dgl, Rule::Predsim, Rule::Infopro, Rule::Auglocal, Rule::Man, Rule::Manpp];
 
+/// All rules over their own heads, and those that are not published.
+fn all_rules() -> Vec<RuleConfig> {
+    let path = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Path, false) };
+    let alone = RuleConfig { trained_copy: false, ..path.clone() };
+    let over_auglocal = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) };
+    let without_averages = RuleConfig::over(Rule::Dgl, Head::Path, false);
+    let published = RULES.into_iter().map(RuleConfig::new);
+    published.chain([over_auglocal, path, alone, without_averages]).collect()
+}
+
 fn config(rule: RuleConfig, ends: &[usize]) -> TrainConfig {
     TrainConfig { rule, ends: ends.to_vec(), ..TrainConfig::default() }
 }
@@ -43,10 +53,10 @@ fn every_rule_trains_every_family() {
         network(name, &ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() }).unwrap()
     };
     for spec in [at("vgg11", 32), at("resnet18", 16), at("resnet50", 16), at("mobilenet_v2", 16)] {
-        for rule in RULES {
+        for rule in all_rules() {
             let ends = [spec.units.len() / 2, spec.units.len() - 1];
-            let losses = step_once(&spec, &config(RuleConfig::new(rule), &ends), 2);
-            assert!(losses.iter().all(|loss| loss.is_finite()), "{} {rule}: {losses:?}", spec.name);
+            let losses = step_once(&spec, &config(rule.clone(), &ends), 2);
+            assert!(losses.iter().all(|loss| loss.is_finite()), "{} {rule:?}: {losses:?}", spec.name);
         }
     }
 }
@@ -146,14 +156,14 @@ fn micro_batches_add_up() {
 fn recomputing_changes_no_bit() {
     let with_dropout =
         network("mobilenet_v2", &ModelConfig { input: [3, 16, 16], classes: 5, ..ModelConfig::default() });
-    let all: (_, &[Rule], &[Option<f64>]) = (small_resnet([3, 9, 11]), &RULES, &[None, Some(0.5)]);
-    for (spec, rules, limits) in [all, (with_dropout.unwrap(), &[Rule::Man], &[None])] {
+    let all: (_, _, &[Option<f64>]) = (small_resnet([3, 9, 11]), all_rules(), &[None, Some(0.5)]);
+    for (spec, rules, limits) in [all, (with_dropout.unwrap(), vec![RuleConfig::new(Rule::Man)], &[None])] {
         let last = spec.units.len() - 1;
-        for &rule in rules {
+        for rule in &rules {
             for &clip_norm in limits {
-                let ends = if rule == Rule::Bp { vec![last] } else { vec![1, last / 2, last] };
+                let ends = vec![1, last / 2, last];
                 let train = |recompute, pieces: &[usize]| {
-                    let plain = config(RuleConfig::new(rule), &ends);
+                    let plain = config(rule.clone(), &ends);
                     let pieces = pieces.to_vec();
                     let config = TrainConfig { recompute, pieces, clip_norm, micro_batch: Some(3), ..plain };
                     let normalize = Normalize::half(3);
@@ -164,7 +174,7 @@ fn recomputing_changes_no_bit() {
                     (losses, weights_of(&mut trainer))
                 };
                 let kept = train(false, &[]);
-                let what = format!("{} {rule} {clip_norm:?}", spec.name);
+                let what = format!("{} {rule:?} {clip_norm:?}", spec.name);
                 assert!(train(true, &[]) == kept, "{what}");
                 assert!(train(false, &[0, 2, last - 1]) == kept, "{what}, in pieces");
                 let units: Vec<usize> = (0..=last).collect();

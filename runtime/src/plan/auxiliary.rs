@@ -74,9 +74,9 @@ impl Pair {
             true => copy.forward_plain(context, h, mode.again(), tape).map(drop),
         };
         repeat(&mut self.ema, h.clone(), tape)?;
+        let Some(bias) = &mut self.bias else { return self.ema.backward_to_input(context, d_y, tape) };
         let d_ema = context.map(d_y.dims());
-        let through_ema = self.ema.backward_to_input(context, d_ema, tape)?;
-        let Some(bias) = &mut self.bias else { return Ok(through_ema) };
+        let _through_ema = self.ema.backward_to_input(context, d_ema, tape)?;
         repeat(bias, h, tape)?;
         let through_bias = bias.backward_to_input(context, d_y, tape)?;
         context.sweep(3 * through_bias.elements());

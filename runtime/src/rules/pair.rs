@@ -101,9 +101,11 @@ impl Pair {
             None => Ok(d),
         };
         repeat(&mut self.ema, h.clone(), tape, -1.0)?;
+        let Some(bias) = &mut self.bias else {
+            return self.ema.backward(d_y, tape, sink, need_input);
+        };
         let d_ema = scaled(d_y.copy()?, balance.map(|s| 2.0 - s))?;
         let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
-        let Some(bias) = &mut self.bias else { return Ok(through_ema) };
         repeat(bias, h, tape, 1.0)?;
         let through_bias = bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
         if let Some(scale) = &mut self.scale {

@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Io,
     /// The device (or candle underneath) failed.
     Device,
-    /// A loss or gradient that is not a finite number.
+    /// A loss, a gradient's norm, or weights to be written, that are not finite numbers.
     NotFinite,
     /// More memory than was allowed would be needed.
     Memory,
@@ -58,6 +58,15 @@ impl Error {
     /// A failed file operation on `path`.
     pub fn io(path: &std::path::Path, cause: std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("{}: {cause}", path.display()))
+    }
+
+    /// Numbers called `name` that training has spoiled and that must not replace good ones.
+    pub(crate) fn spoiled(name: &str) -> Self {
+        let what = "is no longer finite and was not written; what was written before stays";
+        Self::new(
+            ErrorKind::NotFinite,
+            format!("{name} {what}: go on from there with a lower learning rate or clipped gradients"),
+        )
     }
 
     /// A broken promise inside this crate.

@@ -18,14 +18,13 @@ mod sinks;
 use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{GradientSink, Layer, Mode, Sequential, Variable, Visitor};
+use crate::layers::{GradientSink, Layer, Mode, Sequential, Visitor};
 use crate::memory;
 use crate::model::{Classifier, Model};
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
 use crate::ops::{cross_entropy, elementwise};
-use crate::optimizer::{self, OptimizerConfig};
-use crate::parameter::Parameter;
+use crate::optimizer::OptimizerConfig;
 use crate::rules::auxiliary::{Auxiliary, Target};
 use crate::rules::auxiliary_specs;
 use crate::scratch::{Scratch, Traffic};
@@ -340,7 +339,7 @@ impl Trainer {
         watch(Stage::Loss(block));
         let (loss, correct, d_h) = self.loss(block, h, micro, mode, sink)?;
         if !loss.is_finite() {
-            return Err(not_finite(block, loss));
+            return Err(not_finite(block, "loss", loss));
         }
 
         watch(Stage::Backward(block));
@@ -394,31 +393,6 @@ impl Trainer {
         let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
         let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
         Ok((loss.value, correct, d_h))
-    }
-
-    /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
-    fn apply_accumulated(&mut self, block: usize, learning_rate: f64) -> Result<()> {
-        let mut factor = 1.0;
-        if let Some(limit) = self.config.clip_norm {
-            let mut sum_of_squares = 0.0;
-            self.visit_block(block, &mut |_, variable| {
-                if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
-                    sum_of_squares += elementwise::sum_of_squares(gradient)?;
-                }
-                Ok(())
-            })?;
-            factor = (limit / (sum_of_squares.sqrt() + 1e-6)).min(1.0);
-        }
-        let config = self.config.optimizer.clone();
-        self.visit_block(block, &mut |_, variable| {
-            if let Variable::Parameter(parameter) = variable
-                && let Some(gradient) = parameter.accumulated.take()
-            {
-                let gradient = if factor < 1.0 { elementwise::scale(gradient, factor)? } else { gradient };
-                optimizer::update(parameter, &gradient, &config, learning_rate)?;
-            }
-            Ok(())
-        })
     }
 
     /// Advances the moving averages behind `block`, which read later units from before those units' own updates of
@@ -580,9 +554,9 @@ fn auxiliary_path(block: usize) -> String {
     format!("aux.{block}")
 }
 
-fn not_finite(block: usize, loss: f64) -> Error {
+fn not_finite(block: usize, what: &str, found: f64) -> Error {
     Error::new(
         ErrorKind::NotFinite,
-        format!("the loss of block {block} became {loss}; lower the learning rate or clip gradients"),
+        format!("the {what} of block {block} became {found}; lower the learning rate or clip gradients"),
     )
 }

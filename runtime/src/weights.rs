@@ -29,6 +29,9 @@ pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
 
 /// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
 /// half a file. The same tensors give the same bytes. `half` stores f16. Nothing is copied but a part at a time.
+///
+/// # Errors
+/// `Io`, and `NotFinite` for numbers that training has spoiled; `path` is then as it was.
 pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
     let shapes = weights.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
     write_all(path, shapes, half, &mut |put| weights.iter().try_for_each(|(name, tensor)| put(name, tensor)))
@@ -36,6 +39,9 @@ pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
 
 /// The same of a network's weights and running statistics, one after the other: those that wait in a file are never
 /// all in memory.
+///
+/// # Errors
+/// As [`write()`].
 pub fn write_network(path: &Path, network: &mut dyn Classifier, half: bool) -> Result<()> {
     let mut shapes = BTreeMap::new();
     network.visit(&mut |name, variable| {
@@ -66,13 +72,15 @@ fn write_all(
         each(&mut |name, tensor| {
             let place = places.get(name).ok_or_else(|| Error::internal(format!("{name} has no place")))?;
             file.seek(SeekFrom::Start((begin + place) as u64)).map_err(io)?;
+            let mut finite = true;
             for &value in elements(&tensor.contiguous()?)?.iter() {
+                finite &= value.is_finite();
                 match half {
                     true => file.write_all(&half::f16::from_f32(value).to_le_bytes()).map_err(io)?,
                     false => file.write_all(&value.to_le_bytes()).map_err(io)?,
                 }
             }
-            Ok(())
+            if finite { Ok(()) } else { Err(Error::spoiled(name)) }
         })?;
         file.flush().map_err(io)
     })

@@ -23,7 +23,7 @@ const TRAILER_BYTES: usize = 20;
 /// same length.
 ///
 /// # Errors
-/// `Io` when `output` has no room.
+/// `Io` when `output` has no room, `NotFinite` when training has spoiled the state.
 pub fn write(
     trainer: &mut Trainer,
     configuration: &Configuration,

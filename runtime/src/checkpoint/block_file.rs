@@ -68,24 +68,29 @@ fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
 /// Streams the state of `block` into `output` and syncs it.
 ///
 /// # Errors
-/// Those of writing, as they came from the system; `Internal` when two variables have one name.
+/// Those of writing, as they came from the system; `NotFinite` when training has spoiled the state; `Config` when two
+/// variables have one name.
 pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOutput) -> Result<Extent> {
     let content = content(trainer, block)?;
+    let kinds = state_names(&trainer.config().optimizer);
     let mut stream = Stream::new(output);
     stream.put(&header(block, &content)?)?;
     for update in content.updates.values() {
         stream.put(&update.to_le_bytes())?;
     }
     // In the order of the header; a block whose weights wait in a file is brought once more, a unit at a time.
-    trainer.visit_block(block, &mut |_, variable| {
+    trainer.visit_block(block, &mut |name, variable| {
         let states = match &variable {
             Variable::Parameter(parameter) => &parameter.state[..],
             Variable::Statistic(_) => &[],
         };
-        for tensor in std::iter::once(variable.value()).chain(states) {
+        let names = std::iter::once(name.to_owned()).chain(kinds.iter().map(|kind| state_name(kind, name)));
+        for (name, tensor) in names.zip(std::iter::once(variable.value()).chain(states)) {
             // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
             let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-            stream.put_floats(&elements(&tensor)?)?;
+            if !stream.put_floats(&elements(&tensor)?)? {
+                return Err(Error::spoiled(&name));
+            }
         }
         Ok(())
     })?;
@@ -141,7 +146,9 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    fn put_floats(&mut self, floats: &[f32]) -> Result<()> {
+    /// Puts numbers; whether all of them are finite.
+    fn put_floats(&mut self, floats: &[f32]) -> Result<bool> {
+        let mut finite = true;
         for part in floats.chunks(BUFFER_BYTES / 4) {
             if self.buffer.len() + 4 * part.len() > BUFFER_BYTES {
                 self.flush()?;
@@ -151,9 +158,10 @@ impl<'a> Stream<'a> {
             let (places, _) = self.buffer[start..].as_chunks_mut::<4>();
             for (place, number) in places.iter_mut().zip(part) {
                 *place = number.to_le_bytes();
+                finite &= number.is_finite();
             }
         }
-        Ok(())
+        Ok(finite)
     }
 
     fn flush(&mut self) -> Result<()> {

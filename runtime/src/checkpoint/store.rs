@@ -200,7 +200,8 @@ impl Checkpoints {
     /// changed since the last keep their files.
     ///
     /// # Errors
-    /// `Io`. The checkpoint before is then whole, and saving may be tried again.
+    /// `Io`, and `NotFinite` when training has spoiled the state. The checkpoint before is then whole, and saving may
+    /// be tried again.
     pub fn save(&mut self, trainer: &mut Trainer, progress: &Progress) -> Result<()> {
         let number = self.next;
         self.next += 1;

@@ -1,7 +1,9 @@
 //! What becomes of gradients.
 
+use super::{Trainer, not_finite};
 use crate::error::Result;
-use crate::layers::GradientSink;
+use crate::layers::{GradientSink, Variable};
+use crate::ops::elementwise;
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
 use candle_core::Tensor;
@@ -41,5 +43,39 @@ impl GradientSink for Discard {
 
     fn updates(&self) -> bool {
         false
+    }
+}
+
+impl Trainer {
+    /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
+    pub(super) fn apply_accumulated(&mut self, block: usize, learning_rate: f64) -> Result<()> {
+        let factor = match self.config.clip_norm {
+            Some(limit) => (limit / (self.accumulated_norm(block)? + 1e-6)).min(1.0),
+            None => 1.0,
+        };
+        let config = self.config.optimizer.clone();
+        self.visit_block(block, &mut |_, variable| {
+            if let Variable::Parameter(parameter) = variable
+                && let Some(gradient) = parameter.accumulated.take()
+            {
+                let gradient = if factor < 1.0 { elementwise::scale(gradient, factor)? } else { gradient };
+                optimizer::update(parameter, &gradient, &config, learning_rate)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Norm of the block's accumulated gradient. One that is no number could not be clipped: by infinity all becomes 0
+    /// or NaN, and NaN bounds nothing.
+    fn accumulated_norm(&mut self, block: usize) -> Result<f64> {
+        let mut sum_of_squares = 0.0;
+        self.visit_block(block, &mut |_, variable| {
+            if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
+                sum_of_squares += elementwise::sum_of_squares(gradient)?;
+            }
+            Ok(())
+        })?;
+        let norm = f64::sqrt(sum_of_squares);
+        if norm.is_finite() { Ok(norm) } else { Err(not_finite(block, "gradient's norm", norm)) }
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints: exact resume, faults at every system call, damage of every bit.
+//! Checkpoints: exact resume, faults at every system call, damage of every bit, numbers that are none.
 #![allow(clippy::unwrap_used)]
 
 mod run;
@@ -8,3 +8,4 @@ mod faults;
 mod damage;
 mod writers;
 mod blob;
+mod not_finite;

@@ -1,7 +1,7 @@
 //! Numbers in 16 bits and back, each rounded to the nearest, ties to even.
 
 use super::pieces::PIECE;
-use super::unwritten::overwritten;
+use super::unwritten::{Unwritten, overwritten};
 use crate::precision::Precision;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
@@ -19,7 +19,9 @@ pub fn narrow(x: &[f32], precision: Precision) -> Vec<u16> {
 }
 
 /// The numbers that [`narrow`] made `bits` of; writes every element of `y`, as many as there are bits.
-pub fn widen(bits: &[u16], precision: Precision, y: &mut [MaybeUninit<f32>]) {
+pub fn widen<'a>(bits: &[u16], precision: Precision, y: impl Into<Unwritten<'a>>) {
+    // SAFETY: only numbers are stored.
+    let y = unsafe { y.into().room() };
     y.par_chunks_mut(PIECE).zip(bits.par_chunks(PIECE)).for_each(|(y, bits)| {
         y.fill(MaybeUninit::new(0.0));
         // SAFETY: the line before has written every element.

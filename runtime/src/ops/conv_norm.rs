@@ -443,7 +443,8 @@ pub fn sum_mask(main: Lazy, around: Lazy, activation: Option<Activation>) -> Res
             Lazy::Plain(_) | Lazy::Sum(..) => Summand::Plain(other),
             Lazy::Normalized(_, by) => Summand::Normalized(other, by),
         };
-        let sum = unwritten(&mut scratch[..main.len()]);
+        // SAFETY: the kernel stores nothing but numbers.
+        let sum = unsafe { unwritten(&mut scratch[..main.len()]).room() };
         bits.extend(residual::sum(Isa::best(), main, by, other, bounds, sum, true));
     }
     mask::of_bits(bits).map(Some)

@@ -212,7 +212,8 @@ impl<J: Joint> Work<'_, J> {
         if let (true, Some(x)) = (self.with_weight, x) {
             joint.add_weight(method, images, x, d_y, sums);
         }
-        joint.d_input(method, images, d_y, unwritten(y));
+        // SAFETY: a convolution stores nothing but numbers.
+        joint.d_input(method, images, d_y, unsafe { unwritten(y).room() });
         if let Some(beside) = given.beside {
             elementwise::add_piece(isa, y, &beside[range]);
         }

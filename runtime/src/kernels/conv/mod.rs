@@ -30,7 +30,7 @@ pub use workspace::{PassKind, Workspace, workspace};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Moments, Part};
 use crate::kernels::simd::Isa;
-use crate::kernels::unwritten::written;
+use crate::kernels::unwritten::{Unwritten, written};
 use gather::{ChannelBlock, Direction, Gather};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -83,26 +83,30 @@ impl Path {
 }
 
 /// Convolves x `[N, H, W, I]` with weight `[O, I/groups, KH, KW]` into y `[N, OH, OW, O]`, plus bias `[O]`.
-pub fn forward<'a>(
+pub fn forward<'a, 'b>(
     path: Path,
     geometry: &Geometry,
     x: impl Into<Source<'a>>,
     weight: &[f32],
     bias: Option<&[f32]>,
-    y: &mut [MaybeUninit<f32>],
+    y: impl Into<Unwritten<'b>>,
 ) -> Result<()> {
+    // SAFETY: a convolution stores nothing but numbers.
+    let y = unsafe { y.into().room() };
     convolve(path, geometry, x.into(), weight, bias, y, false).map(|_| ())
 }
 
 /// [`forward`], and the mean and variance of each channel of y, taken while it is in the cache.
-pub fn forward_with_moments<'a>(
+pub fn forward_with_moments<'a, 'b>(
     path: Path,
     geometry: &Geometry,
     x: impl Into<Source<'a>>,
     weight: &[f32],
     bias: Option<&[f32]>,
-    y: &mut [MaybeUninit<f32>],
+    y: impl Into<Unwritten<'b>>,
 ) -> Result<Moments> {
+    // SAFETY: a convolution stores nothing but numbers.
+    let y = unsafe { y.into().room() };
     let channels = geometry.out_channels;
     let parts = convolve(path, geometry, x.into(), weight, bias, y, true)?;
     if !parts.is_empty() {
@@ -131,14 +135,15 @@ fn convolve(
 }
 
 /// The gradient with respect to x: d_y `[N, OH, OW, O]` and weight `[O, I/groups, KH, KW]` give d_x `[N, H, W, I]`.
-pub fn d_input<'a>(
+pub fn d_input<'a, 'b>(
     path: Path,
     geometry: &Geometry,
     d_y: impl Into<Source<'a>>,
     weight: &[f32],
-    d_x: &mut [MaybeUninit<f32>],
+    d_x: impl Into<Unwritten<'b>>,
 ) -> Result<()> {
-    let d_y = d_y.into();
+    // SAFETY: a convolution stores nothing but numbers.
+    let (d_y, d_x) = (d_y.into(), unsafe { d_x.into().room() });
     geometry.check(d_x.len(), weight.len(), d_y.len())?;
     check_channels(d_y, geometry.out_channels)?;
     gathered(path, geometry, Direction::Backward, d_y, weight, None, d_x, false);

@@ -118,9 +118,14 @@ fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()
     let part = path.with_file_name(name);
     let io = |cause| Error::io(path, cause);
     let mut file = File::create(&part).map_err(io)?;
-    fill(&mut file)?;
-    file.sync_all().map_err(io)?;
-    std::fs::rename(&part, path).map_err(io)?;
+    let filled = fill(&mut file).and_then(|()| file.sync_all().map_err(io));
+    // Windows renames and removes no file that is open.
+    drop(file);
+    if let Err(error) = filled.and_then(|()| std::fs::rename(&part, path).map_err(io)) {
+        // A part as large as the whole would keep a full disk full.
+        let _ = std::fs::remove_file(&part);
+        return Err(error);
+    }
     // The new name outlasts a loss of power only with its directory.
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
@@ -239,4 +244,45 @@ fn mismatch(network: &str, problems: &[String]) -> Error {
         list.push_str(&format!("; and {} more", problems.len() - LISTED));
     }
     Error::new(ErrorKind::Format, format!("these are not the weights of {network}: {list}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_could_not_be_written_whole_is_not_left_in_part() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.safetensors");
+        let tensor = |dtype| Tensor::ones((3, 4), dtype, &Device::Cpu).unwrap();
+        let mut weights = Weights::from([("a".to_string(), tensor(DType::F32))]);
+        write(&path, &weights, false).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Noticed when the first tensor is written already.
+        weights.insert("b".into(), tensor(DType::F64));
+        assert_eq!(write(&path, &weights, false).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(names(directory.path()), ["w.safetensors"]);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        // A directory cannot be replaced by a file.
+        let occupied = directory.path().join("occupied");
+        std::fs::create_dir(&occupied).unwrap();
+        assert_eq!(write_atomically(&occupied, b"content").unwrap_err().kind(), ErrorKind::Io);
+        assert!(!names(directory.path()).contains(&"occupied.part".to_string()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_not_kept_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.safetensors");
+        std::os::unix::fs::symlink("/dev/full", directory.path().join("w.safetensors.part")).unwrap();
+        let weights = Weights::from([("a".into(), Tensor::ones(5, DType::F32, &Device::Cpu).unwrap())]);
+        assert_eq!(write(&path, &weights, false).unwrap_err().kind(), ErrorKind::Io);
+        assert!(names(directory.path()).is_empty());
+    }
 }

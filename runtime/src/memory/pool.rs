@@ -3,6 +3,7 @@
 //! It comes in stretches from the system, which fills them with pages only where they are touched, and is given out
 //! from their start on.
 
+use super::LARGE_BYTES;
 use super::ranges::FreeRanges;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
@@ -15,9 +16,12 @@ const STRETCH_BYTES: usize = 256 << 20;
 const STRETCH_ALIGN: usize = 2 << 20;
 /// Parts of a stretch of which is known whether they have pages: a huge page each.
 const PART_BYTES: usize = STRETCH_ALIGN;
+/// The longest stretch: what is known of the parts of a longer one would be a large block itself, and asking the pool
+/// for it would wait for a lock that is held.
+const LONGEST_STRETCH_BYTES: usize = LARGE_BYTES.saturating_mul(PART_BYTES);
 /// So much more than a limit may have pages before free parts give theirs back.
 const SLACK_BYTES: usize = 4 * PART_BYTES;
-/// How many stretches there may be. Each is as large as all before it, so there will be few.
+/// How many stretches there may be. Each is as large as all before it, up to the longest, so there will be few.
 const STRETCHES: usize = 24;
 
 /// Memory from the system.
@@ -187,13 +191,13 @@ impl Pool {
         self.stretches.iter().flatten().find(|stretch| stretch.contains(address))
     }
 
-    /// Asks the system for a stretch in which at least `len` bytes fit.
+    /// Asks the system for a stretch in which at least `len` bytes fit; `None` when it has none, or none may be so
+    /// long.
     fn grow(&mut self, len: usize) -> Option<()> {
         let all: usize = self.stretches.iter().flatten().map(|stretch| stretch.len).sum();
-        let least = len.checked_next_multiple_of(STRETCH_ALIGN)?;
+        let lengths = lengths(all, len)?;
         let slot = self.stretches.iter_mut().find(|slot| slot.is_none())?;
-        // Where address space is scarce, no more than is needed.
-        let stretch = [all.max(STRETCH_BYTES).max(least), least].into_iter().find_map(|len| {
+        let stretch = lengths.into_iter().find_map(|len| {
             // SAFETY: the layout has a size, and its alignment is a power of two.
             let start = unsafe { System.alloc(stretch_layout(len)) };
             Some(Stretch { start: NonNull::new(start)?, len, touched: Vec::new() })
@@ -203,6 +207,14 @@ impl Pool {
         *slot = Some(Stretch { touched: vec![false; stretch.len / PART_BYTES], ..stretch });
         Some(())
     }
+}
+
+/// How long the next stretch after `all` bytes of them may be for `len` bytes to fit: as it should be, and where
+/// address space is scarce no longer than is needed. `None` when it would be too long.
+fn lengths(all: usize, len: usize) -> Option<[usize; 2]> {
+    let least =
+        len.checked_next_multiple_of(STRETCH_ALIGN).filter(|least| *least <= LONGEST_STRETCH_BYTES)?;
+    Some([all.clamp(STRETCH_BYTES, LONGEST_STRETCH_BYTES).max(least), least])
 }
 
 fn stretch_layout(len: usize) -> Layout {
@@ -290,6 +302,19 @@ mod tests {
         assert_eq!(pool.take(layout(large), usize::MAX).unwrap().0, first);
         pool.give(first, layout(large));
         pool.release();
+    }
+
+    #[test]
+    fn no_stretch_needs_a_large_block_to_describe_it() {
+        let longest = LONGEST_STRETCH_BYTES;
+        assert!(longest / PART_BYTES <= LARGE_BYTES);
+        assert_eq!(lengths(0, 1), Some([STRETCH_BYTES, STRETCH_ALIGN]));
+        assert_eq!(lengths(4 * STRETCH_BYTES, 1), Some([4 * STRETCH_BYTES, STRETCH_ALIGN]));
+        assert_eq!(lengths(STRETCH_BYTES, 4 * STRETCH_BYTES), Some([4 * STRETCH_BYTES; 2]));
+        assert_eq!(lengths(longest + STRETCH_ALIGN, 1), Some([longest, STRETCH_ALIGN]));
+        assert_eq!(lengths(0, longest), Some([longest; 2]));
+        assert_eq!(lengths(0, longest + 1), None);
+        assert!(Pool::new().take(layout(longest), usize::MAX).is_none());
     }
 
     #[test]

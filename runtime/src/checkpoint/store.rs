@@ -18,6 +18,8 @@ use std::path::Path;
 
 /// The manifest before it is renamed.
 const PART_FILE: &str = "manifest.part";
+/// How often a reader begins again because a writer has removed what it was about to read.
+const READ_TRIES: usize = 8;
 /// Where a damaged journal is kept.
 const DAMAGED_JOURNAL: &str = "journal.damaged";
 
@@ -38,7 +40,7 @@ pub struct Checkpoints {
 /// What a checkpoint directory holds, for those who only read.
 pub struct Saved {
     files: Box<dyn Files>,
-    /// Its manifest.
+    /// Its manifest, as it was read.
     pub manifest: Manifest,
 }
 
@@ -59,13 +61,13 @@ impl Saved {
         Ok(read_manifest(files.as_ref())?.map(|manifest| Self { files, manifest }))
     }
 
-    /// Puts the newest whole state into `trainer`, and says where its run stood.
+    /// Puts the newest whole state into `trainer`, and says where its run stood: later than [`Saved::manifest`] says
+    /// where a run that goes on has saved again meanwhile.
     ///
     /// # Errors
     /// `Format` when no state is whole, with what is wrong with the newest. The trainer is then of no use.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<Progress> {
-        let (_, generation) = restore(self.files.as_ref(), &self.manifest, trainer)?;
-        Ok(generation.progress)
+        self.read_current(|manifest| Ok(restore(self.files.as_ref(), manifest, trainer)?.1.progress))
     }
 
     /// What happened in the run.
@@ -73,8 +75,27 @@ impl Saved {
     /// # Errors
     /// `Io` when the journal cannot be read, `Format` when it is damaged.
     pub fn records(&self) -> Result<Vec<Record>> {
-        let newest = newest(&self.manifest)?;
-        Ok(journal::history(journal::read(self.files.as_ref(), newest.journal)?))
+        let read = |manifest: &Manifest| journal::read(self.files.as_ref(), newest(manifest)?.journal);
+        self.read_current(read).map(journal::history)
+    }
+
+    /// Reads what the manifest names. Readers have no lock: a writer may have removed it since the manifest was read,
+    /// and what looks damaged is so only if the manifest still names it.
+    fn read_current<T>(&self, mut read: impl FnMut(&Manifest) -> Result<T>) -> Result<T> {
+        let mut found = read(&self.manifest);
+        let mut number = newest(&self.manifest)?.number;
+        for _ in 1..READ_TRIES {
+            if !found.as_ref().is_err_and(|error| error.kind() == ErrorKind::Format) {
+                break;
+            }
+            let Some(now) = read_manifest(self.files.as_ref())? else { break };
+            if newest(&now)?.number == number {
+                break;
+            }
+            number = newest(&now)?.number;
+            found = read(&now);
+        }
+        found
     }
 }
 

@@ -7,5 +7,6 @@ mod exact;
 mod faults;
 mod damage;
 mod writers;
+mod readers;
 mod blob;
 mod not_finite;

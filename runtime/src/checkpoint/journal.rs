@@ -65,6 +65,16 @@ pub enum Record {
 }
 
 impl Record {
+    /// Its frame.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let payload = postcard::to_stdvec(self)
+            .map_err(|cause| Error::internal(format!("a record that postcard cannot hold: {cause}")))?;
+        match payload.len() {
+            ..=MAX_RECORD_BYTES => Ok(frame(&payload)),
+            bytes => Err(Error::internal(format!("a record of {bytes} bytes is too long for the journal"))),
+        }
+    }
+
     /// The record of an event, if it is worth one.
     pub fn of(event: &Event) -> Option<Self> {
         match event {
@@ -133,7 +143,7 @@ impl Journal {
         let output = files.create(JOURNAL_FILE)?;
         let mut journal =
             Self { output, extent: Extent::default(), checksum: crc32fast::Hasher::new(), torn: false };
-        journal.write(&header())?;
+        journal.append(&header())?;
         Ok(journal)
     }
 
@@ -147,26 +157,8 @@ impl Journal {
         Ok(Self { output, extent, checksum, torn: false })
     }
 
-    /// Appends a record. After an error the journal is as it was.
-    pub(super) fn append(&mut self, record: &Record) -> io::Result<()> {
-        let payload = postcard::to_stdvec(record).map_err(io::Error::other)?;
-        if payload.len() > MAX_RECORD_BYTES {
-            return Err(io::Error::other("a record is too long for the journal"));
-        }
-        self.write(&frame(&payload))
-    }
-
-    /// Makes all records outlast a loss of power.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.output.sync()
-    }
-
-    /// All that was written.
-    pub(super) fn extent(&self) -> Extent {
-        self.extent
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends an encoded record. After an error the journal is as it was.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.torn {
             self.output.truncate(self.extent.bytes)?;
         }
@@ -177,6 +169,16 @@ impl Journal {
         self.extent.bytes += bytes.len() as u64;
         self.extent.checksum = self.checksum.clone().finalize();
         Ok(())
+    }
+
+    /// Makes all records outlast a loss of power.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.output.sync()
+    }
+
+    /// All that was written.
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Checkpoints {
     /// What the trainer's blocks hold, if they hold what a generation does: its blocks, and the trainer's passes.
     held: Option<(Vec<BlockEntry>, u64)>,
     keep: usize,
+    /// Whether the last event could not be recorded.
+    loses_records: bool,
     /// Held for as long as this lives.
     _lock: Option<Lock>,
 }
@@ -140,8 +142,7 @@ impl Checkpoints {
         let io = |files: &dyn Files, cause| Error::io(&files.path(JOURNAL_FILE), cause);
         let journal = Journal::create(files.as_mut()).map_err(|cause| io(files.as_ref(), cause))?;
         let manifest = Manifest { configuration, generations: Vec::new() };
-        let keep = keep.max(1);
-        let mut checkpoints = Self { files, manifest, journal, next: 1, held: None, keep, _lock: None };
+        let mut checkpoints = Self::new(files, manifest, journal, 1, keep);
         checkpoints.begin(progress.steps)?;
         checkpoints.save(trainer, progress)?;
         Ok(checkpoints)
@@ -187,11 +188,16 @@ impl Checkpoints {
         let next = newest(&manifest)?.number + 1;
         let journal = open_journal(files.as_mut(), newest(&manifest)?.journal)?;
         manifest.generations.drain(..position);
-        let held = Some((generation.blocks, generation.passes));
-        let mut checkpoints = Self { files, manifest, journal, next, held, keep: keep.max(1), _lock: None };
+        let mut checkpoints = Self::new(files, manifest, journal, next, keep);
+        checkpoints.held = Some((generation.blocks, generation.passes));
         checkpoints.remove_unused();
         checkpoints.begin(generation.progress.steps)?;
         Ok(Some((checkpoints, generation.progress)))
+    }
+
+    fn new(files: Box<dyn Files>, manifest: Manifest, journal: Journal, next: u64, keep: usize) -> Self {
+        let (held, loses_records) = (None, false);
+        Self { files, manifest, journal, next, held, keep: keep.max(1), loses_records, _lock: None }
     }
 
     /// What is on disk.
@@ -209,12 +215,20 @@ impl Checkpoints {
         self.held = None;
     }
 
-    /// Writes an event into the journal, if it is worth a record.
+    /// Writes an event into the journal, if it is worth a record. Training depends on none: those that cannot be
+    /// written are lost, with a warning at the first, until one can be written again.
     ///
     /// # Errors
-    /// `Io`; the journal is then as it was.
+    /// `Internal` for what no journal holds.
     pub fn note(&mut self, event: &Event) -> Result<()> {
-        Record::of(event).map_or(Ok(()), |record| self.append(&record))
+        let Some(record) = Record::of(event) else { return Ok(()) };
+        let written = self.journal.append(&record.encode()?);
+        if let (Err(cause), false) = (&written, self.loses_records) {
+            let path = self.files.path(JOURNAL_FILE);
+            log::warn!("{}: {cause}; training goes on, and what happens is not recorded", path.display());
+        }
+        self.loses_records = written.is_err();
+        Ok(())
     }
 
     /// Saves the state of `trainer` between two steps and makes it the current checkpoint. Blocks that no step
@@ -336,7 +350,9 @@ impl Checkpoints {
     }
 
     fn append(&mut self, record: &Record) -> Result<()> {
-        self.journal.append(record).map_err(|cause| Error::io(&self.files.path(JOURNAL_FILE), cause))
+        self.journal
+            .append(&record.encode()?)
+            .map_err(|cause| Error::io(&self.files.path(JOURNAL_FILE), cause))
     }
 
     fn sync_directory(&mut self) -> Result<()> {

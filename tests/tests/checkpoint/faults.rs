@@ -3,7 +3,7 @@
 use crate::faulty::{Fault, Memory};
 use crate::run::{Run, Saver, State, state};
 use localgrad::Result;
-use localgrad::checkpoint::Checkpoints;
+use localgrad::checkpoint::{Checkpoints, Record, Saved};
 use localgrad::fit::Event;
 use localgrad::progress::Progress;
 use localgrad::rules::Rule;
@@ -52,17 +52,9 @@ impl Moments {
     }
 
     fn save(&mut self, checkpoints: &mut Checkpoints, steps: usize) -> Result<()> {
-        // What the journal is told of is lost at worst, with an error.
-        let event = Event::Step {
-            step: steps,
-            epoch: 1,
-            losses: vec![0.5; 3],
-            learning_rate: 0.1,
-            samples: 4,
-            seconds: 0.0,
-        };
-        let noted = checkpoints.note(&event);
-        checkpoints.save(&mut self.trainers[steps], &self.progress[steps]).and(noted)
+        // What the journal is told of is lost at worst.
+        checkpoints.note(&step(steps)).unwrap();
+        checkpoints.save(&mut self.trainers[steps], &self.progress[steps])
     }
 
     /// After how many steps the checkpoint in `files` stands; its state must be that of these steps, bit for bit.
@@ -90,6 +82,10 @@ impl Moments {
             );
         }
     }
+}
+
+fn step(step: usize) -> Event {
+    Event::Step { step, epoch: 1, losses: vec![0.5; 3], learning_rate: 0.1, samples: 4, seconds: 0.0 }
 }
 
 /// Names of all files that a checkpoint directory needs.
@@ -251,4 +247,33 @@ fn resuming_may_be_cut_or_fail_at_any_call() {
         }
     }
     assert!(!whole.contents().contains_key("block-0001-0000000009.safetensors"));
+}
+
+#[test]
+fn a_step_that_cannot_be_recorded_ends_no_run() {
+    let faults = [
+        (Fault::Full, vec![1, 5]),
+        (Fault::ReadOnly, vec![1, 5]),
+        (Fault::Once(ErrorKind::StorageFull), vec![1, 3, 4, 5]),
+        // Half a record is cut off before the next is written.
+        (Fault::ShortThenFull, vec![1, 3, 4, 5]),
+    ];
+    let run = Run::new(Rule::Greedy);
+    for (fault, expected) in faults {
+        let files = Memory::default();
+        let (mut trainer, mut checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        checkpoints.note(&step(1)).unwrap();
+        files.fail(files.calls().len(), fault);
+        (2..=4).for_each(|number| checkpoints.note(&step(number)).unwrap());
+        files.mend();
+        checkpoints.note(&step(5)).unwrap();
+        checkpoints.save(&mut trainer, &progress).unwrap();
+        let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+        let steps = records.iter().filter_map(|record| match record {
+            Record::Step { step, .. } => Some(*step),
+            _ => None,
+        });
+        assert_eq!(steps.collect::<Vec<_>>(), expected, "{fault:?}");
+        assert!(run.resume(files.again(), 1).unwrap().is_some());
+    }
 }

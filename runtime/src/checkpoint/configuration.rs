@@ -4,6 +4,7 @@ use crate::data::{Dataset, Loader, LoaderConfig, Normalize};
 use crate::error::{Error, Result};
 use crate::fit::FitConfig;
 use crate::network::NetworkSpec;
+use crate::precision::Precision;
 use crate::trainer::TrainConfig;
 use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
@@ -61,15 +62,12 @@ impl DataDescription {
     }
 }
 
-/// Fields that may change from one part of a run to the next.
-const MAY_CHANGE: [&str; 6] = [
-    "fit.duration.epochs",
-    "fit.duration.steps",
-    "train.recompute",
-    "train.pieces",
-    "train.features_on_disk",
-    "train.offload",
-];
+/// Fields that may change from one part of a run to the next: its length, and where things wait.
+const MAY_CHANGE: [&str; 4] =
+    ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload"];
+/// Fields that may change, too, unless the inputs of pieces are rounded while they wait: what is repeated for a
+/// backward pass, and from where on.
+const REPEATED: [&str; 2] = ["train.recompute", "train.pieces"];
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.
@@ -119,15 +117,20 @@ impl Configuration {
         }
     }
 
-    /// Refuses to go on as `now` what began as `self`, naming each field that differs; the length of the run may.
+    /// Refuses to go on as `now` what began as `self`, naming each field that differs. The length of the run may, and
+    /// what changes no result.
     ///
     /// # Errors
     /// `Config`, with the fields.
     pub fn check_same(&self, now: &Self) -> Result<()> {
+        let (train, train_now) = (&self.train, &now.train);
+        let rounds = train.features != Precision::F32 || train_now.features != Precision::F32;
+        let has_pieces = !train.pieces.is_empty() || !train_now.pieces.is_empty();
+        let repeated = if rounds && has_pieces { &[][..] } else { &REPEATED };
         let mut found = Vec::new();
         differences("", &serde_json::to_value(self)?, &serde_json::to_value(now)?, &mut found);
         found.retain(|(field, before, after)| {
-            let may_change = MAY_CHANGE.iter().any(|name| {
+            let may_change = MAY_CHANGE.iter().chain(repeated).any(|name| {
                 field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))
             });
             !may_change || before.is_null() || after.is_null()

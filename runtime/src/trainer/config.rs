@@ -23,11 +23,13 @@ pub struct TrainConfig {
     /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
     pub micro_batch: Option<usize>,
     /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
-    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same.
+    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same,
+    /// unless there are `pieces` and `features` are rounded.
     #[serde(default)]
     pub recompute: bool,
     /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last
-    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same.
+    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same
+    /// where `features` are `F32`; fewer bits round the inputs that forward passes are repeated from.
     #[serde(default)]
     pub pieces: Vec<usize>,
     /// Seed of weights and dropout.

@@ -6,6 +6,7 @@ use localgrad::checkpoint::{Checkpoints, Record, Saved};
 use localgrad::data::LoaderConfig;
 use localgrad::fit::Duration;
 use localgrad::optimizer::OptimizerConfig;
+use localgrad::precision::Precision;
 use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
@@ -227,4 +228,26 @@ fn a_changed_configuration_is_refused_by_name() {
     other_data.data.labels_checksum ^= 1;
     let refused = Checkpoints::resume_in(files.again(), other_data, 1, &mut run.trainer());
     assert!(refused.err().unwrap().to_string().contains("data.labels_checksum"));
+}
+
+#[test]
+fn what_is_repeated_may_change_where_the_results_are_the_same() {
+    let mut run = Run::new(Rule::Greedy);
+    run.train.ends = vec![2, 3];
+    let (cut_up, recompute): (Change, Change) =
+        (|run| run.train.pieces = vec![0, 1], |run| run.train.recompute = true);
+    for (precision, rounds) in [(Precision::F32, false), (Precision::F16, true), (Precision::Bf16, true)] {
+        for (pieces, change, same) in
+            [(vec![], cut_up, !rounds), (vec![], recompute, true), (vec![0, 1], recompute, !rounds)]
+        {
+            run.train = TrainConfig { features: precision, pieces, ..run.train };
+            let mut changed = run.clone();
+            change(&mut changed);
+            let files = Memory::default();
+            drop(run.begin(files.again(), 1).unwrap());
+            let what = format!("{:?} after {:?}", changed.train, run.train);
+            assert_eq!(changed.resume(files.again(), 1).is_ok(), same, "{what}");
+            assert_eq!(uncut(&changed).0 == uncut(&run).0, same, "{what}");
+        }
+    }
 }

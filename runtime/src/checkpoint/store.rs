@@ -28,7 +28,7 @@ pub struct Checkpoints {
     files: Box<dyn Files>,
     manifest: Manifest,
     journal: Journal,
-    /// Number of the next generation; numbers are never used again, whatever became of them.
+    /// Number of the next generation; a save that fails uses its number up.
     next: u64,
     /// What the trainer's blocks hold, if they hold what a generation does: its blocks, and the trainer's passes.
     held: Option<(Vec<BlockEntry>, u64)>,

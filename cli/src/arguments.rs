@@ -277,7 +277,8 @@ pub struct CheckpointArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub keep: usize,
     /// Go on with the run in --out from its last checkpoint; what is said again must be as it was, but for
-    /// --epochs, --steps, --threads, --scratch, --checkpoint-every and --keep
+    /// --epochs, --steps, --threads, --checkpoint-every, --keep, and what changes no result: --recompute, --pieces,
+    /// --offload, --features-on-disk, --scratch
     #[arg(long, requires = "out")]
     pub resume: bool,
 }

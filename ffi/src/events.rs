@@ -2,8 +2,8 @@
 //!
 //! A full ring drops its oldest event. Of the queues in `heapless`, `spsc` cannot do that, and `mpmc` is deprecated by
 //! its authors because a thread that is stopped in the middle holds up all others. Here every slot is a few atomic
-//! words with a sequence number before and after (a seqlock): the writer never waits, and a reader only tries again
-//! when the writer has overtaken it. No unsafe code is needed.
+//! words with a sequence number before and after (a seqlock): the writer never waits, and a reader passes over what is
+//! being overwritten, so that neither holds the other up. No unsafe code is needed.
 
 use crate::error::lg_error;
 use crate::guard;
@@ -233,11 +233,16 @@ impl Events {
             if next >= written {
                 return None;
             }
-            // Where the writer came between, the next round skips what it overwrote.
-            let Some(event) = self.read(next) else { continue };
+            let event = self.read(next);
             let taken = self.next.compare_exchange(next, next + 1, Ordering::Relaxed, Ordering::Relaxed);
-            if taken.is_ok() {
-                return Some(event);
+            match (event, taken) {
+                (Some(event), Ok(_)) => return Some(event),
+                // It is overwritten, or is being so: to wait for the writer would not bring it back.
+                (None, Ok(_)) => {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                // Another reader was first.
+                (_, Err(_)) => {}
             }
         }
     }
@@ -330,6 +335,22 @@ mod tests {
         assert_eq!(events.pop(), Some(warning));
         let text = warning.to_c().text;
         assert_eq!(text.iter().position(|&byte| byte == 0), Some(126));
+    }
+
+    #[test]
+    fn a_writer_that_is_stopped_in_the_middle_holds_nobody_up() {
+        let events = Events::new();
+        let push = |step: u64| events.push(&Event::of(lg_event_kind::Step, step as usize));
+        (0..CAPACITY).for_each(push);
+        // As far as a writer comes that is stopped in the place of the oldest.
+        events.slot(CAPACITY).sequence.store(2 * CAPACITY + 1, Ordering::Relaxed);
+        for step in 1..CAPACITY {
+            assert_eq!(events.pop().unwrap().step, step);
+        }
+        assert_eq!((events.pop(), events.dropped()), (None, 1));
+        push(CAPACITY);
+        assert_eq!(events.pop().unwrap().step, CAPACITY);
+        assert_eq!((events.pop(), events.dropped()), (None, 1));
     }
 
     #[test]

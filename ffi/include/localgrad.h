@@ -630,9 +630,10 @@ typedef struct {
   lg_watch_fn watch;
   // What `watch` is given.
   void *user_data;
-  // Saves a checkpoint after so many steps, and at the end. Needs lg_trainer_open_checkpoints.
+  // Saves a checkpoint so many steps after the last, those of earlier calls counted, and at the end. Needs
+  // lg_trainer_open_checkpoints.
   uint64_t checkpoint_steps;
-  // The same after so many milliseconds.
+  // The same so many milliseconds after the first step that no checkpoint holds began.
   uint64_t checkpoint_milliseconds;
 } lg_run_options;
 

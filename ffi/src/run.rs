@@ -6,6 +6,7 @@ use crate::events::{Event, lg_event_kind};
 use crate::pointers::{self, Versioned};
 use crate::session::{Advance, Session, Shared, StepDone};
 use crate::status::{Fault, Outcome, lg_status};
+use crate::stored::Stored;
 use crate::trainer::{self, lg_trainer};
 use std::ffi::c_void;
 use std::time::{Duration, Instant};
@@ -72,9 +73,10 @@ pub struct lg_run_options {
     pub watch: lg_watch_fn,
     /// What `watch` is given.
     pub user_data: *mut c_void,
-    /// Saves a checkpoint after so many steps, and at the end. Needs lg_trainer_open_checkpoints.
+    /// Saves a checkpoint so many steps after the last, those of earlier calls counted, and at the end. Needs
+    /// lg_trainer_open_checkpoints.
     pub checkpoint_steps: u64,
-    /// The same after so many milliseconds.
+    /// The same so many milliseconds after the first step that no checkpoint holds began.
     pub checkpoint_milliseconds: u64,
 }
 
@@ -244,33 +246,32 @@ fn tell_step(session: &Session, shared: Shared<'_>, done: &StepDone, progress: f
     });
 }
 
-/// When checkpoints of a run are due.
+/// After how many steps and how much time checkpoints are due.
 struct Due {
     steps: u64,
     time: Option<Duration>,
-    saved_step: usize,
-    saved_at: Instant,
 }
 
 impl Due {
-    fn is_due(&self, steps: usize) -> bool {
-        let new = (steps - self.saved_step) as u64;
-        self.steps > 0 && new >= self.steps || self.time.is_some_and(|time| self.saved_at.elapsed() >= time)
+    /// What earlier calls left unsaved counts, too: slices that are shorter than this would never be saved.
+    fn is_due(&self, stored: &Stored) -> bool {
+        let waited = stored.waits_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.steps > 0 && stored.unsaved_steps >= self.steps || self.time.is_some_and(|time| waited >= time)
     }
 
     fn is_wanted(&self) -> bool {
         self.steps > 0 || self.time.is_some()
     }
+}
 
-    /// Saves. What goes wrong is told of: the checkpoint before is whole, and the next is tried again.
-    fn save(&mut self, session: &mut Session, shared: Shared<'_>) {
-        if let Err(fault) = session.save(shared) {
-            let steps = session.progress.steps;
-            let message = format!("no checkpoint after step {steps}: {}", fault.message);
-            log::warn!("{message}");
-            shared.events.push(&Event::warning(steps, &message));
-        }
-        (self.saved_step, self.saved_at) = (session.progress.steps, Instant::now());
+/// Saves. What goes wrong is told of: the checkpoint before is whole, and the next is tried when it is due.
+fn save(session: &mut Session, shared: Shared<'_>) {
+    if let Err(fault) = session.save(shared) {
+        let steps = session.progress.steps;
+        let message = format!("no checkpoint after step {steps}: {}", fault.message);
+        log::warn!("{message}");
+        shared.events.push(&Event::warning(steps, &message));
+        session.stored.count_anew();
     }
 }
 
@@ -281,12 +282,7 @@ fn run(session: &mut Session, shared: Shared<'_>, options: &lg_run_options) -> O
     }
     let now = Instant::now();
     let time = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
-    let mut due = Due {
-        steps: options.checkpoint_steps,
-        time: time(options.checkpoint_milliseconds),
-        saved_step: session.progress.steps,
-        saved_at: now,
-    };
+    let due = Due { steps: options.checkpoint_steps, time: time(options.checkpoint_milliseconds) };
     if due.is_wanted() && !session.stored.is_open() {
         return Err(Fault::config("checkpoints have no place yet: call lg_trainer_open_checkpoints first"));
     }
@@ -315,8 +311,8 @@ fn run(session: &mut Session, shared: Shared<'_>, options: &lg_run_options) -> O
         result.loss = done.loss;
         let progress = session.progress.steps as f64 / options.until_step.max(1) as f64;
         tell_step(session, shared, &done, if options.until_step > 0 { progress } else { 0.0 });
-        if due.is_due(session.progress.steps) {
-            due.save(session, shared);
+        if due.is_due(&session.stored) {
+            save(session, shared);
         }
         if let Some(watch) = options.watch {
             let told = step_result(session, &done);
@@ -330,9 +326,9 @@ fn run(session: &mut Session, shared: Shared<'_>, options: &lg_run_options) -> O
             }
         }
     };
-    let is_new = session.progress.steps > due.saved_step && session.blocks_done().is_none();
+    let is_new = session.stored.unsaved_steps > 0 && session.blocks_done().is_none();
     if due.is_wanted() && is_new && reason != lg_reason::Cancelled {
-        due.save(session, shared);
+        save(session, shared);
     }
     (result.reason, result.steps) = (reason as i32, session.progress.steps as u64);
     Ok(result)

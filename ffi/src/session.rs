@@ -203,6 +203,7 @@ impl Session {
             let began = Instant::now();
             let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
             let step = self.trainer.begin(&batch, self.learning_rate())?;
+            self.stored.waits_since.get_or_insert(began);
             self.open = Some(Open { step, worked: began.elapsed() });
         }
         while let Some(mut open) = self.open.take() {
@@ -262,6 +263,7 @@ impl Session {
         let (report, samples) = (open.step.report(), open.step.samples());
         let seconds = open.worked.as_secs_f64();
         self.progress.count(report, samples, seconds);
+        self.stored.unsaved_steps += 1;
         self.losses.clone_from(&report.losses);
         self.last_step = open.worked;
         StepDone {

@@ -17,11 +17,20 @@ use std::time::{Duration, Instant};
 pub(crate) struct Stored {
     checkpoints: Option<Checkpoints>,
     last_save: Duration,
+    /// Steps since the last checkpoint, or since one could not be saved.
+    pub(crate) unsaved_steps: u64,
+    /// When the first of them began, or the one under way.
+    pub(crate) waits_since: Option<Instant>,
 }
 
 impl Stored {
     pub(crate) fn is_open(&self) -> bool {
         self.checkpoints.is_some()
+    }
+
+    /// Counts steps from here on.
+    pub(crate) fn count_anew(&mut self) {
+        (self.unsaved_steps, self.waits_since) = (0, None);
     }
 
     /// How long the next save is likely to take.
@@ -63,6 +72,7 @@ impl Session {
         let began = Instant::now();
         checkpoints.save(&mut self.trainer, &self.progress)?;
         self.stored.last_save = began.elapsed();
+        self.stored.count_anew();
         let event = Event::of(lg_event_kind::Checkpoint, self.progress.steps);
         shared.events.push(&Event { seconds: began.elapsed().as_secs_f64(), ..event });
         Ok(())
@@ -77,6 +87,7 @@ impl Session {
             let (configuration, progress) = (self.configuration(), &self.progress);
             let made = Checkpoints::create(directory, configuration, keep, &mut self.trainer, progress)?;
             self.stored.checkpoints = Some(made);
+            self.stored.count_anew();
             return Ok(false);
         };
         let before = self.take_over(&saved.manifest.configuration)?;
@@ -92,6 +103,7 @@ impl Session {
         };
         self.check_progress(&progress)?;
         self.stored.checkpoints = Some(checkpoints);
+        self.stored.count_anew();
         self.stand_at(progress);
         Ok(true)
     }

@@ -2,6 +2,7 @@
 #include "common.h"
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { STEPS = 24, KILLED_AT = 13 };
@@ -86,6 +87,52 @@ static void in_memory(const char *path) {
   finish(other, path);
 }
 
+static int32_t cancel_every_third(void *user_data, const lg_step_result *step) {
+  if (step->step % 3 == 0) CHECK(lg_trainer_cancel(user_data, NULL) == LG_STATUS_OK);
+  return LG_ANSWER_CONTINUE;
+}
+
+static int32_t cancel_each(void *user_data, const lg_step_result *step) {
+  (void)step;
+  CHECK(lg_trainer_cancel(user_data, NULL) == LG_STATUS_OK);
+  return LG_ANSWER_CONTINUE;
+}
+
+/* Slices shorter than a checkpoint's interval, all of them cancelled, are saved all the same: the steps that are. */
+static uint64_t saved_of_slices(const char *checkpoints, uint64_t every, uint64_t milliseconds, lg_watch_fn watch) {
+  static batch_source source;
+  static const struct timespec pause = {0, 60 * 1000000};
+  lg_run_options options;
+  lg_run_result result;
+  uint64_t saved;
+  int slice, resumed;
+  lg_trainer *trainer = make_trainer();
+  source.batches = STEPS;
+  OK(lg_trainer_set_source(trainer, give, &source, error));
+  OK(lg_trainer_open_checkpoints(trainer, checkpoints, 1, &resumed, error));
+  CHECK(resumed == 0);
+  OK(lg_run_options_init(&options, sizeof options));
+  options.checkpoint_steps = every;
+  options.checkpoint_milliseconds = milliseconds;
+  options.watch = watch;
+  options.user_data = trainer;
+  result.struct_size = sizeof result;
+  for (slice = 0; slice < 3; slice++) {
+    OK(lg_trainer_run(trainer, &options, &result, error));
+    CHECK(result.reason == LG_REASON_CANCELLED && result.new_steps > 0);
+    OK(lg_trainer_clear_cancel(trainer, error));
+    nanosleep(&pause, NULL);
+  }
+  lg_trainer_destroy(trainer);
+
+  trainer = make_trainer();
+  OK(lg_trainer_open_checkpoints(trainer, checkpoints, 1, &resumed, error));
+  CHECK(resumed == 1);
+  saved = describe(trainer).steps;
+  lg_trainer_destroy(trainer);
+  return saved;
+}
+
 int main(int count, char **arguments) {
   const char *plain, *resumed, *restored;
   lg_trainer *trainer;
@@ -101,6 +148,8 @@ int main(int count, char **arguments) {
   finish(trainer, plain);
   CHECK(same_files(plain, resumed));
   CHECK(same_files(plain, restored));
+  CHECK(saved_of_slices(in_directory(arguments[1], "counted"), 5, 0, cancel_every_third) == 5);
+  CHECK(saved_of_slices(in_directory(arguments[1], "timed"), 0, 50, cancel_each) >= 1);
   lg_error_destroy(error);
   return 0;
 }

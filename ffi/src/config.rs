@@ -2,6 +2,7 @@
 
 use crate::control::MAX_THREADS;
 use crate::guard;
+use crate::network::MOST_UNITS;
 use crate::plan;
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
@@ -12,7 +13,7 @@ use localgrad_runtime::fit::{Duration, FitConfig};
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
-use localgrad_runtime::rules::{Rule, RuleConfig};
+use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Device, device};
@@ -51,8 +52,9 @@ pub struct lg_trainer_config {
     pub struct_size: usize,
     /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
     pub rule: *const c_char,
-    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "auglocal", "path", or counts of convolutions
-    /// and linear layers such as "1c2f"; NULL, which is the rule's own.
+    /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "imagenet", "auglocal", "path", counts of
+    /// convolutions and linear layers such as "1c2f", or "infopro", which is "1c2f" beside a decoder that rebuilds the
+    /// image; NULL, which is the rule's own. "bp" and "auglocal" have none to choose.
     pub head: *const c_char,
     /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
     /// What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
@@ -126,6 +128,14 @@ pub struct lg_trainer_config {
     /// 1 to let weights, what the optimizer remembers of them, and features on their way wait in that file in any case:
     /// less memory, the same results; 0.
     pub offload: i32,
+    /// New units of AugLocal's first auxiliary networks, of rule "auglocal" and heads "auglocal" and "path" only; 0, which
+    /// is 2.
+    pub aux_depth: usize,
+    /// Share of the old value that the moving averages of "man" and "manpp" keep in a step, from 0 up to, but not, 1; any
+    /// negative number is the rule's own, 0.995; -1.
+    pub ema_momentum: f64,
+    /// 1 to let the averages of "man" stand alone, without a trained copy beside each; 0.
+    pub average_alone: i32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -170,6 +180,9 @@ unsafe impl Versioned for lg_trainer_config {
             scratch: std::ptr::null(),
             scratch_limit_bytes: 0,
             offload: 0,
+            aux_depth: 0,
+            ema_momentum: -1.0,
+            average_alone: 0,
         }
     }
 
@@ -290,10 +303,43 @@ unsafe fn read_rule(config: &lg_trainer_config) -> Outcome<RuleConfig> {
     let (rule, head) = unsafe {
         (pointers::optional_text(config.rule, "rule")?, pointers::optional_text(config.head, "head")?)
     };
-    let rule: Rule = rule.unwrap_or("man").parse()?;
-    let config = RuleConfig::named(rule, head)?;
-    config.validate()?;
-    Ok(config)
+    let named = RuleConfig::named(rule.unwrap_or("man").parse()?, head)?;
+    refuse_unused(config, &named)?;
+    let rule = RuleConfig {
+        depth: if config.aux_depth == 0 { named.depth } else { config.aux_depth },
+        ema_momentum: if config.ema_momentum < 0.0 { named.ema_momentum } else { config.ema_momentum },
+        trained_copy: config.average_alone == 0,
+        ..named
+    };
+    rule.validate()?;
+    Ok(rule)
+}
+
+/// Refuses numbers that would mean nothing to the rule.
+fn refuse_unused(config: &lg_trainer_config, rule: &RuleConfig) -> Outcome<()> {
+    let averages = matches!(rule.rule, Rule::Man | Rule::Manpp);
+    let has_depth = rule.rule == Rule::Auglocal || matches!(rule.head, Head::Auglocal | Head::Path);
+    // NaN is said, too: it is refused as what it is where there is an average.
+    let says_momentum = config.ema_momentum >= 0.0 || config.ema_momentum.is_nan();
+    let unused = [
+        (config.aux_depth != 0 && !has_depth, "has no auxiliary units to count; leave aux_depth 0"),
+        (says_momentum && !averages, "has no moving average; leave ema_momentum negative"),
+        (
+            config.average_alone != 0 && !averages,
+            "has no moving average to stand alone; leave average_alone 0",
+        ),
+    ];
+    if let Some((_, why)) = unused.iter().find(|(is_said, _)| *is_said) {
+        let head = if averages { format!(" over head {}", rule.head) } else { String::new() };
+        return Err(Fault::config(format!("{}{head} {why}", rule.rule)));
+    }
+    if config.aux_depth > MOST_UNITS {
+        return Err(Fault::config(format!(
+            "an aux_depth of {} is more than any network has units; use up to {MOST_UNITS}",
+            config.aux_depth
+        )));
+    }
+    Ok(())
 }
 
 /// # Safety

@@ -19,7 +19,7 @@ const LONGEST_JSON_BYTES: usize = 16 << 20;
 /// No width, size or count of a network is larger: products of four of them can still be counted.
 const LARGEST_NUMBER: u64 = 65_535;
 /// Units of a network.
-const MOST_UNITS: usize = 4096;
+pub(crate) const MOST_UNITS: usize = 4096;
 /// Weights of a network, 4 GiB of them.
 const MOST_PARAMETERS: usize = 1 << 30;
 

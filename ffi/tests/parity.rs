@@ -59,6 +59,8 @@ struct Case {
     micro_batch: Option<usize>,
     recompute: bool,
     frozen: usize,
+    /// aux_depth, ema_momentum and average_alone, as C says them.
+    numbers: [&'static str; 3],
 }
 
 impl Case {
@@ -71,6 +73,7 @@ impl Case {
             micro_batch: None,
             recompute: false,
             frozen: 0,
+            numbers: ["0", "-1", "0"],
         }
     }
 
@@ -122,6 +125,7 @@ impl Case {
             .arg(self.clip_norm.unwrap_or(0.0).to_string())
             .arg(self.micro_batch.unwrap_or(0).to_string())
             .args([u8::from(self.recompute).to_string(), self.frozen.to_string()])
+            .args(self.numbers)
             .output()
             .unwrap();
         succeed("trajectory", output)
@@ -146,6 +150,14 @@ fn both_ways_compute_the_same() {
     cases.push(Case { clip_norm: Some(0.5), ..Case::new(Rule::Dgl) });
     cases.push(Case { micro_batch: Some(4), recompute: true, ..Case::new(Rule::Man) });
     cases.push(Case { rule: conv, head: "1c1f", frozen: 1, ..Case::new(Rule::Man) });
+    // The recommended local rule, a path of averages alone, and AugLocal at another depth.
+    let over = |head| RuleConfig::named(Rule::Man, Some(head)).unwrap();
+    let rule = RuleConfig { depth: 1, ema_momentum: 0.9, ..over("auglocal") };
+    cases.push(Case { rule, head: "auglocal", numbers: ["1", "0.9", "0"], ..Case::new(Rule::Man) });
+    let rule = RuleConfig { depth: 3, ema_momentum: 0.0, trained_copy: false, ..over("path") };
+    cases.push(Case { rule, head: "path", numbers: ["3", "0", "1"], ..Case::new(Rule::Man) });
+    let rule = RuleConfig { depth: 1, ..RuleConfig::new(Rule::Auglocal) };
+    cases.push(Case { rule, numbers: ["1", "-1", "0"], ..Case::new(Rule::Auglocal) });
 
     let directory = tempfile::tempdir().unwrap();
     let program = compile("tests/c/trajectory.c", Library::Shared, &[], directory.path());

@@ -132,6 +132,13 @@ static void configurations(void) {
   BAD_CONFIG(LG_STATUS_CONFIG, "no rule", config.rule = "mann");
   BAD_CONFIG(LG_STATUS_CONFIG, "no head", config.head = "x");
   BAD_CONFIG(LG_STATUS_CONFIG, "leave the head out", config.rule = "auglocal");
+  BAD_CONFIG(LG_STATUS_CONFIG, "leave aux_depth 0", config.aux_depth = 1);
+  BAD_CONFIG(LG_STATUS_CONFIG, "more than any network", (config.head = "path", config.aux_depth = SIZE_MAX));
+  BAD_CONFIG(LG_STATUS_CONFIG, "leave ema_momentum", (config.rule = "dgl", config.ema_momentum = 0.0));
+  BAD_CONFIG(LG_STATUS_CONFIG, "leave average_alone 0", (config.rule = "dgl", config.average_alone = 1));
+  BAD_CONFIG(LG_STATUS_CONFIG, "trained one", (config.rule = "manpp", config.average_alone = 1));
+  BAD_CONFIG(LG_STATUS_CONFIG, "EMA momentum", config.ema_momentum = 1.0);
+  BAD_CONFIG(LG_STATUS_CONFIG, "EMA momentum", config.ema_momentum = numbers[1] / numbers[1]);
   BAD_CONFIG(LG_STATUS_CONFIG, "last block", (config.ends = wrong_ends, config.ends_count = 2));
   BAD_CONFIG(LG_STATUS_ARGUMENT, "ends is NULL", config.ends = NULL);
   BAD_CONFIG(LG_STATUS_CONFIG, "99", (config.ends_count = 0, config.blocks = 99));

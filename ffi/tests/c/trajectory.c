@@ -1,5 +1,6 @@
 /* Trains as its arguments say and prints what came of it, bit for bit.
- * usage: trajectory WEIGHTS RULE HEAD OPTIMIZER CLIP_NORM MICRO_BATCH RECOMPUTE FROZEN      HEAD "-" is the rule's own */
+ * usage: trajectory WEIGHTS RULE HEAD OPTIMIZER CLIP_NORM MICRO_BATCH RECOMPUTE FROZEN DEPTH MOMENTUM ALONE
+ * HEAD "-", DEPTH 0 and MOMENTUM -1 are the rule's own */
 #include "common.h"
 
 static void print_bits(const char *what, double value) {
@@ -20,7 +21,7 @@ int main(int count, char **arguments) {
   double losses[3];
   uint64_t step;
   size_t block;
-  CHECK(count == 9);
+  CHECK(count == 12);
   error = lg_error_create();
   network = make_network(CLASSES);
   config = make_config();
@@ -32,6 +33,9 @@ int main(int count, char **arguments) {
   config.micro_batch = (size_t)atoi(arguments[6]);
   config.recompute = atoi(arguments[7]);
   config.frozen_blocks = (size_t)atoi(arguments[8]);
+  config.aux_depth = (size_t)atoi(arguments[9]);
+  config.ema_momentum = atof(arguments[10]);
+  config.average_alone = atoi(arguments[11]);
   config.learning_rate = 0.01;
   config.schedule = LG_SCHEDULE_COSINE;
   config.schedule_steps = 8;

@@ -431,7 +431,7 @@ typedef struct {
   const size_t *ends;
   // How many they are; 0.
   size_t ends_count;
-  // The first blocks, as many as this, stay as they are; 0.
+  // The first blocks, as many as this, stay as they are; 0. Beside memory_budget_bytes it needs `blocks` or `ends`.
   size_t frozen_blocks;
   // The most samples in a step; 32.
   size_t batch;

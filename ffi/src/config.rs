@@ -64,7 +64,7 @@ pub struct lg_trainer_config {
     pub ends: *const usize,
     /// How many they are; 0.
     pub ends_count: usize,
-    /// The first blocks, as many as this, stay as they are; 0.
+    /// The first blocks, as many as this, stay as they are; 0. Beside memory_budget_bytes it needs `blocks` or `ends`.
     pub frozen_blocks: usize,
     /// The most samples in a step; 32.
     pub batch: usize,

@@ -10,6 +10,7 @@ use crate::status::{Fault, Outcome, lg_status};
 use localgrad_runtime::Device;
 use localgrad_runtime::plan::{Freedom, Plan, Rates, Workload, choose, cuts, plan};
 use localgrad_runtime::precision::Precision;
+use localgrad_runtime::rules::Rule;
 
 /// Blocks that an lg_plan has room for.
 pub const LG_PLAN_BLOCKS: usize = 128;
@@ -95,6 +96,12 @@ pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config
         return Ok(());
     }
     let is_cut = config.ends_count > 0 || config.blocks > 0;
+    if settings.train.frozen > 0 && !is_cut && settings.train.rule.rule != Rule::Bp {
+        return Err(Fault::config(
+            "which units are frozen would depend on memory_budget_bytes, which chooses where blocks end; set blocks or \
+             ends beside frozen_blocks",
+        ));
+    }
     let freedom = Freedom {
         cuts: match is_cut {
             true => vec![settings.train.ends.clone()],

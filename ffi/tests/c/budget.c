@@ -65,6 +65,14 @@ int main(int count, char **arguments) {
   needed = use(network, &config, 2, in_directory(arguments[1], "tight"));
   CHECK(needed > 0 && needed <= tight.peak_bytes);
 
+  /* What is frozen is not left to a budget. */
+  config.frozen_blocks = 1;
+  REFUSED(LG_STATUS_CONFIG, "set blocks or ends", lg_network_plan(network, &config, &tight, error));
+  REFUSED(LG_STATUS_CONFIG, "set blocks or ends", lg_trainer_create(network, &config, &trainer, error));
+  config.blocks = 2;
+  CHECK(make_plan(network, &config).blocks == 2);
+  config.frozen_blocks = config.blocks = 0;
+
   config.memory_budget_bytes = 0;
   config.scratch = arguments[1];
   config.offload = 1;

@@ -473,13 +473,14 @@ typedef struct {
   const float *deviation;
   // "cpu", "cuda", "cuda:1", "metal"; NULL, which is "cpu".
   const char *device;
-  // Worker threads; 0, which is one a core.
+  // Worker threads; 0, which is one a core, or as many of them as keep to memory_budget_bytes.
   size_t threads;
   // Seed of weights and dropout; 0.
   uint64_t seed;
   // The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
   // `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
-  // nothing fits, no trainer is made. On the CPU only.
+  // nothing fits, no trainer is made. A trainer that goes back to a checkpoint or a state trains on as that was trained,
+  // where it keeps to the budget, too. On the CPU only.
   size_t memory_budget_bytes;
   // 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
   // but for rounding; 0. On the CPU only.
@@ -510,7 +511,8 @@ typedef struct {
   // sizeof(lg_plan), set by the caller.
   size_t struct_size;
   // The most bytes that training, evaluations in batches, saving and resuming have in use at one time; an upper
-  // bound, for as many threads as the configuration says.
+  // bound, for as many threads as the configuration says. With memory_budget_bytes `threads` of 0 is as many of one a
+  // core as keep to it.
   size_t peak_bytes;
   // Local blocks.
   size_t blocks;
@@ -935,7 +937,10 @@ lg_status lg_trainer_export(lg_trainer *trainer,
 // to it: weights, statistics, the optimizer's memory, changed settings and the number of steps, so that training ends
 // in the same bytes as if it had never stopped; `*resumed` becomes 1. Otherwise the directory is made, the present state
 // is saved in it, and `*resumed` becomes 0. `keep` states are kept, at least 1. One trainer in one process has a directory
-// at a time. The trainer must be made as the one that wrote the checkpoint was; LG_STATUS_CONFIG names what differs.
+// at a time. The trainer must be made as the one that wrote the checkpoint was; LG_STATUS_CONFIG names what differs. What
+// was left to memory_budget_bytes may have been chosen otherwise: the trainer is then made anew as the checkpoint's was,
+// where that keeps to the budget, so that lg_trainer_describe may tell other blocks; an error on the way there leaves
+// is_damaged at 1.
 lg_status lg_trainer_open_checkpoints(lg_trainer *trainer,
                                       const char *directory,
                                       size_t keep,
@@ -958,7 +963,8 @@ lg_status lg_trainer_get_state(lg_trainer *trainer,
                                lg_error *error);
 
 // Goes back to a state that lg_trainer_get_state wrote, of a trainer made as this one. Every byte is checked: one that
-// is damaged or of another trainer changes nothing.
+// is damaged or of another trainer changes nothing. What was left to memory_budget_bytes may have been chosen
+// otherwise, as for lg_trainer_open_checkpoints, but not after a call of that.
 lg_status lg_trainer_set_state(lg_trainer *trainer,
                                const void *buffer,
                                size_t bytes,

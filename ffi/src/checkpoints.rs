@@ -11,7 +11,10 @@ use std::path::Path;
 /// to it: weights, statistics, the optimizer's memory, changed settings and the number of steps, so that training ends
 /// in the same bytes as if it had never stopped; `*resumed` becomes 1. Otherwise the directory is made, the present state
 /// is saved in it, and `*resumed` becomes 0. `keep` states are kept, at least 1. One trainer in one process has a directory
-/// at a time. The trainer must be made as the one that wrote the checkpoint was; LG_STATUS_CONFIG names what differs.
+/// at a time. The trainer must be made as the one that wrote the checkpoint was; LG_STATUS_CONFIG names what differs. What
+/// was left to memory_budget_bytes may have been chosen otherwise: the trainer is then made anew as the checkpoint's was,
+/// where that keeps to the budget, so that lg_trainer_describe may tell other blocks; an error on the way there leaves
+/// is_damaged at 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_open_checkpoints(
     trainer: *mut lg_trainer,
@@ -20,12 +23,12 @@ pub unsafe extern "C" fn lg_trainer_open_checkpoints(
     resumed: *mut i32,
     error: *mut lg_error,
 ) -> lg_status {
-    trainer::with(trainer, error, |_, session| {
+    trainer::with(trainer, error, |object, session| {
         // SAFETY: the caller promises that all pointers are what the header says.
         unsafe {
             pointers::check(resumed, "resumed")?;
             let directory = pointers::text(directory, "directory", LONGEST_TEXT_BYTES)?;
-            let found = session.open_checkpoints(Path::new(directory), keep)?;
+            let found = session.open_checkpoints(Path::new(directory), keep, &object.control)?;
             pointers::write(resumed, i32::from(found), "resumed")
         }
     })
@@ -75,7 +78,8 @@ pub unsafe extern "C" fn lg_trainer_get_state(
 }
 
 /// Goes back to a state that lg_trainer_get_state wrote, of a trainer made as this one. Every byte is checked: one that
-/// is damaged or of another trainer changes nothing.
+/// is damaged or of another trainer changes nothing. What was left to memory_budget_bytes may have been chosen
+/// otherwise, as for lg_trainer_open_checkpoints, but not after a call of that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_set_state(
     trainer: *mut lg_trainer,
@@ -83,9 +87,9 @@ pub unsafe extern "C" fn lg_trainer_set_state(
     bytes: usize,
     error: *mut lg_error,
 ) -> lg_status {
-    trainer::with(trainer, error, |_, session| {
+    trainer::with(trainer, error, |object, session| {
         // SAFETY: the caller promises `bytes` bytes.
         let state = unsafe { pointers::slice(buffer.cast(), bytes, "buffer") }?;
-        session.set_state(state)
+        session.set_state(state, &object.control)
     })
 }

@@ -1,9 +1,9 @@
 //! How a trainer is made: the struct of the header, and what it means.
 
+use crate::budget::{self, Budget};
 use crate::control::MAX_THREADS;
 use crate::guard;
 use crate::network::MOST_UNITS;
-use crate::plan;
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
@@ -106,13 +106,14 @@ pub struct lg_trainer_config {
     pub deviation: *const f32,
     /// "cpu", "cuda", "cuda:1", "metal"; NULL, which is "cpu".
     pub device: *const c_char,
-    /// Worker threads; 0, which is one a core.
+    /// Worker threads; 0, which is one a core, or as many of them as keep to memory_budget_bytes.
     pub threads: usize,
     /// Seed of weights and dropout; 0.
     pub seed: u64,
     /// The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
     /// `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
-    /// nothing fits, no trainer is made. On the CPU only.
+    /// nothing fits, no trainer is made. A trainer that goes back to a checkpoint or a state trains on as that was trained,
+    /// where it keeps to the budget, too. On the CPU only.
     pub memory_budget_bytes: usize,
     /// 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
     /// but for rounding; 0. On the CPU only.
@@ -214,6 +215,8 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// Directory and limit of a scratch file.
     pub(crate) scratch: Option<(PathBuf, Option<u64>)>,
+    /// What the rest was chosen by, if it was.
+    pub(crate) budget: Option<Budget>,
 }
 
 impl Settings {
@@ -271,8 +274,9 @@ impl Settings {
             device,
             threads: config.threads,
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
+            budget: None,
         };
-        plan::keep_to_budget(&mut settings, config)?;
+        budget::keep_to_budget(&mut settings, config)?;
         Ok(settings)
     }
 }

@@ -15,6 +15,7 @@ pub mod library;
 pub mod log_sink;
 pub mod network;
 pub mod config;
+mod budget;
 pub mod plan;
 pub mod samples;
 mod control;

@@ -1,22 +1,18 @@
-//! What training will need of memory, before any is taken, and what a budget makes of it.
+//! What training will need of memory, before any is taken.
 
+use crate::budget::workload;
 use crate::config::{Settings, lg_trainer_config};
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
-use crate::status::{Fault, Outcome, lg_status};
-use localgrad_runtime::Device;
-use localgrad_runtime::plan::{Freedom, Plan, Rates, Workload, choose, cuts, plan};
+use crate::status::{Outcome, lg_status};
+use localgrad_runtime::plan::{Plan, plan};
 use localgrad_runtime::precision::Precision;
-use localgrad_runtime::rules::Rule;
 
 /// Blocks that an lg_plan has room for.
 pub const LG_PLAN_BLOCKS: usize = 128;
-
-/// What the library holds besides: events, handles, messages.
-const LIBRARY_BYTES: usize = 256 << 10;
 
 /// How a trainer will train, and what it needs.
 #[repr(C)]
@@ -25,7 +21,8 @@ pub struct lg_plan {
     /// sizeof(lg_plan), set by the caller.
     pub struct_size: usize,
     /// The most bytes that training, evaluations in batches, saving and resuming have in use at one time; an upper
-    /// bound, for as many threads as the configuration says.
+    /// bound, for as many threads as the configuration says. With memory_budget_bytes `threads` of 0 is as many of one a
+    /// core as keep to it.
     pub peak_bytes: usize,
     /// Local blocks.
     pub blocks: usize,
@@ -62,63 +59,6 @@ unsafe impl Versioned for lg_plan {
     fn size_field(&mut self) -> &mut usize {
         &mut self.struct_size
     }
-}
-
-/// The workload of a trainer that does all it can. It is a function of the configuration alone, so that a process that
-/// resumes comes to the same plan.
-fn workload(settings: &Settings) -> Outcome<Workload> {
-    if !matches!(settings.device, Device::Cpu) {
-        return Err(Fault::config(
-            "memory can be planned on the CPU only; leave memory_budget_bytes 0 elsewhere",
-        ));
-    }
-    let threads = match settings.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let (network, train, batch) = (settings.network.clone(), settings.train.clone(), settings.batch);
-    // Samples may be pushed while a step that was interrupted still has its own.
-    let pushed = batch * (settings.intake.shape.elements() + 1) * size_of::<f32>();
-    Ok(Workload {
-        evaluation_batch: Some(settings.evaluation_batch),
-        saves: true,
-        resumes: true,
-        starts_from_file: true,
-        program_bytes: LIBRARY_BYTES + pushed,
-        ..Workload::steps(network, train, batch, threads)
-    })
-}
-
-/// Changes `settings` to the fastest way to train that keeps to the budget, if there is one; what it leaves open may
-/// be chosen.
-pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config) -> Outcome<()> {
-    if config.memory_budget_bytes == 0 {
-        return Ok(());
-    }
-    let is_cut = config.ends_count > 0 || config.blocks > 0;
-    if settings.train.frozen > 0 && !is_cut && settings.train.rule.rule != Rule::Bp {
-        return Err(Fault::config(
-            "which units are frozen would depend on memory_budget_bytes, which chooses where blocks end; set blocks or \
-             ends beside frozen_blocks",
-        ));
-    }
-    let freedom = Freedom {
-        cuts: match is_cut {
-            true => vec![settings.train.ends.clone()],
-            false => cuts::cuts(&settings.network, &settings.train.rule)?,
-        },
-        micro_batch: config.micro_batch == 0,
-        recompute: config.recompute == 0,
-        pieces: !is_cut,
-        half: true,
-        files: settings.scratch.is_some(),
-    };
-    let workload = workload(settings)?;
-    let choice = choose(&workload, &freedom, config.memory_budget_bytes, &Rates::default())?;
-    let chosen = choice.chosen.applied(&workload);
-    settings.train = chosen.train;
-    settings.evaluation_batch = chosen.evaluation_batch.unwrap_or(settings.batch);
-    Ok(())
 }
 
 fn describe(settings: &Settings) -> Outcome<lg_plan> {

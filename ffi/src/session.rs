@@ -3,6 +3,7 @@
 //! A step goes block by block. Between two blocks the wishes of other threads are looked at: a step that is
 //! interrupted there is kept, and the next call goes on with its next block, as if nothing had happened.
 
+use crate::budget::Budget;
 use crate::config::Settings;
 use crate::control::{Control, Turn};
 use crate::events::{Event, Events, lg_event_kind};
@@ -10,14 +11,15 @@ use crate::feed::{Inbox, Source};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
-use localgrad_runtime::data::Batch;
+use localgrad_models::ModelConfig;
+use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::device::used_bytes;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
-use localgrad_runtime::trainer::{OpenStep, Trainer};
+use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer};
 use localgrad_runtime::{Device, Error, memory};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) batch: usize,
     /// Samples that are evaluated at once.
     pub(crate) evaluation_batch: usize,
+    /// What the trainer keeps to.
+    pub(crate) budget: Option<Budget>,
     pub(crate) inbox: Inbox,
     pub(crate) source: Option<Source>,
     pub(crate) stored: Stored,
@@ -38,6 +42,8 @@ pub(crate) struct Session {
     open: Option<Open>,
     /// Whether an error came in the middle of a step, so that nobody knows which blocks have its updates.
     damaged: bool,
+    /// Whether a stand-in is there in place of a trainer that could not be made.
+    lost: bool,
     /// How many were wished for, and the pool.
     workers: Option<(usize, Workers)>,
     /// Loss of each block in the last step.
@@ -81,7 +87,9 @@ pub(crate) enum Advance {
 
 impl Session {
     pub(crate) fn new(settings: Settings) -> Outcome<Self> {
-        let Settings { network, train, fit, batch, evaluation_batch, intake, device, scratch, .. } = settings;
+        let Settings {
+            network, train, fit, batch, evaluation_batch, intake, device, scratch, budget, ..
+        } = settings;
         let wanted = scratch.filter(|_| train.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
         let trainer = Trainer::with_scratch(network, train, intake.normalize.clone(), &device, scratch)?;
@@ -94,15 +102,47 @@ impl Session {
             intake,
             batch,
             evaluation_batch,
+            budget,
             inbox: Inbox::default(),
             source: None,
             stored: Stored::default(),
             open: None,
             damaged: false,
+            lost: false,
             workers: None,
             device_peak_bytes: 0,
             last_step: Duration::ZERO,
         })
+    }
+
+    /// Makes the trainer anew, to be trained as `train` says within the budget, if there is one. Its state is then that
+    /// of no step, and must be put there.
+    pub(crate) fn make_anew(&mut self, train: &TrainConfig, control: &Control) -> Outcome<()> {
+        let Some(budget) = &self.budget else { return Ok(()) };
+        let chosen = budget.choose_as(train)?;
+        let scratch = budget.scratch(&chosen.train)?;
+        let (spec, normalize) = (self.trainer.model.spec.clone(), self.intake.normalize.clone());
+        // Two trainers at one time would not keep to the budget.
+        self.trainer = stand_in()?;
+        self.lost = true;
+        self.set_damaged();
+        self.trainer = Trainer::with_scratch(spec, chosen.train, normalize, &Device::Cpu, scratch)?;
+        self.lost = false;
+        self.evaluation_batch = chosen.evaluation_batch.unwrap_or(self.batch);
+        self.progress = Progress::start(self.trainer.ranges().len());
+        self.losses = vec![f64::NAN; self.trainer.ranges().len()];
+        control.wish(|wishes| {
+            wishes.threads = match wishes.threads {
+                0 => chosen.threads,
+                wished => wished.min(chosen.threads),
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether there is no trainer any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Does `work` on the trainer inside its own threads, as many as are wished for now.
@@ -312,6 +352,15 @@ impl Session {
         });
         Ok(Some(found))
     }
+}
+
+/// A trainer of next to nothing.
+fn stand_in() -> Outcome<Trainer> {
+    let tiny =
+        ModelConfig { input: [1, 8, 8], classes: 2, widths: Some(vec![1; 4]), ..ModelConfig::default() };
+    let network = localgrad_models::network("resnet8", &tiny)?;
+    let train = TrainConfig { ends: vec![network.units.len() - 1], ..TrainConfig::default() };
+    Ok(Trainer::new(network, train, Normalize::half(1), &Device::Cpu)?)
 }
 
 /// Samples `first` and on of a batch, `count` of them.

@@ -1,5 +1,6 @@
 //! States of a session: in a directory, and in memory.
 
+use crate::control::Control;
 use crate::events::{Event, lg_event_kind};
 use crate::session::{Session, Shared};
 use crate::settings::Numbers;
@@ -8,6 +9,7 @@ use localgrad_runtime::checkpoint::blob::{self, Blob};
 use localgrad_runtime::checkpoint::{Checkpoints, Configuration, Saved};
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::progress::Progress;
+use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Error, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -79,7 +81,12 @@ impl Session {
     }
 
     /// Goes on with the checkpoints in `directory`, or begins them there; whether it went on.
-    pub(crate) fn open_checkpoints(&mut self, directory: &Path, keep: usize) -> Outcome<bool> {
+    pub(crate) fn open_checkpoints(
+        &mut self,
+        directory: &Path,
+        keep: usize,
+        control: &Control,
+    ) -> Outcome<bool> {
         // Lets go of the lock, which may be that of the same directory.
         self.stored.checkpoints = None;
         let Some(saved) = Saved::read(directory)? else {
@@ -90,7 +97,7 @@ impl Session {
             self.stored.count_anew();
             return Ok(false);
         };
-        let before = self.take_over(&saved.manifest.configuration)?;
+        let before = self.take_over(&saved.manifest.configuration, control)?;
         let now = self.configuration();
         let resumed = Checkpoints::resume(directory, now, keep, &mut self.trainer);
         let (checkpoints, progress) = match resumed {
@@ -123,9 +130,9 @@ impl Session {
     }
 
     /// Goes back to a state.
-    pub(crate) fn set_state(&mut self, bytes: &[u8]) -> Outcome<()> {
+    pub(crate) fn set_state(&mut self, bytes: &[u8], control: &Control) -> Outcome<()> {
         let blob = Blob::read(bytes)?;
-        let before = self.take_over(&blob.configuration)?;
+        let before = self.take_over(&blob.configuration, control)?;
         match blob.restore(&mut self.trainer) {
             Ok(progress) => {
                 self.stand_at(progress);
@@ -139,15 +146,25 @@ impl Session {
         }
     }
 
-    /// Refuses a state of something else, and takes over the numbers that it was saved with; returns those before.
-    fn take_over(&mut self, saved: &Configuration) -> Outcome<Numbers> {
+    /// Refuses a state of something else, and takes over the numbers that it was saved with, and what was left to a
+    /// budget; returns the numbers before.
+    fn take_over(&mut self, saved: &Configuration, control: &Control) -> Outcome<Numbers> {
         let before = self.numbers();
         let mut now = self.configuration();
+        // Checkpoints that are open are of one way to train.
+        if let Some(budget) = self.budget.as_ref().filter(|_| !self.stored.is_open()) {
+            now.train = budget.taken_over(&saved.train, &now.train);
+        }
         now.fit.learning_rate = saved.fit.learning_rate;
         now.train.label_smoothing = saved.train.label_smoothing;
         now.train.clip_norm = saved.train.clip_norm;
         copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
         saved.check_same(&now)?;
+        let is = self.trainer.config();
+        let chosen = |train: &TrainConfig| (train.ends.clone(), train.micro_batch, train.activations);
+        if chosen(&now.train) != chosen(is) {
+            self.make_anew(&now.train, control)?;
+        }
         self.set_numbers(Numbers {
             learning_rate: now.fit.learning_rate,
             optimizer: now.train.optimizer,

@@ -37,6 +37,11 @@ impl TrainerObject {
     /// The session, for this call alone.
     pub(crate) fn session(&self) -> Outcome<MutexGuard<'_, Session>> {
         match self.session.try_lock() {
+            Ok(session) if session.is_lost() => Err(Fault::new(
+                lg_status::State,
+                "the trainer could not be made anew to go back to a state that was trained in another way; destroy it, \
+                 and make another",
+            )),
             Ok(session) => Ok(session),
             Err(TryLockError::WouldBlock) => Err(Fault::new(
                 lg_status::Busy,

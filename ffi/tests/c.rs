@@ -9,11 +9,12 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "examples/push.c",
     "examples/pull.c",
     "examples/finetune.c",
     "tests/c/budget.c",
+    "tests/c/adopt.c",
     "tests/c/control.c",
     "tests/c/resume.c",
     "tests/c/errors.c",

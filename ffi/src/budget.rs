@@ -70,7 +70,7 @@ pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config
         },
         micro_batch: config.micro_batch == 0,
         recompute: config.recompute == 0,
-        pieces: !is_cut,
+        pieces: settings.train.rule.rule != Rule::Bp || !is_cut,
         half: true,
         files: settings.scratch.is_some(),
     };

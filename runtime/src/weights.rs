@@ -31,7 +31,8 @@ pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
 /// half a file. The same tensors give the same bytes. `half` stores f16. Nothing is copied but a part at a time.
 ///
 /// # Errors
-/// `Io`, and `NotFinite` for numbers that training has spoiled; `path` is then as it was.
+/// `Io`, `NotFinite` for numbers that training has spoiled, and `Config` for those that f16 cannot hold; `path` is then as
+/// it was.
 pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
     let shapes = weights.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
     write_all(path, shapes, half, &mut |put| weights.iter().try_for_each(|(name, tensor)| put(name, tensor)))
@@ -72,15 +73,24 @@ fn write_all(
         each(&mut |name, tensor| {
             let place = places.get(name).ok_or_else(|| Error::internal(format!("{name} has no place")))?;
             file.seek(SeekFrom::Start((begin + place) as u64)).map_err(io)?;
-            let mut finite = true;
+            let (mut finite, mut fits) = (true, true);
             for &value in elements(&tensor.contiguous()?)?.iter() {
                 finite &= value.is_finite();
-                match half {
-                    true => file.write_all(&half::f16::from_f32(value).to_le_bytes()).map_err(io)?,
-                    false => file.write_all(&value.to_le_bytes()).map_err(io)?,
+                if half {
+                    let value = half::f16::from_f32(value);
+                    fits &= value.is_finite();
+                    file.write_all(&value.to_le_bytes()).map_err(io)?;
+                } else {
+                    file.write_all(&value.to_le_bytes()).map_err(io)?;
                 }
             }
-            if finite { Ok(()) } else { Err(Error::spoiled(name)) }
+            match (finite, fits) {
+                (true, true) => Ok(()),
+                (true, false) => Err(Error::config(format!(
+                    "{name} has numbers that are too large for 16 bits; export it in 32, without half"
+                ))),
+                (false, _) => Err(Error::spoiled(name)),
+            }
         })?;
         file.flush().map_err(io)
     })
@@ -267,6 +277,10 @@ mod tests {
         weights.insert("b".into(), tensor(DType::F64));
         assert_eq!(write(&path, &weights, false).unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(names(directory.path()), ["w.safetensors"]);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        weights.insert("b".into(), Tensor::from_vec(vec![7e4_f32], 1, &Device::Cpu).unwrap());
+        let error = write(&path, &weights, true).unwrap_err().to_string();
+        assert!(error.contains('b') && error.contains("without half"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), whole);
         // A directory cannot be replaced by a file.
         let occupied = directory.path().join("occupied");

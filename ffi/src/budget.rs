@@ -121,6 +121,9 @@ impl Budget {
         if self.freedom.half && self.asked.train.activations == Precision::F32 {
             train.activations = saved.activations;
         }
+        if self.freedom.recompute && rounds(&train) {
+            train.recompute = saved.recompute;
+        }
         train
     }
 
@@ -128,10 +131,14 @@ impl Budget {
     pub(crate) fn choose_as(&self, train: &TrainConfig) -> Outcome<Workload> {
         train.validate()?;
         let TrainConfig { ends, micro_batch, activations, .. } = train.clone();
-        let freedom =
+        let mut freedom =
             Freedom { cuts: vec![ends.clone()], micro_batch: false, half: false, ..self.freedom.clone() };
         let mut asked = self.asked.clone();
         asked.train = TrainConfig { ends, micro_batch, activations, ..asked.train };
+        if rounds(train) {
+            asked.train.recompute = train.recompute;
+            freedom.recompute = false;
+        }
         Ok(self.choose(&asked, &freedom).map_err(|error| error.at("as this state was trained"))?)
     }
 
@@ -140,4 +147,9 @@ impl Budget {
         let wanted = self.scratch.as_ref().filter(|_| train.needs_scratch());
         Ok(wanted.map(|(directory, limit)| Scratch::create(directory, *limit)).transpose()?)
     }
+}
+
+/// Whether what is repeated for a backward pass decides results.
+fn rounds(train: &TrainConfig) -> bool {
+    train.activations != Precision::F32
 }

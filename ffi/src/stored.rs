@@ -161,7 +161,8 @@ impl Session {
         copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
         saved.check_same(&now)?;
         let is = self.trainer.config();
-        let chosen = |train: &TrainConfig| (train.ends.clone(), train.micro_batch, train.activations);
+        let chosen =
+            |train: &TrainConfig| (train.ends.clone(), train.micro_batch, train.activations, train.recompute);
         if chosen(&now.train) != chosen(is) {
             self.make_anew(&now.train, control)?;
         }

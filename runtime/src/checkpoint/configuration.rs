@@ -65,9 +65,11 @@ impl DataDescription {
 /// Fields that may change from one part of a run to the next: its length, and where things wait.
 const MAY_CHANGE: [&str; 4] =
     ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload"];
-/// Fields that may change, too, unless the inputs of pieces are rounded while they wait: what is repeated for a
-/// backward pass, and from where on.
-const REPEATED: [&str; 2] = ["train.recompute", "train.pieces"];
+/// What is repeated for a backward pass, and from where on, may change unless the inputs of pieces are rounded while
+/// they wait.
+const PIECES: &str = "train.pieces";
+/// Nor may this where activations are rounded: MAN's pair is then repeated from a rounded input.
+const RECOMPUTE: &str = "train.recompute";
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.
@@ -124,13 +126,15 @@ impl Configuration {
     /// `Config`, with the fields.
     pub fn check_same(&self, now: &Self) -> Result<()> {
         let (train, train_now) = (&self.train, &now.train);
-        let rounds = train.features != Precision::F32 || train_now.features != Precision::F32;
-        let has_pieces = !train.pieces.is_empty() || !train_now.pieces.is_empty();
-        let repeated = if rounds && has_pieces { &[][..] } else { &REPEATED };
+        let either = |is: fn(&TrainConfig) -> bool| is(train) || is(train_now);
+        let keeps_inputs =
+            !either(|train| train.features != Precision::F32) || !either(|train| !train.pieces.is_empty());
+        let keeps_all = keeps_inputs && !either(|train| train.activations != Precision::F32);
+        let repeated = [keeps_inputs.then_some(PIECES), keeps_all.then_some(RECOMPUTE)];
         let mut found = Vec::new();
         differences("", &serde_json::to_value(self)?, &serde_json::to_value(now)?, &mut found);
         found.retain(|(field, before, after)| {
-            let may_change = MAY_CHANGE.iter().chain(repeated).any(|name| {
+            let may_change = MAY_CHANGE.into_iter().chain(repeated.into_iter().flatten()).any(|name| {
                 field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))
             });
             !may_change || before.is_null() || after.is_null()

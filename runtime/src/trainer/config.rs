@@ -24,7 +24,7 @@ pub struct TrainConfig {
     pub micro_batch: Option<usize>,
     /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
     /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same,
-    /// unless there are `pieces` and `features` are rounded.
+    /// unless there are `pieces` and `features` are rounded, or that pair reads `activations` that are rounded.
     #[serde(default)]
     pub recompute: bool,
     /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last

@@ -251,3 +251,23 @@ fn what_is_repeated_may_change_where_the_results_are_the_same() {
         }
     }
 }
+
+#[test]
+fn repeating_a_pair_may_not_change_where_activations_are_rounded() {
+    let mut run = Run::new(Rule::Man);
+    run.train.ends = vec![2, 3];
+    let (cut_up, recompute): (Change, Change) =
+        (|run| run.train.pieces = vec![0, 1], |run| run.train.recompute = true);
+    for (precision, rounds) in [(Precision::F32, false), (Precision::F16, true)] {
+        for (change, same) in [(cut_up, true), (recompute, !rounds)] {
+            run.train.activations = precision;
+            let mut changed = run.clone();
+            change(&mut changed);
+            let files = Memory::default();
+            drop(run.begin(files.again(), 1).unwrap());
+            let what = format!("{:?} after {:?}", changed.train, run.train);
+            assert_eq!(changed.resume(files.again(), 1).is_ok(), same, "{what}");
+            assert_eq!(uncut(&changed).0 == uncut(&run).0, same, "{what}");
+        }
+    }
+}

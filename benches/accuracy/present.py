@@ -85,17 +85,39 @@ def axes(title, left, low, high, bottom, top, across, up):
     for x in (low, math.sqrt(low * high), high):
         number = f"{x:.0f}" if x >= 10 else f"{x:.2f}"
         text.append(f'<text x="{across(x):.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{number}</text>')
-    for y in range(math.ceil(bottom), math.floor(top) + 1, max(1, round((top - bottom) / 6))):
-        text.append(f'<text x="{left + MARGIN - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y}</text>')
+    step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (top - bottom) / step <= 8)
+    for number in range(math.ceil(bottom / step), math.floor(top / step) + 1):
+        y = number * step
+        text.append(f'<text x="{left + MARGIN - 8}" y="{up(y) + 4:.1f}" text-anchor="end">{y:.{int(step < 1)}f}</text>')
         text.append(f'<path d="M{left + MARGIN} {up(y):.1f}h{WIDTH - 2 * MARGIN}" stroke="#eee"/>')
     return text
+
+
+def beside(name, span, sides, taken):
+    """Where a name is written: by its span, where it touches least of what is there. It is then there, too."""
+    first, last, y = span
+    width = 4.4 * len(name)
+    middle = min(max((first + last - width) / 2, sides[0]), sides[1] - width)
+    places = [(middle, y - 6), (last + 7, y + 3), (first - 7 - width, y + 3), (middle, y + 12), (middle, y - 15), (middle, y + 21)]
+    boxes = [(x, line - 7, x + width, line + 1) for x, line in places if sides[0] <= x <= sides[1] - width]
+
+    def overlap(box):
+        across = lambda other: max(0, min(box[2], other[2]) - max(box[0], other[0]))
+        up = lambda other: max(0, min(box[3], other[3]) - max(box[1], other[1]))
+        return sum(across(other) * up(other) for other in taken)
+
+    box = min(boxes, key=overlap)
+    taken.append(box)
+    return box[0], box[3] - 1
 
 
 def panel(ways, title, left):
     """One chart of ways (name, accuracy, {lean: x}): accuracy upwards, x to the right on a logarithmic scale."""
     points = [(x, y, way, lean) for way, y, forms in ways for lean, x in forms.items()]
     low, high = min(x for x, *_ in points), max(x for x, *_ in points)
-    bottom, top = min(y for _, y, _ in ways) - 0.5, max(y for _, y, _ in ways) + 0.5
+    levels = [y for _, y, _ in ways]
+    room = max(0.1, 0.08 * (max(levels) - min(levels)))
+    bottom, top = min(levels) - room, max(levels) + room
     across = lambda x: left + MARGIN + (WIDTH - 2 * MARGIN) * (math.log(x / low) / (math.log(high / low) or 1))
     up = lambda y: HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (y - bottom) / (top - bottom)
     text = axes(title, left, low, high, bottom, top, across, up)
@@ -104,17 +126,13 @@ def panel(ways, title, left):
         steps += f"M{across(x):.1f} {up(y):.1f}" if reached is None else f"H{across(x):.1f}V{up(y):.1f}"
         reached = y
     text.append(f'<path d="{steps}H{left + WIDTH - MARGIN}" fill="none" stroke="#bbb" stroke-dasharray="3 3"/>')
-    labels = []
-    for way, y, forms in sorted(ways, key=lambda item: -item[1]):
-        first, last = across(min(forms.values())), across(max(forms.values()))
-        middle = min(max((first + last) / 2, left + MARGIN + 45), left + WIDTH - MARGIN - 45)
-        text.append(f'<path d="M{first:.1f} {up(y):.1f}H{last:.1f}" stroke="{color(way)}" stroke-opacity="0.4"/>')
-        # Below those that are written already, where they would touch.
-        line = up(y) - 6
-        while any(abs(line - other) < 9 and abs(middle - place) < 95 for place, other in labels):
-            line += 3
-        labels.append((middle, line))
-        text.append(f'<text x="{middle:.1f}" y="{line:.1f}" text-anchor="middle" font-size="8" fill="{color(way)}">{way}</text>')
+    spans = [(way, across(min(forms.values())), across(max(forms.values())), up(y)) for way, y, forms in ways]
+    for way, first, last, y in spans:
+        text.append(f'<path d="M{first:.1f} {y:.1f}H{last:.1f}" stroke="{color(way)}" stroke-opacity="0.4"/>')
+    taken = [(first - 5, y - 5, last + 5, y + 5) for _, first, last, y in spans]
+    for way, first, last, y in spans:
+        x, line = beside(way, (first, last, y), (left + MARGIN - 8, left + WIDTH - 5), taken)
+        text.append(f'<text x="{x:.1f}" y="{line:.1f}" font-size="8" fill="{color(way)}">{way}</text>')
     for x, y, way, lean in points:
         fill = "white" if lean else color(way)
         text.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" fill="{fill}" stroke="{color(way)}" stroke-width="1.5"/>')

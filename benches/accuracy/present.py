@@ -98,7 +98,8 @@ def beside(name, span, sides, taken):
     first, last, y = span
     width = 4.4 * len(name)
     middle = min(max((first + last - width) / 2, sides[0]), sides[1] - width)
-    places = [(middle, y - 6), (last + 7, y + 3), (first - 7 - width, y + 3), (middle, y + 12), (middle, y - 15), (middle, y + 21)]
+    along = lambda *lines: [(x, line) for line in lines for x in (middle, first, last - width)]
+    places = [*along(y - 6), (last + 7, y + 3), (first - 7 - width, y + 3), *along(y + 12, y - 15, y + 21)]
     boxes = [(x, line - 7, x + width, line + 1) for x, line in places if sides[0] <= x <= sides[1] - width]
 
     def overlap(box):
@@ -127,9 +128,10 @@ def panel(ways, title, left):
         reached = y
     text.append(f'<path d="{steps}H{left + WIDTH - MARGIN}" fill="none" stroke="#bbb" stroke-dasharray="3 3"/>')
     spans = [(way, across(min(forms.values())), across(max(forms.values())), up(y)) for way, y, forms in ways]
+    spans.sort(key=lambda span: span[3])
     for way, first, last, y in spans:
         text.append(f'<path d="M{first:.1f} {y:.1f}H{last:.1f}" stroke="{color(way)}" stroke-opacity="0.4"/>')
-    taken = [(first - 5, y - 5, last + 5, y + 5) for _, first, last, y in spans]
+    taken = [(first - 5, y - 4, last + 5, y + 4) for _, first, last, y in spans]
     for way, first, last, y in spans:
         x, line = beside(way, (first, last, y), (left + MARGIN - 8, left + WIDTH - 5), taken)
         text.append(f'<text x="{x:.1f}" y="{line:.1f}" font-size="8" fill="{color(way)}">{way}</text>')

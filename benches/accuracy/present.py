@@ -5,6 +5,7 @@ import statistics
 
 MIB = 1 << 20
 RIVAL = "bp"
+TORCH = "torch"
 
 
 def grouped(results, model, hold_out, epochs):
@@ -27,8 +28,14 @@ def gap(rows, rivals):
     return f"{statistics.mean(same):.2f}" if same else ""
 
 
+def beside_pytorch(measures):
+    """The measures, and what PyTorch took beside them: one row for each network."""
+    twins = {row["model"]: row | {"way": TORCH, "lean": False, "live": row["torch_live"], "ratio": 1.0} for row in measures}
+    return measures + list(twins.values())
+
+
 def cost(measures, model, way):
-    """Peak and step of a way, as it is and lean; dashes where they were not measured."""
+    """Peak and step of a way, as it is and lean; a dash where they were not measured."""
     forms = {row["lean"]: row for row in measures if row["model"] == model and row["way"] == way}
     cells = []
     for show in (
@@ -36,7 +43,7 @@ def cost(measures, model, way):
         lambda row: f"{row['live'] / row['torch_live']:.2f}",
         lambda row: f"{row['ratio']:.2f}" + ("" if row["quiet"] else " disturbed"),
     ):
-        cells.append(" / ".join(show(forms[lean]) if lean in forms else "–" for lean in (False, True)))
+        cells.append(" / ".join(show(forms[lean]) for lean in (False, True) if lean in forms) or "–")
     return cells
 
 
@@ -67,7 +74,7 @@ WIDTH, HEIGHT, MARGIN = 430, 380, 50
 
 
 def color(way):
-    return "#c33" if way == RIVAL or way.startswith(RIVAL + "-") else "#036"
+    return "#c33" if way in (RIVAL, TORCH) or way.startswith(RIVAL + "-") else "#036"
 
 
 def front(points):

@@ -30,14 +30,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from present import grouped, machines, plot, table
+from present import TORCH, beside_pytorch, grouped, machines, plot, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "results.json"
 MEASURES = HERE / "measures.json"
 STUDY = json.loads((HERE / "study.json").read_text())
-TORCH = "torch"
 PROGRAM = ROOT / "target" / "release" / "localgrad"
 # Few are timed together, so that a round of everybody's steps stays short.
 FORMS_AT_ONCE = 6
@@ -174,7 +173,8 @@ def epochs_of(options):
 def found(options):
     """The results that the table or the plot is of, by way; what steps take, with so many threads; and the network."""
     results = grouped(load(RESULTS), options.model, options.hold_out, epochs_of(options))
-    return results, [row for row in load(MEASURES) if row["threads"] == options.threads], options.model
+    measures = [row for row in load(MEASURES) if row["threads"] == options.threads]
+    return results, beside_pytorch(measures), options.model
 
 
 KEYS = ("model", "hold_out", "epochs", "way", "seed")

@@ -70,7 +70,7 @@ def machines(measures):
     )
 
 
-WIDTH, HEIGHT, MARGIN = 430, 380, 50
+WIDTH, HEIGHT, MARGIN = 470, 520, 50
 
 
 def color(way):

@@ -30,7 +30,8 @@ def gap(rows, rivals):
 
 def beside_pytorch(measures):
     """The measures, and what PyTorch took beside them: one row for each network."""
-    twins = {row["model"]: row | {"way": TORCH, "lean": False, "live": row["torch_live"], "ratio": 1.0} for row in measures}
+    same = {"way": TORCH, "lean": False, "ratio": 1.0, "quiet": True}
+    twins = {row["model"]: row | same | {"live": row["torch_live"]} for row in measures}
     return measures + list(twins.values())
 
 

@@ -1,11 +1,18 @@
 """What the study found, as a Markdown table and as a plot."""
 
 import math
+import re
 import statistics
 
 MIB = 1 << 20
 RIVAL = "bp"
 TORCH = "torch"
+
+
+def of_rate(way):
+    """The name of a way and, if it has one of its own, its rate: `bp-rate-0.05` is bp at 0.05."""
+    parts = re.fullmatch(r"(.+)-rate-([0-9.]+)", way)
+    return parts.groups() if parts else (way, None)
 
 
 def grouped(results, model, hold_out, epochs):
@@ -53,10 +60,28 @@ def table(groups, measures, model):
     lines = ["| way | accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
     lines.append("|---|---|---|---|---|---|---|")
     for way, rows in sorted(groups.items(), key=lambda item: -percent(item[1])):
+        if of_rate(way)[1]:
+            continue
         deviation = f" ± {statistics.stdev(100 * row['accuracy'] for row in rows):.2f}" if len(rows) > 1 else ""
         below = gap(rows, groups.get(RIVAL, []))
         cells = [way, f"{percent(rows):.2f}{deviation}", str(len(rows)), below, *cost(measures, model, way)]
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rates(groups, usual):
+    """Accuracies of the ways that were trained at several rates; the best of each in bold."""
+    found = {}
+    for way, rows in groups.items():
+        name, rate = of_rate(way)
+        found.setdefault(name, {})[float(rate or usual)] = percent(rows)
+    found = {name: ways for name, ways in found.items() if len(ways) > 1}
+    columns = sorted({rate for ways in found.values() for rate in ways})
+    lines = ["| way, at a rate of | " + " | ".join(map(str, columns)) + " |", "|---" * (1 + len(columns)) + "|"]
+    for name, ways in sorted(found.items(), key=lambda item: -max(item[1].values())):
+        best = max(ways.values())
+        show = lambda value: f"**{value:.2f}**" if value == best else f"{value:.2f}"
+        lines.append(f"| {name} | " + " | ".join(show(ways[rate]) if rate in ways else "–" for rate in columns) + " |")
     return "\n".join(lines)
 
 

@@ -5,12 +5,14 @@
     benches/accuracy/study.py run --data CIFAR                       every way, ResNet-20, seed 0
     benches/accuracy/study.py run --data CIFAR --model resnet32 --seeds 0,1,2 bp man-dgl-4
     benches/accuracy/study.py run --data CIFAR --hold-out 5000 --epochs 10 bp    to choose by, on training images
+    benches/accuracy/study.py run --data CIFAR bp-rate-0.05          any way, at another rate than the recipe's
     benches/accuracy/study.py run --data CIFAR torch                 PyTorch, end to end, the same recipe
     benches/accuracy/study.py run --data CIFAR --again bp            a result anew; says whether it is the same, to the bit
     benches/accuracy/study.py measure                                peak and step of every way that has results
     benches/accuracy/study.py table                                  what is in results.json and measures.json
+    benches/accuracy/study.py rates                                  the ways that have results at several rates
     benches/accuracy/study.py plot --out front.svg                   accuracy against memory and against time
-    benches/accuracy/study.py publish                                both anew in docs/results.md, wherever it names them
+    benches/accuracy/study.py publish                                all of these anew in docs/results.md, wherever they stand
 
 A run that was cut off goes on where it last saved; one that is finished is not run again. The accuracy that counts is the
 last epoch's. results.json keeps of each run: the command, the accuracy of every epoch, the weights' SHA-256, the measured
@@ -30,7 +32,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from present import TORCH, beside_pytorch, grouped, machines, plot, table
+from present import TORCH, beside_pytorch, grouped, machines, of_rate, plot, rates, table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -68,7 +70,7 @@ def filled(words, model):
 
 def suits(way, model):
     """Whether the network has such a cut."""
-    places = [word for word in STUDY["ways"].get(way, []) if word.startswith("ENDS-")]
+    places = [word for word in STUDY["ways"].get(of_rate(way)[0], []) if word.startswith("ENDS-")]
     return all(place in STUDY["networks"][model] for place in places)
 
 
@@ -82,12 +84,15 @@ def recipe(options):
 def words_of(options, way, seed):
     """What a run is trained with, as arguments; where its data are and where it goes is not among them."""
     words = ["--model", options.model, *recipe(options), "--seed", str(seed)]
-    return words if way == TORCH else filled(STUDY["ways"][way], options.model) + words
+    name, rate = of_rate(way)
+    if rate:
+        words[words.index("--lr") + 1] = rate
+    return words if name == TORCH else filled(STUDY["ways"][name], options.model) + words
 
 
 def command(options, way, seed):
     """The words by which anyone makes a result again."""
-    program = "benches/accuracy/torch_reference.py --out RUN --threads 1" if way == TORCH else "localgrad train"
+    program = "benches/accuracy/torch_reference.py --out RUN --threads 1" if of_rate(way)[0] == TORCH else "localgrad train"
     return " ".join([program, "--data", "CIFAR", *words_of(options, way, seed)])
 
 
@@ -122,7 +127,7 @@ def run_one(options, way, seed):
     out = options.work / f"{options.model}-{way}{short}{held}-{seed}{again}"
     version = begin(options, out, way, seed)
     words = words_of(options, way, seed)
-    if way == TORCH:
+    if of_rate(way)[0] == TORCH:
         line = [sys.executable, str(HERE / "torch_reference.py"), *words]
     else:
         resumes = (out / "run.json").exists()
@@ -177,16 +182,20 @@ def found(options):
     return results, beside_pytorch(measures), options.model
 
 
+def rate_of_recipe():
+    return STUDY["recipe"][STUDY["recipe"].index("--lr") + 1]
+
+
 KEYS = ("model", "hold_out", "epochs", "way", "seed")
 
 
 def chosen(options, all_ways):
     """The ways that were named, or of all those that this network can be trained in."""
     known = [way for way in [*STUDY["ways"], TORCH] if suits(way, options.model)]
-    unknown = [way for way in options.ways if way not in known]
+    unknown = [way for way in options.ways if of_rate(way)[0] not in known]
     if unknown:
         raise SystemExit(f"no such way to train {options.model}: {', '.join(unknown)}; there are {', '.join(known)}")
-    return [way for way in known if way in (options.ways or all_ways)]
+    return list(dict.fromkeys(options.ways)) or [way for way in known if way in all_ways]
 
 
 def run(options):
@@ -223,7 +232,7 @@ def measure(options):
     from torch_twin import Case, compare, machine
 
     ways = chosen(options, {row["way"] for row in load(RESULTS) if row["model"] == options.model})
-    forms = [(way, lean) for way in ways if way != TORCH for lean in (False, True)]
+    forms = [(way, lean) for way in ways if way in STUDY["ways"] for lean in (False, True)]
     for first in range(0, len(forms), FORMS_AT_ONCE):
         part = {}
         for way, lean in forms[first : first + FORMS_AT_ONCE]:
@@ -243,7 +252,7 @@ def measure(options):
 
 def publish(options, parse):
     """Makes anew what stands on the page between the command that makes it and `<!-- end -->`: tables, plots, machines."""
-    marked = re.compile(r"<!-- study\.py (table|plot|machines)(.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+    marked = re.compile(r"<!-- study\.py (table|rates|plot|machines)(.*?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
     def renewed(match):
         kind, words, _ = match.groups()
@@ -252,6 +261,8 @@ def publish(options, parse):
             text = machines(load(MEASURES))
         elif kind == "table":
             text = table(*found(asked))
+        elif kind == "rates":
+            text = rates(found(asked)[0], rate_of_recipe())
         else:
             asked.out = options.page.parent / asked.out
             asked.work_on(asked)
@@ -265,41 +276,43 @@ def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = words.add_subparsers(required=True)
     models = list(STUDY["networks"])
-    one = commands.add_parser("run")
-    one.add_argument("ways", nargs="*", help="[all]")
-    one.add_argument("--data", type=Path, required=True, help="directory of CIFAR-10's binary version")
-    one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
-    one.add_argument("--threads", type=int, default=1, help="of each run, which change no bit")
-    one.add_argument("--jobs", type=int, default=2, help="runs at once")
-    one.add_argument("--work", type=Path, default=ROOT / "runs" / "accuracy", help="where runs go")
-    one.add_argument("--again", action="store_true", help="train what has a result anew, and compare the weights")
-    one.set_defaults(work_on=run)
-    two = commands.add_parser("measure")
-    two.add_argument("ways", nargs="*", help="[those with results]")
-    two.add_argument("--rounds", type=int, default=9)
-    two.add_argument("--least-rounds", type=int, default=5)
-    two.add_argument("--seconds", type=float, default=40)
-    two.set_defaults(work_on=measure)
-    three = commands.add_parser("table")
-    three.set_defaults(work_on=lambda options: print(table(*found(options))))
-    four = commands.add_parser("plot")
-    four.add_argument("--out", type=Path, required=True)
-    four.set_defaults(work_on=lambda o: o.out.write_text(plot(*found(o))))
-    for part in (one, two):
+    trains = commands.add_parser("run")
+    trains.add_argument("ways", nargs="*", help="[all]")
+    trains.add_argument("--data", type=Path, required=True, help="directory of CIFAR-10's binary version")
+    trains.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
+    trains.add_argument("--threads", type=int, default=1, help="of each run, which change no bit")
+    trains.add_argument("--jobs", type=int, default=2, help="runs at once")
+    trains.add_argument("--work", type=Path, default=ROOT / "runs" / "accuracy", help="where runs go")
+    trains.add_argument("--again", action="store_true", help="train what has a result anew, and compare the weights")
+    trains.set_defaults(work_on=run)
+    measures = commands.add_parser("measure")
+    measures.add_argument("ways", nargs="*", help="[those with results]")
+    measures.add_argument("--rounds", type=int, default=9)
+    measures.add_argument("--least-rounds", type=int, default=5)
+    measures.add_argument("--seconds", type=float, default=40)
+    measures.set_defaults(work_on=measure)
+    tables = commands.add_parser("table")
+    tables.set_defaults(work_on=lambda options: print(table(*found(options))))
+    compares = commands.add_parser("rates")
+    compares.set_defaults(work_on=lambda options: print(rates(found(options)[0], rate_of_recipe())))
+    plots = commands.add_parser("plot")
+    plots.add_argument("--out", type=Path, required=True)
+    plots.set_defaults(work_on=lambda options: options.out.write_text(plot(*found(options))))
+    publishes = commands.add_parser("publish")
+    publishes.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
+    publishes.set_defaults(work_on=lambda options: publish(options, words.parse_args))
+    names = commands.add_parser("machines")
+    names.set_defaults(work_on=lambda options: print(machines(load(MEASURES))))
+    for part in (trains, measures):
         part.add_argument("--program", type=Path, default=PROGRAM)
         part.add_argument("--commit", help="that the program was built from")
-    for part in (two, three, four):
+    for part in (measures, tables, compares, plots):
         part.add_argument("--threads", type=int, default=2, help="of the measured steps")
-    for part in (one, two, three, four):
+    for part in (trains, measures, tables, compares, plots):
         part.add_argument("--model", choices=models, default="resnet20")
-    for part in (one, three, four):
+    for part in (trains, tables, compares, plots):
         part.add_argument("--hold-out", type=int, default=0, metavar="N", help="judge by the last N training images")
         part.add_argument("--epochs", type=int, metavar="N", help="another number than the recipe's")
-    five = commands.add_parser("publish")
-    five.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
-    six = commands.add_parser("machines")
-    six.set_defaults(work_on=lambda options: print(machines(load(MEASURES))))
-    five.set_defaults(work_on=lambda options: publish(options, words.parse_args))
     options = words.parse_args()
     options.work_on(options)
 

@@ -58,10 +58,10 @@ impl Tally {
 
     /// What all batches so far come to.
     pub fn evaluation(&self) -> Evaluation {
-        let share = 1.0 / self.samples.max(1) as f64;
+        let samples = self.samples.max(1) as f64;
         Evaluation {
-            accuracy: self.correct as f64 * share,
-            loss: self.loss_sum * share,
+            accuracy: self.correct as f64 / samples,
+            loss: self.loss_sum / samples,
             samples: self.samples,
         }
     }
@@ -86,4 +86,17 @@ pub fn check_data(model: &dyn Classifier, loader: &Loader) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_the_number_nearest_to_it() {
+        let tally = Tally { correct: 7746, loss_sum: 3.0, samples: 10_000 };
+        let wanted = Evaluation { accuracy: 0.7746, loss: 0.0003, samples: 10_000 };
+        assert_eq!(tally.evaluation(), wanted);
+        assert_eq!(Tally::default().evaluation().accuracy, 0.0);
+    }
 }

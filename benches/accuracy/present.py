@@ -70,15 +70,19 @@ def table(groups, measures, model):
 
 
 def rates(groups, usual):
-    """Accuracies of the ways that were trained at several rates; the best of each in bold."""
+    """Accuracies of the ways that were trained at several rates, by the seeds they share; the best of each in bold."""
     found = {}
     for way, rows in groups.items():
         name, rate = of_rate(way)
-        found.setdefault(name, {})[float(rate or usual)] = percent(rows)
-    found = {name: ways for name, ways in found.items() if len(ways) > 1}
-    columns = sorted({rate for ways in found.values() for rate in ways})
+        found.setdefault(name, {})[float(rate or usual)] = {row["seed"]: row for row in rows}
+    means = {}
+    for name, ways in found.items():
+        shared = set.intersection(*map(set, ways.values()))
+        if len(ways) > 1 and shared:
+            means[name] = {rate: percent(rows[seed] for seed in shared) for rate, rows in ways.items()}
+    columns = sorted({rate for ways in means.values() for rate in ways})
     lines = ["| way, at a rate of | " + " | ".join(map(str, columns)) + " |", "|---" * (1 + len(columns)) + "|"]
-    for name, ways in sorted(found.items(), key=lambda item: -max(item[1].values())):
+    for name, ways in sorted(means.items(), key=lambda item: -max(item[1].values())):
         best = max(ways.values())
         show = lambda value: f"**{value:.2f}**" if value == best else f"{value:.2f}"
         lines.append(f"| {name} | " + " | ".join(show(ways[rate]) if rate in ways else "–" for rate in columns) + " |")

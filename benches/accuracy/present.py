@@ -131,12 +131,12 @@ def axes(title, left, low, high, bottom, top, across, up):
 
 
 def beside(name, span, sides, taken):
-    """Where a name is written: by its span, where it touches least of what is there. It is then there, too."""
+    """The box in which a name is written: by its span, where it touches least of what is there. It is then there, too."""
     first, last, y = span
     width = 4.4 * len(name)
     middle = min(max((first + last - width) / 2, sides[0]), sides[1] - width)
     along = lambda *lines: [(x, line) for line in lines for x in (middle, first, last - width)]
-    places = [*along(y - 6), (last + 7, y + 3), (first - 7 - width, y + 3), *along(y + 12, y - 15, y + 21)]
+    places = [*along(y - 6), (last + 7, y + 3), (first - 7 - width, y + 3), *along(y + 12, y - 15, y + 21, y - 24, y + 30)]
     boxes = [(x, line - 7, x + width, line + 1) for x, line in places if sides[0] <= x <= sides[1] - width]
 
     def overlap(box):
@@ -146,7 +146,17 @@ def beside(name, span, sides, taken):
 
     box = min(boxes, key=overlap)
     taken.append(box)
-    return box[0], box[3] - 1
+    return box
+
+
+def leader(box, span):
+    """A line from a name to its span, where others stand between them."""
+    first, last, y = span
+    near = box[1] if box[1] > y else box[3]
+    middle = (box[0] + box[2]) / 2
+    if abs(near - y) < 9:
+        return ""
+    return f'<path d="M{middle:.1f} {near:.1f}L{min(max(middle, first), last):.1f} {y:.1f}" stroke="#999" stroke-width="0.5"/>'
 
 
 def panel(ways, title, left):
@@ -170,8 +180,9 @@ def panel(ways, title, left):
         text.append(f'<path d="M{first:.1f} {y:.1f}H{last:.1f}" stroke="{color(way)}" stroke-opacity="0.4"/>')
     taken = [(first - 5, y - 4, last + 5, y + 4) for _, first, last, y in spans]
     for way, first, last, y in spans:
-        x, line = beside(way, (first, last, y), (left + MARGIN - 8, left + WIDTH - 5), taken)
-        text.append(f'<text x="{x:.1f}" y="{line:.1f}" font-size="8" fill="{color(way)}">{way}</text>')
+        box = beside(way, (first, last, y), (left + MARGIN - 8, left + WIDTH - 5), taken)
+        text.append(leader(box, (first, last, y)))
+        text.append(f'<text x="{box[0]:.1f}" y="{box[3] - 1:.1f}" font-size="8" fill="{color(way)}">{way}</text>')
     for x, y, way, lean in points:
         fill = "white" if lean else color(way)
         text.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" fill="{fill}" stroke="{color(way)}" stroke-width="1.5"/>')

@@ -93,10 +93,12 @@ def machines(measures):
     """On what, and with which programs, peaks and steps were measured."""
     groups = {}
     for row in measures:
-        groups.setdefault((row["machine"], row["threads"], row["version"]), set()).add(row["model"])
+        models, versions = groups.setdefault((row["machine"], row["threads"]), (set(), set()))
+        models.add(row["model"])
+        versions.add(row["version"])
     return "\n".join(
-        f"- {', '.join(sorted(models))}: {threads} threads of {machine}; localgrad at {version}"
-        for (machine, threads, version), models in sorted(groups.items())
+        f"- {', '.join(sorted(models))}: {threads} threads of {machine}; localgrad at {', '.join(sorted(versions))}"
+        for (machine, threads), (models, versions) in sorted(groups.items())
     )
 
 

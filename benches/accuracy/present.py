@@ -56,12 +56,11 @@ def cost(measures, model, way):
 
 
 def table(groups, measures, model):
-    """A row for each way, the most accurate first."""
+    """A row for each way, the most accurate first; those at another rate than the recipe's are in `rates`."""
     lines = ["| way | accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for way, rows in sorted(groups.items(), key=lambda item: -percent(item[1])):
-        if of_rate(way)[1]:
-            continue
+    usual = [(way, rows) for way, rows in groups.items() if not of_rate(way)[1]]
+    for way, rows in sorted(usual, key=lambda item: -percent(item[1])):
         deviation = f" ± {statistics.stdev(100 * row['accuracy'] for row in rows):.2f}" if len(rows) > 1 else ""
         below = gap(rows, groups.get(RIVAL, []))
         cells = [way, f"{percent(rows):.2f}{deviation}", str(len(rows)), below, *cost(measures, model, way)]
@@ -80,6 +79,8 @@ def rates(groups, usual):
         shared = set.intersection(*map(set, ways.values()))
         if len(ways) > 1 and shared:
             means[name] = {rate: percent(rows[seed] for seed in shared) for rate, rows in ways.items()}
+    if not means:
+        raise SystemExit("no way has results at several rates; run NAME and NAME-rate-R first")
     columns = sorted({rate for ways in means.values() for rate in ways})
     lines = ["| way, at a rate of | " + " | ".join(map(str, columns)) + " |", "|---" * (1 + len(columns)) + "|"]
     for name, ways in sorted(means.items(), key=lambda item: -max(item[1].values())):

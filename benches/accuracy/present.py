@@ -55,15 +55,19 @@ def cost(measures, model, way):
     return cells
 
 
-def table(groups, measures, model):
-    """A row for each way, the most accurate first; those at another rate than the recipe's are in `rates`."""
+def table(groups, measures, model, ways=()):
+    """A row for each way, the most accurate first: of those named, or of all at the recipe's rate."""
+    missing = [way for way in ways if way not in groups]
+    if missing:
+        raise SystemExit(f"no results of {', '.join(missing)} with so many epochs; `run` makes them")
+    shown = {way: rows for way, rows in groups.items() if (way in ways if ways else not of_rate(way)[1])}
+    rivals = next((rows for way, rows in shown.items() if of_rate(way)[0] == RIVAL), [])
     lines = ["| way | accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
     lines.append("|---|---|---|---|---|---|---|")
-    usual = [(way, rows) for way, rows in groups.items() if not of_rate(way)[1]]
-    for way, rows in sorted(usual, key=lambda item: -percent(item[1])):
+    for way, rows in sorted(shown.items(), key=lambda item: -percent(item[1])):
         deviation = f" ± {statistics.stdev(100 * row['accuracy'] for row in rows):.2f}" if len(rows) > 1 else ""
-        below = gap(rows, groups.get(RIVAL, []))
-        cells = [way, f"{percent(rows):.2f}{deviation}", str(len(rows)), below, *cost(measures, model, way)]
+        costs = cost(measures, model, of_rate(way)[0])
+        cells = [way, f"{percent(rows):.2f}{deviation}", str(len(rows)), gap(rows, rivals), *costs]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -260,7 +260,7 @@ def publish(options, parse):
         if kind == "machines":
             text = machines(load(MEASURES))
         elif kind == "table":
-            text = table(*found(asked))
+            text = table(*found(asked), asked.ways)
         elif kind == "rates":
             text = rates(found(asked)[0], rate_of_recipe())
         else:
@@ -292,7 +292,8 @@ def main():
     measures.add_argument("--seconds", type=float, default=40)
     measures.set_defaults(work_on=measure)
     tables = commands.add_parser("table")
-    tables.set_defaults(work_on=lambda options: print(table(*found(options))))
+    tables.add_argument("ways", nargs="*", help="[those with results at the recipe's rate]")
+    tables.set_defaults(work_on=lambda options: print(table(*found(options), options.ways)))
     compares = commands.add_parser("rates")
     compares.set_defaults(work_on=lambda options: print(rates(found(options)[0], rate_of_recipe())))
     plots = commands.add_parser("plot")

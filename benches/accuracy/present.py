@@ -107,7 +107,10 @@ def machines(measures):
     )
 
 
-WIDTH, HEIGHT, MARGIN = 470, 520, 50
+WIDTH, MARGIN = 470, 50
+LEAST_HEIGHT = 520
+# So that the names of many ways find room.
+HEIGHT_EACH = 28
 
 
 def color(way):
@@ -124,11 +127,11 @@ def front(points):
     return kept
 
 
-def axes(title, left, low, high, bottom, top, across, up):
+def axes(title, left, floor, low, high, bottom, top, across, up):
     text = [f'<text x="{left + WIDTH / 2}" y="20" text-anchor="middle" font-size="12">{title}</text>']
     for x in (low, math.sqrt(low * high), high):
         number = f"{x:.0f}" if x >= 10 else f"{x:.2f}"
-        text.append(f'<text x="{across(x):.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{number}</text>')
+        text.append(f'<text x="{across(x):.1f}" y="{floor + 18}" text-anchor="middle">{number}</text>')
     step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (top - bottom) / step <= 8)
     for number in range(math.ceil(bottom / step), math.floor(top / step) + 1):
         y = number * step
@@ -166,16 +169,17 @@ def leader(box, span):
     return f'<path d="M{middle:.1f} {near:.1f}L{min(max(middle, first), last):.1f} {y:.1f}" stroke="#999" stroke-width="0.5"/>'
 
 
-def panel(ways, title, left):
+def panel(ways, title, left, height):
     """One chart of ways (name, accuracy, {lean: x}): accuracy upwards, x to the right on a logarithmic scale."""
+    floor = height - MARGIN
     points = [(x, y, way, lean) for way, y, forms in ways for lean, x in forms.items()]
     low, high = min(x for x, *_ in points), max(x for x, *_ in points)
     levels = [y for _, y, _ in ways]
     room = max(0.1, 0.08 * (max(levels) - min(levels)))
     bottom, top = min(levels) - room, max(levels) + room
     across = lambda x: left + MARGIN + (WIDTH - 2 * MARGIN) * (math.log(x / low) / (math.log(high / low) or 1))
-    up = lambda y: HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (y - bottom) / (top - bottom)
-    text = axes(title, left, low, high, bottom, top, across, up)
+    up = lambda y: floor - (floor - MARGIN) * (y - bottom) / (top - bottom)
+    text = axes(title, left, floor, low, high, bottom, top, across, up)
     steps, reached = "", None
     for x, y, *_ in front(points):
         steps += f"M{across(x):.1f} {up(y):.1f}" if reached is None else f"H{across(x):.1f}V{up(y):.1f}"
@@ -212,9 +216,11 @@ def plot(groups, measures, model):
     if len(costs) < 2:
         raise SystemExit(f"fewer than two ways to train {model} have results and measures; run and measure some first")
     ways = [[(way, percent(groups[way]), forms[number]) for way, forms in costs.items()] for number in (0, 1)]
-    memory = panel(ways[0], f"{model}: accuracy, % / peak memory, MiB", 0)
-    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", WIDTH)
-    width, height = 2 * WIDTH, HEIGHT + 20
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="10">'
-    legend = f'<text x="{WIDTH}" y="{HEIGHT + 5}" text-anchor="middle">{LEGEND}</text>'
-    return f'{head}<rect width="{width}" height="{height}" fill="white"/>{memory}{time}{legend}</svg>\n'
+    height = max(LEAST_HEIGHT, HEIGHT_EACH * len(costs))
+    memory = panel(ways[0], f"{model}: accuracy, % / peak memory, MiB", 0, height)
+    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", WIDTH, height)
+    width = 2 * WIDTH
+    view = f'viewBox="0 0 {width} {height + 20}" font-family="sans-serif" font-size="10"'
+    legend = f'<text x="{WIDTH}" y="{height + 5}" text-anchor="middle">{LEGEND}</text>'
+    paper = f'<rect width="{width}" height="{height + 20}" fill="white"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {view}>{paper}{memory}{time}{legend}</svg>\n'

@@ -42,9 +42,15 @@ def beside_pytorch(measures):
     return measures + list(twins.values())
 
 
+def measured(measures, model, way):
+    """What was measured of a way, {lean: row}; its rate changes neither peak nor time."""
+    name, _ = of_rate(way)
+    return {row["lean"]: row for row in measures if row["model"] == model and row["way"] == name}
+
+
 def cost(measures, model, way):
     """Peak and step of a way, as it is and lean; a dash where they were not measured."""
-    forms = {row["lean"]: row for row in measures if row["model"] == model and row["way"] == way}
+    forms = measured(measures, model, way)
     cells = []
     for show in (
         lambda row: f"{row['live'] / MIB:.1f}",
@@ -55,18 +61,23 @@ def cost(measures, model, way):
     return cells
 
 
-def table(groups, measures, model, ways=()):
-    """A row for each way, the most accurate first: of those named, or of all at the recipe's rate."""
+def chosen(groups, ways):
+    """The runs of the ways that were named, or of all at the recipe's rate."""
     missing = [way for way in ways if way not in groups]
     if missing:
         raise SystemExit(f"no results of {', '.join(missing)} with so many epochs; `run` makes them")
-    shown = {way: rows for way, rows in groups.items() if (way in ways if ways else not of_rate(way)[1])}
+    return {way: rows for way, rows in groups.items() if (way in ways if ways else not of_rate(way)[1])}
+
+
+def table(groups, measures, model, ways=()):
+    """A row for each way of those `chosen`, the most accurate first."""
+    shown = chosen(groups, ways)
     rivals = next((rows for way, rows in shown.items() if of_rate(way)[0] == RIVAL), [])
     lines = ["| way | accuracy, % | seeds | below bp | peak, MiB | of PyTorch's | step, of PyTorch's |"]
     lines.append("|---|---|---|---|---|---|---|")
     for way, rows in sorted(shown.items(), key=lambda item: -percent(item[1])):
         deviation = f" ± {statistics.stdev(100 * row['accuracy'] for row in rows):.2f}" if len(rows) > 1 else ""
-        costs = cost(measures, model, of_rate(way)[0])
+        costs = cost(measures, model, way)
         cells = [way, f"{percent(rows):.2f}{deviation}", str(len(rows)), gap(rows, rivals), *costs]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -206,19 +217,17 @@ LEGEND = (
 )
 
 
-def plot(groups, measures, model):
-    """Accuracy against peak and against the time of a step as a share of PyTorch's, as SVG."""
-    costs = {}
-    for row in measures:
-        if row["model"] == model and row["way"] in groups:
-            memory, time = costs.setdefault(row["way"], ({}, {}))
-            memory[row["lean"]], time[row["lean"]] = row["live"] / MIB, row["ratio"]
-    if len(costs) < 2:
+def plot(groups, measures, model, ways=()):
+    """Accuracy of those `chosen` against peak and against the time of a step as a share of PyTorch's, as SVG."""
+    found = [(way, percent(rows), measured(measures, model, way)) for way, rows in chosen(groups, ways).items()]
+    found = [(way, accuracy, forms) for way, accuracy, forms in found if forms]
+    if len(found) < 2:
         raise SystemExit(f"fewer than two ways to train {model} have results and measures; run and measure some first")
-    ways = [[(way, percent(groups[way]), forms[number]) for way, forms in costs.items()] for number in (0, 1)]
-    height = max(LEAST_HEIGHT, HEIGHT_EACH * len(costs))
-    memory = panel(ways[0], f"{model}: accuracy, % / peak memory, MiB", 0, height)
-    time = panel(ways[1], f"{model}: accuracy, % / time of a step, of PyTorch's", WIDTH, height)
+    against = lambda x: [(way, y, {lean: x(row) for lean, row in forms.items()}) for way, y, forms in found]
+    peaks, times = against(lambda row: row["live"] / MIB), against(lambda row: row["ratio"])
+    height = max(LEAST_HEIGHT, HEIGHT_EACH * len(found))
+    memory = panel(peaks, f"{model}: accuracy, % / peak memory, MiB", 0, height)
+    time = panel(times, f"{model}: accuracy, % / time of a step, of PyTorch's", WIDTH, height)
     width = 2 * WIDTH
     view = f'viewBox="0 0 {width} {height + 20}" font-family="sans-serif" font-size="10"'
     legend = f'<text x="{WIDTH}" y="{height + 5}" text-anchor="middle">{LEGEND}</text>'

@@ -292,13 +292,12 @@ def main():
     measures.add_argument("--seconds", type=float, default=40)
     measures.set_defaults(work_on=measure)
     tables = commands.add_parser("table")
-    tables.add_argument("ways", nargs="*", help="[those with results at the recipe's rate]")
     tables.set_defaults(work_on=lambda options: print(table(*found(options), options.ways)))
     compares = commands.add_parser("rates")
     compares.set_defaults(work_on=lambda options: print(rates(found(options)[0], rate_of_recipe())))
     plots = commands.add_parser("plot")
     plots.add_argument("--out", type=Path, required=True)
-    plots.set_defaults(work_on=lambda options: options.out.write_text(plot(*found(options))))
+    plots.set_defaults(work_on=lambda options: options.out.write_text(plot(*found(options), options.ways)))
     publishes = commands.add_parser("publish")
     publishes.add_argument("--page", type=Path, default=ROOT / "docs" / "results.md")
     publishes.set_defaults(work_on=lambda options: publish(options, words.parse_args))
@@ -307,6 +306,8 @@ def main():
     for part in (trains, measures):
         part.add_argument("--program", type=Path, default=PROGRAM)
         part.add_argument("--commit", help="that the program was built from")
+    for part in (tables, plots):
+        part.add_argument("ways", nargs="*", help="[those with results at the recipe's rate]")
     for part in (measures, tables, compares, plots):
         part.add_argument("--threads", type=int, default=2, help="of the measured steps")
     for part in (trains, measures, tables, compares, plots):

@@ -349,11 +349,10 @@ impl<'a> Log<'a> {
     }
 
     fn done(&self, report: &FitReport, traffic: Option<Traffic>) -> Done {
-        let accuracy = report.evaluation.map_or(f64::NAN, |found| found.accuracy);
         Done {
             run: self.name.into(),
-            accuracy,
-            top1_error: 1.0 - accuracy,
+            accuracy: report.evaluation.map_or(f64::NAN, |found| found.accuracy),
+            top1_error: report.evaluation.map_or(f64::NAN, |found| found.top1_error()),
             loss: report.evaluation.map_or(report.loss, |found| found.loss),
             steps: report.steps as u64,
             seconds: report.train_seconds,

@@ -17,6 +17,14 @@ pub struct Evaluation {
     pub samples: usize,
 }
 
+impl Evaluation {
+    /// Share of the samples that were classified wrongly, the number nearest to it.
+    pub fn top1_error(&self) -> f64 {
+        let samples = self.samples.max(1) as f64;
+        (samples - (samples * self.accuracy).round()) / samples
+    }
+}
+
 /// Runs every sample through the network. `watch` is told how many of the batches are done and returns whether
 /// to go on; a stopped evaluation is `None`.
 pub fn evaluate(
@@ -97,6 +105,7 @@ mod tests {
         let tally = Tally { correct: 7746, loss_sum: 3.0, samples: 10_000 };
         let wanted = Evaluation { accuracy: 0.7746, loss: 0.0003, samples: 10_000 };
         assert_eq!(tally.evaluation(), wanted);
+        assert_eq!(tally.evaluation().top1_error(), 0.2254);
         assert_eq!(Tally::default().evaluation().accuracy, 0.0);
     }
 }

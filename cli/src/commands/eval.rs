@@ -46,7 +46,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     output.record(&EvalRecord {
         event: "evaluated",
         accuracy: found.accuracy,
-        top1_error: 1.0 - found.accuracy,
+        top1_error: found.top1_error(),
         loss: found.loss,
         samples: found.samples,
     });

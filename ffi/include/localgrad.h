@@ -1,6 +1,6 @@
 /*
  * localgrad: trains neural networks on the device they run on, block by block.
- * Generated from the crate localgrad-ffi; docs/c-api.md is its manual.
+ * Generated from the crate localgrad-bridge; docs/c-api.md is its manual.
  *
  * What holds for every function
  *

@@ -8,7 +8,11 @@ const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
 fn generated() -> String {
     let config = cbindgen::Config::from_file(Path::new(CRATE).join("cbindgen.toml")).unwrap();
-    let bindings = cbindgen::Builder::new().with_crate(CRATE).with_config(config).generate().unwrap();
+    let bindings = cbindgen::Builder::new()
+        .with_crate(Path::new(CRATE).join("bridge"))
+        .with_config(config)
+        .generate()
+        .unwrap();
     let mut text = Vec::new();
     bindings.write(&mut text);
     String::from_utf8(text).unwrap()

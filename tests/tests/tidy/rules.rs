@@ -56,7 +56,9 @@ impl Source {
 
     /// Whether this is a crate's own code, as opposed to its tests and examples.
     fn is_in_src(&self) -> bool {
-        self.is_rust() && self.path.split('/').nth(1) == Some("src")
+        let mut directories = self.path.split('/').skip(1);
+        self.is_rust()
+            && directories.find(|name| ["src", "tests", "examples", "benches"].contains(name)) == Some("src")
     }
 
     fn crate_directory(&self) -> &str {

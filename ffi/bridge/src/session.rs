@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::config::Settings;
 use crate::control::{Control, Turn};
 use crate::events::{Event, Events, lg_event_kind};
-use crate::feed::{Inbox, Source};
+use crate::feed::{self, Inbox, Source};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
@@ -24,7 +24,7 @@ use localgrad_runtime::{Device, Error, memory};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
-pub(crate) struct Session {
+pub struct Session {
     pub(crate) trainer: Trainer,
     pub(crate) progress: Progress,
     pub(crate) fit: FitConfig,
@@ -61,7 +61,7 @@ struct Open {
 
 /// What other threads may touch while the session is at work.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<'a> {
+pub struct Shared<'a> {
     pub(crate) control: &'a Control,
     pub(crate) events: &'a Events,
 }
@@ -286,8 +286,8 @@ impl Session {
             let (images, labels) = self.inbox.take();
             return self.intake.assemble(images, labels).map(Some);
         }
-        match &self.source {
-            Some(source) => source.batch(self.progress.steps as u64, &self.intake, self.batch),
+        match &mut self.source {
+            Some(source) => feed::ask(source, self.progress.steps as u64, &self.intake, self.batch),
             None => Ok(None),
         }
     }
@@ -352,6 +352,11 @@ impl Session {
         });
         Ok(Some(found))
     }
+}
+
+/// What a call says that a cancel ended.
+pub(crate) fn cancelled() -> Fault {
+    Fault::new(lg_status::Cancelled, "the trainer was cancelled; lg_trainer_clear_cancel lets it go on")
 }
 
 /// A trainer of next to nothing.

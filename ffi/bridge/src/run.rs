@@ -4,7 +4,7 @@ use crate::control::Turn;
 use crate::error::lg_error;
 use crate::events::{Event, lg_event_kind};
 use crate::pointers::{self, Versioned};
-use crate::session::{Advance, Session, Shared, StepDone};
+use crate::session::{Advance, Session, Shared, StepDone, cancelled};
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
 use crate::trainer::{self, lg_trainer};
@@ -171,17 +171,11 @@ pub unsafe extern "C" fn lg_trainer_step(
             // SAFETY: the caller promises that the pointer is what the header says.
             unsafe { pointers::read_struct(result, "result") }?;
         }
-        let shared = object.shared();
-        let done = match session.advance(shared, None)? {
-            Advance::Done(done) => done,
-            Advance::Interrupted(_) => return Err(cancelled()),
-            Advance::NoData => return Err(Fault::config("there are no samples: push some, or set a source")),
-        };
-        tell_step(session, shared, &done, 0.0);
+        let found = session.step(object.shared())?;
         match result.is_null() {
             true => Ok(()),
             // SAFETY: as above.
-            false => unsafe { pointers::write_struct(result, step_result(session, &done), "result") },
+            false => unsafe { pointers::write_struct(result, found, "result") },
         }
     })
 }
@@ -208,17 +202,22 @@ pub unsafe extern "C" fn lg_trainer_run(
                 false => pointers::read_struct(options, "options")?,
             }
         };
-        let found = run(session, object.shared(), &options)?;
+        let lg_run_options { watch, user_data, .. } = options;
+        let found = session.run(object.shared(), &options, &mut |step| {
+            let Some(watch) = watch else { return Ok(true) };
+            // SAFETY: the caller gave this function for these arguments.
+            match unsafe { watch(user_data, step) } {
+                0 => Ok(true),
+                1 => Ok(false),
+                other => Err(Fault::new(lg_status::Callback, format!("watch answered {other}"))),
+            }
+        })?;
         match result.is_null() {
             true => Ok(()),
             // SAFETY: as above.
             false => unsafe { pointers::write_struct(result, found, "result") },
         }
     })
-}
-
-fn cancelled() -> Fault {
-    Fault::new(lg_status::Cancelled, "the trainer was cancelled; lg_trainer_clear_cancel lets it go on")
 }
 
 fn step_result(session: &Session, done: &StepDone) -> lg_step_result {
@@ -275,61 +274,74 @@ fn save(session: &mut Session, shared: Shared<'_>) {
     }
 }
 
-fn run(session: &mut Session, shared: Shared<'_>, options: &lg_run_options) -> Outcome<lg_run_result> {
-    session.check_whole()?;
-    if !session.has_data() {
-        return Err(Fault::config("there are no samples: push some, or set a source"));
-    }
-    let now = Instant::now();
-    let time = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
-    let due = Due { steps: options.checkpoint_steps, time: time(options.checkpoint_milliseconds) };
-    if due.is_wanted() && !session.stored.is_open() {
-        return Err(Fault::config("checkpoints have no place yet: call lg_trainer_open_checkpoints first"));
-    }
-    let deadline = time(options.milliseconds).and_then(|time| now.checked_add(time));
-    let mut result = lg_run_result::initial();
-    let reason = loop {
-        if options.until_step > 0 && session.progress.steps as u64 >= options.until_step {
-            break lg_reason::Steps;
-        }
-        if let Some(deadline) = deadline
-            && result.new_steps > 0
-        {
-            let expected = session.expected_step(shared.control);
-            let save = if due.is_wanted() { session.stored.expected_save() } else { Duration::ZERO };
-            if Instant::now() + expected + save > deadline {
-                break lg_reason::Deadline;
-            }
-        }
-        let done = match session.advance(shared, deadline)? {
+impl Session {
+    /// Trains a step.
+    pub fn step(&mut self, shared: Shared<'_>) -> Outcome<lg_step_result> {
+        let done = match self.advance(shared, None)? {
             Advance::Done(done) => done,
-            Advance::Interrupted(Turn::Late) => break lg_reason::Deadline,
-            Advance::Interrupted(_) => break lg_reason::Cancelled,
-            Advance::NoData => break lg_reason::DataEnded,
+            Advance::Interrupted(_) => return Err(cancelled()),
+            Advance::NoData => return Err(Fault::config("there are no samples: push some, or set a source")),
         };
-        result.new_steps += 1;
-        result.loss = done.loss;
-        let progress = session.progress.steps as f64 / options.until_step.max(1) as f64;
-        tell_step(session, shared, &done, if options.until_step > 0 { progress } else { 0.0 });
-        if due.is_due(&session.stored) {
-            save(session, shared);
+        tell_step(self, shared, &done, 0.0);
+        Ok(step_result(self, &done))
+    }
+
+    /// Trains until `options` says so, by its numbers alone; `watch` is told of each step, and says whether to go on.
+    pub fn run(
+        &mut self,
+        shared: Shared<'_>,
+        options: &lg_run_options,
+        watch: &mut dyn FnMut(&lg_step_result) -> Outcome<bool>,
+    ) -> Outcome<lg_run_result> {
+        self.check_whole()?;
+        if !self.has_data() {
+            return Err(Fault::config("there are no samples: push some, or set a source"));
         }
-        if let Some(watch) = options.watch {
-            let told = step_result(session, &done);
-            // SAFETY: the caller gave this function for these arguments.
-            match unsafe { watch(options.user_data, &raw const told) } {
-                0 => {}
-                1 => break lg_reason::Stopped,
-                other => {
-                    return Err(Fault::new(lg_status::Callback, format!("watch answered {other}")));
+        let now = Instant::now();
+        let time = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
+        let due = Due { steps: options.checkpoint_steps, time: time(options.checkpoint_milliseconds) };
+        if due.is_wanted() && !self.stored.is_open() {
+            return Err(Fault::config(
+                "checkpoints have no place yet: call lg_trainer_open_checkpoints first",
+            ));
+        }
+        let deadline = time(options.milliseconds).and_then(|time| now.checked_add(time));
+        let mut result = lg_run_result::initial();
+        let reason = loop {
+            if options.until_step > 0 && self.progress.steps as u64 >= options.until_step {
+                break lg_reason::Steps;
+            }
+            if let Some(deadline) = deadline
+                && result.new_steps > 0
+            {
+                let expected = self.expected_step(shared.control);
+                let save = if due.is_wanted() { self.stored.expected_save() } else { Duration::ZERO };
+                if Instant::now() + expected + save > deadline {
+                    break lg_reason::Deadline;
                 }
             }
+            let done = match self.advance(shared, deadline)? {
+                Advance::Done(done) => done,
+                Advance::Interrupted(Turn::Late) => break lg_reason::Deadline,
+                Advance::Interrupted(_) => break lg_reason::Cancelled,
+                Advance::NoData => break lg_reason::DataEnded,
+            };
+            result.new_steps += 1;
+            result.loss = done.loss;
+            let progress = self.progress.steps as f64 / options.until_step.max(1) as f64;
+            tell_step(self, shared, &done, if options.until_step > 0 { progress } else { 0.0 });
+            if due.is_due(&self.stored) {
+                save(self, shared);
+            }
+            if !watch(&step_result(self, &done))? {
+                break lg_reason::Stopped;
+            }
+        };
+        let is_new = self.stored.unsaved_steps > 0 && self.blocks_done().is_none();
+        if due.is_wanted() && is_new && reason != lg_reason::Cancelled {
+            save(self, shared);
         }
-    };
-    let is_new = session.stored.unsaved_steps > 0 && session.blocks_done().is_none();
-    if due.is_wanted() && is_new && reason != lg_reason::Cancelled {
-        save(session, shared);
+        (result.reason, result.steps) = (reason as i32, self.progress.steps as u64);
+        Ok(result)
     }
-    (result.reason, result.steps) = (reason as i32, session.progress.steps as u64);
-    Ok(result)
 }

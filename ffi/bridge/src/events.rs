@@ -86,16 +86,25 @@ const WORDS: usize = NUMBER_WORDS + TEXT_WORDS;
 
 /// An event on this side of the border.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) kind: i32,
-    pub(crate) block: u32,
-    pub(crate) step: u64,
-    pub(crate) samples: u64,
-    pub(crate) loss: f64,
-    pub(crate) accuracy: f64,
-    pub(crate) seconds: f64,
-    pub(crate) progress: f64,
-    pub(crate) peak_bytes: u64,
+pub struct Event {
+    /// As in lg_event, and all that follow.
+    pub kind: i32,
+    /// The block.
+    pub block: u32,
+    /// Steps done.
+    pub step: u64,
+    /// Samples it is about.
+    pub samples: u64,
+    /// Mean loss of a sample.
+    pub loss: f64,
+    /// Share of them that were classified right.
+    pub accuracy: f64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How far the run has come, in [0, 1].
+    pub progress: f64,
+    /// The most bytes in use at one time.
+    pub peak_bytes: u64,
     pub(crate) text: [u64; TEXT_WORDS],
 }
 
@@ -151,7 +160,8 @@ impl Event {
         }
     }
 
-    fn to_c(self) -> lg_event {
+    /// The struct of the header.
+    pub fn to_c(self) -> lg_event {
         let mut text = [0; LG_EVENT_TEXT_BYTES];
         for (place, byte) in text.iter_mut().zip(self.text.iter().flat_map(|word| word.to_le_bytes())) {
             *place = byte as c_char;
@@ -179,7 +189,7 @@ struct Slot {
 }
 
 /// The ring.
-pub(crate) struct Events {
+pub struct Events {
     slots: Vec<Slot>,
     /// Events written so far.
     written: AtomicU64,
@@ -218,7 +228,7 @@ impl Events {
     }
 
     /// Takes the oldest event; `None` where there is none.
-    pub(crate) fn pop(&self) -> Option<Event> {
+    pub fn pop(&self) -> Option<Event> {
         loop {
             let written = self.written.load(Ordering::Acquire);
             let next = self.next.load(Ordering::Relaxed);
@@ -264,7 +274,7 @@ impl Events {
     }
 
     /// Events that nobody read before they were overwritten.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         let overtaken = self
             .written
             .load(Ordering::Acquire)

@@ -2,7 +2,8 @@
 
 use crate::error::lg_error;
 use crate::pointers::{self, LONGEST_TEXT_BYTES};
-use crate::status::{Fault, lg_status};
+use crate::session::Session;
+use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_models::names;
 use localgrad_runtime::weights;
@@ -29,6 +30,36 @@ pub enum lg_precision {
     F16 = 1,
 }
 
+impl Session {
+    /// Takes weights from a safetensors file; `parts` is an lg_weights.
+    pub fn load_weights(&mut self, path: &Path, parts: i32) -> Outcome<()> {
+        self.check_at_rest()?;
+        let model = &mut self.trainer;
+        let head = model.model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
+        let head = head.map_or("fc", |layer| &layer.name);
+        let read = |name: &str| (!names::is_counter(name)).then(|| names::canonical(name, head));
+        let tensors = weights::read(path, read)?;
+        match parts {
+            0 => weights::load(model, &tensors)?,
+            1 => drop(weights::load_body(model, tensors)?),
+            other => return Err(Fault::argument(format!("parts is {other}, which is no lg_weights"))),
+        }
+        self.note_new_state();
+        Ok(())
+    }
+
+    /// Writes a safetensors file of the network; `precision` is an lg_precision.
+    pub fn export(&mut self, path: &Path, precision: i32) -> Outcome<()> {
+        let half = match precision {
+            0 => false,
+            1 => true,
+            other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
+        };
+        self.check_whole()?;
+        Ok(weights::write_network(path, &mut self.trainer, half)?)
+    }
+}
+
 /// Takes weights and running statistics from the safetensors file at `path` (UTF-8), under torchvision's names or known
 /// spellings of them. `parts` is an lg_weights. A file that does not fit changes nothing; the message lists what is
 /// missing, misshapen or left over.
@@ -42,19 +73,7 @@ pub unsafe extern "C" fn lg_trainer_load_weights(
     trainer::with(trainer, error, |_, session| {
         // SAFETY: the caller promises that the pointer is what the header says.
         let path = Path::new(unsafe { pointers::text(path, "path", LONGEST_TEXT_BYTES) }?);
-        session.check_at_rest()?;
-        let model = &mut session.trainer;
-        let head = model.model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
-        let head = head.map_or("fc", |layer| &layer.name);
-        let read = |name: &str| (!names::is_counter(name)).then(|| names::canonical(name, head));
-        let tensors = weights::read(path, read)?;
-        match parts {
-            0 => weights::load(model, &tensors)?,
-            1 => drop(weights::load_body(model, tensors)?),
-            other => return Err(Fault::argument(format!("parts is {other}, which is no lg_weights"))),
-        }
-        session.note_new_state();
-        Ok(())
+        session.load_weights(path, parts)
     })
 }
 
@@ -70,12 +89,6 @@ pub unsafe extern "C" fn lg_trainer_export(
     trainer::with(trainer, error, |_, session| {
         // SAFETY: the caller promises that the pointer is what the header says.
         let path = Path::new(unsafe { pointers::text(path, "path", LONGEST_TEXT_BYTES) }?);
-        let half = match precision {
-            0 => false,
-            1 => true,
-            other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
-        };
-        session.check_whole()?;
-        Ok(weights::write_network(path, &mut session.trainer, half)?)
+        session.export(path, precision)
     })
 }

@@ -76,10 +76,35 @@ pub unsafe extern "C" fn lg_samples_init(samples: *mut lg_samples, struct_size: 
     crate::guard::call(std::ptr::null_mut(), || unsafe { pointers::init_struct(samples, struct_size) })
 }
 
-#[derive(Clone, Copy)]
-enum Pixels<'a> {
+/// The numbers of images, one image behind the other without gaps.
+#[derive(Clone, Copy, Debug)]
+pub enum Pixels<'a> {
+    /// Bytes, which stand for byte / 255.
     U8(&'a [u8]),
+    /// Numbers that are taken as they are. All must be finite.
     F32(&'a [f32]),
+}
+
+impl Pixels<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Pixels::U8(bytes) => bytes.len(),
+            Pixels::F32(floats) => size_of_val(*floats),
+        }
+    }
+}
+
+/// Images with their labels, lent for the time of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a> {
+    /// channels * height * width numbers an image.
+    pub pixels: Pixels<'a>,
+    /// The order of the numbers in an image.
+    pub layout: lg_layout,
+    /// How many images.
+    pub count: usize,
+    /// The class of each, from 0; none where none are needed.
+    pub labels: &'a [u32],
 }
 
 /// What a network takes.
@@ -100,49 +125,68 @@ pub(crate) struct Lent<'a> {
 }
 
 impl Intake {
-    /// Checks what the caller lends.
+    /// What the caller's struct lends; its labels only where they are needed.
     ///
     /// # Safety
     /// The pointers in `samples` are null, or what the header says for as long as the result is used.
-    pub(crate) unsafe fn check<'a>(&self, samples: &lg_samples, labelled: bool) -> Outcome<Lent<'a>> {
-        let count = samples.count;
-        let elements = count.checked_mul(self.shape.elements());
-        let bytes = match samples.pixel {
-            0 => elements,
-            1 => elements.and_then(|elements| elements.checked_mul(4)),
+    pub(crate) unsafe fn lend<'a>(&self, samples: &lg_samples, labelled: bool) -> Outcome<Samples<'a>> {
+        let (pixel_bytes, count) = match samples.pixel {
+            0 => (1, samples.count),
+            1 => (size_of::<f32>(), samples.count),
             other => return Err(Fault::argument(format!("pixel is {other}, which is no lg_pixel"))),
         };
-        let (Some(elements), Some(bytes)) = (elements, bytes) else {
-            return Err(Fault::argument(format!("{count} images are more than memory can hold")));
-        };
-        if bytes != samples.images_bytes {
-            let ImageShape { channels, height, width } = self.shape;
-            return Err(Fault::new(
-                lg_status::Shape,
-                format!(
-                    "images_bytes is {}, but {count} images of {channels} channels and {height}x{width} pixels \
-                     have {bytes}",
-                    samples.images_bytes
-                ),
-            ));
-        }
-        let planes = match samples.layout {
-            0 => false,
-            1 => true,
+        let layout = match samples.layout {
+            0 => lg_layout::Nhwc,
+            1 => lg_layout::Nchw,
             other => return Err(Fault::argument(format!("layout is {other}, which is no lg_layout"))),
         };
-        // SAFETY: the caller promises as many bytes as the header says.
-        let pixels = unsafe {
-            match samples.pixel {
+        // Before any of them is believed to be there.
+        self.check_bytes(count, pixel_bytes, samples.images_bytes)?;
+        let elements = samples.images_bytes / pixel_bytes;
+        // SAFETY: the caller promises as many bytes as the header says, and as many labels as samples.
+        unsafe {
+            let pixels = match samples.pixel {
                 0 => Pixels::U8(pointers::slice(samples.images.cast(), elements, "images")?),
                 _ => Pixels::F32(pointers::slice(samples.images.cast(), elements, "images")?),
-            }
+            };
+            let labels = match labelled {
+                true => pointers::slice(samples.labels, count, "labels")?,
+                false => &[],
+            };
+            Ok(Samples { pixels, layout, count, labels })
+        }
+    }
+
+    fn check_bytes(&self, count: usize, pixel_bytes: usize, found: usize) -> Outcome<()> {
+        let elements = count.checked_mul(self.shape.elements());
+        let Some(bytes) = elements.and_then(|elements| elements.checked_mul(pixel_bytes)) else {
+            return Err(Fault::argument(format!("{count} images are more than memory can hold")));
         };
-        let labels = match labelled {
-            // SAFETY: the caller promises as many labels as samples.
-            true => unsafe { pointers::slice(samples.labels, count, "labels") }?,
-            false => &[],
+        if bytes == found {
+            return Ok(());
+        }
+        let ImageShape { channels, height, width } = self.shape;
+        Err(Fault::new(
+            lg_status::Shape,
+            format!(
+                "images_bytes is {found}, but {count} images of {channels} channels and {height}x{width} pixels have \
+                 {bytes}"
+            ),
+        ))
+    }
+
+    /// Checks what the caller lends, labels only where they are needed.
+    pub(crate) fn check<'a>(&self, samples: &Samples<'a>, labelled: bool) -> Outcome<Lent<'a>> {
+        let Samples { pixels, layout, count, labels } = *samples;
+        let pixel_bytes = match pixels {
+            Pixels::U8(_) => 1,
+            Pixels::F32(_) => size_of::<f32>(),
         };
+        self.check_bytes(count, pixel_bytes, pixels.bytes())?;
+        let labels = if labelled { labels } else { &[] };
+        if labelled && labels.len() != count {
+            return Err(Fault::argument(format!("{count} images have {} labels", labels.len())));
+        }
         if let Some((sample, label)) =
             labels.iter().enumerate().find(|(_, label)| **label as usize >= self.classes)
         {
@@ -151,7 +195,7 @@ impl Intake {
                 self.classes
             )));
         }
-        let lent = Lent { pixels, planes, count, labels };
+        let lent = Lent { pixels, planes: layout == lg_layout::Nchw, count, labels };
         lent.check_finite(self.shape.elements())?;
         Ok(lent)
     }
@@ -242,7 +286,8 @@ mod tests {
                     ..lg_samples::initial()
                 };
                 // SAFETY: all pointers are to the arrays above.
-                let lent = unsafe { intake.check(&samples, true) }.unwrap();
+                let lent = unsafe { intake.lend(&samples, true) }.unwrap();
+                let lent = intake.check(&lent, true).unwrap();
                 let batch = intake.batch(&lent, 0..2).unwrap();
                 assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
                 assert_eq!(batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);

@@ -40,23 +40,29 @@ pub enum lg_status {
 
 /// A failure with its sentence, on its way to the caller.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) status: lg_status,
-    pub(crate) message: String,
+pub struct Fault {
+    /// What to branch on.
+    pub status: lg_status,
+    /// What was wrong and what to do.
+    pub message: String,
 }
 
-pub(crate) type Outcome<T> = Result<T, Fault>;
+/// What a call comes to inside the door.
+pub type Outcome<T> = Result<T, Fault>;
 
 impl Fault {
-    pub(crate) fn new(status: lg_status, message: impl Into<String>) -> Self {
+    /// A failure of this status.
+    pub fn new(status: lg_status, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
-    pub(crate) fn argument(message: impl Into<String>) -> Self {
+    /// An argument that means nothing.
+    pub fn argument(message: impl Into<String>) -> Self {
         Self::new(lg_status::Argument, message)
     }
 
-    pub(crate) fn config(message: impl Into<String>) -> Self {
+    /// A configuration that cannot work.
+    pub fn config(message: impl Into<String>) -> Self {
         Self::new(lg_status::Config, message)
     }
 }

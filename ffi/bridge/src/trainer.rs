@@ -1,6 +1,6 @@
 //! The trainer's handle: made, described, destroyed.
 
-use crate::config::{Settings, lg_trainer_config};
+use crate::config::{Pointed, Settings, lg_trainer_config};
 use crate::control::Control;
 use crate::error::lg_error;
 use crate::events::Events;
@@ -23,9 +23,12 @@ pub struct lg_trainer {
     _private: (),
 }
 
-pub(crate) struct TrainerObject {
-    pub(crate) control: Control,
-    pub(crate) events: Events,
+/// What an lg_trainer stands for.
+pub struct TrainerObject {
+    /// What any thread may write.
+    pub control: Control,
+    /// What any thread may read.
+    pub events: Events,
     session: Mutex<Session>,
 }
 
@@ -34,8 +37,19 @@ impl Object for TrainerObject {
 }
 
 impl TrainerObject {
+    /// A trainer of the network with new weights, as the numbers of `config`, and what its pointers point to, say.
+    pub fn create(
+        network: &NetworkObject,
+        config: &lg_trainer_config,
+        pointed: &Pointed<'_>,
+    ) -> Outcome<Self> {
+        let settings = Settings::read(config, pointed, &network.spec)?;
+        let control = Control::new(settings.threads);
+        Ok(Self { control, events: Events::new(), session: Mutex::new(Session::new(settings)?) })
+    }
+
     /// The session, for this call alone.
-    pub(crate) fn session(&self) -> Outcome<MutexGuard<'_, Session>> {
+    pub fn session(&self) -> Outcome<MutexGuard<'_, Session>> {
         match self.session.try_lock() {
             Ok(session) if session.is_lost() => Err(Fault::new(
                 lg_status::State,
@@ -55,7 +69,8 @@ impl TrainerObject {
         }
     }
 
-    pub(crate) fn shared(&self) -> Shared<'_> {
+    /// What the session looks at, and tells of, while it is at work.
+    pub fn shared(&self) -> Shared<'_> {
         Shared { control: &self.control, events: &self.events }
     }
 }
@@ -66,11 +81,25 @@ pub(crate) fn with(
     error: *mut lg_error,
     work: impl FnOnce(&TrainerObject, &mut Session) -> Outcome<()>,
 ) -> lg_status {
-    guard::call(error, || {
-        let trainer: Arc<TrainerObject> = handles::get(trainer)?;
-        let mut session = trainer.session()?;
-        work(&trainer, &mut session)
-    })
+    guard::call(error, || on(trainer, work))
+}
+
+/// Does `work` on a trainer, inside the door.
+pub fn on<T>(
+    trainer: *const lg_trainer,
+    work: impl FnOnce(&TrainerObject, &mut Session) -> Outcome<T>,
+) -> Outcome<T> {
+    let trainer: Arc<TrainerObject> = handles::get(trainer)?;
+    let mut session = trainer.session()?;
+    work(&trainer, &mut session)
+}
+
+/// Takes a trainer out and cancels the call that is at work with it, if there is one.
+pub fn destroy(trainer: *const lg_trainer) {
+    if let Some(trainer) = handles::remove::<TrainerObject, _>(trainer) {
+        trainer.control.wish(|wishes| wishes.cancelled = true);
+    }
+    memory::release_unused();
 }
 
 /// Where a trainer stands.
@@ -145,10 +174,8 @@ pub unsafe extern "C" fn lg_trainer_create(
             true => lg_trainer_config::initial(),
             false => pointers::read_struct(config, "config")?,
         };
-        let settings = Settings::read(&config, &network.spec)?;
-        let control = Control::new(settings.threads);
-        let session = Mutex::new(Session::new(settings)?);
-        let object = TrainerObject { control, events: Events::new(), session };
+        let pointed = Pointed::read(&config, network.spec.input[0])?;
+        let object = TrainerObject::create(&network, &config, &pointed)?;
         pointers::write(trainer, handles::insert(object), "trainer")
     })
 }
@@ -161,22 +188,33 @@ pub unsafe extern "C" fn lg_trainer_describe(
     error: *mut lg_error,
 ) -> lg_status {
     with(trainer, error, |_, session| {
-        let found = lg_trainer_info {
-            struct_size: size_of::<lg_trainer_info>(),
-            blocks: session.losses.len(),
-            batch: session.batch,
-            pending: session.inbox.len(),
-            steps: session.progress.steps as u64,
-            samples: session.progress.samples as u64,
-            seconds: session.progress.train_seconds,
-            learning_rate: session.learning_rate(),
-            step_is_open: i32::from(session.blocks_done().is_some()),
-            blocks_done: session.blocks_done().unwrap_or(0),
-            is_damaged: i32::from(session.is_damaged()),
-        };
         // SAFETY: the caller promises that the pointer is what the header says.
-        unsafe { pointers::write_struct(info, found, "info") }
+        unsafe { pointers::write_struct(info, session.describe(), "info") }
     })
+}
+
+impl Session {
+    /// Where training stands.
+    pub fn describe(&self) -> lg_trainer_info {
+        lg_trainer_info {
+            struct_size: size_of::<lg_trainer_info>(),
+            blocks: self.losses.len(),
+            batch: self.batch,
+            pending: self.inbox.len(),
+            steps: self.progress.steps as u64,
+            samples: self.progress.samples as u64,
+            seconds: self.progress.train_seconds,
+            learning_rate: self.learning_rate(),
+            step_is_open: i32::from(self.blocks_done().is_some()),
+            blocks_done: self.blocks_done().unwrap_or(0),
+            is_damaged: i32::from(self.is_damaged()),
+        }
+    }
+
+    /// Loss of each block in the last step, NaN before the first and for frozen blocks.
+    pub fn losses(&self) -> &[f64] {
+        &self.losses
+    }
 }
 
 /// Writes the loss of each block in the last step, NaN before the first and for frozen blocks. `capacity` is how many
@@ -203,10 +241,5 @@ pub unsafe extern "C" fn lg_trainer_losses(
 /// nothing. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_destroy(trainer: *mut lg_trainer) {
-    guard::quiet(|| {
-        if let Some(trainer) = handles::remove::<TrainerObject, _>(trainer) {
-            trainer.control.wish(|wishes| wishes.cancelled = true);
-        }
-        memory::release_unused();
-    });
+    guard::quiet(|| destroy(trainer));
 }

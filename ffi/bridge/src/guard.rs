@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Does `work`. Whatever goes wrong, panics included, ends in the error object and becomes a status. Nothing is done
 /// where `error` is neither NULL nor a living error object.
-pub(crate) fn call(error: *mut lg_error, work: impl FnOnce() -> Outcome<()>) -> lg_status {
+pub fn call(error: *mut lg_error, work: impl FnOnce() -> Outcome<()>) -> lg_status {
     let outcome = contain(|| {
         let object = match error.is_null() {
             true => None,
@@ -23,8 +23,13 @@ pub(crate) fn call(error: *mut lg_error, work: impl FnOnce() -> Outcome<()>) -> 
     outcome.map_or_else(|fault| fault.status, |()| lg_status::Ok)
 }
 
+/// Does `work` for a binding that carries failures in its own way. Whatever goes wrong, panics included, is a fault.
+pub fn run<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    contain(work)
+}
+
 /// Does `work` for a function that has no status to return.
-pub(crate) fn quiet(work: impl FnOnce()) {
+pub fn quiet(work: impl FnOnce()) {
     // There is nobody to tell.
     let _ = contain(|| {
         work();
@@ -32,7 +37,7 @@ pub(crate) fn quiet(work: impl FnOnce()) {
     });
 }
 
-fn contain(work: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+fn contain<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     // What a panic leaves half done is behind a lock that is poisoned by it, and never looked at again.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let message = format!("a mistake inside the library, please report it: {}", told(panic.as_ref()));

@@ -121,7 +121,7 @@ pub(crate) unsafe fn optional_text<'a>(pointer: *const c_char, name: &str) -> Ou
 ///
 /// # Safety
 /// It is `repr(C)`, begins with `struct_size: usize`, and any bytes are a value of it.
-pub(crate) unsafe trait Versioned: Copy {
+pub unsafe trait Versioned: Copy {
     /// Its name in the header.
     const NAME: &'static str;
     /// Its size in the first release.

@@ -1,10 +1,10 @@
 //! Steering a trainer from other threads: pause, cancel, pace, threads.
 
-use crate::control::{MAX_THREADS, Wishes};
+use crate::control::Wishes;
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
-use crate::status::{Fault, lg_status};
+use crate::status::lg_status;
 use crate::trainer::{TrainerObject, lg_trainer};
 
 fn wish(trainer: *const lg_trainer, error: *mut lg_error, change: impl FnOnce(&mut Wishes)) -> lg_status {
@@ -64,9 +64,5 @@ pub unsafe extern "C" fn lg_trainer_set_threads(
     threads: usize,
     error: *mut lg_error,
 ) -> lg_status {
-    if threads > MAX_THREADS {
-        let fault = Fault::argument(format!("{threads} threads are too many; use up to {MAX_THREADS}"));
-        return guard::call(error, || Err(fault));
-    }
-    wish(trainer, error, |wishes| wishes.threads = threads)
+    guard::call(error, || handles::get::<TrainerObject, _>(trainer)?.control.set_threads(threads))
 }

@@ -202,6 +202,51 @@ pub unsafe extern "C" fn lg_trainer_config_init(
     guard::call(std::ptr::null_mut(), || unsafe { pointers::init_struct(config, struct_size) })
 }
 
+/// What the pointers of an lg_trainer_config point to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pointed<'a> {
+    /// `rule`.
+    pub rule: Option<&'a str>,
+    /// `head`.
+    pub head: Option<&'a str>,
+    /// `ends`; none where `blocks` says it.
+    pub ends: &'a [usize],
+    /// `normalize`.
+    pub normalize: Option<&'a str>,
+    /// `mean` and `deviation`, a number for each channel.
+    pub mean_and_deviation: Option<(&'a [f32], &'a [f32])>,
+    /// `device`.
+    pub device: Option<&'a str>,
+    /// `scratch`.
+    pub scratch: Option<&'a str>,
+}
+
+impl<'a> Pointed<'a> {
+    /// Reads what is pointed to, for a network that takes images of so many channels.
+    ///
+    /// # Safety
+    /// The pointers in `config` are null, or what the header says for as long as the result is used.
+    pub unsafe fn read(config: &lg_trainer_config, channels: usize) -> Outcome<Self> {
+        // SAFETY: the caller promises that all pointers are what the header says.
+        unsafe {
+            let has_numbers = !config.mean.is_null() || !config.deviation.is_null();
+            let numbers = || {
+                let mean = pointers::slice(config.mean, channels, "mean")?;
+                Ok::<_, Fault>((mean, pointers::slice(config.deviation, channels, "deviation")?))
+            };
+            Ok(Self {
+                rule: pointers::optional_text(config.rule, "rule")?,
+                head: pointers::optional_text(config.head, "head")?,
+                ends: pointers::slice(config.ends, config.ends_count, "ends")?,
+                normalize: pointers::optional_text(config.normalize, "normalize")?,
+                mean_and_deviation: has_numbers.then(numbers).transpose()?,
+                device: pointers::optional_text(config.device, "device")?,
+                scratch: pointers::optional_text(config.scratch, "scratch")?,
+            })
+        }
+    }
+}
+
 /// What a trainer is made of, on this side of the border.
 pub(crate) struct Settings {
     pub(crate) network: NetworkSpec,
@@ -220,11 +265,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads what the caller's struct and its pointers say, and refuses what cannot work.
-    ///
-    /// # Safety
-    /// The pointers in `config` are null, or what the header says.
-    pub(crate) unsafe fn read(config: &lg_trainer_config, network: &NetworkSpec) -> Outcome<Self> {
+    /// Reads what the numbers of `config`, and what its pointers point to, say, and refuses what cannot work.
+    pub(crate) fn read(
+        config: &lg_trainer_config,
+        pointed: &Pointed<'_>,
+        network: &NetworkSpec,
+    ) -> Outcome<Self> {
         let [channels, height, width] = network.input;
         let shape = ImageShape { channels, height, width };
         check_batch(config, shape)?;
@@ -234,14 +280,13 @@ impl Settings {
                 config.threads
             )));
         }
-        // SAFETY: the caller promises that all pointers are what the header says.
-        let (rule, Cut { ends, pieces }, normalize, device, scratch) = unsafe {
-            let rule = read_rule(config)?;
-            let cut = read_cut(config, network, &rule)?;
-            let device = pointers::optional_text(config.device, "device")?.unwrap_or("cpu");
-            let scratch = pointers::optional_text(config.scratch, "scratch")?.map(PathBuf::from);
-            (rule, cut, read_normalize(config, channels)?, device::open(device)?, scratch)
-        };
+        let rule = read_rule(config, pointed)?;
+        let places = (!pointed.ends.is_empty()).then_some(pointed.ends);
+        let count = (config.blocks != 0).then_some(config.blocks);
+        let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
+        let normalize = read_normalize(pointed, channels)?;
+        let device = device::open(pointed.device.unwrap_or("cpu"))?;
+        let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
             rule,
             ends,
@@ -276,7 +321,8 @@ impl Settings {
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
             budget: None,
         };
-        budget::keep_to_budget(&mut settings, config)?;
+        let is_cut = places.is_some() || count.is_some();
+        budget::keep_to_budget(&mut settings, config, is_cut)?;
         Ok(settings)
     }
 }
@@ -300,14 +346,8 @@ fn check_batch(config: &lg_trainer_config, shape: ImageShape) -> Outcome<()> {
     }
 }
 
-/// # Safety
-/// As [`Settings::read`].
-unsafe fn read_rule(config: &lg_trainer_config) -> Outcome<RuleConfig> {
-    // SAFETY: the caller's promise is the same.
-    let (rule, head) = unsafe {
-        (pointers::optional_text(config.rule, "rule")?, pointers::optional_text(config.head, "head")?)
-    };
-    let named = RuleConfig::named(rule.unwrap_or("man").parse()?, head)?;
+fn read_rule(config: &lg_trainer_config, pointed: &Pointed<'_>) -> Outcome<RuleConfig> {
+    let named = RuleConfig::named(pointed.rule.unwrap_or("man").parse()?, pointed.head)?;
     refuse_unused(config, &named)?;
     let rule = RuleConfig {
         depth: if config.aux_depth == 0 { named.depth } else { config.aux_depth },
@@ -346,15 +386,6 @@ fn refuse_unused(config: &lg_trainer_config, rule: &RuleConfig) -> Outcome<()> {
     Ok(())
 }
 
-/// # Safety
-/// As [`Settings::read`].
-unsafe fn read_cut(config: &lg_trainer_config, network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Cut> {
-    // SAFETY: the caller's promise is the same.
-    let ends = unsafe { pointers::slice(config.ends, config.ends_count, "ends") }?;
-    let (places, count) = ((!ends.is_empty()).then_some(ends), (config.blocks != 0).then_some(config.blocks));
-    Ok(cut::cut(network, rule, places, count)?)
-}
-
 fn read_optimizer(config: &lg_trainer_config) -> Outcome<OptimizerConfig> {
     let lg_trainer_config { momentum, beta1, beta2, epsilon, weight_decay, .. } = *config;
     match config.optimizer {
@@ -382,21 +413,11 @@ fn read_fit(config: &lg_trainer_config) -> Outcome<FitConfig> {
     Ok(fit)
 }
 
-/// # Safety
-/// As [`Settings::read`].
-unsafe fn read_normalize(config: &lg_trainer_config, channels: usize) -> Outcome<Normalize> {
-    if config.mean.is_null() && config.deviation.is_null() {
-        // SAFETY: the caller's promise is the same.
-        let name = unsafe { pointers::optional_text(config.normalize, "normalize") }?;
-        return Ok(Normalize::named(name.unwrap_or("half"), channels)?);
-    }
-    // SAFETY: the caller promises a number for each channel.
-    let normalize = unsafe {
-        Normalize {
-            mean: pointers::slice(config.mean, channels, "mean")?.to_vec(),
-            deviation: pointers::slice(config.deviation, channels, "deviation")?.to_vec(),
-        }
+fn read_normalize(pointed: &Pointed<'_>, channels: usize) -> Outcome<Normalize> {
+    let Some((mean, deviation)) = pointed.mean_and_deviation else {
+        return Ok(Normalize::named(pointed.normalize.unwrap_or("half"), channels)?);
     };
+    let normalize = Normalize { mean: mean.to_vec(), deviation: deviation.to_vec() };
     normalize.check(channels)?;
     Ok(normalize)
 }

@@ -28,7 +28,8 @@ pub struct lg_network {
     _private: (),
 }
 
-pub(crate) struct NetworkObject {
+/// What an lg_network stands for.
+pub struct NetworkObject {
     pub(crate) spec: NetworkSpec,
 }
 
@@ -136,6 +137,67 @@ unsafe impl Versioned for lg_network_info {
     }
 }
 
+impl NetworkObject {
+    /// The network called `model`, as the numbers of `options`, and what its pointer points to, say.
+    pub fn named(model: &str, options: &lg_network_options, widths: &[usize]) -> Outcome<Self> {
+        let numbers = [options.channels, options.height, options.width, options.classes];
+        if let Some(number) = numbers.iter().chain(widths).find(|number| **number as u64 > LARGEST_NUMBER) {
+            return Err(too_large(*number as u64));
+        }
+        let shortcut = match options.shortcut {
+            0 => Shortcut::Project,
+            1 => Shortcut::Pad,
+            other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
+        };
+        let config = ModelConfig {
+            input: [options.channels, options.height, options.width],
+            classes: options.classes,
+            widths: (!widths.is_empty()).then(|| widths.to_vec()),
+            shortcut,
+        };
+        let spec = localgrad_models::network(model, &config)?;
+        check_size(&spec)?;
+        Ok(Self { spec })
+    }
+
+    /// A network from its description, every byte of which is untrusted.
+    pub fn from_json(json: &str) -> Outcome<Self> {
+        if json.len() > LONGEST_JSON_BYTES {
+            return Err(Fault::argument(format!("json is longer than {LONGEST_JSON_BYTES} bytes")));
+        }
+        Ok(Self { spec: parse(json)? })
+    }
+
+    /// Its description.
+    pub fn to_json(&self) -> Outcome<String> {
+        serde_json::to_string(&self.spec).map_err(|cause| Fault::new(lg_status::Internal, cause.to_string()))
+    }
+
+    /// What it is.
+    pub fn describe(&self) -> Outcome<lg_network_info> {
+        let spec = &self.spec;
+        let [channels, height, width] = spec.input;
+        let units = spec.unit_costs()?;
+        let parameters =
+            units.iter().map(|cost| cost.parameters).sum::<usize>() + spec.head_cost()?.parameters;
+        Ok(lg_network_info {
+            struct_size: size_of::<lg_network_info>(),
+            channels,
+            height,
+            width,
+            classes: spec.classes,
+            units: spec.units.len(),
+            parameters,
+            name: fixed_text(&spec.name),
+        })
+    }
+
+    /// The same network with a head for another number of classes.
+    pub fn replace_head(&self, classes: usize) -> Outcome<Self> {
+        Ok(Self { spec: with_classes(&self.spec, classes)? })
+    }
+}
+
 /// The number of models that lg_network_create knows by name. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn lg_model_count() -> usize {
@@ -183,25 +245,9 @@ pub unsafe extern "C" fn lg_network_create(
             true => lg_network_options::initial(),
             false => pointers::read_struct(options, "options")?,
         };
-        let numbers = [options.channels, options.height, options.width, options.classes];
         let widths = pointers::slice(options.widths, options.widths_count, "widths")?;
-        if let Some(number) = numbers.iter().chain(widths).find(|number| **number as u64 > LARGEST_NUMBER) {
-            return Err(too_large(*number as u64));
-        }
-        let shortcut = match options.shortcut {
-            0 => Shortcut::Project,
-            1 => Shortcut::Pad,
-            other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
-        };
-        let config = ModelConfig {
-            input: [options.channels, options.height, options.width],
-            classes: options.classes,
-            widths: (!widths.is_empty()).then(|| widths.to_vec()),
-            shortcut,
-        };
-        let spec = localgrad_models::network(model, &config)?;
-        check_size(&spec)?;
-        pointers::write(network, handles::insert(NetworkObject { spec }), "network")
+        let object = NetworkObject::named(model, &options, widths)?;
+        pointers::write(network, handles::insert(object), "network")
     })
 }
 
@@ -216,8 +262,8 @@ pub unsafe extern "C" fn lg_network_from_json(
     // SAFETY: the caller promises that all pointers are what the header says.
     guard::call(error, || unsafe {
         pointers::write(network, std::ptr::null_mut(), "network")?;
-        let spec = parse(pointers::text(json, "json", LONGEST_JSON_BYTES)?)?;
-        pointers::write(network, handles::insert(NetworkObject { spec }), "network")
+        let object = NetworkObject::from_json(pointers::text(json, "json", LONGEST_JSON_BYTES)?)?;
+        pointers::write(network, handles::insert(object), "network")
     })
 }
 
@@ -280,11 +326,10 @@ pub unsafe extern "C" fn lg_network_to_json(
 ) -> lg_status {
     guard::call(error, || {
         let network = handles::get::<NetworkObject, _>(network)?;
-        let mut json = serde_json::to_vec(&network.spec)
-            .map_err(|cause| Fault::new(lg_status::Internal, cause.to_string()))?;
-        json.push(0);
+        let mut json = network.to_json()?;
+        json.push('\0');
         // SAFETY: the caller promises that all pointers are what the header says.
-        unsafe { pointers::fill(&json, buffer, capacity, needed) }
+        unsafe { pointers::fill(json.as_bytes(), buffer, capacity, needed) }
     })
 }
 
@@ -297,23 +342,8 @@ pub unsafe extern "C" fn lg_network_describe(
 ) -> lg_status {
     guard::call(error, || {
         let network = handles::get::<NetworkObject, _>(network)?;
-        let spec = &network.spec;
-        let [channels, height, width] = spec.input;
-        let units = spec.unit_costs()?;
-        let parameters =
-            units.iter().map(|cost| cost.parameters).sum::<usize>() + spec.head_cost()?.parameters;
-        let found = lg_network_info {
-            struct_size: size_of::<lg_network_info>(),
-            channels,
-            height,
-            width,
-            classes: spec.classes,
-            units: spec.units.len(),
-            parameters,
-            name: fixed_text(&spec.name),
-        };
         // SAFETY: the caller promises that the pointer is what the header says.
-        unsafe { pointers::write_struct(info, found, "info") }
+        unsafe { pointers::write_struct(info, network.describe()?, "info") }
     })
 }
 
@@ -331,9 +361,9 @@ pub unsafe extern "C" fn lg_network_replace_head(
         // SAFETY: the caller promises that the pointer is what the header says.
         unsafe { pointers::write(replaced, std::ptr::null_mut(), "replaced") }?;
         let network = handles::get::<NetworkObject, _>(network)?;
-        let spec = with_classes(&network.spec, classes)?;
+        let object = network.replace_head(classes)?;
         // SAFETY: as above.
-        unsafe { pointers::write(replaced, handles::insert(NetworkObject { spec }), "replaced") }
+        unsafe { pointers::write(replaced, handles::insert(object), "replaced") }
     })
 }
 

@@ -51,12 +51,15 @@ pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
 }
 
 /// Changes `settings` to the fastest way to train that keeps to the budget, if there is one; what it leaves open may
-/// be chosen.
-pub(crate) fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config) -> Outcome<()> {
+/// be chosen. `is_cut` says that where blocks end is none of that.
+pub(crate) fn keep_to_budget(
+    settings: &mut Settings,
+    config: &lg_trainer_config,
+    is_cut: bool,
+) -> Outcome<()> {
     if config.memory_budget_bytes == 0 {
         return Ok(());
     }
-    let is_cut = config.ends_count > 0 || config.blocks > 0;
     if settings.train.frozen > 0 && !is_cut && settings.train.rule.rule != Rule::Bp {
         return Err(Fault::config(
             "which units are frozen would depend on memory_budget_bytes, which chooses where blocks end; set blocks or \

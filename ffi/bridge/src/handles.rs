@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A type that handles stand for.
-pub(crate) trait Object: Any + Send + Sync {
+pub trait Object: Any + Send + Sync {
     /// The handle's type in the header.
     const NAME: &'static str;
 }
@@ -29,7 +29,7 @@ fn registry() -> MutexGuard<'static, Registry> {
 }
 
 /// Takes an object in and gives its handle.
-pub(crate) fn insert<T: Object, H>(object: T) -> *mut H {
+pub fn insert<T: Object, H>(object: T) -> *mut H {
     let object: Arc<dyn Any + Send + Sync> = Arc::new(object);
     let mut registry = registry();
     let handle = loop {
@@ -45,7 +45,7 @@ pub(crate) fn insert<T: Object, H>(object: T) -> *mut H {
 }
 
 /// The object of a handle. It stays there for this call even if it is destroyed meanwhile.
-pub(crate) fn get<T: Object, H>(handle: *const H) -> Outcome<Arc<T>> {
+pub fn get<T: Object, H>(handle: *const H) -> Outcome<Arc<T>> {
     if handle.is_null() {
         return Err(Fault::argument(format!("the {} is NULL", T::NAME)));
     }
@@ -57,7 +57,7 @@ pub(crate) fn get<T: Object, H>(handle: *const H) -> Outcome<Arc<T>> {
 }
 
 /// Takes an object out; `None` where the handle is none of this type.
-pub(crate) fn remove<T: Object, H>(handle: *const H) -> Option<Arc<T>> {
+pub fn remove<T: Object, H>(handle: *const H) -> Option<Arc<T>> {
     let mut registry = registry();
     let object = registry.live.get(&handle.addr())?.clone().downcast().ok()?;
     let removed = registry.live.remove(&handle.addr());

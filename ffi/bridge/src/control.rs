@@ -9,14 +9,17 @@ pub(crate) const MAX_THREADS: usize = 1024;
 /// A slower pace would look like a hang.
 const LEAST_WORK_FRACTION: f64 = 0.01;
 
+/// What other threads wish.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wishes {
-    pub(crate) paused: bool,
-    pub(crate) cancelled: bool,
+pub struct Wishes {
+    /// Whether calls that compute wait.
+    pub paused: bool,
+    /// Whether they return.
+    pub cancelled: bool,
     /// Share of the time that is spent at work.
-    pub(crate) work_fraction: f64,
+    pub work_fraction: f64,
     /// 0 for as many as there are cores.
-    pub(crate) threads: usize,
+    pub threads: usize,
 }
 
 /// Whether work may go on.
@@ -29,7 +32,7 @@ pub(crate) enum Turn {
 }
 
 /// Shared by the thread that trains and those that steer it.
-pub(crate) struct Control {
+pub struct Control {
     wishes: Mutex<Wishes>,
     changed: Condvar,
 }
@@ -44,23 +47,34 @@ impl Control {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn wishes(&self) -> Wishes {
+    /// What is wished now.
+    pub fn wishes(&self) -> Wishes {
         *self.lock()
     }
 
     /// Changes what is wished, and wakes who waits.
-    pub(crate) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+    pub fn wish(&self, change: impl FnOnce(&mut Wishes)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    pub(crate) fn set_work_fraction(&self, fraction: f64) -> Outcome<()> {
+    /// Sets the share of the time that is spent at work.
+    pub fn set_work_fraction(&self, fraction: f64) -> Outcome<()> {
         if !(LEAST_WORK_FRACTION..=1.0).contains(&fraction) {
             return Err(Fault::argument(format!(
                 "the fraction of time to work must be from {LEAST_WORK_FRACTION} to 1, found {fraction}"
             )));
         }
         self.wish(|wishes| wishes.work_fraction = fraction);
+        Ok(())
+    }
+
+    /// Sets how many threads work from the next block on; 0 for one a core.
+    pub fn set_threads(&self, threads: usize) -> Outcome<()> {
+        if threads > MAX_THREADS {
+            return Err(Fault::argument(format!("{threads} threads are too many; use up to {MAX_THREADS}")));
+        }
+        self.wish(|wishes| wishes.threads = threads);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What training will need of memory, before any is taken.
 
 use crate::budget::workload;
-use crate::config::{Settings, lg_trainer_config};
+use crate::config::{Pointed, Settings, lg_trainer_config};
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
@@ -61,8 +61,10 @@ unsafe impl Versioned for lg_plan {
     }
 }
 
-fn describe(settings: &Settings) -> Outcome<lg_plan> {
-    let Plan { peak_bytes, .. } = plan(&workload(settings)?)?;
+/// How a trainer of this network and configuration will train.
+pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed<'_>) -> Outcome<lg_plan> {
+    let settings = Settings::read(config, pointed, &network.spec)?;
+    let Plan { peak_bytes, .. } = plan(&workload(&settings)?)?;
     let train = &settings.train;
     let mut ends = [0; LG_PLAN_BLOCKS];
     for (place, end) in ends.iter_mut().zip(&train.ends) {
@@ -97,7 +99,7 @@ pub unsafe extern "C" fn lg_network_plan(
             true => lg_trainer_config::initial(),
             false => pointers::read_struct(config, "config")?,
         };
-        let settings = Settings::read(&config, &network.spec)?;
-        pointers::write_struct(plan, describe(&settings)?, "plan")
+        let pointed = Pointed::read(&config, network.spec.input[0])?;
+        pointers::write_struct(plan, of(&network, &config, &pointed)?, "plan")
     })
 }

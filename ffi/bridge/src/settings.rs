@@ -68,6 +68,18 @@ impl Session {
         }
     }
 
+    /// Sets a number, an lg_setting.
+    pub fn set(&mut self, setting: i32, value: f64) -> Outcome<()> {
+        let mut numbers = self.numbers();
+        *place(setting, &mut numbers)? = value;
+        self.set_numbers(numbers)
+    }
+
+    /// A number, an lg_setting.
+    pub fn get(&self, setting: i32) -> Outcome<f64> {
+        place(setting, &mut self.numbers()).map(|number| *number)
+    }
+
     /// Sets all numbers, or none if one cannot be.
     pub(crate) fn set_numbers(&mut self, numbers: Numbers) -> Outcome<()> {
         let Numbers { learning_rate, optimizer, label_smoothing, clip_norm } = numbers;
@@ -90,11 +102,7 @@ pub unsafe extern "C" fn lg_trainer_set(
     value: f64,
     error: *mut lg_error,
 ) -> lg_status {
-    trainer::with(trainer, error, |_, session| {
-        let mut numbers = session.numbers();
-        *place(setting, &mut numbers)? = value;
-        session.set_numbers(numbers)
-    })
+    trainer::with(trainer, error, |_, session| session.set(setting, value))
 }
 
 /// Writes a number, an lg_setting.
@@ -106,7 +114,7 @@ pub unsafe extern "C" fn lg_trainer_get(
     error: *mut lg_error,
 ) -> lg_status {
     trainer::with(trainer, error, |_, session| {
-        let number = *place(setting, &mut session.numbers())?;
+        let number = session.get(setting)?;
         // SAFETY: the caller promises that the pointer is what the header says.
         unsafe { pointers::write(value, number, "value") }
     })

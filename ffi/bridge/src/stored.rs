@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Saves a checkpoint.
-    pub(crate) fn save(&mut self, shared: Shared<'_>) -> Outcome<()> {
+    pub fn save(&mut self, shared: Shared<'_>) -> Outcome<()> {
         self.check_at_rest()?;
         let Some(checkpoints) = &mut self.stored.checkpoints else {
             return Err(Fault::config(
@@ -81,12 +81,7 @@ impl Session {
     }
 
     /// Goes on with the checkpoints in `directory`, or begins them there; whether it went on.
-    pub(crate) fn open_checkpoints(
-        &mut self,
-        directory: &Path,
-        keep: usize,
-        control: &Control,
-    ) -> Outcome<bool> {
+    pub fn open_checkpoints(&mut self, directory: &Path, keep: usize, control: &Control) -> Outcome<bool> {
         // Lets go of the lock, which may be that of the same directory.
         self.stored.checkpoints = None;
         let Some(saved) = Saved::read(directory)? else {
@@ -116,21 +111,21 @@ impl Session {
     }
 
     /// The size of the state in memory.
-    pub(crate) fn state_bytes(&mut self) -> Outcome<usize> {
+    pub fn state_bytes(&mut self) -> Outcome<usize> {
         self.check_at_rest()?;
         let configuration = self.configuration();
         Ok(blob::size_bytes(&mut self.trainer, &configuration, &self.progress)?)
     }
 
     /// Writes the state into `room`, which is not too small; its size.
-    pub(crate) fn write_state(&mut self, room: &mut [u8]) -> Outcome<usize> {
+    pub fn write_state(&mut self, room: &mut [u8]) -> Outcome<usize> {
         self.check_at_rest()?;
         let configuration = self.configuration();
         Ok(blob::write(&mut self.trainer, &configuration, &self.progress, room)?)
     }
 
     /// Goes back to a state.
-    pub(crate) fn set_state(&mut self, bytes: &[u8], control: &Control) -> Outcome<()> {
+    pub fn set_state(&mut self, bytes: &[u8], control: &Control) -> Outcome<()> {
         let blob = Blob::read(bytes)?;
         let before = self.take_over(&blob.configuration, control)?;
         match blob.restore(&mut self.trainer) {

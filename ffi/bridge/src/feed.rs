@@ -1,0 +1,198 @@
+//! Where a trainer's samples come from: pushed by the caller, or pulled from a function of his.
+
+use crate::error::lg_error;
+use crate::pointers::{self, Versioned};
+use crate::samples::{Intake, Samples, lg_samples};
+use crate::session::Session;
+use crate::status::{Fault, Outcome, lg_status};
+use crate::trainer::{self, lg_trainer};
+use localgrad_runtime::data::Batch;
+use std::ffi::c_void;
+
+/// What a callback answers. Any other number means that it failed.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_answer {
+    /// Go on.
+    Continue = 0,
+    /// Stop: enough was done, or there are no more samples.
+    Stop = 1,
+}
+
+/// Gives samples: fills in `*samples`, which it gets empty, and answers LG_ANSWER_CONTINUE, or LG_ANSWER_STOP where
+/// there are no more. What it lends stays as it is until it is called again or the call that called it returns. `number`
+/// is the number of steps done (of batches, in an evaluation), so that samples that are a function of it are the same
+/// after a resume. It is called on the thread whose call needs the samples, and must not throw.
+pub type lg_source_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, number: u64, samples: *mut lg_samples) -> i32>;
+
+/// Gives samples on demand: gives some to what it is asked by, or none where there are no more.
+pub type Source = Box<dyn FnMut(&mut Asked<'_>) -> Outcome<()> + Send>;
+
+/// A batch that a source is asked for.
+pub struct Asked<'a> {
+    /// Steps done, or batches in an evaluation.
+    pub number: u64,
+    /// The most samples that it may have.
+    pub most: usize,
+    intake: &'a Intake,
+    batch: Option<Batch>,
+}
+
+impl Asked<'_> {
+    /// Gives samples, from 1 to `most`, which are copied.
+    pub fn give(&mut self, samples: &Samples<'_>) -> Outcome<()> {
+        self.check_count(samples.count)?;
+        let lent = self.intake.check(samples, true)?;
+        self.batch = Some(self.intake.batch(&lent, 0..lent.count)?);
+        Ok(())
+    }
+
+    fn check_count(&self, count: usize) -> Outcome<()> {
+        match (1..=self.most).contains(&count) {
+            true => Ok(()),
+            false => Err(Fault::argument(format!(
+                "the source gave {count} samples for batch {}; give 1 to {}, or answer LG_ANSWER_STOP",
+                self.number, self.most
+            ))),
+        }
+    }
+}
+
+/// Batch `number` from `source`, of at most `most` samples; `None` where there are no more.
+pub(crate) fn ask(source: &mut Source, number: u64, intake: &Intake, most: usize) -> Outcome<Option<Batch>> {
+    let mut asked = Asked { number, most, intake, batch: None };
+    source(&mut asked)?;
+    Ok(asked.batch)
+}
+
+/// What a function is given back with each call.
+struct UserData(*mut c_void);
+
+// SAFETY: the pointer is only handed back to the function, and the header says on which thread that is called.
+unsafe impl Send for UserData {}
+
+impl UserData {
+    fn pointer(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+/// The caller's function as a source; `None` where it is NULL.
+///
+/// # Safety
+/// The function can be called with these arguments, and lends what it gives until it is called again.
+pub(crate) unsafe fn source_of(function: lg_source_fn, user_data: *mut c_void) -> Option<Source> {
+    let (function, user_data) = (function?, UserData(user_data));
+    Some(Box::new(move |asked| {
+        let (number, mut samples) = (asked.number, lg_samples::initial());
+        // SAFETY: the caller gave this function for these arguments.
+        match unsafe { function(user_data.pointer(), number, &raw mut samples) } {
+            0 => {}
+            1 => return Ok(()),
+            other => {
+                let message = format!("the source answered {other} for batch {number}");
+                return Err(Fault::new(lg_status::Callback, message));
+            }
+        }
+        asked.check_count(samples.count)?;
+        // SAFETY: the function lends what it gives until it is called again.
+        let lent = unsafe { asked.intake.lend(&samples, true) }?;
+        asked.give(&lent)
+    }))
+}
+
+impl Session {
+    /// Adds samples to those that the next step trains on, or none if there is no room for all.
+    pub fn push(&mut self, samples: &Samples<'_>) -> Outcome<()> {
+        let lent = self.intake.check(samples, true)?;
+        let room = self.batch - self.inbox.len();
+        if lent.count > room {
+            return Err(Fault::config(format!(
+                "{} samples were pushed, and there is room for {room} more of {}; train a step first, or push fewer",
+                lent.count, self.batch
+            )));
+        }
+        self.inbox.labels.extend_from_slice(lent.labels());
+        self.intake.append(&lent, 0..lent.count, &mut self.inbox.images);
+        Ok(())
+    }
+
+    /// Forgets the samples that were pushed and not yet trained on.
+    pub fn discard_pushed(&mut self) {
+        self.inbox = Inbox::default();
+    }
+
+    /// Sets what gives samples where none were pushed.
+    pub fn set_source(&mut self, source: Option<Source>) {
+        self.source = source;
+    }
+}
+
+/// Samples that were pushed.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    images: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+impl Inbox {
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// All of them, which leaves none.
+    pub(crate) fn take(&mut self) -> (Vec<f32>, Vec<u32>) {
+        (std::mem::take(&mut self.images), std::mem::take(&mut self.labels))
+    }
+}
+
+/// Adds samples, one or many, to those that the next step trains on. They are copied. All of them together may be no
+/// more than lg_trainer_config.batch; none is taken if they are.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_push(
+    trainer: *mut lg_trainer,
+    samples: *const lg_samples,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |_, session| {
+        // SAFETY: the caller promises that the pointer, and those in it, are what the header says.
+        let lent = unsafe {
+            let samples = pointers::read_struct(samples, "samples")?;
+            session.intake.lend(&samples, true)?
+        };
+        session.push(&lent)
+    })
+}
+
+/// Forgets the samples that were pushed and not yet trained on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_discard_pushed(
+    trainer: *mut lg_trainer,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |_, session| {
+        session.discard_pushed();
+        Ok(())
+    })
+}
+
+/// Sets the function that gives samples where none were pushed; NULL sets none. `user_data` stays the caller's and must
+/// outlive its use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_set_source(
+    trainer: *mut lg_trainer,
+    function: lg_source_fn,
+    user_data: *mut c_void,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |_, session| {
+        // SAFETY: the caller promises that the function is what the header says.
+        session.set_source(unsafe { source_of(function, user_data) });
+        Ok(())
+    })
+}

@@ -1,0 +1,170 @@
+//! How good the network is, and what it says: by running statistics, on the same handle.
+
+use crate::control::Turn;
+use crate::error::lg_error;
+use crate::feed::{self, Source, lg_source_fn};
+use crate::pointers::{self, Versioned};
+use crate::samples::{Intake, Samples, lg_samples};
+use crate::session::{Session, Shared, cancelled};
+use crate::status::{Fault, Outcome, lg_status};
+use crate::trainer::{self, lg_trainer};
+use localgrad_runtime::Error;
+use localgrad_runtime::data::Batch;
+use localgrad_runtime::evaluate::Evaluation;
+use localgrad_runtime::model::Classifier;
+use std::ffi::c_void;
+
+/// What an evaluation found.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct lg_evaluation {
+    /// sizeof(lg_evaluation), set by the caller.
+    pub struct_size: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Share of them that were classified right, in [0, 1].
+    pub accuracy: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+}
+
+// SAFETY: repr(C), the size is first, and numbers take any bytes.
+unsafe impl Versioned for lg_evaluation {
+    const NAME: &'static str = "lg_evaluation";
+    const FIRST_BYTES: usize = size_of::<lg_evaluation>();
+
+    fn initial() -> Self {
+        Self { struct_size: size_of::<Self>(), samples: 0, accuracy: 0.0, loss: 0.0 }
+    }
+
+    fn size_field(&mut self) -> &mut usize {
+        &mut self.struct_size
+    }
+}
+
+impl Session {
+    /// How good the network is on samples.
+    pub fn evaluate_samples(&mut self, shared: Shared<'_>, samples: &Samples<'_>) -> Outcome<lg_evaluation> {
+        let lent = self.intake.check(samples, true)?;
+        let mut first = 0;
+        self.judge(shared, &mut |intake, most| {
+            let last = lent.count.min(first + most);
+            let range = std::mem::replace(&mut first, last)..last;
+            (!range.is_empty()).then(|| intake.batch(&lent, range)).transpose()
+        })
+    }
+
+    /// How good the network is on what `source` gives, until it gives none.
+    pub fn evaluate_source(&mut self, shared: Shared<'_>, source: &mut Source) -> Outcome<lg_evaluation> {
+        let mut number = 0;
+        self.judge(shared, &mut |intake, most| {
+            number += 1;
+            feed::ask(source, number - 1, intake, most)
+        })
+    }
+
+    fn judge(
+        &mut self,
+        shared: Shared<'_>,
+        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Batch>>,
+    ) -> Outcome<lg_evaluation> {
+        match self.evaluate(shared, next)? {
+            None => Err(cancelled()),
+            Some(Evaluation { samples: 0, .. }) => {
+                Err(Fault::argument("there are no samples to evaluate on"))
+            }
+            Some(Evaluation { accuracy, loss, samples }) => {
+                Ok(lg_evaluation { struct_size: size_of::<lg_evaluation>(), samples, accuracy, loss })
+            }
+        }
+    }
+
+    /// One logit for each class of each sample.
+    pub fn predict(&mut self, shared: Shared<'_>, samples: &Samples<'_>) -> Outcome<Vec<f32>> {
+        let lent = self.intake.check(samples, false)?;
+        let mut logits = Vec::with_capacity(lent.count * self.intake.classes);
+        for first in (0..lent.count).step_by(self.evaluation_batch) {
+            if shared.control.wait_turn(None) != Turn::Go {
+                return Err(cancelled());
+            }
+            let range = first..lent.count.min(first + self.evaluation_batch);
+            let batch = self.intake.batch(&lent, range)?;
+            let found = self.work(shared.control, |trainer| {
+                let logits = trainer.logits(&batch.images)?;
+                Ok::<_, Error>(logits.flatten_all()?.to_vec1::<f32>()?)
+            })??;
+            logits.extend(found);
+        }
+        Ok(logits)
+    }
+}
+
+/// Evaluates the network on labelled samples, as many as there are. Training is not changed. LG_STATUS_CANCELLED where
+/// it was cancelled.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_evaluate(
+    trainer: *mut lg_trainer,
+    samples: *const lg_samples,
+    result: *mut lg_evaluation,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |object, session| {
+        // SAFETY: the caller promises that all pointers are what the header says.
+        unsafe {
+            pointers::read_struct(result, "result")?;
+            let samples = pointers::read_struct(samples, "samples")?;
+            let lent = session.intake.lend(&samples, true)?;
+            pointers::write_struct(result, session.evaluate_samples(object.shared(), &lent)?, "result")
+        }
+    })
+}
+
+/// The same on what a function gives, until it answers LG_ANSWER_STOP.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_evaluate_source(
+    trainer: *mut lg_trainer,
+    function: lg_source_fn,
+    user_data: *mut c_void,
+    result: *mut lg_evaluation,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |object, session| {
+        // SAFETY: the caller promises that the function and the pointer are what the header says.
+        unsafe {
+            let source = feed::source_of(function, user_data);
+            let mut source = source.ok_or_else(|| Fault::argument("function is NULL"))?;
+            pointers::read_struct(result, "result")?;
+            let found = session.evaluate_source(object.shared(), &mut source)?;
+            pointers::write_struct(result, found, "result")
+        }
+    })
+}
+
+/// Writes one logit for each class of each sample, sample after sample; the class of the largest is the network's
+/// answer. Labels are not looked at. `capacity` is how many numbers `logits` has room for, at least samples times
+/// classes. LG_STATUS_CANCELLED where it was cancelled.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_predict(
+    trainer: *mut lg_trainer,
+    samples: *const lg_samples,
+    logits: *mut f32,
+    capacity: usize,
+    error: *mut lg_error,
+) -> lg_status {
+    trainer::with(trainer, error, |object, session| {
+        // SAFETY: the caller promises that all pointers are what the header says.
+        unsafe {
+            let samples = pointers::read_struct(samples, "samples")?;
+            let classes = session.intake.classes;
+            let needed = samples.count.saturating_mul(classes);
+            if capacity < needed {
+                return Err(pointers::too_small(needed, capacity));
+            }
+            if needed > 0 {
+                pointers::check(logits, "logits")?;
+            }
+            let lent = session.intake.lend(&samples, false)?;
+            pointers::store(&session.predict(object.shared(), &lent)?, logits, "logits")
+        }
+    })
+}

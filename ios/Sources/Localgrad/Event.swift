@@ -1,0 +1,83 @@
+// What happens while a trainer works.
+
+import CLocalgrad
+
+/// Something that happened to a trainer.
+public enum Event: Sendable {
+  /// A block was trained.
+  case block(Block)
+  /// A step is done.
+  case step(Step)
+  /// An evaluation is done.
+  case evaluation(Evaluation)
+  /// A checkpoint was written after so many steps; how long that took.
+  case checkpoint(step: Int, duration: Duration)
+  /// Something went wrong, and training goes on.
+  case warning(step: Int, String)
+
+  /// A block was trained.
+  public struct Block: Sendable, Hashable {
+    /// Steps that were done before.
+    public let step: Int
+    /// The block, from 0.
+    public let block: Int
+    /// Mean loss of a sample; nil for a frozen block, which has none.
+    public let loss: Double?
+  }
+
+  /// A step is done.
+  public struct Step: Sendable, Hashable {
+    /// Its number, from 1.
+    public let step: Int
+    /// Samples in it.
+    public let samples: Int
+    /// Mean loss of the last block, which is the network's own.
+    public let loss: Double
+    /// Share of its samples that were classified right while training, in [0, 1].
+    public let accuracy: Double
+    /// How long it took at work.
+    public let duration: Duration
+    /// How far training has come towards its number of steps, in [0, 1]; 0 where it has none.
+    public let progress: Double
+    /// The most memory that was in use at one time.
+    public let peak: Bytes
+  }
+
+  /// How far training has come, of a step; nil of other events.
+  public var progress: Double? {
+    if case .step(let step) = self { return step.progress }
+    return nil
+  }
+
+  /// nil for a kind that this package does not know.
+  init?(_ event: lg_event) {
+    let (step, duration) = (Int(event.step), Duration.seconds(event.seconds))
+    switch UInt32(event.kind) {
+    case LG_EVENT_KIND_BLOCK.rawValue:
+      self = .block(Block(step: step, block: Int(event.block), loss: event.loss.isNaN ? nil : event.loss))
+    case LG_EVENT_KIND_STEP.rawValue:
+      self = .step(
+        Step(
+          step: step, samples: Int(event.samples), loss: event.loss, accuracy: event.accuracy, duration: duration,
+          progress: event.progress, peak: Bytes(Int(event.peak_bytes))))
+    case LG_EVENT_KIND_EVALUATION.rawValue:
+      self = .evaluation(Evaluation(samples: Int(event.samples), accuracy: event.accuracy, loss: event.loss))
+    case LG_EVENT_KIND_CHECKPOINT.rawValue:
+      self = .checkpoint(step: step, duration: duration)
+    case LG_EVENT_KIND_WARNING.rawValue:
+      self = .warning(step: step, fixedText(event.text))
+    default:
+      return nil
+    }
+  }
+}
+
+/// What an evaluation found.
+public struct Evaluation: Sendable, Hashable {
+  /// Samples.
+  public let samples: Int
+  /// Share of them that were classified right, in [0, 1].
+  public let accuracy: Double
+  /// Mean cross-entropy.
+  public let loss: Double
+}

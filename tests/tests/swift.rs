@@ -22,7 +22,8 @@ fn the_swift_package_passes_its_tests() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = Command::new("scripts/test-swift.sh").current_dir(root).output().unwrap();
-    let all = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
+    let all =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
     let last = all.trim_end().lines().last().unwrap_or_default();
     match output.status.code() {
         Some(0) => {}

@@ -20,6 +20,7 @@ use localgrad::progress::Progress;
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, Trainer};
+use localgrad::weights::Card;
 use localgrad::{Device, weights};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -150,7 +151,8 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     let done = log.done(&report, trainer.traffic());
     log.tell_if_slow(&done)?;
     // Who reads that the run is done finds its weights.
-    weights::write_network(&session.weights, &mut trainer, false)?;
+    let card = Card::of(&file.network, &file.normalize, &file.class_names);
+    weights::write_network(&session.weights, &mut trainer, &card, false)?;
     log.write(Record::Done(done.clone()))?;
     Ok(done)
 }

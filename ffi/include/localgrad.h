@@ -927,7 +927,8 @@ lg_status lg_trainer_load_weights(lg_trainer *trainer,
                                   lg_error *error);
 
 // Writes the network's weights and running statistics, without auxiliary networks, into a safetensors file at `path`
-// (UTF-8), at once or not at all. The same weights give the same bytes. `precision` is an lg_precision.
+// (UTF-8), at once or not at all, with what is needed to use them: network and normalisation. The same weights give the same
+// bytes. `precision` is an lg_precision.
 lg_status lg_trainer_export(lg_trainer *trainer,
                             const char *path,
                             int32_t precision,

@@ -5,13 +5,14 @@ mod common;
 
 use common::{Library, compile, succeed};
 use localgrad_runtime::Device;
+use localgrad_runtime::Tensor;
 use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::evaluate::Tally;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::{TrainConfig, Trainer};
-use localgrad_runtime::{Tensor, weights};
+use localgrad_runtime::weights::{self, Card};
 use std::path::Path;
 use std::process::Command;
 
@@ -114,7 +115,8 @@ impl Case {
         let mut tally = Tally::default();
         tally.add(&mut trainer.model, &batch(5000, 5)).unwrap();
         let found = tally.evaluation();
-        weights::write(path, &weights::of_model(&mut trainer.model).unwrap(), false).unwrap();
+        let card = Card::of(&trainer.model.spec, &Normalize::half(1), &[]);
+        weights::write(path, &weights::of_model(&mut trainer.model).unwrap(), &card, false).unwrap();
         told + &bits("accuracy", found.accuracy) + &bits("test loss", found.loss)
     }
 

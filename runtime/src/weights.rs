@@ -1,12 +1,17 @@
-//! Weights in safetensors files: written by name, and read back with every mismatch listed.
+//! Weights in safetensors files: written by name, with what they are of, and read back with every mismatch listed.
+
+mod card;
+
+pub use card::{Card, card_from_bytes, read_card};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::Variable;
 use crate::model::Classifier;
 use crate::ops::slices::elements;
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
-use std::collections::{BTreeMap, HashMap};
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -28,14 +33,17 @@ pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
 }
 
 /// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
-/// half a file. The same tensors give the same bytes. `half` stores f16. Nothing is copied but a part at a time.
+/// half a file. The same tensors and the same card give the same bytes. `half` stores f16. Nothing is copied but a part
+/// at a time.
 ///
 /// # Errors
-/// `Io`, `NotFinite` for numbers that training has spoiled, and `Config` for those that f16 cannot hold; `path` is then as
-/// it was.
-pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
+/// `Io`, `NotFinite` for numbers that training has spoiled, and `Config` for those that f16 cannot hold or a card whose
+/// parts do not fit each other; `path` is then as it was.
+pub fn write(path: &Path, weights: &Weights, card: &Card, half: bool) -> Result<()> {
     let shapes = weights.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec())).collect();
-    write_all(path, shapes, half, &mut |put| weights.iter().try_for_each(|(name, tensor)| put(name, tensor)))
+    write_all(path, shapes, card, half, &mut |put| {
+        weights.iter().try_for_each(|(name, tensor)| put(name, tensor))
+    })
 }
 
 /// The same of a network's weights and running statistics, one after the other: those that wait in a file are never
@@ -43,13 +51,13 @@ pub fn write(path: &Path, weights: &Weights, half: bool) -> Result<()> {
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_network(path: &Path, network: &mut dyn Classifier, half: bool) -> Result<()> {
+pub fn write_network(path: &Path, network: &mut dyn Classifier, card: &Card, half: bool) -> Result<()> {
     let mut shapes = BTreeMap::new();
     network.visit(&mut |name, variable| {
         shapes.insert(name.to_string(), variable.value().dims().to_vec());
         Ok(())
     })?;
-    write_all(path, shapes, half, &mut |put| {
+    write_all(path, shapes, card, half, &mut |put| {
         network.visit(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))
     })
 }
@@ -60,10 +68,11 @@ type Put<'a> = dyn FnMut(&str, &Tensor) -> Result<()> + 'a;
 fn write_all(
     path: &Path,
     shapes: BTreeMap<String, Vec<usize>>,
+    card: &Card,
     half: bool,
     each: &mut dyn FnMut(&mut Put<'_>) -> Result<()>,
 ) -> Result<()> {
-    let (header, places) = header(shapes, half)?;
+    let (header, places) = header(shapes, card, half)?;
     replace(path, |file| {
         let io = |cause| Error::io(path, cause);
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
@@ -97,23 +106,46 @@ fn write_all(
 }
 
 /// The JSON that says where which tensor is, padded to a multiple of 8 bytes, and where each begins.
-fn header(shapes: BTreeMap<String, Vec<usize>>, half: bool) -> Result<(Vec<u8>, BTreeMap<String, usize>)> {
+fn header(
+    shapes: BTreeMap<String, Vec<usize>>,
+    card: &Card,
+    half: bool,
+) -> Result<(Vec<u8>, BTreeMap<String, usize>)> {
+    card.check()?;
     let (dtype, size) = if half { (Dtype::F16, 2) } else { (Dtype::F32, 4) };
-    let mut offset = 0;
+    let mut metadata = card.entries()?;
+    metadata.insert("format".into(), "pt".into());
+    let mut offset: usize = 0;
     let mut places = BTreeMap::new();
-    let entry = |(name, shape): (String, Vec<usize>)| {
+    let mut tensors = Vec::with_capacity(shapes.len());
+    for (name, shape) in shapes {
         let start = offset;
-        offset += shape.iter().product::<usize>() * size;
+        let bytes = shape.iter().try_fold(size, |bytes: usize, &side| bytes.checked_mul(side));
+        offset = bytes
+            .and_then(|bytes| offset.checked_add(bytes))
+            .ok_or_else(|| Error::internal(format!("{name} has more numbers than can be")))?;
         places.insert(name.clone(), start);
-        (name, TensorInfo { dtype, shape, data_offsets: (start, offset) })
-    };
-    let entries = shapes.into_iter().map(entry).collect();
-    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let metadata = Metadata::new(Some(format), entries)
-        .map_err(|cause| Error::internal(format!("weights that safetensors cannot hold: {cause}")))?;
-    let mut text = serde_json::to_vec(&metadata)?;
+        tensors.push((name, TensorInfo { dtype, shape, data_offsets: (start, offset) }));
+    }
+    let mut text = serde_json::to_vec(&Header { metadata, tensors })?;
     text.resize(text.len().next_multiple_of(8), b' ');
     Ok((text, places))
+}
+
+/// A safetensors header whose bytes depend on its content alone: that of the library has its metadata in any order.
+struct Header {
+    metadata: BTreeMap<String, String>,
+    /// In the order of their bytes.
+    tensors: Vec<(String, TensorInfo)>,
+}
+
+impl Serialize for Header {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("__metadata__", &self.metadata)?;
+        self.tensors.iter().try_for_each(|(name, tensor)| map.serialize_entry(name, tensor))?;
+        map.end()
+    }
 }
 
 /// Replaces `path` by `content`, at once or not at all.
@@ -151,12 +183,22 @@ fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()
 /// # Errors
 /// `Io` when it is no file that can be read, `Format` when it is not whole or holds anything else.
 pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
-    // A pipe would block, and a device has no end.
-    if !std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?.is_file() {
-        return Err(Error::new(ErrorKind::Io, format!("{}: this is no file", path.display())));
-    }
+    check_is_file(path)?;
     let file = std::fs::read(path).map_err(|cause| Error::io(path, cause))?;
     from_bytes(&file, &path.display().to_string(), rename)
+}
+
+/// Refuses what has no end and what would block: pipes and devices.
+fn check_is_file(path: &Path) -> Result<()> {
+    if std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?.is_file() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Io, format!("{}: this is no file", path.display())))
+}
+
+/// The error of a file called `name`.
+fn not_safetensors(name: &str, _start: &[u8], why: &str) -> Error {
+    Error::format(format!("{name}: not a whole safetensors file: {why}"))
 }
 
 /// The same out of memory. `name` is what error messages call it.
@@ -165,8 +207,8 @@ pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weig
 /// `Format`, as for [`read`].
 pub fn from_bytes(file: &[u8], name: &str, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
     let wrong = |what: String| Error::format(format!("{name}: {what}"));
-    let tensors = SafeTensors::deserialize(file)
-        .map_err(|cause| wrong(format!("not a whole safetensors file: {cause}")))?;
+    let tensors =
+        SafeTensors::deserialize(file).map_err(|cause| not_safetensors(name, file, &cause.to_string()))?;
     let mut weights = Weights::new();
     for (name, view) in tensors.iter() {
         let Some(ours) = rename(name) else { continue };
@@ -271,15 +313,15 @@ mod tests {
         let path = directory.path().join("w.safetensors");
         let tensor = |dtype| Tensor::ones((3, 4), dtype, &Device::Cpu).unwrap();
         let mut weights = Weights::from([("a".to_string(), tensor(DType::F32))]);
-        write(&path, &weights, false).unwrap();
+        write(&path, &weights, &Card::default(), false).unwrap();
         let whole = std::fs::read(&path).unwrap();
         // Noticed when the first tensor is written already.
         weights.insert("b".into(), tensor(DType::F64));
-        assert_eq!(write(&path, &weights, false).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(write(&path, &weights, &Card::default(), false).unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(names(directory.path()), ["w.safetensors"]);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
         weights.insert("b".into(), Tensor::from_vec(vec![7e4_f32], 1, &Device::Cpu).unwrap());
-        let error = write(&path, &weights, true).unwrap_err().to_string();
+        let error = write(&path, &weights, &Card::default(), true).unwrap_err().to_string();
         assert!(error.contains('b') && error.contains("without half"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), whole);
         // A directory cannot be replaced by a file.
@@ -296,7 +338,7 @@ mod tests {
         let path = directory.path().join("w.safetensors");
         std::os::unix::fs::symlink("/dev/full", directory.path().join("w.safetensors.part")).unwrap();
         let weights = Weights::from([("a".into(), Tensor::ones(5, DType::F32, &Device::Cpu).unwrap())]);
-        assert_eq!(write(&path, &weights, false).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(write(&path, &weights, &Card::default(), false).unwrap_err().kind(), ErrorKind::Io);
         assert!(names(directory.path()).is_empty());
     }
 }

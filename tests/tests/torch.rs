@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use localgrad::model::Model;
-use localgrad::weights::{self, Weights};
+use localgrad::weights::{self, Card, Weights};
 use localgrad::{DType, Device, Tensor};
 use localgrad_models::{ModelConfig, names, resnet};
 use std::path::{Path, PathBuf};
@@ -70,8 +70,8 @@ fn torchs_weights_come_in_and_go_out_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let (full, half) = (directory.path().join("full"), directory.path().join("half"));
     let ours = weights::of_model(&mut model).unwrap();
-    weights::write(&full, &ours, false).unwrap();
-    weights::write(&half, &ours, true).unwrap();
+    weights::write(&full, &ours, &Card::default(), false).unwrap();
+    weights::write(&half, &ours, &Card::default(), true).unwrap();
     let again = weights::read(&full, |name| Some(name.into())).unwrap();
     assert_eq!(again.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     let halves = weights::read(&half, |name| Some(name.into())).unwrap();

@@ -5,6 +5,7 @@ use crate::commands::trained;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes};
 use crate::run_directory::RunDirectory;
+use localgrad::weights::Card;
 use localgrad::{Device, weights};
 use serde::Serialize;
 
@@ -16,13 +17,15 @@ struct ExportRecord {
     bytes: u64,
 }
 
-/// Writes a run's inference weights; the same weights give the same bytes.
+/// Writes a run's inference weights and what is needed to use them; the same weights give the same bytes.
 pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let directory = RunDirectory::open(&arguments.run)?;
-    let mut model = trained::model_of_run(&directory, directory.read_run_file()?, &Device::Cpu)?;
+    let run = directory.read_run_file()?;
+    let card = Card::of(&run.network, &run.normalize, &run.class_names);
+    let mut model = trained::model_of_run(&directory, run, &Device::Cpu)?;
     let tensors = weights::of_model(&mut model)?;
-    weights::write(&arguments.out, &tensors, arguments.half)?;
+    weights::write(&arguments.out, &tensors, &card, arguments.half)?;
     let size =
         std::fs::metadata(&arguments.out).map_err(|cause| localgrad::Error::io(&arguments.out, cause))?.len();
     output.record(&ExportRecord {

@@ -9,7 +9,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::Rule;
 use localgrad::schedule::Schedule;
 use localgrad::trainer::Trainer;
-use localgrad::weights;
+use localgrad::weights::{self, Card};
 use localgrad::{Error, ErrorKind, Result, Tensor};
 
 const SPOILERS: [f32; 3] = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
@@ -138,14 +138,14 @@ fn spoiled_weights_are_not_exported() {
     let mut trainer = run.trainer();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("weights.safetensors");
-    weights::write_network(&path, &mut trainer, false).unwrap();
+    weights::write_network(&path, &mut trainer, &Card::default(), false).unwrap();
     let good = std::fs::read(&path).unwrap();
     for (half, number) in [false, true].into_iter().flat_map(|half| SPOILERS.map(|number| (half, number))) {
         spoil(&mut trainer, "layer3.0.bn2.running_var", number);
-        let error = weights::write_network(&path, &mut trainer, half).unwrap_err();
+        let error = weights::write_network(&path, &mut trainer, &Card::default(), half).unwrap_err();
         check(&error, "layer3.0.bn2.running_var");
         let all = weights::of_model(&mut trainer.model).unwrap();
-        check(&weights::write(&path, &all, half).unwrap_err(), "layer3.0.bn2.running_var");
+        check(&weights::write(&path, &all, &Card::default(), half).unwrap_err(), "layer3.0.bn2.running_var");
         assert_eq!(std::fs::read(&path).unwrap(), good);
     }
 }

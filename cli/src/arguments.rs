@@ -500,9 +500,8 @@ pub struct BenchArguments {
     /// How gradients change weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     pub optimizer: OptimizerName,
-    /// Worker threads [default: one for each core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     /// Also time each different convolution and batch norm of the network alone
     #[arg(long)]
     pub ops: bool,

@@ -12,7 +12,7 @@ use crate::run_directory::RunFile;
 use indicatif::ProgressBar;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
-use localgrad::device::used_bytes;
+use localgrad::device::{PeakMemory, reset_peak};
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
 use localgrad::memory;
 use localgrad::model::Classifier;
@@ -126,7 +126,8 @@ impl Session<'_> {
 
 /// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
-    memory::reset_peak();
+    reset_peak(session.device);
+    let peak = PeakMemory::watch(session.device);
     memory::set_limit(session.limit.bytes, session.limit.tells_who);
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
@@ -140,7 +141,7 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
         Trainer::with_scratch(network, train, normalize, session.device, scratch)
     })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
-    let mut log = Log::new(session, writer, checkpoints, &progress);
+    let mut log = Log::new(session, writer, (checkpoints, peak), &progress);
     log.write(Record::Start(Box::new(start(session, portrait))))?;
     let fitted = session
         .workers
@@ -195,10 +196,8 @@ struct Log<'a> {
     name: &'a str,
     writer: &'a mut Writer,
     output: Output,
-    device: &'a Device,
     bar: ProgressBar,
-    device_start_bytes: usize,
-    device_peak_bytes: usize,
+    peak: PeakMemory,
     /// The most that was in use before the run was killed and resumed.
     earlier_peak_bytes: u64,
     planned_bytes: Option<u64>,
@@ -217,23 +216,20 @@ impl<'a> Log<'a> {
     fn new(
         session: &'a Session<'_>,
         writer: &'a mut Writer,
-        checkpoints: Checkpoints,
+        (checkpoints, peak): (Checkpoints, PeakMemory),
         progress: &Progress,
     ) -> Self {
         let total_steps = match session.file.fit.duration {
             Duration::Epochs(epochs) => epochs * session.train.batches(),
             Duration::Steps(steps) => steps,
         };
-        let device_start_bytes = used_bytes(session.device).unwrap_or(0);
         let earlier_peak_bytes = if progress.steps > 0 { earlier_peak(session, writer.path()) } else { 0 };
         Self {
             name: &session.name,
             writer,
             output: session.output,
-            device: session.device,
             bar: progress::bar(total_steps as u64, &session.name),
-            device_start_bytes,
-            device_peak_bytes: device_start_bytes,
+            peak,
             earlier_peak_bytes,
             planned_bytes: session.planned_bytes,
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
@@ -253,8 +249,7 @@ impl<'a> Log<'a> {
             Event::Stage(stage) => {
                 let (Stage::Forward(block) | Stage::Loss(block) | Stage::Backward(block)) = stage;
                 memory::set_trace_block(*block);
-                let used = used_bytes(self.device).unwrap_or(0);
-                self.device_peak_bytes = self.device_peak_bytes.max(used);
+                self.peak.look();
                 Ok(())
             }
             Event::Step { step, epoch, losses, learning_rate, samples, seconds } => {
@@ -309,13 +304,9 @@ impl<'a> Log<'a> {
         format!("epoch {epoch}  loss {loss:.3}{accuracy}  peak {}", bytes(self.peak_bytes()))
     }
 
-    /// The device's own count on a GPU, the allocator's on the CPU.
+    /// The most memory that the run had in use on its device, before it was killed and resumed, too.
     fn peak_bytes(&self) -> u64 {
-        let peak_bytes = match self.device {
-            Device::Cpu => memory::peak() as u64,
-            _ => (self.device_peak_bytes - self.device_start_bytes) as u64,
-        };
-        peak_bytes.max(self.earlier_peak_bytes)
+        (self.peak.bytes() as u64).max(self.earlier_peak_bytes)
     }
 
     /// Saves. A checkpoint that cannot be written now is tried again after the next interval: the last is whole.

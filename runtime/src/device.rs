@@ -1,8 +1,11 @@
 //! Devices by name, and what each says of its own memory.
 
+mod peak;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::simd::Isa;
 use candle_core::{Device, utils};
+pub use peak::{PeakMemory, reset_peak};
 
 /// A device that this build could use, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub struct DeviceInfo {
     pub available: bool,
 }
 
-/// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like.
+/// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like. All work on a CUDA device goes through one stream.
 pub fn open(name: &str) -> Result<Device> {
     let (kind, number) = match name.split_once(':') {
         None => (name, 0),
@@ -26,7 +29,9 @@ pub fn open(name: &str) -> Result<Device> {
     };
     let (built, made) = match kind {
         "cpu" if number == 0 => return Ok(Device::Cpu),
-        "cuda" => (utils::cuda_is_available(), Device::new_cuda(number)),
+        // A stream of its own: the other constructor takes the stream of whichever thread calls, so that what one thread
+        // has begun would not be waited for by what another begins.
+        "cuda" => (utils::cuda_is_available(), Device::new_cuda_with_stream(number)),
         "metal" => (utils::metal_is_available(), Device::new_metal(number)),
         _ => return Err(unknown(name)),
     };
@@ -62,20 +67,4 @@ pub fn list() -> Vec<DeviceInfo> {
         devices.push(DeviceInfo { name: name.into(), description, available });
     }
     devices
-}
-
-/// Bytes in use on a GPU, by its driver's count; `None` on the CPU, where the process's allocator knows.
-pub fn used_bytes(device: &Device) -> Option<usize> {
-    match device {
-        Device::Cpu => None,
-        #[cfg(feature = "cuda")]
-        Device::Cuda(_) => {
-            let (free, total) = candle_core::cuda::cudarc::driver::result::mem_get_info().ok()?;
-            Some(total.saturating_sub(free))
-        }
-        #[cfg(feature = "metal")]
-        Device::Metal(device) => Some(device.metal_device().current_allocated_size()),
-        #[allow(unreachable_patterns)] // which arms exist depends on the features
-        _ => None,
-    }
 }

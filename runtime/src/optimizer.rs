@@ -1,12 +1,12 @@
 //! SGD with momentum, and AdamW: one parameter at a time, as soon as its gradient exists.
 
 use crate::composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::optimizer as kernel;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, update_in_place};
 use crate::parameter::Parameter;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
@@ -116,9 +116,9 @@ pub fn update(
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
     let step = kernel::Step::new(config, learning_rate, parameter.updates, parameter.decays);
-    match parameter.value.device() {
-        Device::Cpu => update_on_cpu(parameter, d_value, &step)?,
-        _ => elsewhere(|| composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step))?,
+    match place(parameter.value.device())? {
+        Place::Kernels => update_on_cpu(parameter, d_value, &step)?,
+        Place::Composed => composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step)?,
     }
     parameter.updates += 1;
     Ok(())
@@ -139,13 +139,13 @@ pub fn accumulate(parameter: &mut Parameter, d_value: &Tensor, factor: f64) -> R
         parameter.accumulated = Some(d_value.affine(factor, 0.0)?);
         return Ok(());
     };
-    match sum.device() {
-        Device::Cpu => {
+    match place(sum.device())? {
+        Place::Kernels => {
             let d_value = d_value.contiguous()?;
             let d_value = elements(&d_value)?;
             update_in_place(sum, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
         }
-        _ => elsewhere(|| composed::optimizer::add_scaled(sum, d_value, factor)),
+        Place::Composed => composed::optimizer::add_scaled(sum, d_value, factor),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::memory;
 use crate::model::{Classifier, Model};
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
+use crate::ops::place::{Place, place};
 use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::OptimizerConfig;
 use crate::rules::auxiliary::{Auxiliary, Target};
@@ -110,7 +111,7 @@ impl Trainer {
                 "weights or features are to wait in a file, but no scratch file was given",
             ));
         }
-        if config.exact && !matches!(device, Device::Cpu) {
+        if config.exact && place(device)? == Place::Composed {
             return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
         }
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;

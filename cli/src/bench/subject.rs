@@ -2,12 +2,13 @@
 
 use super::resident;
 use localgrad::data::{Batch, Normalize};
+use localgrad::device::{PeakMemory, reset_peak};
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
 use localgrad::threads::Workers;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Stage, TrainConfig, Trainer};
 use localgrad::{Device, Result, Tensor};
 use std::time::Instant;
 
@@ -20,12 +21,13 @@ pub struct Subject<'a> {
     batch: Batch,
     learning_rate: f64,
     workers: &'a Workers,
+    device: &'a Device,
     start_live_bytes: usize,
     start_resident_bytes: Option<u64>,
     /// Seconds of every timed step.
     pub seconds: Vec<f64>,
-    /// The most bytes that a step had allocated at one time, batch and weights included, beyond what was allocated
-    /// before the trainer was made.
+    /// The most bytes that a step had in use at one time on its device, batch and weights included, beyond what was
+    /// allocated before the trainer was made. On a GPU the large product's matrices are among them.
     pub peak_bytes: usize,
     /// The most large allocations that one timed step made.
     pub large_allocations: usize,
@@ -39,19 +41,20 @@ impl<'a> Subject<'a> {
         network: &NetworkSpec,
         config: TrainConfig,
         samples: usize,
-        workers: &'a Workers,
+        (device, workers): (&'a Device, &'a Workers),
     ) -> Result<Self> {
         memory::release_unused();
         resident::reset_peak();
         let (start_live_bytes, start_resident_bytes) = (memory::live(), resident::resident_bytes());
         let learning_rate = learning_rate(&config.optimizer);
         let normalize = Normalize::half(network.input[0]);
-        let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, &Device::Cpu))?;
+        let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, device))?;
         let mut subject = Self {
             trainer,
             batch: random_batch(network, samples)?,
             learning_rate,
             workers,
+            device,
             start_live_bytes,
             start_resident_bytes,
             seconds: Vec::new(),
@@ -70,12 +73,17 @@ impl<'a> Subject<'a> {
     /// Trains one step and returns its seconds.
     pub fn step(&mut self) -> Result<f64> {
         let (trainer, batch, rate) = (&mut self.trainer, &self.batch, self.learning_rate);
-        memory::reset_peak();
+        reset_peak(self.device);
+        let mut peak = PeakMemory::watch(self.device);
+        let mut look = |_: Stage| peak.look();
         let allocations = memory::large_allocations();
         let start = Instant::now();
-        let report = self.workers.run(|| trainer.step(batch, rate, &mut |_| {}))?;
+        let report = self.workers.run(|| trainer.step(batch, rate, &mut look))?;
+        // What a GPU was given to do may not be done.
+        self.device.synchronize()?;
         let seconds = start.elapsed().as_secs_f64();
-        self.peak_bytes = self.peak_bytes.max(memory::peak().saturating_sub(self.start_live_bytes));
+        let before = if matches!(self.device, Device::Cpu) { self.start_live_bytes } else { 0 };
+        self.peak_bytes = self.peak_bytes.max(peak.bytes().saturating_sub(before));
         self.large_allocations =
             self.large_allocations.max(memory::large_allocations().saturating_sub(allocations));
         self.loss = report.losses.iter().sum();

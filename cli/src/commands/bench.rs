@@ -8,6 +8,7 @@ use crate::bench::{least, median, operations};
 use crate::choices;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
+use localgrad::Device;
 use localgrad::layers::LayerSpec;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
@@ -29,6 +30,7 @@ struct BenchRecord {
     rule: String,
     blocks: usize,
     batch: usize,
+    device: String,
     threads: usize,
     steps: usize,
     step_seconds: f64,
@@ -72,12 +74,16 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     let input = choices::image_size(&arguments.shape.input)?;
     let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     let config = train_config(arguments, &network)?;
-    let workers = choices::workers(arguments.threads)?;
+    let device = localgrad::device::open(&arguments.device.device)?;
+    if arguments.ops && !matches!(device, Device::Cpu) {
+        return Err(Fault::usage("--ops times the kernels of the CPU; leave it out, or use --device cpu"));
+    }
+    let workers = choices::workers(arguments.device.threads)?;
     let (ends, rule) = (config.ends.clone(), config.rule.clone());
     let multiply_adds = operations::of_step(&network, &ends, &rule)?;
 
-    let mut product = workers.run(Product::new)?;
-    let mut subject = Subject::new(&network, config, arguments.batch, &workers)?;
+    let mut product = workers.run(|| Product::new(&device))?;
+    let mut subject = Subject::new(&network, config, arguments.batch, (&device, &workers))?;
     if arguments.serve {
         serve(&mut subject, &workers, &mut product)?;
     } else {
@@ -98,6 +104,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         rule: rule.rule.to_string(),
         blocks: ends.len(),
         batch: arguments.batch,
+        device: arguments.device.device.clone(),
         threads: workers.count(),
         steps: subject.seconds.len(),
         step_seconds,
@@ -177,8 +184,8 @@ fn result_table(record: &BenchRecord) -> String {
     .map(|(name, value)| vec![name.to_string(), value])
     .collect();
     let what = format!(
-        "{}, {} in {blocks}, batch {}, {} threads, {} steps",
-        record.model, record.rule, record.batch, record.threads, record.steps
+        "{}, {} in {blocks}, batch {}, {}, {} threads, {} steps",
+        record.model, record.rule, record.batch, record.device, record.threads, record.steps
     );
     format!("{what}\n\n{}", table(&["", "measured"], &rows))
 }

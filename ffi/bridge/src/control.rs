@@ -4,8 +4,8 @@ use crate::status::{Fault, Outcome};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// More threads than any machine of these has cores.
-pub(crate) const MAX_THREADS: usize = 1024;
+/// The most that the runtime starts.
+pub(crate) const MAX_THREADS: usize = localgrad_runtime::threads::MOST_THREADS;
 /// A slower pace would look like a hang.
 const LEAST_WORK_FRACTION: f64 = 0.01;
 

@@ -13,14 +13,14 @@ use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
 use localgrad_models::ModelConfig;
 use localgrad_runtime::data::{Batch, Normalize};
-use localgrad_runtime::device::used_bytes;
+use localgrad_runtime::device::PeakMemory;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer};
-use localgrad_runtime::{Device, Error, memory};
+use localgrad_runtime::{Device, Error};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -48,8 +48,8 @@ pub struct Session {
     workers: Option<(usize, Workers)>,
     /// Loss of each block in the last step.
     pub(crate) losses: Vec<f64>,
-    /// The most bytes that were seen in use on a GPU.
-    device_peak_bytes: usize,
+    /// The most memory that was in use on the device.
+    peak: PeakMemory,
     /// How long the last step took at work.
     last_step: Duration,
 }
@@ -96,6 +96,7 @@ impl Session {
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],
+            peak: PeakMemory::watch(&device),
             trainer,
             progress,
             fit,
@@ -110,7 +111,6 @@ impl Session {
             damaged: false,
             lost: false,
             workers: None,
-            device_peak_bytes: 0,
             last_step: Duration::ZERO,
         })
     }
@@ -263,8 +263,7 @@ impl Session {
             };
             let worked = began.elapsed();
             open.worked += worked;
-            let used = used_bytes(&self.trainer.model.device).unwrap_or(0);
-            self.device_peak_bytes = self.device_peak_bytes.max(used);
+            self.peak.look();
             self.tell_block(shared, &open.step);
             if !more {
                 let done = self.finish(&open);
@@ -317,10 +316,7 @@ impl Session {
 
     /// The most bytes of the device's memory that were in use.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        match self.trainer.model.device {
-            Device::Cpu => memory::peak() as u64,
-            _ => self.device_peak_bytes as u64,
-        }
+        self.peak.bytes() as u64
     }
 
     /// How good the network is on batches, until `next` has no more. A cancelled one is `None`.

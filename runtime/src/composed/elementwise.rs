@@ -7,8 +7,12 @@ use candle_core::{D, DType, Tensor};
 /// `activation(x)`.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     Ok(match activation {
-        Activation::Relu => x.relu()?,
-        Activation::Relu6 => x.clamp(0f32, 6f32)?,
+        Activation::Relu => at_least(x, 0.0)?,
+        Activation::Relu6 => {
+            let y = at_least(x, 0.0)?;
+            let most = y.ones_like()?.affine(6.0, 0.0)?;
+            y.gt(&most)?.where_cond(&most, &y)?
+        }
         Activation::Silu => (x * sigmoid(x)?)?,
         Activation::Sigmoid => sigmoid(x)?,
     })
@@ -51,6 +55,13 @@ pub fn sum_rows(x: &Tensor) -> Result<Tensor> {
 /// The sum of `a · b`, in f32 on the device.
 pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok(f64::from((a * b)?.sum_all()?.to_scalar::<f32>()?))
+}
+
+/// The larger of `x` and `least`. By comparison, so that a NaN stays one: the maximum of candle's kernels for CUDA takes
+/// the number, which would hide that training diverged.
+pub(super) fn at_least(x: &Tensor, least: f64) -> Result<Tensor> {
+    let least = x.zeros_like()?.affine(1.0, least)?;
+    Ok(x.lt(&least)?.where_cond(&least, x)?)
 }
 
 fn sigmoid(x: &Tensor) -> Result<Tensor> {

@@ -1,6 +1,6 @@
-//! Convolutions with batch norm, one after the other, on the CPU: each reads its input through the batch norm
-//! before it, so that of every link only the convolution's output is kept. The first may read it through an
-//! up-sampling.
+//! Convolutions with batch norm, one after the other, where our kernels carry them out: each reads its input through
+//! the batch norm before it, so that of every link only the convolution's output is kept. The first may read it through
+//! an up-sampling.
 
 use super::batch_norm::BatchNorm;
 use super::conv::Conv;
@@ -11,6 +11,7 @@ use crate::kernels::batch_norm::{Gradient, Normalization, Sums};
 use crate::ops::batch_norm::{self, Statistics, gradients_of};
 use crate::ops::conv_norm::{self, Gradients, Input, Lazy, LazyGradient};
 use crate::ops::elementwise;
+use crate::ops::place::{Place, place};
 use crate::ops::upsample::Resize;
 use crate::ops::upsampled_conv;
 use crate::tape::{Kept, Tape};
@@ -61,7 +62,7 @@ impl Chain {
         initializer: &Initializer,
     ) -> Result<Option<(Self, usize)>> {
         let (resize, pairs) = prefix(layers);
-        if pairs.is_empty() || !matches!(initializer.device, Device::Cpu) {
+        if pairs.is_empty() || place(&initializer.device)? == Place::Composed {
             return Ok(None);
         }
         let links =

@@ -2,14 +2,14 @@
 //! dimension: `[N, F]` and `[N, H, W, C]` are one code.
 
 use crate::composed::batch_norm as composed;
-use crate::composed::elsewhere;
 use crate::error::Result;
 use crate::kernels::batch_norm as kernels;
 use crate::kernels::simd::Isa;
 use crate::ops::activation::Activation;
 use crate::ops::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape};
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, output, tensor};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// Mean and variance of each channel, `[C]` both. The variance is the biased one (divided by the rows).
 #[derive(Clone, Debug)]
@@ -42,9 +42,9 @@ pub fn own_sums(sums: &kernels::Sums, rows: usize) -> (kernels::Sums, usize) {
 /// The statistics of a batch, `x: [.., C]`.
 pub fn statistics(x: &Tensor) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
-    match x.device() {
-        Device::Cpu => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
-        _ => elsewhere(|| composed::statistics(x)),
+    match place(x.device())? {
+        Place::Kernels => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
+        Place::Composed => composed::statistics(x),
     }
 }
 
@@ -61,8 +61,8 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> Result<Tensor> {
     check(x, statistics, weight, bias)?;
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let by = normalization(statistics, weight, bias, epsilon, activation)?;
             let x_elements = elements(x)?;
             // SAFETY: the kernel writes every element.
@@ -74,7 +74,7 @@ pub fn forward(
             };
             tensor(y?.0, x.shape())
         }
-        _ => elsewhere(|| composed::forward(x, statistics, weight, bias, epsilon, activation)),
+        Place::Composed => composed::forward(x, statistics, weight, bias, epsilon, activation),
     }
 }
 
@@ -97,20 +97,11 @@ pub fn backward(
 ) -> Result<Gradients> {
     let channels = check(x, statistics, weight, bias)?;
     same_shape(&d_y, x)?;
-    if !matches!(x.device(), Device::Cpu) {
-        return elsewhere(|| {
-            composed::backward(
-                &d_y,
-                x,
-                statistics,
-                weight,
-                bias,
-                epsilon,
-                activation,
-                whole.is_some(),
-                need_input,
-            )
-        });
+    if place(x.device())? == Place::Composed {
+        let through = whole.is_some();
+        return composed::backward(
+            &d_y, x, statistics, weight, bias, epsilon, activation, through, need_input,
+        );
     }
     let by = normalization(statistics, weight, bias, epsilon, activation)?;
     let rows = x.elem_count() / channels;

@@ -1,12 +1,12 @@
 //! Binary cross-entropy of sigmoid outputs, from their logits.
 
 use crate::composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::binary_cross_entropy as kernel;
 use crate::ops::loss::Loss;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, tensor};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// Mean over all elements of -t·ln(s) - (1-t)·ln(1-s) with s = sigmoid(z), and its gradient (s - t) / count.
 ///
@@ -26,13 +26,13 @@ pub fn sigmoid_binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result
             targets.dims()
         )));
     }
-    match logits.device() {
-        Device::Cpu => {
+    match place(logits.device())? {
+        Place::Kernels => {
             let (logits, targets) = (logits.contiguous()?, targets.contiguous()?);
             let (value, d_logits) =
                 kernel::sigmoid_binary_cross_entropy(&elements(&logits)?, &elements(&targets)?);
             Ok(Loss { value, d_input: tensor(d_logits, logits.shape())? })
         }
-        _ => elsewhere(|| composed::binary_cross_entropy::sigmoid_binary_cross_entropy(logits, targets)),
+        Place::Composed => composed::binary_cross_entropy::sigmoid_binary_cross_entropy(logits, targets),
     }
 }

@@ -1,12 +1,12 @@
 //! Two-dimensional convolution of channels-last images, and its three gradients.
 
+use super::place::{Place, place};
 use super::slices::{elements, output, tensor};
 use crate::composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
 use crate::kernels::conv::{Geometry, Path};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// More zeros than this on one side of an image are taken for a mistake.
@@ -135,8 +135,8 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let bias = bias.map(Tensor::contiguous).transpose()?;
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let bias = bias.as_ref().map(elements).transpose()?;
             let (x, weight) = (elements(&x)?, elements(&weight)?);
             // SAFETY: the kernel writes every element, or fails.
@@ -147,7 +147,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
             };
             tensor(y?.0, y_shape(&geometry))
         }
-        _ => elsewhere(|| composed::conv::forward(&x, &weight, bias.as_ref(), &geometry)),
+        Place::Composed => composed::conv::forward(&x, &weight, bias.as_ref(), &geometry),
     }
 }
 
@@ -159,8 +159,8 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
     let geometry = config.geometry(input_shape, weight.dims())?;
     check_d_y(d_y, &geometry)?;
     let (d_y, weight) = (d_y.contiguous()?, weight.contiguous()?);
-    match d_y.device() {
-        Device::Cpu => {
+    match place(d_y.device())? {
+        Place::Kernels => {
             let (d_y, weight) = (elements(&d_y)?, elements(&weight)?);
             // SAFETY: the kernel writes every element, or fails.
             let d_x = unsafe {
@@ -168,7 +168,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
             };
             tensor(d_x?.0, input_shape)
         }
-        _ => elsewhere(|| composed::conv::d_input(&d_y, &weight, &geometry)),
+        Place::Composed => composed::conv::d_input(&d_y, &weight, &geometry),
     }
 }
 
@@ -181,13 +181,13 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor, weight_shape: &[usize], config: &ConvC
     let geometry = config.geometry(x.dims(), weight_shape)?;
     check_d_y(d_y, &geometry)?;
     let (x, d_y) = (x.contiguous()?, d_y.contiguous()?);
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let mut d_weight = vec![0.0; geometry.weight_len()];
             kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         }
-        _ => elsewhere(|| composed::conv::d_weight(&x, &d_y, &geometry)),
+        Place::Composed => composed::conv::d_weight(&x, &d_y, &geometry),
     }
 }
 
@@ -203,13 +203,13 @@ pub fn d_bias(d_y: &Tensor) -> Result<Tensor> {
         return Err(Error::shape(format!("d_y {:?} has no element", d_y.dims())));
     }
     let d_y = d_y.contiguous()?;
-    match d_y.device() {
-        Device::Cpu => {
+    match place(d_y.device())? {
+        Place::Kernels => {
             let mut d_bias = vec![0.0; channels];
             kernels::d_bias(&elements(&d_y)?, &mut d_bias);
             tensor(d_bias, channels)
         }
-        _ => elsewhere(|| composed::conv::d_bias(&d_y)),
+        Place::Composed => composed::conv::d_bias(&d_y),
     }
 }
 

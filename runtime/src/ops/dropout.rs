@@ -1,11 +1,11 @@
 //! Inverted dropout (Srivastava et al., 2014): zeroes elements, and scales the others so that the mean stays.
 
 use crate::composed::dropout as composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::dropout as kernels;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::update_in_place;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// Zeroes each element of `x` with `probability` (0 to 1) and multiplies the others by 1 / (1 - probability).
 ///
@@ -18,12 +18,12 @@ pub fn forward(x: Tensor, probability: f64, seed: u64) -> Result<Tensor> {
     if probability == 0.0 {
         return Ok(x);
     }
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             update_in_place(&x, |x| kernels::apply(x, probability, seed))?;
             Ok(x)
         }
-        _ => elsewhere(|| composed::apply(&x, probability, seed)),
+        Place::Composed => composed::apply(&x, probability, seed),
     }
 }
 

@@ -3,27 +3,27 @@
 //! Functions that take a tensor by value may write into its storage: the caller must be its only user.
 
 use crate::composed::elementwise as composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::elementwise as kernels;
 use crate::ops::activation::Activation;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, tensor, update_in_place};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use std::sync::OnceLock;
 
 /// `activation(x)`, of the shape of `x`.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match x.device() {
-        Device::Cpu => tensor(kernels::activate(&elements(x)?, activation), x.shape()),
-        _ => elsewhere(|| composed::activate(x, activation)),
+    match place(x.device())? {
+        Place::Kernels => tensor(kernels::activate(&elements(x)?, activation), x.shape()),
+        Place::Composed => composed::activate(x, activation),
     }
 }
 
 /// The gradient of `x` from `d_y`, that of `activation(x)`; both of one shape, else a shape error.
 pub fn activate_backward(d_y: Tensor, x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match d_y.device() {
-        Device::Cpu => combine(d_y, x, |d, x| kernels::activate_backward(d, x, activation)),
-        _ => elsewhere(|| composed::activate_backward(&d_y, x, activation)),
+    match place(d_y.device())? {
+        Place::Kernels => combine(d_y, x, |d, x| kernels::activate_backward(d, x, activation)),
+        Place::Composed => composed::activate_backward(&d_y, x, activation),
     }
 }
 
@@ -34,46 +34,46 @@ pub fn add(a: Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `activation(a + b)`, or the sum alone; `a` and `b` of one shape.
 pub fn add_activate(a: Tensor, b: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
-    match a.device() {
-        Device::Cpu => combine(a, b, |a, b| kernels::add_activate(a, b, activation)),
-        _ => elsewhere(|| composed::add_activate(&a, b, activation)),
+    match place(a.device())? {
+        Place::Kernels => combine(a, b, |a, b| kernels::add_activate(a, b, activation)),
+        Place::Composed => composed::add_activate(&a, b, activation),
     }
 }
 
 /// `factor · x`.
 pub fn scale(x: Tensor, factor: f64) -> Result<Tensor> {
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             update_in_place(&x, |x| kernels::scale(x, factor as f32))?;
             Ok(x)
         }
-        _ => Ok(x.affine(factor, 0.0)?),
+        Place::Composed => Ok(x.affine(factor, 0.0)?),
     }
 }
 
 /// `a + factor · b`, of one shape.
 pub fn add_scaled(a: Tensor, b: &Tensor, factor: f64) -> Result<Tensor> {
-    match a.device() {
-        Device::Cpu => combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32)),
-        _ => elsewhere(|| composed::add_scaled(&a, b, factor)),
+    match place(a.device())? {
+        Place::Kernels => combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32)),
+        Place::Composed => composed::add_scaled(&a, b, factor),
     }
 }
 
 /// The sum of `x: [.., C]` over all dimensions but the last: `[C]`. The gradient of a bias.
 pub fn sum_rows(x: &Tensor) -> Result<Tensor> {
     let (_, channels) = rows_and_channels(x)?;
-    match x.device() {
-        Device::Cpu => tensor(kernels::sum_rows(&elements(x)?, channels), channels),
-        _ => elsewhere(|| composed::sum_rows(x)),
+    match place(x.device())? {
+        Place::Kernels => tensor(kernels::sum_rows(&elements(x)?, channels), channels),
+        Place::Composed => composed::sum_rows(x),
     }
 }
 
 /// The sum of the products of `a` and `b`, of one shape. On the CPU in f64 and in a fixed order.
 pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
     same_shape(a, b)?;
-    match a.device() {
-        Device::Cpu => Ok(kernels::sum_of_products(&elements(a)?, &elements(b)?)),
-        _ => elsewhere(|| composed::sum_of_products(a, b)),
+    match place(a.device())? {
+        Place::Kernels => Ok(kernels::sum_of_products(&elements(a)?, &elements(b)?)),
+        Place::Composed => composed::sum_of_products(a, b),
     }
 }
 

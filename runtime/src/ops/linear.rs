@@ -1,12 +1,12 @@
 //! The linear layer y = x · Wᵀ + b and its gradients; that of the bias is `elementwise::sum_rows(d_y)`.
 
-use crate::composed::elsewhere;
 use crate::composed::linear as composed;
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, product};
 use crate::ops::elementwise::one_per_channel;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, tensor};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// `x: [N, I]`, `weight: [O, I]`, `bias: [O]` -> `[N, O]`.
 pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -15,14 +15,14 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     if let Some(bias) = bias {
         one_per_channel(outputs, &[("bias", bias)])?;
     }
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let (x, weight) = (elements(x)?, elements(weight)?);
             let bias = bias.map(elements).transpose()?;
             let weight = Matrix::new(&weight, inputs).transposed();
             tensor(product(Matrix::new(&x, inputs), weight, bias.as_deref()), (rows, outputs))
         }
-        _ => elsewhere(|| composed::forward(x, weight, bias)),
+        Place::Composed => composed::forward(x, weight, bias),
     }
 }
 
@@ -30,13 +30,13 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let ([rows, columns], [outputs, inputs]) = (matrix("d_y", d_y)?, matrix("weight", weight)?);
     agree("the outputs of d_y and weight", columns, outputs, d_y, weight)?;
-    match d_y.device() {
-        Device::Cpu => {
+    match place(d_y.device())? {
+        Place::Kernels => {
             let (d_y, weight) = (elements(d_y)?, elements(weight)?);
             let d_y = Matrix::new(&d_y, outputs);
             tensor(product(d_y, Matrix::new(&weight, inputs), None), (rows, inputs))
         }
-        _ => elsewhere(|| composed::d_input(d_y, weight)),
+        Place::Composed => composed::d_input(d_y, weight),
     }
 }
 
@@ -44,13 +44,13 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
 pub fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
     let ([rows, inputs], [samples, outputs]) = (matrix("x", x)?, matrix("d_y", d_y)?);
     agree("the rows of x and d_y", rows, samples, x, d_y)?;
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let (x, d_y) = (elements(x)?, elements(d_y)?);
             let d_y = Matrix::new(&d_y, outputs).transposed();
             tensor(product(d_y, Matrix::new(&x, inputs), None), (outputs, inputs))
         }
-        _ => elsewhere(|| composed::d_weight(x, d_y)),
+        Place::Composed => composed::d_weight(x, d_y),
     }
 }
 

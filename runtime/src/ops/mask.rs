@@ -1,17 +1,17 @@
 //! Where a clamping activation lets gradients pass, in a bit an element: all that backward needs of an output
 //! that nobody else keeps.
 
-use crate::composed::elsewhere;
 use crate::composed::mask as composed;
 use crate::error::{Error, Result};
 use crate::kernels::mask as kernels;
 use crate::kernels::simd::Isa;
 use crate::ops::activation::Activation;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, update_in_place};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 
-/// The mask of `y`, the output of ReLU or ReLU6. On the CPU a bit an element, lowest first, `[ceil(elements / 8)]`
-/// of u8; elsewhere a byte an element, of the shape of `y`.
+/// The mask of `y`, the output of ReLU or ReLU6. By a kernel a bit an element, lowest first, `[ceil(elements / 8)]`
+/// of u8; composed a byte an element, of the shape of `y`.
 ///
 /// # Errors
 /// Config for activations whose slope is more than 0 or 1.
@@ -23,9 +23,9 @@ pub fn of_output(y: &Tensor, activation: Activation) -> Result<Tensor> {
             return Err(Error::config(format!("{activation:?} has no mask; use ReLU or ReLU6 after a sum")));
         }
     };
-    match y.device() {
-        Device::Cpu => of_bits(kernels::pack(Isa::best(), &elements(y)?, upper)),
-        _ => elsewhere(|| composed::of_output(y, upper)),
+    match place(y.device())? {
+        Place::Kernels => of_bits(kernels::pack(Isa::best(), &elements(y)?, upper)),
+        Place::Composed => composed::of_output(y, upper),
     }
 }
 
@@ -37,8 +37,8 @@ pub(super) fn of_bits(bits: Vec<u8>) -> Result<Tensor> {
 
 /// `d_y` where the mask lets it pass, 0 elsewhere. Writes into `d_y`, whose only user the caller must be.
 pub fn apply(d_y: Tensor, mask: &Tensor) -> Result<Tensor> {
-    if !matches!(d_y.device(), Device::Cpu) {
-        return elsewhere(|| composed::apply(&d_y, mask));
+    if place(d_y.device())? == Place::Composed {
+        return composed::apply(&d_y, mask);
     }
     let (storage, _) = mask.storage_and_layout();
     match &*storage {

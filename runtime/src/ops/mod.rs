@@ -1,8 +1,9 @@
 //! Operations on tensors, forward and backward: each calls our kernel on the CPU and composes candle's
-//! primitives elsewhere. Ops know nothing of layers, tapes or weights' names.
+//! primitives elsewhere, as [`place`] says. Ops know nothing of layers, tapes or weights' names.
 //!
 //! Activations are channels-last, `[N, H, W, C]`; convolution weights are `[O, I, H, W]`.
 
+pub mod place;
 pub mod slices;
 pub mod packed;
 pub mod activation;

@@ -1,15 +1,16 @@
 //! A map that waits in fewer bits than it is computed in.
 
+use super::place::{Place, place};
 use super::slices::{elements, output, tensor};
 use crate::error::Result;
 use crate::kernels::half;
 use crate::precision::Precision;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 /// A map of f32 in 16 bits a number.
 #[derive(Debug)]
 pub enum Packed {
-    /// On the CPU.
+    /// By a kernel.
     Host {
         /// The numbers.
         bits: Vec<u16>,
@@ -18,7 +19,7 @@ pub enum Packed {
         /// Their format.
         precision: Precision,
     },
-    /// On another device, as candle converts it.
+    /// As candle converts it.
     Device(Tensor),
 }
 
@@ -28,7 +29,7 @@ impl Packed {
     /// # Errors
     /// Those of the device.
     pub fn new(x: &Tensor, precision: Precision) -> Result<Self> {
-        if !matches!(x.device(), Device::Cpu) {
+        if place(x.device())? == Place::Composed {
             let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
             return Ok(Self::Device(x.to_dtype(dtype)?));
         }

@@ -1,10 +1,10 @@
 //! Dispatch of the sums of pixels that pools, up-sampling and their gradients are.
 
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::resample::Taps;
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, tensor};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// `x: [N, rows in, columns in, C]` -> `[N, rows out, columns out, C]`.
 pub(super) fn resample(x: &Tensor, rows: &Taps, columns: &Taps) -> Result<Tensor> {
@@ -16,12 +16,12 @@ pub(super) fn resample(x: &Tensor, rows: &Taps, columns: &Taps) -> Result<Tensor
             x.dims()
         )));
     }
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let y = crate::kernels::resample::resample(&elements(x)?, channels, rows, columns);
             tensor(y, (images, rows_out, columns_out, channels))
         }
-        _ => elsewhere(|| crate::composed::resample::resample(x, rows, columns)),
+        Place::Composed => crate::composed::resample::resample(x, rows, columns),
     }
 }
 

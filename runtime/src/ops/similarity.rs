@@ -1,10 +1,10 @@
 //! The similarity-matching half of the predsim loss.
 
 use crate::composed;
-use crate::composed::elsewhere;
 use crate::error::{Error, Result};
 use crate::kernels::similarity as kernel;
 use crate::ops::loss::{Loss, check_labels};
+use crate::ops::place::{Place, place};
 use crate::ops::slices::{elements, tensor};
 use candle_core::{Device, Tensor};
 
@@ -32,8 +32,8 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
     if c <= 3 || h == 1 {
         return predsim_of_rows(features, labels, classes);
     }
-    match features.device() {
-        Device::Cpu => {
+    match place(features.device())? {
+        Place::Kernels => {
             let features = features.contiguous()?;
             let x = elements(&features)?;
             let space = kernel::Space { positions: h * w, channels: c };
@@ -42,7 +42,7 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
             let d_features = kernel::deviation_backward(&x, space, &mean, &deviation, &d_deviation);
             Ok(Loss { value, d_input: tensor(d_features, features.shape())? })
         }
-        _ => elsewhere(|| composed::similarity::predsim(features, labels, classes)),
+        Place::Composed => composed::similarity::predsim(features, labels, classes),
     }
 }
 

@@ -89,8 +89,7 @@ pub fn device() -> Device {
     let name = std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     SAID.call_once(|| println!("device: {name}"));
     match name.as_str() {
-        "cuda" => Device::new_cuda(0).unwrap(),
-        "metal" => Device::new_metal(0).unwrap(),
+        "cuda" | "metal" => localgrad::device::open(&name).unwrap(),
         _ => Device::Cpu,
     }
 }

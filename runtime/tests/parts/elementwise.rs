@@ -79,9 +79,18 @@ fn slopes_at_the_kinks_are_zero() {
 #[test]
 fn a_nan_stays_a_nan() {
     let x = tensor(&[f64::NAN, 1.0], &[2], &device());
+    let zeros = || tensor(&[0.0, 0.0], &[2], &device());
     for activation in ALL {
-        let y = numbers(&ops::activate(&x, activation).unwrap());
-        assert!(y[0].is_nan() && y[1].is_finite(), "{activation:?}: {y:?}");
+        let found = [
+            ("kernel", ops::activate(&x, activation)),
+            ("composed", composed::activate(&x, activation)),
+            ("kernel, of a sum", ops::add_activate(zeros(), &x, Some(activation))),
+            ("composed, of a sum", composed::add_activate(&zeros(), &x, Some(activation))),
+        ];
+        for (path, y) in found {
+            let y = numbers(&y.unwrap());
+            assert!(y[0].is_nan() && y[1].is_finite(), "{path}, {activation:?}: {y:?}");
+        }
     }
 }
 

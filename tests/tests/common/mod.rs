@@ -70,6 +70,7 @@ pub fn parameters_of(trainer: &mut Trainer) -> Vec<(String, Vec<f32>)> {
     all
 }
 
-fn values(tensor: &Tensor) -> Vec<f32> {
+/// The numbers of a tensor.
+pub fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -1,10 +1,10 @@
 //! Max pooling.
 
 use super::PoolConfig;
-use crate::composed::elsewhere;
 use crate::composed::max_pool as composed;
 use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self as kernels, Axis};
+use crate::ops::place::{Place, place};
 use crate::ops::resample::{expect_gradient, image_dims};
 use crate::ops::slices::{elements, tensor};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
@@ -18,13 +18,13 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 pub fn max_forward(x: &Tensor, config: &PoolConfig) -> Result<(Tensor, Tensor)> {
     let [n, _, _, c] = image_dims(x.dims())?;
     let [rows, columns] = axes(x.dims(), config)?;
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let (y, places) = kernels::forward(&elements(x)?, c, rows, columns);
             let shape = (n, rows.output, columns.output, c);
             Ok((tensor(y, shape)?, Tensor::from_vec(places, shape, &Device::Cpu)?))
         }
-        _ => elsewhere(|| composed::forward(x, rows, columns)),
+        Place::Composed => composed::forward(x, rows, columns),
     }
 }
 
@@ -47,8 +47,8 @@ pub fn max_backward(
             positions.dims()
         )));
     }
-    match d_y.device() {
-        Device::Cpu => {
+    match place(d_y.device())? {
+        Place::Kernels => {
             let d_y = elements(d_y)?;
             let (storage, layout) = positions.storage_and_layout();
             let (Storage::Cpu(CpuStorage::U8(all)), Some((start, end))) =
@@ -58,7 +58,7 @@ pub fn max_backward(
             };
             tensor(kernels::backward(&d_y, &all[start..end], c, rows, columns), (n, height, width, c))
         }
-        _ => elsewhere(|| composed::backward(d_y, positions, rows, columns)),
+        Place::Composed => composed::backward(d_y, positions, rows, columns),
     }
 }
 

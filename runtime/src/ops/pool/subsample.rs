@@ -1,25 +1,25 @@
 //! The parameter-free shortcut of ResNets (He et al., 2016, option A): a strided slice with channels of
 //! zeros.
 
-use crate::composed::elsewhere;
 use crate::composed::subsample as composed;
 use crate::error::{Error, Result};
 use crate::kernels::subsample::{self as kernels, Sizes};
+use crate::ops::place::{Place, place};
 use crate::ops::resample::{expect_gradient, image_dims};
 use crate::ops::slices::{elements, tensor};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// Every `stride`-th row and column of `x: [N, H, W, C]`, from the first on, with zeros added to `channels`
 /// channels, (channels - C) / 2 of them before: `[N, ceil(H / stride), ceil(W / stride), channels]`.
 pub fn subsample_forward(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
     let [n, ..] = image_dims(x.dims())?;
     let sizes = sizes(x.dims(), stride, channels)?;
-    match x.device() {
-        Device::Cpu => {
+    match place(x.device())? {
+        Place::Kernels => {
             let [oh, ow, channels] = sizes.small;
             tensor(kernels::forward(&elements(x)?, sizes), (n, oh, ow, channels))
         }
-        _ => elsewhere(|| composed::forward(x, sizes)),
+        Place::Composed => composed::forward(x, sizes),
     }
 }
 
@@ -30,9 +30,9 @@ pub fn subsample_backward(d_y: &Tensor, input_shape: &[usize], stride: usize) ->
     let sizes = sizes(input_shape, stride, channels)?;
     let [oh, ow, channels] = sizes.small;
     expect_gradient(d_y, [n, oh, ow, channels])?;
-    match d_y.device() {
-        Device::Cpu => tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
-        _ => elsewhere(|| composed::backward(d_y, sizes)),
+    match place(d_y.device())? {
+        Place::Kernels => tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
+        Place::Composed => composed::backward(d_y, sizes),
     }
 }
 

@@ -1,0 +1,289 @@
+//! What a GPU would run, run on the CPU: whole trainers whose operations are all composed from candle's primitives give
+//! what the kernels give, by every rule, on units of every kind, with whatever waits elsewhere meanwhile.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+use common::{batch, small_resnet, values, weights_of};
+use localgrad::data::{Batch, Normalize};
+use localgrad::layers::Variable;
+use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::model::Classifier;
+use localgrad::network::NetworkSpec;
+use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
+use localgrad::ops::place::composed;
+use localgrad::optimizer::OptimizerConfig;
+use localgrad::precision::Precision;
+use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::scratch::Scratch;
+use localgrad::sweep::sweep;
+use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
+use localgrad::{Device, Error, Tensor};
+
+const RATE: f64 = 0.05;
+
+fn unit(name: &str, kind: UnitKind, width: usize, stride: usize) -> UnitSpec {
+    UnitSpec { name: name.into(), kind, width, stride }
+}
+
+fn head(inputs: usize) -> Vec<NamedLayer> {
+    vec![
+        unnamed(LayerSpec::GlobalAveragePool),
+        named("dropout", LayerSpec::Dropout { probability: 0.2 }),
+        named("fc", LayerSpec::Linear { inputs, outputs: 5, bias: true }),
+    ]
+}
+
+/// A small network of each family, with every kind of unit among them.
+fn families() -> Vec<NetworkSpec> {
+    let residual = vec![
+        unit("stem", UnitKind::Stem { kernel: 3, pool: true }, 6, 1),
+        unit("a", UnitKind::Basic { shortcut: Shortcut::Project }, 6, 1),
+        unit("b", UnitKind::Basic { shortcut: Shortcut::Pad }, 8, 2),
+        unit("c", UnitKind::Bottleneck { inner: 4, shortcut: Shortcut::Project }, 12, 2),
+        unit("d", UnitKind::Bottleneck { inner: 4, shortcut: Shortcut::Project }, 12, 1),
+    ];
+    let plain = |name: &str, width, stride| {
+        let names = [format!("{name}.conv"), format!("{name}.bn")];
+        unit("", UnitKind::Plain { names, bias: true }, width, stride)
+    };
+    let plain = vec![plain("0", 4, 1), plain("1", 8, 2), plain("2", 8, 1), plain("3", 12, 2)];
+    let inverted = |name: &str, expansion, width, stride| {
+        unit(name, UnitKind::InvertedResidual { expansion }, width, stride)
+    };
+    let mobile = vec![
+        unit("stem", UnitKind::ConvNorm { kernel: 3 }, 4, 1),
+        inverted("a", 1, 4, 1),
+        inverted("b", 3, 6, 2),
+        inverted("c", 3, 6, 1),
+        inverted("d", 2, 8, 2),
+    ];
+    let network = |name: &str, units: Vec<UnitSpec>| {
+        let head = head(units.last().unwrap().width);
+        NetworkSpec { name: name.into(), input: [3, 13, 16], classes: 5, units, head }
+    };
+    vec![network("residual", residual), network("plain", plain), network("mobile", mobile)]
+}
+
+fn all_rules() -> Vec<RuleConfig> {
+    let path = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Path, false) };
+    let alone = RuleConfig { trained_copy: false, ..path.clone() };
+    let contrastive = RuleConfig { contrastive_temperature: Some(0.07), ..RuleConfig::new(Rule::Infopro) };
+    let published =
+        [Rule::Greedy, Rule::Dgl, Rule::Predsim, Rule::Infopro, Rule::Auglocal, Rule::Man, Rule::Manpp];
+    published.into_iter().map(RuleConfig::new).chain([path, alone, contrastive]).collect()
+}
+
+/// Trained by `rule` in three blocks, with small auxiliary networks.
+fn local(rule: RuleConfig) -> TrainConfig {
+    let rule = RuleConfig { feature_dim: 8, pooled_features: 16, ..rule };
+    TrainConfig { rule, ends: vec![1, 3, 6], ..TrainConfig::default() }
+}
+
+fn bp() -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
+}
+
+/// What came of training.
+struct Trained {
+    losses: Vec<f64>,
+    correct: usize,
+    /// Everything that training changes, by name.
+    state: Vec<(String, Vec<f32>)>,
+    /// Of the first batch, in evaluation.
+    logits: Vec<f32>,
+}
+
+/// Trains on all batches, as many at once as the configuration's chunk has.
+fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch]) -> Trained {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let normalize = Normalize::half(spec.input[0]);
+    let mut trainer =
+        Trainer::with_scratch(spec.clone(), config.clone(), normalize, &Device::Cpu, scratch).unwrap();
+    let (mut losses, mut correct) = (Vec::new(), 0);
+    for chunk in batches.chunks(config.chunk) {
+        let steps: Vec<OpenStep> = chunk.iter().map(|batch| trainer.begin(batch, RATE).unwrap()).collect();
+        for report in sweep(&mut trainer, steps, &mut |_| {}).unwrap() {
+            losses.extend(report.losses);
+            correct += report.correct;
+        }
+    }
+    let logits = values(&trainer.logits(&batches[0].images).unwrap());
+    let bits = |bits: Vec<u32>| bits.into_iter().map(f32::from_bits).collect();
+    let state = weights_of(&mut trainer).into_iter().map(|(name, value)| (name, bits(value))).collect();
+    Trained { losses, correct, state, logits }
+}
+
+/// The largest difference, relative to the largest number.
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let scale = a.iter().fold(1e-2f32, |most, a| most.max(a.abs()));
+    a.iter().zip(b).fold(0.0, |worst, (a, b)| if a == b { worst } else { f32::max(worst, (a - b).abs()) })
+        / scale
+}
+
+/// Whether two ways of training agree, losses and weights to `bound`.
+fn assert_near(a: &Trained, b: &Trained, bound: f32, what: &str) {
+    for (a, b) in a.losses.iter().zip(&b.losses) {
+        let off = if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() / a.abs() };
+        assert!(off <= f64::from(bound), "{what}: losses {a} and {b}");
+    }
+    for ((name, a), (other, b)) in a.state.iter().zip(&b.state) {
+        assert_eq!(name, other, "{what}");
+        assert!(a.iter().chain(b).all(|v| v.is_finite()), "{what}: {name}");
+        assert!(apart(a, b) <= bound, "{what}: {name} is off by {}", apart(a, b));
+    }
+    assert!(
+        apart(&a.logits, &b.logits) <= 5.0 * bound,
+        "{what}: logits are off by {}",
+        apart(&a.logits, &b.logits)
+    );
+}
+
+fn assert_same(a: &Trained, b: &Trained, what: &str) {
+    let bits = |losses: &[f64]| losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>();
+    assert_eq!((bits(&a.losses), a.correct), (bits(&b.losses), b.correct), "{what}");
+    assert_eq!(a.state, b.state, "{what}");
+}
+
+fn batches(spec: &NetworkSpec, count: u64, samples: usize) -> Vec<Batch> {
+    (0..count).map(|seed| batch(spec, samples, 20 + seed)).collect()
+}
+
+#[test]
+fn every_rule_trains_every_family_as_kernels_do() {
+    for spec in families() {
+        let (batches, last) = (batches(&spec, 2, 6), spec.units.len() - 1);
+        for rule in all_rules() {
+            let config = TrainConfig { ends: vec![0, last / 2, last], ..local(rule) };
+            let kernels = train(&spec, &config, &batches);
+            let composed = composed(|| train(&spec, &config, &batches));
+            assert_near(&kernels, &composed, 5e-3, &format!("{}, {:?}", spec.name, config.rule));
+        }
+        let config = TrainConfig { ends: vec![last], ..bp() };
+        let composed = composed(|| train(&spec, &config, &batches));
+        assert_near(&train(&spec, &config, &batches), &composed, 1e-3, &spec.name);
+    }
+}
+
+#[test]
+fn man_stands_on_any_head() {
+    let spec = small_resnet([1, 8, 8]);
+    let batches = batches(&spec, 1, 4);
+    for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "imagenet", "auglocal", "path"] {
+        for (rule, reconstruct) in [(Rule::Man, false), (Rule::Manpp, head == "1c1f")] {
+            let config = local(RuleConfig::over(rule, head.parse::<Head>().unwrap(), reconstruct));
+            let kernels = train(&spec, &config, &batches);
+            let composed = composed(|| train(&spec, &config, &batches));
+            assert_near(&kernels, &composed, 1e-3, &format!("{rule} over {head}"));
+        }
+    }
+}
+
+#[test]
+fn optimizers_clipping_and_shares_are_those_of_kernels() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 2, 7);
+    let man = || local(RuleConfig::new(Rule::Man));
+    let plain_sgd = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.01 };
+    let cases = [
+        TrainConfig { optimizer: plain_sgd, label_smoothing: 0.1, ..man() },
+        TrainConfig { clip_norm: Some(0.1), ..man() },
+        TrainConfig { micro_batch: Some(3), ..man() },
+        TrainConfig {
+            micro_batch: Some(3),
+            clip_norm: Some(0.1),
+            frozen: 1,
+            ..local(RuleConfig::new(Rule::Dgl))
+        },
+        TrainConfig { chunk: 2, block_batches: vec![7, 14, 4], ..local(RuleConfig::new(Rule::Infopro)) },
+    ];
+    for config in cases {
+        let kernels = train(&spec, &config, &batches);
+        assert_near(&kernels, &composed(|| train(&spec, &config, &batches)), 1e-3, &format!("{config:?}"));
+    }
+    // Adam's first steps are signs of gradients: where one is nearly 0, rounding decides.
+    let adamw = TrainConfig { optimizer: OptimizerConfig::adamw(), ..man() };
+    let (kernels, composed) = (train(&spec, &adamw, &batches), composed(|| train(&spec, &adamw, &batches)));
+    for (a, b) in kernels.losses.iter().zip(&composed.losses).take(3) {
+        assert!((a - b).abs() < 1e-4 * a, "{a} and {b}");
+    }
+}
+
+#[test]
+fn what_waits_changes_nothing() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 2, 6);
+    let of = |rule| local(RuleConfig::new(rule));
+    let bases = [
+        of(Rule::Man),
+        TrainConfig { optimizer: OptimizerConfig::adamw(), micro_batch: Some(4), ..of(Rule::Manpp) },
+        TrainConfig { chunk: 2, micro_batch: Some(2), ..of(Rule::Infopro) },
+        TrainConfig { frozen: 1, chunk: 2, clip_norm: Some(0.5), ..of(Rule::Auglocal) },
+        bp(),
+    ];
+    for base in bases {
+        let plain = composed(|| train(&spec, &base, &batches));
+        let pieces = if base.ends.len() == 1 { vec![1, 2, 4] } else { Vec::new() };
+        let again = TrainConfig { recompute: true, pieces: pieces.clone(), ..base.clone() };
+        let away = TrainConfig { offload: true, features_on_disk: true, pieces, ..base.clone() };
+        for config in [again, away] {
+            assert_same(&plain, &composed(|| train(&spec, &config, &batches)), &format!("{config:?}"));
+        }
+    }
+}
+
+#[test]
+fn activations_wait_in_fewer_bits_as_on_the_cpu() {
+    let spec = small_resnet([3, 8, 8]);
+    let batches = batches(&spec, 1, 8);
+    for base in [bp(), local(RuleConfig::new(Rule::Man))] {
+        let plain = composed(|| train(&spec, &base, &batches));
+        for (precision, bound) in [(Precision::F16, 1e-2), (Precision::Bf16, 0.1)] {
+            let config = TrainConfig { activations: precision, features: precision, ..base.clone() };
+            let packed = composed(|| train(&spec, &config, &batches));
+            assert!(packed.state != plain.state, "{precision} loses nothing?");
+            assert_near(&plain, &packed, bound, &format!("{precision}"));
+        }
+    }
+}
+
+#[test]
+fn divergence_shows_in_the_loss() {
+    let step = || -> Error {
+        let spec = small_resnet([3, 8, 8]);
+        let mut trainer = Trainer::new(spec.clone(), bp(), Normalize::half(3), &Device::Cpu).unwrap();
+        trainer
+            .visit(&mut |name, mut variable: Variable<'_>| {
+                if name.ends_with("layer2.0.bn1.weight") {
+                    let value = variable.value();
+                    variable.set(Tensor::full(f32::NAN, value.shape(), value.device())?);
+                }
+                Ok(())
+            })
+            .unwrap();
+        trainer.step(&batch(&spec, 4, 1), RATE, &mut |_| {}).unwrap_err()
+    };
+    for error in [step(), composed(step)] {
+        assert!(error.to_string().contains("NaN"), "{error}");
+    }
+}
+
+#[test]
+fn exact_shares_are_refused() {
+    let config = TrainConfig { exact: true, micro_batch: Some(2), ..bp() };
+    let new =
+        || Trainer::new(small_resnet([3, 8, 8]), config.clone(), Normalize::half(3), &Device::Cpu).err();
+    assert!(new().is_none());
+    assert!(composed(new).unwrap().to_string().contains("on the CPU only"));
+}
+
+#[test]
+fn the_choice_ends_with_the_run() {
+    use localgrad::ops::place::{Place, place};
+    let here = || place(&Device::Cpu).unwrap();
+    assert_eq!(composed(here), Place::Composed);
+    let panicked = std::panic::catch_unwind(|| composed(|| panic!("on purpose")));
+    assert!(panicked.is_err() && here() == Place::Kernels);
+}

@@ -121,6 +121,48 @@ typedef int32_t lg_layout;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// The channels of a frame's pixel, a byte each.
+enum lg_frame_format
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Red, green, blue.
+  LG_FRAME_FORMAT_RGB = 0,
+  // Red, green, blue, and one that is not looked at.
+  LG_FRAME_FORMAT_RGBA = 1,
+  // Blue, green, red, and one that is not looked at.
+  LG_FRAME_FORMAT_BGRA = 2,
+  // Grey.
+  LG_FRAME_FORMAT_GRAY = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum lg_frame_format lg_frame_format;
+#else
+typedef int32_t lg_frame_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How a frame of other proportions fits a network.
+enum lg_fit
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The largest part of the network's proportions in its middle is taken.
+  LG_FIT_CROP = 0,
+  // All of it is taken, and distorted.
+  LG_FIT_STRETCH = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum lg_fit lg_fit;
+#else
+typedef int32_t lg_fit;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // The way around a residual unit that changes the shape.
 enum lg_shortcut
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -546,6 +588,28 @@ typedef struct {
   const uint32_t *labels;
 } lg_samples;
 
+// A frame of a camera or a bitmap, lent for the time of a call.
+typedef struct {
+  // sizeof(lg_frame).
+  size_t struct_size;
+  // The first row.
+  const void *pixels;
+  // The size of all that may be read: row_bytes for each row, of which the last may end with its last pixel.
+  size_t bytes;
+  // Columns.
+  size_t width;
+  // Rows.
+  size_t height;
+  // From the beginning of a row to that of the next; 0, which is a row's pixels and no gap.
+  size_t row_bytes;
+  // An lg_frame_format; LG_FRAME_FORMAT_RGB.
+  int32_t format;
+  // By how many degrees it must be turned clockwise to stand upright: 0, 90, 180 or 270; 0.
+  int32_t rotation_degrees;
+  // An lg_fit; LG_FIT_CROP.
+  int32_t fit;
+} lg_frame;
+
 // Something that happened. Fields that its kind does not name are 0.
 typedef struct {
   // sizeof(lg_event), set by the caller.
@@ -786,6 +850,19 @@ lg_status lg_network_plan(const lg_network *network,
 
 // Fills in a struct of `struct_size` bytes, which is sizeof(lg_samples): bytes, NHWC, none.
 lg_status lg_samples_init(lg_samples *samples, size_t struct_size);
+
+// Fills in a struct of `struct_size` bytes, which is sizeof(lg_frame).
+lg_status lg_frame_init(lg_frame *frame, size_t struct_size);
+
+// Writes what a frame looks like to the network: one image of its size, bytes, NHWC, as lg_samples takes it. The frame is
+// read where it lies; smaller images are made by a weighted mean of all pixels, larger ones by interpolation. Colours
+// become grey where the network takes one channel. `capacity` is how many bytes `image` has room for, at least channels
+// times height times width. Any thread.
+lg_status lg_network_prepare_frame(const lg_network *network,
+                                   const lg_frame *frame,
+                                   uint8_t *image,
+                                   size_t capacity,
+                                   lg_error *error);
 
 // Takes the oldest event that waits. `*found` becomes 1, or 0 where none waits; `event`, whose struct_size the caller
 // has set, is then left as it is. Any thread at any time, without waiting.

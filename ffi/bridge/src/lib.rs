@@ -23,6 +23,7 @@ pub mod config;
 mod budget;
 pub mod plan;
 pub mod samples;
+pub mod frames;
 pub mod control;
 pub mod events;
 pub mod session;

@@ -32,12 +32,14 @@ public struct ImageSet: SampleSource {
   /// Images of bytes, pixel by pixel, one behind the other.
   ///
   /// - Parameters:
-  ///   - batch: samples in a step; the last step of an epoch has what is left.
+  ///   - batch: the most samples in a step; those of an epoch differ by one at most.
   /// - Throws: `.argument` where the images cannot be as many as the labels.
   public init(images: Data, labels: [Int], batch: Int = 32, seed: UInt64 = 0) throws(LocalgradError) {
     guard batch > 0, !labels.isEmpty, images.count % labels.count == 0 else {
       throw .argument(
-        "\(images.count) bytes are no \(labels.count) images of one size for batches of \(batch); give one label for each image")
+        """
+        \(images.count) bytes are no \(labels.count) images of one size for batches of \(batch); give one label for each image
+        """)
     }
     (self.images, self.labels, self.batch, self.seed) = (images, labels, batch, seed)
     imageBytes = images.count / labels.count
@@ -50,7 +52,9 @@ public struct ImageSet: SampleSource {
   public func samples(_ number: Int) -> Samples? {
     let steps = (labels.count + batch - 1) / batch
     let order = shuffled(epoch: number / steps)
-    let chosen = order[(number % steps * batch)..<min(labels.count, (number % steps + 1) * batch)]
+    // As even as can be: a last batch of one image would have statistics of its own.
+    let step = number % steps
+    let chosen = order[(labels.count * step / steps)..<(labels.count * (step + 1) / steps)]
     var bytes = Data(capacity: chosen.count * imageBytes)
     for image in chosen {
       let first = images.startIndex + image * imageBytes

@@ -68,10 +68,9 @@ public struct Samples: Sendable {
     (self.pixels, self.count, self.labels, self.layout) = (pixels, count, labels, layout)
   }
 
-  /// Lends these samples to C for the time of `body`.
-  func lend(_ body: (UnsafePointer<lg_samples>) -> Int32) throws(LocalgradError) -> Int32 {
-    let labels = try checkedLabels()
-    return labels.withUnsafeBufferPointer { labels in
+  /// Lends these samples, with their checked labels, to C for the time of `body`.
+  func lend(_ labels: [UInt32], _ body: (UnsafePointer<lg_samples>) -> Int32) -> Int32 {
+    labels.withUnsafeBufferPointer { labels in
       switch pixels {
       case .bytes(let data):
         return data.withUnsafeBytes { lend($0, false, labels, body) }

@@ -116,16 +116,7 @@ extension Trainer {
   /// Adds samples to those that the next step trains on; at most a batch of them waits. They are read in place, before
   /// this returns. On any thread; `.busy` while a call is at work.
   public nonisolated func push(_ samples: Samples) throws(LocalgradError) {
-    var failure: LocalgradError?
-    try check { report in
-      do throws(LocalgradError) {
-        return try samples.lend { lg_trainer_push(core.handle.pointer, $0, report) }
-      } catch {
-        failure = error
-        return 0
-      }
-    }
-    if let failure { throw failure }
+    try samples.check { lg_trainer_push(core.handle.pointer, $0, $1) }
   }
 
   /// The same with one image in memory that is lent for this call.

@@ -193,10 +193,13 @@ public struct TrainerConfiguration: Sendable {
     }
     guard blocks == 0, ends.isEmpty, frozenBlocks == 0 else {
       throw .configuration(
-        "train says which units are trained, and so do blocks, ends and frozenBlocks; leave them 0 and empty, or train .all")
+        """
+        train says which units are trained, and so do blocks, ends and frozenBlocks; leave them 0 and empty, or train .all
+        """)
     }
     guard (1...network.units).contains(count) else {
-      throw .configuration("the last \(count) of \(network.units) units cannot be trained; choose from 1 to \(network.units)")
+      throw .configuration(
+        "the last \(count) of \(network.units) units cannot be trained; choose from 1 to \(network.units)")
     }
     // One block, which the network's own loss trains, behind one that stays as it is.
     config.rule = arena.text((rule ?? .greedy).rawValue)

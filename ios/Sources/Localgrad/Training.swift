@@ -173,7 +173,13 @@ extension TrainerCore {
 
   /// Makes a call that may ask the source, and throws what that threw.
   func withSource<Result>(_ call: () throws(LocalgradError) -> Result) throws(LocalgradError) -> Result {
-    let box = sourceInUse
+    try throwing(from: sourceInUse, call)
+  }
+
+  /// The same of a source that is used for this call alone.
+  func throwing<Result>(
+    from box: SourceBox?, _ call: () throws(LocalgradError) -> Result
+  ) throws(LocalgradError) -> Result {
     defer { box?.error = nil }
     do throws(LocalgradError) {
       return try call()

@@ -1,0 +1,143 @@
+// Fine-tuning on a person's own images: the one class that most apps need.
+
+import CLocalgrad
+import Foundation
+
+/// Learns a person's own classes from a few images of each, on top of a network that was trained before.
+///
+/// Images and class names are kept in a directory of its own, beside the checkpoints, so that the same lines go on after a
+/// kill where it left off. Nothing leaves the device.
+public actor Personalizer {
+  /// What is trained, and how.
+  public struct Configuration: Sendable {
+    /// The trainer's configuration; its `checkpoints` are the personalizer's to set.
+    public var trainer: TrainerConfiguration
+    /// How often each image comes, where ``Personalizer/train(epochs:deadline:)`` is not told.
+    public var epochs = 30
+
+    /// The last two units and the head learn, in steps of 16 images.
+    public init(
+      train: TrainerConfiguration.Train = .lastUnits(2), memoryBudget: Bytes? = nil, batch: Int = 16,
+      learningRate: Double = 0.01
+    ) {
+      trainer = TrainerConfiguration(memoryBudget: memoryBudget, train: train, batch: batch, learningRate: learningRate)
+    }
+  }
+
+  /// The trainer at work, to follow and to steer.
+  public nonisolated let trainer: Trainer
+  /// The classes, in the order of their labels.
+  public nonisolated let classes: [String]
+  private let configuration: Configuration
+  private let album: Album
+
+  /// Goes on with what `directory` holds, or begins there with the weights of `pretrained`.
+  ///
+  /// - Parameters:
+  ///   - network: what `pretrained`, a safetensors file, holds the weights of; its head may have any number of classes.
+  ///   - classes: what to tell apart. Classes that are added behind those of an earlier time make training begin anew, with
+  ///     the images that are there; other changes are refused.
+  /// - Throws: `.configuration` where the directory holds other classes or images of another size, `.format` where the
+  ///   weights do not fit the network.
+  public init(
+    _ network: Network, weights pretrained: URL, classes: [String], in directory: URL,
+    configuration: Configuration = Configuration()
+  ) async throws(LocalgradError) {
+    let album = try Album(directory, classes, imageBytes: network.input.elements)
+    var trained = configuration.trainer
+    trained.checkpoints = directory.appendingPathComponent("checkpoints")
+    trainer = try Trainer(network.replacingHead(classes: classes), trained)
+    (self.classes, self.configuration, self.album) = (classes, configuration, album)
+    guard !trainer.isResumed else { return }
+    try await trainer.loadWeights(from: pretrained, .body)
+    try await trainer.save()
+    // From here on what lies in the directory is a beginning.
+    try album.keepClasses()
+  }
+
+  /// How many images there are of each class.
+  public var counts: [String: Int] { album.counts }
+
+  /// Adds one image: bytes of the network's own size, pixel by pixel.
+  public func add(_ image: Data, as name: String) throws(LocalgradError) {
+    try album.add(image, label(name))
+  }
+
+  /// Adds what the network sees of a frame. On any thread the frame's memory is lent to, before this waits for anything.
+  public nonisolated func add(_ frame: Frame, as name: String) async throws(LocalgradError) {
+    try await add(try trainer.network.image(of: frame), as: name)
+  }
+
+  /// Trains until each image has come `epochs` times, earlier calls counted, or the time is over, or the task is cancelled.
+  /// A checkpoint is left in any case but the last, where the one before counts.
+  @discardableResult
+  public func train(epochs: Int? = nil, deadline: Duration? = nil) async throws(LocalgradError) -> TrainingResult {
+    guard let images = try album.images(batch: configuration.trainer.batch, seed: configuration.trainer.seed) else {
+      throw .configuration("there are no images to train on; add some of each class")
+    }
+    try await trainer.setSource(images)
+    return try await trainer.train(epochs: epochs ?? configuration.epochs, deadline: deadline)
+  }
+
+  /// What the network takes an image of its own size for, the likeliest class first.
+  public func predict(_ image: Data) async throws(LocalgradError) -> [Prediction] {
+    try await trainer.predict(image: image)
+  }
+
+  /// What the network takes a frame for, the likeliest class first. The frame is read before anything waits.
+  public nonisolated func predict(_ frame: Frame) async throws(LocalgradError) -> [Prediction] {
+    try await trainer.predict(image: try trainer.network.image(of: frame))
+  }
+
+  /// How good the network is on images that it was not trained on.
+  public func evaluate(_ images: [(image: Data, name: String)]) async throws(LocalgradError) -> Evaluation {
+    var (bytes, labels) = (Data(), [Int]())
+    for (image, name) in images {
+      bytes.append(image)
+      labels.append(try label(name))
+    }
+    return try await trainer.evaluate(Samples(bytes: bytes, labels: labels))
+  }
+
+  /// Writes the whole fine-tuned network into a safetensors file.
+  public func export(to file: URL, _ precision: Precision = .float32) async throws(LocalgradError) {
+    try await trainer.export(to: file, precision)
+  }
+
+  /// Ends the trainer; what the directory holds stays.
+  public nonisolated func close() {
+    trainer.close()
+  }
+
+  /// Forgets the images and all that was learnt of them in a directory; a personalizer that is at work there must be closed.
+  public static func forget(in directory: URL) throws(LocalgradError) {
+    try Album.forget(directory)
+  }
+
+  private func label(_ name: String) throws(LocalgradError) -> Int {
+    guard let label = classes.firstIndex(of: name) else {
+      throw .argument("there is no class \(name) among \(classes.joined(separator: ", "))")
+    }
+    return label
+  }
+}
+
+#if canImport(CoreVideo)
+  import CoreVideo
+
+  extension Personalizer {
+    /// Adds what the network sees of a pixel buffer, which is read before anything waits.
+    public nonisolated func add(
+      _ buffer: CVPixelBuffer, as name: String, rotation: Frame.Rotation = .none
+    ) async throws(LocalgradError) {
+      try await add(try trainer.network.image(of: buffer, rotation: rotation), as: name)
+    }
+
+    /// What the network takes a pixel buffer for, the likeliest class first.
+    public nonisolated func predict(
+      _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none
+    ) async throws(LocalgradError) -> [Prediction] {
+      try await trainer.predict(buffer, rotation: rotation)
+    }
+  }
+#endif

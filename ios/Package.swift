@@ -16,6 +16,21 @@ func core() -> Target {
   return .systemLibrary(name: "CLocalgrad", path: "Sources/CLocalgrad")
 }
 
+/// Whether this is the package as it is written, not as it is handed out.
+let hasTests = FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests")
+
+/// Whether a stand-in takes the place of Apple's CoreVideo, so that what uses it is tested everywhere.
+let standsIn = Context.environment["LOCALGRAD_STAND_INS"] != nil
+let video: [Target.Dependency] = standsIn ? ["CoreVideo"] : []
+let standIns: [Target] = standsIn ? [.target(name: "CoreVideo", path: "Tests/StandIn/CoreVideo")] : []
+
+let tests: [Target] = standIns + [
+  // A process that a test kills.
+  .executableTarget(name: "TrainChild", dependencies: ["Localgrad"], path: "Tests/TrainChild"),
+  .testTarget(name: "LocalgradTests", dependencies: ["Localgrad", "CLocalgrad", "TrainChild"] + video),
+  .testTarget(name: "LocalgradXCTests", dependencies: ["Localgrad"]),
+]
+
 let package = Package(
   name: "localgrad",
   platforms: [.iOS(.v16), .macOS(.v13)],
@@ -24,12 +39,12 @@ let package = Package(
     core(),
     .target(
       name: "Localgrad",
-      dependencies: ["CLocalgrad"],
+      dependencies: ["CLocalgrad"] + video,
       linkerSettings: [
         .linkedLibrary("m", .when(platforms: [.linux])),
         .linkedLibrary("dl", .when(platforms: [.linux])),
         .linkedLibrary("pthread", .when(platforms: [.linux])),
+        .linkedFramework("Metal", .when(platforms: [.iOS, .macOS])),
       ]),
-    .testTarget(name: "LocalgradTests", dependencies: ["Localgrad", "CLocalgrad"]),
-  ],
+  ] + (hasTests ? tests : []),
   swiftLanguageModes: [.v6])

@@ -79,7 +79,7 @@ extension Trainer {
     }
   }
 
-  /// Sets a number from the next block on, the learning rate from the next step on. It is saved with checkpoints and states.
+  /// Sets a number from the next block on, the learning rate from the next step on. Checkpoints and states hold it.
   public func set(_ setting: Setting, to value: Double) async throws(LocalgradError) {
     let core = core
     try await core.call { () throws(LocalgradError) in

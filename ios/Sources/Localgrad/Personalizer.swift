@@ -63,13 +63,13 @@ public actor Personalizer {
     try album.add(image, label(name))
   }
 
-  /// Adds what the network sees of a frame. On any thread the frame's memory is lent to, before this waits for anything.
-  public nonisolated func add(_ frame: Frame, as name: String) async throws(LocalgradError) {
-    try await add(try trainer.network.image(of: frame), as: name)
+  /// What the network sees of a frame, to add or to predict. On any thread; the frame is read before this returns.
+  public nonisolated func image(of frame: Frame) throws(LocalgradError) -> Data {
+    try trainer.network.image(of: frame)
   }
 
-  /// Trains until each image has come `epochs` times, earlier calls counted, or the time is over, or the task is cancelled.
-  /// A checkpoint is left in any case but the last, where the one before counts.
+  /// Trains until each image has come `epochs` times, earlier calls counted, the time is over or the task is cancelled. A
+  /// checkpoint is left in any case but the last, where the one before counts.
   @discardableResult
   public func train(epochs: Int? = nil, deadline: Duration? = nil) async throws(LocalgradError) -> TrainingResult {
     guard let images = try album.images(batch: configuration.trainer.batch, seed: configuration.trainer.seed) else {
@@ -82,11 +82,6 @@ public actor Personalizer {
   /// What the network takes an image of its own size for, the likeliest class first.
   public func predict(_ image: Data) async throws(LocalgradError) -> [Prediction] {
     try await trainer.predict(image: image)
-  }
-
-  /// What the network takes a frame for, the likeliest class first. The frame is read before anything waits.
-  public nonisolated func predict(_ frame: Frame) async throws(LocalgradError) -> [Prediction] {
-    try await trainer.predict(image: try trainer.network.image(of: frame))
   }
 
   /// How good the network is on images that it was not trained on.
@@ -109,7 +104,7 @@ public actor Personalizer {
     trainer.close()
   }
 
-  /// Forgets the images and all that was learnt of them in a directory; a personalizer that is at work there must be closed.
+  /// Forgets the images and all that was learned of them in a directory; close a personalizer that is at work there before.
   public static func forget(in directory: URL) throws(LocalgradError) {
     try Album.forget(directory)
   }
@@ -127,15 +122,16 @@ public actor Personalizer {
 
   extension Personalizer {
     /// Adds what the network sees of a pixel buffer, which is read before anything waits.
-    public nonisolated func add(
-      _ buffer: CVPixelBuffer, as name: String, rotation: Frame.Rotation = .none
+    public func add(
+      _ buffer: CVPixelBuffer, as name: String, rotation: Frame.Rotation = .none,
+      isolation: isolated (any Actor)? = #isolation
     ) async throws(LocalgradError) {
       try await add(try trainer.network.image(of: buffer, rotation: rotation), as: name)
     }
 
     /// What the network takes a pixel buffer for, the likeliest class first.
-    public nonisolated func predict(
-      _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none
+    public func predict(
+      _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none, isolation: isolated (any Actor)? = #isolation
     ) async throws(LocalgradError) -> [Prediction] {
       try await trainer.predict(buffer, rotation: rotation)
     }

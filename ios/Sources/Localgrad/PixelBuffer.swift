@@ -45,8 +45,8 @@
     /// What the network takes a pixel buffer for, the likeliest class first.
     ///
     /// The buffer is read before anything waits, so that it can be given back to the camera at once.
-    public nonisolated func predict(
-      _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none
+    public func predict(
+      _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none, isolation: isolated (any Actor)? = #isolation
     ) async throws(LocalgradError) -> [Prediction] {
       try await predict(image: try network.image(of: buffer, rotation: rotation))
     }

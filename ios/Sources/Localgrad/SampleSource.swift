@@ -38,7 +38,7 @@ public struct ImageSet: SampleSource {
     guard batch > 0, !labels.isEmpty, images.count % labels.count == 0 else {
       throw .argument(
         """
-        \(images.count) bytes are no \(labels.count) images of one size for batches of \(batch); give one label for each image
+        \(images.count) bytes are no \(labels.count) images of one size for batches of \(batch); give each image a label
         """)
     }
     (self.images, self.labels, self.batch, self.seed) = (images, labels, batch, seed)

@@ -242,7 +242,9 @@ private final class TrainingRun: @unchecked Sendable {
     var result = lg_run_result()
     result.struct_size = MemoryLayout<lg_run_result>.size
     do throws(LocalgradError) {
-      try core.withSource { () throws(LocalgradError) in try check { lg_trainer_run(core.handle.pointer, &options, &result, $0) } }
+      try core.withSource { () throws(LocalgradError) in
+        try check { lg_trainer_run(core.handle.pointer, &options, &result, $0) }
+      }
     } catch {
       guard case .cancelled = error, let interruption = box?.interruption else { throw error }
       return try interrupted(interruption)
@@ -254,7 +256,8 @@ private final class TrainingRun: @unchecked Sendable {
 
   /// The wait for samples was over before there were any.
   private func interrupted(_ interruption: Interruption) throws(LocalgradError) -> TrainingResult {
-    let steps = Int(try core.describe().steps)
+    // A trainer that was closed meanwhile does not say.
+    let steps = (try? core.describe()).map { Int($0.steps) } ?? last?.step ?? 0
     if interruption == .late, options.checkpoint_milliseconds > 0, newSteps > 0 {
       try check { lg_trainer_save(core.handle.pointer, $0) }
     }

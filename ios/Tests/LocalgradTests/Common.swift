@@ -60,6 +60,16 @@ enum Small {
   }
 }
 
+extension Trainer {
+  /// The bytes of its weights. Those of a state also hold how long it was at work.
+  func weightBytes() async throws -> Data {
+    let directory = try Directory()
+    let file = directory.url.appendingPathComponent("weights.safetensors")
+    try await export(to: file)
+    return try Data(contentsOf: file)
+  }
+}
+
 /// A directory that goes with this object.
 final class Directory: Sendable {
   let url: URL

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Type-checks the runtime and the C ABI for Android phones, without the NDK: nothing is linked.
+# Type-checks the runtime, the C ABI and the Kotlin library's native side for Android phones, without the NDK: nothing is
+# linked.
 # usage: scripts/check-android.sh [TARGET…]      default: aarch64-linux-android
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,5 +9,5 @@ cd "$(dirname "$0")/.."
 settings=$(scripts/std-source.sh "$@") && eval "$settings"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cross
 for target in "$@"; do
-  cargo check --locked --package localgrad --package localgrad-ffi --target "$target"
+  cargo check --locked --package localgrad --package localgrad-ffi --package localgrad-jni --target "$target"
 done

@@ -1,0 +1,176 @@
+//! Trainers: made, described, fed by hand, judged, destroyed.
+
+use crate::buffers;
+use crate::config;
+use crate::failure::{Done, Throw, inside};
+use crate::network;
+use crate::upcalls::Stopped;
+use jni::objects::{JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JString};
+use jni::sys::jlong;
+use jni::{Env, NativeMethod, native_method};
+use localgrad_bridge::handles;
+use localgrad_bridge::samples::Samples;
+use localgrad_bridge::status::{Fault, Outcome, lg_status};
+use localgrad_bridge::trainer::{self, TrainerObject, lg_trainer};
+
+pub(crate) const METHODS: [NativeMethod; 8] = [
+    native_method! { static fn trainer_create(network: jlong, config: JString) -> jlong, error_policy = Throw },
+    native_method! { static fn trainer_destroy(trainer: jlong), error_policy = Throw },
+    native_method! { static fn trainer_describe(trainer: jlong) -> [jdouble], error_policy = Throw },
+    native_method! { static fn trainer_losses(trainer: jlong) -> [jdouble], error_policy = Throw },
+    native_method! {
+        static fn push(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint]),
+        error_policy = Throw
+    },
+    native_method! { static fn discard_pushed(trainer: jlong), error_policy = Throw },
+    native_method! {
+        static fn evaluate(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint]) -> [jdouble],
+        error_policy = Throw
+    },
+    native_method! {
+        static fn predict(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong]) -> [jfloat],
+        error_policy = Throw
+    },
+];
+
+/// The number that Kotlin has, as the library's handle.
+pub(crate) fn handle(trainer: jlong) -> *const lg_trainer {
+    std::ptr::without_provenance(trainer as usize)
+}
+
+/// A new array of numbers.
+pub(crate) fn doubles<'local>(env: &mut Env<'local>, numbers: &[f64]) -> Done<JDoubleArray<'local>> {
+    let array = JDoubleArray::new(env, numbers.len())?;
+    array.set_region(env, 0, numbers)?;
+    Ok(array)
+}
+
+fn trainer_create<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    network: jlong,
+    config: JString<'local>,
+) -> Done<jlong> {
+    let config = config.try_to_string(env)?;
+    inside(|| {
+        let made = config::with_config(&config, |config, pointed| {
+            TrainerObject::create(&*network::find(network)?, config, pointed)
+        })?;
+        Ok(handles::insert::<_, lg_trainer>(made).addr() as jlong)
+    })
+}
+
+fn trainer_destroy<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<()> {
+    inside(|| {
+        trainer::destroy(handle(trainer));
+        Ok(())
+    })
+}
+
+fn trainer_describe<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+) -> Done<JDoubleArray<'local>> {
+    let info = inside(|| trainer::on(handle(trainer), |_, session| Ok(session.describe())))?;
+    let numbers = [
+        info.blocks as f64,
+        info.batch as f64,
+        info.pending as f64,
+        info.steps as f64,
+        info.samples as f64,
+        info.seconds,
+        info.learning_rate,
+        f64::from(info.step_is_open),
+        info.blocks_done as f64,
+        f64::from(info.is_damaged),
+    ];
+    doubles(env, &numbers)
+}
+
+fn trainer_losses<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+) -> Done<JDoubleArray<'local>> {
+    let losses = inside(|| trainer::on(handle(trainer), |_, session| Ok(session.losses().to_vec())))?;
+    doubles(env, &losses)
+}
+
+/// Does `work` with lent samples, inside the door.
+fn with_samples<T>(
+    env: &mut Env<'_>,
+    images: &JByteBuffer<'_>,
+    header: &JLongArray<'_>,
+    labels: &[u32],
+    work: impl FnOnce(&Samples<'_>) -> Outcome<T>,
+) -> Done<T> {
+    let samples = buffers::samples(env, images, header, labels)?;
+    inside(|| work(&samples))
+}
+
+impl From<Stopped> for crate::failure::Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Fault(fault) => Self::Fault(fault),
+            Stopped::Jni(error) => Self::Jni(error),
+        }
+    }
+}
+
+fn push<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+    images: JByteBuffer<'local>,
+    header: JLongArray<'local>,
+    labels: JIntArray<'local>,
+) -> Done<()> {
+    let labels = buffers::labels(env, &labels)?;
+    with_samples(env, &images, &header, &labels, |samples| {
+        trainer::on(handle(trainer), |_, session| session.push(samples))
+    })
+}
+
+fn discard_pushed<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<()> {
+    inside(|| {
+        trainer::on(handle(trainer), |_, session| {
+            session.discard_pushed();
+            Ok(())
+        })
+    })
+}
+
+fn evaluate<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+    images: JByteBuffer<'local>,
+    header: JLongArray<'local>,
+    labels: JIntArray<'local>,
+) -> Done<JDoubleArray<'local>> {
+    let labels = buffers::labels(env, &labels)?;
+    let found = with_samples(env, &images, &header, &labels, |samples| {
+        trainer::on(handle(trainer), |object, session| session.evaluate_samples(object.shared(), samples))
+    })?;
+    doubles(env, &[found.samples as f64, found.accuracy, found.loss])
+}
+
+fn predict<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+    images: JByteBuffer<'local>,
+    header: JLongArray<'local>,
+) -> Done<JFloatArray<'local>> {
+    let logits = with_samples(env, &images, &header, &[], |samples| {
+        trainer::on(handle(trainer), |object, session| session.predict(object.shared(), samples))
+    })?;
+    if i32::try_from(logits.len()).is_err() {
+        let message = "these are more numbers than an array of Java has; predict fewer samples at once";
+        return Err(Fault::new(lg_status::Argument, message).into());
+    }
+    let array = JFloatArray::new(env, logits.len())?;
+    array.set_region(env, 0, &logits)?;
+    Ok(array)
+}

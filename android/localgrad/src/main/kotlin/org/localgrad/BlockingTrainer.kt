@@ -1,0 +1,60 @@
+package org.localgrad
+
+import java.io.File
+
+/**
+ * The calls of a [Trainer] that compute, for Java and for threads that may wait. They run on the trainer's own thread,
+ * too. An interrupt of the thread that waits ends them between two blocks.
+ */
+public class BlockingTrainer internal constructor(private val trainer: Trainer, private val engine: Engine) {
+    private fun <T> await(work: () -> T): T = engine.await(trainer, work)
+
+    /** As [Trainer.train]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun train(options: TrainOptions = TrainOptions()): TrainResult = await { engine.train(options) }
+
+    /** As [Trainer.step]. */
+    @Throws(InterruptedException::class)
+    public fun step(): Step = await { engine.step() }
+
+    /** As [Trainer.evaluate]. */
+    @Throws(InterruptedException::class)
+    public fun evaluate(samples: Samples): Evaluation = await { engine.evaluate(samples) }
+
+    /** As [Trainer.evaluate]. */
+    @Throws(InterruptedException::class)
+    public fun evaluate(source: Source): Evaluation = await { engine.evaluate(source) }
+
+    /** As [Trainer.predict]. */
+    @Throws(InterruptedException::class)
+    public fun predict(samples: Samples): List<List<Prediction>> = await { engine.predict(samples) }
+
+    /** As [Trainer.logits]. */
+    @Throws(InterruptedException::class)
+    public fun logits(samples: Samples): FloatArray = await { engine.logits(samples) }
+
+    /** As [Trainer.save]. */
+    @Throws(InterruptedException::class)
+    public fun save(): Unit = await { Native.save(engine.handle()) }
+
+    /** As [Trainer.state]. */
+    @Throws(InterruptedException::class)
+    public fun state(): ByteArray = await { Native.state(engine.handle()) }
+
+    /** As [Trainer.restore]. */
+    @Throws(InterruptedException::class)
+    public fun restore(state: ByteArray): Unit = await { Native.setState(engine.handle(), state) }
+
+    /** As [Trainer.loadWeights]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =
+        await { Native.loadWeights(engine.handle(), file.path, parts.ordinal) }
+
+    /** As [Trainer.export]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun export(file: File, precision: Precision = Precision.F32): Unit =
+        await { Native.export(engine.handle(), file.path, precision.ordinal) }
+}

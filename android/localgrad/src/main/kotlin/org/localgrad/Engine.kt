@@ -1,0 +1,191 @@
+package org.localgrad
+
+import java.util.Collections
+import java.util.concurrent.Callable
+import kotlin.math.exp
+
+/** What is behind a [Trainer]: its handle, its thread and its events. It does not know the trainer itself. */
+internal class Engine private constructor(
+    private val handle: Long,
+    private val network: Network,
+    private val config: TrainerConfig,
+    val isResumed: Boolean,
+) {
+    private val worker = Worker()
+    private val classes = network.classes
+    val events = Events(handle)
+
+    @Volatile
+    private var isClosed = false
+
+    @Volatile
+    var source: Source? = null
+
+    @Volatile
+    var workFraction: Double = 1.0
+
+    @Volatile
+    var threads: Int = config.threads
+
+    fun handle(): Long = if (isClosed) throw Worker.closed() else handle
+
+    /** Does [work] on the trainer's thread for [owner], which is not forgotten meanwhile. */
+    suspend fun <T> run(owner: Any, work: () -> T): T {
+        handle()
+        AtWork.add(owner)
+        try {
+            return worker.run({ cancelQuietly() }, { finishing(work) }, { clearCancel() })
+        } finally {
+            AtWork.remove(owner)
+        }
+    }
+
+    /** The same, and waits. */
+    fun <T> await(owner: Any, work: () -> T): T {
+        handle()
+        AtWork.add(owner)
+        try {
+            return worker.await({ cancelQuietly() }, Callable { finishing(work) }, { clearCancel() })
+        } finally {
+            AtWork.remove(owner)
+        }
+    }
+
+    fun cancel() {
+        Native.cancel(handle())
+    }
+
+    private fun cancelQuietly() {
+        try {
+            Native.cancel(handle)
+        } catch (_: LocalgradException.Closed) {
+            // Which has cancelled it.
+        }
+    }
+
+    private fun clearCancel() {
+        try {
+            Native.clearCancel(handle)
+        } catch (_: LocalgradException.Closed) {
+            // Nothing is left to be cancelled.
+        }
+    }
+
+    /** Whatever [work] told is delivered before it returns, and a cancel that ended it ends no other call. */
+    private fun <T> finishing(work: () -> T): T {
+        handle()
+        try {
+            return work()
+        } catch (cancelled: LocalgradException.Cancelled) {
+            handle()
+            clearCancel()
+            throw cancelled
+        } finally {
+            events.drain()
+        }
+    }
+
+    fun train(options: TrainOptions): TrainResult {
+        val source = source
+        val saves = config.checkpoints != null
+        val numbers = longArrayOf(
+            options.until.steps(source),
+            options.deadlineMillis.coerceAtLeast(0),
+            if (saves) config.checkpointSteps else 0,
+            // With neither, one is still saved at the end.
+            if (!saves) 0 else if (config.checkpointMillis > 0) config.checkpointMillis else Long.MAX_VALUE,
+        )
+        val watcher = options.watcher
+        val found = Native.run(handle(), source, { step ->
+            events.drain()
+            watcher?.onStep(step) ?: true
+        }, numbers)
+        val reason = Reason.entries[found[0].toInt()]
+        if (reason == Reason.CANCELLED) {
+            handle()
+            clearCancel()
+        }
+        return TrainResult(reason, found[1].toLong(), found[2].toLong(), found[3])
+    }
+
+    fun step(): Step {
+        val found = Native.step(handle(), source)
+        return Step(found[0].toLong(), found[1].toInt(), found[2].toInt(), found[3], found[4], found[5])
+    }
+
+    fun evaluate(samples: Samples): Evaluation =
+        evaluation(Native.evaluate(handle(), samples.buffer, samples.header(), samples.labels))
+
+    fun evaluate(source: Source): Evaluation = evaluation(Native.evaluateSource(handle(), source))
+
+    private fun evaluation(found: DoubleArray) = Evaluation(found[0].toLong(), found[1], found[2])
+
+    fun logits(samples: Samples): FloatArray = Native.predict(handle(), samples.buffer, samples.header())
+
+    fun predict(samples: Samples): List<List<Prediction>> {
+        val logits = logits(samples)
+        return (0 until samples.count).map { predictions(logits, it * classes) }
+    }
+
+    /** The softmax of the logits of one sample, the most likely first. */
+    private fun predictions(logits: FloatArray, first: Int): List<Prediction> {
+        var largest = Float.NEGATIVE_INFINITY
+        for (at in first until first + classes) largest = maxOf(largest, logits[at])
+        val shares = DoubleArray(classes) { exp((logits[first + it] - largest).toDouble()) }
+        val sum = shares.sum()
+        val all = shares.indices.map { Prediction(it, network.className(it), (shares[it] / sum).toFloat()) }
+        return all.sortedByDescending { it.probability }
+    }
+
+    fun info(): TrainerInfo {
+        val found = Native.trainerDescribe(handle())
+        return TrainerInfo(
+            blocks = found[0].toInt(),
+            batch = found[1].toInt(),
+            pending = found[2].toInt(),
+            steps = found[3].toLong(),
+            samples = found[4].toLong(),
+            seconds = found[5],
+            learningRate = found[6],
+            stepIsOpen = found[7] != 0.0,
+            blocksDone = found[8].toInt(),
+            isDamaged = found[9] != 0.0,
+        )
+    }
+
+    fun close() {
+        isClosed = true
+        Native.trainerDestroy(handle)
+        worker.close()
+        events.close()
+    }
+
+    /** Owners of engines at work. */
+    private object AtWork {
+        private val owners = Collections.synchronizedList(ArrayList<Any>())
+
+        fun add(owner: Any) {
+            owners.add(owner)
+        }
+
+        fun remove(owner: Any) {
+            synchronized(owners) { owners.removeAt(owners.indexOfFirst { it === owner }) }
+        }
+    }
+
+    companion object {
+        /** A trainer's engine, gone back to its checkpoint if there is one. */
+        fun make(network: Network, config: TrainerConfig): Engine {
+            val handle = Native.trainerCreate(network.handle, config.json(network.units))
+            try {
+                val directory = config.checkpoints
+                val isResumed =
+                    directory != null && Native.openCheckpoints(handle, directory.path, config.keepCheckpoints)
+                return Engine(handle, network, config, isResumed)
+            } catch (failure: Throwable) {
+                Native.trainerDestroy(handle)
+                throw failure
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+package org.localgrad
+
+import java.io.File
+import java.util.concurrent.Executor
+import kotlin.time.Duration
+import kotlinx.coroutines.flow.Flow
+
+/**
+ * A network in training.
+ *
+ * Calls that compute suspend: they run on a thread of the trainer's own, at background priority, one after the other,
+ * and cancelling the coroutine ends them between two blocks. [blocking] has the same for Java and for threads that may
+ * wait. [pause], [resume], [cancel], [workFraction] and [threads] may be used on any thread at any time. [close] it, by
+ * `use`: one that is forgotten is closed by the garbage collector, sooner or later, and told of by [Localgrad.setLog].
+ *
+ * @property network the network that it was made of; it may be closed.
+ */
+public class Trainer @JvmOverloads constructor(
+    public val network: Network,
+    config: TrainerConfig = TrainerConfig(),
+) : AutoCloseable {
+    private val engine: Engine = Engine.make(network, config)
+    private val owned = Owned(this, "a Trainer of ${network.name}", isMissed = true, free = engine::close)
+
+    /** The same calls for threads that may wait, and for Java. */
+    public val blocking: BlockingTrainer = BlockingTrainer(this, engine)
+
+    /** A trainer with a configuration that is set in [configure]. */
+    public constructor(network: Network, configure: TrainerConfig.() -> Unit) :
+        this(network, TrainerConfig().apply(configure))
+
+    /** Whether it went on from a checkpoint when it was made. */
+    public val isResumed: Boolean get() = engine.isResumed
+
+    /** Gives samples where none were pushed. A call that is at work goes on with the one it began with. */
+    public var source: Source?
+        get() = engine.source
+        set(value) {
+            engine.source = value
+        }
+
+    /** Every event from the start of a collection on; it ends when the trainer is closed. */
+    public val events: Flow<Event> get() = engine.events.flow
+
+    /** Events that were dropped so far, because nobody took them. */
+    public val droppedEvents: Long get() = Native.droppedEvents(engine.handle())
+
+    /** Tells [listener] of every event, on [executor], until it is removed or the trainer is closed. */
+    public fun addListener(executor: Executor, listener: EventListener) {
+        engine.events.addListener(executor, listener)
+    }
+
+    /** Tells [listener] no more. */
+    public fun removeListener(listener: EventListener) {
+        engine.events.removeListener(listener)
+    }
+
+    /**
+     * Trains until [until] says so, [deadline] is over, [watcher] stops it or there are no more samples. No step is
+     * begun that is likely to end after the deadline, but for the first.
+     */
+    public suspend fun train(
+        until: Until = Until.DATA_ENDS,
+        deadline: Duration = Duration.INFINITE,
+        watcher: Watcher? = null,
+    ): TrainResult {
+        val options = TrainOptions()
+        options.until = until
+        options.deadlineMillis = if (deadline.isInfinite()) 0 else deadline.inWholeMilliseconds.coerceAtLeast(1)
+        options.watcher = watcher
+        return engine.run(this) { engine.train(options) }
+    }
+
+    /** Trains for so many epochs of a [SizedSource], those of earlier calls and before a resume counted. */
+    public suspend fun train(
+        epochs: Int,
+        deadline: Duration = Duration.INFINITE,
+        watcher: Watcher? = null,
+    ): TrainResult = train(Until.epochs(epochs), deadline, watcher)
+
+    /** Trains every block once, on the samples that were pushed or, where none were, on those of the source. */
+    public suspend fun step(): Step = engine.run(this) { engine.step() }
+
+    /**
+     * Adds samples, one or many, to those that the next step trains on; they are copied. All of them together may be no
+     * more than [TrainerConfig.batch]. Any thread, but not while another call is at work.
+     */
+    public fun push(samples: Samples) {
+        Native.push(engine.handle(), samples.buffer, samples.header(), samples.labels)
+    }
+
+    /** Forgets the samples that were pushed and not yet trained on. */
+    public fun discardPushed() {
+        Native.discardPushed(engine.handle())
+    }
+
+    /** Evaluates the network on labelled samples, as many as there are. */
+    public suspend fun evaluate(samples: Samples): Evaluation = engine.run(this) { engine.evaluate(samples) }
+
+    /** Evaluates the network on what [source] gives, until it gives null. */
+    public suspend fun evaluate(source: Source): Evaluation = engine.run(this) { engine.evaluate(source) }
+
+    /** What the network thinks of each sample: all classes, the most likely first. */
+    public suspend fun predict(samples: Samples): List<List<Prediction>> = engine.run(this) { engine.predict(samples) }
+
+    /** One number for each class of each sample, sample after sample, before they become probabilities. */
+    public suspend fun logits(samples: Samples): FloatArray = engine.run(this) { engine.logits(samples) }
+
+    /** Makes calls that compute wait, before their next block, until [resume]. */
+    public fun pause() {
+        Native.pause(engine.handle())
+    }
+
+    /** Ends a pause. */
+    public fun resume() {
+        Native.resume(engine.handle())
+    }
+
+    /**
+     * Ends the call that computes, before its next block, or the next one where none does. A step that this interrupts
+     * goes on where it was with the next call that trains; until then nothing can be saved.
+     */
+    public fun cancel() {
+        engine.cancel()
+    }
+
+    /** The share of the time that is spent at work, from 0.01 to 1, against heat and for the battery. */
+    public var workFraction: Double
+        get() = engine.workFraction
+        set(value) {
+            Native.setWorkFraction(engine.handle(), value)
+            engine.workFraction = value
+        }
+
+    /** Worker threads from the next block on; 0 is one a core. Results stay the same. */
+    public var threads: Int
+        get() = engine.threads
+        set(value) {
+            Native.setThreads(engine.handle(), value)
+            engine.threads = value
+        }
+
+    /** A number that can be changed while it trains. */
+    public operator fun get(setting: Setting): Double = Native.get(engine.handle(), setting.ordinal)
+
+    /** Changes a number from the next block on; it is saved with checkpoints and states. */
+    public operator fun set(setting: Setting, value: Double) {
+        Native.set(engine.handle(), setting.ordinal, value)
+    }
+
+    /** Where the trainer stands. */
+    public val info: TrainerInfo get() = engine.info()
+
+    /** The loss of each block in the last step; NaN before the first, and for frozen blocks. */
+    public val losses: DoubleArray get() = Native.trainerLosses(engine.handle())
+
+    /** Saves a checkpoint in [TrainerConfig.checkpoints]. */
+    public suspend fun save(): Unit = engine.run(this) { Native.save(engine.handle()) }
+
+    /** What a checkpoint holds, in memory. */
+    public suspend fun state(): ByteArray = engine.run(this) { Native.state(engine.handle()) }
+
+    /** Goes back to a state that [state] gave, of a trainer made as this one. */
+    public suspend fun restore(state: ByteArray): Unit = engine.run(this) { Native.setState(engine.handle(), state) }
+
+    /** Takes weights from a safetensors file; one that does not fit changes nothing. */
+    public suspend fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =
+        engine.run(this) { Native.loadWeights(engine.handle(), file.path, parts.ordinal) }
+
+    /** Writes the network's weights into a safetensors file, at once or not at all. */
+    public suspend fun export(file: File, precision: Precision = Precision.F32): Unit =
+        engine.run(this) { Native.export(engine.handle(), file.path, precision.ordinal) }
+
+    /** Frees all it holds; checkpoints stay. A call that is at work ends between two blocks. Closing it twice is fine. */
+    override fun close() {
+        owned.close()
+    }
+}

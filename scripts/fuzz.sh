@@ -10,16 +10,22 @@ seconds=${1:-60}
 [ $# -gt 0 ] || set -- $(sed -n 's/^path = "targets\/\(.*\)\.rs"/\1/p' fuzz/Cargo.toml)
 
 cannot() { echo "$1" && exit 3; }
-rustc +nightly -V >/dev/null 2>&1 || cannot 'no nightly compiler: rustup toolchain install nightly'
+if rustc +nightly -V >/dev/null 2>&1; then
+  rustc='rustc +nightly' cargo='cargo +nightly'
+else
+  # A stable compiler has the same passes, and is asked to let them be used.
+  export RUSTC_BOOTSTRAP=1
+  rustc=rustc cargo=cargo
+fi
 command -v c++ >/dev/null || cannot 'no C++ compiler, which libFuzzer is built with'
 
 # What `cargo fuzz build` gives the compiler; with cargo alone there is nothing to install, and all are built at once.
-host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+host=$($rustc -vV | sed -n 's/^host: //p')
 flags='--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module'
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
   flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
-RUSTFLAGS=$flags cargo +nightly build --locked --release --manifest-path fuzz/Cargo.toml --target "$host" "${@/#/--bin=}"
+RUSTFLAGS=$flags $cargo build --locked --release --manifest-path fuzz/Cargo.toml --target "$host" "${@/#/--bin=}"
 binaries=fuzz/target/$host/release
 
 fuzz_one() { # target

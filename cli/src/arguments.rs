@@ -23,7 +23,7 @@ pub enum Command {
     Finetune(Box<FinetuneArguments>),
     /// Accuracy of trained weights on a data set
     Eval(EvalArguments),
-    /// Classes of images (PNG or JPEG) or of a data set's samples
+    /// Classes of images (PNG, JPEG or WebP) or of a data set's samples
     Predict(PredictArguments),
     /// The memory that training would take, moment by moment, and what to do about it; trains nothing
     Plan(Box<PlanArguments>),
@@ -48,6 +48,10 @@ pub struct ModelArguments {
     /// Way around residual units that change the shape [default: project]
     #[arg(long, value_enum)]
     pub shortcut: Option<ShortcutName>,
+    /// How resnet18 and larger ones and mobilenet_v2 begin: as for ImageNet, as pretrained weights need it, or for small
+    /// images [default: by the images' size]
+    #[arg(long, value_enum)]
+    pub stem: Option<StemName>,
     /// Widths of a CIFAR ResNet's stem and stages, such as 8,8,16,32
     #[arg(long, value_delimiter = ',')]
     pub widths: Option<Vec<usize>>,
@@ -62,15 +66,28 @@ pub enum ShortcutName {
     Pad,
 }
 
+/// `--stem`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StemName {
+    /// 7x7 convolution with stride 2 and a max pool (of MobileNetV2: 3x3, stride 2)
+    Imagenet,
+    /// 3x3 convolution that keeps the size
+    Small,
+}
+
 /// Which data.
 #[derive(Args, Clone, Debug)]
 pub struct DataArguments {
     /// `embedded`, or a directory with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files [default: embedded]
     #[arg(long)]
     pub data: Option<String>,
-    /// How images are normalised: cifar10, imagenet, half, fashion or identity [default: what suits the data]
+    /// How images are normalised: cifar10, imagenet, half, fashion or identity [default: as the weights say, or what suits the data]
     #[arg(long)]
     pub normalize: Option<String>,
+    /// Names of the classes in order: a list such as cat,dog, or a file with one a line [default: the data's or the
+    /// weights' own]
+    #[arg(long, value_name = "NAMES")]
+    pub class_names: Option<String>,
     /// Only the first N samples (of training data when training)
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -345,15 +362,16 @@ pub struct TrainedArguments {
     /// A run directory, which knows its network, data and normalisation
     #[arg(long, value_name = "RUN", conflicts_with = "weights")]
     pub run: Option<PathBuf>,
-    /// A safetensors file with the weights of --model
+    /// A safetensors file; those of localgrad know their network, normalisation and class names, others need --model
+    /// and --normalize
     #[arg(long, value_name = "W.safetensors", required_unless_present = "run")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-    /// Images' channels, height and width where no data set says so, such as 3x32x32
+    /// Images' channels, height and width where neither weights nor a data set say so, such as 3x32x32
     #[arg(long, value_name = "CxHxW")]
     pub input: Option<String>,
-    /// Number of classes where no data set says so
+    /// Number of classes where neither weights nor a data set say so
     #[arg(long, value_name = "N")]
     pub classes: Option<usize>,
 }
@@ -381,7 +399,7 @@ pub struct PredictArguments {
     pub(crate) trained: TrainedArguments,
     #[command(flatten)]
     pub(crate) data: DataArguments,
-    /// PNG or JPEG files; without any, the test samples of --data
+    /// PNG, JPEG or WebP files; without any, the test samples of --data
     pub images: Vec<PathBuf>,
     /// How many classes to name for each image
     #[arg(long, default_value_t = 3)]

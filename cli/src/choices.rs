@@ -2,7 +2,7 @@
 
 use crate::arguments::{
     DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName, ShortcutName,
-    TaskName, WaitingArguments,
+    StemName, TaskName, WaitingArguments,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
@@ -18,7 +18,7 @@ use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::{self, Cut};
-use localgrad_models::{ModelConfig, published};
+use localgrad_models::{ModelConfig, Stem, published};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -41,9 +41,9 @@ pub fn data_name(arguments: &DataArguments) -> &str {
 pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) -> Outcome<NetworkSpec> {
     let name = arguments.model.as_deref().unwrap_or(DEFAULT_MODEL);
     if name.ends_with(".json") {
-        if arguments.shortcut.is_some() || arguments.widths.is_some() {
+        if arguments.shortcut.is_some() || arguments.widths.is_some() || arguments.stem.is_some() {
             return Err(Fault::usage(format!(
-                "{name} says all of the network; leave --shortcut and --widths out"
+                "{name} says all of the network; leave --shortcut, --stem and --widths out"
             )));
         }
         return read_spec(Path::new(name));
@@ -56,6 +56,10 @@ pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) ->
             None | Some(ShortcutName::Project) => Shortcut::Project,
             Some(ShortcutName::Pad) => Shortcut::Pad,
         },
+        stem: arguments.stem.map(|stem| match stem {
+            StemName::Imagenet => Stem::Imagenet,
+            StemName::Small => Stem::Small,
+        }),
     };
     Ok(localgrad_models::network(name, &config)?)
 }
@@ -213,6 +217,51 @@ pub fn normalize(arguments: &DataArguments, shape: ImageShape) -> Outcome<Normal
         (None, _) => "half",
     };
     Ok(Normalize::named(name, shape.channels)?)
+}
+
+/// How images are normalised for given weights: as `--normalize` says, or else as their file does.
+pub fn normalize_of_weights(
+    arguments: &DataArguments,
+    of_file: Option<Normalize>,
+    channels: usize,
+    path: &Path,
+) -> Outcome<Normalize> {
+    if let Some(name) = &arguments.normalize {
+        return Ok(Normalize::named(name, channels)?);
+    }
+    let normalize = of_file.ok_or_else(|| {
+        Fault::usage(format!(
+            "{} does not say how its images are normalised; say it: --normalize imagenet, cifar10, half, fashion or \
+             identity",
+            path.display()
+        ))
+    })?;
+    normalize.check(channels).map_err(|cause| cause.at(path.display()))?;
+    Ok(normalize)
+}
+
+/// What `--class-names` names, if it is given: a list, or a file with one name a line.
+pub fn class_names(arguments: &DataArguments, classes: usize) -> Outcome<Option<Vec<String>>> {
+    let Some(said) = &arguments.class_names else { return Ok(None) };
+    let path = Path::new(said);
+    let text = match path.is_file() {
+        true => std::fs::read_to_string(path).map_err(|cause| localgrad::Error::io(path, cause))?,
+        false => said.replace(',', "\n"),
+    };
+    let names: Vec<String> = text.trim_end().lines().map(|name| name.trim().to_string()).collect();
+    if names.len() == classes {
+        return Ok(Some(names));
+    }
+    let hint = if path.is_file() { "" } else { " (there is no file of that name)" };
+    Err(Fault::usage(format!("--class-names has {} for {classes} classes{hint}", names.len())))
+}
+
+/// Names of a data set's classes, where it has any.
+pub fn names_of(arguments: &DataArguments, dataset: &dyn Dataset) -> Vec<String> {
+    match data_name(arguments) {
+        EMBEDDED => embedded::CLASS_NAMES.map(String::from).to_vec(),
+        _ => dataset.class_names().to_vec(),
+    }
 }
 
 /// The optimizer with its numbers.

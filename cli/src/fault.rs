@@ -24,6 +24,12 @@ impl Fault {
         Self { message: message.into(), code: 1 }
     }
 
+    /// The same with more to be said after it.
+    #[must_use]
+    pub fn and(self, more: &str) -> Self {
+        Self { message: self.message + more, code: self.code }
+    }
+
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         self.code

@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks for a clean stop, the second ends the process.
 
+use crate::output::complain;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -10,7 +11,7 @@ pub fn listen() {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after the current batch; press Ctrl-C again to end at once");
+        complain("\nstopping after the current batch; press Ctrl-C again to end at once");
     });
     if let Err(cause) = heard {
         log::warn!("cannot listen for Ctrl-C: {cause}");

@@ -2,6 +2,9 @@
 //!
 //! The program knows the library's public face only: it adds words, files and pictures, no mathematics.
 
+// They panic where nobody can be told; `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod arguments;
 pub mod fault;
 pub mod output;
@@ -11,10 +14,13 @@ pub mod progress;
 pub mod metrics;
 pub mod embedded;
 pub mod choices;
+pub mod data_checks;
 pub mod automatic;
 pub mod demonstration;
 pub mod portrait;
+pub mod picture;
 pub mod run_directory;
+pub mod origin;
 pub mod resume;
 pub mod budget;
 pub mod resident;
@@ -28,7 +34,7 @@ use fault::Outcome;
 
 /// Carries out one command.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    match &arguments.command {
+    let outcome = match &arguments.command {
         Command::Train(words) => commands::train::run(words),
         Command::Finetune(words) => commands::finetune::run(words),
         Command::Eval(words) => commands::eval::run(words),
@@ -39,5 +45,6 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Command::Bench(words) => commands::bench::run(words),
         Command::Devices(words) => commands::devices::run(words),
         Command::Report(words) => commands::report::run(words),
-    }
+    };
+    outcome.and_then(|()| output::check())
 }

@@ -1,5 +1,6 @@
 //! Warnings of the library, for people, on standard error.
 
+use crate::output::complain;
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct StandardError;
@@ -10,7 +11,7 @@ impl Log for StandardError {
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+        complain(&format!("{}: {}", record.level().as_str().to_lowercase(), record.args()));
     }
 
     fn flush(&self) {}

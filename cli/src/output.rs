@@ -1,7 +1,12 @@
 //! Where a command's results go: JSON objects on standard output, or text for people.
 
+use crate::fault::{Fault, Outcome};
 use serde::Serialize;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
+
+/// Why standard output could not be written, if it could not: of the process, as standard output is.
+static FAILURE: OnceLock<String> = OnceLock::new();
 
 /// Chooses between machine-readable lines and text.
 #[derive(Clone, Copy, Debug)]
@@ -23,16 +28,41 @@ impl Output {
     /// A result for people: on standard output, unless that carries JSON.
     pub fn text(self, text: &str) {
         if self.json {
-            eprintln!("{text}");
+            complain(text);
         } else {
             write_line(text);
         }
     }
 }
 
-/// A reader that went away (`localgrad … | head`) is no reason to panic.
 fn write_line(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let mut out = io::stdout().lock();
+    // In one write, so that lines of several processes do not mix.
+    note(out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Remembers that standard output could not be written; work that is under way is not lost for it. A reader that went
+/// away (`localgrad … | head`) has had what it wanted.
+pub fn note(written: io::Result<()>) {
+    if let Err(cause) = written.or_else(|cause| match cause.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(cause),
+    }) {
+        FAILURE.get_or_init(|| cause.to_string());
+    }
+}
+
+/// Fails if anything that was written to standard output did not arrive there.
+pub fn check() -> Outcome<()> {
+    match FAILURE.get() {
+        None => Ok(()),
+        Some(cause) => Err(Fault::failed(format!("standard output could not be written: {cause}"))),
+    }
+}
+
+/// A line for people on standard error, which may be closed or full.
+pub fn complain(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// A table with a header and a rule under it; the first column is left-aligned, the others right.

@@ -6,7 +6,7 @@ use clap::Parser;
 use std::path::{Path, absolute};
 
 /// Words that are followed by a path of somebody else's file or directory.
-const PATHS: [&str; 5] = ["--data", "--init", "--weights", "--model", "--scratch"];
+const PATHS: [&str; 6] = ["--data", "--init", "--weights", "--model", "--scratch", "--class-names"];
 
 /// What this process was told, without the program's name.
 pub fn own_words() -> Vec<String> {

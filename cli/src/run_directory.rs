@@ -8,7 +8,14 @@ use localgrad::fit::FitConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::trainer::TrainConfig;
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// Where runs go that are given no directory.
+const RUNS: &str = "runs";
+const RUN_FILE: &str = "run.json";
+const WEIGHTS: &str = "weights.safetensors";
+const CHECKPOINT: &str = "checkpoint";
 
 /// What was trained and how: enough to use the weights, and to repeat the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +36,9 @@ pub struct RunFile {
     pub fit: FitConfig,
     /// Samples a step.
     pub batch: usize,
+    /// Whether held-out samples were drawn from every class, rather than taken from the end.
+    #[serde(default)]
+    pub held_out_evenly: bool,
     /// The command line that resumes it, without the program's name, `--out` and `--resume`.
     #[serde(default)]
     pub words: Vec<String>,
@@ -44,19 +54,22 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the directory; one that already holds a run is refused, so that no result is overwritten.
+    /// Makes the directory, a new one under `runs` if none is named; one that already holds a run is refused, so that no
+    /// result is overwritten. Nothing is written before the directory is locked.
     pub fn create(path: Option<&Path>) -> Outcome<Self> {
-        let mut directory = Self { path: path.map_or_else(next_free, Path::to_path_buf), _lock: None };
-        if directory.metrics().exists() {
-            return Err(Fault::usage(format!(
-                "{} already holds a run; give another --out, or go on with it by --resume",
-                directory.path.display()
-            )));
-        }
-        std::fs::create_dir_all(&directory.path)
-            .map_err(|cause| Fault::failed(format!("cannot make {}: {cause}", directory.path.display())))?;
-        directory._lock = Some(Lock::acquire(&directory.path)?);
-        Ok(directory)
+        let path = match path {
+            None => make_next(Path::new(RUNS))?,
+            Some(path) => {
+                // A run that goes on needs no waiting for its lock.
+                refuse_run(path)?;
+                std::fs::create_dir_all(path).map_err(|cause| cannot_make(path, &cause))?;
+                path.to_path_buf()
+            }
+        };
+        let lock = Lock::acquire(&path)?;
+        // Another may have held the lock, and ended.
+        refuse_run(&path)?;
+        Ok(Self { path, _lock: Some(lock) })
     }
 
     /// A directory whose run is to go on, for one writer; `None` if it holds none.
@@ -86,7 +99,7 @@ impl RunDirectory {
     /// The inference weights of the run, or of the rival that trained beside it.
     pub fn weights(&self, rival: Option<&str>) -> PathBuf {
         match rival {
-            None => self.path.join("weights.safetensors"),
+            None => self.path.join(WEIGHTS),
             Some(name) => self.path.join(format!("weights-{name}.safetensors")),
         }
     }
@@ -94,7 +107,7 @@ impl RunDirectory {
     /// The checkpoints of the run, or of the rival that trained beside it.
     pub fn checkpoint(&self, rival: Option<&str>) -> PathBuf {
         match rival {
-            None => self.path.join("checkpoint"),
+            None => self.path.join(CHECKPOINT),
             Some(name) => self.path.join(format!("checkpoint-{name}")),
         }
     }
@@ -114,17 +127,69 @@ impl RunDirectory {
     }
 
     fn run_json(&self) -> PathBuf {
-        self.path.join("run.json")
+        self.path.join(RUN_FILE)
     }
 }
 
-fn next_free() -> PathBuf {
-    let mut number = 1;
+/// Makes the directory of the lowest free number; the system gives each to one process alone.
+fn make_next(parent: &Path) -> Outcome<PathBuf> {
+    std::fs::create_dir_all(parent).map_err(|cause| cannot_make(parent, &cause))?;
+    let mut number: u64 = 1;
     loop {
-        let path = PathBuf::from(format!("runs/{number}"));
-        if !path.exists() {
-            return path;
+        let path = parent.join(number.to_string());
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(cause) => return Err(cannot_make(&path, &cause)),
         }
-        number += 1;
+    }
+}
+
+fn cannot_make(path: &Path, cause: &std::io::Error) -> Fault {
+    Fault::failed(format!("cannot make {}: {cause}", path.display()))
+}
+
+/// Refuses a directory with anything of a run in it.
+fn refuse_run(path: &Path) -> Outcome<()> {
+    let mut parts = ["metrics.jsonl", RUN_FILE, WEIGHTS, "weights-bp.safetensors", CHECKPOINT].into_iter();
+    match parts.find(|part| path.join(part).symlink_metadata().is_ok()) {
+        Some(part) => Err(Fault::usage(format!(
+            "{} already holds a run ({part}); give another --out, or go on with it by --resume",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_many_at_once_gets_a_directory_of_its_own() {
+        let parent = tempfile::tempdir().unwrap();
+        let make = || (0..20).map(|_| make_next(&parent.path().join("runs")).unwrap()).collect::<Vec<_>>();
+        let mut made: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), 160);
+    }
+
+    #[test]
+    fn whatever_is_left_of_a_run_is_kept() {
+        for part in ["metrics.jsonl", "run.json", "weights.safetensors", "checkpoint"] {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(directory.path().join(part), "kept").unwrap();
+            let fault = RunDirectory::create(Some(directory.path())).unwrap_err();
+            assert!(fault.to_string().contains(part) && fault.code() == 2, "{fault}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let held = RunDirectory::create(Some(directory.path())).unwrap();
+        assert!(RunDirectory::create(Some(directory.path())).is_err());
+        drop(held);
+        RunDirectory::create(Some(directory.path())).unwrap();
     }
 }

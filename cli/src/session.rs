@@ -112,6 +112,11 @@ impl Session<'_> {
             if let Some(resumed) = resumed {
                 return Ok(resumed);
             }
+            log::warn!(
+                "{} holds no checkpoint: {} begins at its start",
+                self.checkpoint.display(),
+                self.name
+            );
         }
         if let Some(init) = self.init {
             let loaded = init.load(trainer)?;

@@ -93,6 +93,9 @@ fn trains_evaluates_predicts_and_exports() {
     let model = ["--model", "resnet8", "--widths", "4,4,8,8", "--data", "embedded", "--json"];
     let from_file = lines(&[&["eval", "--weights", &one][..], &model].concat());
     assert_eq!(from_file[0]["accuracy"], done["accuracy"]);
+    for weights in [&one, &path(Path::new(&run), "weights.safetensors")] {
+        assert_eq!(lines(&["eval", "--weights", weights, "--json"])[0]["accuracy"], done["accuracy"]);
+    }
 
     let picture = path(directory.path(), "picture.png");
     image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 7])).save(&picture).unwrap();
@@ -100,6 +103,7 @@ fn trains_evaluates_predicts_and_exports() {
     let classes = predicted[0]["classes"].as_array().unwrap();
     let sum: f64 = classes.iter().map(|c| c["probability"].as_f64().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-9 && classes[0]["name"].is_string(), "{predicted:?}");
+    assert_eq!(lines(&["predict", "--weights", &one, &picture, "--top", "10", "--json"]), predicted);
     assert_eq!(lines(&["predict", "--run", &run, "--limit", "3", "--json"]).len(), 3);
 
     let reported = lines(&["report", "--run", &run, "--json"]);

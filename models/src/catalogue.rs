@@ -16,12 +16,37 @@ pub struct ModelConfig {
     pub widths: Option<Vec<usize>>,
     /// The way around where a residual unit changes the shape (ResNets only).
     pub shortcut: Shortcut,
+    /// How ImageNet's networks begin, where the size of the images is not to say it (ResNet-18 and larger and MobileNetV2).
+    pub stem: Option<Stem>,
+}
+
+impl ModelConfig {
+    /// Whether a network of ImageNet begins without making images smaller.
+    pub(crate) fn small_stem(&self) -> bool {
+        match self.stem {
+            None => self.input[1].max(self.input[2]) <= SMALL_SIDE,
+            Some(stem) => stem == Stem::Small,
+        }
+    }
+}
+
+/// The largest side of images that no stem makes smaller.
+const SMALL_SIDE: usize = 64;
+
+/// How a network of ImageNet begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stem {
+    /// As published for ImageNet: a convolution with stride 2 (of ResNets 7x7, and a max pool after it). Pretrained weights
+    /// fit it.
+    Imagenet,
+    /// A 3x3 convolution that keeps the size, for small images.
+    Small,
 }
 
 impl Default for ModelConfig {
     /// CIFAR-10.
     fn default() -> Self {
-        Self { input: [3, 32, 32], classes: 10, widths: None, shortcut: Shortcut::Project }
+        Self { input: [3, 32, 32], classes: 10, widths: None, shortcut: Shortcut::Project, stem: None }
     }
 }
 
@@ -49,7 +74,13 @@ pub const MODELS: &[&str] = &[
 
 /// The spec of the network called `name`.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
-    let spec = match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
+    let depth = name.strip_prefix("resnet").and_then(|depth| depth.parse().ok());
+    if config.stem.is_some() && name != "mobilenet_v2" && !matches!(depth, Some(18 | 34 | 50 | 101 | 152)) {
+        return Err(Error::config(format!(
+            "{name} has one stem for images of any size; only resnet18 and larger ones and mobilenet_v2 have two"
+        )));
+    }
+    let spec = match depth {
         Some(depth @ (18 | 34 | 50 | 101 | 152)) => resnet::imagenet(depth, config)?,
         Some(depth @ (8 | 14 | 20 | 26 | 32 | 44 | 56 | 110)) => {
             resnet::cifar(&[(depth - 2) / 6; 3], config, name)?

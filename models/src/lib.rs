@@ -2,6 +2,7 @@
 //!
 //! This crate only writes specs: it knows nothing of tensors, training or files.
 
+pub mod adapt;
 pub mod catalogue;
 pub mod cut;
 pub mod mobilenet;
@@ -10,4 +11,4 @@ pub mod published;
 pub mod resnet;
 pub mod vgg;
 
-pub use catalogue::{MODELS, ModelConfig, network};
+pub use catalogue::{MODELS, ModelConfig, Stem, network};

@@ -22,11 +22,11 @@ const STEM_WIDTH: usize = 32;
 const LAST_WIDTH: usize = 1280;
 
 /// `mobilenet_v2`. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the
-/// second stage keep the size.
+/// second stage keep the size, unless the configuration says otherwise.
 pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
     let name = "mobilenet_v2";
     no_widths(name, config)?;
-    let small = config.input[1].max(config.input[2]) <= 64;
+    let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
         kind: UnitKind::ConvNorm { kernel: 3 },

@@ -1,5 +1,11 @@
 //! Names that weights carry elsewhere, and ours.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
+/// write around a network.
+pub const PREFIXES: [&str; 6] = ["module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder."];
+
 /// Our name (torchvision's) for a weight that a file calls `name`, in a network whose classifier we call
 /// `head` (`fc` or `classifier`).
 pub fn canonical(name: &str, head: &str) -> String {
@@ -16,6 +22,84 @@ pub fn is_counter(name: &str) -> bool {
     name.ends_with(".num_batches_tracked")
 }
 
+/// What became of the tensors of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// For each that is to be read, our name by the file's. Those that mean nothing to the network keep what is left of
+    /// theirs, so that they can be told.
+    pub ours: BTreeMap<String, String>,
+    /// Prefixes that were taken off, outer ones first, and of how many names.
+    pub stripped: BTreeMap<String, usize>,
+    /// Scalars that are no weights, such as the number of an epoch.
+    pub left_out: Vec<String>,
+    /// Batch norm's counters, which are left out, too.
+    pub counters: usize,
+}
+
+/// Finds the network's own names (`ours`) in those of a file, each with its shape.
+pub fn map<'a>(
+    file: impl IntoIterator<Item = (&'a str, &'a [usize])>,
+    ours: &BTreeSet<String>,
+    head: &str,
+) -> Mapping {
+    let mut mapping = Mapping::default();
+    for (name, shape) in file {
+        let (found, prefix) = unwrapped(name, ours, head);
+        let is_ours = ours.contains(&found);
+        if !is_ours && is_counter(&found) {
+            mapping.counters += 1;
+            continue;
+        }
+        if !is_ours && shape.iter().product::<usize>() == 1 {
+            mapping.left_out.push(name.to_string());
+            continue;
+        }
+        if !prefix.is_empty() {
+            *mapping.stripped.entry(prefix.to_string()).or_default() += 1;
+        }
+        mapping.ours.insert(name.to_string(), found);
+    }
+    mapping
+}
+
+/// Our name for the file's, and what was taken off its beginning: as little as makes it ours, or all that is known.
+fn unwrapped<'a>(name: &'a str, ours: &BTreeSet<String>, head: &str) -> (String, &'a str) {
+    let mut rest = name;
+    loop {
+        let found = canonical(rest, head);
+        let taken = name.len() - rest.len();
+        if ours.contains(rest) {
+            return (rest.to_string(), &name[..taken]);
+        }
+        let inner = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
+        match inner {
+            // `canonical` takes this one off itself.
+            _ if ours.contains(&found) && !rest.starts_with("module.") => return (found, &name[..taken]),
+            Some(inner) => rest = inner,
+            None => return (found, &name[..taken]),
+        }
+    }
+}
+
+impl Mapping {
+    /// What was done besides reading, in words; nothing where nothing was.
+    pub fn words(&self) -> Option<String> {
+        let mut done: Vec<String> = self
+            .stripped
+            .iter()
+            .map(|(prefix, count)| format!("'{prefix}' taken off {count} names"))
+            .collect();
+        let mut left_out: Vec<String> = self.left_out.clone();
+        if self.counters > 0 {
+            left_out.push(format!("{} counters (num_batches_tracked)", self.counters));
+        }
+        if !left_out.is_empty() {
+            done.push(format!("left out: {}", left_out.join(", ")));
+        }
+        (!done.is_empty()).then(|| done.join("; "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +111,55 @@ mod tests {
         assert_eq!(canonical("layer2.0.shortcut.1.weight", "fc"), "layer2.0.downsample.1.weight");
         assert_eq!(canonical("fc.weight", "fc"), "fc.weight");
         assert!(is_counter("bn1.num_batches_tracked"));
+    }
+
+    fn ours() -> BTreeSet<String> {
+        ["conv1.weight", "layer2.0.downsample.1.weight", "net.scale", "fc.bias"].map(String::from).into()
+    }
+
+    fn mapped(names: &[(&str, &[usize])]) -> Mapping {
+        map(names.iter().copied(), &ours(), "fc")
+    }
+
+    #[test]
+    fn prefixes_are_taken_off_however_they_are_stacked() {
+        for prefix in
+            ["", "module.", "_orig_mod.", "model.", "_orig_mod.module.", "module.model.backbone.", "net."]
+        {
+            let wrapped = ["conv1.weight", "layer2.0.shortcut.1.weight", "linear.bias"]
+                .map(|name| format!("{prefix}{name}"));
+            let shape: &[usize] = &[4, 2];
+            let found = mapped(&wrapped.each_ref().map(|name| (name.as_str(), shape)));
+            let wanted = ["conv1.weight", "layer2.0.downsample.1.weight", "fc.bias"];
+            assert_eq!(wrapped.each_ref().map(|name| found.ours[name].as_str()), wanted);
+            let stripped: BTreeMap<String, usize> =
+                [(prefix.to_string(), 3)].into_iter().filter(|_| !prefix.is_empty()).collect();
+            assert_eq!(found.stripped, stripped);
+        }
+    }
+
+    #[test]
+    fn what_is_ours_stays_and_scalars_are_left_out() {
+        let found = mapped(&[
+            ("net.scale", &[1]),
+            ("module.net.scale", &[1]),
+            ("module.epoch", &[]),
+            ("step", &[1]),
+            ("model.bn1.num_batches_tracked", &[]),
+            ("model.other.weight", &[3, 3]),
+        ]);
+        assert_eq!(found.ours["net.scale"], "net.scale");
+        assert_eq!(found.ours["module.net.scale"], "net.scale");
+        assert_eq!(found.ours["model.other.weight"], "other.weight");
+        assert_eq!(
+            (found.left_out.as_slice(), found.counters),
+            (&["module.epoch".into(), "step".into()][..], 1)
+        );
+        let words = found.words().unwrap();
+        assert!(
+            words.contains("'module.' taken off 1") && words.contains("module.epoch, step, 1 counters"),
+            "{words}"
+        );
+        assert_eq!(mapped(&[("conv1.weight", &[2])]).words(), None);
     }
 }

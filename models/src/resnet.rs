@@ -30,7 +30,8 @@ pub fn cifar(units: &[usize], config: &ModelConfig, name: &str) -> Result<Networ
     Ok(spec(name, config, list, last))
 }
 
-/// The ImageNet form. For images of at most 64 pixels the stem is a 3x3 convolution that keeps the size.
+/// The ImageNet form. For images of at most 64 pixels the stem is a 3x3 convolution that keeps the size, unless the
+/// configuration says otherwise.
 pub fn imagenet(depth: usize, config: &ModelConfig) -> Result<NetworkSpec> {
     let name = format!("resnet{depth}");
     no_widths(&name, config)?;
@@ -42,7 +43,7 @@ pub fn imagenet(depth: usize, config: &ModelConfig) -> Result<NetworkSpec> {
         152 => ([3, 8, 36, 3], true),
         _ => return Err(Error::config(format!("there is no ImageNet ResNet of depth {depth}"))),
     };
-    let small = config.input[1].max(config.input[2]) <= 64;
+    let small = config.small_stem();
     let mut list = vec![UnitSpec {
         name: String::new(),
         kind: UnitKind::Stem { kernel: if small { 3 } else { 7 }, pool: !small },

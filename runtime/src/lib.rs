@@ -19,6 +19,7 @@ pub mod rules;
 pub mod optimizer;
 pub mod schedule;
 pub mod model;
+mod signature;
 pub mod data;
 mod depot;
 pub mod trainer;

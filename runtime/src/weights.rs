@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layers::Variable;
 use crate::model::Classifier;
 use crate::ops::slices::elements;
+use crate::signature::Signature;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -155,6 +156,11 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 
 /// Replaces `path` by what `fill` writes, at once or not at all.
 fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    // A device or a pipe would be gone for ever.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let message = format!("{}: this is no regular file, and cannot be replaced by one", path.display());
+        return Err(Error::new(ErrorKind::Io, message));
+    }
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     let part = path.with_file_name(name);
@@ -188,6 +194,27 @@ pub fn read(path: &Path, rename: impl Fn(&str) -> Option<String>) -> Result<Weig
     from_bytes(&file, &path.display().to_string(), rename)
 }
 
+/// The same with all names given at once: `choose` is shown what the file holds, each tensor's name and shape, and gives our
+/// name for those that are wanted.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_chosen(
+    path: &Path,
+    choose: impl FnOnce(&[(&str, &[usize])]) -> BTreeMap<String, String>,
+) -> Result<Weights> {
+    check_is_file(path)?;
+    let file = std::fs::read(path).map_err(|cause| Error::io(path, cause))?;
+    let name = path.display().to_string();
+    let tensors =
+        SafeTensors::deserialize(&file).map_err(|cause| not_safetensors(&name, &file, &cause.to_string()))?;
+    let listed: Vec<(&str, Vec<usize>)> =
+        tensors.iter().map(|(name, view)| (name, view.shape().to_vec())).collect();
+    let shown: Vec<(&str, &[usize])> = listed.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
+    let chosen = choose(&shown);
+    of_tensors(&tensors, &name, |name| chosen.get(name).cloned())
+}
+
 /// Refuses what has no end and what would block: pipes and devices.
 fn check_is_file(path: &Path) -> Result<()> {
     if std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?.is_file() {
@@ -197,8 +224,15 @@ fn check_is_file(path: &Path) -> Result<()> {
 }
 
 /// The error of a file called `name`.
-fn not_safetensors(name: &str, _start: &[u8], why: &str) -> Error {
-    Error::format(format!("{name}: not a whole safetensors file: {why}"))
+fn not_safetensors(name: &str, start: &[u8], why: &str) -> Error {
+    match Signature::of(start) {
+        Some(found) => Error::format(format!(
+            "{name}: this is {}, not a safetensors file: {}",
+            found.what,
+            found.advice_for_weights()
+        )),
+        None => Error::format(format!("{name}: not a whole safetensors file: {why}")),
+    }
 }
 
 /// The same out of memory. `name` is what error messages call it.
@@ -206,9 +240,17 @@ fn not_safetensors(name: &str, _start: &[u8], why: &str) -> Error {
 /// # Errors
 /// `Format`, as for [`read`].
 pub fn from_bytes(file: &[u8], name: &str, rename: impl Fn(&str) -> Option<String>) -> Result<Weights> {
-    let wrong = |what: String| Error::format(format!("{name}: {what}"));
     let tensors =
         SafeTensors::deserialize(file).map_err(|cause| not_safetensors(name, file, &cause.to_string()))?;
+    of_tensors(&tensors, name, rename)
+}
+
+fn of_tensors(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    rename: impl Fn(&str) -> Option<String>,
+) -> Result<Weights> {
+    let wrong = |what: String| Error::format(format!("{name}: {what}"));
     let mut weights = Weights::new();
     for (name, view) in tensors.iter() {
         let Some(ours) = rename(name) else { continue };
@@ -232,13 +274,16 @@ pub fn from_bytes(file: &[u8], name: &str, rename: impl Fn(&str) -> Option<Strin
 /// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, nothing is
 /// changed and the error lists all that is missing, misshapen or left over.
 pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
-    let mut problems = Vec::new();
+    let (mut problems, mut missing) = (Vec::new(), Vec::new());
     let mut known = std::collections::BTreeSet::new();
     model.visit(&mut |name, variable| {
         known.insert(name.to_string());
         let wanted = variable.value().dims();
         match weights.get(name) {
-            None => problems.push(format!("missing {name} {wanted:?}")),
+            None => {
+                missing.push(name.to_string());
+                problems.push(format!("missing {name} {wanted:?}"));
+            }
             Some(found) if found.dims() != wanted => {
                 problems.push(format!("{name} is {:?} where {wanted:?} is needed", found.dims()));
             }
@@ -246,10 +291,10 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
         }
         Ok(())
     })?;
-    problems
-        .extend(weights.keys().filter(|name| !known.contains(*name)).map(|name| format!("unknown {name}")));
+    let unknown: Vec<String> = weights.keys().filter(|name| !known.contains(*name)).cloned().collect();
+    problems.extend(unknown.iter().map(|name| format!("unknown {name}")));
     if !problems.is_empty() {
-        return Err(mismatch(&model.spec().name, &problems));
+        return Err(mismatch(&model.spec().name, &problems, [&unknown, &missing]));
     }
     let device = model.device().clone();
     model.visit(&mut |name, mut variable: Variable<'_>| {
@@ -289,8 +334,23 @@ pub fn load_body(model: &mut dyn Classifier, mut weights: Weights) -> Result<Loa
     Ok(loaded)
 }
 
-fn mismatch(network: &str, problems: &[String]) -> Error {
+/// What does not fit. Names that are all in the file's own way are shown beside those that are missed.
+fn mismatch(network: &str, problems: &[String], [unknown, missing]: [&[String]; 2]) -> Error {
     const LISTED: usize = 20;
+    const SHOWN: usize = 4;
+    if !unknown.is_empty() && !missing.is_empty() {
+        let first = |names: &[String]| names[..names.len().min(SHOWN)].join(", ");
+        let (ours, theirs) = (first(missing), first(unknown));
+        return Error::new(
+            ErrorKind::Format,
+            format!(
+                "these are not the weights of {network}: {} of its names are missing, such as {ours}; {} names of the \
+                 file mean nothing to it, such as {theirs}",
+                missing.len(),
+                unknown.len()
+            ),
+        );
+    }
     let mut list = problems.iter().take(LISTED).cloned().collect::<Vec<_>>().join("; ");
     if problems.len() > LISTED {
         list.push_str(&format!("; and {} more", problems.len() - LISTED));

@@ -27,8 +27,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let device = localgrad::device::open(&arguments.device.device)?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
-    let known = (dataset.shape(), dataset.classes());
-    let mut trained = trained::load(&arguments.trained, &data, Some(known), &device)?;
+    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let workers = choices::workers(arguments.device.threads)?;

@@ -4,10 +4,10 @@ use crate::arguments::PredictArguments;
 use crate::choices;
 use crate::commands::trained::{self, Trained};
 use crate::fault::{Fault, Outcome};
-use crate::output::{Output, table};
-use image::imageops::FilterType;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Normalize, Split};
-use localgrad::ops::slices;
+use crate::output::{Output, complain, table};
+use crate::picture;
+use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::threads::Workers;
 use localgrad::{Device, Tensor};
 use serde::Serialize;
 use std::path::Path;
@@ -30,6 +30,14 @@ struct PredictRecord {
     classes: Vec<Guess>,
 }
 
+/// What could not be judged, and why.
+#[derive(Serialize)]
+struct ErrorRecord {
+    event: &'static str,
+    sample: String,
+    error: String,
+}
+
 /// Names the likeliest classes of images, or of a data set's test samples.
 pub fn run(arguments: &PredictArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
@@ -38,53 +46,64 @@ pub fn run(arguments: &PredictArguments) -> Outcome<()> {
     }
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let records = if arguments.images.is_empty() {
-        samples(arguments, &device, &workers)?
+    let (records, failed) = if arguments.images.is_empty() {
+        (samples(arguments, &device, &workers)?, 0)
     } else {
         images(arguments, &device, &workers)?
     };
-    for record in &records {
-        output.record(record);
-    }
-    if !output.json {
+    if !output.json && !records.is_empty() {
         output.text(&table(&["sample", "classes"], &records.iter().map(row).collect::<Vec<_>>()));
     }
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        failed => {
+            Err(Fault::failed(format!("{failed} of {} pictures gave no classes", arguments.images.len())))
+        }
+    }
 }
 
+/// What each picture is, and how many could not be read: those are named, and the others judged all the same.
 fn images(
     arguments: &PredictArguments,
     device: &Device,
-    workers: &localgrad::threads::Workers,
-) -> Outcome<Vec<PredictRecord>> {
+    workers: &Workers,
+) -> Outcome<(Vec<PredictRecord>, usize)> {
+    let output = Output { json: arguments.output.json };
     let mut trained = trained::load(&arguments.trained, &arguments.data, None, device)?;
     let mut records = Vec::with_capacity(arguments.images.len());
     for path in &arguments.images {
-        let image = read_image(path, &trained)?;
-        let logits = workers.run(|| trained.model.logits(&image))?;
-        let found = guesses(&logits, &trained.class_names, arguments.top)?;
-        records.extend(found.into_iter().map(|classes| PredictRecord {
-            event: "predicted",
-            sample: path.display().to_string(),
-            label: None,
-            classes,
-        }));
+        let sample = path.display().to_string();
+        match image(path, &mut trained, arguments.top, workers) {
+            Ok(classes) => {
+                let record = PredictRecord { event: "predicted", sample, label: None, classes };
+                output.record(&record);
+                records.push(record);
+            }
+            Err(fault) => {
+                complain(&format!("localgrad: {fault}"));
+                output.record(&ErrorRecord { event: "error", sample, error: fault.to_string() });
+            }
+        }
     }
-    Ok(records)
+    let failed = arguments.images.len() - records.len();
+    Ok((records, failed))
+}
+
+fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Vec<Guess>> {
+    let image = picture::read(path, trained.model.spec.input, &trained.normalize)?;
+    let logits = workers.run(|| trained.model.logits(&image))?;
+    let mut found = guesses(&logits, &trained.class_names, top)?;
+    found.pop().ok_or_else(|| Fault::failed(format!("{}: the network gave no logits", path.display())))
 }
 
 /// Samples at once.
 const BATCH: usize = 100;
 
-fn samples(
-    arguments: &PredictArguments,
-    device: &Device,
-    workers: &localgrad::threads::Workers,
-) -> Outcome<Vec<PredictRecord>> {
+fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> Outcome<Vec<PredictRecord>> {
+    let output = Output { json: arguments.output.json };
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
-    let known = (dataset.shape(), dataset.classes());
-    let mut trained = trained::load(&arguments.trained, &data, Some(known), device)?;
+    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(BATCH))?;
     let mut records = Vec::new();
@@ -94,34 +113,12 @@ fn samples(
         let found = guesses(&logits, &trained.class_names, arguments.top)?;
         for (classes, label) in found.into_iter().zip(batch.labels) {
             let sample = records.len().to_string();
-            records.push(PredictRecord { event: "predicted", sample, label: Some(label), classes });
+            let record = PredictRecord { event: "predicted", sample, label: Some(label), classes };
+            output.record(&record);
+            records.push(record);
         }
     }
     Ok(records)
-}
-
-/// An image file, resized to what the network takes and normalised: `[1, H, W, C]`.
-fn read_image(path: &Path, trained: &Trained) -> Outcome<Tensor> {
-    let wrong = |cause: String| Fault::failed(format!("{}: {cause}", path.display()));
-    let decoded = image::ImageReader::open(path)
-        .and_then(image::ImageReader::with_guessed_format)
-        .map_err(|cause| wrong(cause.to_string()))?
-        .decode()
-        .map_err(|cause| wrong(format!("not a PNG or JPEG image that can be read: {cause}")))?;
-    let [channels, height, width] = trained.model.spec.input;
-    let sized = decoded.resize_exact(width as u32, height as u32, FilterType::Triangle);
-    let pixels = match channels {
-        1 => sized.to_luma8().into_raw(),
-        3 => sized.to_rgb8().into_raw(),
-        _ => return Err(wrong(format!("an image file cannot give the network's {channels} channels"))),
-    };
-    let Normalize { mean, deviation } = &trained.normalize;
-    let values = pixels
-        .iter()
-        .enumerate()
-        .map(|(i, &byte)| (f32::from(byte) / 255.0 - mean[i % channels]) / deviation[i % channels])
-        .collect();
-    Ok(slices::tensor(values, (1, height, width, channels))?)
 }
 
 /// The `top` likeliest classes of each row of logits, likeliest first.

@@ -4,11 +4,12 @@ use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
 use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
-use crate::commands::trained;
+use crate::data_checks;
 use crate::demonstration;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{self, Done, Writer};
+use crate::origin::Origin;
 use crate::output::{Output, bytes, table};
 use crate::report::{Run, gather};
 use crate::resume::{self, FinetuneOrTrain};
@@ -16,6 +17,7 @@ use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::network::NetworkSpec;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
@@ -50,6 +52,12 @@ impl Plan {
     pub fn finetune(arguments: &FinetuneArguments) -> Self {
         let tuning = Tuning { classes: arguments.classes, frozen: arguments.freeze.unwrap_or(0) };
         Self { arguments: arguments.train.clone(), tuning: Some(tuning) }
+    }
+
+    /// The weights to start from, if there are any.
+    fn start(&self) -> Option<Start<'_>> {
+        let path = self.arguments.init.as_deref()?;
+        Some(Start { path, keeps_head: self.tuning.is_none() })
     }
 
     /// The plan of the run that these words resume, its directory and all its words; the plan itself where there
@@ -89,10 +97,15 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         demonstration::complete(&mut plan.arguments);
     }
     let arguments = &plan.arguments;
+    if plan.tuning.is_some() && arguments.init.is_none() {
+        return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
+    }
     let output = Output { json: arguments.output.json };
-    let data = Data::open(arguments)?;
+    let data = Data::open(&plan, directory.as_ref())?;
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
+    let survey = workers.run(|| data.train.survey())?;
+    data_checks::check_range(survey, data.train.normalize(), arguments.data.normalize.is_some());
     let resumes = directory.is_some();
     let setting = Setting {
         train: &data.train,
@@ -108,10 +121,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let file = run_file(&plan, arguments, &data, words)?;
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
-    let init = arguments.init.as_deref().map(|path| Start { path, keeps_head: plan.tuning.is_none() });
-    if let (Some(init), false) = (&init, resumes) {
-        check_start(init, file)?;
-    }
+    let init = plan.start();
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
     let session = |name: String, file, planned_bytes, rival: bool| {
         let rival = rival.then_some(name.as_str());
@@ -169,8 +179,8 @@ fn train_each<'a>(
 }
 
 /// Refuses a file that does not fit before anything is made.
-fn check_start(init: &Start<'_>, file: &RunFile) -> Outcome<()> {
-    let mut model = localgrad::model::Model::new(file.network.clone(), 0, &localgrad::Device::Cpu)?;
+fn check_start(init: &Start<'_>, network: NetworkSpec) -> Outcome<()> {
+    let mut model = localgrad::model::Model::new(network, 0, &localgrad::Device::Cpu)?;
     init.load(&mut model).map(drop)
 }
 
@@ -234,24 +244,59 @@ struct Data {
     test: Loader,
     test_set: Arc<dyn Dataset>,
     name: String,
+    network: NetworkSpec,
+    class_names: Vec<String>,
+    held_out_evenly: bool,
+}
+
+/// Samples to learn from and to be judged by.
+fn samples(arguments: &TrainArguments, held_out_evenly: bool) -> Outcome<[Arc<dyn Dataset>; 2]> {
+    let whole = choices::dataset(&arguments.data, Split::Train)?;
+    let whole: Arc<dyn Dataset> = Arc::from(choices::limited(whole, arguments.data.limit)?);
+    let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.hold_out {
+        None => {
+            let test = choices::dataset(&arguments.data, Split::Test).map_err(|fault| {
+                fault.and("; --hold-out N judges by N samples of the training set instead")
+            })?;
+            (whole, Arc::from(test))
+        }
+        Some(count) => {
+            let [train, test] = match held_out_evenly {
+                true => Subset::split(whole, count, arguments.recipe.seed)?,
+                false => Subset::split_end(whole, count)?,
+            };
+            (Arc::new(train), Arc::new(test))
+        }
+    };
+    data_checks::check_pair(train.as_ref(), test.as_ref())?;
+    data_checks::check_classes(train.as_ref(), test.as_ref())?;
+    Ok([train, test])
 }
 
 impl Data {
-    fn open(arguments: &TrainArguments) -> Outcome<Self> {
-        let train = choices::dataset(&arguments.data, Split::Train)?;
-        let train: Arc<dyn Dataset> = Arc::from(choices::limited(train, arguments.data.limit)?);
-        let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.hold_out {
-            None => (train, Arc::from(choices::dataset(&arguments.data, Split::Test)?)),
-            Some(count) => {
-                let [train, test] = Subset::split(train, count)?;
-                (Arc::new(train), Arc::new(test))
-            }
+    /// Opens the data that `plan` names, with the network for them; `directory` is that of a run that goes on.
+    fn open(plan: &Plan, directory: Option<&RunDirectory>) -> Outcome<Self> {
+        let arguments = &plan.arguments;
+        let origin = Origin::of(arguments, directory)?;
+        let held_out_evenly = match directory {
+            Some(directory) => directory.read_run_file()?.held_out_evenly,
+            None => true,
         };
+        let [train, test] = samples(arguments, held_out_evenly)?;
         let name = choices::data_name(&arguments.data).to_string();
         if arguments.hold_out.is_none() && Path::new(&name).is_file() {
             log::warn!("{name} is one file: the accuracy is that on the training samples");
         }
-        let normalize = choices::normalize(&arguments.data, train.shape())?;
+        let shape = train.shape();
+        let classes =
+            plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or_else(|| train.classes());
+        let input = [shape.channels, shape.height, shape.width];
+        let network = origin.network(arguments, input, classes)?;
+        if let (Some(init), None) = (plan.start(), directory) {
+            check_start(&init, network.clone())?;
+        }
+        let class_names = origin.class_names(arguments, train.as_ref(), classes, plan.tuning.is_none())?;
+        let normalize = origin.normalize(arguments, train.as_ref())?;
         let recipe = &arguments.recipe;
         let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
         let config = LoaderConfig {
@@ -266,6 +311,9 @@ impl Data {
             test: Loader::new(test.clone(), normalize, LoaderConfig::evaluation(batch))?,
             test_set: test,
             name,
+            network,
+            class_names,
+            held_out_evenly,
         })
     }
 
@@ -316,24 +364,17 @@ fn automatic(
 }
 
 fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
-    let (shape, found) = (data.train.dataset().shape(), data.train.dataset().classes());
-    let classes = plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or(found);
-    if plan.tuning.is_some() && arguments.init.is_none() {
-        return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
-    }
-    let recipe = &arguments.recipe;
-    let network = choices::network(&arguments.model, [shape.channels, shape.height, shape.width], classes)?;
+    let (recipe, network) = (&arguments.recipe, data.network.clone());
     let rule = choices::rule(&arguments.rule, Rule::Man)?;
     let Cut { ends, pieces } =
         choices::cut(&arguments.rule, &arguments.waiting.block_batches, &network, &rule)?;
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
-    let names = if data.name == choices::EMBEDDED { trained::embedded_names() } else { Vec::new() };
     let file = RunFile {
         version: env!("CARGO_PKG_VERSION").into(),
         network,
         normalize: data.train.normalize().clone(),
         data: data.name.clone(),
-        class_names: names,
+        class_names: data.class_names.clone(),
         train: choices::waiting(
             &arguments.waiting,
             TrainConfig {
@@ -352,6 +393,7 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
         ),
         fit: choices::fit(recipe, batch, DEFAULT_EPOCHS)?,
         batch,
+        held_out_evenly: data.held_out_evenly,
         words,
     };
     // Before anything is made.

@@ -1,19 +1,21 @@
 //! Networks with trained weights, from a run or from a file.
 
-use crate::arguments::{DataArguments, TrainedArguments};
+use crate::arguments::{DataArguments, ModelArguments, TrainedArguments};
 use crate::choices;
 use crate::fault::{Fault, Outcome};
-use crate::output::Output;
+use crate::output::{Output, complain};
 use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
 use localgrad::checkpoint::Saved;
-use localgrad::data::{ImageShape, Normalize};
+use localgrad::data::{Dataset, ImageShape, Normalize};
 use localgrad::model::{Classifier, Model};
+use localgrad::network::NetworkSpec;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::weights::{self, Weights};
-use localgrad_models::names;
+use localgrad_models::names::{self, Mapping};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// A network that can classify, and what it wants its images to be.
 pub struct Trained {
@@ -34,27 +36,113 @@ pub fn data(arguments: &TrainedArguments, data: &DataArguments) -> Outcome<DataA
     Ok(data)
 }
 
-/// Loads what `--run`, or `--model` and `--weights`, name. `shape` and `classes` are those of the data, if there
-/// are any.
+/// Loads what `--run` or `--weights` name; `dataset` holds the samples that it is for, if they are not pictures.
 pub fn load(
     arguments: &TrainedArguments,
     data: &DataArguments,
-    dataset: Option<(ImageShape, usize)>,
+    dataset: Option<&dyn Dataset>,
     device: &Device,
 ) -> Outcome<Trained> {
-    if let Some(path) = &arguments.run {
-        refuse_unused(arguments)?;
-        let directory = RunDirectory::open(path)?;
-        return from_run(&directory, directory.read_run_file()?, data, device);
+    let mut trained = match (&arguments.run, &arguments.weights) {
+        (Some(path), _) => {
+            refuse_unused(arguments)?;
+            let directory = RunDirectory::open(path)?;
+            from_run(&directory, directory.read_run_file()?, data, device)?
+        }
+        (None, Some(path)) => from_file(arguments, path, data, dataset, device)?,
+        (None, None) => return Err(Fault::usage("name a --run, or --weights")),
+    };
+    if let Some(dataset) = dataset {
+        check_fits(dataset, &trained.model.spec)?;
     }
-    let path = required_weights(arguments)?;
-    let (shape, classes) = described(arguments, dataset)?;
-    let input = [shape.channels, shape.height, shape.width];
-    let spec = choices::network(&arguments.model, input, classes)?;
+    let classes = trained.model.spec.classes;
+    if let Some(names) = choices::class_names(data, classes)? {
+        trained.class_names = names;
+    } else if let Some(dataset) =
+        dataset.filter(|set| trained.class_names.is_empty() && set.classes() == classes)
+    {
+        trained.class_names = choices::names_of(data, dataset);
+    }
+    Ok(trained)
+}
+
+/// Refuses samples that the network was not made for.
+fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
+    let [channels, height, width] = network.input;
+    let (found, taken) = (dataset.shape(), ImageShape { channels, height, width });
+    if found != taken {
+        return Err(Fault::usage(format!(
+            "the data's images are {found} and {} takes {taken}; name other --data",
+            network.name
+        )));
+    }
+    if dataset.classes() > network.classes {
+        return Err(Fault::usage(format!(
+            "the data have {} classes and {} knows {}; name other --data",
+            dataset.classes(),
+            network.name,
+            network.classes
+        )));
+    }
+    Ok(())
+}
+
+/// The network of a weights file, as its card or the command line has it.
+fn from_file(
+    arguments: &TrainedArguments,
+    path: &Path,
+    data: &DataArguments,
+    dataset: Option<&dyn Dataset>,
+    device: &Device,
+) -> Outcome<Trained> {
+    let card = weights::read_card(path)?;
+    let spec = match arguments.model.model {
+        Some(_) => described(arguments, card.network.as_ref(), dataset)?,
+        None => of_card(arguments, path, card.network)?,
+    };
+    let channels = spec.input[0];
     let mut model = Model::new(spec, 0, device)?;
-    load_file(&mut model, &path)?;
-    let names = if choices::data_name(data) == choices::EMBEDDED { embedded_names() } else { Vec::new() };
-    Ok(Trained { model, normalize: choices::normalize(data, shape)?, class_names: names })
+    load_file(&mut model, path)?;
+    let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
+    Ok(Trained { model, normalize, class_names: card.class_names })
+}
+
+/// The network that a file says it is of.
+fn of_card(arguments: &TrainedArguments, path: &Path, network: Option<NetworkSpec>) -> Outcome<NetworkSpec> {
+    let mut network = network.ok_or_else(|| unknown_network(path))?;
+    refuse_without_model(&arguments.model)?;
+    if let Some(text) = &arguments.input {
+        network.input = choices::image_size(text)?;
+        network.validate()?;
+    }
+    match arguments.classes {
+        Some(classes) if classes != network.classes => Err(Fault::usage(format!(
+            "{} is of {} classes; leave --classes out",
+            path.display(),
+            network.classes
+        ))),
+        _ => Ok(network),
+    }
+}
+
+/// The request for the name of a network that nothing else tells.
+pub fn unknown_network(path: &Path) -> Fault {
+    Fault::usage(format!("{} does not say of which network it is; name it: --model resnet20", path.display()))
+}
+
+/// Refuses what belongs to a network by name where none is named.
+pub fn refuse_without_model(model: &ModelArguments) -> Outcome<()> {
+    let said = [
+        ("--shortcut", model.shortcut.is_some()),
+        ("--stem", model.stem.is_some()),
+        ("--widths", model.widths.is_some()),
+    ];
+    match said.iter().find(|(_, said)| *said) {
+        Some((flag, _)) => Err(Fault::usage(format!(
+            "the weights' file knows its network; leave {flag} out, or name a --model, too"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what a run says itself.
@@ -63,6 +151,7 @@ fn refuse_unused(arguments: &TrainedArguments) -> Outcome<()> {
     let said = [
         ("--model", model.model.is_some()),
         ("--shortcut", model.shortcut.is_some()),
+        ("--stem", model.stem.is_some()),
         ("--widths", model.widths.is_some()),
         ("--input", arguments.input.is_some()),
         ("--classes", arguments.classes.is_some()),
@@ -93,53 +182,73 @@ impl Loaded {
         self.frozen_blocks = frozen_blocks;
         output.record(&self);
         let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
-        eprintln!(
+        complain(&format!(
             "{}: {} tensors loaded; new: {}; left out: {}; frozen blocks: {}",
             path.display(),
             self.tensors,
             list(&self.new),
             list(&self.left_out),
             self.frozen_blocks
-        );
+        ));
     }
 }
 
 /// Reads a weights file, whatever spelling of names it uses, into `model`.
 pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
-    let tensors = read_file(model, path)?;
-    weights::load(model, &tensors)?;
+    let (tensors, mapping) = read_file(model, path)?;
+    weights::load(model, &tensors).map_err(|cause| unfitting(cause, path, &tensors))?;
     Ok(Loaded {
         event: "loaded",
         tensors: tensors.len(),
         frozen_blocks: 0,
         new: Vec::new(),
-        left_out: Vec::new(),
+        left_out: mapping.left_out,
     })
 }
 
 /// The same but for the head, which stays as it is.
 pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
-    let tensors = read_file(model, path)?;
-    let loaded = weights::load_body(model, tensors)?;
+    let (tensors, mapping) = read_file(model, path)?;
+    let loaded =
+        weights::load_body(model, tensors.clone()).map_err(|cause| unfitting(cause, path, &tensors))?;
     Ok(Loaded {
         event: "loaded",
         tensors: loaded.taken,
         frozen_blocks: 0,
         new: loaded.new,
-        left_out: loaded.left_out,
+        left_out: [loaded.left_out, mapping.left_out].concat(),
     })
 }
 
-/// The file's tensors under our names.
-fn read_file(model: &dyn Classifier, path: &Path) -> Outcome<Weights> {
-    let head = model.spec().head.iter().rev().find(|layer| !layer.name.is_empty());
-    let head = head.map_or("fc", |layer| &layer.name).to_string();
-    Ok(weights::read(path, |name| (!names::is_counter(name)).then(|| names::canonical(name, &head)))?)
+/// The refusal of a file, with what may be the matter.
+fn unfitting(cause: localgrad::Error, path: &Path, tensors: &Weights) -> Fault {
+    let fault = Fault::from(cause.at(path.display()));
+    match tensors.get("conv1.weight").map(|weight| weight.dims()) {
+        Some([_, _, 7, 7]) => {
+            fault.and("; its first convolution is 7x7, which --stem imagenet gives small images, too")
+        }
+        _ => fault,
+    }
 }
 
-/// Class names of the embedded data.
-pub fn embedded_names() -> Vec<String> {
-    crate::embedded::CLASS_NAMES.map(String::from).to_vec()
+/// The file's tensors under our names; what was done to them is said.
+fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mapping)> {
+    let mut ours = BTreeSet::new();
+    model.visit(&mut |name, _| {
+        ours.insert(name.to_string());
+        Ok(())
+    })?;
+    let head = model.spec().head.iter().rev().find(|layer| !layer.name.is_empty());
+    let head = head.map_or("fc", |layer| &layer.name).to_string();
+    let mut mapping = Mapping::default();
+    let tensors = weights::read_chosen(path, |listed| {
+        mapping = names::map(listed.iter().copied(), &ours, &head);
+        mapping.ours.clone()
+    })?;
+    if let Some(words) = mapping.words() {
+        complain(&format!("{}: {words}", path.display()));
+    }
+    Ok((tensors, mapping))
 }
 
 /// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
@@ -162,35 +271,32 @@ fn from_run(
     data: &DataArguments,
     device: &Device,
 ) -> Outcome<Trained> {
-    let [channels, height, width] = run.network.input;
-    let normalize = match data.normalize {
-        Some(_) => choices::normalize(data, ImageShape { channels, height, width })?,
+    let normalize = match &data.normalize {
+        Some(name) => Normalize::named(name, run.network.input[0])?,
         None => run.normalize.clone(),
     };
     let class_names = run.class_names.clone();
     Ok(Trained { model: model_of_run(directory, run, device)?, normalize, class_names })
 }
 
-fn required_weights(arguments: &TrainedArguments) -> Outcome<PathBuf> {
-    arguments.weights.clone().ok_or_else(|| Fault::usage("name a --run, or --model and --weights"))
-}
-
-/// Image shape and number of classes: as given, or else the data's.
+/// The network that `--model` names; its input and classes are as given, or the file's, or else the data's.
 fn described(
     arguments: &TrainedArguments,
-    dataset: Option<(ImageShape, usize)>,
-) -> Outcome<(ImageShape, usize)> {
-    let shape = match (&arguments.input, dataset) {
-        (Some(text), _) => {
-            let [channels, height, width] = choices::image_size(text)?;
-            ImageShape { channels, height, width }
-        }
-        (None, Some((shape, _))) => shape,
-        (None, None) => return Err(Fault::usage("say what images the network takes: --input 3x32x32")),
+    of_file: Option<&NetworkSpec>,
+    dataset: Option<&dyn Dataset>,
+) -> Outcome<NetworkSpec> {
+    let of_data = |shape: ImageShape| [shape.channels, shape.height, shape.width];
+    let input = match &arguments.input {
+        Some(text) => choices::image_size(text)?,
+        None => of_file
+            .map(|network| network.input)
+            .or(dataset.map(|set| of_data(set.shape())))
+            .ok_or_else(|| Fault::usage("say what images the network takes: --input 3x32x32"))?,
     };
     let classes = arguments
         .classes
-        .or(dataset.map(|(_, classes)| classes))
+        .or(of_file.map(|network| network.classes))
+        .or(dataset.map(Dataset::classes))
         .ok_or_else(|| Fault::usage("say how many classes the network has: --classes 10"))?;
-    Ok((shape, classes))
+    choices::network(&arguments.model, input, classes)
 }

@@ -154,6 +154,7 @@ impl NetworkObject {
             classes: options.classes,
             widths: (!widths.is_empty()).then(|| widths.to_vec()),
             shortcut,
+            stem: None,
         };
         let spec = localgrad_models::network(model, &config)?;
         check_size(&spec)?;

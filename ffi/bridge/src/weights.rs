@@ -7,6 +7,7 @@ use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_models::names;
 use localgrad_runtime::weights::{self, Card};
+use std::collections::BTreeSet;
 use std::ffi::c_char;
 use std::path::Path;
 
@@ -35,10 +36,20 @@ impl Session {
     pub fn load_weights(&mut self, path: &Path, parts: i32) -> Outcome<()> {
         self.check_at_rest()?;
         let model = &mut self.trainer;
+        let mut ours = BTreeSet::new();
+        model.visit(&mut |name, _| {
+            ours.insert(name.to_string());
+            Ok(())
+        })?;
         let head = model.model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
         let head = head.map_or("fc", |layer| &layer.name);
-        let read = |name: &str| (!names::is_counter(name)).then(|| names::canonical(name, head));
-        let tensors = weights::read(path, read)?;
+        let tensors = weights::read_chosen(path, |listed| {
+            let mapping = names::map(listed.iter().copied(), &ours, head);
+            if let Some(words) = mapping.words() {
+                log::info!("{}: {words}", path.display());
+            }
+            mapping.ours
+        })?;
         match parts {
             0 => weights::load(model, &tensors)?,
             1 => drop(weights::load_body(model, tensors)?),

@@ -1,6 +1,6 @@
 //! What a run is of: enough to tell whether another run would go on as this one would.
 
-use crate::data::{Dataset, Loader, LoaderConfig, Normalize};
+use crate::data::{Loader, LoaderConfig, Normalize};
 use crate::error::{Error, Result};
 use crate::fit::FitConfig;
 use crate::network::NetworkSpec;
@@ -29,7 +29,7 @@ pub struct Configuration {
     pub device: String,
 }
 
-/// What tells one training set from another without reading its images.
+/// What tells one training set from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataDescription {
     /// Number of samples.
@@ -40,24 +40,28 @@ pub struct DataDescription {
     pub classes: usize,
     /// CRC-32 of all labels in order, each a little-endian u32.
     pub labels_checksum: u32,
+    /// [`Survey::pixels_checksum`]; none where nobody has read them all: of samples that are given batch by batch, and
+    /// in checkpoints of before there was one.
+    ///
+    /// [`Survey::pixels_checksum`]: crate::data::survey::Survey::pixels_checksum
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels_checksum: Option<u32>,
 }
 
 impl DataDescription {
-    /// Describes `dataset`.
+    /// Describes the data set of `loader`, which is read once for that.
     ///
     /// # Errors
-    /// Those of reading labels.
-    pub fn of(dataset: &dyn Dataset) -> Result<Self> {
-        let mut checksum = crc32fast::Hasher::new();
-        for index in 0..dataset.len() {
-            checksum.update(&dataset.label(index)?.to_le_bytes());
-        }
+    /// Those of reading samples.
+    pub fn of(loader: &Loader) -> Result<Self> {
+        let (dataset, survey) = (loader.dataset(), loader.survey()?);
         let shape = dataset.shape();
         Ok(Self {
             samples: dataset.len(),
             shape: [shape.channels, shape.height, shape.width],
             classes: dataset.classes(),
-            labels_checksum: checksum.finalize(),
+            labels_checksum: survey.labels_checksum,
+            pixels_checksum: Some(survey.pixels_checksum),
         })
     }
 }
@@ -65,6 +69,8 @@ impl DataDescription {
 /// Fields that may change from one part of a run to the next: its length, and where things wait.
 const MAY_CHANGE: [&str; 4] =
     ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload"];
+/// What a checkpoint need not say: it is compared where it does.
+const PIXELS: &str = "data.pixels_checksum";
 /// What is repeated for a backward pass, and from where on, may change unless the inputs of pieces are rounded while
 /// they wait.
 const PIECES: &str = "train.pieces";
@@ -75,7 +81,7 @@ impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` on `device`.
     ///
     /// # Errors
-    /// Those of reading labels.
+    /// Those of reading samples.
     pub fn new(
         network: &NetworkSpec,
         train: &TrainConfig,
@@ -83,7 +89,7 @@ impl Configuration {
         loader: &Loader,
         device: &Device,
     ) -> Result<Self> {
-        let data = DataDescription::of(loader.dataset())?;
+        let data = DataDescription::of(loader)?;
         let (loader, normalize) = (loader.config(), loader.normalize());
         Ok(Self { data, loader: *loader, ..Self::of_stream(network, train, fit, 0, normalize, device) })
     }
@@ -114,6 +120,7 @@ impl Configuration {
                 shape: network.input,
                 classes: network.classes,
                 labels_checksum: 0,
+                pixels_checksum: None,
             },
             device: device.into(),
         }
@@ -139,13 +146,17 @@ impl Configuration {
             });
             !may_change || before.is_null() || after.is_null()
         });
+        found.retain(|(field, before, _)| field != PIXELS || !before.is_null());
         if found.is_empty() {
             return Ok(());
         }
         let list: Vec<String> = found
             .iter()
             .take(8)
-            .map(|(field, before, after)| format!("{field} was {} and is {}", shown(before), shown(after)))
+            .map(|(field, before, after)| match field.as_str() {
+                PIXELS => "the images are not those that it began with (data.pixels_checksum)".into(),
+                _ => format!("{field} was {} and is {}", shown(before), shown(after)),
+            })
             .collect();
         Err(Error::config(format!(
             "this run began with another configuration: {}; leave it as it was, or begin another run",

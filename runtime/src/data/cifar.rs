@@ -5,12 +5,16 @@
 use super::source::Source;
 use super::{Dataset, ImageShape, Split, check_read, from_byte, interleave, no_sample};
 use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 /// The 100 classes are grouped into so many.
 const COARSE_CLASSES: u8 = 20;
+/// Far more than a hundred names take.
+const MAX_NAMES_BYTES: u64 = 64 << 10;
 
 /// Which of the two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,13 @@ impl Kind {
         }
     }
 
+    fn names_file(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "batches.meta.txt",
+            Self::Cifar100 => "fine_label_names.txt",
+        }
+    }
+
     fn folder(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar-10-batches-bin",
@@ -75,6 +86,7 @@ pub struct Cifar {
     kind: Kind,
     files: Vec<Part>,
     labels: Vec<u8>,
+    class_names: Vec<String>,
 }
 
 /// One file and the index of its first sample in the whole.
@@ -90,7 +102,7 @@ impl Cifar {
     /// `Io` when a file cannot be read; `Format` when one is empty, is not whole records or has a label
     /// that its set has not.
     pub fn open(kind: Kind, files: &[PathBuf]) -> Result<Self> {
-        let mut set = Self { kind, files: Vec::new(), labels: Vec::new() };
+        let mut set = Self::empty(kind);
         for path in files {
             set.add(Source::open(path)?)?;
         }
@@ -105,9 +117,13 @@ impl Cifar {
     /// # Errors
     /// `Format`, as for `open`.
     pub fn from_bytes(kind: Kind, bytes: &[u8], name: &str) -> Result<Self> {
-        let mut set = Self { kind, files: Vec::new(), labels: Vec::new() };
+        let mut set = Self::empty(kind);
         set.add(Source::memory(name, bytes.to_vec()))?;
         Ok(set)
+    }
+
+    fn empty(kind: Kind) -> Self {
+        Self { kind, files: Vec::new(), labels: Vec::new(), class_names: Vec::new() }
     }
 
     fn add(&mut self, source: Source) -> Result<()> {
@@ -162,6 +178,10 @@ impl Dataset for Cifar {
         self.kind.classes().into()
     }
 
+    fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
     fn label(&self, index: usize) -> Result<u32> {
         self.labels.get(index).map(|&label| label.into()).ok_or_else(|| no_sample(index, self.len()))
     }
@@ -205,5 +225,23 @@ pub(super) fn open_in(folder: &Path, kind: Kind, split: Split) -> Result<Cifar> 
         )));
     }
     let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    Cifar::open(kind, &files)
+    let mut set = Cifar::open(kind, &files)?;
+    set.class_names = class_names(&folder.join(kind.names_file()), kind);
+    Ok(set)
+}
+
+/// The names in the file that the archive brings, one a line; none where it is missing or is not what it should be.
+fn class_names(path: &Path, kind: Kind) -> Vec<String> {
+    let Ok(file) = File::open(path) else { return Vec::new() };
+    let mut text = String::new();
+    let names: Vec<String> = match file.take(MAX_NAMES_BYTES).read_to_string(&mut text) {
+        Ok(_) => text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect(),
+        Err(_) => Vec::new(),
+    };
+    if names.len() == usize::from(kind.classes()) {
+        return names;
+    }
+    let (found, wanted) = (names.len(), kind.classes());
+    log::warn!("{}: {found} names where {wanted} are expected; classes go by number", path.display());
+    Vec::new()
 }

@@ -11,22 +11,34 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 const IMAGES_MAGIC: u32 = 0x0803;
+/// Of labels that are bytes; others have another type in the second byte.
 const LABELS_MAGIC: u32 = 0x0801;
+/// Types that labels come in, and the bytes of each: u8, i8, i16, i32.
+const LABEL_TYPES: [(u32, usize); 4] = [(0x0801, 1), (0x0901, 1), (0x0b01, 2), (0x0c01, 4)];
 /// The header of a file of images, the longest that is read here.
 const MAX_HEADER_BYTES: usize = 16;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Deflate packs at most 258 bytes into 2 bits; a header that promises more is lying.
 const MAX_EXPANSION: u64 = 1032;
-/// The sets in this format have the labels 0 to 9; the files themselves do not say.
-const CLASSES: usize = 10;
+/// The best known sets in this format have the labels 0 to 9; the files themselves do not say.
+const FEWEST_CLASSES: usize = 10;
+/// A label above this is taken for a damaged file.
+const LARGEST_LABEL: i64 = u16::MAX as i64;
 
-/// Grey images and labels of 10 classes out of a pair of IDX files.
+/// Grey images and their labels, of 10 classes or as many more as there are labels, out of a pair of IDX files.
 ///
 /// Plain images stay in their file; gzipped ones are unpacked into memory, a byte a pixel.
 pub struct Idx {
     images: Array<3>,
-    labels: Vec<u8>,
+    labels: Labels,
+    classes: usize,
     shape: ImageShape,
+}
+
+/// One label a sample, in no more bytes than they need.
+enum Labels {
+    Bytes(Vec<u8>),
+    Words(Vec<u16>),
 }
 
 impl Idx {
@@ -34,7 +46,7 @@ impl Idx {
     ///
     /// # Errors
     /// `Io` when a file cannot be read, `Format` when its content is not what its header promises, the
-    /// counts differ or a label is above 9.
+    /// counts differ or a label is negative or above 65,535.
     pub fn open(images: &Path, labels: &Path) -> Result<Self> {
         Self::new(Array::from_source(Source::open(images)?)?, Array::from_source(Source::open(labels)?)?)
     }
@@ -67,22 +79,19 @@ impl Idx {
                 labels.elements.name()
             )));
         }
-        let bytes = labels.elements.with(labels.start, count, <[u8]>::to_vec)?;
-        if let Some(index) = bytes.iter().position(|&label| usize::from(label) >= CLASSES) {
-            return Err(Error::format(format!(
-                "{}: sample {index} has the label {}, expected one of 0 to {}",
-                labels.elements.name(),
-                bytes[index],
-                CLASSES - 1
-            )));
-        }
-        Ok(Self { images, labels: bytes, shape: ImageShape { channels: 1, height, width } })
+        let found = read_labels(&labels, count)?;
+        let classes = found.iter().max().map_or(0, |&label| usize::from(label) + 1).max(FEWEST_CLASSES);
+        let labels = match found.iter().map(|&label| u8::try_from(label)).collect() {
+            Ok(bytes) => Labels::Bytes(bytes),
+            Err(_) => Labels::Words(found),
+        };
+        Ok(Self { images, labels, classes, shape: ImageShape { channels: 1, height, width } })
     }
 }
 
 impl Dataset for Idx {
     fn len(&self) -> usize {
-        self.labels.len()
+        self.images.sizes[0]
     }
 
     fn shape(&self) -> ImageShape {
@@ -90,11 +99,15 @@ impl Dataset for Idx {
     }
 
     fn classes(&self) -> usize {
-        CLASSES
+        self.classes
     }
 
     fn label(&self, index: usize) -> Result<u32> {
-        self.labels.get(index).map(|&label| label.into()).ok_or_else(|| no_sample(index, self.len()))
+        let label = match &self.labels {
+            Labels::Bytes(labels) => labels.get(index).map(|&label| label.into()),
+            Labels::Words(labels) => labels.get(index).map(|&label| label.into()),
+        };
+        label.ok_or_else(|| no_sample(index, self.len()))
     }
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
@@ -109,8 +122,38 @@ impl Dataset for Idx {
     }
 
     fn resident_bytes(&self) -> usize {
-        self.images.elements.resident_bytes() + self.labels.capacity()
+        let labels = match &self.labels {
+            Labels::Bytes(labels) => labels.capacity(),
+            Labels::Words(labels) => labels.capacity() * size_of::<u16>(),
+        };
+        self.images.elements.resident_bytes() + labels
     }
+}
+
+fn read_labels(labels: &Array<1>, count: usize) -> Result<Vec<u16>> {
+    let number: fn(&[u8]) -> Option<i64> = match (labels.magic, labels.width) {
+        (LABELS_MAGIC, _) => |bytes| bytes.first().map(|&byte| byte.into()),
+        (_, 1) => |bytes| Some(i8::from_be_bytes(bytes.try_into().ok()?).into()),
+        (_, 2) => |bytes| Some(i16::from_be_bytes(bytes.try_into().ok()?).into()),
+        _ => |bytes| Some(i32::from_be_bytes(bytes.try_into().ok()?).into()),
+    };
+    // The header's promise was held against the file's length.
+    labels.elements.with(labels.start, count * labels.width, |bytes| {
+        let mut found = Vec::with_capacity(count);
+        for (index, label) in bytes.chunks_exact(labels.width).enumerate() {
+            match number(label) {
+                Some(label @ 0..=LARGEST_LABEL) => found.push(label as u16),
+                label => {
+                    return Err(Error::format(format!(
+                        "{}: sample {index} has the label {}, expected one of 0 to {LARGEST_LABEL}",
+                        labels.elements.name(),
+                        label.unwrap_or(-1)
+                    )));
+                }
+            }
+        }
+        Ok(found)
+    })?
 }
 
 /// Whether any file of an IDX set lies in `directory`.
@@ -120,17 +163,34 @@ pub(super) fn found_in(directory: &Path) -> bool {
     })
 }
 
-/// Opens the split of the IDX set in `directory` by the standard names.
+/// Opens the split of the IDX set in `directory` by the standard names. Both splits count the classes of both, so that
+/// they agree.
 pub(super) fn open_in(directory: &Path, split: Split) -> Result<Idx> {
     let [images, labels] = file_names(split).map(|name| {
-        variants(directory, name).into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        found(directory, name).ok_or_else(|| {
             Error::format(format!(
                 "{}: expected {name} or {name}.gz beside the other IDX files, found neither",
                 directory.display()
             ))
         })
     });
-    Idx::open(&images?, &labels?)
+    let mut set = Idx::open(&images?, &labels?)?;
+    let other = match split {
+        Split::Train => Split::Test,
+        Split::Test => Split::Train,
+    };
+    if let Some(labels) = found(directory, file_names(other)[1]) {
+        let labels: Array<1> = Array::from_source(Source::open(&labels)?)?;
+        let [count] = labels.sizes;
+        let largest = read_labels(&labels, count)?.into_iter().max().unwrap_or(0);
+        set.classes = set.classes.max(usize::from(largest) + 1);
+    }
+    Ok(set)
+}
+
+/// The file of that name, in any of its spellings.
+fn found(directory: &Path, name: &str) -> Option<PathBuf> {
+    variants(directory, name).into_iter().find(|path| path.is_file())
 }
 
 fn file_names(split: Split) -> [&'static str; 2] {
@@ -140,13 +200,18 @@ fn file_names(split: Split) -> [&'static str; 2] {
     }
 }
 
-fn variants(directory: &Path, name: &str) -> [PathBuf; 2] {
-    [directory.join(name), directory.join(format!("{name}.gz"))]
+/// The spellings of a name: of archives that were unpacked, a dot comes before `idx`.
+fn variants(directory: &Path, name: &str) -> [PathBuf; 4] {
+    let dotted = name.replace("-idx", ".idx");
+    [name, &dotted, &format!("{name}.gz"), &format!("{dotted}.gz")].map(|name| directory.join(name))
 }
 
-/// An array of bytes with `D` dimensions: its sizes and where its elements lie.
+/// An array with `D` dimensions: its sizes, its type and where its elements lie.
 struct Array<const D: usize> {
     sizes: [usize; D],
+    magic: u32,
+    /// Bytes of an element.
+    width: usize,
     elements: Source,
     start: u64,
 }
@@ -186,7 +251,7 @@ impl<const D: usize> Array<D> {
             return Err(too_short(elements.name(), elements.len(), Self::HEADER_BYTES));
         }
         elements.read(0, header)?;
-        let (sizes, count) = Self::parse(header, elements.name())?;
+        let Header { sizes, magic, width, count } = Self::parse(header, elements.name())?;
         let found = elements.len() - Self::HEADER_BYTES as u64;
         if found != count {
             return Err(Error::format(format!(
@@ -194,7 +259,7 @@ impl<const D: usize> Array<D> {
                 elements.name()
             )));
         }
-        Ok(Self { sizes, elements, start: Self::HEADER_BYTES as u64 })
+        Ok(Self { sizes, magic, width, elements, start: Self::HEADER_BYTES as u64 })
     }
 
     /// Unpacks gzipped data of `packed_len` bytes: never more than its own header promises, nor more
@@ -212,7 +277,7 @@ impl<const D: usize> Array<D> {
         if header.len() < Self::HEADER_BYTES {
             return Err(too_short(name, header.len() as u64, Self::HEADER_BYTES));
         }
-        let (sizes, count) = Self::parse(&header, name)?;
+        let Header { sizes, magic, width, count } = Self::parse(&header, name)?;
         let too_large = || {
             Error::format(format!(
                 "{name}: the header promises {count} bytes of data ({sizes:?}), more than {packed_len} gzipped bytes can hold"
@@ -239,24 +304,36 @@ impl<const D: usize> Array<D> {
                 "{name}: bytes follow the {count} of data ({sizes:?}) that the header promises"
             )));
         }
-        Ok(Self { sizes, elements: Source::memory(name, bytes), start: 0 })
+        Ok(Self { sizes, magic, width, elements: Source::memory(name, bytes), start: 0 })
     }
 
-    /// The sizes and the number of elements, by a header of `HEADER_BYTES`.
-    fn parse(header: &[u8], name: &str) -> Result<([usize; D], u64)> {
-        let (magic, expected) = (word(header, 0), if D == 1 { LABELS_MAGIC } else { IMAGES_MAGIC });
-        if magic != expected {
+    /// What a header of `HEADER_BYTES` says.
+    fn parse(header: &[u8], name: &str) -> Result<Header<D>> {
+        let magic = word(header, 0);
+        let types: &[(u32, usize)] = if D == 1 { &LABEL_TYPES } else { &[(IMAGES_MAGIC, 1)] };
+        let Some(&(_, width)) = types.iter().find(|(known, _)| *known == magic) else {
             return Err(Error::format(format!(
-                "{name}: expected an IDX file with the magic number {expected:#06x}, found {magic:#06x}"
+                "{name}: expected an IDX file with the magic number {:#06x}, found {magic:#06x}",
+                types[0].0
             )));
-        }
+        };
         let sizes: [usize; D] = std::array::from_fn(|d| word(header, d + 1) as usize);
-        let count = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        let count = sizes.iter().try_fold(width as u64, |product, &size| product.checked_mul(size as u64));
         match count {
-            Some(count) if count > 0 => Ok((sizes, count)),
+            Some(count) if count > 0 => Ok(Header { sizes, magic, width, count }),
             _ => Err(Error::format(format!("{name}: the header promises data of the size {sizes:?}"))),
         }
     }
+}
+
+/// What a header says.
+struct Header<const D: usize> {
+    sizes: [usize; D],
+    magic: u32,
+    /// Bytes of an element.
+    width: usize,
+    /// Bytes of all elements.
+    count: u64,
 }
 
 fn too_short(name: &str, found: u64, expected: usize) -> Error {

@@ -3,13 +3,14 @@
 use super::augment::AugmentConfig;
 use super::normalize::Normalize;
 use super::order::Order;
+use super::survey::Survey;
 use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::ops::slices;
 use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How a data set is cut into batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,7 @@ pub struct Loader {
     dataset: Arc<dyn Dataset>,
     normalize: Normalize,
     config: LoaderConfig,
+    survey: OnceLock<Survey>,
 }
 
 impl Loader {
@@ -70,7 +72,7 @@ impl Loader {
         if let Some(augment) = config.augment {
             augment.check(dataset.shape())?;
         }
-        let loader = Self { dataset, normalize, config };
+        let loader = Self { dataset, normalize, config, survey: OnceLock::new() };
         if loader.batches() == 0 {
             return Err(Error::config(format!(
                 "{} samples make no full batch of {}; choose a smaller batch or keep the last one",
@@ -84,6 +86,18 @@ impl Loader {
     /// The data set that the batches are of.
     pub fn dataset(&self) -> &dyn Dataset {
         self.dataset.as_ref()
+    }
+
+    /// What a pass over the data set finds; the first call makes it.
+    ///
+    /// # Errors
+    /// Those of reading samples.
+    pub fn survey(&self) -> Result<Survey> {
+        if let Some(survey) = self.survey.get() {
+            return Ok(*survey);
+        }
+        let survey = Survey::of(self.dataset())?;
+        Ok(*self.survey.get_or_init(|| survey))
     }
 
     /// How the data set is cut into batches.

@@ -10,6 +10,7 @@ pub mod subset;
 pub mod augment;
 pub mod normalize;
 pub mod loader;
+pub mod survey;
 mod source;
 mod order;
 mod mix;
@@ -20,6 +21,7 @@ pub use normalize::Normalize;
 pub use open::{Split, open};
 
 use crate::error::{Error, Result};
+use std::fmt;
 
 /// The size of every image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,13 @@ impl ImageShape {
     }
 }
 
+impl fmt::Display for ImageShape {
+    /// As people write it: `3x32x32`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.channels, self.height, self.width)
+    }
+}
+
 /// Labelled images of one size, readable in any order and from any thread.
 pub trait Dataset: Send + Sync {
     /// The number of samples, at least one.
@@ -54,6 +63,11 @@ pub trait Dataset: Send + Sync {
 
     /// The number of classes; every label is below it.
     fn classes(&self) -> usize;
+
+    /// Names of the classes in order, where the data say them; else none.
+    fn class_names(&self) -> &[String] {
+        &[]
+    }
 
     /// The label of a sample, without reading its image.
     ///

@@ -2,7 +2,8 @@
 
 use super::{Dataset, cifar, idx, safetensors};
 use crate::error::{Error, Result};
-use std::path::Path;
+use crate::signature::Signature;
+use std::path::{Path, PathBuf};
 
 /// The part of a data set that is learned from, or the part that it is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +16,23 @@ pub enum Split {
 
 /// Opens one split of the data set at `path`.
 ///
-/// A directory may hold IDX files (`train-images-idx3-ubyte`, plain or `.gz`, and so on), CIFAR-10 or
-/// CIFAR-100 in their binary versions (also in the folders that their archives unpack into), or
-/// `train.safetensors` and `test.safetensors`. A single `.safetensors` file has one split only and is
+/// A directory may hold IDX files (`train-images-idx3-ubyte`, also with a dot before `idx3`, plain or `.gz`, and so
+/// on), CIFAR-10 or CIFAR-100 in their binary versions (also in the folders that their archives unpack into), or
+/// `train.safetensors` and `test.safetensors`. A single safetensors file has one split only and is
 /// opened whichever is asked for; who needs two must give a directory.
 ///
 /// # Errors
 /// `Io` when something cannot be read; `Format` when nothing known or more than one set lies there, or
-/// its files are not what they should be.
+/// its files are not what they should be. Files of many other formats are told by their first bytes, and what to do
+/// with them is said.
 pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
     let metadata = std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?;
     if !metadata.is_dir() {
+        if metadata.is_file()
+            && let Some(found) = Signature::of_file(path)
+        {
+            return Err(known(path, found));
+        }
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             return Ok(Box::new(safetensors::TensorFile::open(path)?));
         }
@@ -53,23 +60,58 @@ pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
     }
 }
 
+/// The error of a file of a kind that is known and not read.
+fn known(path: &Path, found: Signature) -> Error {
+    Error::format(format!(
+        "{}: this is {}, which cannot be read here: {}",
+        path.display(),
+        found.what,
+        found.advice_for_data()
+    ))
+}
+
 fn nothing_found(directory: &Path) -> Error {
     const NAMED: usize = 5;
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(cause) => return Error::io(directory, cause),
     };
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.sort();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let known = |path: &PathBuf| Some((path.clone(), Signature::of_file(path)?));
+    let is_file = |path: &&PathBuf| path.is_file();
+    let beneath = |path: &PathBuf| {
+        let mut inner: Vec<PathBuf> =
+            std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        inner.sort();
+        inner.iter().filter(is_file).find_map(known)
+    };
+    let found = paths.iter().filter(is_file).find_map(known);
+    if let Some((path, found)) = found.or_else(|| paths.iter().filter(|path| path.is_dir()).find_map(beneath))
+    {
+        return known_in(directory, &path, found);
+    }
+    let names: Vec<String> =
+        paths.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
     let found = match names.len() {
         0 => "nothing".into(),
         count if count <= NAMED => names.join(", "),
         count => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
     };
+    Error::format(format!("{}: looked for {LOOKED_FOR}, found {found}", directory.display()))
+}
+
+const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte or .gz), CIFAR-10 (data_batch_1.bin), CIFAR-100 (train.bin) \
+                          and train.safetensors";
+
+/// The error of a directory with a file of a kind that is known and not read.
+fn known_in(directory: &Path, path: &Path, found: Signature) -> Error {
+    let name = path.strip_prefix(directory).unwrap_or(path);
     Error::format(format!(
-        "{}: looked for IDX files (train-images-idx3-ubyte or .gz), CIFAR-10 (data_batch_1.bin), CIFAR-100 \
-         (train.bin) and train.safetensors, found {found}",
-        directory.display()
+        "{}: looked for {LOOKED_FOR}; {} is {}, which cannot be read here: {}",
+        directory.display(),
+        name.display(),
+        found.what,
+        found.advice_for_data()
     ))
 }

@@ -6,6 +6,7 @@
 use super::source::Source;
 use super::{Dataset, ImageShape, Split, check_read, from_byte, interleave, no_sample};
 use crate::error::{Error, Result};
+use crate::signature::Signature;
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use std::path::Path;
@@ -134,8 +135,16 @@ pub(super) fn open_in(directory: &Path, split: Split) -> Result<TensorFile> {
         Split::Train => Split::Test,
         Split::Test => Split::Train,
     };
-    let mut set = TensorFile::open(&directory.join(file_name(split)))?;
-    let other = directory.join(file_name(other));
+    let (path, other) = (directory.join(file_name(split)), directory.join(file_name(other)));
+    if !path.is_file() && other.is_file() {
+        return Err(Error::format(format!(
+            "{}: expected {} beside {}, found none",
+            directory.display(),
+            file_name(split),
+            other.file_name().unwrap_or_default().display()
+        )));
+    }
+    let mut set = TensorFile::open(&path)?;
     if other.is_file() {
         set.classes = set.classes.max(TensorFile::open(&other)?.classes);
     }
@@ -151,6 +160,16 @@ fn file_name(split: Split) -> &'static str {
 
 /// The parsed header and where the data after it begins, in bytes.
 fn header(source: &Source) -> Result<(Metadata, u64)> {
+    let mut start = vec![0; source.len().min(512) as usize];
+    source.read(0, &mut start)?;
+    if let Some(found) = Signature::of(&start) {
+        return Err(Error::format(format!(
+            "{}: this is {}, not a safetensors file: {}",
+            source.name(),
+            found.what,
+            found.advice_for_data()
+        )));
+    }
     let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
     let mut length = [0; 8];
     if source.len() < 8 {

@@ -121,13 +121,13 @@ pub fn read_card(path: &Path) -> Result<Card> {
     super::check_is_file(path)?;
     let mut file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
-    let mut start = Vec::with_capacity(8);
-    file.by_ref().take(8).read_to_end(&mut start).map_err(io)?;
+    // Enough to tell what else the file may be.
+    let mut start = Vec::with_capacity(512);
+    file.by_ref().take(512).read_to_end(&mut start).map_err(io)?;
     let name = path.display().to_string();
-    let length = header_bytes(&start, len, &name)?;
-    let mut header = Vec::with_capacity(length);
-    file.take(length as u64).read_to_end(&mut header).map_err(io)?;
-    of_header(&header, &name)
+    let end = 8 + header_bytes(&start, len, &name)?;
+    file.take(end.saturating_sub(start.len()) as u64).read_to_end(&mut start).map_err(io)?;
+    of_header(start.get(8..end).unwrap_or_default(), &name)
 }
 
 /// The same out of memory. `name` is what error messages call the file.

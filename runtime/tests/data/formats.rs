@@ -5,6 +5,7 @@ use localgrad::data::cifar::{Cifar, Kind};
 use localgrad::data::idx::Idx;
 use localgrad::data::safetensors::TensorFile;
 use localgrad::data::subset::Subset;
+use localgrad::data::survey::Survey;
 use localgrad::data::{Dataset, ImageShape, Split, open};
 use localgrad::{ErrorKind, Result};
 use std::path::Path;
@@ -69,9 +70,44 @@ fn idx_says_what_is_wrong() {
     fails(&images, &images, &["set labels", "0x0801", "0x0803"]);
     fails(&header(0x0803, &[0, 2, 2]), &header(0x0801, &[0]), &["set images", "[0, 2, 2]"]);
     fails(&header(0x0803, &[u32::MAX as usize; 3]), &labels, &["set images", "4294967295"]);
-    let mut wrong = labels.clone();
-    wrong[9] = 10;
-    fails(&images, &wrong, &["set labels", "sample 1", "label 10", "0 to 9"]);
+    let mut negative = header(0x0c01, &[3]);
+    negative.extend([0, -1, 2].map(i32::to_be_bytes).concat());
+    fails(&images, &negative, &["set labels", "sample 1", "label -1", "0 to 65535"]);
+    fails(&images, &negative[..16], &["set labels", "promises 12", "holds 8"]);
+}
+
+#[test]
+fn idx_labels_come_in_any_type_and_number() {
+    let images = idx_images(3, 2, 2);
+    let of = |magic: u32, numbers: Vec<u8>| {
+        let labels = [header(magic, &[3]), numbers].concat();
+        let set = Idx::from_bytes(&images, &labels, "set").unwrap();
+        let packed = Idx::from_bytes(&gz(&images), &gz(&labels), "set").unwrap();
+        assert_eq!((set.classes(), set.label(1).unwrap()), (packed.classes(), packed.label(1).unwrap()));
+        (set.classes(), (0..3).map(|index| set.label(index).unwrap()).collect::<Vec<_>>())
+    };
+    assert_eq!(of(0x0801, vec![0, 25, 3]), (26, vec![0, 25, 3]));
+    assert_eq!(of(0x0901, vec![0, 5, 3]), (10, vec![0, 5, 3]));
+    assert_eq!(of(0x0b01, [1_i16, 300, 9].map(i16::to_be_bytes).concat()), (301, vec![1, 300, 9]));
+    assert_eq!(of(0x0c01, [1_i32, 65535, 9].map(i32::to_be_bytes).concat()), (65536, vec![1, 65535, 9]));
+}
+
+#[test]
+fn idx_files_in_either_spelling_share_their_classes() {
+    let directory = tempfile::tempdir().unwrap();
+    let labels = |of: [u8; 2]| [header(0x0801, &[2]), of.to_vec()].concat();
+    write(
+        directory.path(),
+        &[
+            ("train-images.idx3-ubyte", idx_images(2, 3, 4)),
+            ("train-labels.idx1-ubyte.gz", gz(&labels([1, 2]))),
+            ("t10k-images.idx3-ubyte", idx_images(2, 3, 4)),
+            ("t10k-labels-idx1-ubyte", labels([25, 2])),
+        ],
+    );
+    for split in [Split::Train, Split::Test] {
+        assert_eq!(open(directory.path(), split).unwrap().classes(), 26);
+    }
 }
 
 #[test]
@@ -129,6 +165,64 @@ fn cifar_in_its_folders() {
     write(directory.path(), &[("cifar-100-binary/train.bin", cifar100(1))]);
     write(directory.path(), &[("cifar-10-batches-bin/test_batch.bin", cifar10(0, 1))]);
     assert_error(open(directory.path(), Split::Train), ErrorKind::Format, &["more than one"]);
+}
+
+#[test]
+fn cifar_knows_the_names_of_its_classes() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
+    let at = |name: &str| directory.path().join(name);
+    write(
+        directory.path(),
+        &[
+            ("ten/cifar-10-batches-bin/test_batch.bin", cifar10(0, 3)),
+            ("ten/cifar-10-batches-bin/batches.meta.txt", names.into()),
+            ("hundred/train.bin", cifar100(1)),
+            (
+                "hundred/fine_label_names.txt",
+                (0..100).map(|i| format!("class {i}\r\n")).collect::<String>().into(),
+            ),
+            ("fewer/test_batch.bin", cifar10(0, 3)),
+            ("fewer/batches.meta.txt", b"airplane\nautomobile\n".to_vec()),
+        ],
+    );
+    let ten = open(&at("ten"), Split::Test).unwrap();
+    assert_eq!(ten.class_names(), names.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(Subset::first(ten, 1).unwrap().class_names()[9], "truck");
+    assert_eq!(open(&at("hundred"), Split::Train).unwrap().class_names()[99], "class 99");
+    assert!(open(&at("fewer"), Split::Test).unwrap().class_names().is_empty());
+}
+
+#[test]
+fn a_survey_sees_every_pixel_and_label() {
+    let survey =
+        |images: &[u8], labels: &[u8]| Survey::of(&Idx::from_bytes(images, labels, "set").unwrap()).unwrap();
+    let (images, labels) = (idx_images(5000, 2, 3), idx_labels(5000));
+    let whole = survey(&images, &labels);
+    assert!(whole.least >= 0.0 && whole.largest <= 1.0);
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    for threads in 1..4 {
+        assert_eq!(pool(threads).install(|| survey(&images, &labels)), whole);
+    }
+    // The first pixel, and one of the last image.
+    for at in [16, images.len() - 4] {
+        let mut other = images.clone();
+        other[at] ^= 1;
+        let found = survey(&other, &labels);
+        assert_ne!(found.pixels_checksum, whole.pixels_checksum);
+        assert_eq!(found.labels_checksum, whole.labels_checksum);
+    }
+    // Two images that change places.
+    let mut other = images.clone();
+    for at in 16..22 {
+        other.swap(at, at + 6);
+    }
+    assert_ne!(survey(&other, &labels).pixels_checksum, whole.pixels_checksum);
+    let mut other = labels.clone();
+    other[4000] = (other[4000] + 1) % 10;
+    let found = survey(&images, &other);
+    assert_eq!(found.pixels_checksum, whole.pixels_checksum);
+    assert_ne!(found.labels_checksum, whole.labels_checksum);
 }
 
 #[test]
@@ -344,10 +438,10 @@ fn a_subset_is_the_first_samples() {
 }
 
 #[test]
-fn what_is_held_out_is_the_last_samples() {
+fn what_is_held_out_may_be_the_last_samples() {
     let whole: Arc<dyn Dataset> =
         Arc::new(Idx::from_bytes(&idx_images(5, 2, 3), &idx_labels(5), "set").unwrap());
-    let [rest, held_out] = Subset::split(whole.clone(), 2).unwrap();
+    let [rest, held_out] = Subset::split_end(whole.clone(), 2).unwrap();
     assert_pattern(&rest, 3, 10);
     assert_eq!(held_out.len(), 2);
     for (index, place) in [(0, 3), (1, 4)] {
@@ -356,7 +450,7 @@ fn what_is_held_out_is_the_last_samples() {
     }
     assert_error(held_out.label(2), ErrorKind::Config, &["sample 2", "has 2"]);
     for count in [0, 5, usize::MAX] {
-        let split = Subset::split(whole.clone(), count).map(|_| ());
+        let split = Subset::split_end(whole.clone(), count).map(|_| ());
         assert_error(split, ErrorKind::Config, &[&count.to_string(), "held out"]);
     }
 }

@@ -1,0 +1,89 @@
+//! What is known of the weights that a run starts from: their network, and what they want of images.
+
+use crate::arguments::TrainArguments;
+use crate::choices;
+use crate::commands::trained;
+use crate::fault::Outcome;
+use crate::run_directory::RunDirectory;
+use localgrad::data::{Dataset, Normalize};
+use localgrad::network::NetworkSpec;
+use localgrad::weights::{self, Card};
+use localgrad_models::adapt::adapt;
+
+/// Of `--init`, what its file says of itself; of a run that goes on, what it began with.
+#[derive(Debug, Default)]
+pub struct Origin {
+    card: Card,
+}
+
+impl Origin {
+    /// What the words and the run say.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub fn of(arguments: &TrainArguments, directory: Option<&RunDirectory>) -> Outcome<Self> {
+        let card = match (&arguments.init, directory) {
+            (None, _) => Card::default(),
+            (Some(_), Some(directory)) => {
+                let run = directory.read_run_file()?;
+                Card::of(&run.network, &run.normalize, &run.class_names)
+            }
+            (Some(path), None) => weights::read_card(path)?,
+        };
+        Ok(Self { card })
+    }
+
+    /// The network to train on images of `input` and so many classes: the one that is named, or else the weights' own.
+    ///
+    /// # Errors
+    /// A request for its name, where neither says it.
+    pub fn network(
+        &self,
+        arguments: &TrainArguments,
+        input: [usize; 3],
+        classes: usize,
+    ) -> Outcome<NetworkSpec> {
+        let Some(path) = arguments.init.as_deref().filter(|_| arguments.model.model.is_none()) else {
+            return choices::network(&arguments.model, input, classes);
+        };
+        let network = self.card.network.clone().ok_or_else(|| trained::unknown_network(path))?;
+        trained::refuse_without_model(&arguments.model)?;
+        Ok(adapt(network, input, classes)?)
+    }
+
+    /// How images are normalised.
+    ///
+    /// # Errors
+    /// A request for it, where nothing says what the weights want.
+    pub fn normalize(&self, arguments: &TrainArguments, dataset: &dyn Dataset) -> Outcome<Normalize> {
+        let shape = dataset.shape();
+        match &arguments.init {
+            None => choices::normalize(&arguments.data, shape),
+            Some(path) => {
+                let of_file = self.card.normalize.clone();
+                choices::normalize_of_weights(&arguments.data, of_file, shape.channels, path)
+            }
+        }
+    }
+
+    /// Names of `classes` classes: as said, or the data's, or else (where the weights' head is kept) the weights'.
+    ///
+    /// # Errors
+    /// When there are others than classes.
+    pub fn class_names(
+        &self,
+        arguments: &TrainArguments,
+        dataset: &dyn Dataset,
+        classes: usize,
+        keeps_head: bool,
+    ) -> Outcome<Vec<String>> {
+        if let Some(names) = choices::class_names(&arguments.data, classes)? {
+            return Ok(names);
+        }
+        let names = choices::names_of(&arguments.data, dataset);
+        if names.is_empty() && keeps_head && self.card.class_names.len() == classes {
+            return Ok(self.card.class_names.clone());
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,166 @@
+//! Picture files: read whole or refused, turned the way every viewer shows them, and made what a network takes.
+
+use crate::fault::{Fault, Outcome};
+use image::imageops::FilterType;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use localgrad::Tensor;
+use localgrad::data::Normalize;
+use localgrad::ops::slices;
+use std::io::Cursor;
+use std::path::Path;
+
+/// The largest file that is read, in bytes: far more than a photograph takes.
+const LARGEST_BYTES: u64 = 256 << 20;
+/// The most that a picture's pixels may take, in bytes.
+const MOST_PIXEL_BYTES: u64 = 512 << 20;
+/// What EXIF data may begin with where they need not.
+const EXIF_PREFIX: &[u8] = b"Exif\0\0";
+/// Where the chunks of a PNG file begin, in bytes.
+const PNG_SIGNATURE_BYTES: usize = 8;
+
+/// The picture in a file, as [`tensor`] gives it.
+///
+/// # Errors
+/// Those of reading the file and of [`tensor`].
+pub fn read(path: &Path, input: [usize; 3], normalize: &Normalize) -> Outcome<Tensor> {
+    let io = |cause| Fault::from(localgrad::Error::io(path, cause));
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    // A pipe would block, and a device has no end.
+    if !metadata.is_file() || metadata.len() > LARGEST_BYTES {
+        let why = if metadata.is_file() { "too large for a picture" } else { "this is no file" };
+        return Err(Fault::failed(format!("{}: {why}", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    tensor(&bytes, input, normalize).map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
+}
+
+/// The picture in the bytes of a file, resized to what a network takes (`input`: channels, height, width) and normalised.
+///
+/// # Shapes
+/// The result is `[1, H, W, C]`.
+///
+/// # Errors
+/// Those of [`decode`], and a sentence for a network that takes no pictures.
+pub fn tensor(bytes: &[u8], input: [usize; 3], normalize: &Normalize) -> Outcome<Tensor> {
+    let [channels, height, width] = input;
+    let wrong = || Fault::failed(format!("a picture cannot give the network's {channels} channels"));
+    let side = |side: usize| u32::try_from(side).map_err(|_| wrong());
+    let picture = decode(bytes).map_err(Fault::failed)?;
+    let sized = picture.resize_exact(side(width)?, side(height)?, FilterType::Triangle);
+    let pixels = match channels {
+        1 => sized.to_luma8().into_raw(),
+        3 => sized.to_rgb8().into_raw(),
+        _ => return Err(wrong()),
+    };
+    let mut values: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    normalize.check(channels)?;
+    normalize.apply(&mut values);
+    Ok(slices::tensor(values, (1, height, width, channels))?)
+}
+
+/// The picture in the bytes of a PNG, JPEG or WebP file, turned as its EXIF data say.
+///
+/// # Errors
+/// A sentence for what is no such file or not the whole of one.
+pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    decode_within(bytes, MOST_PIXEL_BYTES)
+}
+
+/// The same of pictures whose pixels take at most so many bytes.
+///
+/// # Errors
+/// As for [`decode`], and one for larger pictures.
+pub fn decode_within(bytes: &[u8], most_bytes: u64) -> Result<DynamicImage, String> {
+    let format = match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
+        _ => return Err(format!("this is {}, not a PNG, JPEG or WebP picture", kind(bytes))),
+    };
+    let whole = match format {
+        ImageFormat::Jpeg => jpeg_has_its_end(bytes),
+        ImageFormat::WebP => webp_has_its_end(bytes),
+        // The decoder tells.
+        _ => true,
+    };
+    if !whole {
+        return Err("the picture is cut off: the file ends before it does; get the whole file".into());
+    }
+    let broken = |cause: image::ImageError| format!("not a whole picture: {cause}");
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(broken)?;
+    let exif = match format {
+        ImageFormat::Png => png_exif(bytes).map(<[u8]>::to_vec),
+        _ => decoder.exif_metadata().ok().flatten(),
+    };
+    let (width, height) = decoder.dimensions();
+    if decoder.total_bytes() > most_bytes {
+        return Err(format!("the picture of {width}x{height} pixels is too large"));
+    }
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    let orientation =
+        exif.and_then(|exif| Orientation::from_exif_chunk(exif.strip_prefix(EXIF_PREFIX).unwrap_or(&exif)));
+    picture.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(picture)
+}
+
+/// What a file that cannot be read is, by its first bytes.
+fn kind(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [] => "an empty file",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF",
+        [b'B', b'M', ..] => "a BMP picture",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture or a camera's raw file",
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if brand.starts_with(b"avi") => "an AVIF picture",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "a HEIC picture or a video",
+        [b'<', ..] => "a web page or an SVG drawing",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
+        [b'P', b'K', 3, 4, ..] => "a zip archive",
+        _ => "something else",
+    }
+}
+
+/// Whether the marker that ends a JPEG picture is there: each segment is passed over by its length (that of EXIF data may
+/// hold a picture of its own), and what follows the beginning of a scan byte by byte.
+fn jpeg_has_its_end(bytes: &[u8]) -> bool {
+    const END: u8 = 0xd9;
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        // Whatever is no marker is passed over, as decoders do; a zero after 0xff stands for data.
+        let found = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
+        let Some(at) = found else { return false };
+        let marker = rest[at + 1];
+        rest = &rest[at + 2..];
+        match marker {
+            END => return true,
+            // Restarts and the like stand alone.
+            0x01 | 0xd0..=0xd8 => {}
+            _ => {
+                let Some(length) = rest.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)))
+                else {
+                    return false;
+                };
+                rest = rest.get(length.max(2)..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Whether a WebP file is as long as it says.
+fn webp_has_its_end(bytes: &[u8]) -> bool {
+    let said = bytes.get(4..8).and_then(|length| length.first_chunk::<4>());
+    said.is_some_and(|said| u64::from(u32::from_le_bytes(*said)) + 8 <= bytes.len() as u64)
+}
+
+/// The EXIF data of a PNG file, which may stand before or behind its pixels.
+fn png_exif(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes.get(PNG_SIGNATURE_BYTES..)?;
+    loop {
+        let (length, kind) = (rest.first_chunk::<4>()?, rest.get(4..8)?);
+        let length = u32::from_be_bytes(*length) as usize;
+        let content = rest.get(8..)?.get(..length)?;
+        if kind == b"eXIf" {
+            return Some(content);
+        }
+        // A checksum follows.
+        rest = rest.get(8..)?.get(length..)?.get(4..)?;
+    }
+}

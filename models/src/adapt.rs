@@ -1,0 +1,53 @@
+//! A network for other images and other classes than it was written for.
+
+use localgrad::layers::spec::LayerSpec;
+use localgrad::network::NetworkSpec;
+use localgrad::{Error, Result};
+
+/// `network` for images of `input` (channels, height, width) and so many classes: the head's last layer with weights
+/// gets as many outputs. Whatever else it was written with stays, such as its stem.
+///
+/// # Errors
+/// `Config` when the head does not end in a layer with one output a class, or does not fit such images.
+pub fn adapt(mut network: NetworkSpec, input: [usize; 3], classes: usize) -> Result<NetworkSpec> {
+    let outputs = network.head.iter_mut().rev().find_map(|layer| match &mut layer.layer {
+        LayerSpec::Linear { outputs, .. } | LayerSpec::Conv { outputs, .. } => Some(outputs),
+        _ => None,
+    });
+    match outputs {
+        Some(outputs) if *outputs == network.classes => *outputs = classes,
+        _ if network.classes == classes => {}
+        _ => {
+            return Err(Error::config(format!(
+                "the head of {} is of {} classes and ends in no layer that could have {classes}",
+                network.name, network.classes
+            )));
+        }
+    }
+    (network.input, network.classes) = (input, classes);
+    network.validate()?;
+    Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ModelConfig, network};
+
+    #[test]
+    fn other_images_and_classes_are_those_of_the_same_name() {
+        let config = ModelConfig { input: [1, 32, 32], classes: 7, ..ModelConfig::default() };
+        for name in ["resnet20", "resnet18", "vgg11", "mobilenet_v2"] {
+            let written = network(name, &config).unwrap();
+            let adapted = adapt(network(name, &ModelConfig::default()).unwrap(), [1, 32, 32], 7).unwrap();
+            assert_eq!(adapted, written, "{name}");
+        }
+        let large =
+            network("resnet18", &ModelConfig { input: [3, 96, 96], ..ModelConfig::default() }).unwrap();
+        let adapted = adapt(large.clone(), [3, 48, 48], 10).unwrap();
+        assert_eq!(adapted.units, large.units);
+        let mut bare = large;
+        bare.head.truncate(1);
+        assert!(adapt(bare, [3, 96, 96], 5).unwrap_err().to_string().contains("10 classes"));
+    }
+}

@@ -1,0 +1,71 @@
+//! One pass over a data set: what tells it from another one, and whether its numbers are what they should be.
+
+use super::Dataset;
+use crate::error::Result;
+use rayon::prelude::*;
+
+/// Images that are looked at before the next are begun, so that what waits stays small.
+const AT_ONCE: usize = 4096;
+
+/// What one pass over all samples finds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Survey {
+    /// CRC-32 of all labels in order, each a little-endian u32.
+    pub labels_checksum: u32,
+    /// CRC-32 of the CRC-32s of all images in order, each a little-endian u32; an image's is that of its pixels
+    /// [H, W, C] as they are read, each a little-endian f32.
+    pub pixels_checksum: u32,
+    /// The least number in any image.
+    pub least: f32,
+    /// The largest.
+    pub largest: f32,
+}
+
+/// What an image adds to a survey.
+struct Seen {
+    checksum: u32,
+    least: f32,
+    largest: f32,
+}
+
+impl Survey {
+    /// Reads every sample once, with the threads of the pool that it is called from. Their number changes nothing.
+    ///
+    /// # Errors
+    /// Those of reading samples.
+    pub fn of(dataset: &dyn Dataset) -> Result<Self> {
+        let (mut labels, mut pixels) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
+        let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
+        let size = dataset.shape().elements();
+        for start in (0..dataset.len()).step_by(AT_ONCE) {
+            let samples = start..dataset.len().min(start + AT_ONCE);
+            let seen: Vec<Result<Seen>> = samples
+                .clone()
+                .into_par_iter()
+                .map_init(|| vec![0.0; size], |image, index| look(dataset, index, image))
+                .collect();
+            for (index, seen) in samples.zip(seen) {
+                let seen = seen?;
+                labels.update(&dataset.label(index)?.to_le_bytes());
+                pixels.update(&seen.checksum.to_le_bytes());
+                (least, largest) = (least.min(seen.least), largest.max(seen.largest));
+            }
+        }
+        Ok(Self { labels_checksum: labels.finalize(), pixels_checksum: pixels.finalize(), least, largest })
+    }
+}
+
+fn look(dataset: &dyn Dataset, index: usize, image: &mut [f32]) -> Result<Seen> {
+    dataset.read(index, image)?;
+    let mut checksum = crc32fast::Hasher::new();
+    let mut bytes = [0; 1024];
+    for part in image.chunks(bytes.len() / 4) {
+        for (four, number) in bytes.chunks_exact_mut(4).zip(part) {
+            four.copy_from_slice(&number.to_le_bytes());
+        }
+        checksum.update(&bytes[..4 * part.len()]);
+    }
+    let least = image.iter().copied().fold(f32::INFINITY, f32::min);
+    let largest = image.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    Ok(Seen { checksum: checksum.finalize(), least, largest })
+}

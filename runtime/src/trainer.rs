@@ -23,6 +23,7 @@ use crate::memory;
 use crate::model::{Classifier, Model};
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
+use crate::ops::loss::check_labels;
 use crate::ops::place::{Place, place};
 use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::OptimizerConfig;
@@ -431,7 +432,8 @@ impl Trainer {
         let [channels, height, width] = self.model.spec.input;
         let samples = batch.labels.len();
         if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
-            return Ok(());
+            // In the loss they would be found when running statistics have seen the batch.
+            return check_labels(&batch.labels, samples, self.model.spec.classes);
         }
         Err(Error::shape(format!(
             "{} takes images [N, {height}, {width}, {channels}] with N labels, found {:?} with {samples}",

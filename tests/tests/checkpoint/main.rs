@@ -8,5 +8,6 @@ mod faults;
 mod damage;
 mod writers;
 mod readers;
+mod refused;
 mod blob;
 mod not_finite;

@@ -29,6 +29,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    least_bytes: Option<usize>,
 }
 
 /// Shorthand for results of this crate.
@@ -37,7 +38,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of the given kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), least_bytes: None }
     }
 
     /// A configuration that cannot work.
@@ -79,10 +80,21 @@ impl Error {
         self.kind
     }
 
+    /// Of a memory budget that nothing keeps to: the least that would do.
+    pub fn least_bytes(&self) -> Option<usize> {
+        self.least_bytes
+    }
+
+    /// The same error, of a memory budget, with the least that would do.
+    #[must_use]
+    pub fn with_least_bytes(self, bytes: usize) -> Self {
+        Self { least_bytes: Some(bytes), ..self }
+    }
+
     /// The same error with the place it happened in put before its sentence.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{place}: {}", self.message) }
+        Self { message: format!("{place}: {}", self.message), ..self }
     }
 }
 

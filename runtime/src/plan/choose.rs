@@ -409,6 +409,7 @@ fn refusal(workload: &Workload, budget_bytes: usize, least: Option<Candidate>) -
         words(needed),
         least.words()
     ))
+    .with_least_bytes(needed)
 }
 
 fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {

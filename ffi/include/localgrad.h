@@ -14,6 +14,10 @@
  * answers LG_STATUS_BUSY. The library starts threads in the first call that computes, never before, and the last of them
  * is gone when lg_trainer_destroy returns.
  *
+ * Forks. A trainer belongs to the process that made it. In a forked child, which has none of its threads, every call on
+ * it is answered by LG_STATUS_FORKED, and nothing hangs; the child may make its own. A child that was forked while a call
+ * was at work is answered so by every function: start such a process anew.
+ *
  * Pointers. They must be aligned, and valid for as long as the function says: for the call, where it says nothing.
  * Texts are UTF-8 and end in a zero byte. Results are written only on success, but for those that say otherwise.
  *
@@ -37,6 +41,12 @@
 
 // Bytes of the text of an event, with the zero byte that ends it.
 #define LG_EVENT_TEXT_BYTES 128
+
+// In place of a block: all of them, as any larger number is.
+#define LG_ALL_BLOCKS 4294967295
+
+// Extents that an lg_weight_info has room for.
+#define LG_WEIGHT_RANK 8
 
 // What a call came to. More may be added: treat one that you do not know as a failure.
 enum lg_status
@@ -74,6 +84,8 @@ enum lg_status
   LG_STATUS_CALLBACK = 13,
   // A mistake inside the library; please report it. The handle can only be destroyed.
   LG_STATUS_INTERNAL = 14,
+  // This process was forked from the one that the handle, or a call that is at work, belongs to.
+  LG_STATUS_FORKED = 15,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -237,12 +249,44 @@ enum lg_event_kind
   LG_EVENT_KIND_CHECKPOINT = 4,
   // Something went wrong, and training goes on: `text`.
   LG_EVENT_KIND_WARNING = 5,
+  // A call that computes waits, because the trainer is paused: `step`, `pause_reason`, and `text`, which says the reason
+  // in words.
+  LG_EVENT_KIND_PAUSED = 6,
+  // It goes on: `step`.
+  LG_EVENT_KIND_RESUMED = 7,
+  // The share of the time that is spent at work is another: `step`, `work_fraction`, `pause_reason`, and `text`.
+  LG_EVENT_KIND_PACE = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
 typedef enum lg_event_kind lg_event_kind;
 #else
 typedef int32_t lg_event_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Why training waits, or works less. Other numbers are yours to use.
+enum lg_pause_reason
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Somebody wished it.
+  LG_PAUSE_REASON_USER = 0,
+  // The device is hot.
+  LG_PAUSE_REASON_THERMAL = 1,
+  // The battery is low, or does not charge.
+  LG_PAUSE_REASON_BATTERY = 2,
+  // The app is not in the foreground, or the system wants its time for others.
+  LG_PAUSE_REASON_BACKGROUND = 3,
+  // Work is to take a share of the time alone.
+  LG_PAUSE_REASON_WORK_FRACTION = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum lg_pause_reason lg_pause_reason;
+#else
+typedef int32_t lg_pause_reason;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -387,7 +431,8 @@ typedef int32_t lg_log_level;
 // Holds what went wrong in the last call that failed and was given it. Use one in each thread.
 typedef struct lg_error lg_error;
 
-// A network as data, without weights. It never changes, so any number of threads may use it at once.
+// A network as data, with the weights and names that it was given. It never changes, so any number of threads may use
+// it at once.
 typedef struct lg_network lg_network;
 
 // A network in training, with its own threads from the first call that computes until it is destroyed.
@@ -452,6 +497,12 @@ typedef struct {
   size_t parameters;
   // Its name; cut where it is longer.
   char name[64];
+  // Names of its classes: as many as classes, or 0.
+  size_t class_names;
+  // 1 if it carries weights, which its trainers begin with.
+  int32_t has_weights;
+  // 1 if it carries its normalisation, which its trainers use where their configuration names none.
+  int32_t has_normalize;
 } lg_network_info;
 
 // How a trainer is made. lg_trainer_config_init gives each field the value that stands behind its semicolon. Texts
@@ -507,7 +558,8 @@ typedef struct {
   double label_smoothing;
   // Largest norm of a block's gradient; 0, which is any.
   double clip_norm;
-  // How images are normalised: "cifar10", "imagenet", "fashion", "half", "identity"; NULL, which is "half".
+  // How images are normalised: "cifar10", "imagenet", "fashion", "half", "identity"; NULL, which is as the network says
+  // that lg_network_load made, and "half" for others.
   const char *normalize;
   // In place of `normalize`, what is subtracted from each channel; NULL.
   const float *mean;
@@ -635,6 +687,10 @@ typedef struct {
   uint64_t peak_bytes;
   // UTF-8, ends in a zero byte; cut where it is longer.
   char text[LG_EVENT_TEXT_BYTES];
+  // An lg_pause_reason, or a number of yours.
+  int32_t pause_reason;
+  // Share of the time that is spent at work, in (0, 1].
+  double work_fraction;
 } lg_event;
 
 // Where a trainer stands.
@@ -662,6 +718,10 @@ typedef struct {
   size_t blocks_done;
   // 1 if an error came in the middle of a step: go back to a checkpoint or a saved state.
   int32_t is_damaged;
+  // Classes.
+  size_t classes;
+  // Names of them, for lg_trainer_class_name: as many as classes, or 0.
+  size_t class_names;
 } lg_trainer_info;
 
 // Gives samples: fills in `*samples`, which it gets empty, and answers LG_ANSWER_CONTINUE, or LG_ANSWER_STOP where
@@ -738,6 +798,22 @@ typedef struct {
   double loss;
 } lg_evaluation;
 
+// What a weight, or a running statistic, is.
+typedef struct {
+  // sizeof(lg_weight_info), set by the caller.
+  size_t struct_size;
+  // The block that it is part of.
+  size_t block;
+  // Its numbers.
+  size_t elements;
+  // How many of `extents` count.
+  size_t rank;
+  // Its shape, as PyTorch has it: [outputs, inputs, rows, columns] of a convolution.
+  size_t extents[LG_WEIGHT_RANK];
+  // 1 if it is a running statistic of batch norm, which no gradient changes.
+  int32_t is_statistic;
+} lg_weight_info;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -761,11 +837,16 @@ const char *lg_error_message(const lg_error *error);
 // it is no error object.
 lg_status lg_error_status(const lg_error *error);
 
+// Where the last failure that was reported into `error` is a memory budget that no way to train keeps to: the least
+// bytes that would do, which its sentence names, too. 0 otherwise.
+size_t lg_error_least_bytes(const lg_error *error);
+
 // The version of the library, such as "0.1.0". The text lives as long as the library. Any thread.
 const char *lg_version(void);
 
-// How the library was built and what it found: target, kinds of devices, vector instructions in use, such as
-// "x86_64-linux cpu simd=Avx2 release". The text lives as long as the library. Any thread.
+// How the library was built and what it found: target, kinds of devices and other features, vector instructions in use,
+// and what it was built without, such as "x86_64-linux cpu pooled-memory simd=Avx2 release; without cuda, metal". The
+// text lives as long as the library. Any thread.
 const char *lg_build_options(void);
 
 // Writes the number of kinds of devices, usable or not. Any thread.
@@ -827,8 +908,9 @@ lg_status lg_network_to_json(const lg_network *network,
 lg_status lg_network_describe(const lg_network *network, lg_network_info *info, lg_error *error);
 
 // Makes the same network with a head for another number of classes, to fine-tune it on other data: load the old
-// weights into its trainer with LG_WEIGHTS_BODY. `*replaced` is the caller's to destroy, and NULL after a failure;
-// `network` stays as it is. Any thread.
+// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps those of its body, and its
+// normalisation, but no names of classes. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays
+// as it is. Any thread.
 lg_status lg_network_replace_head(const lg_network *network,
                                   size_t classes,
                                   lg_network **replaced,
@@ -836,6 +918,52 @@ lg_status lg_network_replace_head(const lg_network *network,
 
 // Destroys a network. Trainers made from it go on. NULL, and one that was destroyed before, do nothing. Any thread.
 void lg_network_destroy(lg_network *network);
+
+// Makes the network that the safetensors file at `path` (UTF-8) says it is of, as lg_trainer_export and the program write
+// it. The network carries the file's weights, which its trainers begin with, its normalisation, which they use where their
+// configuration names none, and the names of its classes. LG_STATUS_FORMAT where the file says nothing of a network.
+// `*network` is the caller's to destroy, with its copy of the weights, and NULL after a failure. Any thread.
+lg_status lg_network_load(const char *path,
+                          lg_network **network,
+                          lg_error *error);
+
+// The same from the content of such a file, of `bytes` bytes, which is not needed afterwards. Any thread.
+lg_status lg_network_from_bytes(const void *content, size_t bytes, lg_network **network, lg_error *error);
+
+// lg_network_replace_head for `count` classes of these names (UTF-8). Any thread.
+lg_status lg_network_replace_head_named(const lg_network *network,
+                                        const char *const *names,
+                                        size_t count,
+                                        lg_network **replaced,
+                                        lg_error *error);
+
+// Makes the same network with names (UTF-8) for its classes, as many as there are. They travel with its trainers into
+// exports and checkpoints. `*named` is the caller's to destroy, and NULL after a failure; `network` stays as it is. Any
+// thread.
+lg_status lg_network_name_classes(const lg_network *network,
+                                  const char *const *names,
+                                  size_t count,
+                                  lg_network **named,
+                                  lg_error *error);
+
+// Writes the name of class `index`, UTF-8 with a zero byte at its end. `*needed` becomes its size in bytes with that zero
+// byte; a NULL buffer of capacity 0 asks for the size alone. Too small a buffer is left as it is, with LG_STATUS_BUFFER.
+// LG_STATUS_ARGUMENT where the class has no name. Any thread.
+lg_status lg_network_class_name(const lg_network *network,
+                                size_t index,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *needed,
+                                lg_error *error);
+
+// The same of a trainer, which has the names of its network or, where that had none, of the checkpoint or state that it
+// went back to.
+lg_status lg_trainer_class_name(const lg_trainer *trainer,
+                                size_t index,
+                                char *buffer,
+                                size_t capacity,
+                                size_t *needed,
+                                lg_error *error);
 
 // Fills in a struct of `struct_size` bytes, which is sizeof(lg_trainer_config).
 lg_status lg_trainer_config_init(lg_trainer_config *config, size_t struct_size);
@@ -874,8 +1002,8 @@ lg_status lg_trainer_poll(const lg_trainer *trainer,
 // Writes the number of events that were dropped so far, because 256 others waited. Any thread at any time.
 lg_status lg_trainer_dropped_events(const lg_trainer *trainer, uint64_t *count, lg_error *error);
 
-// Makes a trainer of the network with new weights; `config` may be NULL. No thread is started. `*trainer` is the
-// caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
+// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. No thread
+// is started. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
 lg_status lg_trainer_create(const lg_network *network,
                             const lg_trainer_config *config,
                             lg_trainer **trainer,
@@ -937,6 +1065,12 @@ lg_status lg_trainer_run(lg_trainer *trainer,
 lg_status lg_trainer_pause(lg_trainer *trainer,
                            lg_error *error);
 
+// lg_trainer_pause with its reason, an lg_pause_reason or a number of yours, which the call that waits tells as an event.
+// Of two pauses the later one's reason counts; one lg_trainer_resume ends both. Any thread, at any time.
+lg_status lg_trainer_pause_for(lg_trainer *trainer,
+                               int32_t reason,
+                               lg_error *error);
+
 // Ends a pause. Any thread, at any time.
 lg_status lg_trainer_resume(lg_trainer *trainer, lg_error *error);
 
@@ -955,6 +1089,13 @@ lg_status lg_trainer_clear_cancel(lg_trainer *trainer, lg_error *error);
 lg_status lg_trainer_set_work_fraction(lg_trainer *trainer,
                                        double fraction,
                                        lg_error *error);
+
+// lg_trainer_set_work_fraction with its reason, an lg_pause_reason or a number of yours, which the next call that computes
+// tells as an event. Any thread, at any time.
+lg_status lg_trainer_set_work_fraction_for(lg_trainer *trainer,
+                                           double fraction,
+                                           int32_t reason,
+                                           lg_error *error);
 
 // Sets the number of worker threads from the next block on; 0 is one a core. Results stay the same. Any thread, at any
 // time.
@@ -1004,12 +1145,57 @@ lg_status lg_trainer_load_weights(lg_trainer *trainer,
                                   lg_error *error);
 
 // Writes the network's weights and running statistics, without auxiliary networks, into a safetensors file at `path`
-// (UTF-8), at once or not at all, with what is needed to use them: network and normalisation. The same weights give the same
-// bytes. `precision` is an lg_precision.
+// (UTF-8), at once or not at all, with what is needed to use them: network, normalisation and names of classes. The same
+// weights give the same bytes. `precision` is an lg_precision.
 lg_status lg_trainer_export(lg_trainer *trainer,
                             const char *path,
                             int32_t precision,
                             lg_error *error);
+
+// Writes how many weights and running statistics the network has in `block`, from 0, or in all (LG_ALL_BLOCKS).
+// Auxiliary networks are none of it.
+lg_status lg_trainer_weight_count(const lg_trainer *trainer,
+                                  size_t block,
+                                  size_t *count,
+                                  lg_error *error);
+
+// Writes the name of weight `index`, from 0, of `block` or of all (LG_ALL_BLOCKS), UTF-8 with a zero byte at its end: the
+// name that it is exported under. `*needed` becomes its size in bytes with that zero byte; a NULL buffer of capacity 0
+// asks for the size alone. Too small a buffer is left as it is, with LG_STATUS_BUFFER.
+lg_status lg_trainer_weight_name(const lg_trainer *trainer,
+                                 size_t block,
+                                 size_t index,
+                                 char *buffer,
+                                 size_t capacity,
+                                 size_t *needed,
+                                 lg_error *error);
+
+// Describes the weight of that name.
+lg_status lg_trainer_weight_describe(const lg_trainer *trainer,
+                                     const char *name,
+                                     lg_weight_info *info,
+                                     lg_error *error);
+
+// Copies the numbers of the weight called `name` into `buffer`, of `capacity` bytes, in an lg_precision and the machine's
+// order of bytes, and their size into `*bytes`; a NULL buffer of capacity 0 asks for the size alone. Too small a buffer is
+// left as it is, with LG_STATUS_BUFFER.
+lg_status lg_trainer_weight_get(const lg_trainer *trainer,
+                                const char *name,
+                                int32_t precision,
+                                void *buffer,
+                                size_t capacity,
+                                size_t *bytes,
+                                lg_error *error);
+
+// Sets the numbers of the weight called `name` from `buffer`, in an lg_precision and the machine's order of bytes; `bytes`
+// must be exactly its size, and all numbers finite. What the optimizer remembers of it stays. LG_STATUS_STATE where a step
+// is half done. After a failure nothing is changed.
+lg_status lg_trainer_weight_set(lg_trainer *trainer,
+                                const char *name,
+                                int32_t precision,
+                                const void *buffer,
+                                size_t bytes,
+                                lg_error *error);
 
 // Makes `directory` (a path in UTF-8) the place of the trainer's checkpoints. Where there is one, the trainer goes back
 // to it: weights, statistics, the optimizer's memory, changed settings and the number of steps, so that training ends

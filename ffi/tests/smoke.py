@@ -1,7 +1,9 @@
 """The library from Python, by ctypes alone: trains until the loss falls. usage: smoke.py LIBRARY"""
 
 import ctypes
+import os
 import random
+import signal
 import sys
 from ctypes import POINTER, byref, c_char_p, c_double, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 
@@ -68,6 +70,19 @@ except RuntimeError as refused:
     assert "push some" in str(refused), refused
 else:
     raise SystemExit("a step without samples was not refused")
+
+# A forked child, as os.fork and multiprocessing's "fork" make it, is told what it cannot use, and does not hang.
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    try:
+        call("lg_trainer_push", trainer, byref(samples))
+    except RuntimeError as refused:
+        os._exit(0 if "forked" in str(refused) and "spawn" in str(refused) else 2)
+    os._exit(1)
+assert os.waitpid(child, 0)[1] == 0, "a forked child was not refused"
+call("lg_trainer_push", trainer, byref(samples))
+call("lg_trainer_step", trainer, None)
 
 for destroy, handle in (("trainer", trainer), ("network", network), ("error", error)):
     getattr(library, f"lg_{destroy}_destroy")(handle)

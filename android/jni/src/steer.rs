@@ -7,6 +7,7 @@ use jni::objects::{JClass, JDoubleArray, JObjectArray, JString};
 use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use localgrad_bridge::control::Wishes;
+use localgrad_bridge::events::lg_pause_reason;
 use localgrad_bridge::handles;
 use localgrad_bridge::status::{Fault, Outcome};
 use localgrad_bridge::trainer::{self, TrainerObject};
@@ -61,7 +62,7 @@ fn set_work_fraction<'local>(
     trainer: jlong,
     fraction: jdouble,
 ) -> Done<()> {
-    inside(|| find(trainer)?.control.set_work_fraction(fraction))
+    inside(|| find(trainer)?.control.set_work_fraction(fraction, lg_pause_reason::WorkFraction as i32))
 }
 
 fn set_threads<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong, threads: jint) -> Done<()> {

@@ -3,7 +3,7 @@
 use crate::budget::{self, Budget};
 use crate::control::MAX_THREADS;
 use crate::guard;
-use crate::network::MOST_UNITS;
+use crate::network::{MOST_UNITS, NetworkObject, Pretrained};
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
@@ -98,7 +98,8 @@ pub struct lg_trainer_config {
     pub label_smoothing: f64,
     /// Largest norm of a block's gradient; 0, which is any.
     pub clip_norm: f64,
-    /// How images are normalised: "cifar10", "imagenet", "fashion", "half", "identity"; NULL, which is "half".
+    /// How images are normalised: "cifar10", "imagenet", "fashion", "half", "identity"; NULL, which is as the network says
+    /// that lg_network_load made, and "half" for others.
     pub normalize: *const c_char,
     /// In place of `normalize`, what is subtracted from each channel; NULL.
     pub mean: *const f32,
@@ -260,6 +261,9 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// Directory and limit of a scratch file.
     pub(crate) scratch: Option<(PathBuf, Option<u64>)>,
+    pub(crate) class_names: Vec<String>,
+    /// Weights to begin with.
+    pub(crate) pretrained: Option<Pretrained>,
     /// What the rest was chosen by, if it was.
     pub(crate) budget: Option<Budget>,
 }
@@ -269,8 +273,9 @@ impl Settings {
     pub(crate) fn read(
         config: &lg_trainer_config,
         pointed: &Pointed<'_>,
-        network: &NetworkSpec,
+        object: &NetworkObject,
     ) -> Outcome<Self> {
+        let network = &object.spec;
         let [channels, height, width] = network.input;
         let shape = ImageShape { channels, height, width };
         check_batch(config, shape)?;
@@ -284,7 +289,7 @@ impl Settings {
         let places = (!pointed.ends.is_empty()).then_some(pointed.ends);
         let count = (config.blocks != 0).then_some(config.blocks);
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
-        let normalize = read_normalize(pointed, channels)?;
+        let normalize = read_normalize(pointed, object.normalize.as_ref(), channels)?;
         let device = device::open(pointed.device.unwrap_or("cpu"))?;
         let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
@@ -319,6 +324,8 @@ impl Settings {
             device,
             threads: config.threads,
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
+            class_names: object.class_names.clone(),
+            pretrained: object.pretrained.clone(),
             budget: None,
         };
         let is_cut = places.is_some() || count.is_some();
@@ -413,9 +420,12 @@ fn read_fit(config: &lg_trainer_config) -> Outcome<FitConfig> {
     Ok(fit)
 }
 
-fn read_normalize(pointed: &Pointed<'_>, channels: usize) -> Outcome<Normalize> {
+fn read_normalize(pointed: &Pointed<'_>, own: Option<&Normalize>, channels: usize) -> Outcome<Normalize> {
     let Some((mean, deviation)) = pointed.mean_and_deviation else {
-        return Ok(Normalize::named(pointed.normalize.unwrap_or("half"), channels)?);
+        return match (pointed.normalize, own) {
+            (None, Some(own)) => Ok(own.clone()),
+            (name, _) => Ok(Normalize::named(name.unwrap_or("half"), channels)?),
+        };
     };
     let normalize = Normalize { mean: mean.to_vec(), deviation: deviation.to_vec() };
     normalize.check(channels)?;

@@ -14,10 +14,14 @@ const LEAST_WORK_FRACTION: f64 = 0.01;
 pub struct Wishes {
     /// Whether calls that compute wait.
     pub paused: bool,
+    /// Why they do, an lg_pause_reason or another number.
+    pub pause_reason: i32,
     /// Whether they return.
     pub cancelled: bool,
     /// Share of the time that is spent at work.
     pub work_fraction: f64,
+    /// Why it is less than 1, if it is.
+    pub pace_reason: i32,
     /// 0 for as many as there are cores.
     pub threads: usize,
 }
@@ -39,7 +43,14 @@ pub struct Control {
 
 impl Control {
     pub(crate) fn new(threads: usize) -> Self {
-        let wishes = Wishes { paused: false, cancelled: false, work_fraction: 1.0, threads };
+        let wishes = Wishes {
+            paused: false,
+            pause_reason: 0,
+            cancelled: false,
+            work_fraction: 1.0,
+            pace_reason: 0,
+            threads,
+        };
         Self { wishes: Mutex::new(wishes), changed: Condvar::new() }
     }
 
@@ -58,14 +69,19 @@ impl Control {
         self.changed.notify_all();
     }
 
+    /// Lets calls that compute wait.
+    pub fn pause(&self, reason: i32) {
+        self.wish(|wishes| (wishes.paused, wishes.pause_reason) = (true, reason));
+    }
+
     /// Sets the share of the time that is spent at work.
-    pub fn set_work_fraction(&self, fraction: f64) -> Outcome<()> {
+    pub fn set_work_fraction(&self, fraction: f64, reason: i32) -> Outcome<()> {
         if !(LEAST_WORK_FRACTION..=1.0).contains(&fraction) {
             return Err(Fault::argument(format!(
                 "the fraction of time to work must be from {LEAST_WORK_FRACTION} to 1, found {fraction}"
             )));
         }
-        self.wish(|wishes| wishes.work_fraction = fraction);
+        self.wish(|wishes| (wishes.work_fraction, wishes.pace_reason) = (fraction, reason));
         Ok(())
     }
 
@@ -78,15 +94,25 @@ impl Control {
         Ok(())
     }
 
-    /// Waits for as long as it is paused, but not beyond `deadline`.
-    pub(crate) fn wait_turn(&self, deadline: Option<Instant>) -> Turn {
+    /// Waits for as long as it is paused, but not beyond `deadline`. `tell` is told for which reason it begins to wait,
+    /// or waits on, and `None` when it goes on.
+    pub(crate) fn wait_turn(&self, deadline: Option<Instant>, tell: &mut dyn FnMut(Option<i32>)) -> Turn {
         let mut wishes = self.lock();
+        let mut told = None;
         loop {
             if wishes.cancelled {
                 return Turn::Cancelled;
             }
             if !wishes.paused {
+                if told.is_some() {
+                    tell(None);
+                }
                 return Turn::Go;
+            }
+            let reason = Some(wishes.pause_reason);
+            if told != reason {
+                told = reason;
+                tell(reason);
             }
             let Some(left) = self.left(deadline) else { return Turn::Late };
             wishes = self.wait(wishes, left);
@@ -128,24 +154,39 @@ mod tests {
     #[test]
     fn waits_end_when_they_should() {
         let control = Control::new(1);
-        assert_eq!(control.wait_turn(None), Turn::Go);
-        control.wish(|wishes| wishes.paused = true);
-        assert_eq!(control.wait_turn(Some(Instant::now() + Duration::from_millis(5))), Turn::Late);
+        let wait = |deadline| {
+            let mut told = Vec::new();
+            (control.wait_turn(deadline, &mut |reason| told.push(reason)), told)
+        };
+        assert_eq!(wait(None), (Turn::Go, vec![]));
+        control.pause(1);
+        assert_eq!(wait(Some(Instant::now() + Duration::from_millis(5))), (Turn::Late, vec![Some(1)]));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| control.wait_turn(None));
+            let (begun, begins) = std::sync::mpsc::channel();
+            let waiting = scope.spawn(|| {
+                let mut told = Vec::new();
+                let turn = control.wait_turn(None, &mut |reason| {
+                    told.push(reason);
+                    begun.send(()).unwrap();
+                });
+                (turn, told)
+            });
+            begins.recv().unwrap();
+            control.pause(2);
+            begins.recv().unwrap();
             control.wish(|wishes| wishes.paused = false);
-            assert_eq!(waiting.join().unwrap(), Turn::Go);
+            assert_eq!(waiting.join().unwrap(), (Turn::Go, vec![Some(1), Some(2), None]));
         });
-        control.set_work_fraction(0.01).unwrap();
+        control.set_work_fraction(0.01, 0).unwrap();
         std::thread::scope(|scope| {
             // Would rest for more than a day.
             let resting = scope.spawn(|| control.rest(Duration::from_secs(1000), None));
             control.wish(|wishes| wishes.cancelled = true);
             resting.join().unwrap();
         });
-        assert_eq!(control.wait_turn(None), Turn::Cancelled);
+        assert_eq!(wait(None), (Turn::Cancelled, vec![]));
         for wrong in [0.0, -1.0, 1.5, f64::NAN] {
-            assert!(control.set_work_fraction(wrong).is_err());
+            assert!(control.set_work_fraction(wrong, 0).is_err());
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct ErrorObject {
 struct Last {
     status: lg_status,
     message: CString,
+    least_bytes: usize,
 }
 
 impl Object for ErrorObject {
@@ -33,7 +34,7 @@ impl ErrorObject {
         // A zero byte would end the text for C.
         let text = fault.message.replace('\0', "\u{fffd}");
         let message = CString::new(text).unwrap_or_default();
-        *self.last() = Last { status: fault.status, message };
+        *self.last() = Last { status: fault.status, message, least_bytes: fault.least_bytes.unwrap_or(0) };
     }
 
     #[cfg(test)]
@@ -47,7 +48,7 @@ impl ErrorObject {
 pub extern "C" fn lg_error_create() -> *mut lg_error {
     let mut handle = std::ptr::null_mut();
     guard::quiet(|| {
-        let last = Last { status: lg_status::Ok, message: CString::default() };
+        let last = Last { status: lg_status::Ok, message: CString::default(), least_bytes: 0 };
         handle = handles::insert(ErrorObject { last: Mutex::new(last) });
     });
     handle
@@ -65,12 +66,12 @@ pub unsafe extern "C" fn lg_error_destroy(error: *mut lg_error) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_error_message(error: *const lg_error) -> *const c_char {
     let mut text = c"this is no lg_error".as_ptr();
-    guard::quiet(|| {
+    let was_let_in = guard::quiet(|| {
         if let Ok(error) = handles::get::<ErrorObject, _>(error) {
             text = error.last().message.as_ptr();
         }
     });
-    text
+    if was_let_in { text } else { guard::FORKED_AT_WORK.as_ptr() }
 }
 
 /// The status of the last failure that was reported into `error`; LG_STATUS_OK before the first, LG_STATUS_HANDLE if
@@ -78,10 +79,23 @@ pub unsafe extern "C" fn lg_error_message(error: *const lg_error) -> *const c_ch
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_error_status(error: *const lg_error) -> lg_status {
     let mut status = lg_status::Handle;
-    guard::quiet(|| {
+    let was_let_in = guard::quiet(|| {
         if let Ok(error) = handles::get::<ErrorObject, _>(error) {
             status = error.last().status;
         }
     });
-    status
+    if was_let_in { status } else { lg_status::Forked }
+}
+
+/// Where the last failure that was reported into `error` is a memory budget that no way to train keeps to: the least
+/// bytes that would do, which its sentence names, too. 0 otherwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_error_least_bytes(error: *const lg_error) -> usize {
+    let mut bytes = 0;
+    guard::quiet(|| {
+        if let Ok(error) = handles::get::<ErrorObject, _>(error) {
+            bytes = error.last().least_bytes;
+        }
+    });
+    bytes
 }

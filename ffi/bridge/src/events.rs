@@ -8,6 +8,7 @@
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
+use crate::library::fixed_text;
 use crate::pointers::{self, Versioned};
 use crate::status::lg_status;
 use crate::trainer::{TrainerObject, lg_trainer};
@@ -35,6 +36,41 @@ pub enum lg_event_kind {
     Checkpoint = 4,
     /// Something went wrong, and training goes on: `text`.
     Warning = 5,
+    /// A call that computes waits, because the trainer is paused: `step`, `pause_reason`, and `text`, which says the reason
+    /// in words.
+    Paused = 6,
+    /// It goes on: `step`.
+    Resumed = 7,
+    /// The share of the time that is spent at work is another: `step`, `work_fraction`, `pause_reason`, and `text`.
+    Pace = 8,
+}
+
+/// Why training waits, or works less. Other numbers are yours to use.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_pause_reason {
+    /// Somebody wished it.
+    User = 0,
+    /// The device is hot.
+    Thermal = 1,
+    /// The battery is low, or does not charge.
+    Battery = 2,
+    /// The app is not in the foreground, or the system wants its time for others.
+    Background = 3,
+    /// Work is to take a share of the time alone.
+    WorkFraction = 4,
+}
+
+/// A reason in words.
+fn in_words(reason: i32) -> &'static str {
+    match reason {
+        0 => "as the user wished",
+        1 => "the device is hot",
+        2 => "the battery is low or does not charge",
+        3 => "the app is in the background",
+        4 => "work is to take a share of the time",
+        _ => "for a reason of the app's own",
+    }
 }
 
 /// Something that happened. Fields that its kind does not name are 0.
@@ -64,12 +100,16 @@ pub struct lg_event {
     pub peak_bytes: u64,
     /// UTF-8, ends in a zero byte; cut where it is longer.
     pub text: [c_char; LG_EVENT_TEXT_BYTES],
+    /// An lg_pause_reason, or a number of yours.
+    pub pause_reason: i32,
+    /// Share of the time that is spent at work, in (0, 1].
+    pub work_fraction: f64,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
 unsafe impl Versioned for lg_event {
     const NAME: &'static str = "lg_event";
-    const FIRST_BYTES: usize = size_of::<lg_event>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_event, pause_reason);
 
     fn initial() -> Self {
         Event::default().to_c()
@@ -80,12 +120,15 @@ unsafe impl Versioned for lg_event {
     }
 }
 
-pub(crate) const TEXT_WORDS: usize = LG_EVENT_TEXT_BYTES / 8;
-const NUMBER_WORDS: usize = 8;
+const TEXT_WORDS: usize = LG_EVENT_TEXT_BYTES / 8;
+const NUMBER_WORDS: usize = 10;
 const WORDS: usize = NUMBER_WORDS + TEXT_WORDS;
 
+/// The text of an event, with room for the zero byte that C wants.
+pub type Text = heapless::String<{ LG_EVENT_TEXT_BYTES - 1 }>;
+
 /// An event on this side of the border.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// As in lg_event, and all that follow.
     pub kind: i32,
@@ -105,7 +148,20 @@ pub struct Event {
     pub progress: f64,
     /// The most bytes in use at one time.
     pub peak_bytes: u64,
-    pub(crate) text: [u64; TEXT_WORDS],
+    /// What went wrong, or why; cut where it is longer.
+    pub text: Text,
+    /// An lg_pause_reason, or another number.
+    pub pause_reason: i32,
+    /// Share of the time that is spent at work.
+    pub work_fraction: f64,
+}
+
+/// As much of a text as there is room for, cut between two characters.
+fn cut(text: &str) -> Text {
+    let mut kept = Text::new();
+    // It ends at the first character for which there is no room.
+    let _ = text.chars().try_for_each(|character| kept.push(character));
+    kept
 }
 
 impl Event {
@@ -114,17 +170,17 @@ impl Event {
     }
 
     pub(crate) fn warning(step: usize, text: &str) -> Self {
-        let mut end = text.len().min(LG_EVENT_TEXT_BYTES - 1);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut event = Self::of(lg_event_kind::Warning, step);
-        for (word, bytes) in event.text.iter_mut().zip(text.as_bytes()[..end].chunks(8)) {
-            let mut all = [0; 8];
-            all[..bytes.len()].copy_from_slice(bytes);
-            *word = u64::from_le_bytes(all);
-        }
-        event
+        Self { text: cut(text), ..Self::of(lg_event_kind::Warning, step) }
+    }
+
+    pub(crate) fn paused(step: usize, reason: i32) -> Self {
+        let text = cut(in_words(reason));
+        Self { text, pause_reason: reason, ..Self::of(lg_event_kind::Paused, step) }
+    }
+
+    pub(crate) fn pace(step: usize, work_fraction: f64, reason: i32) -> Self {
+        let text = cut(in_words(reason));
+        Self { text, pause_reason: reason, work_fraction, ..Self::of(lg_event_kind::Pace, step) }
     }
 
     fn words(&self) -> [u64; WORDS] {
@@ -138,14 +194,25 @@ impl Event {
             self.seconds.to_bits(),
             self.progress.to_bits(),
             self.peak_bytes,
+            u64::from(self.pause_reason as u32),
+            self.work_fraction.to_bits(),
         ]);
-        words[NUMBER_WORDS..].copy_from_slice(&self.text);
+        for (word, bytes) in words[NUMBER_WORDS..].iter_mut().zip(self.text.as_bytes().chunks(8)) {
+            let mut all = [0; 8];
+            all[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_le_bytes(all);
+        }
         words
     }
 
     fn from_words(words: &[u64; WORDS]) -> Self {
-        let mut text = [0; TEXT_WORDS];
-        text.copy_from_slice(&words[NUMBER_WORDS..]);
+        let mut bytes = [0; LG_EVENT_TEXT_BYTES];
+        for (place, word) in bytes.chunks_mut(8).zip(&words[NUMBER_WORDS..]) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(0);
+        // What was written is whole characters; what was torn is thrown away.
+        let text = std::str::from_utf8(&bytes[..end]).map(cut).unwrap_or_default();
         Self {
             kind: (words[0] >> 32) as i32,
             block: words[0] as u32,
@@ -157,15 +224,13 @@ impl Event {
             progress: f64::from_bits(words[6]),
             peak_bytes: words[7],
             text,
+            pause_reason: words[8] as i32,
+            work_fraction: f64::from_bits(words[9]),
         }
     }
 
     /// The struct of the header.
-    pub fn to_c(self) -> lg_event {
-        let mut text = [0; LG_EVENT_TEXT_BYTES];
-        for (place, byte) in text.iter_mut().zip(self.text.iter().flat_map(|word| word.to_le_bytes())) {
-            *place = byte as c_char;
-        }
+    pub fn to_c(&self) -> lg_event {
         lg_event {
             struct_size: size_of::<lg_event>(),
             kind: self.kind,
@@ -177,7 +242,9 @@ impl Event {
             seconds: self.seconds,
             progress: self.progress,
             peak_bytes: self.peak_bytes,
-            text,
+            text: fixed_text(&self.text),
+            pause_reason: self.pause_reason,
+            work_fraction: self.work_fraction,
         }
     }
 }
@@ -342,9 +409,13 @@ mod tests {
         assert_eq!((events.pop(), events.dropped()), (None, 10));
         let warning = Event::warning(3, &"é".repeat(100));
         events.push(&warning);
-        assert_eq!(events.pop(), Some(warning));
+        assert_eq!(events.pop().as_ref(), Some(&warning));
         let text = warning.to_c().text;
         assert_eq!(text.iter().position(|&byte| byte == 0), Some(126));
+        for told in [Event::paused(4, 1), Event::pace(5, 0.25, -7), Event::warning(6, &"x".repeat(127))] {
+            events.push(&told);
+            assert_eq!(events.pop(), Some(told));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::data::Batch;
+use localgrad_runtime::ops::slices;
 use std::ffi::c_void;
 
 /// What a callback answers. Any other number means that it failed.
@@ -143,6 +144,12 @@ impl Inbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Samples of a step that could not begin, to be the next one's.
+    pub(crate) fn put_back(&mut self, batch: Batch) -> Outcome<()> {
+        *self = Self { images: slices::elements(&batch.images)?.to_vec(), labels: batch.labels };
+        Ok(())
     }
 
     /// All of them, which leaves none.

@@ -1,6 +1,7 @@
 //! Which objects live. A handle is a number that looks like a pointer and is never followed: one that was destroyed,
 //! is of another type or never was a handle is found out, not read.
 
+use crate::guard;
 use crate::status::{Fault, Outcome, lg_status};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -10,6 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub trait Object: Any + Send + Sync {
     /// The handle's type in the header.
     const NAME: &'static str;
+
+    /// The process whose threads it needs; `None` where it needs none.
+    fn process(&self) -> Option<u32> {
+        None
+    }
 }
 
 struct Registry {
@@ -50,21 +56,32 @@ pub fn get<T: Object, H>(handle: *const H) -> Outcome<Arc<T>> {
         return Err(Fault::argument(format!("the {} is NULL", T::NAME)));
     }
     let found = registry().live.get(&handle.addr()).cloned();
-    found.and_then(|object| object.downcast().ok()).ok_or_else(|| {
+    let object: Arc<T> = found.and_then(|object| object.downcast().ok()).ok_or_else(|| {
         let name = T::NAME;
         Fault::new(lg_status::Handle, format!("this is no {name}: it was destroyed, or is something else"))
-    })
+    })?;
+    object.process().map_or(Ok(()), guard::check_process)?;
+    Ok(object)
 }
 
 /// Takes an object out; `None` where the handle is none of this type.
 pub fn remove<T: Object, H>(handle: *const H) -> Option<Arc<T>> {
     let mut registry = registry();
-    let object = registry.live.get(&handle.addr())?.clone().downcast().ok()?;
+    let object: Arc<T> = registry.live.get(&handle.addr())?.clone().downcast().ok()?;
     let removed = registry.live.remove(&handle.addr());
     // What it leads to is dropped after the list is free again.
     drop(registry);
     drop(removed);
+    if is_elsewhere(object.as_ref()) {
+        // To wait for threads that are not here would be for ever.
+        std::mem::forget(object);
+        return None;
+    }
     Some(object)
+}
+
+fn is_elsewhere<T: Object>(object: &T) -> bool {
+    object.process().is_some_and(|process| process != std::process::id())
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ impl Session {
         let lent = self.intake.check(samples, false)?;
         let mut logits = Vec::with_capacity(lent.count * self.intake.classes);
         for first in (0..lent.count).step_by(self.evaluation_batch) {
-            if shared.control.wait_turn(None) != Turn::Go {
+            if self.wait_turn(shared, None) != Turn::Go {
                 return Err(cancelled());
             }
             let range = first..lent.count.min(first + self.evaluation_batch);

@@ -19,6 +19,7 @@ pub mod error;
 pub mod library;
 pub mod log_sink;
 pub mod network;
+pub mod card;
 pub mod config;
 mod budget;
 pub mod plan;
@@ -35,6 +36,7 @@ pub mod steer;
 pub mod settings;
 pub mod judge;
 pub mod weights;
+pub mod named;
 pub mod checkpoints;
 
 /// Of this library's own code; the program around it keeps its allocator.

@@ -17,27 +17,36 @@ pub extern "C" fn lg_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// How the library was built and what it found: target, kinds of devices, vector instructions in use, such as
-/// "x86_64-linux cpu simd=Avx2 release". The text lives as long as the library. Any thread.
+/// How the library was built and what it found: target, kinds of devices and other features, vector instructions in use,
+/// and what it was built without, such as "x86_64-linux cpu pooled-memory simd=Avx2 release; without cuda, metal". The
+/// text lives as long as the library. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn lg_build_options() -> *const c_char {
     static OPTIONS: OnceLock<CString> = OnceLock::new();
     let mut text = c"unknown".as_ptr();
     guard::quiet(|| {
-        let options = OPTIONS.get_or_init(|| {
-            let mut words = format!("{}-{} cpu", std::env::consts::ARCH, std::env::consts::OS);
-            for (name, built) in [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))] {
-                if built {
-                    words.push(' ');
-                    words.push_str(name);
-                }
-            }
-            let kind = if cfg!(debug_assertions) { "debug" } else { "release" };
-            CString::new(format!("{words} simd={:?} {kind}", Isa::best())).unwrap_or_default()
-        });
+        let options = OPTIONS.get_or_init(|| CString::new(build_options()).unwrap_or_default());
         text = options.as_ptr();
     });
     text
+}
+
+fn build_options() -> String {
+    let features = [
+        ("cuda", cfg!(feature = "cuda")),
+        ("metal", cfg!(feature = "metal")),
+        ("pooled-memory", cfg!(feature = "pooled-memory")),
+    ];
+    let named = |wanted: bool, between: &str| {
+        let names = features.iter().filter(|(_, built)| *built == wanted).map(|(name, _)| *name);
+        names.collect::<Vec<_>>().join(between)
+    };
+    let (with, without) = (named(true, " "), named(false, ", "));
+    let kind = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let (arch, system) = (std::env::consts::ARCH, std::env::consts::OS);
+    let with = if with.is_empty() { with } else { format!(" {with}") };
+    let without = if without.is_empty() { without } else { format!("; without {without}") };
+    format!("{arch}-{system} cpu{with} simd={:?} {kind}{without}", Isa::best())
 }
 
 /// A device that this build knows.

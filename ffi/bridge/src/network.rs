@@ -7,12 +7,14 @@ use crate::library::fixed_text;
 use crate::pointers::{self, LONGEST_TEXT_BYTES, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_models::{MODELS, ModelConfig};
+use localgrad_runtime::data::Normalize;
 use localgrad_runtime::layers::LayerSpec;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::network::unit::Shortcut;
+use localgrad_runtime::weights::Weights;
 use serde_json::Value;
 use std::ffi::{CString, c_char};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The longest JSON that is read.
 const LONGEST_JSON_BYTES: usize = 16 << 20;
@@ -23,14 +25,29 @@ pub(crate) const MOST_UNITS: usize = 4096;
 /// Weights of a network, 4 GiB of them.
 const MOST_PARAMETERS: usize = 1 << 30;
 
-/// A network as data, without weights. It never changes, so any number of threads may use it at once.
+/// A network as data, with the weights and names that it was given. It never changes, so any number of threads may use
+/// it at once.
 pub struct lg_network {
     _private: (),
 }
 
 /// What an lg_network stands for.
+#[derive(Clone)]
 pub struct NetworkObject {
     pub(crate) spec: NetworkSpec,
+    /// What its images are normalised by, where weights said it.
+    pub(crate) normalize: Option<Normalize>,
+    /// As many as classes, or none.
+    pub(crate) class_names: Vec<String>,
+    pub(crate) pretrained: Option<Pretrained>,
+}
+
+/// Weights that its trainers begin with.
+#[derive(Clone)]
+pub(crate) struct Pretrained {
+    pub(crate) weights: Arc<Weights>,
+    /// Whether the network's head is another than theirs.
+    pub(crate) head_is_new: bool,
 }
 
 impl Object for NetworkObject {
@@ -112,12 +129,18 @@ pub struct lg_network_info {
     pub parameters: usize,
     /// Its name; cut where it is longer.
     pub name: [c_char; 64],
+    /// Names of its classes: as many as classes, or 0.
+    pub class_names: usize,
+    /// 1 if it carries weights, which its trainers begin with.
+    pub has_weights: i32,
+    /// 1 if it carries its normalisation, which its trainers use where their configuration names none.
+    pub has_normalize: i32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
 unsafe impl Versioned for lg_network_info {
     const NAME: &'static str = "lg_network_info";
-    const FIRST_BYTES: usize = size_of::<lg_network_info>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_network_info, class_names);
 
     fn initial() -> Self {
         Self {
@@ -129,6 +152,9 @@ unsafe impl Versioned for lg_network_info {
             units: 0,
             parameters: 0,
             name: [0; 64],
+            class_names: 0,
+            has_weights: 0,
+            has_normalize: 0,
         }
     }
 
@@ -138,6 +164,16 @@ unsafe impl Versioned for lg_network_info {
 }
 
 impl NetworkObject {
+    /// A network and nothing besides.
+    fn plain(spec: NetworkSpec) -> Self {
+        Self { spec, normalize: None, class_names: Vec::new(), pretrained: None }
+    }
+
+    /// The network as data.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
     /// The network called `model`, as the numbers of `options`, and what its pointer points to, say.
     pub fn named(model: &str, options: &lg_network_options, widths: &[usize]) -> Outcome<Self> {
         let numbers = [options.channels, options.height, options.width, options.classes];
@@ -158,7 +194,7 @@ impl NetworkObject {
         };
         let spec = localgrad_models::network(model, &config)?;
         check_size(&spec)?;
-        Ok(Self { spec })
+        Ok(Self::plain(spec))
     }
 
     /// A network from its description, every byte of which is untrusted.
@@ -166,7 +202,7 @@ impl NetworkObject {
         if json.len() > LONGEST_JSON_BYTES {
             return Err(Fault::argument(format!("json is longer than {LONGEST_JSON_BYTES} bytes")));
         }
-        Ok(Self { spec: parse(json)? })
+        Ok(Self::plain(parse(json)?))
     }
 
     /// Its description.
@@ -190,12 +226,17 @@ impl NetworkObject {
             units: spec.units.len(),
             parameters,
             name: fixed_text(&spec.name),
+            class_names: self.class_names.len(),
+            has_weights: i32::from(self.pretrained.is_some()),
+            has_normalize: i32::from(self.normalize.is_some()),
         })
     }
 
-    /// The same network with a head for another number of classes.
+    /// The same network with a new head for another number of classes, which have no names.
     pub fn replace_head(&self, classes: usize) -> Outcome<Self> {
-        Ok(Self { spec: with_classes(&self.spec, classes)? })
+        let spec = with_classes(&self.spec, classes)?;
+        let pretrained = self.pretrained.clone().map(|before| Pretrained { head_is_new: true, ..before });
+        Ok(Self { spec, class_names: Vec::new(), pretrained, normalize: self.normalize.clone() })
     }
 }
 
@@ -276,12 +317,17 @@ fn parse(json: &str) -> Outcome<NetworkSpec> {
     let value: Value = serde_json::from_str(json).map_err(wrong)?;
     check_numbers(&value)?;
     let spec: NetworkSpec = serde_json::from_value(value).map_err(wrong)?;
-    if spec.units.len() > MOST_UNITS {
-        return Err(Fault::config(format!("a network has at most {MOST_UNITS} units")));
-    }
+    check_units(&spec)?;
     spec.validate()?;
     check_size(&spec)?;
     Ok(spec)
+}
+
+pub(crate) fn check_units(spec: &NetworkSpec) -> Outcome<()> {
+    match spec.units.len() > MOST_UNITS {
+        true => Err(Fault::config(format!("a network has at most {MOST_UNITS} units"))),
+        false => Ok(()),
+    }
 }
 
 /// Refuses numbers whose products could not be counted.
@@ -302,7 +348,7 @@ fn too_large(number: u64) -> Fault {
 }
 
 /// Refuses a network whose weights no phone could hold, before it takes the memory.
-fn check_size(spec: &NetworkSpec) -> Outcome<()> {
+pub(crate) fn check_size(spec: &NetworkSpec) -> Outcome<()> {
     let costs = spec.unit_costs()?.into_iter().chain([spec.head_cost()?]);
     let parameters = costs.map(|cost| cost.parameters as u128).sum::<u128>();
     match parameters > MOST_PARAMETERS as u128 {
@@ -349,8 +395,9 @@ pub unsafe extern "C" fn lg_network_describe(
 }
 
 /// Makes the same network with a head for another number of classes, to fine-tune it on other data: load the old
-/// weights into its trainer with LG_WEIGHTS_BODY. `*replaced` is the caller's to destroy, and NULL after a failure;
-/// `network` stays as it is. Any thread.
+/// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps those of its body, and its
+/// normalisation, but no names of classes. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays
+/// as it is. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_network_replace_head(
     network: *const lg_network,

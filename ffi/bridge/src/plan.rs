@@ -63,7 +63,7 @@ unsafe impl Versioned for lg_plan {
 
 /// How a trainer of this network and configuration will train.
 pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed<'_>) -> Outcome<lg_plan> {
-    let settings = Settings::read(config, pointed, &network.spec)?;
+    let settings = Settings::read(config, pointed, network)?;
     let Plan { peak_bytes, .. } = plan(&workload(&settings)?)?;
     let train = &settings.train;
     let mut ends = [0; LG_PLAN_BLOCKS];

@@ -8,6 +8,9 @@ use crate::config::Settings;
 use crate::control::{Control, Turn};
 use crate::events::{Event, Events, lg_event_kind};
 use crate::feed::{self, Inbox, Source};
+use crate::guard;
+use crate::named::Named;
+use crate::network::Pretrained;
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
@@ -20,7 +23,7 @@ use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer};
-use localgrad_runtime::{Device, Error};
+use localgrad_runtime::{Device, Error, weights};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -29,6 +32,8 @@ pub struct Session {
     pub(crate) progress: Progress,
     pub(crate) fit: FitConfig,
     pub(crate) intake: Intake,
+    /// As many as classes, or none.
+    pub(crate) class_names: Vec<String>,
     /// The most samples in a step.
     pub(crate) batch: usize,
     /// Samples that are evaluated at once.
@@ -52,6 +57,12 @@ pub struct Session {
     peak: PeakMemory,
     /// How long the last step took at work.
     last_step: Duration,
+    /// Where the threads are.
+    process: u32,
+    /// The share of the time at work that was told last.
+    work_fraction: f64,
+    /// Weights by name, once somebody has asked.
+    pub(crate) named: Vec<Named>,
 }
 
 struct Open {
@@ -88,11 +99,29 @@ pub(crate) enum Advance {
 impl Session {
     pub(crate) fn new(settings: Settings) -> Outcome<Self> {
         let Settings {
-            network, train, fit, batch, evaluation_batch, intake, device, scratch, budget, ..
+            network,
+            train,
+            fit,
+            batch,
+            evaluation_batch,
+            intake,
+            device,
+            scratch,
+            budget,
+            class_names,
+            pretrained,
+            ..
         } = settings;
         let wanted = scratch.filter(|_| train.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
-        let trainer = Trainer::with_scratch(network, train, intake.normalize.clone(), &device, scratch)?;
+        let mut trainer = Trainer::with_scratch(network, train, intake.normalize.clone(), &device, scratch)?;
+        match pretrained {
+            None => {}
+            Some(Pretrained { weights, head_is_new: false }) => weights::load(&mut trainer, &weights)?,
+            Some(Pretrained { weights, head_is_new: true }) => {
+                weights::load_body(&mut trainer, weights.as_ref().clone())?;
+            }
+        }
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],
@@ -101,6 +130,7 @@ impl Session {
             progress,
             fit,
             intake,
+            class_names,
             batch,
             evaluation_batch,
             budget,
@@ -112,6 +142,9 @@ impl Session {
             lost: false,
             workers: None,
             last_step: Duration::ZERO,
+            process: std::process::id(),
+            work_fraction: 1.0,
+            named: Vec::new(),
         })
     }
 
@@ -131,6 +164,7 @@ impl Session {
         self.evaluation_batch = chosen.evaluation_batch.unwrap_or(self.batch);
         self.progress = Progress::start(self.trainer.ranges().len());
         self.losses = vec![f64::NAN; self.trainer.ranges().len()];
+        self.named = Vec::new();
         control.wish(|wishes| {
             wishes.threads = match wishes.threads {
                 0 => chosen.threads,
@@ -151,6 +185,8 @@ impl Session {
         control: &Control,
         work: impl FnOnce(&mut Trainer) -> T + Send,
     ) -> Outcome<T> {
+        // Whoever was asked for samples may have come back in another process.
+        guard::check_process(self.process)?;
         let wished = control.wishes().threads;
         if self.workers.as_ref().is_none_or(|(count, _)| *count != wished) {
             // The old ones end before the new ones start.
@@ -235,14 +271,23 @@ impl Session {
     pub(crate) fn advance(&mut self, shared: Shared<'_>, deadline: Option<Instant>) -> Outcome<Advance> {
         self.check_whole()?;
         let Shared { control, .. } = shared;
-        match control.wait_turn(deadline) {
+        match self.wait_turn(shared, deadline) {
             Turn::Go => {}
             turn => return Ok(Advance::Interrupted(turn)),
         }
         if self.open.is_none() {
             let began = Instant::now();
+            let was_pushed = !self.inbox.is_empty();
             let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
-            let step = self.trainer.begin(&batch, self.learning_rate())?;
+            let step = match self.trainer.begin(&batch, self.learning_rate()) {
+                Ok(step) => step,
+                Err(error) => {
+                    if was_pushed {
+                        self.inbox.put_back(batch)?;
+                    }
+                    return Err(error.into());
+                }
+            };
             self.stored.waits_since.get_or_insert(began);
             self.open = Some(Open { step, worked: began.elapsed() });
         }
@@ -272,12 +317,29 @@ impl Session {
             }
             self.open = Some(open);
             control.rest(worked, deadline);
-            match control.wait_turn(deadline) {
+            match self.wait_turn(shared, deadline) {
                 Turn::Go => {}
                 turn => return Ok(Advance::Interrupted(turn)),
             }
         }
         Ok(Advance::NoData)
+    }
+
+    /// Waits for as long as the trainer is paused, and tells why.
+    pub(crate) fn wait_turn(&mut self, shared: Shared<'_>, deadline: Option<Instant>) -> Turn {
+        let step = self.progress.steps;
+        let turn = shared.control.wait_turn(deadline, &mut |reason| {
+            shared.events.push(&match reason {
+                Some(reason) => Event::paused(step, reason),
+                None => Event::of(lg_event_kind::Resumed, step),
+            });
+        });
+        let wishes = shared.control.wishes();
+        if self.work_fraction != wishes.work_fraction {
+            self.work_fraction = wishes.work_fraction;
+            shared.events.push(&Event::pace(step, wishes.work_fraction, wishes.pace_reason));
+        }
+        turn
     }
 
     fn next_batch(&mut self) -> Outcome<Option<Batch>> {
@@ -329,7 +391,7 @@ impl Session {
         while let Some(batch) = next(&self.intake, self.batch)? {
             let samples = batch.labels.len();
             for first in (0..samples).step_by(self.evaluation_batch) {
-                if shared.control.wait_turn(None) != Turn::Go {
+                if self.wait_turn(shared, None) != Turn::Go {
                     return Ok(None);
                 }
                 let part = part(&batch, first, self.evaluation_batch.min(samples - first))?;

@@ -36,6 +36,8 @@ pub enum lg_status {
     Callback = 13,
     /// A mistake inside the library; please report it. The handle can only be destroyed.
     Internal = 14,
+    /// This process was forked from the one that the handle, or a call that is at work, belongs to.
+    Forked = 15,
 }
 
 /// A failure with its sentence, on its way to the caller.
@@ -45,6 +47,8 @@ pub struct Fault {
     pub status: lg_status,
     /// What was wrong and what to do.
     pub message: String,
+    /// Of a memory budget that nothing keeps to: the least that would do.
+    pub least_bytes: Option<usize>,
 }
 
 /// What a call comes to inside the door.
@@ -53,7 +57,7 @@ pub type Outcome<T> = Result<T, Fault>;
 impl Fault {
     /// A failure of this status.
     pub fn new(status: lg_status, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), least_bytes: None }
     }
 
     /// An argument that means nothing.
@@ -78,7 +82,7 @@ impl From<localgrad_runtime::Error> for Fault {
             ErrorKind::NotFinite => lg_status::NotFinite,
             _ => lg_status::Internal,
         };
-        Self::new(status, error.to_string())
+        Self { least_bytes: error.least_bytes(), ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -102,6 +106,7 @@ pub extern "C" fn lg_status_name(status: i32) -> *const std::ffi::c_char {
         12 => c"LG_STATUS_STATE",
         13 => c"LG_STATUS_CALLBACK",
         14 => c"LG_STATUS_INTERNAL",
+        15 => c"LG_STATUS_FORKED",
         _ => c"unknown",
     };
     name.as_ptr()

@@ -2,6 +2,7 @@
 
 use crate::control::Wishes;
 use crate::error::lg_error;
+use crate::events::lg_pause_reason;
 use crate::guard;
 use crate::handles;
 use crate::status::lg_status;
@@ -18,7 +19,19 @@ fn wish(trainer: *const lg_trainer, error: *mut lg_error, change: impl FnOnce(&m
 /// left in memory stays. It holds for later calls, too. Any thread, at any time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_pause(trainer: *mut lg_trainer, error: *mut lg_error) -> lg_status {
-    wish(trainer, error, |wishes| wishes.paused = true)
+    // SAFETY: the caller's promise is the same.
+    unsafe { lg_trainer_pause_for(trainer, lg_pause_reason::User as i32, error) }
+}
+
+/// lg_trainer_pause with its reason, an lg_pause_reason or a number of yours, which the call that waits tells as an event.
+/// Of two pauses the later one's reason counts; one lg_trainer_resume ends both. Any thread, at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_pause_for(
+    trainer: *mut lg_trainer,
+    reason: i32,
+    error: *mut lg_error,
+) -> lg_status {
+    wish(trainer, error, |wishes| (wishes.paused, wishes.pause_reason) = (true, reason))
 }
 
 /// Ends a pause. Any thread, at any time.
@@ -53,7 +66,24 @@ pub unsafe extern "C" fn lg_trainer_set_work_fraction(
     fraction: f64,
     error: *mut lg_error,
 ) -> lg_status {
-    guard::call(error, || handles::get::<TrainerObject, _>(trainer)?.control.set_work_fraction(fraction))
+    // SAFETY: the caller's promise is the same.
+    unsafe {
+        lg_trainer_set_work_fraction_for(trainer, fraction, lg_pause_reason::WorkFraction as i32, error)
+    }
+}
+
+/// lg_trainer_set_work_fraction with its reason, an lg_pause_reason or a number of yours, which the next call that computes
+/// tells as an event. Any thread, at any time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_trainer_set_work_fraction_for(
+    trainer: *mut lg_trainer,
+    fraction: f64,
+    reason: i32,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        handles::get::<TrainerObject, _>(trainer)?.control.set_work_fraction(fraction, reason)
+    })
 }
 
 /// Sets the number of worker threads from the next block on; 0 is one a core. Results stay the same. Any thread, at any

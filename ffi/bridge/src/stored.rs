@@ -45,7 +45,9 @@ impl Session {
     fn configuration(&self) -> Configuration {
         let (model, train) = (&self.trainer.model, self.trainer.config());
         let normalize = &self.intake.normalize;
-        Configuration::of_stream(&model.spec, train, &self.fit, self.batch, normalize, &model.device)
+        let configuration =
+            Configuration::of_stream(&model.spec, train, &self.fit, self.batch, normalize, &model.device);
+        Configuration { class_names: self.class_names.clone(), ..configuration }
     }
 
     /// Tells the checkpoints of numbers that were changed.
@@ -84,17 +86,19 @@ impl Session {
     pub fn open_checkpoints(&mut self, directory: &Path, keep: usize, control: &Control) -> Outcome<bool> {
         // Lets go of the lock, which may be that of the same directory.
         self.stored.checkpoints = None;
+        let lock = Checkpoints::hold(directory)?;
         let Some(saved) = Saved::read(directory)? else {
             self.check_at_rest()?;
             let (configuration, progress) = (self.configuration(), &self.progress);
-            let made = Checkpoints::create(directory, configuration, keep, &mut self.trainer, progress)?;
+            let trainer = &mut self.trainer;
+            let made = Checkpoints::create_held(directory, lock, configuration, keep, trainer, progress)?;
             self.stored.checkpoints = Some(made);
             self.stored.count_anew();
             return Ok(false);
         };
         let before = self.take_over(&saved.manifest.configuration, control)?;
         let now = self.configuration();
-        let resumed = Checkpoints::resume(directory, now, keep, &mut self.trainer);
+        let resumed = Checkpoints::resume_held(directory, lock, now, keep, &mut self.trainer);
         let (checkpoints, progress) = match resumed {
             Ok(Some(resumed)) => resumed,
             Ok(None) => {
@@ -107,6 +111,7 @@ impl Session {
         self.stored.checkpoints = Some(checkpoints);
         self.stored.count_anew();
         self.stand_at(progress);
+        self.take_names(&saved.manifest.configuration);
         Ok(true)
     }
 
@@ -131,6 +136,7 @@ impl Session {
         match blob.restore(&mut self.trainer) {
             Ok(progress) => {
                 self.stand_at(progress);
+                self.take_names(&blob.configuration);
                 self.note_new_state();
                 Ok(())
             }
@@ -138,6 +144,14 @@ impl Session {
                 self.set_numbers(before)?;
                 Err(error.into())
             }
+        }
+    }
+
+    /// Takes over what a state calls the classes, where nobody has called them anything.
+    fn take_names(&mut self, saved: &Configuration) {
+        if self.class_names.is_empty() && saved.class_names.len() == self.intake.classes {
+            self.class_names.clone_from(&saved.class_names);
+            self.note_configuration();
         }
     }
 

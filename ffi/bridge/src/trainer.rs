@@ -30,10 +30,16 @@ pub struct TrainerObject {
     /// What any thread may read.
     pub events: Events,
     session: Mutex<Session>,
+    /// Where its threads are.
+    process: u32,
 }
 
 impl Object for TrainerObject {
     const NAME: &'static str = "lg_trainer";
+
+    fn process(&self) -> Option<u32> {
+        Some(self.process)
+    }
 }
 
 impl TrainerObject {
@@ -43,9 +49,10 @@ impl TrainerObject {
         config: &lg_trainer_config,
         pointed: &Pointed<'_>,
     ) -> Outcome<Self> {
-        let settings = Settings::read(config, pointed, &network.spec)?;
+        let settings = Settings::read(config, pointed, network)?;
         let control = Control::new(settings.threads);
-        Ok(Self { control, events: Events::new(), session: Mutex::new(Session::new(settings)?) })
+        let session = Mutex::new(Session::new(settings)?);
+        Ok(Self { control, events: Events::new(), session, process: std::process::id() })
     }
 
     /// The session, for this call alone.
@@ -129,12 +136,16 @@ pub struct lg_trainer_info {
     pub blocks_done: usize,
     /// 1 if an error came in the middle of a step: go back to a checkpoint or a saved state.
     pub is_damaged: i32,
+    /// Classes.
+    pub classes: usize,
+    /// Names of them, for lg_trainer_class_name: as many as classes, or 0.
+    pub class_names: usize,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
 unsafe impl Versioned for lg_trainer_info {
     const NAME: &'static str = "lg_trainer_info";
-    const FIRST_BYTES: usize = size_of::<lg_trainer_info>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_trainer_info, classes);
 
     fn initial() -> Self {
         Self {
@@ -149,6 +160,8 @@ unsafe impl Versioned for lg_trainer_info {
             step_is_open: 0,
             blocks_done: 0,
             is_damaged: 0,
+            classes: 0,
+            class_names: 0,
         }
     }
 
@@ -157,8 +170,8 @@ unsafe impl Versioned for lg_trainer_info {
     }
 }
 
-/// Makes a trainer of the network with new weights; `config` may be NULL. No thread is started. `*trainer` is the
-/// caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
+/// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. No thread
+/// is started. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_create(
     network: *const lg_network,
@@ -208,6 +221,8 @@ impl Session {
             step_is_open: i32::from(self.blocks_done().is_some()),
             blocks_done: self.blocks_done().unwrap_or(0),
             is_damaged: i32::from(self.is_damaged()),
+            classes: self.intake.classes,
+            class_names: self.class_names.len(),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_models::names;
-use localgrad_runtime::weights::{self, Card};
+use localgrad_runtime::weights;
 use std::collections::BTreeSet;
 use std::ffi::c_char;
 use std::path::Path;
@@ -67,7 +67,7 @@ impl Session {
             other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
         };
         self.check_whole()?;
-        let card = Card::of(&self.trainer.model.spec, &self.intake.normalize, &[]);
+        let card = self.card();
         Ok(weights::write_network(path, &mut self.trainer, &card, half)?)
     }
 }
@@ -90,8 +90,8 @@ pub unsafe extern "C" fn lg_trainer_load_weights(
 }
 
 /// Writes the network's weights and running statistics, without auxiliary networks, into a safetensors file at `path`
-/// (UTF-8), at once or not at all, with what is needed to use them: network and normalisation. The same weights give the same
-/// bytes. `precision` is an lg_precision.
+/// (UTF-8), at once or not at all, with what is needed to use them: network, normalisation and names of classes. The same
+/// weights give the same bytes. `precision` is an lg_precision.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_export(
     trainer: *mut lg_trainer,

@@ -61,19 +61,26 @@ static void steer(const char *directory) {
   runner running;
   pthread_t thread;
   lg_trainer_info info;
+  lg_event event;
   size_t bytes;
   lg_trainer *trainer = running.trainer = make_pulling(&source);
   CHECK(pthread_create(&thread, NULL, run, &running) == 0);
   wait_event(trainer, LG_EVENT_KIND_STEP);
   OK(lg_trainer_pause(trainer, error));
-  wait_milliseconds(30);
+  CHECK(wait_event(trainer, LG_EVENT_KIND_PAUSED).pause_reason == LG_PAUSE_REASON_USER);
   drain(trainer);
   REFUSED(LG_STATUS_BUSY, "at work", lg_trainer_save(trainer, error));
   OK(lg_trainer_set_threads(trainer, 3, error));
   OK(lg_trainer_set_work_fraction(trainer, 0.5, error));
   OK(lg_trainer_resume(trainer, error));
+  wait_event(trainer, LG_EVENT_KIND_RESUMED);
+  event = wait_event(trainer, LG_EVENT_KIND_PACE);
+  CHECK(event.work_fraction == 0.5 && event.pause_reason == LG_PAUSE_REASON_WORK_FRACTION);
   wait_event(trainer, LG_EVENT_KIND_STEP);
-  OK(lg_trainer_set_work_fraction(trainer, 0.02, error));
+  OK(lg_trainer_set_work_fraction_for(trainer, 0.02, LG_PAUSE_REASON_THERMAL, error));
+  event = wait_event(trainer, LG_EVENT_KIND_PACE);
+  CHECK(event.work_fraction == 0.02 && event.pause_reason == LG_PAUSE_REASON_THERMAL);
+  CHECK(strcmp(event.text, "the device is hot") == 0);
   OK(lg_trainer_set_threads(trainer, 1, error));
   /* One block into a step, at a pace at which the next is far off. */
   while (wait_event(trainer, LG_EVENT_KIND_BLOCK).block != 0) continue;
@@ -111,13 +118,24 @@ static void late(void) {
   static batch_source source;
   lg_run_options options;
   lg_run_result result;
+  lg_event event;
+  int32_t found = 0;
   lg_trainer *trainer = make_pulling(&source);
-  OK(lg_trainer_pause(trainer, error));
+  OK(lg_trainer_pause_for(trainer, LG_PAUSE_REASON_BATTERY, error));
   OK(lg_run_options_init(&options, sizeof options));
   options.milliseconds = 20;
   result.struct_size = sizeof result;
   OK(lg_trainer_run(trainer, &options, &result, error));
   CHECK(result.reason == LG_REASON_DEADLINE && result.new_steps == 0);
+  CHECK(wait_event(trainer, LG_EVENT_KIND_PAUSED).pause_reason == LG_PAUSE_REASON_BATTERY);
+  /* An app of an older header has a shorter event. */
+  OK(lg_trainer_pause_for(trainer, -3, error));
+  OK(lg_trainer_run(trainer, &options, &result, error));
+  event.struct_size = offsetof(lg_event, pause_reason);
+  event.pause_reason = 77;
+  OK(lg_trainer_poll(trainer, &event, &found, error));
+  CHECK(found && event.kind == LG_EVENT_KIND_PAUSED && event.pause_reason == 77);
+  CHECK(strstr(event.text, "the app's own") != NULL);
   lg_trainer_destroy(trainer);
 }
 

@@ -22,7 +22,10 @@ static void library(void) {
   REFUSED(LG_STATUS_ARGUMENT, "not aligned", lg_device_count(MISALIGNED(size_t), error));
   device.struct_size = 7;
   REFUSED(LG_STATUS_ARGUMENT, "struct_size is 7", lg_device_get(0, &device, error));
-  CHECK(strchr(lg_version(), '.') != NULL && strstr(lg_build_options(), "cpu") != NULL);
+  CHECK(strchr(lg_version(), '.') != NULL && strstr(lg_build_options(), " cpu") != NULL);
+  /* Whatever it was built with or without is named. */
+  CHECK(strstr(lg_build_options(), "cuda") != NULL && strstr(lg_build_options(), "metal") != NULL);
+  CHECK(strstr(lg_build_options(), "pooled-memory") != NULL);
   CHECK(strcmp(lg_status_name(LG_STATUS_BUSY), "LG_STATUS_BUSY") == 0);
   CHECK(strcmp(lg_status_name(-5), "unknown") == 0);
   CHECK(lg_model_count() > 10 && strcmp(lg_model_name(0), "resnet8") == 0);
@@ -254,6 +257,8 @@ static void files(lg_trainer *trainer, const char *directory) {
   CHECK(resumed == 0);
   config.seed = 8;
   OK(lg_trainer_create(network, &config, &other, error));
+  REFUSED(LG_STATUS_CONFIG, "in use", lg_trainer_open_checkpoints(other, place, 1, &resumed, error));
+  OK(lg_trainer_open_checkpoints(trainer, in_directory(directory, "elsewhere"), 1, &resumed, error));
   REFUSED(LG_STATUS_CONFIG, "train.seed was 7 and is 8",
           lg_trainer_open_checkpoints(other, place, 1, &resumed, error));
   REFUSED(LG_STATUS_ARGUMENT, "buffer is NULL", lg_trainer_set_state(other, NULL, 9, error));
@@ -282,6 +287,8 @@ static void handles(lg_trainer *dead) {
   REFUSED(gone, "destroyed", lg_trainer_step(dead, NULL, error));
   REFUSED(gone, "destroyed", lg_trainer_run(dead, NULL, NULL, error));
   REFUSED(gone, "destroyed", lg_trainer_pause(dead, error));
+  REFUSED(gone, "destroyed", lg_trainer_pause_for(dead, LG_PAUSE_REASON_THERMAL, error));
+  REFUSED(gone, "destroyed", lg_trainer_set_work_fraction_for(dead, 1.0, LG_PAUSE_REASON_BATTERY, error));
   REFUSED(gone, "destroyed", lg_trainer_resume(dead, error));
   REFUSED(gone, "destroyed", lg_trainer_cancel(dead, error));
   REFUSED(gone, "destroyed", lg_trainer_clear_cancel(dead, error));
@@ -331,6 +338,71 @@ static void blow_up(void) {
   CHECK(describe(trainer).is_damaged == 0 && describe(trainer).steps == 0);
   OK(lg_trainer_step(trainer, NULL, error));
   lg_trainer_destroy(trainer);
+}
+
+/* A step that fails to begin, here because its images find no room on the disk, takes no samples. */
+static void keep_pushed(const char *directory) {
+  enum { LARGE = 64 };
+  static const size_t widths[] = {2, 2, 3, 4};
+  static uint8_t images[BATCH * LARGE * LARGE];
+  static uint32_t labels[BATCH];
+  lg_network_options options;
+  lg_trainer_config config = make_config();
+  lg_samples samples;
+  lg_network *network = NULL;
+  lg_trainer *trainer = NULL;
+  OK(lg_network_options_init(&options, sizeof options));
+  options.channels = 1;
+  options.height = options.width = LARGE;
+  options.classes = CLASSES;
+  options.widths = widths;
+  options.widths_count = 4;
+  OK(lg_network_create("resnet8", &options, &network, error));
+  config.micro_batch = 2;
+  config.offload = 1;
+  config.scratch = directory;
+  config.scratch_limit_bytes = 80000;
+  OK(lg_trainer_create(network, &config, &trainer, error));
+  OK(lg_samples_init(&samples, sizeof samples));
+  samples.images = images;
+  samples.images_bytes = sizeof images;
+  samples.count = BATCH;
+  samples.labels = labels;
+  OK(lg_trainer_push(trainer, &samples, error));
+  REFUSED(LG_STATUS_IO, "", lg_trainer_step(trainer, NULL, error));
+  CHECK(describe(trainer).pending == BATCH && describe(trainer).is_damaged == 0);
+  REFUSED(LG_STATUS_IO, "", lg_trainer_step(trainer, NULL, error));
+  CHECK(describe(trainer).pending == BATCH);
+  /* What needs no room there is trained. */
+  OK(lg_trainer_discard_pushed(trainer, error));
+  samples.count = 2;
+  samples.images_bytes = 2 * LARGE * LARGE;
+  OK(lg_trainer_push(trainer, &samples, error));
+  OK(lg_trainer_step(trainer, NULL, error));
+  CHECK(describe(trainer).pending == 0 && describe(trainer).steps == 1);
+  lg_trainer_destroy(trainer);
+  lg_network_destroy(network);
+}
+
+/* A budget that nothing keeps to says, as a number too, what would do. */
+static void least_budget(void) {
+  lg_trainer_config config = make_config();
+  lg_network *network = make_network(CLASSES);
+  lg_trainer *trainer = NULL;
+  size_t least;
+  char text[32];
+  config.memory_budget_bytes = 1;
+  CHECK(lg_error_least_bytes(NULL) == 0);
+  REFUSED(LG_STATUS_CONFIG, "the least that would do", lg_trainer_create(network, &config, &trainer, error));
+  least = lg_error_least_bytes(error);
+  CHECK(snprintf(text, sizeof text, "(%lu bytes", (unsigned long)least) > 0);
+  CHECK(least > 1000 && strstr(lg_error_message(error), text) != NULL);
+  config.memory_budget_bytes = least;
+  OK(lg_trainer_create(network, &config, &trainer, error));
+  REFUSED(LG_STATUS_CONFIG, "push some", lg_trainer_step(trainer, NULL, error));
+  CHECK(lg_error_least_bytes(error) == 0);
+  lg_trainer_destroy(trainer);
+  lg_network_destroy(network);
 }
 
 static int messages;
@@ -388,6 +460,8 @@ int main(int count, char **arguments) {
   lg_trainer_destroy(trainer);
   handles(trainer);
   blow_up();
+  keep_pushed(arguments[1]);
+  least_budget();
   lost_directory(arguments[1]);
   lg_error_destroy(error);
   return 0;

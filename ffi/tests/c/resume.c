@@ -133,6 +133,49 @@ static uint64_t saved_of_slices(const char *checkpoints, uint64_t every, uint64_
   return saved;
 }
 
+/* Opens checkpoints in a process of its own, which tells how that went: 0 begun, 1 resumed, 2 in use, 3 anything else.
+   It holds them until `hold` ends, if that is a descriptor. */
+static pid_t open_elsewhere(const char *checkpoints, int tell, int hold) {
+  char found, nothing;
+  int resumed = 0;
+  lg_status status;
+  lg_trainer *trainer;
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child != 0) return child;
+  trainer = make_trainer();
+  status = lg_trainer_open_checkpoints(trainer, checkpoints, 1, &resumed, error);
+  found = (char)(status == LG_STATUS_OK                             ? resumed
+                 : strstr(lg_error_message(error), "in use") != NULL ? 2
+                                                                     : 3);
+  CHECK(write(tell, &found, 1) == 1);
+  if (hold >= 0) CHECK(read(hold, &nothing, 1) == 0);
+  _exit(0);
+}
+
+/* Three processes open one fresh directory at once: one begins; the others find it in use while that one lives, and
+   resume it where that one has gone meanwhile. */
+static void three_at_once(const char *checkpoints, int first_stays) {
+  int told[2], held[2], process, counts[4] = {0, 0, 0, 0}, status;
+  pid_t children[3];
+  char found;
+  CHECK(pipe(told) == 0 && pipe(held) == 0);
+  for (process = 0; process < 3; process++) {
+    children[process] = open_elsewhere(checkpoints, told[1], first_stays ? held[0] : -1);
+    if (children[process] == 0) _exit(1);
+  }
+  close(held[0]);
+  for (process = 0; process < 3; process++) {
+    CHECK(read(told[0], &found, 1) == 1);
+    counts[(int)found]++;
+  }
+  CHECK(counts[0] == 1 && counts[3] == 0);
+  CHECK(!first_stays || counts[2] == 2);
+  kill(children[0], SIGKILL), kill(children[1], SIGKILL), kill(children[2], SIGKILL);
+  for (process = 0; process < 3; process++) CHECK(waitpid(children[process], &status, 0) == children[process]);
+  close(held[1]), close(told[0]), close(told[1]);
+}
+
 int main(int count, char **arguments) {
   const char *plain, *resumed, *restored;
   lg_trainer *trainer;
@@ -150,6 +193,8 @@ int main(int count, char **arguments) {
   CHECK(same_files(plain, restored));
   CHECK(saved_of_slices(in_directory(arguments[1], "counted"), 5, 0, cancel_every_third) == 5);
   CHECK(saved_of_slices(in_directory(arguments[1], "timed"), 0, 50, cancel_each) >= 1);
+  three_at_once(in_directory(arguments[1], "held"), 1);
+  three_at_once(in_directory(arguments[1], "passed-on"), 0);
   lg_error_destroy(error);
   return 0;
 }

@@ -27,6 +27,9 @@ pub struct Configuration {
     pub data: DataDescription,
     /// `cpu`, `cuda` or `metal`: their sums differ in the last bits.
     pub device: String,
+    /// Names of the classes, which decide no number; none where nobody named them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
 }
 
 /// What tells one training set from another.
@@ -123,6 +126,7 @@ impl Configuration {
                 pixels_checksum: None,
             },
             device: device.into(),
+            class_names: Vec::new(),
         }
     }
 
@@ -139,7 +143,8 @@ impl Configuration {
         let keeps_all = keeps_inputs && !either(|train| train.activations != Precision::F32);
         let repeated = [keeps_inputs.then_some(PIECES), keeps_all.then_some(RECOMPUTE)];
         let mut found = Vec::new();
-        differences("", &serde_json::to_value(self)?, &serde_json::to_value(now)?, &mut found);
+        let before = Self { class_names: now.class_names.clone(), ..self.clone() };
+        differences("", &serde_json::to_value(before)?, &serde_json::to_value(now)?, &mut found);
         found.retain(|(field, before, after)| {
             let may_change = MAY_CHANGE.into_iter().chain(repeated.into_iter().flatten()).any(|name| {
                 field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))

@@ -48,7 +48,8 @@ impl Lock {
         match locked {
             Ok(true) => Ok(Self { _file: file }),
             Ok(false) => Err(Error::config(format!(
-                "{} is being written by another process; wait for it to end, or choose another directory",
+                "{} is in use: another process, or another trainer of this one, writes there; wait for it to end, or choose \
+                 another directory",
                 directory.display()
             ))),
             Err(cause) if cause.kind() == io::ErrorKind::Unsupported => {

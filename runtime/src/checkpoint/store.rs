@@ -102,6 +102,15 @@ impl Saved {
 }
 
 impl Checkpoints {
+    /// Makes `directory`, where there is none, and holds it, before anything in it is looked at.
+    ///
+    /// # Errors
+    /// `Config` when another writer has the directory, `Io` when it cannot be made.
+    pub fn hold(directory: &Path) -> Result<Lock> {
+        Disk::create(directory).map_err(|cause| Error::io(directory, cause))?;
+        Lock::acquire(directory)
+    }
+
     /// Begins checkpoints in `directory`, which may hold no others, by saving where `trainer` stands. `keep`
     /// states are kept, at least one.
     ///
@@ -114,9 +123,24 @@ impl Checkpoints {
         trainer: &mut Trainer,
         progress: &Progress,
     ) -> Result<Self> {
-        let files = Disk::create(directory).map_err(|cause| Error::io(directory, cause))?;
-        let lock = Lock::acquire(directory)?;
-        let mut checkpoints = Self::create_in(Box::new(files), configuration, keep, trainer, progress)?;
+        let lock = Self::hold(directory)?;
+        Self::create_held(directory, lock, configuration, keep, trainer, progress)
+    }
+
+    /// The same in a directory that is held.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::create`].
+    pub fn create_held(
+        directory: &Path,
+        lock: Lock,
+        configuration: Configuration,
+        keep: usize,
+        trainer: &mut Trainer,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let files = Box::new(Disk::new(directory));
+        let mut checkpoints = Self::create_in(files, configuration, keep, trainer, progress)?;
         checkpoints._lock = Some(lock);
         Ok(checkpoints)
     }
@@ -163,7 +187,20 @@ impl Checkpoints {
         if !directory.is_dir() {
             return Ok(None);
         }
-        let lock = Lock::acquire(directory)?;
+        Self::resume_held(directory, Lock::acquire(directory)?, now, keep, trainer)
+    }
+
+    /// The same in a directory that is held.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::resume`].
+    pub fn resume_held(
+        directory: &Path,
+        lock: Lock,
+        now: Configuration,
+        keep: usize,
+        trainer: &mut Trainer,
+    ) -> Result<Option<(Self, Progress)>> {
         let resumed = Self::resume_in(Box::new(Disk::new(directory)), now, keep, trainer)?;
         Ok(resumed.map(|(mut checkpoints, progress)| {
             checkpoints._lock = Some(lock);

@@ -28,6 +28,10 @@ let tests: [Target] = standIns + [
   // A process that a test kills.
   .executableTarget(name: "TrainChild", dependencies: ["Localgrad"], path: "Tests/TrainChild"),
   .testTarget(name: "LocalgradTests", dependencies: ["Localgrad", "CLocalgrad", "TrainChild"] + video),
+  .executableTarget(
+    name: "BridgeSpeed", dependencies: ["Localgrad", "CLocalgrad"], path: "Benchmarks/BridgeSpeed"),
+  // What people read in README.md and in the sample, as far as it needs nothing of Apple's.
+  .target(name: "Examples", dependencies: ["Localgrad"], path: "Tests/Examples"),
   .testTarget(name: "LocalgradXCTests", dependencies: ["Localgrad"]),
 ]
 

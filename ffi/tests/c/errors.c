@@ -445,11 +445,38 @@ static void lost_directory(const char *directory) {
   lg_trainer_destroy(trainer);
 }
 
+/* A camera's frame: what is none is refused, and what is one comes out in the network's size. */
+static void frames(void) {
+  enum { WIDTH = 9, HEIGHT = 8, ROW = WIDTH * 4 + 12 };
+  static uint8_t pixels[ROW * HEIGHT], image[PIXELS];
+  lg_network *network = make_network(CLASSES);
+  lg_frame frame;
+  size_t at;
+  REFUSED(LG_STATUS_ARGUMENT, "frame is NULL", lg_network_prepare_frame(network, NULL, image, PIXELS, error));
+  CHECK(lg_frame_init(&frame, 3) == LG_STATUS_ARGUMENT);
+  OK(lg_frame_init(&frame, sizeof frame));
+  REFUSED(LG_STATUS_ARGUMENT, "0x0", lg_network_prepare_frame(network, &frame, image, PIXELS, error));
+  for (at = 0; at < sizeof pixels; at++) pixels[at] = at % ROW % 4 == 3 ? 99 : 200;
+  frame.pixels = pixels, frame.bytes = sizeof pixels - 12;
+  frame.width = WIDTH, frame.height = HEIGHT, frame.row_bytes = ROW, frame.format = LG_FRAME_FORMAT_BGRA;
+  REFUSED(LG_STATUS_BUFFER, "room", lg_network_prepare_frame(network, &frame, image, PIXELS - 1, error));
+  REFUSED(LG_STATUS_ARGUMENT, "image is NULL", lg_network_prepare_frame(network, &frame, NULL, PIXELS, error));
+  OK(lg_network_prepare_frame(network, &frame, image, PIXELS, error));
+  for (at = 0; at < PIXELS; at++) CHECK(image[at] == 200);
+  frame.bytes--;
+  REFUSED(LG_STATUS_ARGUMENT, "too few", lg_network_prepare_frame(network, &frame, image, PIXELS, error));
+  frame.bytes++, frame.rotation_degrees = 45;
+  REFUSED(LG_STATUS_ARGUMENT, "by 45", lg_network_prepare_frame(network, &frame, image, PIXELS, error));
+  lg_network_destroy(network);
+  REFUSED(LG_STATUS_HANDLE, "no lg_network", lg_network_prepare_frame(network, &frame, image, PIXELS, error));
+}
+
 int main(int count, char **arguments) {
   lg_trainer *trainer;
   CHECK(count == 2);
   error = lg_error_create();
   library();
+  frames();
   errors();
   networks();
   configurations();

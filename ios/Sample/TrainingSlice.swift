@@ -1,11 +1,12 @@
-// One slice of training, as the system grants it: nothing of this file knows whether an app, a background task or a test runs it.
+// One slice of training, as the system grants it. Nothing of this file knows whether an app, a background task or a test
+// runs it.
 
 import Foundation
 import Localgrad
 
 /// What the phone is like.
 struct Conditions: Sendable, Equatable {
-  /// Hotter than warm: work is halved, or stops.
+  /// How hot it is.
   enum Heat: Sendable {
     case fine, warm, hot
   }
@@ -15,7 +16,8 @@ struct Conditions: Sendable, Equatable {
 }
 
 extension Conditions {
-  /// Says them to a trainer: hot, it waits; warm or saving power, it works a quarter of the time on one core. Results stay the same.
+  /// Says them to a trainer: hot, it waits; warm or saving power, it works a quarter of the time on one core. Results stay
+  /// the same.
   func apply(to trainer: Trainer) throws(LocalgradError) {
     if heat == .hot {
       try trainer.pause(because: .thermal)
@@ -37,9 +39,8 @@ struct Fruit: Sendable {
 
   /// Goes on where the last slice ended, however that ended.
   func personalizer() async throws -> Personalizer {
-    let network = try Network(named: "resnet20", classes: 10)
-    return try await Personalizer(
-      network, weights: weights, classes: Fruit.names, in: directory,
+    try await Personalizer(
+      Network(contentsOf: weights), classes: Fruit.names, in: directory,
       configuration: .init(train: .lastUnits(2), memoryBudget: .mebibytes(64)))
   }
 

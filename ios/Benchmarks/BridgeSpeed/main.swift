@@ -62,5 +62,5 @@ for _ in 0..<calls { _ = try await trainer.status() }
 let call = Double(DispatchTime.now().uptimeNanoseconds - began) / 1e9 / Double(calls)
 print(
   String(
-    format: "a step of %d images: through Swift %.6f s, through C %.6f s: %+.2f %%; an empty call %.1f us, %.3f %% of a step",
+    format: "%d images a step: Swift %.6f s, C %.6f s: %+.2f %%; an empty call %.1f us, %.3f %% of a step",
     batch, swift.min()!, c.min()!, (swift.min()! / c.min()! - 1) * 100, call * 1e6, call / c.min()! * 100))

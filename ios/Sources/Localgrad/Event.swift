@@ -15,6 +15,13 @@ public enum Event: Sendable {
   /// Something went wrong, and training goes on.
   case warning(step: Int, String)
 
+  /// A call that computes waits, because the trainer is paused.
+  case paused(step: Int, PauseReason)
+  /// It goes on.
+  case resumed(step: Int)
+  /// The share of the time that is spent at work is another.
+  case pace(step: Int, workFraction: Double, PauseReason)
+
   /// A block was trained.
   public struct Block: Sendable, Hashable {
     /// Steps that were done before.
@@ -66,10 +73,38 @@ public enum Event: Sendable {
       self = .checkpoint(step: step, duration: duration)
     case LG_EVENT_KIND_WARNING.rawValue:
       self = .warning(step: step, fixedText(event.text))
+    case LG_EVENT_KIND_PAUSED.rawValue:
+      self = .paused(step: step, PauseReason(rawValue: event.pause_reason))
+    case LG_EVENT_KIND_RESUMED.rawValue:
+      self = .resumed(step: step)
+    case LG_EVENT_KIND_PACE.rawValue:
+      self = .pace(step: step, workFraction: event.work_fraction, PauseReason(rawValue: event.pause_reason))
     default:
       return nil
     }
   }
+}
+
+/// Why training waits, or works less. Numbers other than these are yours to use.
+public struct PauseReason: RawRepresentable, Sendable, Hashable {
+  /// An `lg_pause_reason`, or a number of yours.
+  public let rawValue: Int32
+
+  /// A reason of this number.
+  public init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// Somebody wished it.
+  public static let user = PauseReason(rawValue: 0)
+  /// The device is hot.
+  public static let thermal = PauseReason(rawValue: 1)
+  /// The battery is low, or does not charge.
+  public static let battery = PauseReason(rawValue: 2)
+  /// The app is not in the foreground, or the system wants its time for others.
+  public static let background = PauseReason(rawValue: 3)
+  /// Work is to take a share of the time alone.
+  public static let workFraction = PauseReason(rawValue: 4)
 }
 
 /// What an evaluation found.

@@ -26,7 +26,7 @@ extension Trainer {
 
   /// What the network takes each image for, the likeliest class first.
   public func predict(_ samples: Samples) async throws(LocalgradError) -> [[Prediction]] {
-    let (logits, classes, names) = (try await logits(samples), network.classes, network.classNames)
+    let (logits, classes, names) = (try await logits(samples), network.classes, classNames)
     return stride(from: 0, to: logits.count, by: classes).map { first in
       predictions(logits[first..<first + classes], names)
     }

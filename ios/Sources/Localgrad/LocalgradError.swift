@@ -33,6 +33,8 @@ public enum LocalgradError: Error, Sendable {
   case state(String)
   /// A source of samples failed with an error of its own.
   case source(any Error, String)
+  /// The process was forked from the one that the object belongs to.
+  case forked(String)
   /// A mistake inside the library; please report it. The object can only be closed.
   case `internal`(String)
   /// A status that this package does not know.
@@ -43,7 +45,8 @@ public enum LocalgradError: Error, Sendable {
     switch self {
     case .argument(let text), .closed(let text), .busy(let text), .configuration(let text), .budget(_, let text),
       .shape(let text), .format(let text), .files(let text), .device(let text), .notFinite(let text),
-      .cancelled(let text), .state(let text), .source(_, let text), .internal(let text), .unknown(_, let text):
+      .cancelled(let text), .state(let text), .source(_, let text), .forked(let text), .internal(let text),
+      .unknown(_, let text):
       return text
     }
   }
@@ -73,7 +76,9 @@ private func failure(_ status: Int32, _ report: OpaquePointer?, _ name: String) 
   case 1, 11: return .argument(text)
   case 2: return .closed("this \(name) was closed; make another")
   case 3: return .busy("the \(name) is at work in another call; wait until that call has returned")
-  case 4: return .configuration(text)
+  case 4:
+    let least = lg_error_least_bytes(report)
+    return least == 0 ? .configuration(text) : .budget(least: Bytes(least), text)
   case 5: return .shape(text)
   case 6: return .format(text)
   case 7: return .files(text)
@@ -83,6 +88,7 @@ private func failure(_ status: Int32, _ report: OpaquePointer?, _ name: String) 
   case 12: return .state(text)
   case 13: return .source(CancellationError(), text)
   case 14: return .internal(text)
+  case 15: return .forked(text)
   default: return .unknown(status: status, text)
   }
 }

@@ -21,7 +21,8 @@ public struct ImageShape: Sendable, Hashable {
   public var elements: Int { channels * height * width }
 }
 
-/// A network as data, without weights. It never changes, so any number of tasks may use it at once.
+/// A network as data, with the weights and names that it was given. It never changes, so any number of tasks may use it
+/// at once.
 public final class Network: Sendable {
   /// The way around a residual unit that changes the shape.
   public enum Shortcut: Int32, Sendable {
@@ -44,6 +45,10 @@ public final class Network: Sendable {
   public let parameters: Int
   /// The names of its classes; empty where nobody named them.
   public let classNames: [String]
+  /// Whether it carries weights, which its trainers begin with.
+  public let hasWeights: Bool
+  /// Whether it carries its normalisation, which its trainers use where their configuration names none.
+  public let hasNormalization: Bool
 
   /// The network called `named`, one of ``Library/models``.
   ///
@@ -64,24 +69,41 @@ public final class Network: Sendable {
     options.widths = arena.array(try widths.sizes("widths"))
     options.widths_count = widths.count
     options.shortcut = shortcut.rawValue
-    try self.init(classNames: []) { lg_network_create(named, &options, $0, $1) }
+    try self.init { lg_network_create(named, &options, $0, $1) }
   }
 
   /// A network from its description, as ``json()`` writes it.
   public convenience init(json: String) throws(LocalgradError) {
-    try self.init(classNames: []) { lg_network_from_json(json, $0, $1) }
+    try self.init { lg_network_from_json(json, $0, $1) }
   }
 
-  init(
-    classNames: [String], make: (UnsafeMutablePointer<OpaquePointer?>, OpaquePointer?) -> Int32
-  ) throws(LocalgradError) {
+  /// The network that a safetensors file says it is of, as ``Trainer/export(to:_:)`` and the program write it, with the
+  /// file's weights, its normalisation and the names of its classes.
+  ///
+  /// - Throws: `.format` where the file says nothing of a network.
+  public convenience init(contentsOf file: URL) throws(LocalgradError) {
+    try self.init { lg_network_load(file.path, $0, $1) }
+  }
+
+  /// The same from the content of such a file.
+  public convenience init(data: Data) throws(LocalgradError) {
+    try self.init { place, report in
+      data.withUnsafeBytes { lg_network_from_bytes($0.baseAddress, $0.count, place, report) }
+    }
+  }
+
+  init(_ make: (UnsafeMutablePointer<OpaquePointer?>, OpaquePointer?) -> Int32) throws(LocalgradError) {
     var made: OpaquePointer?
     try check("network") { make(&made, $0) }
     handle = Handle(pointer: made)
     var info = lg_network_info()
     info.struct_size = MemoryLayout<lg_network_info>.size
-    do {
+    var names = [String]()
+    do throws(LocalgradError) {
       try check("network") { lg_network_describe(made, &info, $0) }
+      for index in 0..<info.class_names {
+        names.append(try text { lg_network_class_name(made, index, $0, $1, $2, $3) })
+      }
     } catch {
       lg_network_destroy(made)
       throw error
@@ -89,27 +111,33 @@ public final class Network: Sendable {
     name = fixedText(info.name)
     input = ImageShape(channels: info.channels, height: info.height, width: info.width)
     (classes, units, parameters) = (info.classes, info.units, info.parameters)
-    self.classNames = classNames
+    (classNames, hasWeights, hasNormalization) = (names, info.has_weights == 1, info.has_normalize == 1)
   }
 
-  /// The same network with a new head for so many classes, to fine-tune it on other data.
+  /// The same network with a new head for so many classes, to fine-tune it on other data. One that carries weights keeps
+  /// those of its body.
   public func replacingHead(classes: Int) throws(LocalgradError) -> Network {
     let classes = try size(classes, "classes")
-    return try Network(classNames: []) { lg_network_replace_head(handle.pointer, classes, $0, $1) }
+    return try Network { lg_network_replace_head(handle.pointer, classes, $0, $1) }
   }
 
   /// The same network with a new head for classes of these names.
-  public func replacingHead(classes: [String]) throws(LocalgradError) -> Network {
-    try Network(classNames: classes) { lg_network_replace_head(handle.pointer, classes.count, $0, $1) }
+  public func replacingHead(classes names: [String]) throws(LocalgradError) -> Network {
+    let arena = Arena()
+    let texts = arena.array(names.map(arena.text))
+    return try Network { lg_network_replace_head_named(handle.pointer, texts, names.count, $0, $1) }
+  }
+
+  /// The same network with names for its classes, which travel with its trainers into exports and checkpoints.
+  public func naming(classes names: [String]) throws(LocalgradError) -> Network {
+    let arena = Arena()
+    let texts = arena.array(names.map(arena.text))
+    return try Network { lg_network_name_classes(handle.pointer, texts, names.count, $0, $1) }
   }
 
   /// Its description in JSON.
   public func json() throws(LocalgradError) -> String {
-    var needed = 0
-    try check("network") { lg_network_to_json(handle.pointer, nil, 0, &needed, $0) }
-    var buffer = [CChar](repeating: 0, count: needed)
-    try check("network") { lg_network_to_json(handle.pointer, &buffer, buffer.count, &needed, $0) }
-    return buffer.withUnsafeBytes { fixedBytes($0) }
+    try text { lg_network_to_json(handle.pointer, $0, $1, $2, $3) }
   }
 
   /// How a trainer with this configuration will train and what memory it needs, without making one.
@@ -127,10 +155,6 @@ public final class Network: Sendable {
   deinit {
     lg_network_destroy(handle.pointer)
   }
-}
-
-private func fixedBytes(_ bytes: UnsafeRawBufferPointer) -> String {
-  String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
 }
 
 /// A number that C takes as a size.

@@ -31,25 +31,30 @@ public actor Personalizer {
   private let configuration: Configuration
   private let album: Album
 
-  /// Goes on with what `directory` holds, or begins there with the weights of `pretrained`.
+  /// Goes on with what `directory` holds, or begins there with the weights that the network carries or that `pretrained`
+  /// holds.
   ///
   /// - Parameters:
-  ///   - network: what `pretrained`, a safetensors file, holds the weights of; its head may have any number of classes.
+  ///   - network: what was trained before; its head may have any number of classes.
+  ///   - pretrained: a safetensors file with its weights, where it carries none.
   ///   - classes: what to tell apart. Classes that are added behind those of an earlier time make training begin anew, with
   ///     the images that are there; other changes are refused.
-  /// - Throws: `.configuration` where the directory holds other classes or images of another size, `.format` where the
-  ///   weights do not fit the network.
+  /// - Throws: `.configuration` where there are no weights, or the directory holds other classes or images of another size;
+  ///   `.format` where the weights do not fit the network.
   public init(
-    _ network: Network, weights pretrained: URL, classes: [String], in directory: URL,
+    _ network: Network, weights pretrained: URL? = nil, classes: [String], in directory: URL,
     configuration: Configuration = Configuration()
   ) async throws(LocalgradError) {
+    guard network.hasWeights || pretrained != nil else {
+      throw .configuration("the network carries no weights; load it by Network(contentsOf:), or name a file of weights")
+    }
     let album = try Album(directory, classes, imageBytes: network.input.elements)
     var trained = configuration.trainer
     trained.checkpoints = directory.appendingPathComponent("checkpoints")
     trainer = try Trainer(network.replacingHead(classes: classes), trained)
     (self.classes, self.configuration, self.album) = (classes, configuration, album)
     guard !trainer.isResumed else { return }
-    try await trainer.loadWeights(from: pretrained, .body)
+    if let pretrained { try await trainer.loadWeights(from: pretrained, .body) }
     try await trainer.save()
     // From here on what lies in the directory is a beginning.
     try album.keepClasses()
@@ -94,7 +99,12 @@ public actor Personalizer {
     return try await trainer.evaluate(Samples(bytes: bytes, labels: labels))
   }
 
-  /// Writes the whole fine-tuned network into a safetensors file.
+  /// The weights that were trained, by name: those of the last units and the head.
+  public func trainedWeights() async throws(LocalgradError) -> [String: [Float]] {
+    try await trainer.weights(block: try await trainer.status().blocks - 1)
+  }
+
+  /// Writes the whole fine-tuned network, with its class names, into a safetensors file.
   public func export(to file: URL, _ precision: Precision = .float32) async throws(LocalgradError) {
     try await trainer.export(to: file, precision)
   }

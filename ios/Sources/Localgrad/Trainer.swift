@@ -7,8 +7,8 @@ import Foundation
 ///
 /// Calls that train, evaluate, save or change settings run on the trainer's own thread, one after the other, and never
 /// block the actor. While ``train(until:epochs:deadline:watch:)`` is at work, another of them throws `.busy`. Steering
-/// (``pause()``, ``resume()``, ``cancel()``, ``setWorkFraction(_:)``, ``setThreads(_:)``) and ``events`` are possible on
-/// any thread at any time. Cancelling the task that waits for a call stops it between two blocks.
+/// (``pause(because:)``, ``resume()``, ``cancel()``, ``setWorkFraction(_:because:)``, ``setThreads(_:)``) and ``events``
+/// are possible on any thread at any time. Cancelling the task that waits for a call stops it between two blocks.
 public actor Trainer {
   nonisolated let core: TrainerCore
   /// The network in training.
@@ -17,9 +17,12 @@ public actor Trainer {
   public nonisolated let configuration: TrainerConfiguration
   /// Whether the trainer went back to a checkpoint when it was made.
   public nonisolated let isResumed: Bool
+  /// The names of its classes, the network's or, where that has none, those of the checkpoint that it went back to; empty
+  /// where nobody named them.
+  public nonisolated let classNames: [String]
 
-  /// A trainer of this network, with new weights, or as it was at the last checkpoint where the configuration names a
-  /// directory that has one.
+  /// A trainer of this network, with new weights or those that the network carries, or as it was at the last checkpoint
+  /// where the configuration names a directory that has one.
   ///
   /// - Throws: `.budget` with the least that would do, where nothing keeps to the memory budget; `.configuration` for what
   ///   cannot work.
@@ -31,8 +34,12 @@ public actor Trainer {
     var trainer: OpaquePointer?
     try check { lg_trainer_create(network.handle.pointer, &config, &trainer, $0) }
     let core = TrainerCore(Handle(pointer: trainer))
-    do {
+    do throws(LocalgradError) {
       isResumed = try openCheckpoints(trainer, configuration)
+      let count = try core.describe().class_names
+      var names = [String]()
+      for index in 0..<count { names.append(try text { lg_trainer_class_name(trainer, index, $0, $1, $2, $3) }) }
+      classNames = names
     } catch {
       core.close()
       throw error
@@ -77,9 +84,10 @@ private func openCheckpoints(
 // MARK: Steering
 
 extension Trainer {
-  /// Lets calls that compute wait, before their next block, until ``resume()`` or a cancel.
-  public nonisolated func pause() throws(LocalgradError) {
-    try check { lg_trainer_pause(core.handle.pointer, $0) }
+  /// Lets calls that compute wait, before their next block, until ``resume()`` or a cancel. The call that waits tells the
+  /// reason as an event.
+  public nonisolated func pause(because reason: PauseReason = .user) throws(LocalgradError) {
+    try check { lg_trainer_pause_for(core.handle.pointer, reason.rawValue, $0) }
   }
 
   /// Ends a pause.
@@ -98,9 +106,12 @@ extension Trainer {
     try core.clearCancel()
   }
 
-  /// Sets the share of the time that is spent at work, from 0.01 to 1. Results stay the same.
-  public nonisolated func setWorkFraction(_ fraction: Double) throws(LocalgradError) {
-    try check { lg_trainer_set_work_fraction(core.handle.pointer, fraction, $0) }
+  /// Sets the share of the time that is spent at work, from 0.01 to 1; the next call that computes tells it and its reason
+  /// as an event. Results stay the same.
+  public nonisolated func setWorkFraction(
+    _ fraction: Double, because reason: PauseReason = .workFraction
+  ) throws(LocalgradError) {
+    try check { lg_trainer_set_work_fraction_for(core.handle.pointer, fraction, reason.rawValue, $0) }
   }
 
   /// Sets the number of worker threads from the next block on; 0 is one a core. Results stay the same.

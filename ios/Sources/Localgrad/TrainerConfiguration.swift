@@ -89,8 +89,8 @@ public struct TrainerConfiguration: Sendable {
   public var labelSmoothing = 0.0
   /// Largest norm of a block's gradient; 0, which is any.
   public var clipNorm = 0.0
-  /// How images are normalised.
-  public var normalize = Normalization.half
+  /// How images are normalised; nil, which is as the network says that came from a file, and `.half` for others.
+  public var normalize: Normalization?
   /// "cpu", "metal".
   public var device = "cpu"
   /// Worker threads; 0, which is one a core, or as many of them as keep to the memory budget.
@@ -213,6 +213,7 @@ public struct TrainerConfiguration: Sendable {
     _ network: Network, _ config: inout lg_trainer_config, _ arena: Arena
   ) throws(LocalgradError) {
     switch normalize {
+    case nil: break
     case .half: config.normalize = arena.text("half")
     case .cifar10: config.normalize = arena.text("cifar10")
     case .imagenet: config.normalize = arena.text("imagenet")

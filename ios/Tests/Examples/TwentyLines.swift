@@ -3,11 +3,9 @@ import Localgrad
 
 /// Learns fruit from photos for as long as the app may, and goes on where it left off.
 func learnFruit(photos: ImageSet, weights: URL, directory: URL) async throws -> Bool {
-  let network = try Network(named: "mobilenet_v2_cifar", classes: 1000)
-    .replacingHead(classes: ["apple", "pear", "plum"])
+  let network = try Network(contentsOf: weights).replacingHead(classes: ["apple", "pear", "plum"])
   let trainer = try Trainer(
     network, .init(memoryBudget: .mebibytes(64), train: .lastUnits(2), checkpoints: directory))
-  if !trainer.isResumed { try await trainer.loadWeights(from: weights, .body) }
   try await trainer.setSource(photos)
   let following = Task {
     for try await event in trainer.events { if let share = event.progress { print("\(Int(share * 100)) %") } }

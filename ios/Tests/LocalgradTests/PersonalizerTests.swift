@@ -96,6 +96,8 @@ enum Stripes {
     try await personalizer.export(to: exported)
     let plain = try Trainer(network)
     try await plain.loadWeights(from: exported)
+    #expect(try Network(contentsOf: exported).classNames == Self.names)
+    #expect(await (try personalizer.trainedWeights()).keys.contains("fc.weight"))
     let image = Samples(bytes: test[3].image, count: 1)
     #expect(try await plain.logits(image) == personalizer.trainer.logits(image))
 
@@ -112,9 +114,13 @@ enum Stripes {
     let file = directory.url.appendingPathComponent("weights.safetensors")
     try await trainer.export(to: file)
     let place = directory.url.appendingPathComponent("personal")
+    // One that carries its weights.
+    let pretrained = try Network(contentsOf: file)
     func open(_ classes: [String]) async throws -> Personalizer {
-      try await Personalizer(network, weights: file, classes: classes, in: place)
+      try await Personalizer(pretrained, classes: classes, in: place)
     }
+    let none = await failure { _ = try await Personalizer(network, classes: ["a", "b"], in: place) }
+    #expect(none?.message.contains("carries no weights") == true)
     let first = try await open(["a", "b"])
     try await first.add(Data(Small.image(0)), as: "b")
     try await first.add(Data(Small.image(1)), as: "a")

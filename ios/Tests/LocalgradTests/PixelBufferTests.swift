@@ -7,7 +7,7 @@
   import Testing
 
   @Suite struct PixelBufferTests {
-    private func buffer(_ format: OSType, _ order: [Int]) throws -> CVPixelBuffer {
+    private func buffer(_ format: OSType, _ order: [Int], pixelBytes: Int = 4) throws -> CVPixelBuffer {
       var made: CVPixelBuffer?
       #expect(CVPixelBufferCreate(nil, 8, 8, format, nil, &made) == kCVReturnSuccess)
       let buffer = try #require(made)
@@ -17,7 +17,7 @@
       for at in 0..<64 {
         for (channel, place) in order.enumerated() {
           let byte = UInt8(truncatingIfNeeded: Small.hash(UInt64(at * 3 + channel)))
-          base.storeBytes(of: byte, toByteOffset: at / 8 * rows + at % 8 * max(order.count, 3 + order[0] / 2) + place, as: UInt8.self)
+          base.storeBytes(of: byte, toByteOffset: at / 8 * rows + at % 8 * pixelBytes + place, as: UInt8.self)
         }
       }
       return buffer
@@ -28,12 +28,14 @@
       let expected = Data((0..<192).map { UInt8(truncatingIfNeeded: Small.hash(UInt64($0))) })
       let bgra = try buffer(kCVPixelFormatType_32BGRA, [2, 1, 0])
       #expect(try network.image(of: bgra) == expected)
-      #expect(try network.image(of: buffer(kCVPixelFormatType_24RGB, [0, 1, 2])) == expected)
+      #expect(try network.image(of: buffer(kCVPixelFormatType_24RGB, [0, 1, 2], pixelBytes: 3)) == expected)
       let trainer = try Trainer(network, TrainerConfiguration(batch: 4))
       try trainer.push(bgra, label: 1)
       #expect(try await trainer.status().pending == 1)
       #expect(try await trainer.predict(bgra) == trainer.predict(image: expected))
-      let other = await failure { _ = try network.image(of: buffer(kCVPixelFormatType_420YpCbCr8BiPlanarFullRange, [2, 1, 0])) }
+      let other = await failure {
+        _ = try network.image(of: buffer(kCVPixelFormatType_420YpCbCr8BiPlanarFullRange, [2, 1, 0]))
+      }
       #expect(other?.message.contains("32BGRA") == true)
     }
   }

@@ -125,4 +125,23 @@ import Testing
     try await trainer.setSource(images)
     #expect(try await trainer.train(epochs: 2).steps == 6)
   }
+
+  @Test func budgetsArePlannedAndRefusedWithTheLeast() async throws {
+    let network = try Small.network()
+    var configuration = TrainerConfiguration(memoryBudget: 1000, batch: Small.batch)
+    let error = await failure { _ = try network.plan(configuration) }
+    guard case .budget(let least, let sentence) = error else {
+      Issue.record("no refusal by a budget: \(String(describing: error))")
+      return
+    }
+    #expect(sentence.contains("\(least.count) bytes"))
+    let refused = await failure { _ = try Trainer(network, configuration) }
+    #expect(refused?.message == sentence)
+    configuration.memoryBudget = least
+    let plan = try network.plan(configuration)
+    #expect(plan.peak <= least && !plan.ends.isEmpty && plan.ends.last == network.units - 1)
+    let trainer = try Trainer(network, configuration)
+    try trainer.push(Small.samples(0))
+    #expect(try await trainer.step().samples == Small.batch)
+  }
 }

@@ -31,3 +31,14 @@ fn the_swift_package_passes_its_tests() {
         status => panic!("scripts/test-swift.sh ended with {status:?}:\n{all}"),
     }
 }
+
+#[test]
+fn what_people_read_is_what_is_compiled() {
+    let ios = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ios");
+    let readme = std::fs::read_to_string(ios.join("README.md")).unwrap();
+    let example = std::fs::read_to_string(ios.join("Tests/Examples/TwentyLines.swift")).unwrap();
+    assert!(
+        readme.contains(example.trim_end()),
+        "the example of ios/README.md is not Tests/Examples/TwentyLines.swift"
+    );
+}

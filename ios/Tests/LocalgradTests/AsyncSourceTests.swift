@@ -34,7 +34,11 @@ import Testing
     let closing = Task { try await trainer.train(until: 9) }
     try await Task.sleep(nanoseconds: 30_000_000)
     trainer.close()
-    #expect(try await closing.value.reason == .cancelled)
+    // Where the machine is slow, it was closed before that call began.
+    do {
+      #expect(try await closing.value.reason == .cancelled)
+    } catch LocalgradError.closed {
+    }
   }
 
   @Test func whatASequenceThrowsComesOut() async throws {

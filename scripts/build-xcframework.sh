@@ -55,7 +55,7 @@ prove() { # target library
     grep -oE '\blg_[a-z0-9_]+\(' ffi/include/localgrad.h | sort -u | sed 's/^/-u _/; s/($//'
   } > "$proof/functions"
   # shellcheck disable=SC2046,SC2086 # words are meant
-  "$linker" -arch "$arch" -platform_version $version -dylib -dead_strip -undefined warning \
+  "$linker" -arch "$arch" -platform_version $version -dylib -dead_strip -flat_namespace -undefined warning \
     $(cat "$proof/functions") "$2" -o "$proof/$1.dylib" 2> "$proof/$1.log" || { tail -n 20 "$proof/$1.log" && return 1; }
   grep -oE 'undefined symbol: .*' "$proof/$1.log" | sed 's/undefined symbol: //' | sort -u > "$proof/$1.undefined" || true
   if grep -E '^_?(lg_|.*localgrad|_?_?R[NIM]|_?_ZN)' "$proof/$1.undefined"; then

@@ -10,7 +10,9 @@
 
     init() {
       let support = URL.applicationSupportDirectory.appending(path: "fruit")
-      fruit = Fruit(weights: Bundle.main.url(forResource: "resnet20", withExtension: "safetensors")!, directory: support)
+      // Where it is not in the app, training says so.
+      let weights = Bundle.main.bundleURL.appending(path: "resnet20.safetensors")
+      fruit = Fruit(weights: weights, directory: support)
       BackgroundTraining.register(fruit)
     }
 

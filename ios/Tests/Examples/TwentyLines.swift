@@ -2,7 +2,7 @@ import Foundation
 import Localgrad
 
 /// Learns fruit from photos for as long as the app may, and goes on where it left off.
-func learnFruit(photos: ImageSet, weights: URL, directory: URL) async throws -> Bool {
+func learnFruit(photos: ImageSet, photo: Data, weights: URL, directory: URL) async throws -> Bool {
   let network = try Network(contentsOf: weights).replacingHead(classes: ["apple", "pear", "plum"])
   let trainer = try Trainer(
     network, .init(memoryBudget: .mebibytes(64), train: .lastUnits(2), checkpoints: directory))
@@ -14,7 +14,7 @@ func learnFruit(photos: ImageSet, weights: URL, directory: URL) async throws -> 
   let result = try await trainer.train(epochs: 10, deadline: .seconds(25))  // a cancelled task stops between two blocks
   guard result.reason == .done else { return false }
   try await trainer.export(to: directory.appendingPathComponent("fruit.safetensors"))
-  let best = try await trainer.predict(photos.samples(0)!).first?.first
+  let best = try await trainer.predict(image: photo).first
   print("\(best?.name ?? "nothing"), \(best?.probability ?? 0)")
   return true
 }

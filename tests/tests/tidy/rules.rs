@@ -74,7 +74,7 @@ impl Source {
 
 fn long_files(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
-    let is_code = source.is_rust() || source.path.ends_with(".kt");
+    let is_code = source.is_rust() || source.path.ends_with(".kt") || source.path.ends_with(".swift");
     if !is_code || lines <= MAX_FILE_LINES {
         return vec![];
     }

@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(wait(None), (Turn::Go, vec![]));
         control.pause(1);
         assert_eq!(wait(Some(Instant::now() + Duration::from_millis(5))), (Turn::Late, vec![Some(1)]));
+        let (begun, begins) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
-            let (begun, begins) = std::sync::mpsc::channel();
             let waiting = scope.spawn(|| {
                 let mut told = Vec::new();
                 let turn = control.wait_turn(None, &mut |reason| {

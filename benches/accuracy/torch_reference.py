@@ -61,7 +61,7 @@ def initialize(model):
 
 
 def rate(base, epoch, epochs, warmup):
-    """Half a cosine with warm-up; epochs count from 1."""
+    """Half a cosine to 0 with warm-up (`--schedule cosine-to-zero`); epochs count from 1."""
     cosine = base * (1 + math.cos(math.pi * epoch / epochs)) / 2
     warmup = min(warmup, epochs // 4)
     if epoch > warmup:

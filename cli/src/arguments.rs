@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
 use localgrad::precision::Precision;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Trains neural networks on the device they run on, block by block.
 #[derive(Debug, Parser)]
@@ -171,7 +172,8 @@ pub struct WaitingArguments {
     /// rounding, and takes as many more passes as a block has batch norms, twice
     #[arg(long)]
     pub exact: bool,
-    /// What activations wait in for the backward pass: f32, f16 or bf16 [default: f32]
+    /// What activations wait in for the backward pass: f32, f16 (more digits, up to 65504) or bf16 (fewer digits, as large
+    /// as f32) [default: f32]
     #[arg(long, value_name = "BITS", value_parser = precision)]
     pub activations: Option<Precision>,
     /// What features wait in between blocks, of micro-batches or of a chunk, and between pieces: f32, f16 or bf16
@@ -224,8 +226,10 @@ pub enum OptimizerName {
 /// `--schedule`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScheduleName {
-    /// Half a cosine with warm-up
+    /// Half a cosine with warm-up, from --lr to a share of it (--lr-floor) that the last epoch trains just above
     Cosine,
+    /// The same as published, to 0: the last epoch changes no weight
+    CosineToZero,
     /// Times 0.1 (--step-factor) after each of --milestones
     Step,
     /// The same rate throughout
@@ -256,12 +260,45 @@ pub struct TrainArguments {
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+    /// What each class counts in the softmax loss: balanced, so that all classes count the same together, or a number a
+    /// class such as 1,1,2.5 [default: as often as it occurs]
+    #[arg(long, value_name = "balanced|W,W,…")]
+    pub class_weights: Option<ClassWeights>,
+    /// Keep the weights of the best epoch, too, in weights-best.safetensors: that of the best accuracy or, with
+    /// --class-weights balanced, of the best mean of the classes' accuracies
+    #[arg(long)]
+    pub keep_best: bool,
+    /// End after N epochs that brought nothing better
+    #[arg(long, value_name = "N")]
+    pub patience: Option<usize>,
     /// Directory of the run [default: the next free one of runs/1, runs/2, …]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Start from these weights instead of random ones
     #[arg(long, alias = "weights", value_name = "W.safetensors")]
     pub init: Option<PathBuf>,
+}
+
+/// `--class-weights`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClassWeights {
+    /// Such that all classes count the same together.
+    Balanced,
+    /// These.
+    Given(Vec<f32>),
+}
+
+impl FromStr for ClassWeights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "balanced" {
+            return Ok(Self::Balanced);
+        }
+        let numbers = text.split(',').map(|number| number.trim().parse());
+        let numbers: Result<Vec<f32>, _> = numbers.collect();
+        numbers.map(Self::Given).map_err(|_| "give balanced, or a number a class such as 1,1,2.5".into())
+    }
 }
 
 /// `finetune`.
@@ -294,8 +331,8 @@ pub struct CheckpointArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub keep: usize,
     /// Go on with the run in --out from its last checkpoint; what is said again must be as it was, but for
-    /// --epochs, --steps, --threads, --checkpoint-every, --keep, and what changes no result: --recompute, --pieces,
-    /// --offload, --features-on-disk, --scratch
+    /// --epochs, --steps, --patience, --keep-best, --threads, --checkpoint-every, --keep, what changes no result
+    /// (--recompute, --pieces, --offload, --features-on-disk, --scratch), and --activations where f16 was too small
     #[arg(long, requires = "out")]
     pub resume: bool,
 }
@@ -306,7 +343,8 @@ pub struct RecipeArguments {
     /// Samples a step
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Samples that pass through a block at once
+    /// Samples that pass through a block at once. Without --exact each such share moves batch norm's running statistics by
+    /// a tenth, the last of a batch, too, however few samples it has: let N divide the batch
     #[arg(long, value_name = "N")]
     pub micro_batch: Option<usize>,
     /// Passes over the data
@@ -324,6 +362,9 @@ pub struct RecipeArguments {
     /// Epochs (or steps) of warm-up, at most a quarter of the run [default: 10]
     #[arg(long)]
     pub warmup: Option<usize>,
+    /// Share of --lr that the cosine ends at [default: 0.01]
+    #[arg(long, value_name = "SHARE")]
+    pub lr_floor: Option<f64>,
     /// Last epoch (or step) at each rate, for --schedule step
     #[arg(long, value_delimiter = ',')]
     pub milestones: Option<Vec<usize>>,

@@ -14,7 +14,7 @@ use localgrad::network::unit::Shortcut;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig};
-use localgrad::schedule::{DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
+use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::{self, Cut};
@@ -293,8 +293,10 @@ pub fn optimizer(recipe: &RecipeArguments) -> Outcome<OptimizerConfig> {
 /// Refuses what would mean nothing to the schedule.
 fn refuse_unused_in(recipe: &RecipeArguments) -> Outcome<()> {
     let (steps, cosine) = (recipe.schedule == ScheduleName::Step, recipe.schedule == ScheduleName::Cosine);
+    let warms_up = cosine || recipe.schedule == ScheduleName::CosineToZero;
     let unused = [
-        ("--warmup", recipe.warmup.is_some() && !cosine, "cosine"),
+        ("--warmup", recipe.warmup.is_some() && !warms_up, "cosine"),
+        ("--lr-floor", recipe.lr_floor.is_some() && !cosine, "cosine"),
         ("--milestones", recipe.milestones.is_some() && !steps, "step"),
         ("--step-factor", recipe.step_factor.is_some() && !steps, "step"),
     ];
@@ -311,9 +313,11 @@ pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<Fit
     refuse_unused_in(recipe)?;
     let schedule = match recipe.schedule {
         ScheduleName::Constant => Schedule::Constant,
-        ScheduleName::Cosine => Schedule::Cosine {
+        ScheduleName::Cosine | ScheduleName::CosineToZero => Schedule::Cosine {
             warmup_epochs: recipe.warmup.unwrap_or(DEFAULT_WARMUP_EPOCHS),
             start_rate: DEFAULT_START_RATE,
+            floor: (recipe.schedule == ScheduleName::Cosine)
+                .then_some(recipe.lr_floor.unwrap_or(DEFAULT_FLOOR)),
         },
         ScheduleName::Step => Schedule::Step {
             milestones: recipe.milestones.clone().ok_or_else(|| {
@@ -330,6 +334,7 @@ pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<Fit
         duration: recipe.steps.map_or(Duration::Epochs(recipe.epochs.unwrap_or(epochs)), Duration::Steps),
         schedule,
         learning_rate: recipe.lr.unwrap_or(default_rate),
+        ..FitConfig::default()
     };
     config.validate()?;
     Ok(config)

@@ -9,6 +9,7 @@ mod tests;
 
 pub use file::{Writer, read};
 
+use localgrad::evaluate::{ClassCount, Evaluation};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Name of the file in a run directory.
@@ -146,6 +147,9 @@ pub struct Epoch {
     /// Fraction of the evaluation samples that were classified rightly.
     #[serde(deserialize_with = "finite_or_nan")]
     pub accuracy: f64,
+    /// The mean of this fraction over the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_accuracy: Option<f64>,
     /// Mean training loss of each block over the epoch.
     #[serde(deserialize_with = "finite_or_nan_list")]
     pub train_losses: Vec<f64>,
@@ -197,8 +201,44 @@ pub struct Done {
     /// How long training waited for that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_seconds: Option<f64>,
+    /// The mean of the accuracies of the classes, in which each counts the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_accuracy: Option<f64>,
+    /// Each class, in the order of the labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassRecord>,
+    /// The epoch whose evaluation was the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u64>,
+    /// Its accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_accuracy: Option<f64>,
+    /// Whether the run ended before its time because nothing became better.
+    #[serde(default)]
+    pub ended_early: bool,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
+}
+
+/// What an evaluation found of one class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClassRecord {
+    /// Its name, or its number where it has none.
+    pub name: String,
+    /// Evaluation samples of it.
+    pub samples: u64,
+    /// Fraction of them that was classified rightly; `null` where there are none.
+    pub accuracy: Option<f64>,
+}
+
+/// The records of the classes of an evaluation; `names` as far as they are known.
+pub fn class_records(found: &Evaluation, names: &[String]) -> Vec<ClassRecord> {
+    let record = |(number, class): (usize, &ClassCount)| ClassRecord {
+        name: names.get(number).cloned().unwrap_or_else(|| number.to_string()),
+        samples: class.samples as u64,
+        accuracy: class.accuracy(),
+    };
+    found.classes.iter().enumerate().map(record).collect()
 }
 
 impl Record {

@@ -104,6 +104,14 @@ impl RunDirectory {
         }
     }
 
+    /// The weights of the best epoch.
+    pub fn best_weights(&self, rival: Option<&str>) -> PathBuf {
+        match rival {
+            None => self.path.join("weights-best.safetensors"),
+            Some(name) => self.path.join(format!("weights-{name}-best.safetensors")),
+        }
+    }
+
     /// The checkpoints of the run, or of the rival that trained beside it.
     pub fn checkpoint(&self, rival: Option<&str>) -> PathBuf {
         match rival {

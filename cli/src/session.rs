@@ -3,16 +3,16 @@
 use crate::commands::trained::{self, Loaded};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
-use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer};
+use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer, class_records};
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
-use crate::progress;
+use crate::progress::Bar;
 use crate::resident;
 use crate::run_directory::RunFile;
-use indicatif::ProgressBar;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
 use localgrad::device::{PeakMemory, reset_peak};
+use localgrad::evaluate::Evaluation;
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
 use localgrad::memory;
 use localgrad::model::Classifier;
@@ -59,6 +59,8 @@ pub struct Session<'a> {
     pub workers: &'a Workers,
     /// Where the weights go.
     pub weights: PathBuf,
+    /// Where those of the best epoch go, if they are kept.
+    pub best_weights: Option<PathBuf>,
     /// Where results go.
     pub output: Output,
 }
@@ -146,14 +148,21 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
         Trainer::with_scratch(network, train, normalize, session.device, scratch)
     })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
+    tell_of_lost_best(session, &progress);
     let mut log = Log::new(session, writer, (checkpoints, peak), &progress);
     log.write(Record::Start(Box::new(start(session, portrait))))?;
     let fitted = session
         .workers
         .run(|| fit_from(progress, &mut trainer, session.train, Some(session.test), &file.fit, &mut log));
-    log.bar.finish_and_clear();
+    log.bar.finish();
     log.failure()?;
     let report = fitted?;
+    if let (true, Some(best)) = (report.ended_early, report.best) {
+        session.output.text(&format!(
+            "{}: ended after {} steps, because nothing has become better in the {} epochs since epoch {}",
+            session.name, report.steps, best.epochs_since, best.epoch
+        ));
+    }
     let done = log.done(&report, trainer.traffic());
     log.tell_if_slow(&done)?;
     // Who reads that the run is done finds its weights.
@@ -161,6 +170,19 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     weights::write_network(&session.weights, &mut trainer, &card, false)?;
     log.write(Record::Done(done.clone()))?;
     Ok(done)
+}
+
+/// Warns where the best epoch's weights are asked for only now.
+fn tell_of_lost_best(session: &Session<'_>, progress: &Progress) {
+    if let (Some(path), Some(best)) = (&session.best_weights, progress.best)
+        && !path.exists()
+    {
+        log::warn!(
+            "{}: the weights of epoch {}, the best so far, were not kept; those of the next better epoch will be",
+            session.name,
+            best.epoch
+        );
+    }
 }
 
 fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
@@ -201,7 +223,7 @@ struct Log<'a> {
     name: &'a str,
     writer: &'a mut Writer,
     output: Output,
-    bar: ProgressBar,
+    bar: Bar,
     peak: PeakMemory,
     /// The most that was in use before the run was killed and resumed.
     earlier_peak_bytes: u64,
@@ -210,10 +232,15 @@ struct Log<'a> {
     traced_step: usize,
     checkpoints: Checkpoints,
     interval: Interval,
+    steps: u64,
     saved_steps: usize,
     saved_at: Instant,
     seconds: f64,
     accuracy: Option<f64>,
+    file: &'a RunFile,
+    best_weights: Option<&'a Path>,
+    /// Steps after which the best weights were written.
+    best_steps: Option<usize>,
     failure: Option<Fault>,
 }
 
@@ -224,26 +251,27 @@ impl<'a> Log<'a> {
         (checkpoints, peak): (Checkpoints, PeakMemory),
         progress: &Progress,
     ) -> Self {
-        let total_steps = match session.file.fit.duration {
-            Duration::Epochs(epochs) => epochs * session.train.batches(),
-            Duration::Steps(steps) => steps,
-        };
+        let total_steps = session.file.fit.total_steps(session.train.batches());
         let earlier_peak_bytes = if progress.steps > 0 { earlier_peak(session, writer.path()) } else { 0 };
         Self {
             name: &session.name,
             writer,
             output: session.output,
-            bar: progress::bar(total_steps as u64, &session.name),
+            bar: Bar::new(total_steps as u64, progress.steps as u64, &session.name),
             peak,
             earlier_peak_bytes,
             planned_bytes: session.planned_bytes,
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
             checkpoints,
             interval: session.interval,
+            steps: progress.steps as u64,
             saved_steps: progress.steps,
             saved_at: Instant::now(),
             seconds: progress.train_seconds,
-            accuracy: progress.evaluation.map(|found| found.accuracy),
+            accuracy: progress.evaluation.as_ref().map(|found| found.accuracy),
+            file: session.file,
+            best_weights: session.best_weights.as_deref(),
+            best_steps: None,
             failure: None,
         }
     }
@@ -260,8 +288,9 @@ impl<'a> Log<'a> {
             Event::Step { step, epoch, losses, learning_rate, samples, seconds } => {
                 self.seconds += seconds;
                 self.trace(*step)?;
-                self.bar.set_position(*step as u64);
-                self.bar.set_message(self.message(*epoch, losses));
+                self.steps = *step as u64;
+                let message = self.message(*epoch, losses);
+                self.bar.set(self.steps, &message);
                 self.write(Record::Step(Step {
                     run: self.name.into(),
                     step: *step as u64,
@@ -273,14 +302,21 @@ impl<'a> Log<'a> {
                     peak_bytes: self.peak_bytes(),
                 }))
             }
-            Event::Evaluating { .. } => Ok(()),
+            Event::Evaluating { done, batches } => {
+                self.bar.set(self.steps, &format!("evaluating {done}/{batches}"));
+                Ok(())
+            }
             Event::Epoch { epoch, losses, evaluation, .. } => {
-                let accuracy = evaluation.map_or(f64::NAN, |found| found.accuracy);
-                self.accuracy = evaluation.map(|found| found.accuracy).or(self.accuracy);
+                let found = evaluation.as_ref();
+                let accuracy = found.map_or(f64::NAN, |found| found.accuracy);
+                self.accuracy = found.map(|found| found.accuracy).or(self.accuracy);
+                let message = self.message(*epoch, losses);
+                self.bar.mark(self.steps, &message);
                 self.write(Record::Epoch(Epoch {
                     run: self.name.into(),
                     epoch: *epoch as u64,
                     accuracy,
+                    macro_accuracy: found.map(Evaluation::macro_accuracy),
                     train_losses: losses.clone(),
                     seconds: self.seconds,
                     peak_bytes: self.peak_bytes(),
@@ -321,6 +357,27 @@ impl<'a> Log<'a> {
         saved
     }
 
+    /// Writes the weights of an epoch that is the best so far, before any checkpoint says so.
+    fn keep_best(&mut self, trainer: &mut Trainer, progress: &Progress) -> localgrad::Result<()> {
+        let (Some(path), Some(best)) = (self.best_weights, progress.best) else { return Ok(()) };
+        if !progress.closed || best.steps != progress.steps || self.best_steps == Some(best.steps) {
+            return Ok(());
+        }
+        let file = self.file;
+        let card = Card::of(&file.network, &file.normalize, &file.class_names);
+        weights::write_network(path, trainer, &card, false)?;
+        self.best_steps = Some(best.steps);
+        Ok(())
+    }
+
+    /// Tells of what went wrong and does not end training.
+    fn warn(&mut self, message: String) {
+        log::warn!("{message}");
+        if let Err(fault) = self.write(Record::Warning(Warning { run: self.name.into(), message })) {
+            self.failure.get_or_insert(fault);
+        }
+    }
+
     fn write(&mut self, record: Record) -> Outcome<()> {
         self.writer.write(&record)?;
         self.output.record(&record);
@@ -347,11 +404,17 @@ impl<'a> Log<'a> {
     }
 
     fn done(&self, report: &FitReport, traffic: Option<Traffic>) -> Done {
+        let found = report.evaluation.as_ref();
         Done {
             run: self.name.into(),
-            accuracy: report.evaluation.map_or(f64::NAN, |found| found.accuracy),
-            top1_error: report.evaluation.map_or(f64::NAN, |found| found.top1_error()),
-            loss: report.evaluation.map_or(report.loss, |found| found.loss),
+            accuracy: found.map_or(f64::NAN, |found| found.accuracy),
+            top1_error: found.map_or(f64::NAN, Evaluation::top1_error),
+            loss: found.map_or(report.loss, |found| found.loss),
+            macro_accuracy: found.map(Evaluation::macro_accuracy),
+            classes: found.map_or(Vec::new(), |found| class_records(found, &self.file.class_names)),
+            best_epoch: report.best.map(|best| best.epoch as u64),
+            best_accuracy: report.best.map(|best| best.accuracy),
+            ended_early: report.ended_early,
             steps: report.steps as u64,
             seconds: report.train_seconds,
             samples_per_second: report.samples as f64 / report.train_seconds.max(1e-9),
@@ -374,6 +437,12 @@ impl Observer for Log<'_> {
     }
 
     fn rest(&mut self, trainer: &mut Trainer, progress: &Progress, ending: bool) -> localgrad::Result<()> {
+        if let Err(error) = self.keep_best(trainer, progress) {
+            self.warn(format!(
+                "the weights of epoch {} are not kept: {error}",
+                progress.best.map_or(0, |best| best.epoch)
+            ));
+        }
         if ending {
             return self.save(trainer, progress);
         }
@@ -381,11 +450,7 @@ impl Observer for Log<'_> {
             return Ok(());
         }
         if let Err(error) = self.save(trainer, progress) {
-            let message = format!("no checkpoint after step {}: {error}; training goes on", progress.steps);
-            log::warn!("{message}");
-            if let Err(fault) = self.write(Record::Warning(Warning { run: self.name.into(), message })) {
-                self.failure.get_or_insert(fault);
-            }
+            self.warn(format!("no checkpoint after step {}: {error}; training goes on", progress.steps));
         }
         Ok(())
     }

@@ -176,3 +176,35 @@ fn finetuning_replaces_the_head_and_freezes_blocks() {
     let other = [&tune[..], &["--model", "resnet14", "--widths", "4,4,4,8"]].concat();
     assert!(refusal(&other, 1).contains("missing layer1.1.conv1.weight"));
 }
+
+#[test]
+fn a_run_goes_on_by_the_schedule_that_it_began_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    let begun =
+        ["--rule", "man", "--blocks", "2", "--epochs", "1", "--schedule", "cosine-to-zero", "--out", &run];
+    lines(&[&SMALL[..], &begun].concat());
+    // As when the default cosine went to 0.
+    let file = Path::new(&run).join("run.json");
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let words = json["words"].as_array_mut().unwrap();
+    words.retain(|word| word != "--schedule" && word != "cosine-to-zero");
+    std::fs::write(&file, json.to_string()).unwrap();
+    let records = lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
+    let last = records.iter().rev().find(|record| record["event"] == "step").unwrap();
+    assert_eq!((last["epoch"].as_u64(), last["learning_rate"].as_f64()), (Some(2), Some(0.0)));
+    let refused = refusal(&["train", "--resume", "--out", &run, "--epochs", "3", "--lr-floor", "0.1"], 2);
+    assert!(refused.contains("fit.schedule.cosine.floor was absent and is 0.1"), "{refused}");
+}
+
+#[test]
+fn activations_that_f16_was_too_small_for_go_on_in_bf16() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    let begun = ["--rule", "man", "--blocks", "2", "--epochs", "1", "--activations", "f16", "--out", &run];
+    lines(&[&SMALL[..], &begun].concat());
+    let resume = ["train", "--resume", "--out", &run, "--json"];
+    lines(&[&resume[..], &["--epochs", "2", "--activations", "bf16"]].concat());
+    let refused = refusal(&[&resume[..], &["--epochs", "3", "--activations", "f16"]].concat(), 2);
+    assert!(refused.contains("train.activations"), "{refused}");
+}

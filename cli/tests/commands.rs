@@ -297,3 +297,114 @@ fn an_interrupt_ends_a_run_cleanly() {
     let last = resumed.last().unwrap();
     assert_eq!((&last["event"], last["steps"].to_string()), (&Value::from("done"), steps));
 }
+
+#[test]
+fn every_epoch_of_the_default_schedule_trains() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, length) in [("1", ["--epochs", "1"]), ("2", ["--epochs", "2"]), ("5", ["--steps", "5"])] {
+        let run = path(directory.path(), name);
+        let records = lines(&words(
+            &tiny(&["--rule", "bp", "--lr", "0.1", "--out", &run, length[0], length[1]])
+                .into_iter()
+                .filter(|word| word != "--head" && word != "greedy")
+                .collect::<Vec<_>>(),
+        ));
+        let rates =
+            records.iter().filter(|r| r["event"] == "step").map(|r| r["learning_rate"].as_f64().unwrap());
+        let rates: Vec<f64> = rates.collect();
+        assert!(
+            !rates.is_empty() && rates.iter().all(|&rate| rate > 0.001 && rate <= 0.1),
+            "{length:?}: {rates:?}"
+        );
+    }
+    let published = path(directory.path(), "published");
+    let more = ["--rule", "man", "--epochs", "2", "--schedule", "cosine-to-zero", "--out", &published];
+    let records = lines(&words(&tiny(&more)));
+    let last = records.iter().rev().find(|record| record["event"] == "step").unwrap();
+    assert_eq!(last["learning_rate"], 0.0);
+    let wrong = refusal(&words(&tiny(&["--lr-floor", "1.5", "--steps", "1"])), 2);
+    assert!(wrong.contains("share of the learning rate"), "{wrong}");
+    refusal(&words(&tiny(&["--lr-floor", "0.1", "--schedule", "constant"])), 2);
+}
+
+#[test]
+fn classes_are_told_apart_and_the_best_epoch_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    let judged = ["--keep-best", "--patience", "2", "--class-weights", "balanced"];
+    let more = ["--rule", "man", "--epochs", "3", "--schedule", "constant", "--lr", "0.2", "--out", &run];
+    let records = lines(&words(&tiny(&[&more[..], &judged].concat())));
+    let done = records.last().unwrap();
+    let classes = done["classes"].as_array().unwrap();
+    assert_eq!(classes.len(), 10);
+    assert_eq!(classes.iter().map(|class| class["samples"].as_u64().unwrap()).sum::<u64>(), 1000);
+    assert!(classes.iter().all(|class| class["name"].is_string()));
+    let accuracies: Vec<f64> = classes.iter().map(|class| class["accuracy"].as_f64().unwrap()).collect();
+    let mean = accuracies.iter().sum::<f64>() / 10.0;
+    assert!((mean - done["macro_accuracy"].as_f64().unwrap()).abs() < 1e-9);
+    let epochs: Vec<f64> = records
+        .iter()
+        .filter(|record| record["event"] == "epoch")
+        .map(|record| record["macro_accuracy"].as_f64().unwrap())
+        .collect();
+    let best = done["best_epoch"].as_u64().unwrap() as usize;
+    assert!(epochs.iter().all(|&epoch| epoch <= epochs[best - 1]), "{epochs:?}, best {best}");
+    let kept = Path::new(&run).join("weights-best.safetensors");
+    let kept = kept.to_str().unwrap();
+    let model = ["--model", "resnet8", "--widths", "4,4,8,8", "--data", "embedded", "--json"];
+    let evaluated = lines(&[&["eval", "--weights", kept][..], &model].concat());
+    assert_eq!(evaluated[0]["accuracy"], done["best_accuracy"]);
+    assert_eq!(evaluated[0]["classes"].as_array().unwrap().len(), 10);
+    assert!((evaluated[0]["macro_accuracy"].as_f64().unwrap() - epochs[best - 1]).abs() < 1e-9);
+    let report = std::fs::read_to_string(Path::new(&run).join("report.html")).unwrap();
+    assert!(report.contains("Accuracy of each class"));
+    let spoken = localgrad(&["eval", "--run", &run]);
+    let text = String::from_utf8(spoken.stdout).unwrap();
+    assert!(text.contains("macro average") && text.lines().count() >= 13, "{text}");
+
+    let wrong = refusal(&words(&tiny(&["--class-weights", "1,2", "--steps", "1"])), 2);
+    assert!(wrong.contains("2 class weights were given for 10 classes"), "{wrong}");
+    refusal(&words(&tiny(&["--class-weights", "even", "--steps", "1"])), 2);
+    refusal(&words(&tiny(&["--patience", "0", "--steps", "1"])), 2);
+}
+
+#[test]
+fn a_log_hears_of_every_epoch() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = path(directory.path(), "run");
+    let output = localgrad(&words(&tiny(&["--rule", "man", "--epochs", "3", "--out", &run])));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let of_run: Vec<&str> = told.lines().filter(|line| line.starts_with("man: ")).collect();
+    assert_eq!(of_run.len(), 3, "{told}");
+    assert!(of_run[0].starts_with("man: 3/9  epoch 1  loss ") && of_run[0].contains(" left"), "{told}");
+    assert!(of_run[2].starts_with("man: 9/9  epoch 3") && of_run[2].contains("accuracy"), "{told}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let spoiled = path(directory.path(), "nan.safetensors");
+    let mut spec = localgrad_models::network("resnet8", &localgrad_models::ModelConfig::default()).unwrap();
+    spec.name = "resnet8".into();
+    let mut model = localgrad::model::Model::new(spec, 0, &localgrad::Device::Cpu).unwrap();
+    let mut all: std::collections::HashMap<String, localgrad::Tensor> =
+        localgrad::weights::of_model(&mut model).unwrap().into_iter().collect();
+    let bias = localgrad::Tensor::from_vec(vec![f32::NAN; 10], 10, &localgrad::Device::Cpu).unwrap();
+    all.insert("fc.bias".into(), bias);
+    localgrad::candle::safetensors::save(&all, &spoiled).unwrap();
+    let run = path(directory.path(), "run");
+    let shape = ["--model", "resnet8", "--input", "3x32x32", "--classes", "10", "--normalize", "cifar10"];
+    let picture = path(directory.path(), "picture.png");
+    image::RgbImage::from_fn(32, 32, |x, y| image::Rgb([x as u8, y as u8, 7])).save(&picture).unwrap();
+    let predict = [&["predict", "--weights", &spoiled][..], &shape, &[picture.as_str()]].concat();
+    for words in [
+        predict,
+        vec!["train", "--model", "resnet8", "--init", &spoiled, "--steps", "1", "--out", &run],
+        vec!["finetune", "--model", "resnet8", "--init", &spoiled, "--steps", "1", "--out", &run],
+        vec!["eval", "--model", "resnet8", "--weights", &spoiled],
+    ] {
+        let error = refusal(&words, 1);
+        assert!(error.contains("fc.bias holds NaN"), "{words:?}: {error}");
+        assert!(!Path::new(&run).exists());
+    }
+}

@@ -221,7 +221,9 @@ enum lg_schedule
  {
   // It stays what it is.
   LG_SCHEDULE_CONSTANT = 0,
-  // Half a cosine from `learning_rate` to 0 over `schedule_steps`, after `warmup_steps` of warm-up.
+  // Half a cosine from `learning_rate` to the share `schedule_floor` of it over `schedule_steps`, of which the first
+  // `warmup_steps` warm up from 0. Each step has the rate in its middle, so that all of them train: the last just above
+  // the floor, and so do those that follow.
   LG_SCHEDULE_COSINE = 1,
 };
 #ifndef __cplusplus
@@ -392,8 +394,11 @@ enum lg_precision
  {
   // Four bytes each.
   LG_PRECISION_F32 = 0,
-  // Two bytes each.
+  // Two bytes each, with 11 significant bits, up to 65504.
   LG_PRECISION_F16 = 1,
+  // Two bytes each, with 8 significant bits, as large as four-byte numbers are: for activations; weights
+  // do not come and go in it.
+  LG_PRECISION_BF16 = 2,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -580,7 +585,8 @@ typedef struct {
   // but for rounding; 0. On the CPU only.
   int32_t exact_micro_batches;
   // What activations wait in for the backward pass, an lg_precision; LG_PRECISION_F32, which loses nothing. With
-  // memory_budget_bytes it becomes LG_PRECISION_F16 where nothing fits otherwise.
+  // memory_budget_bytes it becomes LG_PRECISION_BF16 where nothing fits otherwise; numbers too large for
+  // LG_PRECISION_F16 end a step with LG_STATUS_NOT_FINITE.
   int32_t activations;
   // Directory (UTF-8) of a file without a name, which vanishes with the trainer; NULL, which is none. With
   // memory_budget_bytes what is not at work waits there where nothing fits otherwise.
@@ -598,6 +604,8 @@ typedef struct {
   double ema_momentum;
   // 1 to let the averages of "man" stand alone, without a trained copy beside each; 0.
   int32_t average_alone;
+  // Of LG_SCHEDULE_COSINE: the share of `learning_rate` that it ends at, from 0 to 1; 0.01.
+  double schedule_floor;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.

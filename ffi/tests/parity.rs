@@ -102,7 +102,7 @@ impl Case {
             ..TrainConfig::default()
         };
         let mut trainer = Trainer::new(network, train, Normalize::half(1), &Device::Cpu).unwrap();
-        let schedule = Schedule::Cosine { warmup_epochs: 2, start_rate: 0.0 };
+        let schedule = Schedule::Cosine { warmup_epochs: 2, start_rate: 0.0, floor: Some(0.01) };
         let mut told = String::new();
         for step in 0..8 {
             let rate = schedule.rate(0.01, step as usize + 1, 8);

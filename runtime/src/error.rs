@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Io,
     /// The device (or candle underneath) failed.
     Device,
-    /// A loss, a gradient's norm, or weights to be written, that are not finite numbers.
+    /// A loss, a gradient's norm, activations in 16 bits or weights to be written, that are not finite numbers.
     NotFinite,
     /// More memory than was allowed would be needed.
     Memory,
@@ -59,6 +59,12 @@ impl Error {
     /// A failed file operation on `path`.
     pub fn io(path: &std::path::Path, cause: std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("{}: {cause}", path.display()))
+    }
+
+    /// A number of a step in training that is none; `what` names it.
+    pub(crate) fn not_finite(what: &str, found: f64) -> Self {
+        let advice = "lower the learning rate or clip gradients";
+        Self::new(ErrorKind::NotFinite, format!("the {what} became {found}; {advice}"))
     }
 
     /// Numbers called `name` that training has spoiled and that must not replace good ones.

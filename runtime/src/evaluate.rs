@@ -7,7 +7,7 @@ use crate::ops::cross_entropy;
 use serde::{Deserialize, Serialize};
 
 /// What an evaluation found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Share of the samples whose largest logit is their label's, in [0, 1].
     pub accuracy: f64,
@@ -15,9 +15,37 @@ pub struct Evaluation {
     pub loss: f64,
     /// Number of samples.
     pub samples: usize,
+    /// The samples of each class; none where only the sum is known.
+    pub classes: Vec<ClassCount>,
+}
+
+/// What an evaluation found of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCount {
+    /// Samples whose label it is.
+    pub samples: usize,
+    /// Those of them that were classified right.
+    pub correct: usize,
+}
+
+impl ClassCount {
+    /// Share of its samples that were classified right; none where it has no samples.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.correct as f64 / self.samples as f64)
+    }
 }
 
 impl Evaluation {
+    /// The mean of the accuracies of the classes that occur, in which each counts the same (balanced accuracy); the
+    /// accuracy where nothing is known of classes.
+    pub fn macro_accuracy(&self) -> f64 {
+        let known: Vec<f64> = self.classes.iter().filter_map(ClassCount::accuracy).collect();
+        match known.len() {
+            0 => self.accuracy,
+            count => known.iter().sum::<f64>() / count as f64,
+        }
+    }
+
     /// Share of the samples that were classified wrongly, the number nearest to it.
     pub fn top1_error(&self) -> f64 {
         let samples = self.samples.max(1) as f64;
@@ -45,11 +73,12 @@ pub fn evaluate(
 }
 
 /// An evaluation under way, batch by batch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     correct: usize,
     loss_sum: f64,
     samples: usize,
+    classes: Vec<ClassCount>,
 }
 
 impl Tally {
@@ -57,7 +86,14 @@ impl Tally {
     pub fn add(&mut self, model: &mut dyn Classifier, batch: &Batch) -> Result<()> {
         let logits = model.logits(&batch.images)?;
         let count = batch.labels.len();
-        self.correct += cross_entropy::correct(&logits, &batch.labels)?;
+        let hits = cross_entropy::hits(&logits, &batch.labels)?;
+        self.classes.resize(self.classes.len().max(model.spec().classes), ClassCount::default());
+        for (&label, hit) in batch.labels.iter().zip(hits) {
+            let class = &mut self.classes[label as usize];
+            class.samples += 1;
+            class.correct += usize::from(hit);
+            self.correct += usize::from(hit);
+        }
         let loss = cross_entropy::softmax_cross_entropy(&logits, &batch.labels, 0.0)?;
         self.loss_sum += loss.value * count as f64;
         self.samples += count;
@@ -71,6 +107,7 @@ impl Tally {
             accuracy: self.correct as f64 / samples,
             loss: self.loss_sum / samples,
             samples: self.samples,
+            classes: self.classes.clone(),
         }
     }
 }
@@ -102,10 +139,26 @@ mod tests {
 
     #[test]
     fn a_share_is_the_number_nearest_to_it() {
-        let tally = Tally { correct: 7746, loss_sum: 3.0, samples: 10_000 };
-        let wanted = Evaluation { accuracy: 0.7746, loss: 0.0003, samples: 10_000 };
+        let classes = Vec::new();
+        let tally = Tally { correct: 7746, loss_sum: 3.0, samples: 10_000, classes: classes.clone() };
+        let wanted = Evaluation { accuracy: 0.7746, loss: 0.0003, samples: 10_000, classes };
         assert_eq!(tally.evaluation(), wanted);
         assert_eq!(tally.evaluation().top1_error(), 0.2254);
         assert_eq!(Tally::default().evaluation().accuracy, 0.0);
+    }
+
+    #[test]
+    fn every_class_that_occurs_counts_the_same() {
+        let class = |samples, correct| ClassCount { samples, correct };
+        let mut found = Evaluation {
+            accuracy: 0.91,
+            loss: 0.2,
+            samples: 100,
+            classes: vec![class(90, 90), class(0, 0), class(10, 1)],
+        };
+        assert!((found.macro_accuracy() - 0.55).abs() < 1e-12);
+        assert_eq!(found.classes[1].accuracy(), None);
+        found.classes.clear();
+        assert_eq!(found.macro_accuracy(), 0.91);
     }
 }

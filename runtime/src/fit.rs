@@ -4,7 +4,7 @@
 use crate::data::Loader;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, check_data, evaluate};
-use crate::progress::Progress;
+use crate::progress::{Best, Progress};
 use crate::schedule::Schedule;
 use crate::sweep::sweep;
 use crate::trainer::{Stage, StepReport, Trainer};
@@ -30,6 +30,46 @@ pub struct FitConfig {
     pub schedule: Schedule,
     /// The rate it changes from.
     pub learning_rate: f64,
+    /// After how many epochs that bring no better evaluation it ends; none: it goes on.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// What evaluations are compared by.
+    #[serde(default)]
+    pub measure: Measure,
+}
+
+/// What says which of two evaluations is the better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The share of the samples that are classified right.
+    #[default]
+    Accuracy,
+    /// The mean of this share over the classes.
+    MacroAccuracy,
+}
+
+impl Measure {
+    /// What `evaluation` is judged by; larger is better.
+    pub fn of(self, evaluation: &Evaluation) -> f64 {
+        match self {
+            Self::Accuracy => evaluation.accuracy,
+            Self::MacroAccuracy => evaluation.macro_accuracy(),
+        }
+    }
+}
+
+impl Default for FitConfig {
+    /// One epoch at 0.1, by the default schedule.
+    fn default() -> Self {
+        Self {
+            duration: Duration::Epochs(1),
+            schedule: Schedule::default(),
+            learning_rate: 0.1,
+            patience: None,
+            measure: Measure::default(),
+        }
+    }
 }
 
 /// What a run tells as it goes. Steps and epochs count from 1.
@@ -96,6 +136,10 @@ pub struct FitReport {
     pub evaluation: Option<Evaluation>,
     /// Mean loss of the last block over the last epoch.
     pub loss: f64,
+    /// The best evaluation, if there was one.
+    pub best: Option<Best>,
+    /// Whether it ended before its time because nothing became better.
+    pub ended_early: bool,
     /// Whether it was stopped before its end.
     pub interrupted: bool,
 }
@@ -106,6 +150,9 @@ impl FitConfig {
         self.schedule.validate()?;
         if matches!(self.duration, Duration::Epochs(0) | Duration::Steps(0)) {
             return Err(Error::config("a run needs at least one step"));
+        }
+        if self.patience == Some(0) {
+            return Err(Error::config("patience is a number of epochs from 1 on, found 0"));
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return Err(Error::config(format!(
@@ -122,6 +169,16 @@ impl FitConfig {
             Duration::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
             Duration::Steps(steps) => steps,
         }
+    }
+
+    /// Whether so many steps are all, or nothing has become better for as long as patience lasts.
+    fn is_over(&self, progress: &Progress, total_steps: usize) -> bool {
+        progress.closed && (progress.steps >= total_steps || self.is_out_of_patience(progress))
+    }
+
+    fn is_out_of_patience(&self, progress: &Progress) -> bool {
+        let since = progress.best.map_or(0, |best| best.epochs_since);
+        self.patience.is_some_and(|patience| since >= patience)
     }
 
     /// The rate of a step, both counted from 1.
@@ -179,13 +236,16 @@ pub fn fit_from(
     for loader in std::iter::once(train).chain(test) {
         check_data(trainer, loader)?;
     }
+    if config.patience.is_some() && test.is_none() {
+        return Err(Error::config("patience needs samples to be judged by; give some, or leave it out"));
+    }
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
     let mut interrupted = false;
-    while !interrupted && (progress.steps < total_steps || !progress.closed) {
+    while !interrupted && !config.is_over(&progress, total_steps) {
         interrupted = train_epoch(&mut progress, trainer, train, config, observer)?
-            || close_epoch(&mut progress, trainer, test, observer)?;
-        let ended = progress.steps >= total_steps && progress.closed;
+            || close_epoch(&mut progress, trainer, (train, test), config, observer)?;
+        let ended = config.is_over(&progress, total_steps);
         interrupted &= !ended;
         if progress.closed && progress.position == train.batches() {
             progress.next_epoch();
@@ -196,8 +256,10 @@ pub fn fit_from(
         steps: progress.steps,
         samples: progress.samples,
         train_seconds: progress.train_seconds,
+        ended_early: progress.closed && progress.steps < total_steps && !interrupted,
         evaluation: progress.evaluation,
         loss: progress.loss,
+        best: progress.best,
         interrupted,
     })
 }
@@ -276,7 +338,8 @@ fn train_chunk(
 fn close_epoch(
     progress: &mut Progress,
     trainer: &mut Trainer,
-    test: Option<&Loader>,
+    (train, test): (&Loader, Option<&Loader>),
+    config: &FitConfig,
     observer: &mut dyn Observer,
 ) -> Result<bool> {
     let mut evaluation = None;
@@ -286,10 +349,9 @@ fn close_epoch(
             stopped |= observer.hear(&Event::Evaluating { done, batches }) == Control::Stop;
             !stopped
         })?;
-        if evaluation.is_none() {
-            return Ok(true);
-        }
-        progress.evaluation = evaluation;
+        let Some(found) = &evaluation else { return Ok(true) };
+        progress.judge(found, config.measure.of(found), progress.position == train.batches());
+        progress.evaluation.clone_from(&evaluation);
     }
     progress.closed = true;
     let event = Event::Epoch {

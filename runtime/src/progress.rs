@@ -36,6 +36,25 @@ pub struct Progress {
     pub evaluation: Option<Evaluation>,
     /// Mean loss of the last block over the epoch of the last step; NaN before the first.
     pub loss: f64,
+    /// The best evaluation so far.
+    pub best: Option<Best>,
+}
+
+/// The evaluation that none has surpassed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch that it followed, from 1.
+    pub epoch: usize,
+    /// Steps done then.
+    pub steps: usize,
+    /// What it is judged by: larger is better.
+    pub score: f64,
+    /// Its accuracy.
+    pub accuracy: f64,
+    /// Its loss, which decides between equal scores.
+    pub loss: f64,
+    /// Whole epochs that were evaluated since.
+    pub epochs_since: usize,
 }
 
 impl Progress {
@@ -54,6 +73,22 @@ impl Progress {
             train_seconds: 0.0,
             evaluation: None,
             loss: f64::NAN,
+            best: None,
+        }
+    }
+
+    /// Takes in an evaluation, of which `score` is what it is judged by: the larger, and of equal ones that of less loss,
+    /// is the best. `is_whole` says whether a whole epoch lies before it.
+    pub(crate) fn judge(&mut self, evaluation: &Evaluation, score: f64, is_whole: bool) {
+        let Evaluation { accuracy, loss, .. } = *evaluation;
+        match &mut self.best {
+            Some(best) if !(score > best.score || score == best.score && loss < best.loss) => {
+                best.epochs_since += usize::from(is_whole);
+            }
+            best => {
+                let (epoch, steps) = (self.epoch, self.steps);
+                *best = Some(Best { epoch, steps, score, accuracy, loss, epochs_since: 0 });
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kernels::half;
-use crate::ops::packed::Packed;
+use crate::ops::packed::{Packed, narrow};
 use crate::ops::slices::{elements, output, tensor};
 use crate::precision::Precision;
 use crate::scratch::{Extent, Scratch, bytes_of, bytes_of_mut};
@@ -71,7 +71,7 @@ fn store(scratch: &Scratch, x: &Tensor, precision: Precision) -> Result<Parcel> 
     let each = numbers.len() / dims[0].max(1);
     let extent = match precision {
         Precision::F32 => scratch.store(numbers.chunks(each.max(1)).map(bytes_of)),
-        _ => scratch.store(half::narrow(&numbers, precision).chunks(each.max(1)).map(bytes_of)),
+        _ => scratch.store(narrow(&numbers, precision)?.chunks(each.max(1)).map(bytes_of)),
     }?;
     Ok(Parcel::Stored(Arc::new(Stored { extent, dims, precision, device })))
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{Normalization, Sums};
 use crate::ops::batch_norm::Statistics;
 use crate::ops::conv_norm::{self, Lazy, Summands};
-use crate::ops::packed::Packed;
+use crate::ops::packed::{Packed, check_fits};
 use crate::precision::Precision;
 use crate::whole_batch::WholeBatch;
 use candle_core::{DType, Tensor};
@@ -68,9 +68,16 @@ impl Tape {
         Self { precision, ..Self::default() }
     }
 
-    /// A tape that keeps nothing, for a forward pass that will be repeated before its backward pass.
+    /// A tape that keeps nothing.
     pub fn forgetting() -> Self {
         Self { forgets: true, ..Self::default() }
+    }
+
+    /// A tape that keeps nothing, for a forward pass that will be repeated on this one before its backward pass: what could
+    /// not be kept then is an error now, while nothing is changed yet.
+    #[must_use]
+    pub fn for_later(&self) -> Self {
+        Self { forgets: true, precision: self.precision, ..Self::default() }
     }
 
     fn save(&mut self, saved: Saved) {
@@ -81,7 +88,17 @@ impl Tape {
 
     /// Whether a tensor is kept in fewer bits: activations are, numbers of a channel and masks are not.
     fn packs(&self, tensor: &Tensor) -> bool {
-        packs(self.precision, tensor.rank()) && tensor.dtype() == DType::F32 && !self.forgets
+        packs(self.precision, tensor.rank()) && tensor.dtype() == DType::F32
+    }
+
+    /// The tensor in fewer bits, unless nothing is kept.
+    fn pack(&mut self, tensor: &Tensor, by: Option<Normalization>) -> Result<()> {
+        if self.forgets {
+            return check_fits(tensor, self.precision);
+        }
+        let packed = Packed::new(tensor, self.precision)?;
+        self.save(Saved::Packed(packed, by));
+        Ok(())
     }
 
     /// Keeps a tensor: its storage, which is shared and not copied, or what it is in fewer bits.
@@ -89,11 +106,10 @@ impl Tape {
     /// # Errors
     /// Those of the device.
     pub fn push(&mut self, tensor: &Tensor) -> Result<()> {
-        let saved = match self.packs(tensor) {
-            true => Saved::Packed(Packed::new(tensor, self.precision)?, None),
-            false => Saved::Tensor(tensor.clone()),
-        };
-        self.save(saved);
+        if self.packs(tensor) {
+            return self.pack(tensor, None);
+        }
+        self.save(Saved::Tensor(tensor.clone()));
         Ok(())
     }
 
@@ -104,9 +120,7 @@ impl Tape {
     pub fn push_lazy(&mut self, map: Lazy) -> Result<()> {
         let saved = match map {
             Lazy::Plain(tensor) => return self.push(&tensor),
-            Lazy::Normalized(tensor, by) if self.packs(&tensor) => {
-                Saved::Packed(Packed::new(&tensor, self.precision)?, Some(by))
-            }
+            Lazy::Normalized(tensor, by) if self.packs(&tensor) => return self.pack(&tensor, Some(by)),
             Lazy::Sum(tensor, _) => return self.push(&tensor),
             map @ Lazy::Normalized(..) => Saved::Lazy(map),
         };
@@ -175,6 +189,11 @@ impl Tape {
     /// From now on batch norm's statistics are what `whole` says; `None`: each share's own.
     pub(crate) fn gather(&mut self, whole: Option<WholeBatch>) {
         self.whole = whole;
+    }
+
+    /// Whether batch norm's statistics are those of several shares.
+    pub(crate) fn gathers(&self) -> bool {
+        self.whole.is_some()
     }
 
     /// A share of so many samples begins its pass.

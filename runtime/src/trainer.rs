@@ -18,7 +18,7 @@ mod sinks;
 use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{GradientSink, Layer, Mode, Sequential, Visitor};
+use crate::layers::{Draw, GradientSink, Layer, Mode, Sequential, Visitor};
 use crate::memory;
 use crate::model::{Classifier, Model};
 use crate::network::{NetworkSpec, blocks};
@@ -34,7 +34,7 @@ use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
 use build::build_auxiliaries;
-pub(crate) use build::check_shares;
+pub(crate) use build::{check_shares, check_weights};
 use candle_core::{Device, Tensor};
 pub use config::TrainConfig;
 pub use open_step::OpenStep;
@@ -117,6 +117,7 @@ impl Trainer {
         }
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
         check_shares(&config, &specs)?;
+        check_weights(&config, &spec)?;
         let groups = residence::auxiliary_group(spec.units.len(), specs.len());
         let offloads = scratch.clone().filter(|_| config.offload);
         let mut depot = offloads.map(|scratch| Depot::new(scratch, groups));
@@ -163,13 +164,34 @@ impl Trainer {
     /// The first of the numbers of as many passes as a step of so many shares takes.
     fn number_passes(&mut self, shares: usize) -> u64 {
         let first = self.passes;
-        self.passes += ((self.ranges.len() - self.config.frozen) * shares) as u64;
+        self.passes += (self.ranges.len() - self.config.frozen) as u64 * self.numbers(shares);
         first
+    }
+
+    /// How many numbers a block's passes of so many shares take: where they make one exact pass, it has one.
+    fn numbers(&self, shares: usize) -> u64 {
+        if self.config.exact { 1 } else { shares as u64 }
+    }
+
+    /// What dropout draws from in each of a block's passes, of which the first has this number.
+    fn draws(&self, micro_batches: &[MicroBatch], first_pass: u64) -> Vec<Draw> {
+        let mut first = 0;
+        let draw = |(number, micro): (usize, &MicroBatch)| {
+            if !self.config.exact {
+                return Draw { pass: first_pass + number as u64, first: 0 };
+            }
+            first += micro.labels.len();
+            Draw { pass: first_pass, first: first - micro.labels.len() }
+        };
+        micro_batches.iter().enumerate().map(draw).collect()
     }
 
     /// Trains the block of `step` that is next; whether another follows. Between two calls any time may pass, and
     /// settings may change, but no other step may be trained. After an error the step is of no use, and the
-    /// blocks before have its updates.
+    /// blocks before have its updates. Where the error is that a loss is no number (`NotFinite`), nothing of this block
+    /// has changed, neither weights nor what the optimizer remembers nor running statistics (but for those of shares
+    /// that passed before the one that failed, where shares have statistics of their own): training may go on, as with a
+    /// lower rate.
     pub fn train_next(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<bool> {
         let block = step.report.losses.len();
         if block >= self.ranges.len() {
@@ -190,12 +212,17 @@ impl Trainer {
             report.losses.push(f64::NAN);
             return Ok(());
         }
-        let first_pass = *first_pass + ((block - self.config.frozen) * micro_batches.len()) as u64;
-        let trained = self.train_shares(block, micro_batches, first_pass, *learning_rate, watch);
+        let trained_before = (block - self.config.frozen) as u64;
+        let first_pass = *first_pass + trained_before * self.numbers(micro_batches.len());
+        let draws = self.draws(micro_batches, first_pass);
+        let trained = self.train_shares(block, micro_batches, &draws, *learning_rate, watch);
         if trained.is_err() {
             self.abandon(block)?;
         }
-        let (loss, correct) = trained?;
+        let (loss, correct) = trained.map_err(|error| match error.kind() {
+            ErrorKind::NotFinite => error.at(format!("block {block}")),
+            _ => error,
+        })?;
         report.losses.push(loss);
         report.correct += correct;
         Ok(())
@@ -206,7 +233,7 @@ impl Trainer {
         &mut self,
         block: usize,
         micro_batches: &mut [MicroBatch],
-        first_pass: u64,
+        draws: &[Draw],
         learning_rate: f64,
         watch: &mut dyn FnMut(Stage),
     ) -> Result<(f64, usize)> {
@@ -215,11 +242,11 @@ impl Trainer {
         let waits = self.waits(micro_batches.len());
         let exact = self.config.exact && micro_batches.len() > 1;
         if exact {
-            self.gather_statistics(block, micro_batches, first_pass, watch)?;
+            self.gather_statistics(block, micro_batches, draws, watch)?;
         }
         let (mut loss, mut right) = (0.0, 0);
-        for (number, micro) in micro_batches.iter_mut().enumerate() {
-            let mut mode = Mode::Train { draw: first_pass + number as u64 };
+        for (number, (micro, &draw)) in micro_batches.iter_mut().zip(draws).enumerate() {
+            let mut mode = Mode::Train { draw };
             if exact && number > 0 {
                 // Running statistics see the whole batch once.
                 mode = mode.again();
@@ -234,6 +261,9 @@ impl Trainer {
             right += passed.correct;
         }
         self.tape.gather(None);
+        if exact {
+            self.settle(block)?;
+        }
         if gathers {
             self.apply_accumulated(block, learning_rate)?;
         }
@@ -247,14 +277,14 @@ impl Trainer {
         &mut self,
         block: usize,
         micro_batches: &mut [MicroBatch],
-        first_pass: u64,
+        draws: &[Draw],
         watch: &mut dyn FnMut(Stage),
     ) -> Result<()> {
         let samples = micro_batches.iter().map(|micro| micro.labels.len()).sum();
         self.tape.gather(Some(WholeBatch::new(samples)));
         loop {
-            for (number, micro) in micro_batches.iter_mut().enumerate() {
-                let mode = Mode::Again { draw: first_pass + number as u64 };
+            for (micro, &draw) in micro_batches.iter_mut().zip(draws) {
+                let mode = Mode::Again { draw };
                 self.tape.begin_pass(micro.labels.len());
                 let h = micro.h.clone();
                 let through = self.pass(block, micro, (mode, false), &mut Discard, watch)?.is_some();
@@ -315,7 +345,7 @@ impl Trainer {
         for (number, piece) in pieces.iter().enumerate() {
             let is_last = number + 1 == pieces.len();
             self.enter_piece(block, piece, is_last)?;
-            let mut forgetting = Tape::forgetting();
+            let mut forgetting = self.tape.for_later();
             let mut tape = &mut self.tape;
             if repeats || !is_last {
                 inputs.push(match number {
@@ -340,8 +370,8 @@ impl Trainer {
 
         watch(Stage::Loss(block));
         let (loss, correct, d_h) = self.loss(block, h, micro, mode, sink)?;
-        if !loss.is_finite() {
-            return Err(not_finite(block, "loss", loss));
+        if !self.tape.gathers() {
+            self.settle(block)?;
         }
 
         watch(Stage::Backward(block));
@@ -367,7 +397,7 @@ impl Trainer {
     }
 
     /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many samples were
-    /// classified right, and the gradient of `h`.
+    /// classified right, and the gradient of `h`. A loss that is no number is an error before `sink` is given anything.
     fn loss(
         &mut self,
         block: usize,
@@ -383,7 +413,9 @@ impl Trainer {
                 classes: self.model.spec.classes,
                 images: images.as_ref().map(|images| (images, &self.normalize)),
                 label_smoothing: self.config.label_smoothing,
+                class_weights: &self.config.class_weights,
                 weight: micro.weight,
+                label_weight: micro.label_weight,
             };
             let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
             return Ok((loss, 0, d_h));
@@ -391,10 +423,12 @@ impl Trainer {
         let logits = self.model.head.forward(h, mode, &mut self.tape)?;
         let correct = cross_entropy::correct(&logits, &micro.labels)?;
         let smoothing = self.config.label_smoothing;
-        let loss = cross_entropy::softmax_cross_entropy(&logits, &micro.labels, smoothing)?;
-        let d_logits = elementwise::scale(loss.d_input, micro.weight)?;
+        let weights = &self.config.class_weights;
+        let loss = cross_entropy::weighted_softmax_cross_entropy(&logits, &micro.labels, smoothing, weights)?
+            .finite()?;
+        let d_logits = elementwise::scale(loss.d_input, micro.label_weight)?;
         let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
-        Ok((loss.value, correct, d_h))
+        Ok((loss.value * (micro.label_weight / micro.weight), correct, d_h))
     }
 
     /// Advances the moving averages behind `block`, which read later units from before those units' own updates of
@@ -412,17 +446,21 @@ impl Trainer {
         let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
         let size = self.config.micro_batch.unwrap_or(samples).min(samples);
         let waits = self.waits(samples.div_ceil(size));
+        let weights = &self.config.class_weights;
+        let total = cross_entropy::total_weight(&batch.labels, weights);
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {
             let count = size.min(samples - first);
             // No copy: nobody writes into images, and candle would copy the whole batch for each share.
             let h = images.narrow(0, first, count)?;
             let h = Features::of(if waits { self.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count);
+            let labels = batch.labels[first..first + count].to_vec();
             shares.push(MicroBatch {
                 images: needs_images.then(|| h.clone()),
                 h,
-                labels: batch.labels[first..first + count].to_vec(),
                 weight: count as f64 / samples as f64,
+                label_weight: cross_entropy::total_weight(&labels, weights) / total,
+                labels,
             });
         }
         Ok(shares)
@@ -499,7 +537,8 @@ impl Trainer {
     /// The samples of some steps that have come equally far, cut into steps of `size` samples.
     pub(crate) fn recut(&mut self, steps: Vec<OpenStep>, size: usize) -> Vec<OpenStep> {
         let micro_batch = self.config.micro_batch;
-        recut(steps, size, micro_batch, |shares| self.number_passes(shares))
+        let weights = self.config.class_weights.clone();
+        recut(steps, size, micro_batch, &weights, |shares| self.number_passes(shares))
     }
 }
 
@@ -555,11 +594,4 @@ fn repeat(
 
 fn auxiliary_path(block: usize) -> String {
     format!("aux.{block}")
-}
-
-fn not_finite(block: usize, what: &str, found: f64) -> Error {
-    Error::new(
-        ErrorKind::NotFinite,
-        format!("the {what} of block {block} became {found}; lower the learning rate or clip gradients"),
-    )
 }

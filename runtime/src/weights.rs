@@ -264,7 +264,14 @@ fn of_tensors(
             }
         };
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-        if weights.insert(ours.clone(), tensor.to_dtype(DType::F32)?).is_some() {
+        let tensor = tensor.to_dtype(DType::F32)?;
+        if let Some(number) = elements(&tensor)?.iter().find(|number| !number.is_finite()) {
+            let larger = if dtype == DType::F64 { ", or is larger than f32 holds" } else { "" };
+            return Err(wrong(format!(
+                "tensor {name} holds {number}{larger}: whatever made it has diverged; take weights from before"
+            )));
+        }
+        if weights.insert(ours.clone(), tensor).is_some() {
             return Err(wrong(format!("two tensors both mean {ours}")));
         }
     }

@@ -109,8 +109,12 @@ fn main() -> Result<()> {
         let every_unit = || (0..network.units.len()).collect();
         let ends = published::ends(&network, blocks).unwrap_or_else(every_unit);
         let train = TrainConfig { rule: RuleConfig::new(Rule::Man), ends, ..TrainConfig::default() };
-        let length =
-            FitConfig { duration: Length::Steps(1), schedule: Schedule::Constant, learning_rate: 0.01 };
+        let length = FitConfig {
+            duration: Length::Steps(1),
+            schedule: Schedule::Constant,
+            learning_rate: 0.01,
+            ..FitConfig::default()
+        };
         let loader = loader()?;
         let configuration = Configuration::new(&network, &train, &length, &loader, &Device::Cpu)?;
         let mut trainer = Trainer::new(network.clone(), train, Normalize::half(1), &Device::Cpu)?;

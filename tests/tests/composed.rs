@@ -191,6 +191,7 @@ fn optimizers_clipping_and_shares_are_those_of_kernels() {
         TrainConfig { optimizer: plain_sgd, label_smoothing: 0.1, ..man() },
         TrainConfig { clip_norm: Some(0.1), ..man() },
         TrainConfig { micro_batch: Some(3), ..man() },
+        TrainConfig { class_weights: vec![1.0, 4.0, 0.25, 2.0, 0.5], micro_batch: Some(3), ..man() },
         TrainConfig {
             micro_batch: Some(3),
             clip_norm: Some(0.1),

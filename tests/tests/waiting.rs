@@ -8,6 +8,8 @@ use localgrad::Device;
 use localgrad::ErrorKind;
 use localgrad::data::{Batch, Normalize};
 use localgrad::evaluate::Tally;
+use localgrad::layers::LayerSpec;
+use localgrad::layers::spec::named;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
@@ -24,6 +26,14 @@ fn local(rule: Rule) -> TrainConfig {
 
 fn bp() -> TrainConfig {
     TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
+}
+
+/// The same network with dropout in front of and behind its last pool.
+fn with_dropout(mut spec: NetworkSpec) -> NetworkSpec {
+    let dropout = |name: &str, probability| named(name, LayerSpec::Dropout { probability });
+    spec.head.insert(0, dropout("dropout.map", 0.3));
+    spec.head.insert(spec.head.len() - 1, dropout("dropout.vector", 0.4));
+    spec
 }
 
 fn batches(spec: &NetworkSpec, count: u64, samples: usize) -> Vec<Batch> {
@@ -164,7 +174,18 @@ fn exact_micro_batches_are_the_whole_batch_to_rounding() {
     let batches = batches(&spec, 2, 7);
     let infopro = RuleConfig::over(Rule::Man, Head::Conv { convolutions: 1, linears: 2 }, true);
     let man_over_infopro = TrainConfig { rule: infopro, ..local(Rule::Man) };
-    for base in [bp(), local(Rule::Dgl), local(Rule::Auglocal), man_over_infopro] {
+    let plain = [bp(), local(Rule::Dgl), local(Rule::Auglocal), man_over_infopro];
+    let class_weights = vec![1.0, 4.0, 0.25, 2.0, 0.5];
+    let plain = plain.iter().chain(&plain).zip([false, false, false, false, true, true, true, true]);
+    let plain: Vec<TrainConfig> = plain
+        .map(|(base, weighted)| match weighted {
+            true => TrainConfig { class_weights: class_weights.clone(), ..base.clone() },
+            false => base.clone(),
+        })
+        .collect();
+    let dropped = [bp(), local(Rule::Dgl)].map(|base| (with_dropout(spec.clone()), base));
+    let ways = plain.into_iter().map(|base| (spec.clone(), base));
+    for (spec, base) in ways.chain(dropped) {
         let mut whole = run(&spec, &base, &batches);
         let exact = TrainConfig { micro_batch: Some(3), exact: true, ..base.clone() };
         let mut shares = run(&spec, &exact, &batches);
@@ -176,6 +197,7 @@ fn exact_micro_batches_are_the_whole_batch_to_rounding() {
         let rule = base.rule.rule;
         assert!(off(&whole, &shares) < 2e-5, "{rule}: losses are off by {}", off(&whole, &shares));
         assert!(off(&whole, &inexact) > 1e-3, "{rule}: the statistics of shares are no test of this");
+        assert_eq!(whole.trainer.passes(), shares.trainer.passes(), "{rule}: dropout goes on alike");
         let (whole, shares) = (weights_of(&mut whole.trainer), weights_of(&mut shares.trainer));
         for ((name, whole), (_, shares)) in whole.iter().zip(&shares) {
             for (&a, &b) in whole.iter().zip(shares) {
@@ -184,6 +206,76 @@ fn exact_micro_batches_are_the_whole_batch_to_rounding() {
             }
         }
     }
+}
+
+#[test]
+fn exact_shares_draw_dropout_of_the_whole_batch() {
+    // Without batch norm and with chunks, batches of a block's own and shares of unequal size.
+    let spec = with_dropout(small_resnet([3, 8, 8]));
+    let batches = batches(&spec, 4, 7);
+    for base in [
+        TrainConfig { chunk: 4, ..local(Rule::Dgl) },
+        TrainConfig { chunk: 2, block_batches: vec![7, 14, 5], ..local(Rule::Greedy) },
+    ] {
+        let whole = run(&spec, &base, &batches);
+        let shares = run(&spec, &TrainConfig { micro_batch: Some(2), exact: true, ..base.clone() }, &batches);
+        for (a, b) in whole.losses.iter().flatten().zip(shares.losses.iter().flatten()) {
+            assert!((a - b).abs() < 1e-3, "{base:?}: {a} and {b}");
+        }
+        assert_eq!(whole.trainer.passes(), shares.trainer.passes());
+    }
+}
+
+#[test]
+fn activations_too_large_for_16_bits_are_named() {
+    let spec = small_resnet([3, 8, 8]);
+    let mut batch = batch(&spec, 6, 3);
+    batch.images = (batch.images * 1e6).unwrap();
+    for base in [bp(), local(Rule::Man)] {
+        let train = |activations| {
+            let config = TrainConfig { activations, ..base.clone() };
+            let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
+            let before = weights_of(&mut trainer);
+            let error = trainer.step(&batch, RATE, &mut |_| {}).err();
+            (error, before == weights_of(&mut trainer))
+        };
+        let (error, is_as_before) = train(Precision::F16);
+        let error = error.unwrap();
+        assert_eq!(error.kind(), ErrorKind::NotFinite);
+        let text = error.to_string();
+        assert!(text.contains("block 0") && text.contains("16 bits") && text.contains("bf16"), "{text}");
+        assert!(is_as_before);
+        assert!(train(Precision::Bf16).0.is_none() && train(Precision::F32).0.is_none());
+    }
+    // Features on their way, too.
+    for features_on_disk in [false, true] {
+        let config = TrainConfig {
+            features: Precision::F16,
+            features_on_disk,
+            micro_batch: Some(3),
+            ..local(Rule::Dgl)
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = features_on_disk.then(|| Scratch::create(directory.path(), None).unwrap());
+        let mut trainer =
+            Trainer::with_scratch(spec.clone(), config, Normalize::half(3), &Device::Cpu, scratch).unwrap();
+        spread(&mut trainer);
+        let error = trainer.step(&batch, RATE, &mut |_| {}).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}");
+    }
+}
+
+/// Makes the outputs of the first block large.
+fn spread(trainer: &mut Trainer) {
+    trainer
+        .visit(&mut |name, mut variable| {
+            if name.ends_with("bn2.weight") {
+                let large = (variable.value() * 1e6).unwrap();
+                variable.set(large);
+            }
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::median;
 use super::product::Product;
 use localgrad::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
-use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Variable, build};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Variable, build};
 use localgrad::network::NetworkSpec;
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
@@ -114,7 +114,7 @@ fn pass(layer: &mut dyn Layer, x: &Tensor, d_y: &Tensor, need_input: bool) -> Re
     // Layers may write into their arguments.
     let (x, d_y) = (x.copy()?, d_y.copy()?);
     let start = Instant::now();
-    let y = layer.forward(x, Mode::Train { draw: 0 }, &mut tape)?;
+    let y = layer.forward(x, Mode::Train { draw: Draw::default() }, &mut tape)?;
     let forward = start.elapsed().as_secs_f64();
     drop(y);
     let start = Instant::now();

@@ -1,6 +1,6 @@
 //! `localgrad train`
 
-use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
+use crate::arguments::{ClassWeights, FinetuneArguments, RuleArguments, TrainArguments};
 use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
@@ -16,8 +16,10 @@ use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::data::{Dataset, Loader, LoaderConfig, Split, balanced_class_weights};
+use localgrad::fit::{FitConfig, Measure};
 use localgrad::network::NetworkSpec;
+use localgrad::ops::cross_entropy::check_class_weights;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
@@ -129,6 +131,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             planned_bytes,
             limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
+            best_weights: arguments.keep_best.then(|| directory.best_weights(rival)),
             checkpoint: directory.checkpoint(rival),
             scratch: arguments.waiting.scratch.clone().unwrap_or_else(|| directory.path.clone()),
             scratch_limit_bytes: arguments.waiting.scratch_limit.map(|bytes| bytes as u64),
@@ -202,6 +205,9 @@ impl Runs {
         directory: Option<&RunDirectory>,
     ) -> Outcome<Self> {
         let budget_bytes = arguments.budget.memory_budget;
+        if let Some(directory) = directory.filter(|_| arguments.recipe.lr_floor.is_none()) {
+            file.fit.schedule = file.fit.schedule.as_begun(&directory.read_run_file()?.fit.schedule);
+        }
         if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
             let was = directory.read_run_file()?.train;
             file.train = TrainConfig {
@@ -209,7 +215,7 @@ impl Runs {
                 micro_batch: was.micro_batch,
                 recompute: was.recompute,
                 pieces: was.pieces,
-                activations: was.activations,
+                activations: arguments.waiting.activations.unwrap_or(was.activations),
                 features_on_disk: was.features_on_disk,
                 offload: was.offload,
                 ..file.train
@@ -382,6 +388,7 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 ends,
                 optimizer: choices::optimizer(recipe)?,
                 label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
+                class_weights: class_weights(arguments, data, data.network.classes)?,
                 clip_norm: recipe.clip_norm,
                 micro_batch: recipe.micro_batch,
                 recompute: arguments.rule.recompute,
@@ -391,14 +398,37 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 ..TrainConfig::default()
             },
         ),
-        fit: choices::fit(recipe, batch, DEFAULT_EPOCHS)?,
+        fit: FitConfig {
+            patience: arguments.patience,
+            measure: match arguments.class_weights {
+                Some(ClassWeights::Balanced) => Measure::MacroAccuracy,
+                _ => Measure::Accuracy,
+            },
+            ..choices::fit(recipe, batch, DEFAULT_EPOCHS)?
+        },
         batch,
         held_out_evenly: data.held_out_evenly,
         words,
     };
     // Before anything is made.
     file.train.validate()?;
+    file.fit.validate()?;
     Ok(file)
+}
+
+/// What each class counts, of which the network may have more than the data.
+fn class_weights(arguments: &TrainArguments, data: &Data, classes: usize) -> Outcome<Vec<f32>> {
+    let weights = match &arguments.class_weights {
+        None => return Ok(Vec::new()),
+        Some(ClassWeights::Given(weights)) => weights.clone(),
+        Some(ClassWeights::Balanced) => {
+            let mut weights = balanced_class_weights(data.train.dataset())?;
+            weights.resize(classes.max(weights.len()), 1.0);
+            weights
+        }
+    };
+    check_class_weights(&weights, classes)?;
+    Ok(weights)
 }
 
 /// The same network and recipe, trained whole, and its forward pass kept.

@@ -9,6 +9,7 @@ mod chart;
 mod labels;
 mod summary;
 mod accuracy;
+mod classes;
 mod losses;
 mod memory;
 mod network;
@@ -56,6 +57,7 @@ pub fn render(records: Vec<metrics::Record>) -> String {
     let sections = [
         summary::comparison(&runs),
         accuracy::accuracy(&runs),
+        classes::classes(&runs),
         losses::losses(&runs),
         memory::memory(&runs),
         network::network(&runs),

@@ -132,6 +132,7 @@ impl Sample {
             train_losses: vec![1.0 - part; self.blocks],
             seconds: part * 31.0,
             peak_bytes: (self.peak_mib * MIB) as u64,
+            ..Epoch::default()
         })
     }
 
@@ -167,6 +168,7 @@ impl Sample {
             stored_bytes: None,
             storage_seconds: None,
             interrupted: false,
+            ..Done::default()
         })
     }
 }

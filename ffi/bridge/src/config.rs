@@ -14,10 +14,11 @@ use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
-use localgrad_runtime::schedule::Schedule;
+use localgrad_runtime::schedule::{DEFAULT_FLOOR, Schedule};
 use localgrad_runtime::trainer::TrainConfig;
 use localgrad_runtime::{Device, device};
 use std::ffi::c_char;
+use std::mem::offset_of;
 use std::path::PathBuf;
 
 /// Numbers in a batch: 8 GiB of floats.
@@ -39,7 +40,9 @@ pub enum lg_optimizer {
 pub enum lg_schedule {
     /// It stays what it is.
     Constant = 0,
-    /// Half a cosine from `learning_rate` to 0 over `schedule_steps`, after `warmup_steps` of warm-up.
+    /// Half a cosine from `learning_rate` to the share `schedule_floor` of it over `schedule_steps`, of which the first
+    /// `warmup_steps` warm up from 0. Each step has the rate in its middle, so that all of them train: the last just above
+    /// the floor, and so do those that follow.
     Cosine = 1,
 }
 
@@ -120,7 +123,8 @@ pub struct lg_trainer_config {
     /// but for rounding; 0. On the CPU only.
     pub exact_micro_batches: i32,
     /// What activations wait in for the backward pass, an lg_precision; LG_PRECISION_F32, which loses nothing. With
-    /// memory_budget_bytes it becomes LG_PRECISION_F16 where nothing fits otherwise.
+    /// memory_budget_bytes it becomes LG_PRECISION_BF16 where nothing fits otherwise; numbers too large for
+    /// LG_PRECISION_F16 end a step with LG_STATUS_NOT_FINITE.
     pub activations: i32,
     /// Directory (UTF-8) of a file without a name, which vanishes with the trainer; NULL, which is none. With
     /// memory_budget_bytes what is not at work waits there where nothing fits otherwise.
@@ -138,12 +142,14 @@ pub struct lg_trainer_config {
     pub ema_momentum: f64,
     /// 1 to let the averages of "man" stand alone, without a trained copy beside each; 0.
     pub average_alone: i32,
+    /// Of LG_SCHEDULE_COSINE: the share of `learning_rate` that it ends at, from 0 to 1; 0.01.
+    pub schedule_floor: f64,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
 unsafe impl Versioned for lg_trainer_config {
     const NAME: &'static str = "lg_trainer_config";
-    const FIRST_BYTES: usize = size_of::<lg_trainer_config>();
+    const FIRST_BYTES: usize = offset_of!(lg_trainer_config, schedule_floor);
 
     fn initial() -> Self {
         Self {
@@ -185,6 +191,7 @@ unsafe impl Versioned for lg_trainer_config {
             aux_depth: 0,
             ema_momentum: -1.0,
             average_alone: 0,
+            schedule_floor: DEFAULT_FLOOR,
         }
     }
 
@@ -338,6 +345,7 @@ fn read_activations(config: &lg_trainer_config) -> Outcome<Precision> {
     match config.activations {
         0 => Ok(Precision::F32),
         1 => Ok(Precision::F16),
+        2 => Ok(Precision::Bf16),
         other => Err(Fault::argument(format!("activations is {other}, which is no lg_precision"))),
     }
 }
@@ -408,13 +416,18 @@ fn read_fit(config: &lg_trainer_config) -> Outcome<FitConfig> {
         1 if config.schedule_steps == 0 => {
             return Err(Fault::config("a cosine needs the number of its steps: set schedule_steps"));
         }
-        1 => Schedule::Cosine { warmup_epochs: config.warmup_steps, start_rate: 0.0 },
+        1 => Schedule::Cosine {
+            warmup_epochs: config.warmup_steps,
+            start_rate: 0.0,
+            floor: Some(config.schedule_floor),
+        },
         other => return Err(Fault::argument(format!("schedule is {other}, which is no lg_schedule"))),
     };
     let fit = FitConfig {
         duration: Duration::Steps(config.schedule_steps.max(1)),
         schedule,
         learning_rate: config.learning_rate,
+        ..FitConfig::default()
     };
     fit.validate()?;
     Ok(fit)

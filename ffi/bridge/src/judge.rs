@@ -73,7 +73,7 @@ impl Session {
             Some(Evaluation { samples: 0, .. }) => {
                 Err(Fault::argument("there are no samples to evaluate on"))
             }
-            Some(Evaluation { accuracy, loss, samples }) => {
+            Some(Evaluation { accuracy, loss, samples, .. }) => {
                 Ok(lg_evaluation { struct_size: size_of::<lg_evaluation>(), samples, accuracy, loss })
             }
         }

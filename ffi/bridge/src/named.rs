@@ -83,6 +83,7 @@ fn number_bytes(precision: i32) -> Outcome<usize> {
     match precision {
         0 => Ok(size_of::<f32>()),
         1 => Ok(size_of::<f16>()),
+        2 => Err(Fault::config("weights come and go in LG_PRECISION_F32 or LG_PRECISION_F16")),
         other => Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
     }
 }

@@ -8,6 +8,7 @@ use crate::handles;
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::status::{Outcome, lg_status};
+use crate::weights::lg_precision;
 use localgrad_runtime::plan::{Plan, plan};
 use localgrad_runtime::precision::Precision;
 
@@ -76,7 +77,11 @@ pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed
         blocks: train.ends.len(),
         micro_batch: train.micro_batch.unwrap_or(0),
         recompute: i32::from(train.recompute || !train.pieces.is_empty()),
-        activations: i32::from(train.activations != Precision::F32),
+        activations: match train.activations {
+            Precision::F32 => lg_precision::F32 as i32,
+            Precision::F16 => lg_precision::F16 as i32,
+            Precision::Bf16 => lg_precision::Bf16 as i32,
+        },
         offload: i32::from(train.needs_scratch()),
         ends,
     })

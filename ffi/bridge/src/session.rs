@@ -23,7 +23,7 @@ use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer};
-use localgrad_runtime::{Device, Error, weights};
+use localgrad_runtime::{Device, Error, ErrorKind, weights};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -47,6 +47,8 @@ pub struct Session {
     open: Option<Open>,
     /// Whether an error came in the middle of a step, so that nobody knows which blocks have its updates.
     damaged: bool,
+    /// Whether the blocks before one whose loss was no number have updates of a step that the others have not.
+    uneven: bool,
     /// Whether a stand-in is there in place of a trainer that could not be made.
     lost: bool,
     /// How many were wished for, and the pool.
@@ -139,6 +141,7 @@ impl Session {
             stored: Stored::default(),
             open: None,
             damaged: false,
+            uneven: false,
             lost: false,
             workers: None,
             last_step: Duration::ZERO,
@@ -216,6 +219,11 @@ impl Session {
     pub(crate) fn check_at_rest(&self) -> Outcome<()> {
         self.check_whole()?;
         match &self.open {
+            None if self.uneven => Err(Fault::new(
+                lg_status::State,
+                "a loss was no number in the middle of a step, so that some blocks have its updates and others not; \
+                 finish another step, as with a lower rate, or go back to a checkpoint or a saved state",
+            )),
             None => Ok(()),
             Some(open) => Err(Fault::new(
                 lg_status::State,
@@ -247,7 +255,8 @@ impl Session {
 
     /// Stands where `progress` says, after the trainer's state was put there.
     pub(crate) fn stand_at(&mut self, progress: Progress) {
-        (self.progress, self.open, self.damaged) = (progress, None, false);
+        (self.progress, self.open) = (progress, None);
+        (self.damaged, self.uneven) = (false, false);
         self.losses.fill(f64::NAN);
     }
 
@@ -297,7 +306,11 @@ impl Session {
             let more = match trained {
                 Ok(Ok(more)) => more,
                 Ok(Err(error)) => {
-                    self.set_damaged();
+                    match error.kind() {
+                        // The block is as it was.
+                        ErrorKind::NotFinite => self.uneven |= !open.step.report().losses.is_empty(),
+                        _ => self.set_damaged(),
+                    }
                     return Err(error.at(format!("step {}", self.progress.steps + 1)).into());
                 }
                 // No threads: nothing was trained.
@@ -364,6 +377,7 @@ impl Session {
         let (report, samples) = (open.step.report(), open.step.samples());
         let seconds = open.worked.as_secs_f64();
         self.progress.count(report, samples, seconds);
+        self.uneven = false;
         self.stored.unsaved_steps += 1;
         self.losses.clone_from(&report.losses);
         self.last_step = open.worked;

@@ -6,6 +6,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::optimizer::OptimizerConfig;
+use localgrad_runtime::schedule::Schedule;
 
 /// A number that can be changed.
 #[repr(i32)]
@@ -31,7 +32,7 @@ pub enum lg_setting {
 
 /// The place of a number, in copies of what holds it.
 fn place(setting: i32, numbers: &mut Numbers) -> Outcome<&mut f64> {
-    let Numbers { learning_rate, optimizer, label_smoothing, clip_norm } = numbers;
+    let Numbers { learning_rate, optimizer, label_smoothing, clip_norm, .. } = numbers;
     match (setting, optimizer) {
         (0, _) => Ok(learning_rate),
         (1, OptimizerConfig::Sgd { momentum, .. }) => Ok(momentum),
@@ -48,10 +49,11 @@ fn place(setting: i32, numbers: &mut Numbers) -> Outcome<&mut f64> {
     }
 }
 
-/// All numbers that can be changed.
+/// All numbers that can be changed, and the schedule, which a state brings with it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Numbers {
     pub(crate) learning_rate: f64,
+    pub(crate) schedule: Schedule,
     pub(crate) optimizer: OptimizerConfig,
     pub(crate) label_smoothing: f64,
     pub(crate) clip_norm: f64,
@@ -62,6 +64,7 @@ impl Session {
         let train = self.trainer.config();
         Numbers {
             learning_rate: self.fit.learning_rate,
+            schedule: self.fit.schedule.clone(),
             optimizer: train.optimizer.clone(),
             label_smoothing: train.label_smoothing,
             clip_norm: train.clip_norm.unwrap_or(0.0),
@@ -82,9 +85,9 @@ impl Session {
 
     /// Sets all numbers, or none if one cannot be.
     pub(crate) fn set_numbers(&mut self, numbers: Numbers) -> Outcome<()> {
-        let Numbers { learning_rate, optimizer, label_smoothing, clip_norm } = numbers;
+        let Numbers { learning_rate, schedule, optimizer, label_smoothing, clip_norm } = numbers;
         let mut fit = self.fit.clone();
-        fit.learning_rate = learning_rate;
+        (fit.learning_rate, fit.schedule) = (learning_rate, schedule);
         fit.validate()?;
         self.trainer.change(optimizer, label_smoothing, (clip_norm != 0.0).then_some(clip_norm))?;
         self.fit = fit;

@@ -165,6 +165,7 @@ impl Session {
             now.train = budget.taken_over(&saved.train, &now.train);
         }
         now.fit.learning_rate = saved.fit.learning_rate;
+        now.fit.schedule = now.fit.schedule.as_begun(&saved.fit.schedule);
         now.train.label_smoothing = saved.train.label_smoothing;
         now.train.clip_norm = saved.train.clip_norm;
         copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
@@ -177,6 +178,7 @@ impl Session {
         }
         self.set_numbers(Numbers {
             learning_rate: now.fit.learning_rate,
+            schedule: now.fit.schedule,
             optimizer: now.train.optimizer,
             label_smoothing: now.train.label_smoothing,
             clip_norm: now.train.clip_norm.unwrap_or(0.0),

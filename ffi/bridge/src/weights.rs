@@ -27,8 +27,11 @@ pub enum lg_weights {
 pub enum lg_precision {
     /// Four bytes each.
     F32 = 0,
-    /// Two bytes each.
+    /// Two bytes each, with 11 significant bits, up to 65504.
     F16 = 1,
+    /// Two bytes each, with 8 significant bits, as large as four-byte numbers are: for activations; weights
+    /// do not come and go in it.
+    Bf16 = 2,
 }
 
 impl Session {
@@ -64,6 +67,7 @@ impl Session {
         let half = match precision {
             0 => false,
             1 => true,
+            2 => return Err(Fault::config("weights are exported in LG_PRECISION_F32 or LG_PRECISION_F16")),
             other => return Err(Fault::argument(format!("precision is {other}, which is no lg_precision"))),
         };
         self.check_whole()?;

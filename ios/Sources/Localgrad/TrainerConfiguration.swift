@@ -7,8 +7,10 @@ import Foundation
 public enum Precision: Int32, Sendable {
   /// Four bytes each.
   case float32 = 0
-  /// Two bytes each.
+  /// Two bytes each, with more digits, up to 65504.
   case float16 = 1
+  /// Two bytes each, with fewer digits, as large as four bytes hold: for activations; weights are not stored in it.
+  case bfloat16 = 2
 }
 
 /// How a trainer is made. Every field but those of Swift's own is named as in the C header.

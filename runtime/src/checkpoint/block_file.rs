@@ -290,6 +290,13 @@ fn check(trainer: &mut Trainer, block: usize, file: &SafeTensors<'_>) -> Result<
 fn find<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {
     let view = file.tensor(name).map_err(|_| Error::format(format!("it lacks {name} {shape:?}")))?;
     if view.dtype() == dtype && view.shape() == shape {
+        let (numbers, _) = view.data().as_chunks::<4>();
+        let finite = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes).is_finite();
+        if dtype == Dtype::F32 && !numbers.iter().all(finite) {
+            return Err(Error::format(format!(
+                "{name} holds infinities or NaN, which no checkpoint is written with"
+            )));
+        }
         return Ok(view.data());
     }
     let (found, found_shape) = (view.dtype(), view.shape());

@@ -74,6 +74,10 @@ const MAY_CHANGE: [&str; 4] =
     ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload"];
 /// What a checkpoint need not say: it is compared where it does.
 const PIXELS: &str = "data.pixels_checksum";
+/// So may when it ends for want of something better, also from never to some time.
+const PATIENCE: &str = "fit.patience";
+/// And what activations wait in, where f16 held them: they may have grown too large for it.
+const ACTIVATIONS: &str = "train.activations";
 /// What is repeated for a backward pass, and from where on, may change unless the inputs of pieces are rounded while
 /// they wait.
 const PIECES: &str = "train.pieces";
@@ -145,6 +149,8 @@ impl Configuration {
         let mut found = Vec::new();
         let before = Self { class_names: now.class_names.clone(), ..self.clone() };
         differences("", &serde_json::to_value(before)?, &serde_json::to_value(now)?, &mut found);
+        let leaves_f16 = train.activations == Precision::F16;
+        found.retain(|(field, _, _)| field != PATIENCE && !(leaves_f16 && field == ACTIVATIONS));
         found.retain(|(field, before, after)| {
             let may_change = MAY_CHANGE.into_iter().chain(repeated.into_iter().flatten()).any(|name| {
                 field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))

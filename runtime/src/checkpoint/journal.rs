@@ -7,13 +7,16 @@
 //! Numbers are little-endian. A last record that was torn by a kill or a loss of power is dropped.
 
 use super::files::{FileOutput, Files, unreadable, write_all};
-use super::manifest::{Extent, FORMAT_VERSION};
+use super::manifest::Extent;
+use super::version_1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::Evaluation;
 use crate::fit::Event;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, Read};
 
+/// The version of the journal that is written and read.
+const JOURNAL_VERSION: u32 = 1;
 /// Name of the journal's file.
 pub const JOURNAL_FILE: &str = "journal";
 /// More than a step of any network says.
@@ -52,7 +55,8 @@ pub enum Record {
         losses: Vec<f64>,
         /// Share of its samples that were classified right while training.
         train_accuracy: f64,
-        /// What the test data say.
+        /// What the test data say, but for single classes.
+        #[serde(with = "version_1::evaluation")]
         evaluation: Option<Evaluation>,
     },
     /// The state after so many steps was about to become the current checkpoint.
@@ -90,7 +94,7 @@ impl Record {
                 epoch: *epoch,
                 losses: losses.clone(),
                 train_accuracy: *train_accuracy,
-                evaluation: *evaluation,
+                evaluation: evaluation.as_ref().map(version_1::brief),
             }),
         }
     }
@@ -234,9 +238,9 @@ fn check_header(input: &mut dyn Read, checksum: &mut crc32fast::Hasher) -> Resul
         return Err(damaged("its header is not what it should be"));
     }
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    if version == 0 || version > FORMAT_VERSION {
+    if version == 0 || version > JOURNAL_VERSION {
         return Err(Error::format(format!(
-            "this journal has format version {version}, and this program reads versions 1 to {FORMAT_VERSION}; \
+            "this journal has format version {version}, and this program reads versions 1 to {JOURNAL_VERSION}; \
              use the program that wrote it, or a newer one"
         )));
     }
@@ -270,7 +274,7 @@ fn next_record(input: &mut dyn Read, frame: &mut Vec<u8>) -> Result<Option<Recor
 
 fn header() -> Vec<u8> {
     let mut header = MAGIC.to_vec();
-    header.extend(FORMAT_VERSION.to_le_bytes());
+    header.extend(JOURNAL_VERSION.to_le_bytes());
     header.extend(crc32fast::hash(&header).to_le_bytes());
     header
 }

@@ -7,12 +7,13 @@
 //! Numbers are little-endian. The header keeps its form in every version, so that any version can be named.
 
 use super::configuration::Configuration;
+use super::version_1::Manifest1;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that is written. Versions from 1 on are read.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Name of the manifest's file.
 pub const MANIFEST_FILE: &str = "manifest";
 /// More than any network's manifest comes to; a file that is longer is not read.
@@ -131,7 +132,11 @@ impl Manifest {
         if crc32fast::hash(payload) != word(header, 20) {
             return Err(damaged("its checksum is wrong"));
         }
-        let manifest: Self = match postcard::take_from_bytes(payload) {
+        let read = match version {
+            1 => postcard::take_from_bytes::<Manifest1>(payload).map(|(old, rest)| (old.into(), rest)),
+            _ => postcard::take_from_bytes::<Self>(payload),
+        };
+        let manifest = match read {
             Ok((manifest, [])) => manifest,
             Ok(_) => return Err(damaged("bytes follow its end")),
             Err(cause) => return Err(damaged(&cause.to_string())),
@@ -164,14 +169,17 @@ impl Manifest {
 }
 
 /// A value as a text in JSON, whatever format is around it.
-mod json_text {
+pub(super) mod json_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-    pub(super) fn serialize<S: Serializer>(value: &impl Serialize, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &impl Serialize,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&serde_json::to_string(value).map_err(ser::Error::custom)?)
     }
 
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    pub(in super::super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
     where
         T: de::DeserializeOwned,
         D: Deserializer<'de>,

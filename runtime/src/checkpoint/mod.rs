@@ -12,6 +12,7 @@ pub mod lock;
 pub mod interval;
 pub mod configuration;
 pub mod manifest;
+mod version_1;
 pub mod journal;
 pub mod block_file;
 pub mod store;

@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::kernels::dropout::mask;
 use candle_core::Tensor;
 
-/// `x` times its mask.
-pub fn apply(x: &Tensor, probability: f64, seed: u64) -> Result<Tensor> {
-    let mask = Tensor::from_vec(mask(x.elem_count(), probability, seed), x.shape(), x.device())?;
+/// `x`, whose elements stand at `first` and on, times its mask.
+pub fn apply(x: &Tensor, probability: f64, seed: u64, first: usize) -> Result<Tensor> {
+    let mask = Tensor::from_vec(mask(x.elem_count(), probability, seed, first), x.shape(), x.device())?;
     Ok((x * mask)?)
 }

@@ -7,6 +7,7 @@ pub mod idx;
 pub mod cifar;
 pub mod safetensors;
 pub mod subset;
+mod balance;
 pub mod augment;
 pub mod normalize;
 pub mod loader;
@@ -16,6 +17,7 @@ mod order;
 mod mix;
 
 pub use augment::AugmentConfig;
+pub use balance::balanced_class_weights;
 pub use loader::{Batch, Loader, LoaderConfig};
 pub use normalize::Normalize;
 pub use open::{Split, open};

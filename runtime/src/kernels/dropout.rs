@@ -3,20 +3,21 @@
 use super::pieces::PIECE;
 use rayon::prelude::*;
 
-/// Multiplies `x` by its mask: 0 with the given probability, else 1 / (1 - probability).
-pub fn apply(x: &mut [f32], probability: f64, seed: u64) {
+/// Multiplies `x`, whose elements stand at `first` and on, by its mask: 0 with the given probability, else
+/// 1 / (1 - probability).
+pub fn apply(x: &mut [f32], probability: f64, seed: u64, first: usize) {
     let mask = Mask::new(probability, seed);
     x.par_chunks_mut(PIECE).enumerate().for_each(|(piece, x)| {
-        for (i, x) in (piece * PIECE..).zip(x) {
+        for (i, x) in (first + piece * PIECE..).zip(x) {
             *x *= mask.at(i);
         }
     });
 }
 
 /// The mask itself, for devices that multiply by it.
-pub fn mask(len: usize, probability: f64, seed: u64) -> Vec<f32> {
+pub fn mask(len: usize, probability: f64, seed: u64, first: usize) -> Vec<f32> {
     let mask = Mask::new(probability, seed);
-    (0..len).into_par_iter().with_min_len(PIECE).map(|i| mask.at(i)).collect()
+    (first..first + len).into_par_iter().with_min_len(PIECE).map(|i| mask.at(i)).collect()
 }
 
 struct Mask {

@@ -8,14 +8,38 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// The bits of `x` in 16-bit `precision`; f32 has no such bits and is taken for bf16.
-pub fn narrow(x: &[f32], precision: Precision) -> Vec<u16> {
+/// The bits of `x` in 16-bit `precision`; f32 has no such bits and is taken for bf16. `None` where a number of `x` is too
+/// large for them; infinities and NaN stay what they are.
+pub fn narrow(x: &[f32], precision: Precision) -> Option<Vec<u16>> {
     let mut bits = vec![0; x.len()];
-    bits.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(bits, x)| match precision {
-        Precision::F16 => bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(x),
-        Precision::Bf16 | Precision::F32 => bits.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(x),
-    });
-    bits
+    let piece = |(bits, x): (&mut [u16], &[f32])| {
+        match precision {
+            Precision::F16 => bits.reinterpret_cast_mut::<f16>().convert_from_f32_slice(x),
+            Precision::Bf16 | Precision::F32 => {
+                bits.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(x);
+            }
+        }
+        piece_fits(x, precision)
+    };
+    let pieces = bits.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE));
+    let fit = pieces.map(piece).reduce(|| true, |a, b| a && b);
+    fit.then_some(bits)
+}
+
+/// Whether [`narrow`] has bits for every number of `x`.
+pub fn fits(x: &[f32], precision: Precision) -> bool {
+    x.par_chunks(PIECE).map(|x| piece_fits(x, precision)).reduce(|| true, |a, b| a && b)
+}
+
+/// Looks at every number, without a branch: of a piece that is at hand anyway this costs next to nothing.
+fn piece_fits(x: &[f32], precision: Precision) -> bool {
+    // What is rounded to infinity: from half way between the largest number and what would be the next one on.
+    let first = match precision {
+        Precision::F16 => 65520f32.to_bits(),
+        Precision::Bf16 | Precision::F32 => 0x7F7F_8000,
+    };
+    let too_large = |x: &f32| (first..f32::INFINITY.to_bits()).contains(&(x.to_bits() & 0x7FFF_FFFF));
+    !x.iter().fold(false, |any, x| any | too_large(x))
 }
 
 /// The numbers that [`narrow`] made `bits` of; writes every element of `y`, as many as there are bits.
@@ -58,7 +82,7 @@ mod tests {
             let x: Vec<f32> = x.into_iter().chain([small, 0.0, 1.0]).collect();
             for precision in [Precision::F16, Precision::Bf16] {
                 let mut y = vec![7.0; x.len()];
-                widen(&narrow(&x, precision), precision, unwritten(&mut y));
+                widen(&narrow(&x, precision).unwrap(), precision, unwritten(&mut y));
                 for (&x, &y) in x.iter().zip(&y) {
                     prop_assert_eq!(f64::from(y), nearest(x, precision), "{} in {}", x, precision);
                 }
@@ -72,8 +96,32 @@ mod tests {
             let x: Vec<f32> = (0..len).map(|i| (i % 256) as f32).collect();
             for precision in [Precision::F16, Precision::Bf16] {
                 let mut y = vec![-1.0; len];
-                widen(&narrow(&x, precision), precision, unwritten(&mut y));
+                widen(&narrow(&x, precision).unwrap(), precision, unwritten(&mut y));
                 assert_eq!(y, x, "these numbers are exact in {precision}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_and_what_is_no_number_stays() {
+        let long = |number: f32| {
+            let mut x = vec![1.0; 2 * PIECE + 3];
+            x[PIECE + 1] = number;
+            x
+        };
+        for (number, f16_holds) in [(65504.0, true), (65519.9, true), (65520.0, false), (-1e9, false)] {
+            assert_eq!(narrow(&long(number), Precision::F16).is_some(), f16_holds, "{number}");
+            assert_eq!(fits(&long(number), Precision::F16), f16_holds, "{number}");
+            assert!(narrow(&long(number), Precision::Bf16).is_some(), "{number}");
+        }
+        assert!(narrow(&long(f32::MAX), Precision::Bf16).is_none());
+        for precision in [Precision::F16, Precision::Bf16] {
+            for number in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+                let x = long(number);
+                let mut y = vec![0.0; x.len()];
+                widen(&narrow(&x, precision).unwrap(), precision, unwritten(&mut y));
+                assert_eq!(y[PIECE + 1].to_bits() & 0x7F80_0000, 0x7F80_0000);
+                assert_eq!(y[PIECE + 1].is_nan(), number.is_nan());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Batch norm (Ioffe and Szegedy 2015) with an activation fused in, as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{GradientSink, Initializer, Layer, Mode, Statistic, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::kernels::batch_norm::{Normalization, Sums};
 use crate::ops::activation::Activation;
@@ -11,15 +11,13 @@ use candle_core::{DType, Tensor};
 
 /// Added to the variance before the root.
 pub const EPSILON: f64 = 1e-5;
-/// Share of the newest batch in the running statistics.
-pub const MOMENTUM: f64 = 0.1;
 
 /// Keeps its input and one mean and variance a channel; the output and its mask are made again in backward.
 pub struct BatchNorm {
     weight: Parameter,
     bias: Parameter,
-    running_mean: Tensor,
-    running_var: Tensor,
+    running_mean: Statistic,
+    running_var: Statistic,
     activation: Option<Activation>,
 }
 
@@ -30,28 +28,26 @@ impl BatchNorm {
         Ok(Self {
             weight: Parameter::new(Tensor::ones(channels, DType::F32, device)?),
             bias: Parameter::new(Tensor::zeros(channels, DType::F32, device)?),
-            running_mean: Tensor::zeros(channels, DType::F32, device)?,
-            running_var: Tensor::ones(channels, DType::F32, device)?,
+            running_mean: Statistic::new(Tensor::zeros(channels, DType::F32, device)?),
+            running_var: Statistic::new(Tensor::ones(channels, DType::F32, device)?),
             activation,
         })
     }
 
     /// The statistics of evaluation.
     pub(super) fn running(&self) -> Statistics {
-        Statistics { mean: self.running_mean.clone(), variance: self.running_var.clone() }
+        Statistics { mean: self.running_mean.value.clone(), variance: self.running_var.value.clone() }
     }
 
-    /// Moves the running statistics towards those of a batch of `rows` rows.
-    pub(super) fn observe(&mut self, statistics: &Statistics, rows: usize) -> Result<()> {
-        let unbiased = batch_norm::unbiased(&statistics.variance, rows)?;
-        self.running_mean = batch_norm::update_running(&self.running_mean, &statistics.mean, MOMENTUM)?;
-        self.running_var = batch_norm::update_running(&self.running_var, &unbiased, MOMENTUM)?;
-        Ok(())
+    /// Lets the running statistics see those of a batch of `rows` rows, which they take in when they settle.
+    pub(super) fn observe(&mut self, statistics: &Statistics, rows: usize) {
+        self.running_mean.see_mean(&statistics.mean);
+        self.running_var.see_variance(&statistics.variance, rows);
     }
 
     /// Channels.
     pub(super) fn channels(&self) -> usize {
-        self.running_mean.elem_count()
+        self.running_mean.value.elem_count()
     }
 
     /// What the layer makes of an input with these statistics, for kernels on the CPU.
@@ -89,7 +85,7 @@ impl Layer for BatchNorm {
         let statistics = tape.statistics(batch_norm::statistics(&x)?)?;
         let y = self.apply(&x, &statistics)?;
         if mode.observes() {
-            self.observe(&statistics, tape.rows(x.elem_count() / self.channels()))?;
+            self.observe(&statistics, tape.rows(x.elem_count() / self.channels()));
         }
         tape.push(&x)?;
         tape.push(&statistics.mean)?;

@@ -196,7 +196,7 @@ impl Link {
             Some(statistics) => {
                 let statistics = tape.statistics(statistics)?;
                 if mode.observes() {
-                    self.norm.observe(&statistics, tape.rows(z.elem_count() / self.norm.channels()))?;
+                    self.norm.observe(&statistics, tape.rows(z.elem_count() / self.norm.channels()));
                 }
                 tape.push(&z)?;
                 tape.push(&statistics.mean)?;

@@ -1,8 +1,9 @@
 //! Layers without weights that keep the shape or only rearrange it: activation, dropout, flatten, up-sampling.
 
-use super::{GradientSink, Initializer, Layer, Mode, Visitor};
+use super::{Draw, GradientSink, Initializer, Layer, Mode, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
+use crate::ops::dropout::Mask;
 use crate::ops::{dropout, elementwise, upsample};
 use crate::random::Stream;
 use crate::tape::Tape;
@@ -43,18 +44,24 @@ impl Layer for Activate {
 pub struct Dropout {
     probability: f64,
     seed: u64,
-    draw: u64,
+    draw: Draw,
 }
 
 impl Dropout {
-    /// Masks are a function of the seed, the layer's `path` and the number of the pass.
+    /// Masks are a function of the seed, the layer's `path`, the number of the pass and the place in its batch.
     pub fn new(probability: f64, path: &str, initializer: &Initializer) -> Self {
         let seed = Stream::new(initializer.seed, path, &[]).next_u64();
-        Self { probability, seed, draw: 0 }
+        Self { probability, seed, draw: Draw::default() }
     }
 
-    fn mask_seed(&self) -> u64 {
-        Stream::new(self.seed, "dropout", &[self.draw]).next_u64()
+    /// The mask for `x` or its gradient: that of its place in the batch.
+    fn mask(&self, x: &Tensor) -> Mask {
+        let sample = x.elem_count() / x.dims().first().copied().unwrap_or(1).max(1);
+        Mask {
+            probability: self.probability,
+            seed: Stream::new(self.seed, "dropout", &[self.draw.pass]).next_u64(),
+            first: self.draw.first * sample,
+        }
     }
 }
 
@@ -63,7 +70,8 @@ impl Layer for Dropout {
         let Some(draw) = mode.draw() else { return Ok(x) };
         self.draw = draw;
         // The op works in place, and the input may be kept by the layer before.
-        dropout::forward(x.copy()?, self.probability, self.mask_seed())
+        let mask = self.mask(&x);
+        dropout::forward(x.copy()?, mask)
     }
 
     fn backward(
@@ -73,7 +81,8 @@ impl Layer for Dropout {
         _: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        need_input.then(|| dropout::backward(d_y, self.probability, self.mask_seed())).transpose()
+        let mask = self.mask(&d_y);
+        need_input.then(|| dropout::backward(d_y, mask)).transpose()
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {

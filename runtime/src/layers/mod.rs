@@ -6,6 +6,7 @@
 pub mod spec;
 pub mod cost;
 pub mod parameter_visit;
+pub mod statistic;
 pub mod conv;
 pub mod batch_norm;
 pub mod chain;
@@ -24,21 +25,30 @@ use candle_core::{Device, Tensor};
 pub use parameter_visit::{Variable, Visitor};
 pub use sequential::Sequential;
 pub use spec::{Features, LayerSpec, NamedLayer};
+pub use statistic::Statistic;
+
+/// What dropout draws from: it differs from pass to pass, and is the same when a run is repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Draw {
+    /// Number of the forward pass since training began.
+    pub pass: u64,
+    /// The place of the first sample in the batch of that pass; above 0 where a share of it passes.
+    pub first: usize,
+}
 
 /// How a forward pass is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch statistics, dropout, and a tape for the backward pass. `draw` numbers the pass, so that dropout
-    /// differs from pass to pass and is the same when a run is repeated.
+    /// Batch statistics, dropout, and a tape for the backward pass.
     Train {
-        /// Number of this forward pass since training began.
-        draw: u64,
+        /// What dropout draws from.
+        draw: Draw,
     },
-    /// The pass of this number once more, when what it kept is needed at last: all as in that pass, but running
-    /// statistics have seen the batch already.
+    /// That pass once more, when what it kept is needed at last: all as in that pass, but running statistics have seen
+    /// the batch already.
     Again {
-        /// Number of the pass.
-        draw: u64,
+        /// What dropout drew from.
+        draw: Draw,
     },
     /// Running statistics, no dropout, nothing kept.
     Evaluate,
@@ -55,8 +65,8 @@ impl Mode {
         matches!(self, Self::Train { .. })
     }
 
-    /// Number of the pass, in training.
-    pub fn draw(self) -> Option<u64> {
+    /// What dropout draws from, in training.
+    pub fn draw(self) -> Option<Draw> {
         match self {
             Self::Train { draw } | Self::Again { draw } => Some(draw),
             Self::Evaluate => None,

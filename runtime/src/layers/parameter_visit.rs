@@ -1,5 +1,6 @@
 //! How weights are reached by name: one walk serves loading, saving, averaging and updating.
 
+use super::statistic::Statistic;
 use crate::error::Result;
 use crate::parameter::Parameter;
 use candle_core::Tensor;
@@ -9,7 +10,7 @@ pub enum Variable<'a> {
     /// Trained by gradients.
     Parameter(&'a mut Parameter),
     /// Kept by the layer itself, as batch norm keeps its running mean.
-    Statistic(&'a mut Tensor),
+    Statistic(&'a mut Statistic),
 }
 
 impl Variable<'_> {
@@ -17,7 +18,7 @@ impl Variable<'_> {
     pub fn value(&self) -> &Tensor {
         match self {
             Variable::Parameter(parameter) => &parameter.value,
-            Variable::Statistic(tensor) => tensor,
+            Variable::Statistic(statistic) => &statistic.value,
         }
     }
 
@@ -25,7 +26,7 @@ impl Variable<'_> {
     pub fn set(&mut self, value: Tensor) {
         match self {
             Variable::Parameter(parameter) => parameter.value = value,
-            Variable::Statistic(tensor) => **tensor = value,
+            Variable::Statistic(statistic) => **statistic = Statistic::new(value),
         }
     }
 }

@@ -19,6 +19,20 @@ use candle_core::Tensor;
 /// # Errors
 /// A label that is K or more, a smoothing outside [0, 1], or shapes that do not fit.
 pub fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], label_smoothing: f64) -> Result<Loss> {
+    weighted_softmax_cross_entropy(logits, labels, label_smoothing, &[])
+}
+
+/// The same where each term of a class c counts `class_weights[c]` times, divided by the weights of the labels instead of
+/// N, as PyTorch's `weight` does; no weights are weights of 1.
+///
+/// # Errors
+/// As [`softmax_cross_entropy`], and for weights that are not one positive number a class.
+pub fn weighted_softmax_cross_entropy(
+    logits: &Tensor,
+    labels: &[u32],
+    label_smoothing: f64,
+    class_weights: &[f32],
+) -> Result<Loss> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
     if !(0.0..=1.0).contains(&label_smoothing) {
@@ -26,9 +40,39 @@ pub fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], label_smoothing: f
             "label_smoothing is {label_smoothing}; give a number from 0 to 1"
         )));
     }
+    if !class_weights.is_empty() {
+        check_class_weights(class_weights, k)?;
+    }
     let host = on_cpu(logits)?;
-    let (value, d_logits) = kernel::softmax_cross_entropy(&elements(&host)?, labels, label_smoothing);
+    let (value, d_logits) =
+        kernel::softmax_cross_entropy(&elements(&host)?, labels, label_smoothing, class_weights);
     Ok(Loss { value, d_input: tensor(d_logits, (n, k))?.to_device(logits.device())? })
+}
+
+/// Refuses weights that are not one positive number for each of `classes`.
+///
+/// # Errors
+/// `Config`, with what to give.
+pub fn check_class_weights(class_weights: &[f32], classes: usize) -> Result<()> {
+    if class_weights.len() != classes {
+        let found = class_weights.len();
+        return Err(Error::config(format!(
+            "{found} class weights were given for {classes} classes; give one a class"
+        )));
+    }
+    match class_weights.iter().position(|weight| !(weight.is_finite() && *weight > 0.0)) {
+        None => Ok(()),
+        Some(class) => Err(Error::config(format!(
+            "the weight of class {class} is {}; give positive numbers, such as 1 for a class that counts as often as it \
+             occurs",
+            class_weights[class]
+        ))),
+    }
+}
+
+/// The weights of all labels together: what [`weighted_softmax_cross_entropy`] divides by.
+pub fn total_weight(labels: &[u32], class_weights: &[f32]) -> f64 {
+    kernel::total_weight(labels, class_weights)
 }
 
 /// How many rows have their largest logit at their label. The first of equal maxima counts; a row that holds a
@@ -40,8 +84,16 @@ pub fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], label_smoothing: f
 /// # Errors
 /// A label that is K or more, or shapes that do not fit.
 pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<usize> {
+    Ok(hits(logits, labels)?.into_iter().filter(|&hit| hit).count())
+}
+
+/// Which rows these are.
+///
+/// # Errors
+/// As [`correct`].
+pub fn hits(logits: &Tensor, labels: &[u32]) -> Result<Vec<bool>> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
     let host = on_cpu(logits)?;
-    Ok(kernel::correct(&elements(&host)?, labels))
+    Ok(kernel::hits(&elements(&host)?, labels).collect())
 }

@@ -12,6 +12,19 @@ pub struct Loss {
     pub d_input: Tensor,
 }
 
+impl Loss {
+    /// The loss, if its value is a number.
+    ///
+    /// # Errors
+    /// `NotFinite`, with what to do.
+    pub fn finite(self) -> Result<Self> {
+        match self.value.is_finite() {
+            true => Ok(self),
+            false => Err(Error::not_finite("loss", self.value)),
+        }
+    }
+}
+
 /// The two extents of a `[N, K]` tensor; `name` is what the error calls it.
 pub(crate) fn matrix_extents(name: &str, x: &Tensor) -> Result<(usize, usize)> {
     match *x.dims() {

@@ -193,8 +193,10 @@ impl Auxiliary {
             Task::CrossEntropy => cross_entropy(context, &output),
             Task::Contrastive { .. } => contrastive(context, &output),
         };
-        // The output lives until all branches are done.
+        // The output lives until all branches are done, and gradients of a branch until all losses are known.
+        context.waits.set(again.is_some());
         let d_y = self.head.backward_to_input(context, d_output, tape)?;
+        context.waits.set(false);
         if let Some(decoder) = &mut self.decoder {
             let images = images.ok_or_else(|| Error::internal("a replayed decoder needs images"))?;
             let y = if self.similarity.is_some() { again.clone() } else { again.take() };
@@ -204,12 +206,20 @@ impl Auxiliary {
             let d_output = context.map(output.dims());
             context.sweep(8 * d_output.elements());
             drop((targets, output));
+            context.waits.set(self.similarity.is_some());
+            if self.similarity.is_none() {
+                give_waiting(context, &mut self.head);
+            }
             let _d_branch = decoder.backward_to_input(context, d_output, tape)?;
+            context.waits.set(false);
             context.sweep(3 * d_y.elements());
         }
         if let Some(layers) = &mut self.similarity {
             let output = layers.forward_plain(context, needed(again)?, mode, tape)?;
             let d_output = similarity(context, &output);
+            for branch in [Some(&mut self.head), self.decoder.as_mut()].into_iter().flatten() {
+                give_waiting(context, branch);
+            }
             let _d_branch = layers.backward_to_input(context, d_output, tape)?;
             context.sweep(3 * d_y.elements());
         }
@@ -232,6 +242,13 @@ impl Auxiliary {
             parameters.extend(branch.parameters());
         }
         parameters
+    }
+}
+
+/// `auxiliary::give_waiting`
+fn give_waiting(context: &Context, branch: &mut Sequential) {
+    if !context.gathers {
+        branch.parameters().into_iter().for_each(|parameter| parameter.apply());
     }
 }
 

@@ -51,7 +51,7 @@ impl Link {
         let channels = z.channels();
         if mode.is_training() {
             context.sum_rows(&z);
-            let [mean, variance] = self.norm.statistics(context, channels);
+            let [mean, variance] = self.norm.statistics(context, channels, mode);
             tape.push(context, &z);
             tape.push(context, &mean);
             tape.push(context, &variance);

@@ -3,8 +3,8 @@
 //! What may be chosen: where the network is cut, how many samples pass through a block at once, whether forward passes
 //! are repeated, in which pieces a backward pass is taken, what activations wait in, whether weights and features wait in
 //! a file, and the batch of evaluations. What loses nothing comes first: files are taken where nothing fits without them,
-//! and so are fewer bits. Micro-batches change what batch norm sees, so those of fewer than [`SMALL_MICRO_BATCH`] samples
-//! are taken only where nothing else fits.
+//! and so are fewer bits, those of bf16: nothing that f32 holds is too large for them, as it may be for f16. Micro-batches
+//! change what batch norm sees, so those of fewer than [`SMALL_MICRO_BATCH`] samples are taken only where nothing else fits.
 
 use super::context::Workspaces;
 use super::cuts;
@@ -34,7 +34,8 @@ pub struct Freedom {
     pub recompute: bool,
     /// Whether backward passes may be taken in pieces, also within blocks; else they are as the workload says.
     pub pieces: bool,
-    /// Whether activations may wait in f16; else they wait in what the workload says.
+    /// Whether activations may wait in bf16, which no activation is too large for as for f16; else they wait in what the
+    /// workload says.
     pub half: bool,
     /// Whether weights, features and what the optimizer remembers may wait in a file; else they wait where the workload
     /// says.
@@ -221,7 +222,7 @@ pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Op
         (workload.train.offload, workload.train.features_on_disk) = (true, true);
     }
     if freedom.half && workload.train.activations == Precision::F32 {
-        workload.train.activations = Precision::F16;
+        workload.train.activations = Precision::Bf16;
     }
     Ok(search_one(&workload, freedom, 0, rates, &Workspaces::default())?.1)
 }
@@ -261,7 +262,7 @@ fn search(
             (changed.train.offload, changed.train.features_on_disk) = (true, true);
         }
         if halved {
-            changed.train.activations = Precision::F16;
+            changed.train.activations = Precision::Bf16;
         }
         let (found, needs_least) = search_one(&changed, freedom, budget_bytes, rates, workspaces)?;
         fitting.extend(found);

@@ -31,8 +31,12 @@ pub(super) struct Context {
     pub(super) remembers: Cell<bool>,
     /// Whether gradients wait for the end of the step.
     pub(super) gathers: bool,
+    /// Whether gradients wait for the losses of later branches.
+    pub(super) waits: Cell<bool>,
     /// What activations wait in.
     pub(super) activations: Precision,
+    /// What running statistics saw of the batch and have not taken in yet.
+    seen: RefCell<Vec<Outline>>,
     workspaces: Workspaces,
 }
 
@@ -52,8 +56,23 @@ impl Context {
             state_tensors,
             remembers: Cell::new(true),
             gathers,
+            waits: Cell::new(false),
+            seen: RefCell::default(),
             workspaces,
         }
+    }
+
+    /// `Statistic::see_mean` and `Statistic::see_variance`
+    pub(super) fn see(&self, statistics: &[Outline; 2]) {
+        self.seen.borrow_mut().extend(statistics.iter().cloned());
+    }
+
+    /// `Trainer::settle`: the unbiased variance, two products and a sum of one after the other.
+    pub(super) fn settle(&self) {
+        let mut seen = self.seen.borrow_mut();
+        let largest = seen.iter().map(Outline::elements).max().unwrap_or(0);
+        drop([(); 4].map(|()| self.map(&[largest])));
+        seen.clear();
     }
 
     /// A new tensor of f32 for `part`.

@@ -119,12 +119,12 @@ impl BatchNorm {
         }
     }
 
-    /// Mean and variance of a batch; in training the running ones move, too.
-    pub(super) fn statistics(&self, context: &Context, channels: usize) -> [Outline; 2] {
+    /// Mean and variance of a batch, which the running ones may see.
+    pub(super) fn statistics(&self, context: &Context, channels: usize, mode: Mode) -> [Outline; 2] {
         let statistics = [(); 2].map(|()| context.map(&[channels]));
-        // The unbiased variance, two products and a sum.
-        let moving = [(); 4].map(|()| context.map(&[channels]));
-        drop(moving);
+        if mode.observes() {
+            context.see(&statistics);
+        }
         statistics
     }
 
@@ -149,7 +149,7 @@ impl Replay for BatchNorm {
         let channels = x.channels();
         let statistics = mode.is_training().then(|| {
             context.sum_rows(&x);
-            self.statistics(context, channels)
+            self.statistics(context, channels, mode)
         });
         let _by = context.normalization(channels);
         let y = context.map(x.dims());

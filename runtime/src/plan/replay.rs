@@ -98,11 +98,16 @@ impl Parameter {
     }
 
     /// `GradientSink::take`
-    pub(super) fn take(&mut self, context: &Context, _gradient: Outline) {
+    pub(super) fn take(&mut self, context: &Context, gradient: Outline) {
         let elements = self.dims.iter().product::<usize>();
         context.sweep(elements * (3 + 2 * context.state_tensors));
-        if context.gathers && self.trainable && self.accumulated.is_none() {
+        if !self.trainable || self.accumulated.is_some() {
+            return;
+        }
+        if context.gathers {
             self.accumulated = Some(context.tensor(Part::Gathered, &self.dims));
+        } else if context.waits.get() {
+            self.accumulated = Some(gradient);
         }
     }
 

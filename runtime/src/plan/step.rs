@@ -9,15 +9,15 @@ use super::residence::{fetch, release};
 use super::sequential::Sequential;
 use super::waiting::Waiting;
 use crate::error::Result;
-use crate::layers::Mode;
+use crate::layers::{Draw, Mode};
 use crate::network::{NetworkSpec, blocks};
 use crate::precision::Precision;
 use crate::rules::auxiliary_specs;
-use crate::trainer::{TrainConfig, check_shares, pieces};
+use crate::trainer::{TrainConfig, check_shares, check_weights, pieces};
 use std::ops::RangeInclusive;
 
 /// The pass that is replayed; all are alike.
-const TRAIN: Mode = Mode::Train { draw: 0 };
+const TRAIN: Mode = Mode::Train { draw: Draw { pass: 0, first: 0 } };
 /// Bytes of a label, and of a sample's number while a batch is read.
 const LABEL_BYTES: usize = size_of::<u32>();
 /// What a channel of a batch norm takes for each of its two parameters while shares are made one: two f32 and four f64.
@@ -73,6 +73,7 @@ impl Training {
         config.validate()?;
         let specs = auxiliary_specs(network, &config.ends, &config.rule)?;
         check_shares(config, &specs)?;
+        check_weights(config, network)?;
         let ranges = blocks::ranges(&config.ends);
         let expanded = network.expand()?;
         let (mut units, mut auxiliaries, mut resting) = (Vec::new(), Vec::new(), Vec::new());
@@ -282,6 +283,7 @@ impl Training {
                 self.head.backward_to_input(context, d_logits, tape)?
             }
         };
+        context.settle();
 
         context.ledger.enter(Moment::Backward(block));
         let updates = !context.gathers;

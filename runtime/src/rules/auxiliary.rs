@@ -6,9 +6,10 @@ use super::spec::{AuxiliarySpec, Task};
 use crate::data::Normalize;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, join};
-use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor, input_gradient};
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor, input_gradient};
 use crate::ops::loss::Loss;
 use crate::ops::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
+use crate::parameter::Parameter;
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -22,8 +23,12 @@ pub struct Target<'a> {
     pub images: Option<(&'a Tensor, &'a Normalize)>,
     /// Share of each label that cross-entropy spreads over all classes.
     pub label_smoothing: f64,
+    /// What each class counts in cross-entropy; none: 1 each.
+    pub class_weights: &'a [f32],
     /// Share of the samples in the whole step: 1, or less for a micro-batch.
     pub weight: f64,
+    /// The same of the labels' class weights.
+    pub label_weight: f64,
 }
 
 /// Turns a block's output into a loss and a gradient.
@@ -79,7 +84,10 @@ impl Auxiliary {
     }
 
     /// The loss of `h`, the block's output, and its gradient with respect to `h`. Gradients of the auxiliary
-    /// network's own weights go to `sink`.
+    /// network's own weights go to `sink`, once all of the loss is known to be a number.
+    ///
+    /// # Errors
+    /// `NotFinite` where it is none; `sink` was then given nothing that updates a weight.
     pub fn loss(
         &mut self,
         h: Tensor,
@@ -106,7 +114,8 @@ impl Auxiliary {
         Ok((loss, d_h))
     }
 
-    /// λ2·task + λ1·(reconstruction or similarity) on the body's output.
+    /// λ2·task + λ1·(reconstruction or similarity) on the body's output. Where a later branch may still have a loss that is
+    /// no number, the gradients of an earlier one wait.
     fn branches(
         &mut self,
         y: Tensor,
@@ -119,16 +128,25 @@ impl Auxiliary {
         // Only branches after the head need the body's output again.
         let mut again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
         let output = self.head.forward(y, mode, tape)?;
-        let loss = match self.task {
+        let (loss, share) = match self.task {
             Task::CrossEntropy => {
-                cross_entropy::softmax_cross_entropy(&output, target.labels, target.label_smoothing)?
+                let (labels, smoothing) = (target.labels, target.label_smoothing);
+                let weights = target.class_weights;
+                let loss =
+                    cross_entropy::weighted_softmax_cross_entropy(&output, labels, smoothing, weights)?;
+                (loss, target.label_weight)
             }
             Task::Contrastive { temperature } => {
-                contrastive::supervised_contrastive(&output, target.labels, temperature)?
+                (contrastive::supervised_contrastive(&output, target.labels, temperature)?, target.weight)
             }
         };
-        let (mut total, d_output) = weigh(loss, lambda_task, target.weight)?;
-        let mut d_y = self.head.backward_to_input(d_output, tape, sink)?;
+        let (value, d_output) = weigh(loss.finite()?, lambda_task, share)?;
+        // Values are weighed by the share of samples later.
+        let mut total = value * (share / target.weight);
+        let mut d_y = match again.is_some() && sink.updates() {
+            true => self.head.backward_to_input(d_output, tape, &mut Wait)?,
+            false => self.head.backward_to_input(d_output, tape, sink)?,
+        };
 
         if let Some(decoder) = &mut self.decoder {
             let (images, normalize) =
@@ -139,15 +157,25 @@ impl Auxiliary {
             let loss =
                 binary_cross_entropy::sigmoid_binary_cross_entropy(&output, &normalize.invert(images)?)?;
             drop(output);
-            let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
+            let (value, d_output) = weigh(loss.finite()?, lambda_second, target.weight)?;
             total += value;
-            d_y = elementwise::add(d_y, &decoder.backward_to_input(d_output, tape, sink)?)?;
+            let d_branch = match self.similarity.is_some() && sink.updates() {
+                true => decoder.backward_to_input(d_output, tape, &mut Wait)?,
+                false => {
+                    give_waiting(&mut self.head, sink)?;
+                    decoder.backward_to_input(d_output, tape, sink)?
+                }
+            };
+            d_y = elementwise::add(d_y, &d_branch)?;
         }
         if let Some(layers) = &mut self.similarity {
             let output = layers.forward(needed(again)?, mode, tape)?;
             let loss = similarity::predsim(&output, target.labels, target.classes)?;
-            let (value, d_output) = weigh(loss, lambda_second, target.weight)?;
+            let (value, d_output) = weigh(loss.finite()?, lambda_second, target.weight)?;
             total += value;
+            for branch in [Some(&mut self.head), self.decoder.as_mut()].into_iter().flatten() {
+                give_waiting(branch, sink)?;
+            }
             d_y = elementwise::add(d_y, &layers.backward_to_input(d_output, tape, sink)?)?;
         }
         Ok((total, d_y))
@@ -184,6 +212,30 @@ impl Auxiliary {
         }
         Ok(())
     }
+}
+
+/// Keeps every gradient with its parameter.
+struct Wait;
+
+impl GradientSink for Wait {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+        parameter.accumulated = Some(d_value);
+        Ok(())
+    }
+}
+
+/// Hands on what waits with the parameters of a branch; where `sink` gathers, nothing does.
+fn give_waiting(branch: &mut Sequential, sink: &mut dyn GradientSink) -> Result<()> {
+    if !sink.updates() {
+        return Ok(());
+    }
+    branch.visit("", &mut |_, variable| match variable {
+        Variable::Parameter(parameter) => match parameter.accumulated.take() {
+            Some(gradient) => sink.take(parameter, gradient),
+            None => Ok(()),
+        },
+        Variable::Statistic(_) => Ok(()),
+    })
 }
 
 const DECODER: &str = "decoder.decoder";

@@ -127,7 +127,7 @@ impl Layer for Pair {
     fn forward(&mut self, h: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
         let recompute = self.recompute && mode.is_training();
         self.pass = mode;
-        let mut forgetting = Tape::forgetting();
+        let mut forgetting = tape.for_later();
         let kept = if recompute { &mut forgetting } else { &mut *tape };
         let bias = self.bias.as_mut().map(|bias| bias.forward(h.clone(), mode, kept)).transpose()?;
         let ema = self.ema.forward(h.clone(), mode, kept)?;

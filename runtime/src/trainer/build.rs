@@ -5,6 +5,7 @@ use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
 use crate::network::NetworkSpec;
+use crate::ops::cross_entropy;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
 use candle_core::Device;
@@ -36,6 +37,14 @@ pub(super) fn build_auxiliaries(
             Ok(Some(auxiliary))
         })
         .collect()
+}
+
+/// Refuses class weights that are not one for each class of the network.
+pub(crate) fn check_weights(config: &TrainConfig, spec: &NetworkSpec) -> Result<()> {
+    match config.class_weights[..] {
+        [] => Ok(()),
+        ref weights => cross_entropy::check_class_weights(weights, spec.classes),
+    }
 }
 
 /// Refuses exact statistics for losses that compare all samples of a batch with each other: shares are no batch.

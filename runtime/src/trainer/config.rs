@@ -17,6 +17,10 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// Share of each label that cross-entropy spreads over all classes.
     pub label_smoothing: f64,
+    /// What each class counts in the softmax cross-entropy of every classifier, the head's and auxiliary ones': terms of
+    /// class c count `class_weights[c]` times, and the sum is divided by the weights of the batch's labels. None: all 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
     /// Largest allowed norm of a block's whole gradient, auxiliary network included. Clipping must see the
     /// whole gradient first, so the block's gradients then live together until its update.
     pub clip_norm: Option<f64>,
@@ -76,6 +80,7 @@ impl Default for TrainConfig {
             ends: vec![0],
             optimizer: OptimizerConfig::default(),
             label_smoothing: 0.0,
+            class_weights: Vec::new(),
             clip_norm: None,
             micro_batch: None,
             recompute: false,

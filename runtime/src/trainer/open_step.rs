@@ -2,6 +2,7 @@
 
 use super::StepReport;
 use crate::error::{Error, Result};
+use crate::ops::cross_entropy::total_weight;
 use crate::shelf::Parcel;
 use candle_core::Tensor;
 use std::ops::Range;
@@ -40,6 +41,8 @@ pub(super) struct MicroBatch {
     pub(super) labels: Vec<u32>,
     /// Its share of the batch's samples.
     pub(super) weight: f64,
+    /// Its labels' share of the class weights of the batch's labels.
+    pub(super) label_weight: f64,
 }
 
 /// The features of some samples, in parts that wait each for itself.
@@ -87,6 +90,7 @@ pub(super) fn recut(
     steps: Vec<OpenStep>,
     size: usize,
     micro_batch: Option<usize>,
+    class_weights: &[f32],
     mut first_pass: impl FnMut(usize) -> u64,
 ) -> Vec<OpenStep> {
     let losses = steps.first().map_or(0, |step| step.report.losses.len());
@@ -104,11 +108,13 @@ pub(super) fn recut(
     let (mut h, mut images) = (Features(h), Features(images));
     let mut cut = Vec::new();
     for (labels, rates) in labels.chunks(size).zip(rates.chunks(size)) {
+        let total = total_weight(labels, class_weights);
         let share = |part: &[u32]| MicroBatch {
             h: h.split_off_front(part.len()),
             images: has_images.then(|| images.split_off_front(part.len())),
             labels: part.to_vec(),
             weight: part.len() as f64 / labels.len() as f64,
+            label_weight: total_weight(part, class_weights) / total,
         };
         let micro_batches: Vec<_> = labels.chunks(micro_batch.unwrap_or(size)).map(share).collect();
         cut.push(OpenStep {
@@ -135,6 +141,7 @@ mod tests {
             images: None,
             labels: samples.collect(),
             weight: 1.0,
+            label_weight: 1.0,
         };
         let report = StepReport { losses: vec![0.5], correct: 0 };
         OpenStep { micro_batches: vec![micro], learning_rate, report, first_pass: 0 }
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_sample_keeps_its_features_and_its_place() {
-        let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), |_| 7);
+        let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), &[], |_| 7);
         let shares: Vec<Vec<&Vec<u32>>> =
             cut.iter().map(|step| step.micro_batches.iter().map(|micro| &micro.labels).collect()).collect();
         assert_eq!(shares, [vec![&vec![0, 1], &vec![2]], vec![&vec![3, 4], &vec![5]], vec![&vec![6]]]);

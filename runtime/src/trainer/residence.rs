@@ -3,7 +3,7 @@
 use super::{Stage, Trainer, auxiliary_path, pieces};
 use crate::depot::{Depot, Presence};
 use crate::error::Result;
-use crate::layers::{Layer, Mode, Visitor};
+use crate::layers::{Layer, Mode, Variable, Visitor};
 use crate::model::Model;
 use crate::rules::auxiliary::Auxiliary;
 use crate::tape::Tape;
@@ -178,19 +178,30 @@ impl Trainer {
         Ok(h)
     }
 
+    /// Lets the running statistics of `block` and of what judges it take in what they saw.
+    pub(super) fn settle(&mut self, block: usize) -> Result<()> {
+        self.visit_present(block, &mut |_, variable| match variable {
+            Variable::Statistic(statistic) => statistic.settle(),
+            Variable::Parameter(_) => Ok(()),
+        })
+    }
+
     /// Forgets what a failed pass through `block` left for its backward pass and its update.
     pub(super) fn abandon(&mut self, block: usize) -> Result<()> {
         self.tape.abandon();
-        let groups = self.groups(block);
+        self.visit_present(block, &mut |_, variable| {
+            match variable {
+                Variable::Parameter(parameter) => parameter.accumulated = None,
+                Variable::Statistic(statistic) => statistic.forget(),
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows the variables of `block` where they are: statistics always are in memory, weights perhaps not.
+    fn visit_present(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        let mut groups = self.groups(block);
         let Self { model, auxiliaries, .. } = self;
-        for group in groups {
-            visit_group(model, auxiliaries, group, &mut |_, variable| {
-                if let crate::layers::Variable::Parameter(parameter) = variable {
-                    parameter.accumulated = None;
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
+        groups.try_for_each(|group| visit_group(model, auxiliaries, group, visitor))
     }
 }

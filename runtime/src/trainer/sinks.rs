@@ -1,7 +1,7 @@
 //! What becomes of gradients.
 
-use super::{Trainer, not_finite};
-use crate::error::Result;
+use super::Trainer;
+use crate::error::{Error, Result};
 use crate::layers::{GradientSink, Variable};
 use crate::ops::elementwise;
 use crate::optimizer::{self, OptimizerConfig};
@@ -76,6 +76,6 @@ impl Trainer {
             Ok(())
         })?;
         let norm = f64::sqrt(sum_of_squares);
-        if norm.is_finite() { Ok(norm) } else { Err(not_finite(block, "gradient's norm", norm)) }
+        if norm.is_finite() { Ok(norm) } else { Err(Error::not_finite("norm of the gradient", norm)) }
     }
 }

@@ -4,7 +4,7 @@ use crate::common::{Random, numbers, tensor, with_threads};
 use candle_core::{Device, Tensor};
 use localgrad::kernels::batch_norm::{Gradient, Normalization};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
 use localgrad::ops::activation::Activation;
 use localgrad::ops::conv::ConvConfig;
 use localgrad::ops::conv_norm::{self, Input, LazyGradient};
@@ -88,7 +88,8 @@ fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
     let mut all = Vec::new();
     let visit = &mut |_: &str, variable: Variable<'_>| {
         if let Variable::Statistic(statistic) = variable {
-            all.extend(numbers(statistic));
+            statistic.settle()?;
+            all.extend(numbers(&statistic.value));
         }
         Ok(())
     };
@@ -99,7 +100,7 @@ fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
 fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
     let (mut chain, mut layers) = (Sequential::new(specs, "", &initializer()).unwrap(), OneByOne::new(specs));
     let x = random(&shape, seed);
-    let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: 0 });
+    let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: Draw::default() });
     let found = chain.forward(x.clone(), mode, &mut tapes[0]).unwrap();
     let expected = layers.forward(x.clone(), mode, &mut tapes[1]);
     close("y", &numbers(&found), &numbers(&expected), 1.0);
@@ -186,7 +187,7 @@ fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
         chain.visit("", freeze).unwrap();
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
         let x = random(&[2, 7, 7, 6], 1);
-        chain.forward(x, Mode::Train { draw: 0 }, &mut tape).unwrap();
+        chain.forward(x, Mode::Train { draw: Draw::default() }, &mut tape).unwrap();
         let d_x = chain.backward(random(&[2, 7, 7, 6], 2), &mut tape, &mut sink, true).unwrap().unwrap();
         assert!(tape.is_empty());
         assert_eq!(sink.0.is_empty(), !trainable);
@@ -208,7 +209,7 @@ fn a_residual_sum_equals_its_branches() {
     let mut unit = Sequential::new(&[unnamed(residual)], "", &initializer()).unwrap();
     let (mut main, mut around) = (OneByOne::new(&main), OneByOne::new(&around));
     let x = random(&[3, 9, 7, 6], 4);
-    let (mut tape, mode) = (Tape::new(), Mode::Train { draw: 0 });
+    let (mut tape, mode) = (Tape::new(), Mode::Train { draw: Draw::default() });
     let y = unit.forward(x.clone(), mode, &mut tape).unwrap();
     let mut tapes = [Tape::new(), Tape::new()];
     let branches = [main.forward(x.clone(), mode, &mut tapes[0]), around.forward(x, mode, &mut tapes[1])];
@@ -236,7 +237,9 @@ fn results_do_not_depend_on_the_threads() {
     let run = || {
         let mut chain = Sequential::new(&specs, "", &initializer()).unwrap();
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
-        let y = chain.forward(random(&[5, 33, 29, 3], 1), Mode::Train { draw: 0 }, &mut tape).unwrap();
+        let y = chain
+            .forward(random(&[5, 33, 29, 3], 1), Mode::Train { draw: Draw::default() }, &mut tape)
+            .unwrap();
         let d_x = chain.backward(random(y.dims(), 2), &mut tape, &mut sink, true).unwrap().unwrap();
         let mut all = numbers(&y);
         all.extend(numbers(&d_x));
@@ -295,7 +298,7 @@ fn sums_that_are_made_again_change_no_bit() {
         let (mut units, mut kept) =
             (Sequential::new(&specs, "", &initializer()).unwrap(), OneByOne::new(&specs));
         let x = random(&shape, 11);
-        let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: 0 });
+        let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: Draw::default() });
         let y = units.forward(x.clone(), mode, &mut tapes[0]).unwrap();
         assert_eq!(numbers(&y), numbers(&kept.forward(x, mode, &mut tapes[1])));
         let sums = tapes.each_ref().map(|tape| format!("{tape:?}").matches("Sum(").count());

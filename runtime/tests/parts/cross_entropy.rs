@@ -2,7 +2,9 @@
 
 use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
 use crate::loss::{assert_gradient, assert_value};
-use localgrad::ops::cross_entropy::{correct, softmax_cross_entropy};
+use localgrad::ops::cross_entropy::{
+    correct, hits, softmax_cross_entropy, total_weight, weighted_softmax_cross_entropy,
+};
 use localgrad::{Device, ErrorKind};
 use proptest::prelude::*;
 
@@ -17,6 +19,21 @@ fn twin(logits: &[f64], labels: &[u32], classes: usize, smoothing: f64) -> f64 {
         }
     }
     total / labels.len() as f64
+}
+
+/// The same with a weight for each class's terms, divided by the weights of the labels.
+fn weighted_twin(logits: &[f64], labels: &[u32], weights: &[f64], smoothing: f64) -> f64 {
+    let classes = weights.len();
+    let (mut total, mut divisor) = (0.0, 0.0);
+    for (row, &label) in logits.chunks(classes).zip(labels) {
+        let sum: f64 = row.iter().map(|z| z.exp()).sum();
+        for (class, z) in row.iter().enumerate() {
+            let hard = if class == label as usize { 1.0 - smoothing } else { 0.0 };
+            total -= weights[class] * (hard + smoothing / classes as f64) * (z.exp() / sum).ln();
+        }
+        divisor += weights[label as usize];
+    }
+    total / divisor
 }
 
 fn sample(n: usize, k: usize, seed: u64) -> (Vec<f64>, Vec<u32>) {
@@ -39,6 +56,61 @@ proptest! {
         prop_assert_eq!(loss.d_input.dims(), &[n, k]);
         assert_gradient("d_logits", &loss.d_input, &slopes, 1e-3);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn weighted_classes_agree_with_the_twin(n in 1usize..20, k in 1usize..12, smooth in 0u32..4, seed in 0u64..1 << 40) {
+        let smoothing = f64::from(smooth) / 3.0;
+        let (logits, labels) = sample(n, k, seed);
+        let weights: Vec<f32> = Random::new(!seed).numbers(k).iter().map(|w| (w.abs() * 3.0 + 0.1) as f32).collect();
+        let exact: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
+        let x = tensor(&logits, &[n, k], &device());
+        let loss = weighted_softmax_cross_entropy(&x, &labels, smoothing, &weights).unwrap();
+        assert_value("loss", loss.value, weighted_twin(&logits, &labels, &exact, smoothing));
+        let slopes = finite_difference(|z| weighted_twin(z, &labels, &exact, smoothing), &logits);
+        assert_gradient("d_logits", &loss.d_input, &slopes, 1e-3);
+    }
+}
+
+// import torch
+// logits = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.5], [-2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+// for smoothing in (0.0, 0.2):
+//     loss = torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.5, 0.5]), label_smoothing=smoothing)
+//     print(loss(logits, torch.tensor([2, 0, 1, 1])).item())
+#[test]
+fn weights_and_smoothing_are_pytorchs() {
+    let logits = [0.5, -1.0, 2.0, 1.5, 0.25, -0.5, -2.0, 1.0, 0.0, 0.0, 0.0, 3.0];
+    let x = tensor(&logits, &[4, 3], &device());
+    for (smoothing, expected) in [(0.0, 1.397299299), (0.2, 1.438596294)] {
+        let loss = weighted_softmax_cross_entropy(&x, &[2, 0, 1, 1], smoothing, &[1.0, 2.5, 0.5]).unwrap();
+        assert!((loss.value - expected).abs() < 1e-6, "{} with smoothing {smoothing}", loss.value);
+    }
+}
+
+#[test]
+fn shares_of_a_batch_add_up_by_their_weights() {
+    let (logits, labels) = sample(9, 4, 3);
+    let weights = [0.5, 3.0, 1.0, 0.25];
+    let whole = tensor(&logits, &[9, 4], &device());
+    let loss = |x: &localgrad::Tensor, labels: &[u32]| {
+        weighted_softmax_cross_entropy(x, labels, 0.1, &weights).unwrap()
+    };
+    let all = loss(&whole, &labels);
+    let total = total_weight(&labels, &weights);
+    let (mut value, mut gradient) = (0.0, Vec::new());
+    for (first, count) in [(0, 4), (4, 4), (8, 1)] {
+        let labels = &labels[first..first + count];
+        let share = total_weight(labels, &weights) / total;
+        let found = loss(&whole.narrow(0, first, count).unwrap().contiguous().unwrap(), labels);
+        value += share * found.value;
+        gradient.extend(numbers(&found.d_input).iter().map(|d| share * f64::from(*d)));
+    }
+    assert_value("loss", value, all.value);
+    assert_gradient("d_logits", &all.d_input, &gradient, 1e-5);
+    assert_eq!(total_weight(&labels, &[]), 9.0);
 }
 
 #[test]
@@ -91,6 +163,7 @@ fn counts_first_maxima() {
     let x = tensor(&rows, &[5, 3], &device());
     assert_eq!(correct(&x, &[1, 0, 1, 1, 2]).unwrap(), 3);
     assert_eq!(correct(&x, &[1, 1, 0, 2, 2]).unwrap(), 2);
+    assert_eq!(hits(&x, &[1, 1, 0, 2, 2]).unwrap(), [true, false, false, false, true]);
 }
 
 #[test]
@@ -101,6 +174,17 @@ fn refuses_what_does_not_fit() {
     assert_eq!(kind(&[0], 0.0), ErrorKind::Shape);
     assert_eq!(kind(&[0, 1], 1.5), ErrorKind::Config);
     assert_eq!(kind(&[0, 1], f64::NAN), ErrorKind::Config);
+    let weighted = |weights: &[f32]| weighted_softmax_cross_entropy(&x, &[0, 1], 0.0, weights).unwrap_err();
+    for (weights, word) in [
+        (&[1.0, 2.0][..], "2 class weights were given for 3 classes"),
+        (&[1.0, 0.0, 1.0], "class 1 is 0"),
+        (&[1.0, 1.0, -2.0], "class 2 is -2"),
+        (&[f32::NAN, 1.0, 1.0], "class 0 is NaN"),
+        (&[1.0, f32::INFINITY, 1.0], "class 1 is inf"),
+    ] {
+        assert_eq!(weighted(weights).kind(), ErrorKind::Config);
+        assert!(weighted(weights).to_string().contains(word), "{}", weighted(weights));
+    }
     let flat = x.flatten_all().unwrap();
     assert_eq!(softmax_cross_entropy(&flat, &[0], 0.0).unwrap_err().kind(), ErrorKind::Shape);
     assert_eq!(correct(&x, &[3, 0]).unwrap_err().kind(), ErrorKind::Config);

@@ -8,6 +8,10 @@ use localgrad::{ErrorKind, Tensor};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+fn mask(probability: f64, seed: u64) -> ops::Mask {
+    ops::Mask { probability, seed, first: 0 }
+}
+
 fn ones(len: usize) -> Tensor {
     tensor(&vec![1.0; len], &[len], &device())
 }
@@ -20,16 +24,16 @@ proptest! {
     #[test]
     fn elements_are_zeroed_or_scaled(len in 1usize..500, probability in 0.0f64..0.95, seed in any::<u64>()) {
         let x = Random::new(seed).numbers(len);
-        let mask = numbers(&ops::forward(ones(len), probability, seed).unwrap());
+        let factors = numbers(&ops::forward(ones(len), mask(probability, seed)).unwrap());
         let kept = (1.0 / (1.0 - probability)) as f32;
-        prop_assert!(mask.iter().all(|&m| m == 0.0 || m == kept));
-        let expected: Vec<f64> = x.iter().zip(&mask).map(|(x, &m)| x * f64::from(m)).collect();
-        let y = ops::forward(tensor(&x, &[len], &device()), probability, seed).unwrap();
+        prop_assert!(factors.iter().all(|&m| m == 0.0 || m == kept));
+        let expected: Vec<f64> = x.iter().zip(&factors).map(|(x, &m)| x * f64::from(m)).collect();
+        let y = ops::forward(tensor(&x, &[len], &device()), mask(probability, seed)).unwrap();
         assert_close("kernel", &y, &expected, 1e-6);
-        let other = composed::apply(&tensor(&x, &[len], &device()), probability, seed).unwrap();
+        let other = composed::apply(&tensor(&x, &[len], &device()), probability, seed, 0).unwrap();
         prop_assert_eq!(numbers(&other), numbers(&y));
         // The map is linear, with the mask as its slope: the gradient is d_y times the same mask.
-        let d_x = ops::backward(tensor(&x, &[len], &device()), probability, seed).unwrap();
+        let d_x = ops::backward(tensor(&x, &[len], &device()), mask(probability, seed)).unwrap();
         assert_close("backward", &d_x, &expected, 1e-6);
     }
 }
@@ -39,7 +43,7 @@ fn the_share_of_zeros_is_the_probability() {
     const LEN: usize = 100_000;
     for probability in [0.1, 0.5, 0.8] {
         for seed in [0, 1, u64::MAX] {
-            let y = numbers(&ops::forward(ones(LEN), probability, seed).unwrap());
+            let y = numbers(&ops::forward(ones(LEN), mask(probability, seed)).unwrap());
             let zeros = y.iter().filter(|&&v| v == 0.0).count() as f64;
             let deviation = (LEN as f64 * probability * (1.0 - probability)).sqrt();
             let distance = (zeros - LEN as f64 * probability).abs() / deviation;
@@ -51,8 +55,8 @@ fn the_share_of_zeros_is_the_probability() {
 #[test]
 fn masks_of_neighbouring_seeds_and_positions_are_unrelated() {
     const LEN: usize = 40_000;
-    let mask = |seed| numbers(&ops::forward(ones(LEN), 0.5, seed).unwrap());
-    let (a, b) = (mask(5), mask(6));
+    let drawn = |seed| numbers(&ops::forward(ones(LEN), mask(0.5, seed)).unwrap());
+    let (a, b) = (drawn(5), drawn(6));
     let share =
         |pairs: &mut dyn Iterator<Item = bool>| pairs.filter(|&same| same).count() as f64 / LEN as f64;
     // 0.5 and a deviation of 0.0025 for unrelated bits.
@@ -65,17 +69,29 @@ fn masks_of_neighbouring_seeds_and_positions_are_unrelated() {
 }
 
 #[test]
+fn a_part_has_that_part_of_the_mask() {
+    const LEN: usize = 70_001;
+    let whole = numbers(&ops::forward(ones(LEN), mask(0.4, 9)).unwrap());
+    for (first, len) in [(0, 5), (1, 40_000), (33_333, LEN - 33_333)] {
+        let part = ops::Mask { first, ..mask(0.4, 9) };
+        assert_eq!(numbers(&ops::forward(ones(len), part).unwrap()), whole[first..first + len]);
+        let other = composed::apply(&ones(len), 0.4, 9, first).unwrap();
+        assert_eq!(numbers(&other), whole[first..first + len]);
+    }
+}
+
+#[test]
 fn the_ends_of_the_range_work_and_the_rest_is_an_error() {
-    assert_eq!(numbers(&ops::forward(ones(9), 0.0, 1).unwrap()), [1.0; 9]);
-    assert_eq!(numbers(&ops::forward(ones(9), 1.0, 1).unwrap()), [0.0; 9]);
+    assert_eq!(numbers(&ops::forward(ones(9), mask(0.0, 1)).unwrap()), [1.0; 9]);
+    assert_eq!(numbers(&ops::forward(ones(9), mask(1.0, 1)).unwrap()), [0.0; 9]);
     for probability in [-0.1, 1.1, f64::NAN] {
-        assert_eq!(ops::forward(ones(9), probability, 1).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(ops::forward(ones(9), mask(probability, 1)).unwrap_err().kind(), ErrorKind::Config);
     }
 }
 
 #[test]
 fn results_do_not_depend_on_the_threads() {
-    let run = || numbers(&ops::forward(ones(70_001), 0.3, 11).unwrap());
+    let run = || numbers(&ops::forward(ones(70_001), mask(0.3, 11)).unwrap());
     let one = with_threads(1, run);
     assert_eq!(one, with_threads(2, run));
     assert_eq!(one, with_threads(3, run));

@@ -8,7 +8,7 @@ use crate::common::{
 use localgrad::kernels::batch_norm::{Gradient, Normalization, Sums};
 use localgrad::layers::spec::named;
 use localgrad::layers::{
-    GradientSink, Initializer, Layer, LayerSpec, Mode, NamedLayer, Sequential, Variable, build,
+    Draw, GradientSink, Initializer, Layer, LayerSpec, Mode, NamedLayer, Sequential, Variable, build,
 };
 use localgrad::ops::activation::Activation;
 use localgrad::ops::conv::{self, ConvConfig};
@@ -281,7 +281,7 @@ fn a_decoder_agrees_with_its_layers_apart() {
         let mut random = Random::new(9);
         let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
         let (x, d_y) = (draw(&[3, height, 17, 20]), draw(&[3, 16, 17, 3]));
-        let mode = Mode::Train { draw: 0 };
+        let mode = Mode::Train { draw: Draw::default() };
         let (mut tape, mut sink) = (Tape::new(), Kept::default());
         let y = fused.forward(x.clone(), mode, &mut tape).unwrap();
         let d_x = fused.backward_to_input(d_y.copy().unwrap(), &mut tape, &mut sink).unwrap();

@@ -120,7 +120,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn another_version_is_refused_by_number() {
     let run = small();
     let mut contents = files(&run, 1).contents();
-    for version in [0u32, 2, 700] {
+    for version in [0u32, 3, 700] {
         let manifest = contents.get_mut("manifest").unwrap();
         manifest[8..12].copy_from_slice(&version.to_le_bytes());
         let header = checksum(&manifest[..24]);
@@ -162,6 +162,44 @@ fn version_1_is_read() {
         state(&mut trainer).into_iter().flat_map(|(_, bits)| bits).flat_map(u32::to_le_bytes).collect();
     assert_eq!(checksum(&bits), VERSION_1_STATE);
 }
+
+/// And what version 2 wrote. The files are those of `files(&judged(), 1)`.
+#[test]
+fn version_2_is_read() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/version-2");
+    let run = judged();
+    if std::env::var_os("LOCALGRAD_WRITE_VERSION_2").is_some() {
+        std::fs::create_dir_all(&directory).unwrap();
+        for (name, bytes) in files(&run, 1).contents() {
+            std::fs::write(directory.join(name), bytes).unwrap();
+        }
+    }
+    let saved = Saved::read(&directory).unwrap().unwrap();
+    let mut trainer = run.trainer();
+    let progress = saved.restore(&mut trainer).unwrap();
+    assert_eq!((progress.steps, progress.epoch, progress.position), (3, 3, 1));
+    saved.manifest.configuration.check_same(&run.configuration()).unwrap();
+    let (evaluation, best) = (progress.evaluation.unwrap(), progress.best.unwrap());
+    assert_eq!(evaluation.classes.iter().map(|class| class.samples).sum::<usize>(), evaluation.samples);
+    assert!(best.epoch >= 1 && best.epoch + best.epochs_since == 2 && best.score <= 1.0, "{best:?}");
+    let bits: Vec<u8> =
+        state(&mut trainer).into_iter().flat_map(|(_, bits)| bits).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(checksum(&bits), VERSION_2_STATE);
+}
+
+/// The small run in epochs of one step, each of which is judged, by a schedule with a floor and classes with weights.
+fn judged() -> Run {
+    let mut run = small();
+    run.loader.batch = 20;
+    run.fit.duration = localgrad::fit::Duration::Epochs(6);
+    run.fit.patience = Some(5);
+    run.fit.schedule = localgrad::schedule::Schedule::cosine();
+    run.train.class_weights = vec![1.5; 10];
+    run
+}
+
+/// Checksum of the state that the stored files hold.
+const VERSION_2_STATE: u32 = 4_167_565_108;
 
 /// Checksum of the state that the stored files hold.
 const VERSION_1_STATE: u32 = 4_288_431_618;

@@ -66,7 +66,7 @@ fn schedules() -> [Schedule; 3] {
     [
         Schedule::Constant,
         Schedule::Step { milestones: vec![1], factor: 0.1 },
-        Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01 },
+        Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01, floor: None },
     ]
 }
 
@@ -94,6 +94,42 @@ fn every_rule_optimizer_and_schedule_resumes_exactly() {
             }
         }
     }
+}
+
+#[test]
+fn patience_ends_a_run_and_resumes_exactly() {
+    let mut run = Run::new(Rule::Dgl).with(OptimizerConfig::sgd(), Schedule::Constant);
+    run.fit.duration = Duration::Epochs(40);
+    // So large a rate soon brings nothing better.
+    run.fit.learning_rate = 0.3;
+    run.fit.patience = Some(2);
+    run.train.class_weights = (0..10).map(|class| 0.5 + class as f32 / 9.0).collect();
+    let (_, told) = uncut(&run);
+    let epochs = told.iter().filter(|event| event.starts_with("epoch")).count();
+    assert!(epochs < 40, "it went on for {epochs} epochs");
+    check(&run, "patience");
+
+    // The end is an end, until there is more patience.
+    let files = Memory::default();
+    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    drop(saver);
+    let (mut trainer, _, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    let best = progress.best.unwrap();
+    assert_eq!((best.epochs_since, best.epoch + 2), (2, epochs));
+    let before = state(&mut trainer);
+    let mut saver = Saver::idle();
+    run.go_on(&mut trainer, progress.clone(), &mut saver).unwrap();
+    assert!(saver.told.is_empty() && state(&mut trainer) == before);
+    run.fit.patience = Some(3);
+    let (mut trainer, _, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    assert!(saver.told.iter().any(|event| event.starts_with("epoch")));
+    run.fit.patience = Some(0);
+    let progress = Progress::start(trainer.ranges().len());
+    let refused = run.go_on(&mut trainer, progress, &mut saver).unwrap_err();
+    assert!(refused.to_string().contains("from 1 on"), "{refused}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_gradient_that_cannot_be_clipped_changes_nothing() {
         });
         let error = train(&run, &mut trainer).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFinite, "{number}: {error}");
-        assert!(error.to_string().contains("gradient's norm of block 0"), "{error}");
+        assert!(error.to_string().contains("block 0: the norm of the gradient"), "{error}");
         assert_eq!(parameters(&mut trainer), before, "{number}");
         // What was gathered is forgotten, so that the trainer can go on.
         assert_eq!(train(&run, &mut trainer).unwrap_err().kind(), ErrorKind::Internal);
@@ -148,4 +148,156 @@ fn spoiled_weights_are_not_exported() {
         check(&weights::write(&path, &all, &Card::default(), half).unwrap_err(), "layer3.0.bn2.running_var");
         assert_eq!(std::fs::read(&path).unwrap(), good);
     }
+}
+
+/// The part of a state that belongs to a block's judge or units.
+fn of(all: &State, prefixes: &[&str]) -> State {
+    all.iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix))).cloned().collect()
+}
+
+/// Makes every number of what is called `name` as large as floats are.
+fn blow_up(trainer: &mut Trainer, name: &str) {
+    change(trainer, name, |variable| {
+        let large = (variable.value().ones_like().unwrap() * 3e38).unwrap();
+        variable.set(large);
+    });
+}
+
+/// A name of the trainer that holds all of `parts`.
+fn name_with(trainer: &mut Trainer, parts: &[&str]) -> String {
+    let all = state(trainer);
+    let found = all.iter().find(|(name, _)| parts.iter().all(|part| name.contains(part)));
+    found.unwrap_or_else(|| panic!("{parts:?}")).0.clone()
+}
+
+#[test]
+fn a_loss_that_is_no_number_changes_nothing_of_its_block() {
+    let cases = [
+        (Rule::Bp, &["fc.weight"][..], &[""][..]),
+        (Rule::Man, &["aux.0", "head", "weight"], &[""]),
+        (Rule::Dgl, &["aux.1", "head", "weight"], &["layer2", "aux.1"]),
+        (Rule::Auglocal, &["fc.weight"], &["layer3", "fc"]),
+        // The head's own loss is a number, and only that of what comes after it is none.
+        (Rule::Infopro, &["aux.0", "decoder", "weight"], &[""]),
+        (Rule::Predsim, &["aux.0.similarity", "weight"], &[""]),
+    ];
+    for optimizer in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
+        for (rule, spoiled, untouched) in cases {
+            let mut run = Run::new(rule).with(optimizer.clone(), Schedule::Constant);
+            for micro_batch in [None, Some(4)] {
+                run.train.micro_batch = micro_batch;
+                let mut trainer = run.trainer();
+                // What the optimizer remembers exists.
+                train(&run, &mut trainer).unwrap_err();
+                let name = name_with(&mut trainer, spoiled);
+                blow_up(&mut trainer, &name);
+                let before = state(&mut trainer);
+                let error = train(&run, &mut trainer).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotFinite, "{rule}: {error}");
+                assert!(error.to_string().contains("the loss became"), "{error}");
+                let after = state(&mut trainer);
+                let (mut before, mut after) = (of(&before, untouched), of(&after, untouched));
+                before.retain(|(name, _)| name != "passes");
+                after.retain(|(name, _)| name != "passes");
+                assert!(before.len() > 3);
+                for (before, after) in before.iter().zip(&after) {
+                    assert!(before == after, "{rule}, {micro_batch:?}: {} has changed", before.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn training_goes_on_after_a_loss_that_was_no_number() {
+    for rule in [Rule::Bp, Rule::Man, Rule::Infopro] {
+        let run = Run::new(rule);
+        let (mut trainer, mut other) = (run.trainer(), run.trainer());
+        let batch = run.loader().batch(0, 0).unwrap();
+        let mut spoiled = run.loader().batch(0, 1).unwrap();
+        spoiled.images = (spoiled.images * f64::NAN).unwrap();
+        trainer.step(&batch, 0.1, &mut |_| {}).unwrap();
+        other.step(&batch, 0.1, &mut |_| {}).unwrap();
+        let error = trainer.step(&spoiled, 0.1, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().starts_with("block 0: the loss became NaN"), "{error}");
+        // Nothing is different from a trainer that never saw it.
+        trainer.set_passes(other.passes());
+        let (now, wanted) =
+            [&mut trainer, &mut other].map(|trainer| trainer.step(&batch, 0.01, &mut |_| {}).unwrap()).into();
+        assert_eq!(now.losses.len(), wanted.losses.len());
+        assert!(now == wanted && state(&mut trainer) == state(&mut other), "{rule}");
+    }
+}
+
+#[test]
+fn spoiled_weights_are_not_read() {
+    let run = Run::new(Rule::Bp);
+    let mut trainer = run.trainer();
+    let mut all = weights::of_model(&mut trainer.model).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weights.safetensors");
+    let write = |all: &weights::Weights| safetensors(all, &path);
+    write(&all);
+    assert_eq!(weights::read(&path, |name| Some(name.into())).unwrap().len(), all.len());
+    for number in SPOILERS {
+        let good = all["layer2.0.conv2.weight"].clone();
+        all.insert("layer2.0.conv2.weight".into(), with(&good, number));
+        write(&all);
+        let error = weights::read(&path, |name| Some(name.into())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("layer2.0.conv2.weight holds"), "{error}");
+        // What is of no use need not be whole.
+        weights::read(&path, |name| (name != "layer2.0.conv2.weight").then(|| name.into())).unwrap();
+        all.insert("layer2.0.conv2.weight".into(), good);
+    }
+    let large = Tensor::from_vec(vec![1e300f64, 1.0], 2, &localgrad::Device::Cpu).unwrap();
+    write(&weights::Weights::from([("double".into(), large)]));
+    let error = weights::read(&path, |name| Some(name.into())).unwrap_err().to_string();
+    assert!(error.contains("double holds inf, or is larger than f32 holds"), "{error}");
+}
+
+#[test]
+fn a_spoiled_checkpoint_is_not_read() {
+    let run = Run::new(Rule::Bp);
+    let mut trainer = run.trainer();
+    train(&run, &mut trainer).unwrap_err();
+    let before = state(&mut trainer);
+    let mut tensors = weights::Weights::new();
+    trainer
+        .visit(&mut |name, variable| {
+            tensors.insert(name.into(), variable.value().clone());
+            if let Variable::Parameter(parameter) = variable {
+                tensors.insert(format!("optimizer.momentum.{name}"), parameter.state[0].clone());
+            }
+            Ok(())
+        })
+        .unwrap();
+    let updates = Tensor::ones(
+        tensors.keys().filter(|name| name.starts_with("optimizer")).count(),
+        localgrad::DType::I64,
+        &localgrad::Device::Cpu,
+    );
+    tensors.insert("optimizer.updates".into(), updates.unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("block.safetensors");
+    safetensors(&tensors, &path);
+    localgrad::checkpoint::block_file::load(&mut trainer, 0, &std::fs::read(&path).unwrap()).unwrap();
+    for name in ["conv1.weight", "bn1.running_var", "optimizer.momentum.fc.bias"] {
+        let good = tensors[name].clone();
+        tensors.insert(name.into(), with(&good, f32::NAN));
+        safetensors(&tensors, &path);
+        let bytes = std::fs::read(&path).unwrap();
+        let error = localgrad::checkpoint::block_file::load(&mut trainer, 0, &bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains(name), "{error}");
+        tensors.insert(name.into(), good);
+    }
+    assert!(state(&mut trainer) == before);
+}
+
+/// Writes tensors of any type and number, as other programs do.
+fn safetensors(tensors: &weights::Weights, path: &std::path::Path) {
+    let named: std::collections::HashMap<String, Tensor> =
+        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+    localgrad::candle::safetensors::save(&named, path).unwrap();
 }

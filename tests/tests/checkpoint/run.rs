@@ -48,8 +48,9 @@ impl Run {
             train: TrainConfig { rule: RuleConfig::new(rule), ends, seed: 5, ..TrainConfig::default() },
             fit: FitConfig {
                 duration: Duration::Epochs(2),
-                schedule: Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01 },
+                schedule: Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01, floor: None },
                 learning_rate: 0.05,
+                ..FitConfig::default()
             },
             loader: LoaderConfig {
                 batch: 4,

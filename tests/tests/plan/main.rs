@@ -199,10 +199,12 @@ fn end_to_end_keeps_to_a_budget_one_piece_at_a_time() {
     assert!(chosen.train.pieces.len() > 1 && chosen.train.micro_batch.is_none());
     hold(&network, &chosen.train, chosen.batch, chosen.threads);
     let least = localgrad::plan::least(&workload, &freedom, &Rates::default()).unwrap().unwrap();
-    assert!(
-        least.peak_bytes < whole / 2
-            && choose(&workload, &freedom, least.peak_bytes, &Rates::default()).is_ok()
-    );
+    assert!(least.peak_bytes < whole / 2);
+    assert!(choose(&workload, &freedom, least.peak_bytes, &Rates::default()).is_ok());
+    // Of 16 bits those that no activation is too large for.
+    let halves = Freedom { half: true, ..Freedom::of_cuts(freedom.cuts) };
+    let halved = choose(&workload, &halves, whole / 4 * 3, &Rates::default()).unwrap();
+    assert_eq!([least.activations, halved.chosen.activations], [Precision::Bf16; 2]);
 }
 
 #[test]

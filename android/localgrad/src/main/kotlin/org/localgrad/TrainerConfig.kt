@@ -16,7 +16,7 @@ public enum class Schedule {
     /** It stays what it is. */
     CONSTANT,
 
-    /** Half a cosine down to 0 over [TrainerConfig.scheduleSteps], after [TrainerConfig.warmupSteps]. */
+    /** Half a cosine to a hundredth of the rate over [TrainerConfig.scheduleSteps], after [TrainerConfig.warmupSteps]. */
     COSINE,
 }
 
@@ -25,8 +25,11 @@ public enum class Precision {
     /** 32 bits, which lose nothing. */
     F32,
 
-    /** 16 bits. */
+    /** 16 bits, with more digits, up to 65504. */
     F16,
+
+    /** 16 bits, with fewer digits, as large as 32 bits hold: for activations; weights are not written in it. */
+    BF16,
 }
 
 /** What of a network is trained. */

@@ -68,7 +68,7 @@ fn read_spec(path: &Path) -> Outcome<NetworkSpec> {
     let wrong = |cause: String| Fault::failed(format!("{}: {cause}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|cause| wrong(cause.to_string()))?;
     let spec: NetworkSpec = serde_json::from_str(&text).map_err(|cause| wrong(cause.to_string()))?;
-    spec.validate()?;
+    spec.validate().map_err(|cause| wrong(cause.to_string()))?;
     Ok(spec)
 }
 
@@ -76,7 +76,7 @@ fn read_spec(path: &Path) -> Outcome<NetworkSpec> {
 pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
     let sides: Vec<usize> = text.split('x').filter_map(|side| side.parse().ok()).collect();
     match sides[..] {
-        [c, h, w] if c * h * w > 0 && text.split('x').count() == 3 => Ok([c, h, w]),
+        [c, h, w] if !sides.contains(&0) && text.split('x').count() == 3 => Ok([c, h, w]),
         _ => Err(Fault::usage(format!(
             "--input takes channels, height and width such as 3x32x32, found '{text}'"
         ))),

@@ -32,7 +32,8 @@ impl Portrait {
         let costs = network.unit_costs()?;
         let head = network.head_cost()?;
         let expanded = network.expand()?;
-        let kept_bytes = |cost: Cost| (cost.kept_elements * batch * ELEMENT_BYTES) as u64;
+        let kept_bytes =
+            |cost: Cost| cost.kept_elements.saturating_mul(batch).saturating_mul(ELEMENT_BYTES) as u64;
         let units = network
             .units
             .iter()
@@ -50,7 +51,7 @@ impl Portrait {
         for (number, range) in blocks::ranges(ends).into_iter().enumerate() {
             let own = costs[range.clone()].iter().fold(Cost::default(), |sum, cost| sum.plus(*cost));
             let auxiliary = match auxiliaries.get(number) {
-                Some(spec) => spec.cost(network.features_after(*range.end())?)?,
+                Some(spec) => spec.cost(expanded[*range.end()].1)?,
                 None => Cost::default(),
             };
             let last = if number + 1 == ends.len() { head } else { Cost::default() };

@@ -131,7 +131,9 @@ impl RunDirectory {
         let path = self.run_json();
         let wrong = |cause: String| Fault::failed(format!("{}: {cause}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|cause| wrong(cause.to_string()))?;
-        serde_json::from_str(&text).map_err(|cause| wrong(cause.to_string()))
+        let run: RunFile = serde_json::from_str(&text).map_err(|cause| wrong(cause.to_string()))?;
+        run.network.validate().map_err(|cause| wrong(cause.to_string()))?;
+        Ok(run)
     }
 
     fn run_json(&self) -> PathBuf {

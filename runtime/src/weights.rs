@@ -27,10 +27,18 @@ pub type Weights = BTreeMap<String, Tensor>;
 pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
     let mut weights = Weights::new();
     model.visit(&mut |name, variable| {
-        weights.insert(name.to_string(), variable.value().to_device(&Device::Cpu)?);
-        Ok(())
+        let value = variable.value().to_device(&Device::Cpu)?;
+        once(name, weights.insert(name.to_string(), value).is_none())
     })?;
     Ok(weights)
+}
+
+/// Refuses a second tensor of one name, which would take the place of the first.
+fn once(name: &str, is_first: bool) -> Result<()> {
+    match is_first {
+        true => Ok(()),
+        false => Err(Error::config(format!("two weights have the name {name}; rename a unit or a layer"))),
+    }
 }
 
 /// Writes a safetensors file: to a temporary file beside it first, then renamed, so that `path` never holds
@@ -55,8 +63,7 @@ pub fn write(path: &Path, weights: &Weights, card: &Card, half: bool) -> Result<
 pub fn write_network(path: &Path, network: &mut dyn Classifier, card: &Card, half: bool) -> Result<()> {
     let mut shapes = BTreeMap::new();
     network.visit(&mut |name, variable| {
-        shapes.insert(name.to_string(), variable.value().dims().to_vec());
-        Ok(())
+        once(name, shapes.insert(name.to_string(), variable.value().dims().to_vec()).is_none())
     })?;
     write_all(path, shapes, card, half, &mut |put| {
         network.visit(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))

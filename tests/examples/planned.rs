@@ -5,10 +5,8 @@
 #[path = "../tests/plan/measure.rs"]
 mod measure;
 
-use localgrad::layers::cost::Cost;
-use localgrad::network::blocks;
 use localgrad::optimizer::OptimizerConfig;
-use localgrad::plan::{Workload, plan};
+use localgrad::plan::{Workload, cuts, plan};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
 use localgrad_models::{ModelConfig, network};
@@ -33,10 +31,8 @@ fn main() {
     if has("contrastive") {
         rule.contrastive_temperature = Some(0.07);
     }
-    let units = network.unit_costs().unwrap();
-    let cost = |a: usize, b: usize| units[a..=b].iter().map(|unit: &Cost| unit.kept_elements).sum();
     let ends = localgrad_models::published::ends(&network, number(2))
-        .unwrap_or_else(|| blocks::split(units.len(), number(2), cost).unwrap());
+        .unwrap_or_else(|| cuts::even_pieces(&network, number(2)).unwrap());
     let train = TrainConfig {
         rule,
         ends,

@@ -4,7 +4,7 @@
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
-use crate::network::{NetworkObject, Pretrained, check_size, check_units, lg_network};
+use crate::network::{NetworkObject, Pretrained, lg_network};
 use crate::pointers::{self, LONGEST_TEXT_BYTES};
 use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
@@ -48,8 +48,6 @@ impl NetworkObject {
                 ),
             ));
         };
-        check_units(&spec)?;
-        check_size(&spec)?;
         let weights = Arc::new(read()?);
         // A file that names some of its classes names none that could be relied on.
         let class_names = if class_names.len() == spec.classes { class_names } else { Vec::new() };

@@ -3,7 +3,7 @@
 use crate::budget::{self, Budget};
 use crate::control::MAX_THREADS;
 use crate::guard;
-use crate::network::{MOST_UNITS, NetworkObject, Pretrained};
+use crate::network::{NetworkObject, Pretrained};
 use crate::pointers::{self, Versioned};
 use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
@@ -391,12 +391,6 @@ fn refuse_unused(config: &lg_trainer_config, rule: &RuleConfig) -> Outcome<()> {
     if let Some((_, why)) = unused.iter().find(|(is_said, _)| *is_said) {
         let head = if averages { format!(" over head {}", rule.head) } else { String::new() };
         return Err(Fault::config(format!("{}{head} {why}", rule.rule)));
-    }
-    if config.aux_depth > MOST_UNITS {
-        return Err(Fault::config(format!(
-            "an aux_depth of {} is more than any network has units; use up to {MOST_UNITS}",
-            config.aux_depth
-        )));
     }
     Ok(())
 }

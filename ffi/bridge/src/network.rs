@@ -12,18 +12,11 @@ use localgrad_runtime::layers::LayerSpec;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::network::unit::Shortcut;
 use localgrad_runtime::weights::Weights;
-use serde_json::Value;
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, OnceLock};
 
 /// The longest JSON that is read.
 const LONGEST_JSON_BYTES: usize = 16 << 20;
-/// No width, size or count of a network is larger: products of four of them can still be counted.
-const LARGEST_NUMBER: u64 = 65_535;
-/// Units of a network.
-pub(crate) const MOST_UNITS: usize = 4096;
-/// Weights of a network, 4 GiB of them.
-const MOST_PARAMETERS: usize = 1 << 30;
 
 /// A network as data, with the weights and names that it was given. It never changes, so any number of threads may use
 /// it at once.
@@ -176,10 +169,6 @@ impl NetworkObject {
 
     /// The network called `model`, as the numbers of `options`, and what its pointer points to, say.
     pub fn named(model: &str, options: &lg_network_options, widths: &[usize]) -> Outcome<Self> {
-        let numbers = [options.channels, options.height, options.width, options.classes];
-        if let Some(number) = numbers.iter().chain(widths).find(|number| **number as u64 > LARGEST_NUMBER) {
-            return Err(too_large(*number as u64));
-        }
         let shortcut = match options.shortcut {
             0 => Shortcut::Project,
             1 => Shortcut::Pad,
@@ -193,7 +182,6 @@ impl NetworkObject {
             stem: None,
         };
         let spec = localgrad_models::network(model, &config)?;
-        check_size(&spec)?;
         Ok(Self::plain(spec))
     }
 
@@ -314,50 +302,9 @@ fn parse(json: &str) -> Outcome<NetworkSpec> {
     let wrong = |cause: serde_json::Error| {
         Fault::new(lg_status::Format, format!("this is no network in JSON: {cause}"))
     };
-    let value: Value = serde_json::from_str(json).map_err(wrong)?;
-    check_numbers(&value)?;
-    let spec: NetworkSpec = serde_json::from_value(value).map_err(wrong)?;
-    check_units(&spec)?;
+    let spec: NetworkSpec = serde_json::from_str(json).map_err(wrong)?;
     spec.validate()?;
-    check_size(&spec)?;
     Ok(spec)
-}
-
-pub(crate) fn check_units(spec: &NetworkSpec) -> Outcome<()> {
-    match spec.units.len() > MOST_UNITS {
-        true => Err(Fault::config(format!("a network has at most {MOST_UNITS} units"))),
-        false => Ok(()),
-    }
-}
-
-/// Refuses numbers whose products could not be counted.
-fn check_numbers(value: &Value) -> Outcome<()> {
-    match value {
-        Value::Number(number) => match number.as_u64() {
-            Some(number) if number > LARGEST_NUMBER => Err(too_large(number)),
-            _ => Ok(()),
-        },
-        Value::Array(values) => values.iter().try_for_each(check_numbers),
-        Value::Object(fields) => fields.values().try_for_each(check_numbers),
-        _ => Ok(()),
-    }
-}
-
-fn too_large(number: u64) -> Fault {
-    Fault::config(format!("{number} is too large for a network; its numbers go up to {LARGEST_NUMBER}"))
-}
-
-/// Refuses a network whose weights no phone could hold, before it takes the memory.
-pub(crate) fn check_size(spec: &NetworkSpec) -> Outcome<()> {
-    let costs = spec.unit_costs()?.into_iter().chain([spec.head_cost()?]);
-    let parameters = costs.map(|cost| cost.parameters as u128).sum::<u128>();
-    match parameters > MOST_PARAMETERS as u128 {
-        true => Err(Fault::config(format!(
-            "{} has {parameters} weights, and at most {MOST_PARAMETERS} are trained",
-            spec.name
-        ))),
-        false => Ok(()),
-    }
 }
 
 /// Writes the network's description in JSON, UTF-8 with a zero byte at its end. `*needed` becomes its size in bytes
@@ -416,9 +363,6 @@ pub unsafe extern "C" fn lg_network_replace_head(
 }
 
 fn with_classes(spec: &NetworkSpec, classes: usize) -> Outcome<NetworkSpec> {
-    if classes as u64 > LARGEST_NUMBER {
-        return Err(too_large(classes as u64));
-    }
     let mut spec = NetworkSpec { classes, ..spec.clone() };
     let Some(LayerSpec::Linear { outputs, .. }) = spec.head.last_mut().map(|last| &mut last.layer) else {
         return Err(Fault::config(format!("the head of {} does not end in a linear layer", spec.name)));

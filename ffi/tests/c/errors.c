@@ -50,6 +50,17 @@ static void errors(void) {
   lg_error_destroy(STRAY(lg_error));
 }
 
+/* Networks as text, written by whoever. */
+#define HEAD_OF(width) \
+  "\"head\": [{\"layer\": \"global_average_pool\"}," \
+  " {\"name\": \"fc\", \"layer\": {\"linear\": {\"inputs\": " width ", \"outputs\": 2, \"bias\": true}}}]}"
+#define TOO_WIDE \
+  "{\"name\": \"wide\", \"input\": [3, 8, 8], \"classes\": 2, \"units\": [" \
+  "{\"kind\": {\"stem\": {\"kernel\": 3, \"pool\": false}}, \"width\": 99999999, \"stride\": 1}], " HEAD_OF("99999999")
+#define UNNAMED "{\"kind\": {\"basic\": {}}, \"width\": 4, \"stride\": 1}"
+#define TWICE \
+  "{\"name\": \"twice\", \"input\": [3, 8, 8], \"classes\": 2, \"units\": [" UNNAMED ", " UNNAMED "], " HEAD_OF("4")
+
 static void networks(void) {
   lg_network_options options;
   lg_network *network = STRAY(lg_network);
@@ -91,7 +102,10 @@ static void networks(void) {
 
   REFUSED(LG_STATUS_FORMAT, "JSON", lg_network_from_json("{", &network, error));
   REFUSED(LG_STATUS_FORMAT, "JSON", lg_network_from_json("{\"name\": 3}", &network, error));
-  REFUSED(LG_STATUS_CONFIG, "too large", lg_network_from_json("[99999999]", &network, error));
+  REFUSED(LG_STATUS_FORMAT, "JSON", lg_network_from_json("[99999999]", &network, error));
+  REFUSED(LG_STATUS_CONFIG, "too large", lg_network_from_json(TOO_WIDE, &network, error));
+  REFUSED(LG_STATUS_CONFIG, "two weights have the name 'conv1.weight'",
+          lg_network_from_json(TWICE, &network, error));
   network = make_network(CLASSES);
   REFUSED(LG_STATUS_ARGUMENT, "needed is NULL", lg_network_to_json(network, NULL, 0, NULL, error));
   OK(lg_network_to_json(network, NULL, 0, &needed, error));

@@ -17,13 +17,13 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The sum of two costs.
+    /// The sum of two costs; as much as can be counted at most.
     #[must_use]
     pub fn plus(self, other: Cost) -> Cost {
         Cost {
-            parameters: self.parameters + other.parameters,
-            kept_elements: self.kept_elements + other.kept_elements,
-            multiply_adds: self.multiply_adds + other.multiply_adds,
+            parameters: self.parameters.saturating_add(other.parameters),
+            kept_elements: self.kept_elements.saturating_add(other.kept_elements),
+            multiply_adds: self.multiply_adds.saturating_add(other.multiply_adds),
         }
     }
 }
@@ -84,9 +84,20 @@ impl Walk {
 
     fn keep(&mut self) {
         if !self.kept {
-            self.cost.kept_elements += self.features.elements();
+            self.keep_more(self.features.elements());
             self.kept = true;
         }
+    }
+
+    fn keep_more(&mut self, kept_elements: usize) {
+        self.cost = self.cost.plus(Cost { kept_elements, ..Cost::default() });
+    }
+
+    /// Counts a weight of `weights` numbers, each used once a position, and `others` beside it. Layers whose features
+    /// are known have few enough of both.
+    fn count(&mut self, weights: usize, others: usize, positions: usize) {
+        let multiply_adds = weights.saturating_mul(positions);
+        self.cost = self.cost.plus(Cost { parameters: weights + others, kept_elements: 0, multiply_adds });
     }
 
     fn keep_if_trained(&mut self) {
@@ -103,19 +114,17 @@ impl Walk {
                     self.keep_if_trained();
                 }
                 let weights = inputs / config.groups * outputs * config.kernel[0] * config.kernel[1];
-                self.cost.parameters += weights + if *bias { *outputs } else { 0 };
-                self.cost.multiply_adds += weights * (output.elements() / outputs);
+                self.count(weights, if *bias { *outputs } else { 0 }, output.elements() / outputs);
                 self.kept = false;
             }
             LayerSpec::Linear { inputs, outputs, bias } => {
                 self.keep_if_trained();
-                self.cost.parameters += inputs * outputs + if *bias { *outputs } else { 0 };
-                self.cost.multiply_adds += inputs * outputs;
+                self.count(inputs * outputs, if *bias { *outputs } else { 0 }, 1);
                 self.kept = false;
             }
             LayerSpec::BatchNorm { channels, .. } => {
                 self.keep();
-                self.cost.parameters += 2 * channels;
+                self.count(0, 2 * channels, 0);
                 self.kept = false;
             }
             LayerSpec::Activation(_) => {
@@ -124,7 +133,7 @@ impl Walk {
             }
             LayerSpec::MaxPool(_) => {
                 // A byte for the position of each maximum.
-                self.cost.kept_elements += output.elements().div_ceil(size_of::<f32>());
+                self.keep_more(output.elements().div_ceil(size_of::<f32>()));
                 self.kept = false;
             }
             LayerSpec::Residual { main, shortcut, activation } => {
@@ -135,8 +144,12 @@ impl Walk {
                     ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => branch.cost,
                 };
                 self.kept = false;
-                if activation.is_some() {
-                    self.cost.kept_elements += output.elements().div_ceil(ELEMENT_BITS);
+                match activation {
+                    None => {}
+                    Some(_) if is_clamp(*activation) => {
+                        self.keep_more(output.elements().div_ceil(ELEMENT_BITS));
+                    }
+                    Some(_) => self.keep_more(output.elements()),
                 }
             }
             LayerSpec::Upsample { .. } => {

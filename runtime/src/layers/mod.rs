@@ -3,6 +3,7 @@
 //! Layers know ops, the tape and parameters. They know nothing of blocks, rules or optimizers: a weight's
 //! gradient goes to the [`GradientSink`] the moment it exists.
 
+pub mod limits;
 pub mod spec;
 pub mod cost;
 pub mod parameter_visit;

@@ -1,9 +1,10 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
+use super::limits::{check_features, check_numbers, check_weight};
 use crate::error::{Error, Result};
 use crate::ops::activation::Activation;
 use crate::ops::conv::ConvConfig;
-use crate::ops::pool::PoolConfig;
+use crate::ops::pool::{MOST_WINDOW_PIXELS, PoolConfig};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,10 +25,10 @@ pub enum Features {
 }
 
 impl Features {
-    /// Number of elements of one sample.
+    /// Number of elements of one sample; as many as can be counted at most.
     pub fn elements(self) -> usize {
         match self {
-            Self::Map { channels, height, width } => channels * height * width,
+            Self::Map { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
             Self::Flat(length) => length,
         }
     }
@@ -179,7 +180,39 @@ pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features>
 
 impl LayerSpec {
     /// The features this layer makes of `input`, or why it cannot take them.
+    ///
+    /// # Errors
+    /// `Shape` where they do not fit, `Config` where a number is out of its range or [`super::limits`] are exceeded.
     pub fn output(&self, input: Features) -> Result<Features> {
+        check_numbers(&self.numbers())?;
+        check_features(self.unbounded_output(input)?)
+    }
+
+    /// Its sizes and counts, but for those that its input or its weight bounds.
+    fn numbers(&self) -> Vec<usize> {
+        match self {
+            Self::Conv { outputs, config, .. } => {
+                let pairs = [config.kernel, config.stride, config.padding, config.dilation];
+                [pairs.as_flattened(), &[*outputs, config.groups]].concat()
+            }
+            Self::MaxPool(pool) | Self::AveragePool(pool) => {
+                [pool.kernel, pool.stride, pool.padding].as_flattened().to_vec()
+            }
+            Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => size.to_vec(),
+            Self::Residual { shortcut: ShortcutSpec::Pad { stride, channels }, .. } => {
+                vec![*stride, *channels]
+            }
+            Self::BatchNorm { .. }
+            | Self::Linear { .. }
+            | Self::Activation(_)
+            | Self::Dropout { .. }
+            | Self::GlobalAveragePool
+            | Self::Flatten
+            | Self::Residual { .. } => Vec::new(),
+        }
+    }
+
+    fn unbounded_output(&self, input: Features) -> Result<Features> {
         match self {
             Self::Conv { inputs, outputs, config, .. } => {
                 let (channels, height, width) = input.map()?;
@@ -190,6 +223,7 @@ impl LayerSpec {
                         config.groups
                     )));
                 }
+                check_weight(&[*outputs, inputs / config.groups, config.kernel[0], config.kernel[1]])?;
                 let [height, width] = config.output_size(height, width)?;
                 Ok(Features::Map { channels: *outputs, height, width })
             }
@@ -198,7 +232,10 @@ impl LayerSpec {
                 Ok(input)
             }
             Self::Linear { inputs, outputs, .. } => match input {
-                Features::Flat(length) if length == *inputs => Ok(Features::Flat(*outputs)),
+                Features::Flat(length) if length == *inputs => {
+                    check_weight(&[*outputs, *inputs])?;
+                    Ok(Features::Flat(*outputs))
+                }
                 _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
             },
             Self::Activation(_) => Ok(input),
@@ -210,11 +247,18 @@ impl LayerSpec {
                 }
                 Ok(input)
             }
-            Self::MaxPool(pool) | Self::AveragePool(pool) => {
-                let (channels, height, width) = input.map()?;
-                let [height, width] = pool.output_size([height, width])?;
-                Ok(Features::Map { channels, height, width })
+            Self::MaxPool(pool) => {
+                let pixels = pool.kernel[0] * pool.kernel[1];
+                if pixels > MOST_WINDOW_PIXELS {
+                    return Err(Error::config(format!(
+                        "a max pool over {} by {} pixels is too large, as its windows have up to \
+                         {MOST_WINDOW_PIXELS}; two pools after each other reach as far",
+                        pool.kernel[0], pool.kernel[1]
+                    )));
+                }
+                pooled(pool, input)
             }
+            Self::AveragePool(pool) => pooled(pool, input),
             Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => {
                 let (channels, ..) = input.map()?;
                 if size.contains(&0) {
@@ -227,6 +271,12 @@ impl LayerSpec {
             Self::Residual { main, shortcut, .. } => residual_output(main, shortcut, input),
         }
     }
+}
+
+fn pooled(pool: &PoolConfig, input: Features) -> Result<Features> {
+    let (channels, height, width) = input.map()?;
+    let [height, width] = pool.output_size([height, width])?;
+    Ok(Features::Map { channels, height, width })
 }
 
 fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features) -> Result<Features> {

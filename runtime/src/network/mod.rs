@@ -3,6 +3,7 @@
 //! Specs know layers' specs. They know nothing of rules, tensors or training.
 
 pub mod unit;
+pub mod limits;
 pub mod spec;
 pub mod blocks;
 

@@ -1,8 +1,10 @@
 //! A network as data: what it takes, its units in order, and the head that classifies.
 
+use super::limits;
 use super::unit::UnitSpec;
 use crate::error::{Error, Result};
 use crate::layers::cost::{Cost, Walk};
+use crate::layers::limits::check_features;
 use crate::layers::spec::{Features, NamedLayer, output_of_all};
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +53,15 @@ impl NetworkSpec {
 
     /// What unit `number` costs, given the features before it and whether they are kept already.
     pub fn unit_costs(&self) -> Result<Vec<Cost>> {
+        self.costs_of(&self.expand()?)
+    }
+
+    /// The same of units that were expanded.
+    pub(crate) fn costs_of(&self, expanded: &[(Vec<NamedLayer>, Features)]) -> Result<Vec<Cost>> {
         let mut walk = Walk { kept: true, ..Walk::new(self.input_features()) };
-        let mut costs = Vec::with_capacity(self.units.len());
-        for (layers, _) in self.expand()? {
-            walk = Walk { cost: Cost::default(), ..walk }.through(&layers)?;
+        let mut costs = Vec::with_capacity(expanded.len());
+        for (layers, _) in expanded {
+            walk = Walk { cost: Cost::default(), ..walk }.through(layers)?;
             costs.push(walk.cost);
         }
         Ok(costs)
@@ -62,7 +69,11 @@ impl NetworkSpec {
 
     /// What the head costs.
     pub fn head_cost(&self) -> Result<Cost> {
-        let features = self.expand()?.last().map_or(self.input_features(), |(_, f)| *f);
+        self.head_cost_on(self.expand()?.last().map_or(self.input_features(), |(_, f)| *f))
+    }
+
+    /// What the head costs on the last unit's features.
+    pub(crate) fn head_cost_on(&self, features: Features) -> Result<Cost> {
         Ok(Walk { kept: true, ..Walk::new(features) }.through(&self.head)?.cost)
     }
 
@@ -71,8 +82,13 @@ impl NetworkSpec {
         self.units.iter().map(|unit| unit.width).max().unwrap_or(0)
     }
 
-    /// Whether every layer fits the one before and the head gives one logit a class.
+    /// Refuses what could not be trained or kept: layers that do not fit the one before, a head that does not give one
+    /// logit a class, two weights of one name, and what exceeds [`limits`] or [`crate::layers::limits`].
+    ///
+    /// # Errors
+    /// `Config`, and `Shape` where layers do not fit.
     pub fn validate(&self) -> Result<()> {
+        limits::check_sizes(self)?;
         if self.units.is_empty() {
             return Err(Error::config(format!("{} has no units", self.name)));
         }
@@ -85,14 +101,18 @@ impl NetworkSpec {
         if self.input.contains(&0) {
             return Err(Error::config(format!("{} needs images of at least one pixel", self.name)));
         }
-        let last = self.features_after(self.units.len() - 1)?;
+        check_features(self.input_features()).map_err(|e| e.at(format!("{}, images", self.name)))?;
+        let expanded = self.expand()?;
+        let last = expanded.last().map_or(self.input_features(), |(_, features)| *features);
         let output = output_of_all(&self.head, last).map_err(|e| e.at(format!("{}, head", self.name)))?;
-        if output == Features::Flat(self.classes) {
-            return Ok(());
+        if output != Features::Flat(self.classes) {
+            return Err(Error::config(format!(
+                "the head of {} gives {output} instead of {} logits",
+                self.name, self.classes
+            )));
         }
-        Err(Error::config(format!(
-            "the head of {} gives {output} instead of {} logits",
-            self.name, self.classes
-        )))
+        limits::check_weights(self, self.costs_of(&expanded)?.into_iter().chain([self.head_cost_on(last)?]))?;
+        let named = self.units.iter().zip(&expanded);
+        limits::check_names(self, named.map(|(unit, (layers, _))| (&unit.name[..], &layers[..])))
     }
 }

@@ -25,6 +25,9 @@ pub struct PoolConfig {
     pub padding: [usize; 2],
 }
 
+/// The most pixels of a window that a maximum is taken over: a place in it is a byte.
+pub const MOST_WINDOW_PIXELS: usize = 256;
+
 impl Default for PoolConfig {
     /// Windows of 2 by 2, side by side.
     fn default() -> Self {
@@ -49,7 +52,8 @@ impl PoolConfig {
                      kernel, got kernel {kernel}, stride {stride}, padding {padding}"
                 )));
             }
-            let Some(room) = (input[axis] + 2 * padding).checked_sub(kernel) else {
+            let padded = padding.checked_mul(2).and_then(|both| both.checked_add(input[axis]));
+            let Some(room) = padded.and_then(|padded| padded.checked_sub(kernel)) else {
                 return Err(Error::config(format!(
                     "a pooling window of {kernel} does not fit {} pixels padded by {padding}",
                     input[axis]

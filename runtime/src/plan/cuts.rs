@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::network::{NetworkSpec, blocks};
-use crate::rules::{Rule, RuleConfig, spec::auxiliary_spec};
+use crate::rules::spec::Boundary;
+use crate::rules::{Rule, RuleConfig};
 
 /// What each unit keeps for its backward pass, and what the auxiliary network behind it would keep.
 struct Costs {
@@ -12,19 +13,24 @@ struct Costs {
 
 impl Costs {
     fn new(network: &NetworkSpec, rule: &RuleConfig) -> Result<Self> {
-        let units: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_elements).collect();
+        let expanded = network.expand()?;
+        let units: Vec<usize> = network.costs_of(&expanded)?.iter().map(|cost| cost.kept_elements).collect();
         let mut boundaries = Vec::with_capacity(units.len());
-        for end in 0..units.len() - 1 {
-            // Only the boundary's own place matters to what its auxiliary network keeps.
-            let auxiliary = auxiliary_spec(network, &[end, units.len() - 1], 0, rule)?;
-            boundaries.push(auxiliary.cost(network.features_after(end)?)?.kept_elements);
+        for (end, (_, features)) in expanded.iter().enumerate() {
+            let kept = if end + 1 < units.len() {
+                // Only the boundary's own place matters to what its auxiliary network keeps.
+                let boundary = Boundary { end, number: 0, blocks: 2, features: *features };
+                boundary.auxiliary(network, rule)?.cost(*features)?.kept_elements
+            } else {
+                network.head_cost_on(*features)?.kept_elements
+            };
+            boundaries.push(kept);
         }
-        boundaries.push(network.head_cost()?.kept_elements);
         Ok(Self { units, boundaries })
     }
 
-    fn of(&self, first: usize, last: usize) -> usize {
-        self.units[first..=last].iter().sum::<usize>() + self.boundaries[last]
+    fn split(&self, blocks: usize) -> Result<Vec<usize>> {
+        blocks::split(&self.units, &self.boundaries, blocks)
     }
 }
 
@@ -39,8 +45,7 @@ pub fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Resu
             "bp trains the network whole, as one block; found {count} blocks"
         )));
     }
-    let costs = Costs::new(network, rule)?;
-    blocks::split(network.units.len(), count, |first, last| costs.of(first, last))
+    Costs::new(network, rule)?.split(count)
 }
 
 /// The last unit of each of `count` pieces of a backward pass: so that the largest piece keeps as little as can be.
@@ -49,13 +54,20 @@ pub fn even_ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Resu
 /// `Config` when there are fewer units.
 pub fn even_pieces(network: &NetworkSpec, count: usize) -> Result<Vec<usize>> {
     network.validate()?;
-    let kept: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_elements).collect();
-    blocks::split(kept.len(), count, |first, last| kept[first..=last].iter().sum())
+    kept_by_units(network)?.split(count)
+}
+
+/// What each unit keeps, where nothing but units is kept.
+fn kept_by_units(network: &NetworkSpec) -> Result<Costs> {
+    let units: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_elements).collect();
+    Ok(Costs { boundaries: vec![0; units.len()], units })
 }
 
 /// Pieces of the backward pass of a network in one block: two and more, up to one a unit.
 pub(super) fn pieces(network: &NetworkSpec) -> Result<Vec<Vec<usize>>> {
-    counts(network.units.len()).map(|count| even_pieces(network, count)).collect()
+    network.validate()?;
+    let costs = kept_by_units(network)?;
+    counts(network.units.len()).map(|count| costs.split(count)).collect()
 }
 
 /// Cuts into two blocks and more, up to one a unit; into one for bp.
@@ -66,7 +78,7 @@ pub fn cuts(network: &NetworkSpec, rule: &RuleConfig) -> Result<Vec<Vec<usize>>>
         return Ok(vec![vec![units - 1]]);
     }
     let costs = Costs::new(network, rule)?;
-    counts(units).map(|count| blocks::split(units, count, |first, last| costs.of(first, last))).collect()
+    counts(units).map(|count| costs.split(count)).collect()
 }
 
 /// Every small number of blocks, and ever fewer of the large ones.

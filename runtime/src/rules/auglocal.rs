@@ -22,8 +22,11 @@ pub fn chosen(end: usize, units: usize, depth: usize) -> Vec<usize> {
 /// The chosen units and every later one that changes the shape: a network that copies of them make without new shapes.
 pub fn path(units: &[UnitSpec], end: usize, depth: usize) -> Vec<usize> {
     let chosen = chosen(end, units.len(), depth);
+    let mut next = chosen.iter().peekable();
     let changes = |number: usize| units[number].stride != 1 || units[number].width != units[number - 1].width;
-    (end + 1..units.len()).filter(|&number| chosen.contains(&number) || changes(number)).collect()
+    (end + 1..units.len())
+        .filter(|number| next.next_if(|chosen| *chosen == number).is_some() || changes(*number))
+        .collect()
 }
 
 /// New units of the chosen units' kinds and widths. A unit has stride 2 while the width has doubled more often
@@ -59,7 +62,7 @@ fn doublings(from: usize, to: usize) -> usize {
 
 /// The published blocks: every unit its own, but the last `depth + 1` units together.
 pub fn published_ends(units: usize, depth: usize) -> Vec<usize> {
-    let alone = units.saturating_sub(depth + 1);
+    let alone = units.saturating_sub(depth.saturating_add(1));
     (0..alone).chain(std::iter::once(units - 1)).collect()
 }
 

@@ -1,6 +1,8 @@
 //! Which rule trains a network, and its few numbers.
 
 use crate::error::{Error, Result};
+use crate::layers::limits::LARGEST_NUMBER;
+use crate::network::limits::MOST_UNITS;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -239,8 +241,17 @@ impl RuleConfig {
         if self.depth == 0 {
             return Err(Error::config("AugLocal's depth must be at least 1"));
         }
-        if self.feature_dim == 0 || self.pooled_features == 0 {
-            return Err(Error::config("the feature dimensions of auxiliary heads must be at least 1"));
+        if self.depth > MOST_UNITS {
+            return Err(Error::config(format!(
+                "a depth of {} for auxiliary networks is more than any network has units; use up to {MOST_UNITS}",
+                self.depth
+            )));
+        }
+        let dimensions = [self.feature_dim, self.pooled_features];
+        if dimensions.iter().any(|size| !(1..=LARGEST_NUMBER).contains(size)) {
+            return Err(Error::config(format!(
+                "the feature dimensions of auxiliary heads must be from 1 to {LARGEST_NUMBER}, found {dimensions:?}"
+            )));
         }
         if [self.lambda_first, self.lambda_last].iter().flatten().any(|l| !l.is_finite() || *l < 0.0) {
             return Err(Error::config("loss weights (lambda) must be finite and not negative"));

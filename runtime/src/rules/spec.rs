@@ -80,73 +80,86 @@ pub fn auxiliary_specs(
             ends.len()
         )));
     }
-    (0..ends.len() - 1).map(|number| auxiliary_spec(network, ends, number, config)).collect()
+    let expanded = network.expand()?;
+    let of_block = |(number, &end): (usize, &usize)| {
+        let boundary = Boundary { end, number, blocks: ends.len(), features: expanded[end].1 };
+        boundary.auxiliary(network, config)
+    };
+    ends[..ends.len() - 1].iter().enumerate().map(of_block).collect()
 }
 
-/// The auxiliary network of block `number` of the blocks that `ends` lists.
-pub fn auxiliary_spec(
-    network: &NetworkSpec,
-    ends: &[usize],
-    number: usize,
-    config: &RuleConfig,
-) -> Result<AuxiliarySpec> {
-    let end = ends[number];
-    let features = network.features_after(end)?;
-    let mut spec = AuxiliarySpec {
-        pairs: Vec::new(),
-        units: Vec::new(),
-        head: Vec::new(),
-        task: config
-            .contrastive_temperature
-            .map_or(Task::CrossEntropy, |temperature| Task::Contrastive { temperature }),
-        decoder: None,
-        similarity: None,
-        lambda: lambda(config, number, ends.len()),
-    };
-    let depth = auglocal::depth(number, ends.len(), config.depth, config.pyramid);
-    let path = auglocal::path(&network.units, end, depth);
-    match config.rule {
-        Rule::Auglocal => {
-            spec.task = Task::CrossEntropy;
-            spec.lambda = [0.0, 1.0];
+/// Where a block ends that an auxiliary network judges.
+pub(crate) struct Boundary {
+    /// The block's last unit.
+    pub(crate) end: usize,
+    /// The block's number.
+    pub(crate) number: usize,
+    /// Number of all blocks.
+    pub(crate) blocks: usize,
+    /// What the block gives.
+    pub(crate) features: Features,
+}
+
+impl Boundary {
+    /// The auxiliary network behind it.
+    pub(crate) fn auxiliary(&self, network: &NetworkSpec, config: &RuleConfig) -> Result<AuxiliarySpec> {
+        let Self { end, number, blocks, features } = *self;
+        let mut spec = AuxiliarySpec {
+            pairs: Vec::new(),
+            units: Vec::new(),
+            head: Vec::new(),
+            task: config
+                .contrastive_temperature
+                .map_or(Task::CrossEntropy, |temperature| Task::Contrastive { temperature }),
+            decoder: None,
+            similarity: None,
+            lambda: lambda(config, number, blocks),
+        };
+        let depth = auglocal::depth(number, blocks, config.depth, config.pyramid);
+        let path = || auglocal::path(&network.units, end, depth);
+        match config.rule {
+            Rule::Auglocal => {
+                spec.task = Task::CrossEntropy;
+                spec.lambda = [0.0, 1.0];
+            }
+            Rule::Man | Rule::Manpp => {
+                let followed = if config.head == Head::Path { path() } else { vec![end + 1] };
+                spec.pairs = followed.into_iter().map(|followed| pair(network, followed, config)).collect();
+            }
+            Rule::Bp | Rule::Greedy | Rule::Dgl | Rule::Predsim | Rule::Infopro => {}
         }
-        Rule::Man | Rule::Manpp => {
-            let followed = if config.head == Head::Path { &path[..] } else { &[end + 1] };
-            spec.pairs = followed.iter().map(|&followed| pair(network, followed, config)).collect();
+        let is_auglocal = config.rule == Rule::Auglocal || config.head == Head::Auglocal;
+        if is_auglocal {
+            // A pair already is the next unit.
+            let end = end + spec.pairs.len();
+            let chosen = auglocal::chosen(end, network.units.len(), depth);
+            spec.units = auglocal::new_units(&network.units, end, &chosen);
         }
-        Rule::Bp | Rule::Greedy | Rule::Dgl | Rule::Predsim | Rule::Infopro => {}
+        if config.head == Head::Path && config.rule != Rule::Auglocal && spec.pairs.is_empty() {
+            let unit =
+                |number: usize| network.units[number].again(number.to_string(), network.units[number].stride);
+            spec.units = path().into_iter().map(unit).collect();
+        }
+        let body = spec.body_features(features)?;
+        let outputs = match spec.task {
+            Task::CrossEntropy => network.classes,
+            Task::Contrastive { .. } => config.feature_dim,
+        };
+        spec.head = match is_auglocal {
+            true => auglocal_head(body.channels(), depth, outputs),
+            false => heads::head(config, body, network.widest(), outputs)?,
+        };
+        if config.rule == Rule::Auglocal {
+            return Ok(spec);
+        }
+        if config.reconstruct {
+            spec.decoder = Some(heads::decoder(body, network.input)?);
+        }
+        if config.head == Head::Predsim {
+            spec.similarity = Some(vec![similarity(body.channels())]);
+        }
+        Ok(spec)
     }
-    let is_auglocal = config.rule == Rule::Auglocal || config.head == Head::Auglocal;
-    if is_auglocal {
-        // A pair already is the next unit.
-        let end = end + spec.pairs.len();
-        let chosen = auglocal::chosen(end, network.units.len(), depth);
-        spec.units = auglocal::new_units(&network.units, end, &chosen);
-    }
-    if config.head == Head::Path && config.rule != Rule::Auglocal && spec.pairs.is_empty() {
-        let unit =
-            |&number: &usize| network.units[number].again(number.to_string(), network.units[number].stride);
-        spec.units = path.iter().map(unit).collect();
-    }
-    let body = spec.body_features(features)?;
-    let outputs = match spec.task {
-        Task::CrossEntropy => network.classes,
-        Task::Contrastive { .. } => config.feature_dim,
-    };
-    spec.head = match is_auglocal {
-        true => auglocal_head(body.channels(), depth, outputs),
-        false => heads::head(config, body, network.widest(), outputs)?,
-    };
-    if config.rule == Rule::Auglocal {
-        return Ok(spec);
-    }
-    if config.reconstruct {
-        spec.decoder = Some(heads::decoder(body, network.input)?);
-    }
-    if config.head == Head::Predsim {
-        spec.similarity = Some(vec![similarity(body.channels())]);
-    }
-    Ok(spec)
 }
 
 fn pair(network: &NetworkSpec, followed: usize, config: &RuleConfig) -> PairSpec {

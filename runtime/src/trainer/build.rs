@@ -20,6 +20,7 @@ pub(super) fn build_auxiliaries(
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
     let initializer = Initializer { seed: config.seed, device: device.clone() };
+    let expanded = spec.expand()?;
     specs
         .iter()
         .enumerate()
@@ -27,7 +28,7 @@ pub(super) fn build_auxiliaries(
             if block < config.frozen {
                 return Ok(None);
             }
-            let features = spec.features_after(config.ends[block])?;
+            let features = expanded[config.ends[block]].1;
             let path = auxiliary_path(block);
             let mut auxiliary = Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer)?;
             if let Some(depot) = depot {

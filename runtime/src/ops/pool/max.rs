@@ -1,6 +1,6 @@
 //! Max pooling.
 
-use super::PoolConfig;
+use super::{MOST_WINDOW_PIXELS, PoolConfig};
 use crate::composed::max_pool as composed;
 use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self as kernels, Axis};
@@ -66,9 +66,10 @@ pub fn max_backward(
 fn axes(dims: &[usize], config: &PoolConfig) -> Result<[Axis; 2]> {
     let [_, height, width, _] = image_dims(dims)?;
     let (input, output) = ([height, width], config.output_size([height, width])?);
-    if config.kernel[0] * config.kernel[1] > 256 {
+    let pixels = config.kernel[0].checked_mul(config.kernel[1]);
+    if pixels.is_none_or(|pixels| pixels > MOST_WINDOW_PIXELS) {
         return Err(Error::config(format!(
-            "max pooling takes windows of at most 256 pixels, got {} by {}",
+            "max pooling takes windows of at most {MOST_WINDOW_PIXELS} pixels, got {} by {}",
             config.kernel[0], config.kernel[1]
         )));
     }

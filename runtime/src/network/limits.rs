@@ -1,0 +1,175 @@
+//! What no network may exceed, and names that tell all of its weights apart. Specs come from files that anyone may have
+//! written.
+
+use super::spec::NetworkSpec;
+use super::unit::{UnitKind, UnitSpec};
+use crate::error::{Error, Result};
+use crate::layers::cost::Cost;
+use crate::layers::limits::{MOST_WEIGHTS, check_numbers};
+use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, join};
+use std::collections::HashSet;
+
+/// Units of a network.
+pub const MOST_UNITS: usize = 4096;
+/// Layers of a head, those inside residual sums among them.
+pub const MOST_HEAD_LAYERS: usize = 4096;
+/// Classes of a network.
+pub const MOST_CLASSES: usize = 1 << 24;
+/// Bytes of a name.
+pub const LONGEST_NAME_BYTES: usize = 255;
+
+/// Refuses numbers and lists that are too large to look at any closer.
+pub(super) fn check_sizes(spec: &NetworkSpec) -> Result<()> {
+    check_name(&spec.name)?;
+    check_numbers(&spec.input).map_err(|e| e.at(format!("{}, images", spec.name)))?;
+    if spec.classes > MOST_CLASSES {
+        let (name, classes) = (&spec.name, spec.classes);
+        return Err(Error::config(format!(
+            "{name} has {classes} classes, which is too large a number; a network has at most {MOST_CLASSES}"
+        )));
+    }
+    if spec.units.len() > MOST_UNITS {
+        let (name, found) = (&spec.name, spec.units.len());
+        return Err(Error::config(format!(
+            "{name} has {found} units, and a network has at most {MOST_UNITS} units"
+        )));
+    }
+    spec.units.iter().try_for_each(check_unit)?;
+    let mut count = 0;
+    each_layer(&spec.head, &mut |layer| {
+        count += 1;
+        if count > MOST_HEAD_LAYERS {
+            return Err(Error::config(format!("a head has at most {MOST_HEAD_LAYERS} layers")));
+        }
+        check_name(&layer.name)
+    })
+}
+
+fn check_unit(unit: &UnitSpec) -> Result<()> {
+    check_name(&unit.name)?;
+    let of_kind = match &unit.kind {
+        UnitKind::Plain { names, .. } => {
+            names.iter().try_for_each(|name| check_name(name))?;
+            0
+        }
+        UnitKind::Basic { .. } => 0,
+        UnitKind::Bottleneck { inner: number, .. }
+        | UnitKind::Stem { kernel: number, .. }
+        | UnitKind::ConvNorm { kernel: number }
+        | UnitKind::InvertedResidual { expansion: number } => *number,
+    };
+    check_numbers(&[unit.width, unit.stride, of_kind]).map_err(|e| e.at(format!("unit '{}'", unit.name)))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.len() <= LONGEST_NAME_BYTES {
+        return Ok(());
+    }
+    let start: String = name.chars().take(40).collect();
+    let bytes = name.len();
+    Err(Error::config(format!("the name '{start}…' has {bytes} bytes; names go up to {LONGEST_NAME_BYTES}")))
+}
+
+fn each_layer(layers: &[NamedLayer], visit: &mut dyn FnMut(&NamedLayer) -> Result<()>) -> Result<()> {
+    for layer in layers {
+        visit(layer)?;
+        if let LayerSpec::Residual { main, shortcut, .. } = &layer.layer {
+            each_layer(main, visit)?;
+            if let ShortcutSpec::Projection(around) = shortcut {
+                each_layer(around, visit)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a network whose weights no machine here could train, before it takes the memory.
+pub(super) fn check_weights(spec: &NetworkSpec, costs: impl Iterator<Item = Cost>) -> Result<()> {
+    let parameters = costs.fold(0usize, |sum, cost| sum.saturating_add(cost.parameters));
+    match parameters > MOST_WEIGHTS {
+        true => Err(Error::config(format!(
+            "{} has {parameters} weights, and at most {MOST_WEIGHTS} are trained",
+            spec.name
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Where auxiliary networks have their weights.
+const RESERVED: &str = "aux";
+
+/// Refuses two layers whose weights would have one name, so that one would take the other's place in a file, and two
+/// dropouts that would always drop the same elements.
+pub(super) fn check_names<'a>(
+    spec: &'a NetworkSpec,
+    units: impl Iterator<Item = (&'a str, &'a [NamedLayer])>,
+) -> Result<()> {
+    let mut names = Names::default();
+    units
+        .chain([("", &spec.head[..])])
+        .try_for_each(|(path, layers)| names.add(path, layers))
+        .map_err(|e| e.at(&spec.name))
+}
+
+#[derive(Default)]
+struct Names {
+    tensors: HashSet<String>,
+    dropouts: HashSet<String>,
+}
+
+impl Names {
+    fn add(&mut self, path: &str, layers: &[NamedLayer]) -> Result<()> {
+        for NamedLayer { name, layer } in layers {
+            let path = join(path, name);
+            match layer {
+                LayerSpec::Conv { bias, .. } | LayerSpec::Linear { bias, .. } => {
+                    self.claim(&path, if *bias { &["weight", "bias"] } else { &["weight"] })?;
+                }
+                LayerSpec::BatchNorm { .. } => {
+                    self.claim(&path, &["weight", "bias", "running_mean", "running_var"])?;
+                }
+                LayerSpec::Dropout { .. } if self.dropouts.contains(&path) => {
+                    return Err(Error::config(format!(
+                        "two dropouts have the name '{path}' and would drop the same elements; name each of them, \
+                         such as \"dropout1\" and \"dropout2\""
+                    )));
+                }
+                LayerSpec::Dropout { .. } => {
+                    self.dropouts.insert(path);
+                }
+                LayerSpec::Residual { main, shortcut, .. } => {
+                    self.add(&path, main)?;
+                    if let ShortcutSpec::Projection(around) = shortcut {
+                        self.add(&path, around)?;
+                    }
+                }
+                LayerSpec::Activation(_)
+                | LayerSpec::MaxPool(_)
+                | LayerSpec::AveragePool(_)
+                | LayerSpec::AdaptiveAveragePool(_)
+                | LayerSpec::GlobalAveragePool
+                | LayerSpec::Flatten
+                | LayerSpec::Upsample { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, path: &str, tensors: &[&str]) -> Result<()> {
+        if path.split('.').next() == Some(RESERVED) {
+            return Err(Error::config(format!(
+                "the name '{path}' begins with '{RESERVED}', as those of auxiliary networks do; rename the unit or layer"
+            )));
+        }
+        for tensor in tensors {
+            let name = join(path, tensor);
+            if self.tensors.contains(&name) {
+                return Err(Error::config(format!(
+                    "two weights have the name '{name}'; rename one of the units or layers called '{path}'"
+                )));
+            }
+            self.tensors.insert(name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Networks from files that anyone may have written: what cannot be trained or kept is refused with a sentence, before
+//! anything is made of it.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+use common::small_resnet;
+use localgrad::layers::limits::MOST_WEIGHTS;
+use localgrad::layers::spec::{LayerSpec, ShortcutSpec, named, unnamed};
+use localgrad::layers::{Features, Variable, Visitor};
+use localgrad::model::{Classifier, Model};
+use localgrad::network::NetworkSpec;
+use localgrad::network::limits::{MOST_CLASSES, MOST_HEAD_LAYERS, MOST_UNITS};
+use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
+use localgrad::ops::conv::ConvConfig;
+use localgrad::ops::pool::PoolConfig;
+use localgrad::plan::cuts;
+use localgrad::rules::{Rule, RuleConfig};
+use localgrad::{Device, ErrorKind, Result, Tensor, weights};
+use localgrad_models::{MODELS, ModelConfig, network};
+
+/// A network with one thing changed, and what its refusal says.
+fn refused(change: impl Fn(&mut NetworkSpec), says: &str) {
+    let mut spec = small_resnet([3, 8, 8]);
+    change(&mut spec);
+    let error = spec.validate().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(says), "{text}");
+    assert!(matches!(error.kind(), ErrorKind::Config | ErrorKind::Shape) && text.len() < 400, "{text}");
+    // All doors lead through there.
+    assert!(Model::new(spec.clone(), 0, &Device::Cpu).is_err());
+    assert!(cuts::even_ends(&spec, &RuleConfig::new(Rule::Man), 2).is_err());
+}
+
+fn basic(name: &str, width: usize) -> UnitSpec {
+    let kind = UnitKind::Basic { shortcut: Shortcut::Project };
+    UnitSpec { name: name.into(), kind, width, stride: 1 }
+}
+
+#[test]
+fn two_weights_of_one_name_are_refused() {
+    let copied = |spec: &mut NetworkSpec| {
+        let copy = spec.units[2].clone();
+        spec.units.insert(5, UnitSpec { width: spec.units[4].width, ..copy });
+    };
+    refused(copied, "two weights have the name 'layer1.1.conv1.weight'");
+    refused(|spec| spec.units[1].name.clear(), "two weights have the name 'conv1.weight'");
+    let plain = |spec: &mut NetworkSpec| {
+        spec.units[0].kind = UnitKind::Plain { names: ["a".into(), "a".into()], bias: false };
+    };
+    refused(plain, "two weights have the name 'a.weight'");
+    refused(|spec| spec.units[3].name = "aux.0".into(), "begins with 'aux'");
+    let doubled_head = |spec: &mut NetworkSpec| {
+        let linear = LayerSpec::Linear { inputs: 5, outputs: 5, bias: false };
+        spec.head.push(named("fc", linear));
+    };
+    refused(doubled_head, "two weights have the name 'fc.weight'");
+}
+
+#[test]
+fn dropouts_that_would_drop_the_same_are_refused() {
+    let add = |spec: &mut NetworkSpec, names: [&str; 2]| {
+        let dropout = |name: &str| named(name, LayerSpec::Dropout { probability: 0.5 });
+        spec.head.splice(1..1, names.map(dropout));
+    };
+    refused(|spec| add(spec, ["", ""]), "two dropouts have the name ''");
+    let mut apart = small_resnet([3, 8, 8]);
+    add(&mut apart, ["", "second"]);
+    apart.validate().unwrap();
+}
+
+#[test]
+fn numbers_that_cannot_be_counted_are_refused() {
+    for huge in [65_536, 1 << 32, usize::MAX / 2 + 1, usize::MAX] {
+        let large = "too large";
+        refused(|spec| spec.input[1] = huge, large);
+        refused(|spec| spec.units[2].width = huge, large);
+        refused(|spec| spec.units[2].stride = huge, large);
+        refused(|spec| spec.units[0].kind = UnitKind::Stem { kernel: huge, pool: false }, large);
+        let inner = UnitKind::Bottleneck { inner: huge, shortcut: Shortcut::Pad };
+        refused(|spec| spec.units[2].kind = inner.clone(), large);
+        refused(|spec| spec.units[2].kind = UnitKind::InvertedResidual { expansion: huge }, large);
+        let front =
+            |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
+        let pool = PoolConfig { kernel: [huge; 2], stride: [huge; 2], padding: [huge / 2; 2] };
+        refused(front(LayerSpec::MaxPool(pool)), large);
+        refused(front(LayerSpec::AveragePool(pool)), large);
+        refused(front(LayerSpec::AdaptiveAveragePool([1, huge])), large);
+        refused(front(LayerSpec::Upsample { size: [huge, 1], align_corners: true }), large);
+        let config = ConvConfig { kernel: [huge, 1], padding: [huge, 0], ..ConvConfig::default() };
+        refused(front(LayerSpec::Conv { inputs: 12, outputs: 12, config, bias: false }), large);
+        let config = ConvConfig { groups: huge, ..ConvConfig::default() };
+        refused(front(LayerSpec::Conv { inputs: huge, outputs: huge, config, bias: false }), large);
+        let pad = ShortcutSpec::Pad { stride: 1, channels: huge };
+        let main = vec![unnamed(LayerSpec::Activation(localgrad::ops::activation::Activation::Relu))];
+        refused(front(LayerSpec::Residual { main, shortcut: pad, activation: None }), large);
+        // Whether it is any of these is a matter of its place.
+        refused(front(LayerSpec::Linear { inputs: huge, outputs: huge, bias: true }), "linear takes");
+        refused(|spec| spec.classes = huge, if huge > MOST_CLASSES { large } else { "logits" });
+    }
+}
+
+#[test]
+fn sizes_that_no_machine_holds_are_refused() {
+    let wide = |spec: &mut NetworkSpec| spec.units[1..].iter_mut().for_each(|unit| unit.width = 65_535);
+    refused(wide, "too large");
+    let many = |spec: &mut NetworkSpec| {
+        spec.units.extend((0..600).map(|number| basic(&format!("more.{number}"), 320)));
+    };
+    refused(many, &format!("at most {MOST_WEIGHTS} are trained"));
+    let upsampled = |spec: &mut NetworkSpec| {
+        spec.head.insert(0, unnamed(LayerSpec::Upsample { size: [65_535; 2], align_corners: false }));
+    };
+    refused(upsampled, "too many for one sample");
+    let nothing = |spec: &mut NetworkSpec| {
+        let conv = LayerSpec::Conv { inputs: 12, outputs: 0, config: ConvConfig::default(), bias: false };
+        spec.head.insert(0, named("none", conv));
+    };
+    refused(nothing, "must give features");
+    refused(|spec| spec.units = vec![basic("", 4); MOST_UNITS + 1], "at most 4096 units");
+    let pool =
+        || unnamed(LayerSpec::AveragePool(PoolConfig { kernel: [1; 2], stride: [1; 2], padding: [0; 2] }));
+    refused(
+        |spec| drop(spec.head.splice(0..0, (0..=MOST_HEAD_LAYERS).map(|_| pool()))),
+        "at most 4096 layers",
+    );
+    refused(|spec| spec.units[2].name = "x".repeat(300), "300 bytes");
+}
+
+#[test]
+fn a_max_pool_of_more_places_than_a_byte_counts_is_refused_up_front() {
+    let with = |kernel: [usize; 2]| {
+        move |spec: &mut NetworkSpec| {
+            spec.units[0].stride = 1;
+            spec.input = [3, 128, 128];
+            let pool = PoolConfig { kernel, stride: kernel, padding: [0, 0] };
+            spec.head.insert(0, unnamed(LayerSpec::MaxPool(pool)));
+        }
+    };
+    refused(with([32, 32]), "two pools after each other");
+    refused(with([1, 257]), "257");
+    let mut spec = small_resnet([3, 8, 8]);
+    with([16, 16])(&mut spec);
+    spec.validate().unwrap();
+}
+
+#[test]
+fn rules_have_limits_too() {
+    let good = RuleConfig::new(Rule::Auglocal);
+    for bad in [
+        RuleConfig { depth: usize::MAX, ..good.clone() },
+        RuleConfig { feature_dim: usize::MAX, ..good.clone() },
+        RuleConfig { pooled_features: usize::MAX, ..good },
+    ] {
+        assert_eq!(bad.validate().unwrap_err().kind(), ErrorKind::Config);
+    }
+    assert_eq!(localgrad::rules::auglocal::published_ends(5, usize::MAX), [4]);
+}
+
+/// Says that two of its tensors have one name.
+struct Twice(Model);
+
+impl Classifier for Twice {
+    fn spec(&self) -> &NetworkSpec {
+        &self.0.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        self.0.logits(images)
+    }
+
+    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.0.visit(&mut |_, variable: Variable<'_>| visitor("same", variable))
+    }
+
+    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit(visitor)
+    }
+}
+
+#[test]
+fn weights_of_one_name_are_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("w.safetensors");
+    let mut model = Twice(Model::new(small_resnet([3, 8, 8]), 0, &Device::Cpu).unwrap());
+    assert!(weights::of_model(&mut model).unwrap_err().to_string().contains("the name same"));
+    let error = weights::write_network(&path, &mut model, false).unwrap_err();
+    assert!(error.to_string().contains("the name same") && !path.exists());
+}
+
+/// Where each rule cuts every network of the catalogue, by number of blocks: the places do not change from release to
+/// release. A checksum of all of them, which this test prints when it fails.
+#[test]
+fn the_catalogue_is_cut_where_it_was() {
+    let mut all = crc32fast::Hasher::new();
+    let mut of_models = Vec::new();
+    for name in MODELS {
+        for side in [32, 64] {
+            let spec =
+                network(name, &ModelConfig { input: [3, side, side], ..ModelConfig::default() }).unwrap();
+            for rule in ["man", "dgl", "greedy", "predsim", "infopro", "auglocal"] {
+                let rule = RuleConfig::new(rule.parse().unwrap());
+                for ends in cuts::cuts(&spec, &rule).unwrap() {
+                    all.update(format!("{ends:?}").as_bytes());
+                }
+            }
+            for count in 1..=spec.units.len() {
+                all.update(format!("{:?}", cuts::even_pieces(&spec, count).unwrap()).as_bytes());
+            }
+        }
+        of_models.push((name, all.clone().finalize()));
+    }
+    assert_eq!(all.finalize(), CUTS, "{of_models:?}");
+}
+
+const CUTS: u32 = 0;
+
+#[test]
+fn features_are_counted_with_care() {
+    let huge = Features::Map { channels: usize::MAX, height: 2, width: 2 };
+    assert_eq!(huge.elements(), usize::MAX);
+}

@@ -39,9 +39,17 @@ struct Stored {
     parameters: Vec<Place>,
 }
 
-struct Place {
-    dims: Vec<usize>,
-    states: usize,
+/// Of a parameter in the file.
+pub(crate) struct Place {
+    /// Its shape.
+    pub(crate) dims: Vec<usize>,
+    /// How many tensors the optimizer remembers of it.
+    pub(crate) states: usize,
+}
+
+/// The error of a group that has more parameters than were put away.
+pub(crate) fn never_put_away(name: &str) -> Error {
+    Error::internal(format!("{name} was never put away"))
 }
 
 impl Depot {
@@ -54,6 +62,13 @@ impl Depot {
     /// How much of a group is in memory.
     pub(crate) fn presence(&self, group: usize) -> Presence {
         self.groups[group].presence
+    }
+
+    /// Each parameter of a group of which not all is in memory.
+    pub(crate) fn places(&self, group: usize) -> Option<&[Place]> {
+        let Group { presence, stored } = &self.groups[group];
+        let waiting = stored.as_ref().filter(|_| *presence != Presence::Whole);
+        waiting.map(|stored| &stored.parameters[..])
     }
 
     /// Writes a group, of which all is in memory, to the file and lets it go.
@@ -112,7 +127,7 @@ impl Depot {
         let (mut part, mut places) = (0, stored.parameters.iter());
         visit(&mut |name, variable| {
             let Variable::Parameter(parameter) = variable else { return Ok(()) };
-            let place = places.next().ok_or_else(|| Error::internal(format!("{name} was never put away")))?;
+            let place = places.next().ok_or_else(|| never_put_away(name))?;
             let device = parameter.value.device().clone();
             let mut read = |number: usize| -> Result<Tensor> {
                 let mut numbers = vec![0.0; place.dims.iter().product()];

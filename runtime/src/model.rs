@@ -1,7 +1,7 @@
 //! A network in memory: its units and its head, ready to train or to classify.
 
 use crate::error::Result;
-use crate::layers::{Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::layers::{FormReader, Initializer, Layer, Mode, Reader, Sequential, Variable, Visitor};
 use crate::network::NetworkSpec;
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
@@ -22,6 +22,21 @@ pub trait Classifier {
 
     /// Shows those of the head alone.
     fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()>;
+
+    /// As [`Classifier::visit`], to who changes nothing: where weights wait in a file, they stay as they are there.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        self.visit(&mut |name, variable| reader(name, &variable))
+    }
+
+    /// The same of the head alone.
+    fn read_head(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        self.visit_head(&mut |name, variable| reader(name, &variable))
+    }
+
+    /// Shows the shape of every weight and running statistic; what waits in a file stays there.
+    fn read_forms(&mut self, reader: &mut FormReader<'_>) -> Result<()> {
+        self.read(&mut |name, variable| reader(name, variable.form()))
+    }
 }
 
 impl Classifier for Model {

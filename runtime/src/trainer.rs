@@ -10,6 +10,7 @@
 //! ```
 
 mod build;
+mod classifier;
 mod config;
 mod open_step;
 mod residence;
@@ -18,9 +19,9 @@ mod sinks;
 use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{Draw, GradientSink, Layer, Mode, Sequential, Visitor};
+use crate::layers::{Draw, GradientSink, Layer, Mode, Sequential};
 use crate::memory;
-use crate::model::{Classifier, Model};
+use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
 use crate::ops::conv_norm::Lazy;
 use crate::ops::loss::check_labels;
@@ -539,28 +540,6 @@ impl Trainer {
         let micro_batch = self.config.micro_batch;
         let weights = self.config.class_weights.clone();
         recut(steps, size, micro_batch, &weights, |shares| self.number_passes(shares))
-    }
-}
-
-impl Classifier for Trainer {
-    fn spec(&self) -> &NetworkSpec {
-        &self.model.spec
-    }
-
-    fn device(&self) -> &Device {
-        &self.model.device
-    }
-
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
-        self.network_logits(images)
-    }
-
-    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
-        self.visit_network(visitor)
-    }
-
-    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
-        self.visit_group(self.model.units.len(), visitor)
     }
 }
 

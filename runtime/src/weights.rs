@@ -26,7 +26,7 @@ pub type Weights = BTreeMap<String, Tensor>;
 /// Weights and running statistics of a network, under torchvision's names. No auxiliary network is among them.
 pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
     let mut weights = Weights::new();
-    model.visit(&mut |name, variable| {
+    model.read(&mut |name, variable| {
         let value = variable.value().to_device(&Device::Cpu)?;
         once(name, weights.insert(name.to_string(), value).is_none())
     })?;
@@ -62,11 +62,11 @@ pub fn write(path: &Path, weights: &Weights, card: &Card, half: bool) -> Result<
 /// As [`write()`].
 pub fn write_network(path: &Path, network: &mut dyn Classifier, card: &Card, half: bool) -> Result<()> {
     let mut shapes = BTreeMap::new();
-    network.visit(&mut |name, variable| {
-        once(name, shapes.insert(name.to_string(), variable.value().dims().to_vec()).is_none())
+    network.read_forms(&mut |name, form| {
+        once(name, shapes.insert(name.to_string(), form.dims.to_vec()).is_none())
     })?;
     write_all(path, shapes, card, half, &mut |put| {
-        network.visit(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))
+        network.read(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))
     })
 }
 
@@ -290,9 +290,9 @@ fn of_tensors(
 pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     let (mut problems, mut missing) = (Vec::new(), Vec::new());
     let mut known = std::collections::BTreeSet::new();
-    model.visit(&mut |name, variable| {
+    model.read_forms(&mut |name, form| {
         known.insert(name.to_string());
-        let wanted = variable.value().dims();
+        let wanted = form.dims;
         match weights.get(name) {
             None => {
                 missing.push(name.to_string());
@@ -337,7 +337,7 @@ pub struct LoadedBody {
 /// As [`load`].
 pub fn load_body(model: &mut dyn Classifier, mut weights: Weights) -> Result<LoadedBody> {
     let mut head = Weights::new();
-    model.visit_head(&mut |name, variable| {
+    model.read_head(&mut |name, variable| {
         head.insert(name.into(), variable.value().clone());
         Ok(())
     })?;

@@ -16,7 +16,8 @@ use localgrad::ops::conv::ConvConfig;
 use localgrad::ops::pool::PoolConfig;
 use localgrad::plan::cuts;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::{Device, ErrorKind, Result, Tensor, weights};
+use localgrad::weights::{self, Card};
+use localgrad::{Device, ErrorKind, Result, Tensor};
 use localgrad_models::{MODELS, ModelConfig, network};
 
 /// A network with one thing changed, and what its refusal says.
@@ -188,7 +189,7 @@ fn weights_of_one_name_are_not_written() {
     let path = directory.path().join("w.safetensors");
     let mut model = Twice(Model::new(small_resnet([3, 8, 8]), 0, &Device::Cpu).unwrap());
     assert!(weights::of_model(&mut model).unwrap_err().to_string().contains("the name same"));
-    let error = weights::write_network(&path, &mut model, false).unwrap_err();
+    let error = weights::write_network(&path, &mut model, &Card::default(), false).unwrap_err();
     assert!(error.to_string().contains("the name same") && !path.exists());
 }
 

@@ -6,17 +6,22 @@ mod common;
 use common::{batch, parameters_of, small_resnet, weights_of};
 use localgrad::Device;
 use localgrad::ErrorKind;
+use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::{Batch, Normalize};
 use localgrad::evaluate::Tally;
-use localgrad::layers::LayerSpec;
+use localgrad::fit::{Duration, FitConfig};
 use localgrad::layers::spec::named;
+use localgrad::layers::{Form, LayerSpec};
+use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
+use localgrad::progress::Progress;
 use localgrad::rules::{Head, Rule, RuleConfig};
-use localgrad::scratch::Scratch;
+use localgrad::scratch::{Scratch, Traffic};
 use localgrad::sweep::sweep;
 use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
+use localgrad::weights::{self, Card};
 
 const RATE: f64 = 0.05;
 
@@ -363,4 +368,63 @@ fn a_file_without_room_is_an_error_and_no_more() {
     let error = steps.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("20000 are allowed"), "{error}");
+}
+
+/// Bytes that went to the scratch file and came from it, since `before`.
+fn traffic_since(trainer: &Trainer, before: Traffic) -> (u64, u64) {
+    let now = trainer.traffic().unwrap();
+    (now.written_bytes - before.written_bytes, now.read_bytes - before.read_bytes)
+}
+
+#[test]
+fn who_only_looks_at_weights_in_a_file_writes_nothing() {
+    let spec = small_resnet([3, 8, 8]);
+    let train = TrainConfig { offload: true, ..local(Rule::Man) };
+    let mut offloaded = run(&spec, &train, &batches(&spec, 2, 4));
+    let directory = tempfile::tempdir().unwrap();
+    let trainer = &mut offloaded.trainer;
+    // Of each weight its value and its momentum, but averages have none; statistics stay in memory.
+    let (mut state_bytes, mut network_bytes) = (0, 0);
+    let bytes_of = |form: Form<'_>| {
+        let states = form.updated.map(|(states, _)| 1 + states);
+        4 * (form.dims.iter().product::<usize>() * states.unwrap_or(0)) as u64
+    };
+    let before = trainer.traffic().unwrap();
+    for block in 0..3 {
+        let count = &mut |_: &str, form: Form<'_>| {
+            state_bytes += bytes_of(form);
+            Ok(())
+        };
+        trainer.read_forms_of_block(block, count).unwrap();
+    }
+    let count = &mut |_: &str, form: Form<'_>| {
+        network_bytes += bytes_of(form);
+        Ok(())
+    };
+    trainer.read_forms(count).unwrap();
+    assert!(network_bytes > 0 && state_bytes > network_bytes);
+    assert_eq!(traffic_since(trainer, before), (0, 0), "shapes are known without the file");
+
+    let weights = weights::of_model(trainer).unwrap();
+    assert_eq!(traffic_since(trainer, before), (0, network_bytes));
+    let before = trainer.traffic().unwrap();
+    weights::write_network(&directory.path().join("w.safetensors"), trainer, &Card::default(), false)
+        .unwrap();
+    assert_eq!(traffic_since(trainer, before), (0, network_bytes));
+
+    let before = trainer.traffic().unwrap();
+    let fit = FitConfig { duration: Duration::Steps(2), ..FitConfig::default() };
+    let configuration = Configuration::of_stream(&spec, &train, &fit, 4, &Normalize::half(3), &Device::Cpu);
+    let progress = Progress::start(3);
+    let saved = directory.path().join("saved");
+    let mut checkpoints = Checkpoints::create(&saved, configuration, 1, trainer, &progress).unwrap();
+    assert_eq!(traffic_since(trainer, before), (0, state_bytes), "a checkpoint reads each block once");
+    checkpoints.save(trainer, &progress).unwrap();
+    assert_eq!(traffic_since(trainer, before), (0, 2 * state_bytes));
+
+    // Who changes weights still writes them.
+    let before = trainer.traffic().unwrap();
+    weights::load(trainer, &weights).unwrap();
+    assert_eq!(traffic_since(trainer, before), (network_bytes, network_bytes));
+    assert_eq!(weights_of(trainer), weights_of(&mut run(&spec, &train, &batches(&spec, 2, 4)).trainer));
 }

@@ -51,14 +51,14 @@ fn state_name(kind: &str, name: &str) -> String {
 fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
     let kinds = state_names(&trainer.config().optimizer);
     let mut content = Content { tensors: Vec::new(), updates: BTreeMap::new() };
-    trainer.visit_block(block, &mut |name, variable| {
-        let dims = variable.value().dims().to_vec();
+    trainer.read_forms_of_block(block, &mut |name, form| {
+        let dims = form.dims.to_vec();
         content.tensors.push(Entry { name: name.into(), dims: dims.clone() });
-        if let Variable::Parameter(parameter) = variable {
-            for (kind, _) in kinds.iter().zip(&parameter.state) {
+        if let Some((states, updates)) = form.updated {
+            for kind in kinds.iter().take(states) {
                 content.tensors.push(Entry { name: state_name(kind, name), dims: dims.clone() });
             }
-            content.updates.insert(name.into(), parameter.updates);
+            content.updates.insert(name.into(), updates);
         }
         Ok(())
     })?;
@@ -78,9 +78,9 @@ pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOu
     for update in content.updates.values() {
         stream.put(&update.to_le_bytes())?;
     }
-    // In the order of the header; a block whose weights wait in a file is brought once more, a unit at a time.
-    trainer.visit_block(block, &mut |name, variable| {
-        let states = match &variable {
+    // In the order of the header; a block whose weights wait in a file is brought, a unit at a time.
+    trainer.read_block(block, &mut |name, variable| {
+        let states = match variable {
             Variable::Parameter(parameter) => &parameter.state[..],
             Variable::Statistic(_) => &[],
         };
@@ -252,11 +252,11 @@ fn check(trainer: &mut Trainer, block: usize, file: &SafeTensors<'_>) -> Result<
     // The update counts are one.
     let mut known = 1;
     let mut updates = BTreeMap::new();
-    trainer.visit_block(block, &mut |name, variable| {
-        let shape = variable.value().dims();
+    trainer.read_forms_of_block(block, &mut |name, form| {
+        let shape = form.dims;
         find(file, name, Dtype::F32, shape)?;
         known += 1;
-        if let Variable::Parameter(_) = variable {
+        if form.updated.is_some() {
             let kept: Vec<_> = kinds.iter().map(|kind| state_name(kind, name)).collect();
             let kept: Vec<_> = kept.iter().filter(|name| file.tensor(name).is_ok()).collect();
             if !kept.is_empty() && kept.len() != wanted {

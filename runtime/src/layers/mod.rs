@@ -23,7 +23,7 @@ use crate::parameter::Parameter;
 use crate::random::Stream;
 use crate::tape::Tape;
 use candle_core::{Device, Tensor};
-pub use parameter_visit::{Variable, Visitor};
+pub use parameter_visit::{Form, FormReader, Reader, Variable, Visitor};
 pub use sequential::Sequential;
 pub use spec::{Features, LayerSpec, NamedLayer};
 pub use statistic::Statistic;

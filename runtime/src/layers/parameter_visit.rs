@@ -31,5 +31,31 @@ impl Variable<'_> {
     }
 }
 
+/// What is known of a variable without its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form<'a> {
+    /// Its shape.
+    pub dims: &'a [usize],
+    /// Of a parameter: how many tensors the optimizer remembers of it, and how often it was updated.
+    pub updated: Option<(usize, u64)>,
+}
+
+impl Variable<'_> {
+    /// All but its numbers.
+    pub fn form(&self) -> Form<'_> {
+        let updated = match self {
+            Variable::Parameter(parameter) => Some((parameter.state.len(), parameter.updates)),
+            Variable::Statistic(_) => None,
+        };
+        Form { dims: self.value().dims(), updated }
+    }
+}
+
 /// Called once for each variable with its full name.
 pub type Visitor<'a> = dyn FnMut(&str, Variable<'_>) -> Result<()> + 'a;
+
+/// The same of who looks and changes nothing.
+pub type Reader<'a> = dyn FnMut(&str, &Variable<'_>) -> Result<()> + 'a;
+
+/// The same of who needs no numbers.
+pub type FormReader<'a> = dyn FnMut(&str, Form<'_>) -> Result<()> + 'a;

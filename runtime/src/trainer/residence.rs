@@ -1,9 +1,9 @@
 //! Which weights are in memory: all of them, or those of the block (or piece) at work alone.
 
 use super::{Stage, Trainer, auxiliary_path, pieces};
-use crate::depot::{Depot, Presence};
+use crate::depot::{Depot, Place, Presence, never_put_away};
 use crate::error::Result;
-use crate::layers::{Layer, Mode, Variable, Visitor};
+use crate::layers::{Form, FormReader, Layer, Mode, Reader, Variable, Visitor};
 use crate::model::Model;
 use crate::rules::auxiliary::Auxiliary;
 use crate::tape::Tape;
@@ -141,6 +141,43 @@ impl Trainer {
             self.release(group)?;
         }
         visited
+    }
+
+    /// Shows one group to who changes nothing, so that what was brought for the occasion need not be written again.
+    pub(super) fn read_group(&mut self, group: usize, reader: &mut Reader<'_>) -> Result<()> {
+        let was_away = self.depot.as_ref().is_some_and(|depot| depot.presence(group) != Presence::Whole);
+        self.fetch(group, Presence::Whole)?;
+        let Self { model, auxiliaries, .. } = self;
+        let read = visit_group(model, auxiliaries, group, &mut |name, variable| reader(name, &variable));
+        if was_away {
+            self.with_depot(group, |depot, visit| depot.forget(group, visit))?;
+        }
+        read
+    }
+
+    /// Shows the shapes of one group, wherever it is.
+    pub(super) fn read_forms_of_group(&mut self, group: usize, reader: &mut FormReader<'_>) -> Result<()> {
+        let Self { model, auxiliaries, depot, .. } = self;
+        let waiting = depot.as_ref().and_then(|depot| depot.places(group));
+        let mut places = waiting.map(<[Place]>::iter);
+        visit_group(model, auxiliaries, group, &mut |name, variable| match (&variable, &mut places) {
+            (Variable::Parameter(parameter), Some(places)) => {
+                let place = places.next().ok_or_else(|| never_put_away(name))?;
+                let updated = Some((place.states, parameter.updates));
+                reader(name, Form { dims: &place.dims, updated })
+            }
+            (variable, _) => reader(name, variable.form()),
+        })
+    }
+
+    /// Shows every weight and statistic of one block to who changes nothing.
+    pub fn read_block(&mut self, block: usize, reader: &mut Reader<'_>) -> Result<()> {
+        self.groups(block).try_for_each(|group| self.read_group(group, reader))
+    }
+
+    /// Shows the shape of every weight and statistic of one block; what waits in a file stays there.
+    pub fn read_forms_of_block(&mut self, block: usize, reader: &mut FormReader<'_>) -> Result<()> {
+        self.groups(block).try_for_each(|group| self.read_forms_of_group(group, reader))
     }
 
     /// Shows every weight and statistic of one block: its units, the head if it is the last, its auxiliary

@@ -69,7 +69,7 @@ impl Trainer {
     /// or NaN, and NaN bounds nothing.
     fn accumulated_norm(&mut self, block: usize) -> Result<f64> {
         let mut sum_of_squares = 0.0;
-        self.visit_block(block, &mut |_, variable| {
+        self.read_block(block, &mut |_, variable| {
             if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
                 sum_of_squares += elementwise::sum_of_squares(gradient)?;
             }

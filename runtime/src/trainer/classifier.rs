@@ -1,0 +1,42 @@
+//! A network in training as one that classifies, wherever its weights wait.
+
+use super::Trainer;
+use crate::error::Result;
+use crate::layers::{FormReader, Reader, Visitor};
+use crate::model::Classifier;
+use crate::network::NetworkSpec;
+use candle_core::{Device, Tensor};
+
+impl Classifier for Trainer {
+    fn spec(&self) -> &NetworkSpec {
+        &self.model.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.model.device
+    }
+
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        self.network_logits(images)
+    }
+
+    fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit_network(visitor)
+    }
+
+    fn visit_head(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.visit_group(self.model.units.len(), visitor)
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        (0..=self.model.units.len()).try_for_each(|group| self.read_group(group, reader))
+    }
+
+    fn read_head(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        self.read_group(self.model.units.len(), reader)
+    }
+
+    fn read_forms(&mut self, reader: &mut FormReader<'_>) -> Result<()> {
+        (0..=self.model.units.len()).try_for_each(|group| self.read_forms_of_group(group, reader))
+    }
+}

@@ -234,6 +234,16 @@ impl Tape {
         }
     }
 
+    /// How many things are on it.
+    pub(crate) fn height(&self) -> usize {
+        self.saved.len()
+    }
+
+    /// Forgets what came on top of the first `height` things.
+    pub(crate) fn cut_back(&mut self, height: usize) {
+        self.saved.truncate(height);
+    }
+
     /// Whether backward has consumed everything that forward pushed.
     pub fn is_empty(&self) -> bool {
         self.saved.is_empty()

@@ -114,7 +114,7 @@ pub trait Layer: Send {
 
     /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the
     /// gradients of trainable weights to `sink`. `d_y` is consumed: its storage may be written to. Without
-    /// `need_input` layers below the last weight are not visited, and the caller clears the tape.
+    /// `need_input` layers below the last weight are not visited; what they left on the tape goes, too.
     fn backward(
         &mut self,
         d_y: Tensor,

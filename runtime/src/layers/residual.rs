@@ -5,7 +5,8 @@ use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
 use crate::ops::activation::Activation;
 use crate::ops::conv_norm::{self, Lazy, Summands};
-use crate::ops::{mask, pool};
+use crate::ops::slices::share_storage;
+use crate::ops::{elementwise, mask, pool};
 use crate::tape::Tape;
 use candle_core::Tensor;
 
@@ -15,7 +16,7 @@ enum Shortcut {
     Projection(Sequential),
 }
 
-/// `activation(main(x) + shortcut(x))`; keeps its activation's mask.
+/// `activation(main(x) + shortcut(x))`; keeps its activation's mask, or the sum where the activation has none.
 pub struct Residual {
     main: Sequential,
     shortcut: Shortcut,
@@ -43,7 +44,11 @@ impl Residual {
 
     /// What is summed. `x` is not [`Lazy::Normalized`], as both branches read it.
     fn summands(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
-        let main = self.main.forward_from(x.clone(), mode, tape)?;
+        let mut main = self.main.forward_from(x.clone(), mode, tape)?;
+        if share_storage(main.stored(), x.stored()) {
+            // The sum may take the main branch's place, and others read `x`.
+            main = Lazy::Plain(main.stored().copy()?);
+        }
         let around = match &mut self.shortcut {
             Shortcut::Identity => Lazy::Plain(x.resolve()?),
             Shortcut::Pad { stride, channels } => {
@@ -56,6 +61,11 @@ impl Residual {
             Shortcut::Projection(layers) => layers.forward_from(x, mode, tape)?,
         };
         Ok((main, around))
+    }
+
+    /// The activation, if it is one that has no mask.
+    fn unmasked(&self) -> Option<Activation> {
+        self.activation.filter(|activation| !conv_norm::is_clamp(Some(*activation)))
     }
 }
 
@@ -74,24 +84,36 @@ impl Layer for Residual {
         let keeps_x = mode.is_training() && !matches!(x, Lazy::Sum(..));
         let (main, around) = self.summands(x, mode, tape)?;
         let summands = match (&main, &around, &self.shortcut) {
-            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity) if keeps_x => {
+            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity)
+                if keeps_x && self.unmasked().is_none() =>
+            {
                 let (main, by, around) = (main.clone(), by.clone(), around.clone());
                 Some(Summands { main, by, around, activation: self.activation })
             }
             _ => None,
         };
+        if let Some(activation) = self.unmasked() {
+            let (sum, _) = conv_norm::add_activate(main, around, None, false)?;
+            if mode.is_training() {
+                tape.push(&sum)?;
+            }
+            return Ok(Lazy::Plain(elementwise::activate(&sum, activation)?));
+        }
         let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
             tape.push(&mask)?;
         }
         Ok(match summands {
-            Some(summands) if conv_norm::is_clamp(self.activation) => Lazy::Sum(y, summands),
-            _ => Lazy::Plain(y),
+            Some(summands) => Lazy::Sum(y, summands),
+            None => Lazy::Plain(y),
         })
     }
 
     fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
         let (main, around) = self.summands(x.without_normalization()?, mode, tape)?;
+        if self.unmasked().is_some() {
+            return tape.push(&conv_norm::add_activate(main, around, None, false)?.0);
+        }
         if let Some(mask) = conv_norm::sum_mask(main, around, self.activation)? {
             tape.push(&mask)?;
         }
@@ -105,9 +127,10 @@ impl Layer for Residual {
         sink: &mut dyn GradientSink,
         need_input: bool,
     ) -> Result<Option<Tensor>> {
-        let d_sum = match self.activation {
-            Some(_) => mask::apply(d_y, &tape.pop()?)?,
-            None => d_y,
+        let d_sum = match (self.activation, self.unmasked()) {
+            (_, Some(activation)) => elementwise::activate_backward(d_y, &tape.pop()?, activation)?,
+            (Some(_), None) => mask::apply(d_y, &tape.pop()?)?,
+            (None, None) => d_y,
         };
         // Both branches read this gradient: one that writes into it must not have what the other reads.
         let for_around = |writer: &Sequential| {

@@ -14,6 +14,8 @@ pub struct Sequential {
     layers: Vec<(String, Box<dyn Layer>)>,
     /// Position of the first layer that has weights; nothing below it needs a gradient of its own.
     first_weighted: usize,
+    /// What was on the tape before its forward pass.
+    height: usize,
 }
 
 impl Sequential {
@@ -38,12 +40,19 @@ impl Sequential {
             })?;
             layers.push((name, layer));
         }
-        Ok(Self { layers, first_weighted })
+        Ok(Self { layers, first_weighted, height: 0 })
     }
 
     /// No layers: the identity.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
+    }
+
+    /// Notes where on the tape its own begins.
+    fn begin(&mut self, mode: Mode, tape: &Tape) {
+        if mode.is_training() {
+            self.height = tape.height();
+        }
     }
 
     /// Backward for callers that need the input's gradient.
@@ -67,10 +76,12 @@ impl Layer for Sequential {
     }
 
     fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.begin(mode, tape);
         self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))
     }
 
     fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        self.begin(mode, tape);
         let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(()) };
         let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))?;
         last.repeat(x, mode, tape)
@@ -88,7 +99,11 @@ impl Layer for Sequential {
             let need = need_input || position > self.first_weighted;
             match layer.backward(gradient, tape, sink, need)? {
                 Some(d_x) => gradient = d_x,
-                None => return Ok(None),
+                None => {
+                    // Whoever comes before this list finds what it left itself.
+                    tape.cut_back(self.height);
+                    return Ok(None);
+                }
             }
         }
         Ok(need_input.then_some(gradient))

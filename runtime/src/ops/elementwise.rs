@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernels::elementwise as kernels;
 use crate::ops::activation::Activation;
 use crate::ops::place::{Place, place};
-use crate::ops::slices::{elements, tensor, update_in_place};
+use crate::ops::slices::{elements, share_storage, tensor, update_in_place};
 use candle_core::Tensor;
 use std::sync::OnceLock;
 
@@ -92,7 +92,7 @@ pub(super) fn combine_with<R: Send + Sync>(
     kernel: impl Fn(&mut [f32], &[f32]) -> R + Sync,
 ) -> Result<R> {
     same_shape(a, b)?;
-    if std::ptr::eq(&*a.storage_and_layout().0, &*b.storage_and_layout().0) {
+    if share_storage(a, b) {
         return Err(Error::internal("an operation in place got the same storage twice; copy one operand"));
     }
     let result = OnceLock::new();

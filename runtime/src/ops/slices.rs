@@ -37,6 +37,11 @@ impl Deref for Elements<'_> {
     }
 }
 
+/// Whether two tensors lie in one storage, so that writing into one may change the other.
+pub fn share_storage(a: &Tensor, b: &Tensor) -> bool {
+    std::ptr::eq(&*a.storage_and_layout().0, &*b.storage_and_layout().0)
+}
+
 /// A CPU tensor that takes over `data` without a copy.
 pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)

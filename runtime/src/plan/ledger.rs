@@ -275,10 +275,15 @@ impl Held {
     /// From now on a piece that was on its way is kept for a backward pass.
     pub fn keep(&self) {
         if self.part.get() == Part::Passing {
-            let mut book = self.ledger.0.borrow_mut();
-            book.remove(self.part.replace(Part::Kept), self.bytes);
-            book.add(Part::Kept, self.bytes);
+            self.become_part(Part::Kept);
         }
+    }
+
+    /// From now on it is for `part`.
+    pub(super) fn become_part(&self, part: Part) {
+        let mut book = self.ledger.0.borrow_mut();
+        book.remove(self.part.replace(part), self.bytes);
+        book.add(part, self.bytes);
     }
 }
 

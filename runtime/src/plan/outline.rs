@@ -1,6 +1,6 @@
 //! Tensors without their elements: a shape and the memory that it takes.
 
-use super::ledger::Held;
+use super::ledger::{Held, Part};
 use std::rc::Rc;
 
 /// A tensor's shape and its memory. Clones share the memory, as those of tensors do.
@@ -45,6 +45,16 @@ impl Outline {
     /// The same memory in another shape.
     pub(super) fn reshaped(self, dims: Vec<usize>) -> Self {
         Self { dims, ..self }
+    }
+
+    /// `slices::share_storage`
+    pub(super) fn shares(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.held, &other.held)
+    }
+
+    /// Its memory waits for other gradients.
+    pub(super) fn gather(&self) {
+        self.held.become_part(Part::Gathered);
     }
 
     /// Its memory is kept for a backward pass, if it was on its way.

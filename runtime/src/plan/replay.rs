@@ -105,7 +105,9 @@ impl Parameter {
             return;
         }
         if context.gathers {
-            self.accumulated = Some(context.tensor(Part::Gathered, &self.dims));
+            // The first gradient itself.
+            gradient.gather();
+            self.accumulated = Some(gradient);
         } else if context.waits.get() {
             self.accumulated = Some(gradient);
         }
@@ -242,6 +244,14 @@ impl Tape {
             Some(Saved::Shape(shape)) => Ok(shape),
             _ => Err(unexpected("a shape")),
         }
+    }
+
+    pub(super) fn height(&self) -> usize {
+        self.saved.len()
+    }
+
+    pub(super) fn cut_back(&mut self, height: usize) {
+        self.saved.truncate(height);
     }
 
     pub(super) fn clear(&mut self) {

@@ -46,7 +46,10 @@ impl Residual {
     }
 
     fn summands(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
-        let main = self.main.forward(context, x.clone(), mode, tape)?;
+        let mut main = self.main.forward(context, x.clone(), mode, tape)?;
+        if main.stored().shares(x.stored()) {
+            main = Lazy::Plain(context.map(main.stored().dims()));
+        }
         let around = match &mut self.shortcut {
             Shortcut::Identity => Lazy::Plain(context.resolve(x)?),
             Shortcut::Pad { stride, channels } => {
@@ -85,7 +88,9 @@ impl Replay for Residual {
         let keeps_x = mode.is_training() && !matches!(x, Lazy::Sum(..));
         let (main, around) = self.summands(context, x, mode, tape)?;
         let summands = match (&main, &around, &self.shortcut) {
-            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity) if keeps_x => {
+            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity)
+                if keeps_x && is_clamp(self.activation) =>
+            {
                 Some(Summands { main: main.clone(), _by: by.clone(), around: around.clone() })
             }
             _ => None,
@@ -97,13 +102,20 @@ impl Replay for Residual {
             (Lazy::Plain(main), Lazy::Plain(_)) => main.clone(),
             _ => context.map(main.stored().dims()),
         };
+        if !is_clamp(self.activation) {
+            if mode.is_training() {
+                tape.push(context, &y);
+            }
+            context.sweep(2 * elements);
+            return Ok(Lazy::Plain(context.map(y.dims())));
+        }
         let mask = mask(context, elements);
         if mode.is_training() && self.activation.is_some() {
             tape.push(context, &mask);
         }
         Ok(match summands {
-            Some(summands) if is_clamp(self.activation) => Lazy::Sum(y, summands),
-            _ => Lazy::Plain(y),
+            Some(summands) => Lazy::Sum(y, summands),
+            None => Lazy::Plain(y),
         })
     }
 
@@ -114,14 +126,19 @@ impl Replay for Residual {
         let images = map.dims()[0];
         let each = elements / images;
         context.sweep(4 * elements);
-        let by_shares = matches!(main, Lazy::Normalized(..)) && self.activation.is_some() && each % 8 == 0;
+        let masks = self.activation.is_some() && is_clamp(self.activation);
+        let by_shares = matches!(main, Lazy::Normalized(..)) && masks && each % 8 == 0;
         if by_shares {
             let bits = mask(context, elements);
             context.scratch(images.div_ceil(SHARES) * each * (ELEMENT_BYTES + 1));
             tape.push(context, &bits);
             return Ok(());
         }
-        let _y = context.map(map.dims());
+        let y = context.map(map.dims());
+        if !is_clamp(self.activation) {
+            tape.push(context, &y);
+            return Ok(());
+        }
         let mask = mask(context, elements);
         if self.activation.is_some() {
             tape.push(context, &mask);

@@ -16,6 +16,7 @@ pub(super) struct Sequential {
     layers: Vec<Box<dyn Replay>>,
     /// Position of the first layer that has weights.
     first_weighted: usize,
+    height: usize,
 }
 
 impl Sequential {
@@ -38,7 +39,13 @@ impl Sequential {
             }
             layers.push(layer);
         }
-        Self { layers, first_weighted }
+        Self { layers, first_weighted, height: 0 }
+    }
+
+    fn begin(&mut self, mode: Mode, tape: &Tape) {
+        if mode.is_training() {
+            self.height = tape.height();
+        }
     }
 
     pub(super) fn has_weights(&self) -> bool {
@@ -97,10 +104,12 @@ fn build(context: &Context, spec: &LayerSpec, part: Part) -> (Box<dyn Replay>, b
 
 impl Replay for Sequential {
     fn forward(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+        self.begin(mode, tape);
         self.layers.iter_mut().try_fold(x, |x, layer| layer.forward(context, x, mode, tape))
     }
 
     fn repeat(&mut self, context: &Context, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+        self.begin(mode, tape);
         let Some((last, before)) = self.layers.split_last_mut() else { return Ok(()) };
         let x = before.iter_mut().try_fold(x, |x, layer| layer.forward(context, x, mode, tape))?;
         last.repeat(context, x, mode, tape)
@@ -118,7 +127,10 @@ impl Replay for Sequential {
             let need = need_input || position > self.first_weighted;
             match layer.backward(context, gradient, tape, need)? {
                 Some(d_x) => gradient = d_x,
-                None => return Ok(None),
+                None => {
+                    tape.cut_back(self.height);
+                    return Ok(None);
+                }
             }
         }
         Ok(need_input.then_some(gradient))

@@ -20,6 +20,7 @@ mod mask;
 mod optimizer;
 mod pool;
 mod random;
+mod residual;
 mod schedule;
 mod similarity;
 mod upsample;

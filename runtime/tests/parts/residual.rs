@@ -1,0 +1,213 @@
+//! Residual sums of every kind against twins in f64: any activation, any shortcut, branches without layers.
+
+use crate::common::{
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, numbers, project, tensor,
+};
+use candle_core::{Device, Tensor};
+use localgrad::Result;
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable};
+use localgrad::ops::activation::Activation;
+use localgrad::ops::conv::ConvConfig;
+use localgrad::ops::pool::PoolConfig;
+use localgrad::parameter::Parameter;
+use localgrad::tape::Tape;
+
+const TRAIN: Mode = Mode::Train { draw: Draw { pass: 0, first: 0 } };
+
+/// Keeps gradients by the shape of their weight.
+#[derive(Default)]
+struct Keep(Vec<(Vec<usize>, Vec<f32>)>);
+
+impl GradientSink for Keep {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+        assert_eq!(parameter.value.dims(), d_value.dims());
+        self.0.push((d_value.dims().to_vec(), numbers(&d_value)));
+        Ok(())
+    }
+}
+
+fn sequential(layers: &[NamedLayer]) -> Sequential {
+    Sequential::new(layers, "", &Initializer { seed: 3, device: Device::Cpu }).unwrap()
+}
+
+/// The values of all weights, by name.
+fn weights(layers: &mut Sequential) -> Vec<(String, Vec<f64>)> {
+    let mut found = Vec::new();
+    let keep = &mut |name: &str, variable: Variable<'_>| {
+        found.push((name.to_string(), numbers(variable.value()).iter().map(|v| f64::from(*v)).collect()));
+        Ok(())
+    };
+    layers.visit("", keep).unwrap();
+    found
+}
+
+fn weight(layers: &mut Sequential, name: &str) -> Vec<f64> {
+    weights(layers).into_iter().find(|(found, _)| found == name).unwrap().1
+}
+
+fn apply(activation: Option<Activation>, x: f64) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
+        Some(Activation::Silu) => x * sigmoid,
+        Some(Activation::Sigmoid) => sigmoid,
+    }
+}
+
+const ROWS: usize = 3;
+const WIDTH: usize = 4;
+
+/// activation(W·x + x), row by row; without `w` activation(x + x).
+fn twin(x: &[f64], w: Option<&[f64]>, activation: Option<Activation>) -> Vec<f64> {
+    let row = |x: &[f64]| -> Vec<f64> {
+        let product = |out: usize| match w {
+            Some(w) => (0..WIDTH).map(|i| w[out * WIDTH + i] * x[i]).sum::<f64>(),
+            None => x[out],
+        };
+        (0..WIDTH).map(|out| apply(activation, product(out) + x[out])).collect()
+    };
+    x.chunks(WIDTH).flat_map(row).collect()
+}
+
+/// Holds a sum of `x` and a linear layer of it (or of `x` twice) against the twin.
+fn hold(layer: LayerSpec, activation: Option<Activation>) {
+    let what = format!("{layer:?}");
+    let mut layers = sequential(&[unnamed(layer)]);
+    let w = weights(&mut layers).pop().map(|(_, w)| w);
+    let mut random = Random::new(9);
+    let (x, d_y) = (random.numbers(ROWS * WIDTH), random.numbers(ROWS * WIDTH));
+    let input = tensor(&x, &[ROWS, WIDTH], &Device::Cpu);
+    let expected = twin(&x, w.as_deref(), activation);
+    let (mut tape, mut sink) = (Tape::new(), Keep::default());
+    let y = layers.forward(input.clone(), TRAIN, &mut tape).unwrap();
+    assert_close(&format!("y of {what}"), &y, &expected, TOLERANCE);
+    assert_close("the input", &input, &x, 0.0);
+    let gradient = || tensor(&d_y, &[ROWS, WIDTH], &Device::Cpu);
+    let d_x = layers.backward(gradient(), &mut tape, &mut sink, true).unwrap().unwrap();
+    assert!(tape.is_empty());
+    let d_x_twin = finite_difference(|x| project(&twin(x, w.as_deref(), activation), &d_y), &x);
+    assert_close(&format!("d_x of {what}"), &d_x, &d_x_twin, GRADIENT_TOLERANCE);
+    if let Some(w) = &w {
+        let d_w = finite_difference(|w| project(&twin(&x, Some(w), activation), &d_y), w);
+        assert_close("d_w", &tensor_of(&sink.0[0]), &d_w, GRADIENT_TOLERANCE);
+    }
+    // A pass that is repeated for its tape alone leaves what that needs.
+    let mut again = Keep::default();
+    layers.repeat(localgrad::ops::conv_norm::Lazy::Plain(input.clone()), TRAIN.again(), &mut tape).unwrap();
+    let repeated = layers.backward(gradient(), &mut tape, &mut again, true).unwrap().unwrap();
+    assert_eq!((numbers(&repeated), again.0), (numbers(&d_x), sink.0));
+    let evaluated = layers.forward(input.clone(), Mode::Evaluate, &mut tape).unwrap();
+    assert_close(&format!("evaluated y of {what}"), &evaluated, &expected, TOLERANCE);
+    assert_close("the input", &input, &x, 0.0);
+}
+
+fn tensor_of((dims, values): &(Vec<usize>, Vec<f32>)) -> Tensor {
+    Tensor::from_vec(values.clone(), &dims[..], &Device::Cpu).unwrap()
+}
+
+fn linear() -> Vec<NamedLayer> {
+    vec![named("fc", LayerSpec::Linear { inputs: WIDTH, outputs: WIDTH, bias: false })]
+}
+
+#[test]
+fn every_activation_after_a_sum() {
+    use Activation::{Relu, Relu6, Sigmoid, Silu};
+    for activation in [None, Some(Relu), Some(Relu6), Some(Silu), Some(Sigmoid)] {
+        let shortcut = ShortcutSpec::Identity;
+        hold(LayerSpec::Residual { main: linear(), shortcut, activation }, activation);
+    }
+}
+
+#[test]
+fn branches_that_give_their_input() {
+    // None of them may let the sum take the place of what others read.
+    let dropout = LayerSpec::Dropout { probability: 0.0 };
+    for main in [vec![], vec![unnamed(LayerSpec::Flatten)], vec![unnamed(dropout)]] {
+        for activation in [None, Some(Activation::Relu), Some(Activation::Silu)] {
+            for shortcut in [ShortcutSpec::Identity, ShortcutSpec::Projection(linear())] {
+                hold(LayerSpec::Residual { main: main.clone(), shortcut, activation }, activation);
+            }
+        }
+    }
+}
+
+const CHANNELS: [usize; 2] = [3, 5];
+const SIDE: usize = 4;
+
+fn conv(name: &str, kernel: usize) -> NamedLayer {
+    let config = ConvConfig { kernel: [kernel; 2], stride: [kernel; 2], ..ConvConfig::default() };
+    named(name, LayerSpec::Conv { inputs: CHANNELS[0], outputs: CHANNELS[1], config, bias: false })
+}
+
+/// The shortcut of ResNet-D (He et al. 2019): means of 2x2 pixels, then a 1x1 convolution.
+fn resnet_d(norm: bool) -> LayerSpec {
+    let norm_of = |name: &str| {
+        let norm_layer = LayerSpec::BatchNorm { channels: CHANNELS[1], activation: None };
+        norm.then(|| named(name, norm_layer))
+    };
+    let pool = PoolConfig { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+    let main = std::iter::once(conv("main", 2)).chain(norm_of("main_norm")).collect();
+    let around =
+        [unnamed(LayerSpec::AveragePool(pool)), conv("around", 1)].into_iter().chain(norm_of("norm"));
+    let shortcut = ShortcutSpec::Projection(around.collect());
+    LayerSpec::Residual { main, shortcut, activation: Some(Activation::Relu) }
+}
+
+/// relu of the 2x2 convolution by `main: [O, I, 2, 2]` and the 1x1 one by `around: [O, I, 1, 1]` of the means.
+fn resnet_d_twin(x: &[f64], main: &[f64], around: &[f64]) -> Vec<f64> {
+    let [inputs, outputs] = CHANNELS;
+    let mut y = Vec::new();
+    for image in x.chunks(SIDE * SIDE * inputs) {
+        for place in 0..SIDE * SIDE / 4 {
+            let (row, column) = (2 * (place / (SIDE / 2)), 2 * (place % (SIDE / 2)));
+            for o in 0..outputs {
+                let mut sum = 0.0;
+                for (i, tap) in (0..inputs).flat_map(|i| (0..4).map(move |tap| (i, tap))) {
+                    let pixel = image[((row + tap / 2) * SIDE + column + tap % 2) * inputs + i];
+                    sum += pixel * (main[(o * inputs + i) * 4 + tap] + around[o * inputs + i] / 4.0);
+                }
+                y.push(sum.max(0.0));
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
+    let mut random = Random::new(4);
+    let (shape, out) = ([2, SIDE, SIDE, CHANNELS[0]], [2, SIDE / 2, SIDE / 2, CHANNELS[1]]);
+    let x = random.numbers(shape.iter().product());
+    let d_y = random.numbers(out.iter().product());
+    let run = |layers: &mut Sequential, need_input: bool| {
+        let (mut tape, mut sink) = (Tape::new(), Keep::default());
+        // What a unit before it would have left there.
+        tape.push(&tensor(&[7.0], &[1], &Device::Cpu)).unwrap();
+        let y = layers.forward(tensor(&x, &shape, &Device::Cpu), TRAIN, &mut tape).unwrap();
+        let d_x =
+            layers.backward(tensor(&d_y, &out, &Device::Cpu), &mut tape, &mut sink, need_input).unwrap();
+        assert_eq!(d_x.is_some(), need_input);
+        assert_eq!(numbers(&tape.pop().unwrap()), [7.0]);
+        assert!(tape.is_empty());
+        (y, sink.0)
+    };
+    for norm in [false, true] {
+        let mut layers = sequential(&[unnamed(resnet_d(norm))]);
+        let (y, gradients) = run(&mut layers, false);
+        let (_, with_input) = run(&mut layers, true);
+        assert!(gradients == with_input && gradients.len() == if norm { 6 } else { 2 });
+        if norm {
+            continue;
+        }
+        let (main, around) = (weight(&mut layers, "main.weight"), weight(&mut layers, "around.weight"));
+        assert_close("y", &y, &resnet_d_twin(&x, &main, &around), TOLERANCE);
+        let of = |kernel: usize| tensor_of(gradients.iter().find(|(dims, _)| dims[3] == kernel).unwrap());
+        let d_main = finite_difference(|main| project(&resnet_d_twin(&x, main, &around), &d_y), &main);
+        assert_close("d_main", &of(2), &d_main, GRADIENT_TOLERANCE);
+        let d_around = finite_difference(|around| project(&resnet_d_twin(&x, &main, around), &d_y), &around);
+        assert_close("d_around", &of(1), &d_around, GRADIENT_TOLERANCE);
+    }
+}

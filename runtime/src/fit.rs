@@ -7,6 +7,7 @@ use crate::evaluate::{Evaluation, check_data, evaluate};
 use crate::progress::{Best, Progress};
 use crate::schedule::Schedule;
 use crate::sweep::sweep;
+use crate::trainer::one_value::check_statistics;
 use crate::trainer::{Stage, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -239,6 +240,8 @@ pub fn fit_from(
     if config.patience.is_some() && test.is_none() {
         return Err(Error::config("patience needs samples to be judged by; give some, or leave it out"));
     }
+    let batch = train.config().batch.min(train.dataset().len());
+    check_statistics(&trainer.model.spec, trainer.config(), batch)?;
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
     let mut interrupted = false;

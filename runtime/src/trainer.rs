@@ -12,6 +12,7 @@
 mod build;
 mod classifier;
 mod config;
+pub mod one_value;
 mod open_step;
 mod residence;
 mod sinks;

@@ -22,7 +22,7 @@ use localgrad::network::NetworkSpec;
 use localgrad::ops::cross_entropy::check_class_weights;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{TrainConfig, one_value};
 use localgrad_models::cut::Cut;
 use std::path::Path;
 use std::sync::Arc;
@@ -122,6 +122,9 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let arguments = &automatic(&plan, &data, &setting, directory.as_ref())?;
     let file = run_file(&plan, arguments, &data, words)?;
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
+    for file in runs.rival.iter().map(|(rival, _)| rival).chain([&runs.file]) {
+        check_statistics(file, data.train.dataset().len())?;
+    }
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = plan.start();
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
@@ -179,6 +182,16 @@ fn train_each<'a>(
         }
     }
     Ok(done)
+}
+
+/// Refuses batches of which batch norm could make nothing, and warns of such a last one.
+fn check_statistics(file: &RunFile, samples: usize) -> Outcome<()> {
+    let RunFile { network, train, batch, .. } = file;
+    one_value::check_statistics(network, train, *(batch.min(&samples)))?;
+    if let Some(message) = one_value::warning_of_last_samples(network, train, *batch, samples)? {
+        log::warn!("{message}");
+    }
+    Ok(())
 }
 
 /// Refuses a file that does not fit before anything is made.

@@ -16,6 +16,7 @@ use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
 use crate::precision::Precision;
 use crate::trainer::TrainConfig;
+use crate::trainer::one_value::check_statistics;
 use serde::Serialize;
 
 /// The statistics of fewer samples are poor.
@@ -282,9 +283,9 @@ fn search_one(
     rates: &Rates,
     workspaces: &Workspaces,
 ) -> Result<(Vec<Candidate>, Option<Candidate>)> {
-    let sizes = micro_batches(workload, freedom);
     let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
     for ends in &freedom.cuts {
+        let sizes = micro_batches(workload, freedom, ends)?;
         for (recompute, pieces) in repetitions(workload, freedom, ends)? {
             let mut try_size = |size: usize| {
                 let start = Candidate {
@@ -331,13 +332,18 @@ fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result
     Ok(all_pieces.iter().flat_map(|pieces| -> Vec<_> { with(pieces) }).collect())
 }
 
-/// The sizes of micro-batches to try: all of the batch, then ever smaller.
-fn micro_batches(workload: &Workload, freedom: &Freedom) -> Vec<Option<usize>> {
+/// The sizes of micro-batches to try: all of the batch, then ever smaller, but none of which batch norm would see a
+/// single value.
+fn micro_batches(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<Option<usize>>> {
     if !freedom.micro_batch {
-        return vec![workload.train.micro_batch];
+        return Ok(vec![workload.train.micro_batch]);
     }
-    let halves = std::iter::successors(Some(workload.batch), |&size| (size > 1).then(|| size.div_ceil(2)));
-    halves.map(|size| (size < workload.batch).then_some(size)).collect()
+    let alone = TrainConfig { ends: ends.to_vec(), micro_batch: Some(1), ..workload.train.clone() };
+    let least = if check_statistics(&workload.network, &alone, workload.batch).is_ok() { 1 } else { 2 };
+    let halves = std::iter::successors(Some(workload.batch), |&size| {
+        (size > 1).then(|| size.div_ceil(2)).filter(|&half| half >= least)
+    });
+    Ok(halves.map(|size| (size < workload.batch).then_some(size)).collect())
 }
 
 /// The first of `count` ever smaller sizes of micro-batches that fits, larger ones being faster; where none fits, that

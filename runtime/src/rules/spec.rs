@@ -208,6 +208,20 @@ impl AuxiliarySpec {
             .collect()
     }
 
+    /// All its lists of layers, each with the features that it takes.
+    pub(crate) fn lists(&self, features: Features) -> Result<Vec<(Vec<NamedLayer>, Features)>> {
+        let mut features = features;
+        let mut lists = Vec::new();
+        for layers in self.body(features)? {
+            let output = output_of_all(&layers, features)?;
+            lists.push((layers, features));
+            features = output;
+        }
+        let branches = [Some(&self.head), self.decoder.as_ref(), self.similarity.as_ref()];
+        lists.extend(branches.into_iter().flatten().map(|branch| (branch.clone(), features)));
+        Ok(lists)
+    }
+
     /// What the head and the decoder read.
     pub fn body_features(&self, features: Features) -> Result<Features> {
         self.body(features)?.iter().try_fold(features, |f, layers| output_of_all(layers, f))

@@ -1,0 +1,119 @@
+//! Batch norms that would see one value of each channel. It is its own mean, so that they make it 0, whatever it is:
+//! what lies before them gets no gradient, and what lies after learns from nothing. Specs and sizes tell before anything
+//! is trained.
+
+use super::TrainConfig;
+use crate::error::{Error, Result};
+use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, join};
+use crate::network::{NetworkSpec, blocks};
+use crate::rules::auxiliary_specs;
+
+/// Refuses steps on `batch` samples that pass one by one through a batch norm of which one sample has one value.
+///
+/// # Errors
+/// `Config`, with the layer; those of expanding specs.
+pub fn check_statistics(network: &NetworkSpec, train: &TrainConfig, batch: usize) -> Result<()> {
+    let is_alone = |(block, _): &(usize, String)| shares(train, *block, batch).0 == 1;
+    let Some((_, layer)) = norms_of_one_value(network, train)?.into_iter().find(is_alone) else {
+        return Ok(());
+    };
+    let what = match train.micro_batch {
+        Some(1) if batch > 1 => "a micro-batch",
+        _ => "a batch",
+    };
+    Err(Error::config(format!(
+        "batch norm {layer} would see one value of a channel, as a sample has no more there and {what} of 1 is one sample: it \
+         makes any value 0, and nothing could be learned; let at least 2 samples pass at once, or take larger images"
+    )))
+}
+
+/// What to warn of where a step on some of these `samples` has batch norm see one value of a channel: steps take `batch`
+/// of them, and the last of an epoch those that are left. None where `samples` is 0, or all is well.
+///
+/// # Errors
+/// Those of expanding specs.
+pub fn warning_of_last_samples(
+    network: &NetworkSpec,
+    train: &TrainConfig,
+    batch: usize,
+    samples: usize,
+) -> Result<Option<String>> {
+    if batch == 0 || samples == 0 {
+        return Ok(None);
+    }
+    let leaves_one = |block: usize, batch: usize| {
+        let ends_in_one = |samples: usize| samples > 0 && shares(train, block, samples).1 == 1;
+        (samples >= batch && ends_in_one(batch)) || ends_in_one(samples % batch)
+    };
+    let norms = norms_of_one_value(network, train)?;
+    let Some((_, layer)) = norms.iter().find(|(block, _)| leaves_one(*block, batch)) else { return Ok(None) };
+    let all_well = |batch: &usize| norms.iter().all(|(block, _)| !leaves_one(*block, *batch));
+    let advice = match (2..batch).rev().find(all_well) {
+        Some(other) => format!("batches of {other} leave none alone"),
+        None => "choose another batch, or leave a sample out".into(),
+    };
+    Ok(Some(format!(
+        "the last samples of some steps pass alone, and batch norm {layer} sees one value of a channel of each: it makes it \
+         0, learns nothing there, and takes a variance of 0 into its running one; {advice}"
+    )))
+}
+
+/// How many samples of a batch pass at once through a block, as far as batch norm knows, and how many at last.
+fn shares(train: &TrainConfig, block: usize, batch: usize) -> (usize, usize) {
+    let batch = train.block_batches.get(block).copied().unwrap_or(batch);
+    let share = train.micro_batch.filter(|_| !train.exact).unwrap_or(batch).min(batch).max(1);
+    (share, if batch.is_multiple_of(share) { share } else { batch % share })
+}
+
+/// The first batch norm of each trained block of which a sample has one value of a channel, with the block.
+fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<(usize, String)>> {
+    let auxiliaries = auxiliary_specs(network, &train.ends, &train.rule)?;
+    let expanded = network.expand()?;
+    let mut found = Vec::new();
+    for (block, range) in blocks::ranges(&train.ends).into_iter().enumerate().skip(train.frozen) {
+        let mut norm = None;
+        for unit in range.clone() {
+            let input = if unit == 0 { network.input_features() } else { expanded[unit - 1].1 };
+            let name = &network.units[unit].name;
+            norm = norm.map_or_else(|| norm_of_one_value(&expanded[unit].0, input, name), |n| Ok(Some(n)))?;
+        }
+        let output = expanded[*range.end()].1;
+        if norm.is_none() {
+            norm = match auxiliaries.get(block) {
+                None => norm_of_one_value(&network.head, output, "")?,
+                Some(auxiliary) => {
+                    let place = format!("aux.{block}");
+                    auxiliary
+                        .lists(output)?
+                        .iter()
+                        .find_map(|(layers, input)| norm_of_one_value(layers, *input, &place).transpose())
+                        .transpose()?
+                }
+            };
+        }
+        found.extend(norm.map(|norm| (block, format!("'{norm}'"))));
+    }
+    Ok(found)
+}
+
+fn norm_of_one_value(layers: &[NamedLayer], input: Features, path: &str) -> Result<Option<String>> {
+    let mut features = input;
+    for NamedLayer { name, layer } in layers {
+        let place = join(path, name);
+        let found = match layer {
+            LayerSpec::BatchNorm { .. } if features.elements() == features.channels() => Some(place),
+            LayerSpec::Residual { main, shortcut, .. } => {
+                match (norm_of_one_value(main, features, &place)?, shortcut) {
+                    (None, ShortcutSpec::Projection(around)) => norm_of_one_value(around, features, &place)?,
+                    (found, _) => found,
+                }
+            }
+            _ => None,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+        features = layer.output(features)?;
+    }
+    Ok(None)
+}

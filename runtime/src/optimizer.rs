@@ -115,7 +115,7 @@ pub fn update(
     }
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
-    let step = kernel::Step::new(config, learning_rate, parameter.updates, parameter.decays);
+    let step = kernel::Step::new(config, learning_rate, parameter.updates);
     match place(parameter.value.device())? {
         Place::Kernels => update_on_cpu(parameter, d_value, &step)?,
         Place::Composed => composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step)?,
@@ -125,18 +125,22 @@ pub fn update(
 }
 
 /// Adds `factor`·`d_value` to the gradient collected by the micro-batches of a step (see [`update_accumulated`]).
-/// A parameter that is not trainable collects nothing.
+/// The first of them becomes the collector itself, where it need not be changed: nobody else may read it then. A
+/// parameter that is not trainable collects nothing.
 ///
 /// # Errors
 /// A gradient of another shape.
-pub fn accumulate(parameter: &mut Parameter, d_value: &Tensor, factor: f64) -> Result<()> {
+pub fn accumulate(parameter: &mut Parameter, d_value: Tensor, factor: f64) -> Result<()> {
     if !parameter.trainable {
         return Ok(());
     }
-    check_gradient(parameter, d_value)?;
+    check_gradient(parameter, &d_value)?;
     let Some(sum) = &parameter.accumulated else {
-        // affine makes a tensor of its own, contiguous, whatever it is given.
-        parameter.accumulated = Some(d_value.affine(factor, 0.0)?);
+        parameter.accumulated = Some(match factor == 1.0 && d_value.is_contiguous() {
+            true => d_value,
+            // affine makes a tensor of its own, contiguous, whatever it is given.
+            false => d_value.affine(factor, 0.0)?,
+        });
         return Ok(());
     };
     match place(sum.device())? {
@@ -145,7 +149,7 @@ pub fn accumulate(parameter: &mut Parameter, d_value: &Tensor, factor: f64) -> R
             let d_value = elements(&d_value)?;
             update_in_place(sum, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
         }
-        Place::Composed => composed::optimizer::add_scaled(sum, d_value, factor),
+        Place::Composed => composed::optimizer::add_scaled(sum, &d_value, factor),
     }
 }
 

@@ -9,8 +9,6 @@ pub struct Parameter {
     pub value: Tensor,
     /// Whether updates change it; frozen weights and the EMA of a boundary are not trained.
     pub trainable: bool,
-    /// Whether weight decay applies to it.
-    pub decays: bool,
     /// What the optimizer remembers, each of the shape of `value`: empty until the first update, then the momentum
     /// (SGD) or the first and second moments (AdamW).
     pub state: Vec<Tensor>,
@@ -21,8 +19,8 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A trainable weight that decays and was never updated.
+    /// A trainable weight that was never updated.
     pub fn new(value: Tensor) -> Self {
-        Self { value, trainable: true, decays: true, state: Vec::new(), accumulated: None, updates: 0 }
+        Self { value, trainable: true, state: Vec::new(), accumulated: None, updates: 0 }
     }
 }

@@ -51,20 +51,19 @@ pub struct AdamWStep {
 }
 
 impl Step {
-    /// The step after `updates` earlier ones, of a parameter that `decays` or not.
-    pub fn new(config: &OptimizerConfig, learning_rate: f64, updates: u64, decays: bool) -> Self {
-        let decay = |weight_decay| if decays { weight_decay } else { 0.0 };
+    /// The step after `updates` earlier ones.
+    pub fn new(config: &OptimizerConfig, learning_rate: f64, updates: u64) -> Self {
         match *config {
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => Self::Sgd(SgdStep {
                 rate: learning_rate as f32,
                 momentum: momentum as f32,
                 nesterov,
-                weight_decay: decay(weight_decay) as f32,
+                weight_decay: weight_decay as f32,
             }),
             OptimizerConfig::AdamW { beta1, beta2, epsilon, weight_decay } => {
                 let number = (updates + 1) as f64;
                 Self::AdamW(AdamWStep {
-                    keep: (1.0 - learning_rate * decay(weight_decay)) as f32,
+                    keep: (1.0 - learning_rate * weight_decay) as f32,
                     rate: (learning_rate / (1.0 - beta1.powf(number))) as f32,
                     beta1: beta1 as f32,
                     beta2: beta2 as f32,

@@ -25,7 +25,7 @@ pub(super) struct Accumulate;
 
 impl GradientSink for Accumulate {
     fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
-        optimizer::accumulate(parameter, &d_value, 1.0)
+        optimizer::accumulate(parameter, d_value, 1.0)
     }
 
     fn updates(&self) -> bool {

@@ -1,0 +1,83 @@
+//! Any bytes as a network in JSON: what is not refused is planned, and trained for ten steps by one of the rules. The
+//! plan says beforehand whether that is little enough.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use localgrad::data::{Batch, Normalize};
+use localgrad::model::Classifier;
+use localgrad::network::NetworkSpec;
+use localgrad::plan::{Workload, cuts, plan};
+use localgrad::rules::{RuleConfig, auxiliary_specs};
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{Device, ErrorKind, Tensor};
+
+const RULES: [(&str, Option<&str>); 10] = [
+    ("bp", None),
+    ("greedy", None),
+    ("dgl", None),
+    ("predsim", None),
+    ("infopro", None),
+    ("auglocal", None),
+    ("man", None),
+    ("manpp", Some("2c2f")),
+    ("man", Some("path")),
+    ("greedy", Some("imagenet")),
+];
+const STEPS: usize = 10;
+const SAMPLES: usize = 2;
+/// More memory, or more work a step, is left alone.
+const MOST_BYTES: usize = 32 << 20;
+const MOST_MULTIPLY_ADDS: f64 = 2e6;
+
+/// Numbers between -1 and 1, the same for the same seed.
+fn images(spec: &NetworkSpec, seed: u32) -> Batch {
+    let [channels, height, width] = spec.input;
+    let mut state = seed | 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    let pixels: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| next()).collect();
+    let images = Tensor::from_vec(pixels, (SAMPLES, height, width, channels), &Device::Cpu).expect("as many pixels");
+    Batch { images, labels: vec![0, spec.classes as u32 - 1] }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(spec) = serde_json::from_slice::<NetworkSpec>(data) else { return };
+    if spec.validate().is_err() {
+        return;
+    }
+    let again = serde_json::to_vec(&spec).expect("what was read can be written");
+    assert!(serde_json::from_slice::<NetworkSpec>(&again).expect("what was written can be read") == spec);
+
+    let choice = crc32fast::hash(data) as usize;
+    let (rule, head) = RULES[choice % RULES.len()];
+    let rule = RuleConfig::named(rule.parse().expect("a rule"), head).expect("a rule over a head");
+    let blocks = if choice % RULES.len() == 0 { 1 } else { 1 + choice / RULES.len() % spec.units.len().min(4) };
+    // Not every rule accepts every network.
+    let Ok(ends) = cuts::even_ends(&spec, &rule, blocks) else { return };
+    let train = TrainConfig { rule, ends, recompute: choice % 3 == 0, ..TrainConfig::default() };
+    if auxiliary_specs(&spec, &train.ends, &train.rule).is_err() {
+        return;
+    }
+    let workload = Workload { evaluation_batch: Some(SAMPLES), ..Workload::steps(spec.clone(), train.clone(), SAMPLES, 1) };
+    let planned = match plan(&workload) {
+        Ok(planned) => planned,
+        // Too large a batch, even of two.
+        Err(error) => return assert_eq!(error.kind(), ErrorKind::Config, "{error}"),
+    };
+    if planned.peak_bytes > MOST_BYTES || planned.step_work.multiply_adds > MOST_MULTIPLY_ADDS {
+        return;
+    }
+    let normalize = Normalize { mean: vec![0.5; spec.input[0]], deviation: vec![0.5; spec.input[0]] };
+    let mut trainer = Trainer::new(spec.clone(), train, normalize, &Device::Cpu).expect("what was planned can be built");
+    for step in 0..STEPS {
+        match trainer.step(&images(&spec, step as u32), 0.01, &mut |_| {}) {
+            Ok(_) => {}
+            // To diverge is the network's own affair.
+            Err(error) => return assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}"),
+        }
+    }
+    let logits = trainer.logits(&images(&spec, 77).images).expect("what was trained can classify");
+    assert_eq!(logits.dims(), [SAMPLES, spec.classes]);
+});

@@ -1,0 +1,207 @@
+//! Networks that nobody thought of: whatever is not refused is planned within what it then takes, trains by every rule
+//! that accepts it, and classifies.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+use common::batch;
+use localgrad::data::Normalize;
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named};
+use localgrad::layers::Features;
+use localgrad::model::Classifier;
+use localgrad::network::NetworkSpec;
+use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
+use localgrad::ops::activation::Activation;
+use localgrad::ops::conv::ConvConfig;
+use localgrad::ops::pool::PoolConfig;
+use localgrad::plan::{Workload, plan};
+use localgrad::random::Stream;
+use localgrad::rules::{RuleConfig, auxiliary_specs};
+use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::{Device, ErrorKind};
+
+const SAMPLES: usize = 3;
+const RULES: [(&str, Option<&str>); 12] = [
+    ("bp", None),
+    ("greedy", None),
+    ("dgl", None),
+    ("predsim", None),
+    ("infopro", None),
+    ("auglocal", None),
+    ("man", None),
+    ("manpp", None),
+    ("man", Some("path")),
+    ("man", Some("auglocal")),
+    ("dgl", Some("path")),
+    ("greedy", Some("2c3f")),
+];
+
+/// A number from `least` to `most`.
+fn from(stream: &mut Stream, least: usize, most: usize) -> usize {
+    least + stream.below((most - least + 1) as u64) as usize
+}
+
+fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
+    [from(stream, least, most), from(stream, least, most)]
+}
+
+fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
+    let shortcut = [Shortcut::Project, Shortcut::Pad][from(stream, 0, 1)];
+    let kind = match from(stream, 0, 5) {
+        0 => UnitKind::Stem { kernel: from(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
+        1 => UnitKind::Plain { names: ["conv".into(), "norm".into()], bias: from(stream, 0, 1) == 1 },
+        2 => UnitKind::Basic { shortcut },
+        3 => UnitKind::Bottleneck { inner: from(stream, 1, 5), shortcut },
+        4 => UnitKind::ConvNorm { kernel: from(stream, 1, 5) },
+        _ => UnitKind::InvertedResidual { expansion: from(stream, 1, 3) },
+    };
+    let stride = [1, 1, 1, 2, 3][from(stream, 0, 4)];
+    UnitSpec { name: format!("unit{number}"), kind, width: from(stream, 1, 9), stride }
+}
+
+fn activation(stream: &mut Stream) -> Option<Activation> {
+    use Activation::{Relu, Relu6, Sigmoid, Silu};
+    [None, Some(Relu), Some(Relu6), Some(Silu), Some(Sigmoid)][from(stream, 0, 4)]
+}
+
+/// Layers on `features` that mostly fit them, and what they give.
+fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Features) -> Vec<NamedLayer> {
+    let mut found: Vec<NamedLayer> = Vec::new();
+    for number in 0..count {
+        let pool = PoolConfig { kernel: pair(stream, 1, 3), stride: pair(stream, 1, 3), padding: pair(stream, 0, 1) };
+        let layer = match (from(stream, 0, 10), *features) {
+            (0, Features::Map { channels, .. }) => {
+                let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
+                let config = ConvConfig {
+                    kernel: pair(stream, 1, 3),
+                    stride: pair(stream, 1, 2),
+                    padding: pair(stream, 0, 3),
+                    dilation: pair(stream, 1, 2),
+                    groups,
+                };
+                let outputs = groups * from(stream, 1, 4);
+                LayerSpec::Conv { inputs: channels, outputs, config, bias: from(stream, 0, 1) == 1 }
+            }
+            (0, Features::Flat(inputs)) => {
+                LayerSpec::Linear { inputs, outputs: from(stream, 1, 8), bias: from(stream, 0, 1) == 1 }
+            }
+            (1, _) => LayerSpec::BatchNorm { channels: features.channels(), activation: activation(stream) },
+            (2, _) => LayerSpec::Activation(activation(stream).unwrap_or(Activation::Relu)),
+            (3, _) => LayerSpec::Dropout { probability: [0.0, 0.3][from(stream, 0, 1)] },
+            (4, _) => LayerSpec::MaxPool(pool),
+            (5, _) => LayerSpec::AveragePool(pool),
+            (6, _) => LayerSpec::AdaptiveAveragePool(pair(stream, 1, 5)),
+            (7, _) => LayerSpec::Upsample { size: pair(stream, 1, 6), align_corners: from(stream, 0, 1) == 1 },
+            (8, _) => LayerSpec::Flatten,
+            (9, _) if deep > 0 => residual(stream, deep, *features),
+            _ => continue,
+        };
+        // What does not fit is refused by `validate` now and then, and left out mostly.
+        match layer.output(*features) {
+            Ok(output) => *features = output,
+            Err(_) if from(stream, 0, 9) > 0 => continue,
+            Err(_) => {}
+        }
+        found.push(named(format!("layer{number}"), layer));
+    }
+    found
+}
+
+fn residual(stream: &mut Stream, deep: usize, features: Features) -> LayerSpec {
+    let (mut main_features, mut around_features) = (features, features);
+    let count = from(stream, 0, 3);
+    let main = named_below(layers(stream, count, deep - 1, &mut main_features), "main");
+    let shortcut = match from(stream, 0, 3) {
+        0 => ShortcutSpec::Identity,
+        1 => ShortcutSpec::Pad { stride: from(stream, 1, 2), channels: main_features.channels() },
+        // The same layers once more fit always.
+        2 => ShortcutSpec::Projection(named_below(main.clone(), "again")),
+        _ => {
+            let count = from(stream, 0, 2);
+            ShortcutSpec::Projection(named_below(layers(stream, count, 0, &mut around_features), "around"))
+        }
+    };
+    LayerSpec::Residual { main, shortcut, activation: activation(stream) }
+}
+
+fn named_below(layers: Vec<NamedLayer>, path: &str) -> Vec<NamedLayer> {
+    layers.into_iter().map(|layer| named(format!("{path}.{}", layer.name), layer.layer)).collect()
+}
+
+fn network(stream: &mut Stream) -> NetworkSpec {
+    let input = [from(stream, 1, 3), from(stream, 1, 13), from(stream, 1, 13)];
+    let units: Vec<UnitSpec> = (0..from(stream, 1, 5)).map(|number| unit(stream, number)).collect();
+    let mut spec = NetworkSpec { name: "drawn".into(), input, classes: from(stream, 2, 5), units, head: Vec::new() };
+    let Ok(expanded) = spec.expand() else { return spec };
+    let mut features = expanded[expanded.len() - 1].1;
+    let count = from(stream, 0, 5);
+    spec.head = layers(stream, count, 2, &mut features);
+    if let Features::Map { channels, .. } = features {
+        let flat = [LayerSpec::GlobalAveragePool, LayerSpec::Flatten][from(stream, 0, 1)].clone();
+        features = flat.output(features).unwrap_or(Features::Flat(channels));
+        spec.head.push(named("flat", flat));
+    }
+    let inputs = features.channels();
+    spec.head.push(named("last", LayerSpec::Linear { inputs, outputs: spec.classes, bias: true }));
+    spec
+}
+
+/// Plans, trains a step and classifies; false where the rule does not accept the network.
+fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
+    if auxiliary_specs(spec, &train.ends, &train.rule).is_err() {
+        return false;
+    }
+    let workload = Workload {
+        evaluation_batch: Some(SAMPLES),
+        saves: true,
+        ..Workload::steps(spec.clone(), train.clone(), SAMPLES, 2)
+    };
+    let planned = plan(&workload).unwrap_or_else(|error| panic!("{error}: {what}"));
+    if planned.peak_bytes > 64 << 20 || planned.step_work.multiply_adds > 1e7 {
+        return false;
+    }
+    let mut trainer = Trainer::new(spec.clone(), train.clone(), Normalize::half(spec.input[0]), &Device::Cpu)
+        .unwrap_or_else(|error| panic!("{error}: {what}"));
+    for step in 0..2 {
+        match trainer.step(&batch(spec, SAMPLES, step), 0.01, &mut |_| {}) {
+            Ok(report) => assert_eq!(report.losses.len(), train.ends.len(), "{what}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}: {what}"),
+        }
+    }
+    let logits = trainer.logits(&batch(spec, 1, 9).images).unwrap_or_else(|error| panic!("{error}: {what}"));
+    assert_eq!(logits.dims(), [1, spec.classes]);
+    true
+}
+
+#[test]
+fn what_validates_trains_by_every_rule_that_accepts_it() {
+    let (mut valid, mut trained) = (0, 0);
+    for seed in 0..150 {
+        let stream = &mut Stream::new(seed, "networks", &[]);
+        let spec = network(stream);
+        if spec.validate().is_err() {
+            continue;
+        }
+        valid += 1;
+        let units = spec.units.len();
+        for (rule, head) in RULES {
+            let rule = RuleConfig::named(rule.parse().unwrap(), head).unwrap();
+            let ends: Vec<usize> = match rule.rule {
+                localgrad::rules::Rule::Bp => vec![units - 1],
+                _ => (0..units - 1).filter(|_| from(stream, 0, 1) == 0).chain([units - 1]).collect(),
+            };
+            let bp = ends.len() == 1;
+            let train = TrainConfig {
+                rule,
+                pieces: if bp && from(stream, 0, 1) == 0 { (0..units).collect() } else { Vec::new() },
+                ends,
+                recompute: from(stream, 0, 2) == 0,
+                micro_batch: [None, Some(2)][from(stream, 0, 1)],
+                ..TrainConfig::default()
+            };
+            let what = format!("seed {seed}, {:?} on {}", train, serde_json::to_string(&spec).unwrap());
+            trained += usize::from(trains(&spec, &train, &what));
+        }
+    }
+    assert!(valid > 60 && trained > 400, "{valid} valid networks, trained {trained} times");
+}

@@ -240,6 +240,52 @@ fn weights_of_another_network_are_listed() {
 }
 
 #[test]
+fn batch_norm_over_one_value_is_refused_before_anything_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = path(directory.path(), "run");
+    let one = ["train", "--model", "resnet8", "--rule", "dgl", "--batch", "1", "--steps", "1", "--out", &out];
+    let text = refusal(&one, 2);
+    assert!(
+        text.contains("one value") && text.contains("at least 2 samples") && !Path::new(&out).exists(),
+        "{text}"
+    );
+    // 17 samples in batches of 16.
+    let last = tiny(&["--rule", "dgl", "--steps", "1", "--out", &out]);
+    let last = last.iter().map(|word| match word.as_str() {
+        "greedy" => "dgl",
+        "48" => "17",
+        word => word,
+    });
+    let warned = localgrad(&last.collect::<Vec<_>>());
+    let text = String::from_utf8_lossy(&warned.stderr);
+    assert!(
+        warned.status.success() && text.contains("pass alone") && text.contains("batches of 15"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_spec_from_anyone_is_refused_where_it_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = path(directory.path(), "net.json");
+    let whole = localgrad(&["inspect", "--model", "resnet8", "--spec"]).stdout;
+    let good = serde_json::from_slice::<Value>(&whole).unwrap().to_string();
+    for (from, to, says) in [
+        ("\"width\":32", "\"width\":4294967296", "too large"),
+        ("layer2.0", "layer1.0", "two weights have the name"),
+        ("\"classes\":10", "\"classes\":11", "logits"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        std::fs::write(&spec, bad).unwrap();
+        for command in [&["plan", "--model", &spec][..], &["train", "--model", &spec, "--rule", "man"]] {
+            let text = refusal(command, 1);
+            assert!(text.contains(says) && text.contains("net.json"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_spec_goes_out_and_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let base = ["inspect", "--model", "vgg11", "--rule", "auglocal"];

@@ -14,8 +14,10 @@ use localgrad::network::limits::{MOST_CLASSES, MOST_HEAD_LAYERS, MOST_UNITS};
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::ops::conv::ConvConfig;
 use localgrad::ops::pool::PoolConfig;
-use localgrad::plan::cuts;
+use localgrad::plan::{Freedom, Rates, Workload, cuts, least};
 use localgrad::rules::{Rule, RuleConfig};
+use localgrad::trainer::TrainConfig;
+use localgrad::trainer::one_value::{check_statistics, warning_of_last_samples};
 use localgrad::weights::{self, Card};
 use localgrad::{Device, ErrorKind, Result, Tensor};
 use localgrad_models::{MODELS, ModelConfig, network};
@@ -107,6 +109,7 @@ fn sizes_that_no_machine_holds_are_refused() {
     refused(wide, "too large");
     let many = |spec: &mut NetworkSpec| {
         spec.units.extend((0..600).map(|number| basic(&format!("more.{number}"), 320)));
+        spec.units.push(basic("last", 12));
     };
     refused(many, &format!("at most {MOST_WEIGHTS} are trained"));
     let upsampled = |spec: &mut NetworkSpec| {
@@ -218,10 +221,76 @@ fn the_catalogue_is_cut_where_it_was() {
     assert_eq!(all.finalize(), CUTS, "{of_models:?}");
 }
 
-const CUTS: u32 = 0;
+const CUTS: u32 = 2_712_985_338;
 
 #[test]
 fn features_are_counted_with_care() {
     let huge = Features::Map { channels: usize::MAX, height: 2, width: 2 };
     assert_eq!(huge.elements(), usize::MAX);
+}
+
+fn of(rule: &str, ends: Vec<usize>) -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(rule.parse().unwrap()), ends, ..TrainConfig::default() }
+}
+
+/// Maps of 4, 2 and 1 pixels a side.
+fn down_to_one_pixel() -> NetworkSpec {
+    small_resnet([3, 4, 4])
+}
+
+#[test]
+fn batch_norm_over_one_value_is_refused() {
+    let spec = down_to_one_pixel();
+    let whole = of("bp", vec![6]);
+    let error = check_statistics(&spec, &whole, 1).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        error.kind() == ErrorKind::Config && text.contains("'layer3.0.bn1'") && text.contains("a batch of 1"),
+        "{text}"
+    );
+    check_statistics(&spec, &whole, 2).unwrap();
+    let single = TrainConfig { micro_batch: Some(1), ..whole.clone() };
+    assert!(check_statistics(&spec, &single, 8).unwrap_err().to_string().contains("a micro-batch of 1"));
+    check_statistics(&spec, &TrainConfig { exact: true, ..single.clone() }, 8).unwrap();
+    check_statistics(&spec, &TrainConfig { micro_batch: Some(2), ..whole.clone() }, 8).unwrap();
+    // Larger images have more values, but for auxiliary networks that pool first.
+    let larger = small_resnet([3, 8, 8]);
+    check_statistics(&larger, &whole, 1).unwrap();
+    check_statistics(&larger, &of("greedy", vec![1, 6]), 1).unwrap();
+    let error = check_statistics(&larger, &of("dgl", vec![1, 6]), 1).unwrap_err().to_string();
+    assert!(error.contains("'aux.0."), "{error}");
+    // What is frozen goes by its running statistics.
+    let frozen = TrainConfig { frozen: 1, ..of("dgl", vec![1, 6]) };
+    check_statistics(&larger, &frozen, 1).unwrap();
+    let batches = TrainConfig { block_batches: vec![4, 1], ..of("greedy", vec![1, 6]) };
+    assert!(check_statistics(&spec, &batches, 4).is_err());
+}
+
+#[test]
+fn a_last_sample_that_is_alone_is_warned_of() {
+    let (spec, whole) = (down_to_one_pixel(), of("bp", vec![6]));
+    let warned = |train: &TrainConfig, batch: usize, samples: usize| {
+        warning_of_last_samples(&spec, train, batch, samples).unwrap()
+    };
+    assert_eq!(warned(&whole, 16, 64), None);
+    assert_eq!(warned(&whole, 16, 63), None);
+    let message = warned(&whole, 16, 65).unwrap();
+    assert!(message.contains("'layer3.0.bn1'") && message.contains("batches of 15"), "{message}");
+    let shares = TrainConfig { micro_batch: Some(5), ..whole.clone() };
+    assert!(warned(&shares, 16, 64).is_some(), "5 + 5 + 5 + 1");
+    assert_eq!(warned(&TrainConfig { exact: true, ..shares }, 16, 64), None);
+    assert!(warned(&whole, 16, 1).is_some());
+    let larger = small_resnet([3, 8, 8]);
+    assert_eq!(warning_of_last_samples(&larger, &whole, 16, 65).unwrap(), None);
+}
+
+/// A budget that micro-batches of one sample would keep to does not take them.
+#[test]
+fn a_budget_takes_no_single_samples() {
+    let spec = down_to_one_pixel();
+    let train = of("bp", vec![6]);
+    let freedom = Freedom { micro_batch: true, ..Freedom::of_cuts(vec![vec![6]]) };
+    let workload = Workload::steps(spec, train, 64, 1);
+    let least = least(&workload, &freedom, &Rates::default()).unwrap().unwrap();
+    assert_eq!(least.micro_batch, Some(2));
 }

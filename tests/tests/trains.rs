@@ -6,8 +6,8 @@ mod common;
 
 use common::batch;
 use localgrad::data::Normalize;
-use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named};
 use localgrad::layers::Features;
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named};
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
@@ -68,7 +68,11 @@ fn activation(stream: &mut Stream) -> Option<Activation> {
 fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Features) -> Vec<NamedLayer> {
     let mut found: Vec<NamedLayer> = Vec::new();
     for number in 0..count {
-        let pool = PoolConfig { kernel: pair(stream, 1, 3), stride: pair(stream, 1, 3), padding: pair(stream, 0, 1) };
+        let pool = PoolConfig {
+            kernel: pair(stream, 1, 3),
+            stride: pair(stream, 1, 3),
+            padding: pair(stream, 0, 1),
+        };
         let layer = match (from(stream, 0, 10), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
@@ -91,7 +95,9 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             (4, _) => LayerSpec::MaxPool(pool),
             (5, _) => LayerSpec::AveragePool(pool),
             (6, _) => LayerSpec::AdaptiveAveragePool(pair(stream, 1, 5)),
-            (7, _) => LayerSpec::Upsample { size: pair(stream, 1, 6), align_corners: from(stream, 0, 1) == 1 },
+            (7, _) => {
+                LayerSpec::Upsample { size: pair(stream, 1, 6), align_corners: from(stream, 0, 1) == 1 }
+            }
             (8, _) => LayerSpec::Flatten,
             (9, _) if deep > 0 => residual(stream, deep, *features),
             _ => continue,
@@ -131,7 +137,8 @@ fn named_below(layers: Vec<NamedLayer>, path: &str) -> Vec<NamedLayer> {
 fn network(stream: &mut Stream) -> NetworkSpec {
     let input = [from(stream, 1, 3), from(stream, 1, 13), from(stream, 1, 13)];
     let units: Vec<UnitSpec> = (0..from(stream, 1, 5)).map(|number| unit(stream, number)).collect();
-    let mut spec = NetworkSpec { name: "drawn".into(), input, classes: from(stream, 2, 5), units, head: Vec::new() };
+    let mut spec =
+        NetworkSpec { name: "drawn".into(), input, classes: from(stream, 2, 5), units, head: Vec::new() };
     let Ok(expanded) = spec.expand() else { return spec };
     let mut features = expanded[expanded.len() - 1].1;
     let count = from(stream, 0, 5);
@@ -171,6 +178,23 @@ fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
     let logits = trainer.logits(&batch(spec, 1, 9).images).unwrap_or_else(|error| panic!("{error}: {what}"));
     assert_eq!(logits.dims(), [1, spec.classes]);
     true
+}
+
+/// What the fuzzer starts from is worth starting from.
+#[test]
+fn the_corpus_trains() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/network");
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        let spec: NetworkSpec = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        spec.validate().unwrap_or_else(|error| panic!("{error}: {path:?}"));
+        let units = spec.units.len();
+        for (rule, ends) in [("bp", vec![units - 1]), ("man", (0..units).collect())] {
+            let rule = RuleConfig::new(rule.parse().unwrap());
+            let train = TrainConfig { rule, ends, ..TrainConfig::default() };
+            assert!(trains(&spec, &train, &format!("{path:?}")), "{path:?}");
+        }
+    }
 }
 
 #[test]

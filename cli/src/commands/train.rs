@@ -122,9 +122,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let arguments = &automatic(&plan, &data, &setting, directory.as_ref())?;
     let file = run_file(&plan, arguments, &data, words)?;
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
-    for file in runs.rival.iter().map(|(rival, _)| rival).chain([&runs.file]) {
-        check_statistics(file, data.train.dataset().len())?;
-    }
+    check_statistics(&runs, data.train.dataset().len())?;
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = plan.start();
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
@@ -185,11 +183,13 @@ fn train_each<'a>(
 }
 
 /// Refuses batches of which batch norm could make nothing, and warns of such a last one.
-fn check_statistics(file: &RunFile, samples: usize) -> Outcome<()> {
-    let RunFile { network, train, batch, .. } = file;
-    one_value::check_statistics(network, train, *(batch.min(&samples)))?;
-    if let Some(message) = one_value::warning_of_last_samples(network, train, *batch, samples)? {
-        log::warn!("{message}");
+fn check_statistics(runs: &Runs, samples: usize) -> Outcome<()> {
+    for RunFile { network, train, batch, .. } in runs.rival.iter().map(|(rival, _)| rival).chain([&runs.file])
+    {
+        one_value::check_statistics(network, train, *(batch.min(&samples)))?;
+        if let Some(message) = one_value::warning_of_last_samples(network, train, *batch, samples)? {
+            log::warn!("{message}");
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::{DEFAULT_FLOOR, Schedule};
-use localgrad_runtime::trainer::TrainConfig;
+use localgrad_runtime::trainer::{TrainConfig, one_value};
 use localgrad_runtime::{Device, device};
 use std::ffi::c_char;
 use std::mem::offset_of;
@@ -337,6 +337,7 @@ impl Settings {
         };
         let is_cut = places.is_some() || count.is_some();
         budget::keep_to_budget(&mut settings, config, is_cut)?;
+        one_value::check_statistics(&settings.network, &settings.train, settings.batch)?;
         Ok(settings)
     }
 }

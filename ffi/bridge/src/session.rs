@@ -22,7 +22,7 @@ use localgrad_runtime::fit::{Duration as Length, FitConfig};
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
-use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer};
+use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer, one_value};
 use localgrad_runtime::{Device, Error, ErrorKind, weights};
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,8 @@ pub struct Session {
     work_fraction: f64,
     /// Weights by name, once somebody has asked.
     pub(crate) named: Vec<Named>,
+    /// Whether the log was told of a step whose last sample is alone.
+    told_alone: bool,
 }
 
 struct Open {
@@ -148,6 +150,7 @@ impl Session {
             process: std::process::id(),
             work_fraction: 1.0,
             named: Vec::new(),
+            told_alone: false,
         })
     }
 
@@ -276,6 +279,19 @@ impl Session {
         self.open.is_some() || self.source.is_some() || !self.inbox.is_empty()
     }
 
+    /// Tells the log, once, where a step has batch norm see one value.
+    fn tell_if_alone(&mut self, samples: usize) {
+        let micro_batch = self.trainer.config().micro_batch.unwrap_or(samples);
+        if self.told_alone || (samples != 1 && samples % micro_batch != 1) {
+            return;
+        }
+        self.told_alone = true;
+        let (network, train) = (&self.trainer.model.spec, self.trainer.config());
+        if let Ok(Some(message)) = one_value::warning_of_last_samples(network, train, samples, samples) {
+            log::warn!("{message}");
+        }
+    }
+
     /// Finishes the step under way, or trains another: on what was pushed, or else on what the source gives.
     pub(crate) fn advance(&mut self, shared: Shared<'_>, deadline: Option<Instant>) -> Outcome<Advance> {
         self.check_whole()?;
@@ -288,6 +304,7 @@ impl Session {
             let began = Instant::now();
             let was_pushed = !self.inbox.is_empty();
             let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
+            let samples = batch.labels.len();
             let step = match self.trainer.begin(&batch, self.learning_rate()) {
                 Ok(step) => step,
                 Err(error) => {
@@ -297,6 +314,7 @@ impl Session {
                     return Err(error.into());
                 }
             };
+            self.tell_if_alone(samples);
             self.stored.waits_since.get_or_insert(began);
             self.open = Some(Open { step, worked: began.elapsed() });
         }

@@ -122,7 +122,6 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let arguments = &automatic(&plan, &data, &setting, directory.as_ref())?;
     let file = run_file(&plan, arguments, &data, words)?;
     let runs = Runs::plan(arguments, file, compares, &setting, directory.as_ref())?;
-    check_statistics(&runs, data.train.dataset().len())?;
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = plan.start();
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
@@ -253,7 +252,9 @@ impl Runs {
             }
             false => None,
         };
-        Ok(Self { file, planned, rival })
+        let runs = Self { file, planned, rival };
+        check_statistics(&runs, setting.train.dataset().len())?;
+        Ok(runs)
     }
 }
 

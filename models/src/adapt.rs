@@ -32,7 +32,7 @@ pub fn adapt(mut network: NetworkSpec, input: [usize; 3], classes: usize) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ModelConfig, network};
+    use crate::{ModelConfig, Stem, network};
 
     #[test]
     fn other_images_and_classes_are_those_of_the_same_name() {
@@ -46,6 +46,18 @@ mod tests {
             network("resnet18", &ModelConfig { input: [3, 96, 96], ..ModelConfig::default() }).unwrap();
         let adapted = adapt(large.clone(), [3, 48, 48], 10).unwrap();
         assert_eq!(adapted.units, large.units);
+        // A stem that is asked for is that of larger images.
+        for name in ["resnet18", "resnet50", "mobilenet_v2"] {
+            let of = |side, stem| {
+                let config = ModelConfig { input: [3, side, side], stem, ..ModelConfig::default() };
+                network(name, &config).unwrap().units
+            };
+            assert_eq!(of(48, Some(Stem::Imagenet)), of(96, None), "{name}");
+            assert_eq!(of(96, Some(Stem::Small)), of(48, None), "{name}");
+            assert_ne!(of(48, None), of(96, None), "{name}");
+        }
+        let config = ModelConfig { stem: Some(Stem::Small), ..ModelConfig::default() };
+        assert!(network("resnet20", &config).unwrap_err().to_string().contains("one stem"));
         let mut bare = large;
         bare.head.truncate(1);
         assert!(adapt(bare, [3, 96, 96], 5).unwrap_err().to_string().contains("10 classes"));

@@ -78,17 +78,7 @@ fn nothing_found(directory: &Path) -> Error {
     };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
-    let known = |path: &PathBuf| Some((path.clone(), Signature::of_file(path)?));
-    let is_file = |path: &&PathBuf| path.is_file();
-    let beneath = |path: &PathBuf| {
-        let mut inner: Vec<PathBuf> =
-            std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        inner.sort();
-        inner.iter().filter(is_file).find_map(known)
-    };
-    let found = paths.iter().filter(is_file).find_map(known);
-    if let Some((path, found)) = found.or_else(|| paths.iter().filter(|path| path.is_dir()).find_map(beneath))
-    {
+    if let Some((path, found)) = (1..=DEPTH).find_map(|depth| known_beneath(directory, depth)) {
         return known_in(directory, &path, found);
     }
     let names: Vec<String> =
@@ -99,6 +89,23 @@ fn nothing_found(directory: &Path) -> Error {
         count => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
     };
     Error::format(format!("{}: looked for {LOOKED_FOR}, found {found}", directory.display()))
+}
+
+/// Folders below a directory in which its files may lie, such as train/cat, and one.
+const DEPTH: usize = 3;
+/// Files and folders of each that are looked at.
+const LOOKED_AT: usize = 100;
+
+/// The first file that is known, so many levels down.
+fn known_beneath(directory: &Path, depth: usize) -> Option<(PathBuf, Signature)> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths.into_iter().take(LOOKED_AT).find_map(|path| match depth {
+        1 if path.is_file() => Signature::of_file(&path).map(|found| (path, found)),
+        2.. if path.is_dir() => known_beneath(&path, depth - 1),
+        _ => None,
+    })
 }
 
 const LOOKED_FOR: &str = "IDX files (train-images-idx3-ubyte or .gz), CIFAR-10 (data_batch_1.bin), CIFAR-100 (train.bin) \

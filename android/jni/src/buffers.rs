@@ -20,29 +20,39 @@ pub(crate) fn samples<'a>(
     header.get_region(env, 0, &mut numbers)?;
     let [place, bytes, kind, layout, count] =
         numbers.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-    let capacity = env.get_direct_buffer_capacity(images)?;
-    if place.checked_add(bytes).is_none_or(|end| end > capacity) {
-        return Err(Fault::argument("the buffer of the images is smaller than it says").into());
-    }
-    let start = match bytes {
-        0 => std::ptr::NonNull::<f32>::dangling().as_ptr().cast::<u8>(),
-        // SAFETY: the place is inside the buffer.
-        _ => unsafe { env.get_direct_buffer_address(images)?.add(place) },
-    };
+    let bytes = self::bytes(env, images, place, bytes)?;
     let pixels = if kind == 0 {
-        // SAFETY: so many bytes are inside the buffer, which lives as long as the reference to it.
-        Pixels::U8(unsafe { std::slice::from_raw_parts(start, bytes) })
+        Pixels::U8(bytes)
     } else {
-        let floats = start.cast::<f32>();
-        if !floats.is_aligned() || !bytes.is_multiple_of(size_of::<f32>()) {
+        let start = bytes.as_ptr().cast::<f32>();
+        if !start.is_aligned() || !bytes.len().is_multiple_of(size_of::<f32>()) {
             let message = "floats begin at a multiple of 4 bytes and have 4 each; the buffer's position or limit is another";
             return Err(Fault::argument(message).into());
         }
-        // SAFETY: as above; it is aligned.
-        Pixels::F32(unsafe { std::slice::from_raw_parts(floats, bytes / size_of::<f32>()) })
+        // SAFETY: the same bytes, aligned, and any four are a float.
+        Pixels::F32(unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) })
     };
     let layout = if layout == 0 { lg_layout::Nhwc } else { lg_layout::Nchw };
     Ok(Samples { pixels, layout, count, labels })
+}
+
+/// So many bytes of a direct buffer, from a place on; they live and stay as they are while `'a` lasts, as those of
+/// [`samples`].
+pub(crate) fn bytes<'a>(
+    env: &Env<'_>,
+    buffer: &'a JByteBuffer<'_>,
+    place: usize,
+    count: usize,
+) -> Result<&'a [u8], Stopped> {
+    let capacity = env.get_direct_buffer_capacity(buffer)?;
+    if place.checked_add(count).is_none_or(|end| end > capacity) {
+        return Err(Fault::argument("the buffer of the images is smaller than it says").into());
+    }
+    if count == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the place and so many bytes behind it are inside the buffer, which lives as long as the reference to it.
+    Ok(unsafe { std::slice::from_raw_parts(env.get_direct_buffer_address(buffer)?.add(place), count) })
 }
 
 /// The labels of an array; negative ones, which Kotlin refuses, become larger than any class.

@@ -101,7 +101,9 @@ fn throw<T: Default>(env: &mut Env<'_>, fault: &Fault) -> jni::errors::Result<T>
     let thrown = match THROWN.take() {
         Some(kept) => env.throw(&kept),
         None => {
-            let exception = upcalls::exception(env, fault.status as i32, &fault.message, least_bytes(fault))?;
+            // Kotlin tells by this that a budget was refused.
+            let least = fault.least_bytes.map_or(-1, |bytes| bytes as jlong);
+            let exception = upcalls::exception(env, fault.status as i32, &fault.message, least)?;
             env.throw(&exception)
         }
     };
@@ -110,9 +112,4 @@ fn throw<T: Default>(env: &mut Env<'_>, fault: &Fault) -> jni::errors::Result<T>
         Ok(()) | Err(Error::JavaException) => Ok(T::default()),
         Err(error) => Err(error),
     }
-}
-
-/// The least budget that would do, where one was refused; else -1.
-fn least_bytes(_fault: &Fault) -> jlong {
-    -1
 }

@@ -25,7 +25,11 @@ fn version<'local>(env: &mut Env<'local>, _: JClass<'local>) -> Done<JString<'lo
     Ok(JString::new(env, env!("CARGO_PKG_VERSION"))?)
 }
 
-fn texts<'local>(env: &mut Env<'local>, texts: &[String]) -> Done<JObjectArray<'local, JString<'local>>> {
+/// A new array of texts.
+pub(crate) fn texts<'local>(
+    env: &mut Env<'local>,
+    texts: &[String],
+) -> Done<JObjectArray<'local, JString<'local>>> {
     let array = JObjectArray::<JString<'_>>::new(env, texts.len(), JString::null())?;
     for (place, text) in texts.iter().enumerate() {
         env.with_local_frame(2, |env| {

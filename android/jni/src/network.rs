@@ -2,8 +2,8 @@
 
 use crate::config;
 use crate::failure::{Done, Throw, inside};
-use crate::library::longs;
-use jni::objects::{JClass, JLongArray, JString};
+use crate::library::{longs, texts};
+use jni::objects::{JByteArray, JClass, JLongArray, JObjectArray, JString};
 use jni::sys::{jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use localgrad_bridge::handles;
@@ -11,15 +11,30 @@ use localgrad_bridge::network::{NetworkObject, lg_network};
 use localgrad_bridge::plan;
 use localgrad_bridge::status::{Fault, Outcome};
 use std::ffi::{CStr, c_char};
+use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) const METHODS: [NativeMethod; 8] = [
+pub(crate) const METHODS: [NativeMethod; 13] = [
     native_method! { static fn network_create(model: JString, options: JString) -> jlong, error_policy = Throw },
     native_method! { static fn network_from_json(json: JString) -> jlong, error_policy = Throw },
     native_method! { static fn network_to_json(network: jlong) -> JString, error_policy = Throw },
     native_method! { static fn network_describe(network: jlong) -> [jlong], error_policy = Throw },
     native_method! { static fn network_name(network: jlong) -> JString, error_policy = Throw },
     native_method! { static fn network_replace_head(network: jlong, classes: jint) -> jlong, error_policy = Throw },
+    native_method! {
+        static fn network_replace_head_named(network: jlong, classes: [java.lang.String]) -> jlong,
+        error_policy = Throw
+    },
+    native_method! {
+        static fn network_name_classes(network: jlong, classes: [java.lang.String]) -> jlong,
+        error_policy = Throw
+    },
+    native_method! {
+        static fn network_class_names(network: jlong) -> [java.lang.String],
+        error_policy = Throw
+    },
+    native_method! { static fn network_load(path: JString) -> jlong, error_policy = Throw },
+    native_method! { static fn network_from_bytes(file: [jbyte]) -> jlong, error_policy = Throw },
     native_method! { static fn network_destroy(network: jlong), error_policy = Throw },
     native_method! {
         static fn plan(network: jlong, config: JString) -> [jlong], fn = plan_within, error_policy = Throw
@@ -40,7 +55,7 @@ fn keep(network: NetworkObject) -> jlong {
 }
 
 /// A text of fixed size in a struct of the header.
-pub(crate) fn text(characters: &[c_char]) -> String {
+fn text(characters: &[c_char]) -> String {
     let bytes: Vec<u8> = characters.iter().map(|&character| character as u8).collect();
     CStr::from_bytes_until_nul(&bytes)
         .map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
@@ -99,6 +114,60 @@ fn network_replace_head<'local>(
             .map_err(|_| Fault::argument(format!("{classes} classes are fewer than none")))?;
         Ok(keep(find(network)?.replace_head(classes)?))
     })
+}
+
+/// The texts of an array.
+fn names(env: &Env<'_>, array: &JObjectArray<'_, JString<'_>>) -> jni::errors::Result<Vec<String>> {
+    let texts = (0..array.len(env)?).map(|place| {
+        env.with_local_frame(2, |env| {
+            let text = array.get_element(env, place)?;
+            text.try_to_string(env)
+        })
+    });
+    texts.collect()
+}
+
+fn network_replace_head_named<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    network: jlong,
+    classes: JObjectArray<'local, JString<'local>>,
+) -> Done<jlong> {
+    let names = names(env, &classes)?;
+    inside(|| Ok(keep(find(network)?.replace_head_named(names)?)))
+}
+
+fn network_name_classes<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    network: jlong,
+    classes: JObjectArray<'local, JString<'local>>,
+) -> Done<jlong> {
+    let names = names(env, &classes)?;
+    inside(|| Ok(keep(find(network)?.name_classes(names)?)))
+}
+
+fn network_class_names<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    network: jlong,
+) -> Done<JObjectArray<'local, JString<'local>>> {
+    let names = inside(|| Ok(find(network)?.class_names().to_vec()))?;
+    texts(env, &names)
+}
+
+fn network_load<'local>(env: &mut Env<'local>, _: JClass<'local>, path: JString<'local>) -> Done<jlong> {
+    let path = path.try_to_string(env)?;
+    inside(|| Ok(keep(NetworkObject::load(Path::new(&path))?)))
+}
+
+fn network_from_bytes<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    file: JByteArray<'local>,
+) -> Done<jlong> {
+    let file = env.convert_byte_array(&file)?;
+    inside(|| Ok(keep(NetworkObject::from_bytes(&file)?)))
 }
 
 fn network_destroy<'local>(_: &mut Env<'local>, _: JClass<'local>, network: jlong) -> Done<()> {

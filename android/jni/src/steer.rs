@@ -1,24 +1,22 @@
 //! What any thread may do to a trainer at any time, and the numbers that can be changed.
 
 use crate::failure::{Done, Throw, inside};
-use crate::network;
 use crate::trainer::handle;
 use jni::objects::{JClass, JDoubleArray, JObjectArray, JString};
 use jni::sys::{jboolean, jdouble, jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use localgrad_bridge::control::Wishes;
-use localgrad_bridge::events::lg_pause_reason;
 use localgrad_bridge::handles;
 use localgrad_bridge::status::{Fault, Outcome};
 use localgrad_bridge::trainer::{self, TrainerObject};
 use std::sync::Arc;
 
 pub(crate) const METHODS: [NativeMethod; 10] = [
-    native_method! { static fn pause(trainer: jlong), error_policy = Throw },
+    native_method! { static fn pause(trainer: jlong, reason: jint), error_policy = Throw },
     native_method! { static fn resume(trainer: jlong), error_policy = Throw },
     native_method! { static fn cancel(trainer: jlong), error_policy = Throw },
     native_method! { static fn clear_cancel(trainer: jlong), error_policy = Throw },
-    native_method! { static fn set_work_fraction(trainer: jlong, fraction: jdouble), error_policy = Throw },
+    native_method! { static fn set_work_fraction(trainer: jlong, fraction: jdouble, reason: jint), error_policy = Throw },
     native_method! { static fn set_threads(trainer: jlong, threads: jint), error_policy = Throw },
     native_method! { static fn set(trainer: jlong, setting: jint, value: jdouble), error_policy = Throw },
     native_method! { static fn get(trainer: jlong, setting: jint) -> jdouble, error_policy = Throw },
@@ -40,8 +38,11 @@ fn wish(trainer: jlong, change: impl FnOnce(&mut Wishes)) -> Done<()> {
     })
 }
 
-fn pause<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<()> {
-    wish(trainer, |wishes| wishes.paused = true)
+fn pause<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong, reason: jint) -> Done<()> {
+    inside(|| {
+        find(trainer)?.control.pause(reason);
+        Ok(())
+    })
 }
 
 fn resume<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<()> {
@@ -61,8 +62,9 @@ fn set_work_fraction<'local>(
     _: JClass<'local>,
     trainer: jlong,
     fraction: jdouble,
+    reason: jint,
 ) -> Done<()> {
-    inside(|| find(trainer)?.control.set_work_fraction(fraction, lg_pause_reason::WorkFraction as i32))
+    inside(|| find(trainer)?.control.set_work_fraction(fraction, reason))
 }
 
 fn set_threads<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong, threads: jint) -> Done<()> {
@@ -105,11 +107,12 @@ fn poll<'local>(
         event.seconds,
         event.progress,
         event.peak_bytes as f64,
+        f64::from(event.pause_reason),
+        event.work_fraction,
     ];
     numbers.set_region(env, 0, &told)?;
-    let said = network::text(&event.to_c().text);
-    if !said.is_empty() {
-        let said = JString::new(env, said)?;
+    if !event.text.is_empty() {
+        let said = JString::new(env, event.text.as_str())?;
         text.set_element(env, 0, &said)?;
     }
     Ok(true)

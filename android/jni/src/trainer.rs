@@ -5,19 +5,27 @@ use crate::config;
 use crate::failure::{Done, Throw, inside};
 use crate::network;
 use crate::upcalls::Stopped;
-use jni::objects::{JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JString};
+use jni::objects::{
+    JByteArray, JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JString,
+};
 use jni::sys::jlong;
 use jni::{Env, NativeMethod, native_method};
+use localgrad_bridge::frames::{self, lg_frame};
 use localgrad_bridge::handles;
+use localgrad_bridge::pointers::Versioned;
 use localgrad_bridge::samples::Samples;
 use localgrad_bridge::status::{Fault, Outcome, lg_status};
 use localgrad_bridge::trainer::{self, TrainerObject, lg_trainer};
 
-pub(crate) const METHODS: [NativeMethod; 8] = [
+pub(crate) const METHODS: [NativeMethod; 9] = [
     native_method! { static fn trainer_create(network: jlong, config: JString) -> jlong, error_policy = Throw },
     native_method! { static fn trainer_destroy(trainer: jlong), error_policy = Throw },
     native_method! { static fn trainer_describe(trainer: jlong) -> [jdouble], error_policy = Throw },
     native_method! { static fn trainer_losses(trainer: jlong) -> [jdouble], error_policy = Throw },
+    native_method! {
+        static fn prepare_frame(input: [jlong], pixels: java.nio.ByteBuffer, numbers: [jlong]) -> [jbyte],
+        error_policy = Throw
+    },
     native_method! {
         static fn push(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint]),
         error_policy = Throw
@@ -116,6 +124,33 @@ impl From<Stopped> for crate::failure::Failure {
             Stopped::Jni(error) => Self::Jni(error),
         }
     }
+}
+
+fn prepare_frame<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    input: JLongArray<'local>,
+    pixels: JByteBuffer<'local>,
+    numbers: JLongArray<'local>,
+) -> Done<JByteArray<'local>> {
+    let mut shape = [0; 3];
+    input.get_region(env, 0, &mut shape)?;
+    let mut told = [0; 8];
+    numbers.get_region(env, 0, &mut told)?;
+    let [place, bytes, width, height, row_bytes, format, rotation_degrees, fit] = told;
+    let size = |number: jlong| usize::try_from(number).unwrap_or(usize::MAX);
+    let frame = lg_frame {
+        width: size(width),
+        height: size(height),
+        row_bytes: size(row_bytes),
+        format: format as i32,
+        rotation_degrees: rotation_degrees as i32,
+        fit: fit as i32,
+        ..lg_frame::initial()
+    };
+    let pixels = buffers::bytes(env, &pixels, size(place), size(bytes))?;
+    let image = inside(|| frames::prepare(&frame, pixels, shape.map(size)))?;
+    Ok(env.byte_array_from_slice(&image)?)
 }
 
 fn push<'local>(

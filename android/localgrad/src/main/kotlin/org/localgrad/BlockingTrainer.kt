@@ -30,6 +30,22 @@ public class BlockingTrainer internal constructor(private val trainer: Trainer, 
     @Throws(InterruptedException::class)
     public fun predict(samples: Samples): List<List<Prediction>> = await { engine.predict(samples) }
 
+    /** As [Trainer.predict]. */
+    @Throws(InterruptedException::class)
+    public fun predict(frame: Frame): List<Prediction> {
+        val samples = frame.samples(trainer.network.input(), IntArray(0))
+        return await { engine.predict(samples) }.first()
+    }
+
+    /** As [Trainer.weights]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun weights(precision: Precision = Precision.F32): List<Weight> = await { engine.weights(precision, null) }
+
+    /** As [Trainer.setWeights]. */
+    @Throws(InterruptedException::class)
+    public fun setWeights(weights: List<Weight>): Unit = await { engine.setWeights(weights) }
+
     /** As [Trainer.logits]. */
     @Throws(InterruptedException::class)
     public fun logits(samples: Samples): FloatArray = await { engine.logits(samples) }

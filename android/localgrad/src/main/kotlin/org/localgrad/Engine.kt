@@ -137,6 +137,25 @@ internal class Engine private constructor(
         return all.sortedByDescending { it.probability }
     }
 
+    private fun shape(name: String, precision: Precision): Weight.Shape {
+        val numbers = Native.weightShape(handle(), name)
+        val extents = numbers.drop(2).map { it.toInt() }
+        return Weight.Shape(name, numbers[0].toInt(), numbers[1] != 0L, extents, precision)
+    }
+
+    fun weights(precision: Precision, block: Int?): List<Weight> =
+        Native.weightNames(handle()).map { shape(it, precision) }.filter { block == null || it.block == block }
+            .map { Weight(it, Native.readWeight(handle(), it.name, precision.ordinal)) }
+
+    fun setWeights(weights: List<Weight>) {
+        val known = Native.weightNames(handle()).toSet()
+        for (weight in weights) {
+            if (weight.name !in known) throw LocalgradException.Argument("there is no weight \"${weight.name}\"")
+            weight.check(shape(weight.name, weight.precision))
+        }
+        for (weight in weights) Native.writeWeight(handle(), weight.name, weight.precision.ordinal, weight.bytes)
+    }
+
     fun info(): TrainerInfo {
         val found = Native.trainerDescribe(handle())
         return TrainerInfo(

@@ -1,5 +1,23 @@
 package org.localgrad
 
+/** Why training waits, or works less. */
+public enum class PauseReason {
+    /** Somebody wished it. */
+    USER,
+
+    /** The device is hot. */
+    THERMAL,
+
+    /** The battery is low, or does not charge. */
+    BATTERY,
+
+    /** The app is not in the foreground, or the system wants its time for others. */
+    BACKGROUND,
+
+    /** Work is to take a share of the time alone. */
+    WORK_FRACTION,
+}
+
 /**
  * Something that happened in a trainer.
  *
@@ -63,7 +81,41 @@ public sealed class Event(public val step: Long, public val progress: Float) {
     public class Warning internal constructor(step: Long, progress: Float, public val message: String) :
         Event(step, progress)
 
+    /**
+     * A call that computes waits, because the trainer is paused.
+     *
+     * @property reason why.
+     * @property message why, in words.
+     */
+    public class Paused internal constructor(
+        step: Long,
+        progress: Float,
+        public val reason: PauseReason,
+        public val message: String,
+    ) : Event(step, progress)
+
+    /** It goes on. */
+    public class Resumed internal constructor(step: Long, progress: Float) : Event(step, progress)
+
+    /**
+     * The share of the time that is spent at work is another.
+     *
+     * @property workFraction the share, up to 1.
+     * @property reason why.
+     * @property message why, in words.
+     */
+    public class Pace internal constructor(
+        step: Long,
+        progress: Float,
+        public val workFraction: Double,
+        public val reason: PauseReason,
+        public val message: String,
+    ) : Event(step, progress)
+
     override fun toString(): String = when (this) {
+        is Paused -> "Paused(step=$step, $message)"
+        is Resumed -> "Resumed(step=$step)"
+        is Pace -> "Pace(step=$step, $workFraction, $message)"
         is BlockDone -> "BlockDone(step=$step, block=$block, loss=$loss)"
         is StepDone -> "StepDone(step=$step, samples=$samples, loss=$loss, accuracy=$accuracy)"
         is Evaluated -> "Evaluated(step=$step, $evaluation)"

@@ -120,14 +120,19 @@ internal class Events(private val handle: Long) {
             3 -> Event.Evaluated(step, progress, Evaluation(samples, accuracy, loss))
             4 -> Event.CheckpointSaved(step, progress, seconds)
             5 -> Event.Warning(step, progress, text[0].orEmpty())
+            6 -> Event.Paused(step, progress, reason(), text[0].orEmpty())
+            7 -> Event.Resumed(step, progress)
+            8 -> Event.Pace(step, progress, numbers[10], reason(), text[0].orEmpty())
             // Of a later native side.
             else -> null
         }
     }
 
+    private fun reason(): PauseReason = PauseReason.entries.getOrElse(numbers[9].toInt()) { PauseReason.USER }
+
     private companion object {
         /** Numbers of an event. */
-        const val NUMBERS = 9
+        const val NUMBERS = 11
 
         /** Events that wait for a collector before the oldest is dropped. */
         const val WAITING = 256

@@ -39,6 +39,11 @@ internal object Native {
     @JvmStatic external fun networkDescribe(network: Long): LongArray
     @JvmStatic external fun networkName(network: Long): String
     @JvmStatic external fun networkReplaceHead(network: Long, classes: Int): Long
+    @JvmStatic external fun networkReplaceHeadNamed(network: Long, classes: Array<String>): Long
+    @JvmStatic external fun networkNameClasses(network: Long, classes: Array<String>): Long
+    @JvmStatic external fun networkClassNames(network: Long): Array<String>
+    @JvmStatic external fun networkLoad(path: String): Long
+    @JvmStatic external fun networkFromBytes(file: ByteArray): Long
     @JvmStatic external fun networkDestroy(network: Long)
 
     /** Peak bytes, micro-batch, recompute, activations, offload, and the last unit of each block. */
@@ -50,6 +55,13 @@ internal object Native {
     /** Blocks, batch, pending, steps, samples, seconds, learning rate, whether a step is open, its blocks, damaged. */
     @JvmStatic external fun trainerDescribe(trainer: Long): DoubleArray
     @JvmStatic external fun trainerLosses(trainer: Long): DoubleArray
+
+    /**
+     * What a frame looks like to a network that takes images of channels, height, width in [input]. [numbers] are place,
+     * bytes, width, height, bytes of a row, format, rotation, fit.
+     */
+    @JvmStatic
+    external fun prepareFrame(input: LongArray, pixels: ByteBuffer, numbers: LongArray): ByteArray
 
     @JvmStatic external fun push(trainer: Long, images: ByteBuffer, header: LongArray, labels: IntArray)
     @JvmStatic external fun discardPushed(trainer: Long)
@@ -66,18 +78,18 @@ internal object Native {
     @JvmStatic external fun evaluateSource(trainer: Long, source: Source): DoubleArray
     @JvmStatic external fun predict(trainer: Long, images: ByteBuffer, header: LongArray): FloatArray
 
-    @JvmStatic external fun pause(trainer: Long)
+    @JvmStatic external fun pause(trainer: Long, reason: Int)
     @JvmStatic external fun resume(trainer: Long)
     @JvmStatic external fun cancel(trainer: Long)
     @JvmStatic external fun clearCancel(trainer: Long)
-    @JvmStatic external fun setWorkFraction(trainer: Long, fraction: Double)
+    @JvmStatic external fun setWorkFraction(trainer: Long, fraction: Double, reason: Int)
     @JvmStatic external fun setThreads(trainer: Long, threads: Int)
     @JvmStatic external fun set(trainer: Long, setting: Int, value: Double)
     @JvmStatic external fun get(trainer: Long, setting: Int): Double
 
     /**
-     * Takes the oldest event: kind, block, step, samples, loss, accuracy, seconds, progress, peak bytes into [numbers]
-     * and what it says into [text]. False where none waits.
+     * Takes the oldest event: kind, block, step, samples, loss, accuracy, seconds, progress, peak bytes, reason of a
+     * pause, share of work into [numbers], and what it says into [text]. False where none waits.
      */
     @JvmStatic external fun poll(trainer: Long, numbers: DoubleArray, text: Array<String?>): Boolean
     @JvmStatic external fun droppedEvents(trainer: Long): Long
@@ -88,6 +100,12 @@ internal object Native {
     @JvmStatic external fun state(trainer: Long): ByteArray
     @JvmStatic external fun setState(trainer: Long, state: ByteArray)
     @JvmStatic external fun loadWeights(trainer: Long, path: String, parts: Int)
+    @JvmStatic external fun weightNames(trainer: Long): Array<String>
+
+    /** Block, whether it is a statistic, and extents. */
+    @JvmStatic external fun weightShape(trainer: Long, name: String): LongArray
+    @JvmStatic external fun readWeight(trainer: Long, name: String, precision: Int): ByteArray
+    @JvmStatic external fun writeWeight(trainer: Long, name: String, precision: Int, bytes: ByteArray)
     @JvmStatic external fun export(trainer: Long, path: String, precision: Int)
 
     /** Called from the native side: what [source] gives, as its buffer, header and labels. */

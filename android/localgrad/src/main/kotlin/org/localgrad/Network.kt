@@ -1,5 +1,9 @@
 package org.localgrad
 
+import java.io.File
+import java.io.IOException
+import java.io.InputStream
+
 /** The way around a residual unit that changes the shape. */
 public enum class Shortcut {
     /** A 1x1 convolution. */
@@ -42,18 +46,17 @@ public class NetworkOptions {
 }
 
 /**
- * A network as data. It never changes, so any number of threads and trainers may use it at once. What it holds is freed
- * when nobody can reach it any more; [close] does that at once.
- *
- * @property classNames names of the classes; empty where they have none.
+ * A network as data, with the weights, normalisation and names of classes that its file gave it; its trainers begin with
+ * those. It never changes, so any number of threads and trainers may use it at once. What it holds is freed when nobody can
+ * reach it any more; [close] does that at once.
  */
-public class Network private constructor(handle: Long, public val classNames: List<String>) : AutoCloseable {
-    internal val handle: Long = handle
+public class Network private constructor(internal val handle: Long) : AutoCloseable {
 
     private val owned: Owned
     private val numbers: LongArray
 
     init {
+        val handle = handle
         val free = { Native.networkDestroy(handle) }
         owned = Owned(this, "a Network", isMissed = false, free = free)
         numbers = Native.networkDescribe(handle)
@@ -61,6 +64,9 @@ public class Network private constructor(handle: Long, public val classNames: Li
 
     /** Its name. */
     public val name: String = Native.networkName(handle)
+
+    /** Names of its classes; empty where they have none. */
+    public val classNames: List<String> = Native.networkClassNames(handle).toList()
 
     /** Channels of an image. */
     public val channels: Int get() = numbers[0].toInt()
@@ -83,15 +89,24 @@ public class Network private constructor(handle: Long, public val classNames: Li
     /** Its description, which [fromJson] reads. */
     public fun toJson(): String = Native.networkToJson(handle)
 
-    /** The same network with a new head for other classes, to fine-tune it on other data. */
-    public fun replaceHead(classes: List<String>): Network {
-        val twice = classes.groupingBy { it }.eachCount().entries.firstOrNull { it.value > 1 }
-        if (twice != null) throw LocalgradException.Argument("there are ${twice.value} classes called \"${twice.key}\"")
-        return Network(Native.networkReplaceHead(handle, classes.size), classes.toList())
-    }
+    /** The same network with a new head for other classes, to fine-tune it on other data; the rest keeps its weights. */
+    public fun replaceHead(classes: List<String>): Network =
+        Network(Native.networkReplaceHeadNamed(handle, names(classes)))
 
     /** The same network with a new head for so many classes without names. */
-    public fun replaceHead(classes: Int): Network = Network(Native.networkReplaceHead(handle, classes), emptyList())
+    public fun replaceHead(classes: Int): Network = Network(Native.networkReplaceHead(handle, classes))
+
+    /** The same network with names for its classes. */
+    public fun nameClasses(classes: List<String>): Network = Network(Native.networkNameClasses(handle, names(classes)))
+
+    private fun names(classes: List<String>): Array<String> {
+        val twice = classes.groupingBy { it }.eachCount().entries.firstOrNull { it.value > 1 }
+        if (twice != null) throw LocalgradException.Argument("there are ${twice.value} classes called \"${twice.key}\"")
+        return classes.toTypedArray()
+    }
+
+    /** Channels, height and width of an image. */
+    internal fun input(): LongArray = numbers.copyOf(3)
 
     /**
      * How a trainer of this network would train within [memoryBudget] bytes, such as `64.mebibytes`, without making one;
@@ -124,7 +139,7 @@ public class Network private constructor(handle: Long, public val classNames: Li
         @JvmStatic
         @JvmOverloads
         public fun create(model: String, options: NetworkOptions = NetworkOptions()): Network =
-            Network(Native.networkCreate(model, options.json()), emptyList())
+            Network(Native.networkCreate(model, options.json()))
 
         /** The network called [model], with options set in [block]. */
         @JvmSynthetic
@@ -133,6 +148,21 @@ public class Network private constructor(handle: Long, public val classNames: Li
 
         /** A network from its description. */
         @JvmStatic
-        public fun fromJson(json: String): Network = Network(Native.networkFromJson(json), emptyList())
+        public fun fromJson(json: String): Network = Network(Native.networkFromJson(json))
+
+        /** The network of a safetensors file that says what it is, such as [Trainer.export] writes, with its weights. */
+        @JvmStatic
+        public fun load(file: File): Network = Network(Native.networkLoad(file.path))
+
+        /** The same from a stream, such as `context.assets.open(name)`, which is read to its end and closed. */
+        @JvmStatic
+        public fun load(stream: InputStream): Network {
+            val bytes = try {
+                stream.use { it.readBytes() }
+            } catch (failure: IOException) {
+                throw LocalgradException.Io("the stream of weights cannot be read: ${failure.message}")
+            }
+            return Network(Native.networkFromBytes(bytes))
+        }
     }
 }

@@ -13,12 +13,12 @@ internal class Owned(owner: Any, private val name: String, private val isMissed:
     private val isOpen = AtomicBoolean(true)
     private val made = if (isMissed && Localgrad.isLogged) Throwable("made here") else null
 
-    init {
-        Forgotten.watch(owner, this)
-    }
+    private val watch = Forgotten.watch(owner, this)
 
     fun close() {
-        if (isOpen.compareAndSet(true, false)) free()
+        if (!isOpen.compareAndSet(true, false)) return
+        Forgotten.leave(watch)
+        free()
     }
 
     /** The owner is gone. */
@@ -34,7 +34,7 @@ internal class Owned(owner: Any, private val name: String, private val isMissed:
 
     /** Looks after owners until they are gone. (`java.lang.ref.Cleaner` comes with Android 13.) */
     private object Forgotten {
-        private class Watch(owner: Any, val owned: Owned, queue: ReferenceQueue<Any>) :
+        class Watch(owner: Any, val owned: Owned, queue: ReferenceQueue<Any>) :
             PhantomReference<Any>(owner, queue)
 
         private val queue = ReferenceQueue<Any>()
@@ -48,23 +48,22 @@ internal class Owned(owner: Any, private val name: String, private val isMissed:
             cleaner.start()
         }
 
-        fun watch(owner: Any, owned: Owned) {
-            clean(queue.poll())
-            watches.add(Watch(owner, owned, queue))
+        fun watch(owner: Any, owned: Owned): Watch = Watch(owner, owned, queue).also { watches.add(it) }
+
+        /** The owner was closed in time. */
+        fun leave(watch: Watch) {
+            watch.clear()
+            watches.remove(watch)
         }
 
         private fun clean() {
             try {
-                clean(queue.remove())
+                val watch = queue.remove() as? Watch ?: return
+                watches.remove(watch)
+                watch.owned.forgotten()
             } catch (_: InterruptedException) {
                 // It goes on for as long as the process.
             }
-        }
-
-        private fun clean(gone: java.lang.ref.Reference<out Any>?) {
-            val watch = gone as? Watch ?: return
-            watches.remove(watch)
-            watch.owned.forgotten()
         }
     }
 }

@@ -1,5 +1,6 @@
 package org.localgrad
 
+import android.graphics.Bitmap
 import java.io.File
 import java.util.concurrent.Executor
 import kotlin.time.Duration
@@ -89,6 +90,11 @@ public class Trainer @JvmOverloads constructor(
         Native.push(engine.handle(), samples.buffer, samples.header(), samples.labels)
     }
 
+    /** Adds a frame of any size, of class [label], as [push] adds samples. */
+    public fun push(frame: Frame, label: Int) {
+        push(frame.samples(network.input(), intArrayOf(label)))
+    }
+
     /** Forgets the samples that were pushed and not yet trained on. */
     public fun discardPushed() {
         Native.discardPushed(engine.handle())
@@ -103,12 +109,20 @@ public class Trainer @JvmOverloads constructor(
     /** What the network thinks of each sample: all classes, the most likely first. */
     public suspend fun predict(samples: Samples): List<List<Prediction>> = engine.run(this) { engine.predict(samples) }
 
+    /** What the network thinks of a frame of any size: all classes, the most likely first. */
+    public suspend fun predict(frame: Frame): List<Prediction> =
+        predict(frame.samples(network.input(), IntArray(0))).first()
+
+    /** What the network thinks of a bitmap, which must be ARGB_8888. */
+    public suspend fun predict(bitmap: Bitmap): List<Prediction> = predict(Frame.of(bitmap))
+
     /** One number for each class of each sample, sample after sample, before they become probabilities. */
     public suspend fun logits(samples: Samples): FloatArray = engine.run(this) { engine.logits(samples) }
 
-    /** Makes calls that compute wait, before their next block, until [resume]. */
-    public fun pause() {
-        Native.pause(engine.handle())
+    /** Makes calls that compute wait, before their next block, until [resume]; why is told as an [Event.Paused]. */
+    @JvmOverloads
+    public fun pause(reason: PauseReason = PauseReason.USER) {
+        Native.pause(engine.handle(), reason.ordinal)
     }
 
     /** Ends a pause. */
@@ -127,10 +141,13 @@ public class Trainer @JvmOverloads constructor(
     /** The share of the time that is spent at work, from 0.01 to 1, against heat and for the battery. */
     public var workFraction: Double
         get() = engine.workFraction
-        set(value) {
-            Native.setWorkFraction(engine.handle(), value)
-            engine.workFraction = value
-        }
+        set(value) = setWorkFraction(value, PauseReason.WORK_FRACTION)
+
+    /** Sets [workFraction]; why is told as an [Event.Pace]. */
+    public fun setWorkFraction(fraction: Double, reason: PauseReason) {
+        Native.setWorkFraction(engine.handle(), fraction, reason.ordinal)
+        engine.workFraction = fraction
+    }
 
     /** Worker threads from the next block on; 0 is one a core. Results stay the same. */
     public var threads: Int
@@ -167,7 +184,14 @@ public class Trainer @JvmOverloads constructor(
     public suspend fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =
         engine.run(this) { Native.loadWeights(engine.handle(), file.path, parts.ordinal) }
 
-    /** Writes the network's weights into a safetensors file, at once or not at all. */
+    /** The weights and running statistics of the network by name, those of one [block] or of all, such as to average them. */
+    public suspend fun weights(precision: Precision = Precision.F32, block: Int? = null): List<Weight> =
+        engine.run(this) { engine.weights(precision, block) }
+
+    /** Sets weights by name, all of them or, where one does not fit, none. Those that are not named stay as they are. */
+    public suspend fun setWeights(weights: List<Weight>): Unit = engine.run(this) { engine.setWeights(weights) }
+
+    /** Writes the network's weights into a safetensors file, at once or not at all, with all that [Network.load] needs. */
     public suspend fun export(file: File, precision: Precision = Precision.F32): Unit =
         engine.run(this) { Native.export(engine.handle(), file.path, precision.ordinal) }
 

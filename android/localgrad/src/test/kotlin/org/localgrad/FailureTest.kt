@@ -41,6 +41,19 @@ class FailureTest {
     }
 
     @Test
+    fun `a budget that is too small is refused with the least that would do`() {
+        val network = Network.create("resnet20")
+        val refusal = refused<LocalgradException.Budget>("budget", "least") {
+            Trainer(network) { memoryBudget = 1.mebibytes }
+        }
+        assertTrue(refusal.leastBytes > 1.mebibytes)
+        assertEquals(refusal.leastBytes, refused<LocalgradException.Budget> { network.plan(1.mebibytes) }.leastBytes)
+        val plan = network.plan(refusal.leastBytes)
+        assertTrue("$plan", plan.peakBytes <= refusal.leastBytes && plan.blocks >= 1)
+        Trainer(network) { memoryBudget = refusal.leastBytes }.use { assertEquals(plan.blocks, it.info.blocks) }
+    }
+
+    @Test
     fun `wrong configurations are refused with a sentence`() {
         val network = Pictures.network()
         refused<LocalgradException.Config>("bogus") { Trainer(network) { rule = "bogus" } }

@@ -1,0 +1,152 @@
+package org.localgrad
+
+import java.io.File
+import java.io.IOException
+import java.io.RandomAccessFile
+import java.nio.ByteBuffer
+import java.util.zip.CRC32
+import kotlin.random.Random
+
+/** An image with its class. */
+internal class Example(val image: ByteArray, val label: Int)
+
+/**
+ * Examples in a file that only grows: first what they are of, then one after the other, each with a checksum, so that
+ * one whose writing a kill has cut off is left out.
+ */
+internal class Examples(directory: File, classes: List<String>, private val input: LongArray) {
+    private val size = input.fold(1L, Long::times).toInt()
+    private val all = ArrayList<Example>()
+    private val classCount = classes.size
+    private val file: RandomAccessFile
+
+    init {
+        try {
+            if (!directory.isDirectory && !directory.mkdirs()) throw IOException("$directory cannot be made")
+            file = RandomAccessFile(File(directory, "examples"), "rw")
+        } catch (failure: IOException) {
+            throw LocalgradException.Io("examples cannot be kept: ${failure.message}")
+        }
+        try {
+            read(directory, head(classes))
+        } catch (failure: Throwable) {
+            file.close()
+            throw failure
+        }
+    }
+
+    private fun head(classes: List<String>): ByteArray {
+        val json = Json()
+        json.put("input", input.toList())
+        for ((index, name) in classes.withIndex()) json.put("class$index", name)
+        return json.toString().toByteArray()
+    }
+
+    private fun read(directory: File, head: ByteArray) {
+        val found = ByteArray(minOf(file.length(), 4L + head.size).toInt()).also { file.readFully(it) }
+        val expected = ByteBuffer.allocate(4 + head.size).putInt(head.size).put(head).array()
+        // A kill may have come before the first line was whole.
+        if (found.size < expected.size && found.contentEquals(expected.copyOf(found.size))) {
+            file.setLength(0)
+            file.write(expected)
+            return
+        }
+        if (!found.contentEquals(expected)) {
+            throw LocalgradException.Config(
+                "$directory has examples of other classes or for another network; use the same, or another directory",
+            )
+        }
+        val record = ByteArray(RECORD_BYTES + size)
+        while (file.length() - file.filePointer >= record.size) {
+            val place = file.filePointer
+            file.readFully(record)
+            val example = parse(record)
+            if (example == null) {
+                file.seek(place)
+                break
+            }
+            all.add(example)
+        }
+        file.setLength(file.filePointer)
+    }
+
+    private fun parse(record: ByteArray): Example? {
+        val buffer = ByteBuffer.wrap(record)
+        val sum = buffer.getInt()
+        val label = buffer.getInt()
+        val isWhole = sum == sum(record) && label in 0 until classCount
+        return if (isWhole) Example(record.copyOfRange(RECORD_BYTES, record.size), label) else null
+    }
+
+    private fun sum(record: ByteArray): Int = CRC32().apply { update(record, 4, record.size - 4) }.value.toInt()
+
+    @Synchronized
+    fun add(image: ByteArray, label: Int) {
+        val record = ByteBuffer.allocate(RECORD_BYTES + size).putInt(0).putInt(label).put(image).array()
+        ByteBuffer.wrap(record).putInt(0, sum(record))
+        try {
+            file.seek(file.length())
+            file.write(record)
+            file.fd.sync()
+        } catch (failure: IOException) {
+            throw LocalgradException.Io("the example cannot be kept: ${failure.message}")
+        }
+        all.add(Example(image, label))
+    }
+
+    @Synchronized
+    fun snapshot(): List<Example> = all.toList()
+
+    @Synchronized
+    fun counts(): IntArray = IntArray(classCount).also { counts -> for (example in all) counts[example.label]++ }
+
+    @Synchronized
+    fun close() {
+        file.close()
+    }
+
+    private companion object {
+        /** Of checksum and class. */
+        const val RECORD_BYTES = 8
+    }
+}
+
+/** Examples in another order each epoch: a function of the step's number, so that a resume goes on in the same order. */
+internal class ExampleSource(
+    private val examples: List<Example>,
+    input: LongArray,
+    private val options: PersonalizerOptions,
+) : SizedSource {
+    private val channels = input[0].toInt()
+    private val width = input[2].toInt()
+    private val imageBytes = examples.first().image.size
+    override val size: Int = examples.size
+    override val batch: Int = options.batch
+    private val buffer = ByteBuffer.allocateDirect(minOf(batch, size) * imageBytes)
+    private val steps = (size - 1) / batch + 1
+
+    override fun samples(number: Long): Samples {
+        val epoch = number / steps
+        val order = examples.indices.shuffled(Random(options.seed * 1_000_003 + epoch))
+        val first = (number % steps).toInt() * batch
+        val chosen = order.subList(first, minOf(first + batch, size))
+        val mirrors = Random(options.seed * 1_000_003 - number - 1)
+        buffer.clear()
+        for (index in chosen) {
+            val image = examples[index].image
+            buffer.put(if (options.mirror && mirrors.nextBoolean()) mirrored(image) else image)
+        }
+        buffer.flip()
+        return Samples(buffer, IntArray(chosen.size) { examples[chosen[it]].label })
+    }
+
+    private fun mirrored(image: ByteArray): ByteArray {
+        val mirrored = ByteArray(image.size)
+        val rowBytes = width * channels
+        for (at in image.indices) {
+            val column = at % rowBytes / channels
+            mirrored[at + (width - 1 - 2 * column) * channels] = image[at]
+        }
+        return mirrored
+    }
+}

@@ -1,0 +1,53 @@
+package org.localgrad
+
+import java.io.File
+import kotlin.time.Duration.Companion.seconds
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.launch
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** The examples of README.md, as they are there. */
+class ReadmeTest {
+    private fun show(@Suppress("unused") what: Any) = Unit
+
+    @Suppress("unused")
+    suspend fun CoroutineScope.twentyLines(weights: File, directory: File, photos: SizedSource, photo: Frame) {
+        val network = Network.load(weights).replaceHead(listOf("apple", "pear", "plum"))
+        val trainer = Trainer(network) {
+            train = Train.lastUnits(1)
+            memoryBudget = 64.mebibytes
+            checkpoints = File(directory, "fruit")
+        }
+        trainer.use {
+            trainer.source = photos
+            val progress = launch { trainer.events.collect { event -> show(event.progress) } }
+            val result = trainer.train(epochs = 10, deadline = 25.seconds)
+            if (result.reason == Reason.DONE) trainer.export(File(directory, "fruit.safetensors"))
+            show(trainer.predict(photo).first().name)
+            progress.cancel()
+        }
+    }
+
+    @Suppress("unused")
+    suspend fun personal(weights: File, directory: File, photo: Frame) {
+        Personalizer(directory, Network.load(weights), listOf("apple", "pear", "plum")).use { personalizer ->
+            personalizer.add(photo, "pear")
+            personalizer.train(deadline = 25.seconds)
+            show(personalizer.predict(photo).first().name)
+        }
+    }
+
+    private fun words(text: String): String = text.lines().joinToString("\n") { it.trim() }
+
+    @Test
+    fun `what the readme shows compiles`() {
+        // The tests run in the library's own directory, below that of the readme.
+        val here = words(File("src/test/kotlin/org/localgrad/ReadmeTest.kt").readText())
+        for (readme in listOf(File("../README.md"), File("../../README.md"))) {
+            val examples = readme.readText().split("```kotlin\n").drop(1).map { it.substringBefore("```") }
+            assertTrue("$readme", examples.isNotEmpty())
+            for (example in examples) assertTrue("$readme:\n$example", here.contains(words(example).trim()))
+        }
+    }
+}

@@ -510,12 +510,24 @@ pub struct PlanArguments {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct BudgetArguments {
     /// Keep to so much memory: 64MiB, 500MB, 1GiB or bytes. Blocks, micro-batches and recomputation that are not said
-    /// are chosen, the fastest that fit; what cannot be kept to is refused at once
-    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    /// are chosen, the fastest that fit; what cannot be kept to is refused at once. auto: three quarters of what the
+    /// machine has, or its limits or its container allow
+    #[arg(long, value_name = "SIZE|auto", value_parser = memory_budget)]
     pub memory_budget: Option<usize>,
     /// Should training nevertheless need more than its budget: name the functions that asked for it
     #[arg(long, requires = "memory_budget")]
     pub memory_debug: bool,
+}
+
+/// A size, or this process's share of what there is.
+fn memory_budget(text: &str) -> Result<usize, String> {
+    if text != "auto" {
+        return memory_size(text);
+    }
+    let ceiling = localgrad::memory::ceiling();
+    let ceiling =
+        ceiling.ok_or("this system does not say how much memory it has; give a size, such as 1GiB")?;
+    Ok(ceiling.share())
 }
 
 fn memory_size(text: &str) -> Result<usize, String> {

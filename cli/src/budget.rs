@@ -4,7 +4,10 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
-use localgrad::plan::{Choice, Freedom, Plan, Rates, Workload, choose, fastest, least, plan, size};
+use localgrad::network::NetworkSpec;
+use localgrad::plan::{
+    Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
+};
 use localgrad::threads::Workers;
 use localgrad::{Device, memory};
 use std::path::Path;
@@ -64,14 +67,21 @@ pub fn plan_run(
 ) -> Outcome<Planned> {
     match (setting.device, budget_bytes) {
         (Device::Cpu, None) => {
-            let plan = plan(&setting.workload(file))?;
+            let workload = setting.workload(file);
+            let plan = plan(&workload)?;
+            check_machine(plan.peak_bytes, "this run", || {
+                let freedom = if setting.resumes { Ok(as_it_was(file)) } else { freedom(file) };
+                what_would_do(workload, freedom.ok())
+            })?;
             Ok(Planned { planned_bytes: Some(plan.peak_bytes as u64), evaluation_batch: None })
         }
         (Device::Cpu, Some(budget_bytes)) => {
             let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
             let workload = to_go_on(setting.workload(file));
             let rates = rates(setting.workers, setting.scratch)?;
-            let choice = choose(&workload, &freedom, budget_bytes, &rates)?;
+            let most_bytes =
+                memory::ceiling().map_or(budget_bytes, |ceiling| ceiling.bytes.min(budget_bytes));
+            let choice = choose(&workload, &freedom, most_bytes, &rates)?;
             setting.output.text(&words(&choice, budget_bytes));
             file.train = choice.chosen.applied(&workload).train;
             Ok(Planned {
@@ -83,6 +93,71 @@ pub fn plan_run(
         (_, Some(_)) => Err(Fault::usage(
             "a memory budget can be kept to on the CPU only; leave --memory-budget out, or use --device cpu",
         )),
+    }
+}
+
+/// Refuses what takes more memory than this process may have; `remedy` ends the sentence.
+pub fn check_machine(needed_bytes: usize, what: &str, remedy: impl FnOnce() -> String) -> Outcome<()> {
+    let Some(ceiling) = memory::ceiling().filter(|ceiling| ceiling.bytes < needed_bytes) else {
+        return Ok(());
+    };
+    let (needed, most) = (size::words(needed_bytes), size::words(ceiling.bytes));
+    Err(Fault::failed(format!("{what} takes {needed}, and {most} is {}: {}", ceiling.reason, remedy())))
+}
+
+/// Which budget a run would keep to that as it is takes too much.
+fn what_would_do(workload: Workload, freedom: Option<Freedom>) -> String {
+    let found = freedom.and_then(|freedom| {
+        let workload = to_go_on(workload);
+        least(&workload, &freedom, &Rates::default()).ok().flatten()
+    });
+    // Rounded up: what is named must do.
+    let bytes = found.map(|least| least.peak_bytes.next_multiple_of(1 << 10));
+    match bytes.filter(|&bytes| memory::ceiling().is_none_or(|ceiling| bytes <= ceiling.bytes)) {
+        Some(bytes) => format!(
+            "--memory-budget {bytes} ({}) is the least that would do, and auto chooses what fits",
+            size::words(bytes)
+        ),
+        None => "no budget would do; take a smaller --batch, fewer --threads or a smaller network".into(),
+    }
+}
+
+/// Of `wanted` and its halves the most for which this process may have what `needed_bytes` says, if any of them.
+pub fn most_that_fits(
+    wanted: usize,
+    needed_bytes: impl Fn(usize) -> localgrad::Result<usize>,
+) -> Outcome<Option<usize>> {
+    let Some(ceiling) = memory::ceiling() else { return Ok(Some(wanted)) };
+    let mut samples = wanted;
+    while samples > 0 {
+        if needed_bytes(samples)? <= ceiling.bytes {
+            return Ok(Some(samples));
+        }
+        samples /= 2;
+    }
+    Ok(None)
+}
+
+/// The most samples, up to `wanted`, that this process may have memory to evaluate at once, beside the network and the
+/// data that are in memory. There is no plan but for the CPU.
+pub fn evaluation_batch(
+    network: &NetworkSpec,
+    wanted: usize,
+    device: &Device,
+    workers: &Workers,
+) -> Outcome<usize> {
+    if !matches!(device, Device::Cpu) {
+        return Ok(wanted);
+    }
+    let needed_bytes = |samples| Ok(memory::live() + evaluation_beside(network, samples, workers.count())?);
+    match most_that_fits(wanted, needed_bytes)? {
+        Some(samples) => Ok(samples),
+        None => {
+            check_machine(needed_bytes(1)?, "one sample", || {
+                "take a smaller network or fewer --threads".into()
+            })?;
+            Ok(1)
+        }
     }
 }
 

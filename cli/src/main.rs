@@ -12,6 +12,7 @@ use std::process::ExitCode;
 static ALLOCATOR: Pooled = Pooled;
 
 fn main() -> ExitCode {
+    localgrad::memory::exit_when_exhausted();
     localgrad_cli::logging::start();
     match parsed().and_then(|arguments| arguments.map_or(Ok(()), |arguments| localgrad_cli::run(&arguments)))
     {

@@ -5,13 +5,16 @@ use crate::bench::ops::{self, Op, Times};
 use crate::bench::product::Product;
 use crate::bench::subject::Subject;
 use crate::bench::{least, median, operations};
+use crate::budget;
 use crate::choices;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
 use localgrad::Device;
 use localgrad::layers::LayerSpec;
+use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
+use localgrad::plan::{Workload, plan};
 use localgrad::rules::Rule;
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
@@ -79,6 +82,9 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         return Err(Fault::usage("--ops times the kernels of the CPU; leave it out, or use --device cpu"));
     }
     let workers = choices::workers(arguments.device.threads)?;
+    if matches!(device, Device::Cpu) {
+        check_memory(&network, &config, arguments.batch, &workers)?;
+    }
     let (ends, rule) = (config.ends.clone(), config.rule.clone());
     let multiply_adds = operations::of_step(&network, &ends, &rule)?;
 
@@ -126,6 +132,20 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         output.text(&result_table(&record));
     }
     Ok(())
+}
+
+/// Refuses steps that take more memory than this process may have.
+fn check_memory(network: &NetworkSpec, config: &TrainConfig, batch: usize, workers: &Workers) -> Outcome<()> {
+    let needed_bytes = |batch| {
+        let steps = Workload::steps(network.clone(), config.clone(), batch, workers.count());
+        Ok(plan(&Workload { program_bytes: memory::live(), ..steps })?.peak_bytes)
+    };
+    budget::check_machine(needed_bytes(batch)?, "a step", || {
+        match budget::most_that_fits(batch, needed_bytes) {
+            Ok(Some(batch)) => format!("--batch {batch} would do"),
+            _ => "take a smaller network or fewer --threads".into(),
+        }
+    })
 }
 
 fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {

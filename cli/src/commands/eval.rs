@@ -1,6 +1,7 @@
 //! `localgrad eval`
 
 use crate::arguments::EvalArguments;
+use crate::budget;
 use crate::choices;
 use crate::commands::trained;
 use crate::fault::{Fault, Outcome};
@@ -35,6 +36,13 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let workers = choices::workers(arguments.device.threads)?;
+    let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
+    let fitting = budget::evaluation_batch(network, samples, &device, &workers)?;
+    if fitting < samples {
+        return Err(Fault::failed(format!(
+            "there is not enough memory to evaluate {samples} samples at once; --batch {fitting} would do"
+        )));
+    }
     interrupt::listen();
     let mut bar = Bar::new(loader.batches() as u64, 0, "evaluating");
     let found = workers.run(|| {

@@ -1,6 +1,7 @@
 //! `localgrad predict`
 
 use crate::arguments::PredictArguments;
+use crate::budget;
 use crate::choices;
 use crate::commands::trained::{self, Trained};
 use crate::fault::{Fault, Outcome};
@@ -70,6 +71,7 @@ fn images(
 ) -> Outcome<(Vec<PredictRecord>, usize)> {
     let output = Output { json: arguments.output.json };
     let mut trained = trained::load(&arguments.trained, &arguments.data, None, device)?;
+    budget::evaluation_batch(&trained.model.spec, 1, device, workers)?;
     let mut records = Vec::with_capacity(arguments.images.len());
     for path in &arguments.images {
         let sample = path.display().to_string();
@@ -105,7 +107,9 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
-    let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(BATCH))?;
+    let wanted = BATCH.min(dataset.len());
+    let batch = budget::evaluation_batch(&trained.model.spec, wanted, device, workers)?;
+    let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(batch))?;
     let mut records = Vec::new();
     for position in 0..loader.batches() {
         let batch = loader.batch(0, position)?;

@@ -78,7 +78,7 @@ impl From<localgrad_runtime::Error> for Fault {
             ErrorKind::Shape => lg_status::Shape,
             ErrorKind::Format => lg_status::Format,
             ErrorKind::Io => lg_status::Io,
-            ErrorKind::Device => lg_status::Device,
+            ErrorKind::Device | ErrorKind::Memory => lg_status::Device,
             ErrorKind::NotFinite => lg_status::NotFinite,
             _ => lg_status::Internal,
         };

@@ -3,6 +3,7 @@
 use crate::data::{Loader, LoaderConfig, Normalize};
 use crate::error::{Error, Result};
 use crate::fit::FitConfig;
+use crate::kernels::simd::Isa;
 use crate::network::NetworkSpec;
 use crate::precision::Precision;
 use crate::trainer::TrainConfig;
@@ -27,6 +28,10 @@ pub struct Configuration {
     pub data: DataDescription,
     /// `cpu`, `cuda` or `metal`: their sums differ in the last bits.
     pub device: String,
+    /// The CPU's vector instructions, such as `avx2`, whose sums differ in the last bits, too; empty on a GPU, and where
+    /// it was not recorded.
+    #[serde(default)]
+    pub instructions: String,
     /// Names of the classes, which decide no number; none where nobody named them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
@@ -70,8 +75,10 @@ impl DataDescription {
 }
 
 /// Fields that may change from one part of a run to the next: its length, and where things wait.
-const MAY_CHANGE: [&str; 4] =
-    ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload"];
+const MAY_CHANGE: [&str; 5] =
+    ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload", INSTRUCTIONS];
+/// A run may go on on another machine, and is told that its last digits do, too.
+const INSTRUCTIONS: &str = "instructions";
 /// What a checkpoint need not say: it is compared where it does.
 const PIXELS: &str = "data.pixels_checksum";
 /// So may when it ends for want of something better, also from never to some time.
@@ -130,8 +137,21 @@ impl Configuration {
                 pixels_checksum: None,
             },
             device: device.into(),
+            instructions: if device == "cpu" { Isa::best().name().into() } else { String::new() },
             class_names: Vec::new(),
         }
+    }
+
+    /// What whoever goes on as `now` should know, although nothing forbids it.
+    pub fn note(&self, now: &Self) -> Option<String> {
+        let (before, after) = (&self.instructions, &now.instructions);
+        if before == after || before.is_empty() || after.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "this run began with the vector instructions {before} and goes on with {after}: from here on its numbers \
+             differ in their last digits from those of a run that was left where it was"
+        ))
     }
 
     /// Refuses to go on as `now` what began as `self`, naming each field that differs. The length of the run may, and
@@ -207,5 +227,48 @@ fn shown(value: &Value) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::Duration;
+    use crate::rules::{Rule, RuleConfig};
+    use crate::schedule::Schedule;
+
+    fn configuration() -> Configuration {
+        let network = NetworkSpec {
+            name: "none".into(),
+            input: [1, 1, 1],
+            classes: 2,
+            units: Vec::new(),
+            head: Vec::new(),
+        };
+        let train = TrainConfig { rule: RuleConfig::new(Rule::Bp), ..TrainConfig::default() };
+        let fit =
+            FitConfig { duration: Duration::Steps(1), schedule: Schedule::Constant, ..FitConfig::default() };
+        Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Device::Cpu)
+    }
+
+    #[test]
+    fn another_instruction_set_is_told_and_not_refused() {
+        let here = configuration();
+        assert_eq!(here.instructions, Isa::best().name());
+        assert_eq!(here.note(&here), None);
+        let before = Configuration { instructions: "rvv".into(), ..here.clone() };
+        before.check_same(&here).unwrap();
+        let note = before.note(&here).unwrap();
+        assert!(note.contains("rvv") && note.contains(Isa::best().name()), "{note}");
+    }
+
+    #[test]
+    fn what_was_saved_without_it_is_read() {
+        let here = configuration();
+        let mut saved = serde_json::to_value(&here).unwrap();
+        saved.as_object_mut().unwrap().remove(INSTRUCTIONS).unwrap();
+        let saved: Configuration = serde_json::from_value(saved).unwrap();
+        saved.check_same(&here).unwrap();
+        assert_eq!((saved.instructions.as_str(), saved.note(&here)), ("", None));
     }
 }

@@ -220,6 +220,9 @@ impl Checkpoints {
     ) -> Result<Option<(Self, Progress)>> {
         let Some(mut manifest) = read_manifest(files.as_ref())? else { return Ok(None) };
         manifest.configuration.check_same(&now)?;
+        if let Some(note) = manifest.configuration.note(&now) {
+            log::warn!("{note}");
+        }
         manifest.configuration = now;
         let (position, generation) = restore(files.as_ref(), &manifest, trainer)?;
         let next = newest(&manifest)?.number + 1;

@@ -10,11 +10,18 @@
 //! It counts the bytes that Rust code asked for, in this process, on the host. What C libraries and device
 //! drivers allocate for themselves is not in it. Without it all counts are 0.
 
+mod ceiling;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod control_group;
+mod exhausted;
 mod limit;
 mod pool;
 pub(crate) mod ranges;
 mod trace;
 
+pub use ceiling::{Ceiling, Reason, ceiling};
+pub use exhausted::exit_when_exhausted;
+pub(crate) use exhausted::room_for;
 pub use limit::{check, claim, set_limit};
 use pool::Pool;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -81,7 +88,9 @@ unsafe impl GlobalAlloc for Pooled {
         if pooled.is_none() && layout.size().max(new_size) <= LARGE_BYTES {
             // SAFETY: as in `dealloc`, and the caller promises that `new_size` is valid for the layout's alignment.
             let moved = unsafe { System.realloc(block, layout, new_size) };
-            if !moved.is_null() {
+            if moved.is_null() {
+                exhausted::refused(new_size);
+            } else {
                 resized(layout.size(), new_size);
             }
             return moved;
@@ -132,6 +141,12 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Bytes that the pool has from the system, and nobody uses.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reserved() -> usize {
+    pool().free_bytes()
+}
+
 /// Gives memory of which nothing is in use back to the system, as after training has ended.
 pub fn release_unused() {
     pool().release();
@@ -161,7 +176,9 @@ pub fn reset_peak() {
 
 /// Counts `block`, if there is one.
 fn count(block: *mut u8, layout: Layout) -> *mut u8 {
-    if !block.is_null() {
+    if block.is_null() {
+        exhausted::refused(layout.size());
+    } else {
         grow(layout.size());
     }
     block

@@ -187,6 +187,12 @@ impl Pool {
         }
     }
 
+    /// Bytes that nobody uses.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn free_bytes(&self) -> usize {
+        self.free.bytes()
+    }
+
     fn stretch_of(&self, address: usize) -> Option<&Stretch> {
         self.stretches.iter().flatten().find(|stretch| stretch.contains(address))
     }

@@ -76,6 +76,12 @@ impl FreeRanges {
         }
     }
 
+    /// How many bytes are free.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn bytes(&self) -> usize {
+        self.ranges.iter().map(|range| range.len).sum()
+    }
+
     /// Whether all of `len` bytes from `start` on are free.
     pub(crate) fn contains(&self, start: usize, len: usize) -> bool {
         let next = self.ranges.partition_point(|range| range.start <= start);

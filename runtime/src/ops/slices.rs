@@ -56,7 +56,7 @@ pub unsafe fn output<T>(
     kernel: impl FnOnce(&mut [MaybeUninit<f32>]) -> Result<T>,
 ) -> Result<(Vec<f32>, T)> {
     memory::claim(len * size_of::<f32>())?;
-    let mut data = Vec::with_capacity(len);
+    let mut data = memory::room_for(len)?;
     let answer = kernel(&mut data.spare_capacity_mut()[..len])?;
     // SAFETY: there is room for `len`, and the caller promises that they are written.
     unsafe { data.set_len(len) };

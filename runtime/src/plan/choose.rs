@@ -452,7 +452,9 @@ fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
     if chosen.evaluation_batch < workload.evaluation_batch
         && let Some(samples) = chosen.evaluation_batch
     {
-        notes.push(format!("evaluations take {samples} samples at once, which changes no result"));
+        notes.push(format!(
+            "evaluations take {samples} samples at once, which changes results in their last digits at most"
+        ));
     }
     notes
 }

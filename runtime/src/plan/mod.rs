@@ -27,4 +27,4 @@ pub mod choose;
 pub use choose::{Candidate, Choice, Freedom, choose, fastest, least};
 pub use ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 pub use rates::Rates;
-pub use workload::{BlockBytes, Plan, Workload, plan};
+pub use workload::{BlockBytes, Plan, Workload, evaluation_beside, plan};

@@ -5,6 +5,7 @@ use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 use super::step::Training;
 use crate::error::{Error, Result};
 use crate::network::NetworkSpec;
+use crate::rules::{Rule, RuleConfig};
 use crate::trainer::TrainConfig;
 use serde::Serialize;
 
@@ -154,6 +155,27 @@ pub(super) fn evaluation_bytes(workload: &Workload, workspaces: &Workspaces) -> 
     let _program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
     Training::new(&context, network, train)?.evaluate(&context, samples)?;
     Ok(context.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0))
+}
+
+/// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, at the most.
+///
+/// # Errors
+/// Those of building the network, and `Config` for a batch or a pool of none.
+pub fn evaluation_beside(network: &NetworkSpec, samples: usize, threads: usize) -> Result<usize> {
+    let whole = TrainConfig {
+        rule: RuleConfig::new(Rule::Bp),
+        ends: vec![network.units.len().saturating_sub(1)],
+        ..TrainConfig::default()
+    };
+    let steps = Workload::steps(network.clone(), whole, 1, threads);
+    check_batches(&Workload { evaluation_batch: Some(samples), ..steps.clone() })?;
+    let context = Context::new(threads, 0, false, steps.train.activations, Workspaces::default());
+    context.ledger.enter(Moment::Load);
+    let mut evaluating = Training::new(&context, network, &steps.train)?;
+    let before = context.ledger.live_bytes();
+    evaluating.evaluate(&context, samples)?;
+    let most = context.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0);
+    Ok(most.saturating_sub(before) + ALLOWANCE_BYTES)
 }
 
 /// More elements than any batch has, and few enough that no sum of bytes overflows.

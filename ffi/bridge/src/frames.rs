@@ -225,7 +225,7 @@ impl<'a> Upright<'a> {
     /// Columns and rows when it stands upright.
     fn size(&self) -> (f64, f64) {
         let (columns, rows) = (self.width as f64, self.height as f64);
-        if self.quarter_turns % 2 == 0 { (columns, rows) } else { (rows, columns) }
+        if self.quarter_turns.is_multiple_of(2) { (columns, rows) } else { (rows, columns) }
     }
 
     /// Red, green and blue of a pixel of the upright frame.

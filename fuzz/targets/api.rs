@@ -5,12 +5,14 @@
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use localgrad_bridge::card::*;
 use localgrad_bridge::checkpoints::*;
 use localgrad_bridge::config::*;
 use localgrad_bridge::error::*;
 use localgrad_bridge::events::*;
 use localgrad_bridge::feed::*;
 use localgrad_bridge::judge::*;
+use localgrad_bridge::named::*;
 use localgrad_bridge::network::*;
 use localgrad_bridge::run::*;
 use localgrad_bridge::samples::*;
@@ -196,7 +198,7 @@ unsafe fn look(
 ) -> Result<lg_status> {
     // SAFETY: all pointers are to what is here or in the world.
     unsafe {
-        Ok(match u.int_in_range(0..=8)? {
+        Ok(match u.int_in_range(0..=11)? {
             0 => {
                 let mut bytes = 0;
                 world.state.resize(u.int_in_range(0..=20_000)?, 0);
@@ -236,9 +238,48 @@ unsafe fn look(
                 info.struct_size = size_of::<lg_trainer_info>();
                 lg_trainer_describe(trainer, &mut info, error)
             }
-            7 => {
+            7 | 8 => return networks(world, u, error),
+            9 | 10 => return weights(trainer, u, error),
+            _ => {
+                // A pause that nobody ends would wait for ever.
+                lg_trainer_pause_for(trainer, u.arbitrary()?, error);
+                lg_trainer_resume(trainer, error)
+            }
+        })
+    }
+}
+
+/// Calls that make networks.
+///
+/// # Safety
+/// As [`make`].
+unsafe fn networks(world: &mut World, u: &mut Unstructured<'_>, error: *mut lg_error) -> Result<lg_status> {
+    // SAFETY: all pointers are to what is here or in the world.
+    unsafe {
+        Ok(match u.int_in_range(0..=3)? {
+            0 => {
                 let mut network = null_mut();
                 let status = lg_network_replace_head(world.handle(u)?, u.arbitrary()?, &mut network, error);
+                world.handles.push(network.addr());
+                status
+            }
+            1 => {
+                let mut network = null_mut();
+                let content: Vec<u8> = u.arbitrary()?;
+                let status =
+                    lg_network_from_bytes(content.as_ptr().cast(), content.len(), &mut network, error);
+                world.handles.push(network.addr());
+                status
+            }
+            2 => {
+                let third = if u.arbitrary()? { null() } else { NAMES[2].as_ptr() };
+                let names = [NAMES[0].as_ptr(), NAMES[1].as_ptr(), third];
+                let (from, count) = (world.handle(u)?, u.int_in_range(0..=3)?);
+                let mut network = null_mut();
+                let status = match u.arbitrary()? {
+                    true => lg_network_name_classes(from, names.as_ptr(), count, &mut network, error),
+                    false => lg_network_replace_head_named(from, names.as_ptr(), count, &mut network, error),
+                };
                 world.handles.push(network.addr());
                 status
             }
@@ -249,6 +290,45 @@ unsafe fn look(
                 let status = lg_network_from_json(json.as_ptr(), &mut network, error);
                 world.handles.push(network.addr());
                 status
+            }
+        })
+    }
+}
+
+/// Weights by name, out and in.
+///
+/// # Safety
+/// As [`make`].
+unsafe fn weights(
+    trainer: *mut lg_trainer,
+    u: &mut Unstructured<'_>,
+    error: *mut lg_error,
+) -> Result<lg_status> {
+    let block = if u.arbitrary()? { LG_ALL_BLOCKS } else { u.int_in_range(0..=3)? };
+    let (mut name, mut needed) = ([0; 64], 0);
+    let mut numbers = [0.5f32; 64];
+    let precision = u.int_in_range(-1..=2)?;
+    // SAFETY: all pointers are to what is here; a name that could not be written is empty.
+    unsafe {
+        let index = u.int_in_range(0..=70)?;
+        let named = lg_trainer_weight_name(trainer, block, index, name.as_mut_ptr(), 64, &mut needed, error);
+        assert_ne!(named, lg_status::Internal);
+        let room = u.int_in_range(0..=size_of_val(&numbers))?;
+        let numbers = numbers.as_mut_ptr();
+        Ok(match u.int_in_range(0..=2)? {
+            0 => lg_trainer_weight_count(trainer, block, &mut needed, error),
+            1 => lg_trainer_weight_get(
+                trainer,
+                name.as_ptr(),
+                precision,
+                numbers.cast(),
+                room,
+                &mut needed,
+                error,
+            ),
+            _ => {
+                numbers.write(u.arbitrary()?);
+                lg_trainer_weight_set(trainer, name.as_ptr(), precision, numbers.cast(), room, error)
             }
         })
     }

@@ -2,7 +2,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
+use std::fs::File;
+use std::io::Write;
 use std::process::{Command, Output};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_localgrad");
@@ -58,14 +62,16 @@ fn auto_takes_a_share() {
 #[test]
 fn memory_that_the_system_refuses_ends_in_a_sentence() {
     let directory = tempfile::tempdir().unwrap();
+    // Gzipped images are held, a byte a pixel: 400 MB of them, before anything can be planned.
     for (split, samples) in [("train", 10_000_u32), ("t10k", 10)] {
-        let images = directory.path().join(format!("{split}-images-idx3-ubyte"));
+        let images = File::create(directory.path().join(format!("{split}-images-idx3-ubyte.gz"))).unwrap();
+        let mut images = GzEncoder::new(images, Compression::fast());
         let header: Vec<u8> = [0x803, samples, 200, 200].iter().flat_map(|n| n.to_be_bytes()).collect();
-        std::fs::write(&images, &header).unwrap();
-        let file = std::fs::File::options().write(true).open(&images).unwrap();
-        file.set_len(16 + u64::from(samples) * 40_000).unwrap();
+        images.write_all(&header).unwrap();
+        (0..samples).for_each(|_| images.write_all(&[0; 40_000]).unwrap());
+        images.finish().unwrap();
         let labels: Vec<u8> = [0x801, samples].iter().flat_map(|n: &u32| n.to_be_bytes()).collect();
-        let labels = [labels, (0..samples).map(|i| (i % 2) as u8).collect()].concat();
+        let labels = [labels, (0..samples).map(|i| (i % 10) as u8).collect()].concat();
         std::fs::write(directory.path().join(format!("{split}-labels-idx1-ubyte")), labels).unwrap();
     }
     let data = directory.path().to_str().unwrap();

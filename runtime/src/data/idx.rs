@@ -81,9 +81,10 @@ impl Idx {
         }
         let found = read_labels(&labels, count)?;
         let classes = found.iter().max().map_or(0, |&label| usize::from(label) + 1).max(FEWEST_CLASSES);
-        let labels = match found.iter().map(|&label| u8::try_from(label)).collect() {
-            Ok(bytes) => Labels::Bytes(bytes),
-            Err(_) => Labels::Words(found),
+        let labels = match classes {
+            // None is larger than 255.
+            ..=256 => Labels::Bytes(found.iter().map(|&label| label as u8).collect()),
+            _ => Labels::Words(found),
         };
         Ok(Self { images, labels, classes, shape: ImageShape { channels: 1, height, width } })
     }

@@ -298,7 +298,7 @@ fn safetensors_splits_agree_on_the_classes() {
     assert_pattern(train.as_ref(), 8, 8);
     assert_pattern(test.as_ref(), 1, 8);
     std::fs::remove_file(directory.path().join("test.safetensors")).unwrap();
-    assert_error(open(directory.path(), Split::Test), ErrorKind::Io, &["test.safetensors"]);
+    assert_error(open(directory.path(), Split::Test), ErrorKind::Format, &["test.safetensors", "found none"]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The command line's words.
 
+use crate::class_weights::ClassWeights;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
 use localgrad::precision::Precision;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Trains neural networks on the device they run on, block by block.
 #[derive(Debug, Parser)]
@@ -277,28 +277,6 @@ pub struct TrainArguments {
     /// Start from these weights instead of random ones
     #[arg(long, alias = "weights", value_name = "W.safetensors")]
     pub init: Option<PathBuf>,
-}
-
-/// `--class-weights`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClassWeights {
-    /// Such that all classes count the same together.
-    Balanced,
-    /// These.
-    Given(Vec<f32>),
-}
-
-impl FromStr for ClassWeights {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "balanced" {
-            return Ok(Self::Balanced);
-        }
-        let numbers = text.split(',').map(|number| number.trim().parse());
-        let numbers: Result<Vec<f32>, _> = numbers.collect();
-        numbers.map(Self::Given).map_err(|_| "give balanced, or a number a class such as 1,1,2.5".into())
-    }
 }
 
 /// `finetune`.

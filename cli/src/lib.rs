@@ -5,6 +5,7 @@
 // They panic where nobody can be told; `output` does not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod class_weights;
 pub mod arguments;
 pub mod fault;
 pub mod output;

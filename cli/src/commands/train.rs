@@ -1,9 +1,10 @@
 //! `localgrad train`
 
-use crate::arguments::{ClassWeights, FinetuneArguments, RuleArguments, TrainArguments};
+use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
 use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
+use crate::class_weights::ClassWeights;
 use crate::data_checks;
 use crate::demonstration;
 use crate::fault::{Fault, Outcome};
@@ -89,6 +90,14 @@ impl Plan {
         };
         Ok((plan, Some(directory), resume::lasting(&words)))
     }
+
+    /// That fine-tuning has weights to start from.
+    fn check_start(&self) -> Outcome<()> {
+        if self.tuning.is_some() && self.arguments.init.is_none() {
+            return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
+        }
+        Ok(())
+    }
 }
 
 /// Carries out a plan, from its beginning or from its last checkpoint.
@@ -99,9 +108,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         demonstration::complete(&mut plan.arguments);
     }
     let arguments = &plan.arguments;
-    if plan.tuning.is_some() && arguments.init.is_none() {
-        return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
-    }
+    plan.check_start()?;
     let output = Output { json: arguments.output.json };
     let data = Data::open(&plan, directory.as_ref())?;
     let device = localgrad::device::open(&arguments.device.device)?;

@@ -1,6 +1,7 @@
 //! Style kept by a program: walks the tree and names every place that breaks a rule, as `file:line: why`.
 
 mod rules;
+mod documented;
 mod reading;
 
 use rules::{RULES, Source};

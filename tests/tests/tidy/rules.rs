@@ -1,5 +1,6 @@
 //! The rules, each with a test that it catches a bad sample.
 
+use crate::documented::{undocumented_kotlin, undocumented_swift};
 use crate::reading::{code_only, crate_modules, functions, line_of, without_test_modules, words};
 
 const MAX_FILE_LINES: usize = 600;
@@ -14,7 +15,7 @@ const CRATES_WITHOUT_PANICS: [&str; 5] = ["runtime", "models", "ffi", "android",
 pub(crate) struct Source {
     /// From the workspace root, with forward slashes.
     pub(crate) path: String,
-    text: String,
+    pub(crate) text: String,
     /// `text` with comments and literals blanked: same length, same lines.
     code: String,
 }
@@ -29,7 +30,7 @@ pub(crate) struct Finding {
 pub(crate) type Rule = fn(&Source) -> Vec<Finding>;
 
 /// Every rule.
-pub(crate) const RULES: [Rule; 12] = [
+pub(crate) const RULES: [Rule; 14] = [
     long_files,
     long_functions,
     panics,
@@ -42,6 +43,8 @@ pub(crate) const RULES: [Rule; 12] = [
     upward_modules,
     tensors_in_kernels,
     machine_paths,
+    undocumented_kotlin,
+    undocumented_swift,
 ];
 
 impl Source {
@@ -223,11 +226,11 @@ fn machine_paths(source: &Source) -> Vec<Finding> {
 }
 
 /// The lines on which `rule` finds fault with `text` at `path`.
-fn lines(rule: Rule, path: &str, text: &str) -> Vec<usize> {
+pub(crate) fn lines(rule: Rule, path: &str, text: &str) -> Vec<usize> {
     rule(&Source::new(path, text)).iter().map(|finding| finding.line).collect()
 }
 
-const NONE: [usize; 0] = [];
+pub(crate) const NONE: [usize; 0] = [];
 
 #[test]
 fn files_over_600_lines_are_found() {

@@ -178,8 +178,9 @@ pub fn evaluation_beside(network: &NetworkSpec, samples: usize, threads: usize) 
     Ok(most.saturating_sub(before) + ALLOWANCE_BYTES)
 }
 
-/// More elements than any batch has, and few enough that no sum of bytes overflows.
-const MOST_ELEMENTS: usize = 1 << 40;
+/// More elements than any batch has, and few enough that no sum of bytes overflows; on processors of 32 bits, where no
+/// process has more than 4 GiB, of any network that a phone trains.
+const MOST_ELEMENTS: usize = if usize::BITS < 64 { 1 << 24 } else { 1 << 40 };
 
 fn check_batches(workload: &Workload) -> Result<()> {
     let Workload { network, batch, threads, evaluation_batch, .. } = workload;

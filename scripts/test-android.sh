@@ -25,7 +25,8 @@ if grep -qE 'Could not (transfer|find) artifact|Unknown host|Connection refused'
   echo "Maven cannot fetch what the tests need: $(grep -oE 'Could not [^[]*' "$log" | head -n 1)"
   exit 3
 fi
-if grep -E '(WARNING|FATAL ERROR) in native method' "$log"; then
+# Local references that pile up, as in a loop that leaks them, it only warns of.
+if grep -E '(WARNING|FATAL ERROR) in native method|WARNING: JNI local refs' "$log"; then
   echo "the virtual machine found misuse of its native interface"
   exit 1
 fi

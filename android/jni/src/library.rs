@@ -7,13 +7,15 @@ use jni::refs::Global;
 use jni::sys::{jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use localgrad::{device, memory};
+use localgrad_bridge::library::lg_build_options;
 use localgrad_bridge::log_sink::lg_set_log;
 use localgrad_bridge::status::{Fault, lg_status};
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{PoisonError, RwLock};
 
-pub(crate) const METHODS: [NativeMethod; 6] = [
+pub(crate) const METHODS: [NativeMethod; 7] = [
     native_method! { static fn version() -> JString, error_policy = Throw },
+    native_method! { static fn build_options() -> JString, error_policy = Throw },
     native_method! { static fn models() -> [java.lang.String], error_policy = Throw },
     native_method! { static fn devices() -> [java.lang.String], error_policy = Throw },
     native_method! { static fn memory() -> [jlong], fn = bytes, error_policy = Throw },
@@ -23,6 +25,12 @@ pub(crate) const METHODS: [NativeMethod; 6] = [
 
 fn version<'local>(env: &mut Env<'local>, _: JClass<'local>) -> Done<JString<'local>> {
     Ok(JString::new(env, env!("CARGO_PKG_VERSION"))?)
+}
+
+fn build_options<'local>(env: &mut Env<'local>, _: JClass<'local>) -> Done<JString<'local>> {
+    // SAFETY: a text that ends in a zero byte and lives as long as the library.
+    let text = unsafe { CStr::from_ptr(lg_build_options()) };
+    Ok(JString::new(env, text.to_string_lossy())?)
 }
 
 /// A new array of texts.

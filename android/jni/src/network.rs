@@ -95,7 +95,8 @@ fn network_describe<'local>(
 ) -> Done<JLongArray<'local>> {
     let info = inside(|| find(network)?.describe())?;
     let numbers = [info.channels, info.height, info.width, info.classes, info.units, info.parameters];
-    longs(env, &numbers.map(|number| number as jlong))
+    let carried = [info.has_weights, info.has_normalize].map(jlong::from);
+    longs(env, &[&numbers.map(|number| number as jlong)[..], &carried].concat())
 }
 
 fn network_name<'local>(env: &mut Env<'local>, _: JClass<'local>, network: jlong) -> Done<JString<'local>> {

@@ -3,10 +3,11 @@
 use crate::buffers;
 use crate::config;
 use crate::failure::{Done, Throw, inside};
+use crate::library::texts;
 use crate::network;
 use crate::upcalls::Stopped;
 use jni::objects::{
-    JByteArray, JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JString,
+    JByteArray, JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JObjectArray, JString,
 };
 use jni::sys::jlong;
 use jni::{Env, NativeMethod, native_method};
@@ -17,11 +18,15 @@ use localgrad_bridge::samples::Samples;
 use localgrad_bridge::status::{Fault, Outcome, lg_status};
 use localgrad_bridge::trainer::{self, TrainerObject, lg_trainer};
 
-pub(crate) const METHODS: [NativeMethod; 9] = [
+pub(crate) const METHODS: [NativeMethod; 10] = [
     native_method! { static fn trainer_create(network: jlong, config: JString) -> jlong, error_policy = Throw },
     native_method! { static fn trainer_destroy(trainer: jlong), error_policy = Throw },
     native_method! { static fn trainer_describe(trainer: jlong) -> [jdouble], error_policy = Throw },
     native_method! { static fn trainer_losses(trainer: jlong) -> [jdouble], error_policy = Throw },
+    native_method! {
+        static fn trainer_class_names(trainer: jlong) -> [java.lang.String],
+        error_policy = Throw
+    },
     native_method! {
         static fn prepare_frame(input: [jlong], pixels: java.nio.ByteBuffer, numbers: [jlong]) -> [jbyte],
         error_policy = Throw
@@ -103,6 +108,15 @@ fn trainer_losses<'local>(
 ) -> Done<JDoubleArray<'local>> {
     let losses = inside(|| trainer::on(handle(trainer), |_, session| Ok(session.losses().to_vec())))?;
     doubles(env, &losses)
+}
+
+fn trainer_class_names<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+) -> Done<JObjectArray<'local, JString<'local>>> {
+    let names = inside(|| trainer::on(handle(trainer), |_, session| Ok(session.class_names().to_vec())))?;
+    texts(env, &names)
 }
 
 /// Does `work` with lent samples, inside the door.

@@ -60,7 +60,7 @@ public class BlockingTrainer internal constructor(private val trainer: Trainer, 
 
     /** As [Trainer.restore]. */
     @Throws(InterruptedException::class)
-    public fun restore(state: ByteArray): Unit = await { Native.setState(engine.handle(), state) }
+    public fun restore(state: ByteArray): Unit = await { engine.restore(state) }
 
     /** As [Trainer.loadWeights]. */
     @JvmOverloads

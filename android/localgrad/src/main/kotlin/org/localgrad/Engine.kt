@@ -7,12 +7,17 @@ import kotlin.math.exp
 /** What is behind a [Trainer]: its handle, its thread and its events. It does not know the trainer itself. */
 internal class Engine private constructor(
     private val handle: Long,
-    private val network: Network,
+    network: Network,
     private val config: TrainerConfig,
     val isResumed: Boolean,
 ) {
     private val worker = Worker()
     private val classes = network.classes
+
+    /** The network's, or those of the checkpoint or the state that it went back to. */
+    @Volatile
+    var classNames: List<String> = Native.trainerClassNames(handle).toList()
+        private set
     val events = Events(handle)
 
     @Volatile
@@ -133,7 +138,7 @@ internal class Engine private constructor(
         for (at in first until first + classes) largest = maxOf(largest, logits[at])
         val shares = DoubleArray(classes) { exp((logits[first + it] - largest).toDouble()) }
         val sum = shares.sum()
-        val all = shares.indices.map { Prediction(it, network.className(it), (shares[it] / sum).toFloat()) }
+        val all = shares.indices.map { Prediction(it, classNames.getOrNull(it) ?: it.toString(), (shares[it] / sum).toFloat()) }
         return all.sortedByDescending { it.probability }
     }
 
@@ -154,6 +159,11 @@ internal class Engine private constructor(
             weight.check(shape(weight.name, weight.precision))
         }
         for (weight in weights) Native.writeWeight(handle(), weight.name, weight.precision.ordinal, weight.bytes)
+    }
+
+    fun restore(state: ByteArray) {
+        Native.setState(handle(), state)
+        classNames = Native.trainerClassNames(handle()).toList()
     }
 
     fun info(): TrainerInfo {

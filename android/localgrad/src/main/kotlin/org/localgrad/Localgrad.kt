@@ -39,6 +39,13 @@ public object Localgrad {
     @JvmStatic
     public val version: String get() = Native.version()
 
+    /**
+     * How the native side was built and what it found, and what it was built without, such as
+     * "aarch64-android cpu pooled-memory simd=Neon release; without cuda, metal".
+     */
+    @JvmStatic
+    public val buildOptions: String get() = Native.buildOptions()
+
     /** The models that [Network.create] knows by name. */
     @JvmStatic
     public val models: List<String> get() = Native.models().toList()

@@ -21,6 +21,7 @@ internal object Native {
     }
 
     @JvmStatic external fun version(): String
+    @JvmStatic external fun buildOptions(): String
     @JvmStatic external fun models(): Array<String>
 
     /** Name, whether it can be used, and description of each device. */
@@ -35,7 +36,7 @@ internal object Native {
     @JvmStatic external fun networkFromJson(json: String): Long
     @JvmStatic external fun networkToJson(network: Long): String
 
-    /** Channels, height, width, classes, units, parameters. */
+    /** Channels, height, width, classes, units, parameters, whether it carries weights, and normalisation. */
     @JvmStatic external fun networkDescribe(network: Long): LongArray
     @JvmStatic external fun networkName(network: Long): String
     @JvmStatic external fun networkReplaceHead(network: Long, classes: Int): Long
@@ -55,6 +56,7 @@ internal object Native {
     /** Blocks, batch, pending, steps, samples, seconds, learning rate, whether a step is open, its blocks, damaged. */
     @JvmStatic external fun trainerDescribe(trainer: Long): DoubleArray
     @JvmStatic external fun trainerLosses(trainer: Long): DoubleArray
+    @JvmStatic external fun trainerClassNames(trainer: Long): Array<String>
 
     /**
      * What a frame looks like to a network that takes images of channels, height, width in [input]. [numbers] are place,

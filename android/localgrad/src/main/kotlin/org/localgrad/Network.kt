@@ -86,6 +86,12 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** Trained numbers, auxiliary networks not counted. */
     public val parameters: Long get() = numbers[5]
 
+    /** Whether it carries weights, which its trainers begin with. */
+    public val hasWeights: Boolean get() = numbers[6] != 0L
+
+    /** Whether it carries its normalisation, which its trainers use where their configuration says none. */
+    public val hasNormalization: Boolean get() = numbers[7] != 0L
+
     /** Its description, which [fromJson] reads. */
     public fun toJson(): String = Native.networkToJson(handle)
 
@@ -124,9 +130,6 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
             offload = numbers[4] != 0L,
         )
     }
-
-    /** The name of a class; its number where it has none. */
-    internal fun className(index: Int): String = classNames.getOrNull(index) ?: index.toString()
 
     override fun close() {
         owned.close()

@@ -33,6 +33,12 @@ public class Trainer @JvmOverloads constructor(
     /** Whether it went on from a checkpoint when it was made. */
     public val isResumed: Boolean get() = engine.isResumed
 
+    /**
+     * Names of the classes: the network's or, where that has none, those of the checkpoint or state that it went back to;
+     * empty where nobody named them.
+     */
+    public val classNames: List<String> get() = engine.classNames
+
     /** Gives samples where none were pushed. A call that is at work goes on with the one it began with. */
     public var source: Source?
         get() = engine.source
@@ -178,7 +184,7 @@ public class Trainer @JvmOverloads constructor(
     public suspend fun state(): ByteArray = engine.run(this) { Native.state(engine.handle()) }
 
     /** Goes back to a state that [state] gave, of a trainer made as this one. */
-    public suspend fun restore(state: ByteArray): Unit = engine.run(this) { Native.setState(engine.handle(), state) }
+    public suspend fun restore(state: ByteArray): Unit = engine.run(this) { engine.restore(state) }
 
     /** Takes weights from a safetensors file; one that does not fit changes nothing. */
     public suspend fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =

@@ -57,6 +57,36 @@ class EventsTest {
     }
 
     @Test
+    fun `pauses and paces say why`() = runBlocking<Unit> {
+        Trainer(Pictures.network(), Pictures.config()).use { trainer ->
+            val told = CopyOnWriteArrayList<String>()
+            trainer.addListener({ it.run() }, { event ->
+                when (event) {
+                    is Event.Pace -> told.add("${event.workFraction} ${event.reason}")
+                    is Event.Paused -> {
+                        told.add("${event.reason}: ${event.message}")
+                        trainer.resume()
+                    }
+                    is Event.Resumed -> told.add("resumed")
+                    else -> Unit
+                }
+            })
+            trainer.source = Pictures.source()
+            trainer.setWorkFraction(0.9, PauseReason.BATTERY)
+            for ((step, reason) in PauseReason.entries.withIndex()) {
+                trainer.pause(reason)
+                trainer.train(Until.steps(step + 1L))
+            }
+            // A pause is told of where it begins, a pace where work goes on.
+            assertEquals(listOf("0.9 BATTERY"), told.filter { it.startsWith("0.9") })
+            val pauses = told.filterNot { it.startsWith("0.9") }.chunked(2)
+            assertEquals(PauseReason.entries.map { it.name }, pauses.map { it.first().substringBefore(':') })
+            assertTrue("$told", pauses.all { it.last() == "resumed" })
+            assertEquals(PauseReason.entries.size, pauses.map { it.first().substringAfter(": ") }.toSet().size)
+        }
+    }
+
+    @Test
     fun `a collector that stops leaves training as it is`() = runBlocking<Unit> {
         Trainer(Pictures.network(), Pictures.config()).use { trainer ->
             trainer.source = Pictures.source()

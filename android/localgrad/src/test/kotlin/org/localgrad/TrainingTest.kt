@@ -35,6 +35,16 @@ class TrainingTest {
         }
     }
 
+    @Test
+    fun `the library says what it is`() {
+        assertTrue(Localgrad.version.matches(Regex("""\d+\.\d+\.\d+""")))
+        assertTrue("resnet20" in Localgrad.models && "mobilenet_v2" in Localgrad.models)
+        assertTrue(Localgrad.devices.single { it.name == "cpu" }.isAvailable)
+        val (with, without) = Localgrad.buildOptions.split("; without ")
+        assertTrue(with, with.contains(" cpu ") && with.contains("pooled-memory") && with.contains("simd="))
+        assertEquals("cuda, metal", without)
+    }
+
     private fun bytesAfterPushing(push: (Trainer, Long) -> Unit): ByteArray = runBlocking {
         Trainer(Pictures.network(), Pictures.config()).use { trainer ->
             for (number in 0L until 3L) {

@@ -89,6 +89,41 @@ class WeightsTest {
     }
 
     @Test
+    fun `names and normalisation travel with checkpoints and states`() = runBlocking<Unit> {
+        val directory = Files.createTempDirectory("names").toFile()
+        val names = listOf("top", "upper", "lower", "bottom")
+        val kept = Pictures.config {
+            mean = listOf(0.25f, 0.25f, 0.25f)
+            deviation = listOf(0.5f, 0.5f, 0.5f)
+            checkpoints = directory
+        }
+        val plain = Pictures.network()
+        assertTrue(!plain.hasWeights && !plain.hasNormalization && plain.classNames.isEmpty())
+        val file = File(directory, "bars.safetensors")
+        val state = Trainer(plain.nameClasses(names), kept).use { trainer ->
+            trainer.export(file)
+            trainer.state()
+        }
+        val exported = Network.load(file)
+        assertTrue(exported.hasWeights && exported.hasNormalization)
+        Trainer(plain, kept).use { trainer ->
+            assertTrue(trainer.isResumed)
+            assertEquals(names, trainer.classNames)
+            assertTrue(trainer.predict(Pictures.samples(0, 1)).first().first().name in names)
+        }
+        kept.checkpoints = null
+        Trainer(plain, kept).use { trainer ->
+            assertTrue(trainer.classNames.isEmpty())
+            trainer.restore(state)
+            assertEquals(names, trainer.classNames)
+        }
+        // A normalisation is part of what training is: another one is refused.
+        val other = Pictures.config { checkpoints = directory }
+        assertThrows(LocalgradException::class.java) { Trainer(plain, other) }
+        directory.deleteRecursively()
+    }
+
+    @Test
     fun `frames of a camera are read where they lie`() = runBlocking<Unit> {
         Trainer(Pictures.network(), Pictures.config()).use { trainer ->
             val (image, label) = Pictures.image(7)

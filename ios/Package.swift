@@ -31,7 +31,7 @@ let tests: [Target] = standIns + [
   .executableTarget(
     name: "BridgeSpeed", dependencies: ["Localgrad", "CLocalgrad"], path: "Benchmarks/BridgeSpeed"),
   // What people read in README.md and in the sample, as far as it needs nothing of Apple's.
-  .target(name: "Examples", dependencies: ["Localgrad"], path: "Tests/Examples"),
+  .target(name: "Examples", dependencies: ["Localgrad"] + video, path: "Tests/Examples"),
   .target(name: "SampleSlice", dependencies: ["Localgrad"], path: "Sample/Slice"),
   .testTarget(name: "LocalgradXCTests", dependencies: ["Localgrad"]),
 ]

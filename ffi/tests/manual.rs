@@ -1,4 +1,4 @@
-//! The programs of docs/c-api.md compile as shown, and the quick start does what the page says: also when it is killed.
+//! The programs of docs/c-api.md and of the front page compile as shown, and do what the pages say: also when killed.
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
 use std::path::Path;
@@ -9,9 +9,13 @@ mod common;
 
 use common::{compile_text, libraries, succeed};
 
-/// The blocks of C in the page, in order.
 fn programs() -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/c-api.md");
+    programs_of("docs/c-api.md")
+}
+
+/// The blocks of C in a page, in order.
+fn programs_of(page: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
     let page = std::fs::read_to_string(page).unwrap();
     let blocks = page.split("```c\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap().to_string()).collect()
@@ -51,6 +55,56 @@ fn the_quick_start_trains_resumes_and_exports() {
     child.wait().unwrap();
     assert_eq!(run(&binary, killed.path()), "resumed; accuracy 1.00\n");
     assert!(std::fs::read(killed.path().join("weights.safetensors")).unwrap() == expected, "other weights");
+}
+
+/// Makes the weights that the front page begins with, and lets it learn twice: a kill in between would change nothing.
+const FRONT_PAGE_MAIN: &str = r#"
+#include <stdio.h>
+
+static uint8_t images[6 * 3 * 32 * 32];
+static uint32_t labels[6];
+
+/* Batch `number`, of twelve: each class has a brightness of its own. */
+static int32_t photos(void *user_data, uint64_t number, lg_samples *samples) {
+  size_t at;
+  if (user_data != NULL || number >= 12) return LG_ANSWER_STOP;
+  for (at = 0; at < 6; at++) labels[at] = (uint32_t)at % 3;
+  for (at = 0; at < sizeof images; at++) images[at] = (uint8_t)(90 * labels[at / 3072] + at % 50);
+  samples->images = images, samples->images_bytes = sizeof images, samples->count = 6, samples->labels = labels;
+  return LG_ANSWER_CONTINUE;
+}
+
+int main(void) {
+  lg_error *error = lg_error_create();
+  lg_network *network;
+  lg_trainer *trainer;
+  if (lg_network_create("resnet8", NULL, &network, error) || lg_trainer_create(network, NULL, &trainer, error) ||
+      lg_trainer_export(trainer, "base.safetensors", LG_PRECISION_F32, error)) return 2;
+  lg_trainer_destroy(trainer), lg_network_destroy(network);
+  if (learn(photos, error) || learn(photos, error)) {
+    fprintf(stderr, "%s\n", lg_error_message(error));
+    return 1;
+  }
+  if (lg_network_load("fruit.safetensors", &network, error)) return 3;
+  lg_network_destroy(network), lg_error_destroy(error);
+  return 0;
+}
+"#;
+
+#[test]
+fn the_front_page_learns_within_its_budget() {
+    let programs = programs_of("README.md");
+    assert_eq!(programs.len(), 1);
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("{}{FRONT_PAGE_MAIN}", programs[0]);
+    let binary = compile_text("front", &text, true, directory.path());
+    run(&binary, directory.path());
+    let learned = std::fs::read(directory.path().join("fruit.safetensors")).unwrap();
+    assert!(
+        String::from_utf8_lossy(&learned).contains("plum"),
+        "the names of the classes are not in the file"
+    );
+    assert!(directory.path().join("fruit/manifest").exists(), "there is no checkpoint");
 }
 
 #[test]

@@ -33,13 +33,28 @@ fn the_swift_package_passes_its_tests() {
     }
 }
 
+/// Without indentation and empty lines.
+fn words(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn what_people_read_is_what_is_compiled() {
-    let ios = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ios");
-    let readme = std::fs::read_to_string(ios.join("README.md")).unwrap();
-    let example = std::fs::read_to_string(ios.join("Tests/Examples/TwentyLines.swift")).unwrap();
-    assert!(
-        readme.contains(example.trim_end()),
-        "the example of ios/README.md is not Tests/Examples/TwentyLines.swift"
-    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let examples = std::fs::read_dir(root.join("ios/Tests/Examples")).unwrap();
+    let compiled: Vec<String> =
+        examples.map(|file| words(&std::fs::read_to_string(file.unwrap().path()).unwrap())).collect();
+    for page in ["README.md", "ios/README.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let blocks = text.split("```swift\n").skip(1).map(|block| words(block.split("```").next().unwrap()));
+        // Lines of a manifest stand alone.
+        let blocks: Vec<String> = blocks.filter(|block| !block.starts_with(".package")).collect();
+        assert!(!blocks.is_empty(), "{page} shows no Swift");
+        for block in blocks {
+            assert!(
+                compiled.iter().any(|file| file.contains(&block)),
+                "{page} shows what is in no file of ios/Tests/Examples:\n{block}"
+            );
+        }
+    }
 }

@@ -7,7 +7,7 @@ import kotlinx.coroutines.launch
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
-/** The examples of README.md, as they are there. */
+/** The examples of this library's readme and of the front page, as they are there. */
 class ReadmeTest {
     private fun show(@Suppress("unused") what: Any) = Unit
 
@@ -26,6 +26,23 @@ class ReadmeTest {
             if (result.reason == Reason.DONE) trainer.export(File(directory, "fruit.safetensors"))
             show(trainer.predict(photo).first().name)
             progress.cancel()
+        }
+    }
+
+    @Suppress("unused")
+    suspend fun learn(photos: Source, files: File) {
+        val base =
+            Network.load(File(files, "base.safetensors"))
+        val fruit = listOf("apple", "pear", "plum")
+        val trainer = Trainer(base.replaceHead(fruit)) {
+            memoryBudget = 64.mebibytes
+            train = Train.lastUnits(1)
+            checkpoints = File(files, "fruit")
+        }
+        trainer.use {
+            trainer.source = photos
+            trainer.train(deadline = 25.seconds)
+            trainer.export(File(files, "fruit.safetensors"))
         }
     }
 

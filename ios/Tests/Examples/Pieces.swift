@@ -1,0 +1,21 @@
+// The shorter examples of README.md.
+
+import Foundation
+import Localgrad
+#if canImport(CoreVideo)
+  import CoreVideo
+
+  func personalize(weights: URL, directory: URL, pixelBuffer: CVPixelBuffer) async throws -> Prediction? {
+    let personalizer = try await Personalizer(
+      Network(contentsOf: weights), classes: ["apple", "pear", "plum"], in: directory)
+    try await personalizer.add(pixelBuffer, as: "pear")
+    try await personalizer.train(deadline: .seconds(25))
+    let best = try await personalizer.predict(pixelBuffer).first
+    return best
+  }
+#endif
+
+func peak(of network: Network, _ configuration: TrainerConfiguration) throws -> Bytes {
+  let plan = try network.plan(configuration)  // plan.peak, plan.ends, plan.microBatch
+  return plan.peak
+}

@@ -59,6 +59,7 @@ extension Trainer {
       try check { report in
         state.withUnsafeBytes { lg_trainer_set_state(core.handle.pointer, $0.baseAddress, $0.count, report) }
       }
+      try core.readClassNames()
     }
   }
 

@@ -17,9 +17,9 @@ public actor Trainer {
   public nonisolated let configuration: TrainerConfiguration
   /// Whether the trainer went back to a checkpoint when it was made.
   public nonisolated let isResumed: Bool
-  /// The names of its classes, the network's or, where that has none, those of the checkpoint that it went back to; empty
-  /// where nobody named them.
-  public nonisolated let classNames: [String]
+  /// The names of its classes, the network's or, where that has none, those of the checkpoint or the state that it went
+  /// back to; empty where nobody named them.
+  public nonisolated var classNames: [String] { core.classNames }
 
   /// A trainer of this network, with new weights or those that the network carries, or as it was at the last checkpoint
   /// where the configuration names a directory that has one.
@@ -36,10 +36,7 @@ public actor Trainer {
     let core = TrainerCore(Handle(pointer: trainer))
     do throws(LocalgradError) {
       isResumed = try openCheckpoints(trainer, configuration)
-      let count = try core.describe().class_names
-      var names = [String]()
-      for index in 0..<count { names.append(try text { lg_trainer_class_name(trainer, index, $0, $1, $2, $3) }) }
-      classNames = names
+      try core.readClassNames()
     } catch {
       core.close()
       throw error

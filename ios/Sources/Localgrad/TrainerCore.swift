@@ -12,6 +12,7 @@ final class TrainerCore: Sendable {
     /// Whether a call trains, so that no other may begin.
     var trains = false
     var feed: AsyncFeed?
+    var classNames: [String] = []
   }
 
   /// A call that can be cancelled by its task.
@@ -105,6 +106,18 @@ final class TrainerCore: Sendable {
     try check { lg_trainer_clear_cancel(handle.pointer, $0) }
     state.use { $0.isCancelled = false }
   }
+
+  /// What the library calls the classes now.
+  func readClassNames() throws(LocalgradError) {
+    var names = [String]()
+    for index in 0..<(try describe().class_names) {
+      names.append(try text { lg_trainer_class_name(handle.pointer, index, $0, $1, $2, $3) })
+    }
+    state.use { [names] in $0.classNames = names }
+  }
+
+  /// What the classes were called when it was made, or last went back to a state.
+  var classNames: [String] { state.use { $0.classNames } }
 
   /// Takes a source in use. On the trainer's thread.
   func setSource(_ box: SourceBox?) throws(LocalgradError) {

@@ -66,11 +66,17 @@ import Testing
       return
     }
     // A checkpoint carries the names, too.
-    let place = directory.url.appendingPathComponent("checkpoints")
+    let (place, plain) = (directory.url.appendingPathComponent("checkpoints"), configuration)
     configuration.checkpoints = place
     try Trainer(Small.network().naming(classes: names), configuration).close()
     let unnamed = try Trainer(Small.network(), configuration)
     #expect(unnamed.isResumed && unnamed.classNames == names)
+    // And so does a state.
+    let restored = try Trainer(Small.network(), plain)
+    #expect(restored.classNames.isEmpty)
+    try await restored.restore(try await trainer.state())
+    #expect(restored.classNames == names)
+    #expect(try await restored.predict(Small.samples(9)).first?.first?.name != nil)
   }
 
   @Test func pausesSayWhy() async throws {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the archive that Android apps take in: target/android/localgrad.aar, with the native library for each processor.
+# Makes what Android apps take in: target/android/localgrad.aar, with the native library for each processor, and
+# target/android/repository, a folder in Maven's form from which Gradle takes the archive and what it needs.
 # usage: scripts/build-aar.sh [TARGET…]      default: aarch64-linux-android armv7-linux-androideabi x86_64-linux-android
-# exits 1 where a library is above the limit, and 3, with the reason as its last line, where a machine cannot
+# exits 1 where a library is above the limit or its pages are too small, and 3, with the reason as its last line, where a machine cannot
 # ANDROID_NDK_HOME names the NDK to link with. Where there is none, LLVM's linker and libraries of empty functions take its
 # place, which proves that everything is found; such an archive is for looking at.
 # LOCALGRAD_WRITE_SIZE=1 records the sizes in docs/size.txt
@@ -56,6 +57,7 @@ build() { # target
   CARGO_TARGET_DIR=$target/cross cargo rustc --locked --quiet --package localgrad-jni --profile mobile --target "$1" -- \
     -C link-arg=-Wl,-z,max-page-size=16384
   library=$target/cross/$1/mobile/liblocalgrad_jni.so
+  check_pages "$library"
   directory=$out/jni/$(abi "$1")
   mkdir -p "$directory" && cp "$library" "$directory/"
   bytes=$(stat -c %s "$library")
@@ -65,6 +67,16 @@ build() { # target
     mv docs/size.txt.part docs/size.txt
   fi
   [ "$bytes" -lt "$limit" ] || { echo "$1: too large" && exit 1; }
+}
+
+# Newer phones load nothing whose parts do not begin at pages of 16 KiB.
+check_pages() { # library
+  local places
+  places=$(readelf --program-headers --wide "$1" | awk '$1 == "LOAD" { print $NF }')
+  [ -n "$places" ] || { echo "$1 has nothing to load" && exit 1; }
+  for place in $places; do
+    [ $((place)) -ge 16384 ] || { echo "$1: a part begins at pages of $((place)) bytes; 16384 are needed" && exit 1; }
+  done
 }
 
 rm -rf "$out/jni"
@@ -81,3 +93,40 @@ cp "$out"/localgrad/localgrad-*.jar "$out/aar/classes.jar"
 cp -r "$out/jni" "$out/aar/"
 jar --create --no-manifest --file "$out/localgrad.aar" -C "$out/aar" .
 echo "$out/localgrad.aar: $(stat -c %s "$out/localgrad.aar") bytes"
+
+# The same archive with its sources, which hold the documentation, and with what it needs by name.
+property() { sed -n "s|.*<$1>\(.*\)</$1>.*|\1|p" android/pom.xml | head -n 1; }
+version=$(property version)
+place=$out/repository/org/localgrad/localgrad/$version
+rm -rf "$out/repository" && mkdir -p "$place"
+cp "$out/localgrad.aar" "$place/localgrad-$version.aar"
+jar --create --no-manifest --file "$place/localgrad-$version-sources.jar" -C android/localgrad/src/main/kotlin .
+cat >"$place/localgrad-$version.pom" <<POM
+<?xml version="1.0" encoding="UTF-8"?>
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>org.localgrad</groupId>
+  <artifactId>localgrad</artifactId>
+  <version>$version</version>
+  <packaging>aar</packaging>
+  <licenses>
+    <license><name>MIT</name></license>
+    <license><name>Apache-2.0</name></license>
+  </licenses>
+  <dependencies>
+    <dependency>
+      <groupId>org.jetbrains.kotlin</groupId>
+      <artifactId>kotlin-stdlib</artifactId>
+      <version>$(property kotlin.version)</version>
+      <scope>compile</scope>
+    </dependency>
+    <dependency>
+      <groupId>org.jetbrains.kotlinx</groupId>
+      <artifactId>kotlinx-coroutines-core</artifactId>
+      <version>$(property coroutines.version)</version>
+      <scope>compile</scope>
+    </dependency>
+  </dependencies>
+</project>
+POM
+echo "$out/repository: org.localgrad:localgrad:$version"

@@ -7,6 +7,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use localgrad::Tensor;
 use localgrad::data::Normalize;
 use localgrad::ops::slices;
+use localgrad::signature;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -107,14 +108,14 @@ fn kind(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
         [b'G', b'I', b'F', b'8', ..] => "a GIF",
+        [_, _, _, _, _, _, 0, 0, b'{', ..] => "a safetensors file",
         [b'B', b'M', ..] => "a BMP picture",
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture or a camera's raw file",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if brand.starts_with(b"avi") => "an AVIF picture",
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => "a HEIC picture or a video",
         [b'<', ..] => "a web page or an SVG drawing",
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
-        [b'P', b'K', 3, 4, ..] => "a zip archive",
-        _ => "something else",
+        _ => signature::what(bytes).unwrap_or("something else"),
     }
 }
 

@@ -144,6 +144,11 @@ fn what_is_no_picture_is_called_what_it_is() {
         (b"\0\0\0\x1cftypavif", "AVIF"),
         (b"<!doctype html>", "web page"),
         (b"not a picture", "something else"),
+        (b"\x1f\x8b\x08\0", "gzipped"),
+        (b"\x80\x02}q\0", "pickle"),
+        (b"MATLAB 5.0 MAT-file", "MATLAB"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"\x10\0\0\0\0\0\0\0{\"a\": {}", "safetensors"),
     ] {
         let error = decode(bytes).unwrap_err();
         assert!(error.contains(needle), "{error}");

@@ -19,7 +19,7 @@ pub mod rules;
 pub mod optimizer;
 pub mod schedule;
 pub mod model;
-mod signature;
+pub mod signature;
 pub mod data;
 mod depot;
 pub mod trainer;

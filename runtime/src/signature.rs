@@ -43,6 +43,9 @@ impl Signature {
     /// The same by the first bytes of a file.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         use Family::{Archive, Arrays, Picture, Pointer, Torch};
+        if is_safetensors(start) {
+            return None;
+        }
         let (what, family) = match start {
             [b'P', b'K', 3, 4, ..] => zip(start),
             [0x80, 2..=5, ..] => ("a Python pickle", Torch),
@@ -99,6 +102,19 @@ impl Signature {
             Family::Pointer => "get the file itself, which this only stands for",
         }
     }
+}
+
+/// What a file is that begins so, in words, if it is of a kind that is known here and not read.
+pub fn what(start: &[u8]) -> Option<&'static str> {
+    Signature::of(start).map(|found| found.what)
+}
+
+/// Whether a file begins as safetensors files do: with the length of a header, which may be the first bytes of another kind
+/// (that of 640 bytes is those of a pickle), and then a header.
+fn is_safetensors(start: &[u8]) -> bool {
+    const LARGEST_HEADER_BYTES: u64 = 100_000_000;
+    let length = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    length.is_some_and(|length| length <= LARGEST_HEADER_BYTES) && start.get(8) == Some(&b'{')
 }
 
 /// What a zip archive is, by the name of its first file.
@@ -159,7 +175,15 @@ mod tests {
             assert!(found.what.contains(what), "{found:?}");
             assert!(!found.advice_for_data().is_empty() && !found.advice_for_weights().is_empty());
         }
-        for ours in [&b"\x40\0\0\0\0\0\0\0{\"a\":"[..], b"\0\0\x08\x03\0\0", b"LGCKmani", b"", b"PK"] {
+        for ours in [
+            &b"\x40\0\0\0\0\0\0\0{\"a\":"[..],
+            b"\x80\x02\0\0\0\0\0\0{\"a\":",
+            b"PK\x03\x04\0\0\0\0{\"a\":",
+            b"\0\0\x08\x03\0\0",
+            b"LGCKmani",
+            b"",
+            b"PK",
+        ] {
             assert_eq!(Signature::of(ours), None);
         }
     }

@@ -243,7 +243,8 @@ pub struct TrainArguments {
     pub(crate) model: ModelArguments,
     #[command(flatten)]
     pub(crate) data: DataArguments,
-    /// Judge by the last N samples of the training data, which are then not learnt from, instead of the test data
+    /// Judge by N samples of the training data, drawn evenly over the classes with --seed and then not learnt from,
+    /// instead of the test data
     #[arg(long, value_name = "N")]
     pub hold_out: Option<usize>,
     #[command(flatten)]
@@ -265,10 +266,10 @@ pub struct TrainArguments {
     #[arg(long, value_name = "balanced|W,W,…")]
     pub class_weights: Option<ClassWeights>,
     /// Keep the weights of the best epoch, too, in weights-best.safetensors: that of the best accuracy or, with
-    /// --class-weights balanced, of the best mean of the classes' accuracies
+    /// --class-weights balanced, of the best mean of the classes' accuracies; of equal ones that of the least loss
     #[arg(long)]
     pub keep_best: bool,
-    /// End after N epochs that brought nothing better
+    /// End after N epochs that brought nothing better, by the measure of --keep-best
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
     /// Directory of the run [default: the next free one of runs/1, runs/2, …]

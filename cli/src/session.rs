@@ -310,6 +310,9 @@ impl<'a> Log<'a> {
                 let found = evaluation.as_ref();
                 let accuracy = found.map_or(f64::NAN, |found| found.accuracy);
                 self.accuracy = found.map(|found| found.accuracy).or(self.accuracy);
+                if let Some(Err(cause)) = found.map(Evaluation::check) {
+                    self.warn(format!("the evaluation of epoch {epoch}: {cause}"));
+                }
                 let message = self.message(*epoch, losses);
                 self.bar.mark(self.steps, &message);
                 self.write(Record::Epoch(Epoch {

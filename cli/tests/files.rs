@@ -169,7 +169,9 @@ fn names_of_elsewhere_are_known_or_shown() {
     };
     write("", false);
     let right = lines(&eval);
-    for prefix in ["_orig_mod.", "_orig_mod.module.", "module.model.", "backbone.", "net.", "encoder."] {
+    let prefixes =
+        ["_orig_mod.", "_orig_mod.module.", "module.model.", "backbone.", "net.", "encoder.", "state_dict."];
+    for prefix in prefixes {
         write(prefix, true);
         let [out, error] = told(&eval, 0);
         assert_eq!(serde_json::from_str::<Value>(out.trim()).unwrap(), right[0]);
@@ -237,6 +239,92 @@ fn data_sets_that_do_not_fit_are_named_with_both_sides() {
     write("train.safetensors", tensors(&floats));
     let [_, error] = told(&train(&set, &run, &[]), 0);
     assert!(error.contains("from 0 to 255") && error.contains("divide them by 255"), "{error}");
+}
+
+/// A data set of numbers, of images [3, 16, 16].
+fn floats(labels: &[u8], number: impl Fn(u8) -> f32) -> Vec<u8> {
+    let bytes = noise(labels.len() * 768).into_iter().flat_map(|byte| number(byte).to_le_bytes());
+    let count = labels.len();
+    tensors(&[
+        ("images", "F32", &[count, 3, 16, 16], bytes.collect()),
+        ("labels", "U8", &[count], labels.to_vec()),
+    ])
+}
+
+#[test]
+fn images_that_are_not_as_those_before_are_warned_of_wherever_they_are_judged() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(directory.path().join(name), bytes).unwrap();
+    let (set, run) = (path(directory.path(), ""), path(directory.path(), "run"));
+    write("train.safetensors", data([3, 16, 16], &LABELS));
+    write("test.safetensors", floats(&LABELS, f32::from));
+    let [_, error] = told(&train(&set, &run, &[]), 0);
+    assert!(error.contains("to be judged hold numbers from 0 to 255"), "{error}");
+    for command in ["eval", "predict"] {
+        let [_, error] = told(&[command, "--run", &run, "--data", &set], 0);
+        assert!(error.contains("from 0 to 255") && error.contains("divide them by 255"), "{error}");
+    }
+    for (number, needle) in [
+        ((|byte| f32::from(byte) / 255.0 / 255.0) as fn(u8) -> f32, "divided by 255 twice"),
+        (|_| 0.25, "hold one number, 0.25"),
+        (|byte| f32::from(byte) / 64.0 - 2.0, "--normalize identity"),
+    ] {
+        write("test.safetensors", floats(&LABELS, number));
+        let [_, error] = told(&["eval", "--run", &run, "--data", &set], 0);
+        assert!(error.contains(needle), "{error}");
+    }
+    write("test.safetensors", floats(&LABELS, |byte| f32::from(byte) / 255.0));
+    let [_, error] = told(&["eval", "--run", &run, "--data", &set], 0);
+    assert!(!error.contains("warn"), "{error}");
+}
+
+#[test]
+fn classes_that_are_judged_and_never_learnt_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(directory.path().join(name), bytes).unwrap();
+    let set = path(directory.path(), "");
+    write("train.safetensors", data([3, 16, 16], &[0, 1, 0, 1, 0, 1]));
+    write("test.safetensors", data([3, 16, 16], &[0, 1, 2, 3]));
+    let [_, error] = told(&train(&set, &path(directory.path(), "run"), &[]), 0);
+    assert!(
+        error.contains("2 of the classes to be judged, such as 2, occur in no sample to learn from"),
+        "{error}"
+    );
+    write("train.safetensors", data([3, 16, 16], &[0, 1, 2, 250, 1, 2]));
+    let [_, error] = told(&train(&set, &path(directory.path(), "more"), &[]), 0);
+    assert!(error.contains("251 classes of which 5 occur"), "{error}");
+    assert!(error.contains("250, in train's sample 3"), "{error}");
+}
+
+#[test]
+fn answers_that_are_no_numbers_are_no_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let (set, run) = (write_data(directory.path()), path(directory.path(), "run"));
+    told(&train(&set, &run, &[]), 0);
+    let place = Path::new(&run).join("weights.safetensors");
+    let card = weights::read_card(&place).unwrap();
+    let mut spoiled = weights::read(&place, |name| Some(name.into())).unwrap();
+    // Each is a number; what comes of them is none.
+    for name in ["bn1.running_mean", "layer1.0.bn1.running_mean"] {
+        let mean = spoiled[name].ones_like().unwrap();
+        spoiled.insert(name.into(), mean.affine(-3e38, 0.0).unwrap());
+    }
+    let file = path(directory.path(), "spoiled.safetensors");
+    weights::write(Path::new(&file), &spoiled, &card, false).unwrap();
+    let [out, error] = told(&["eval", "--weights", &file, "--data", &set, "--json"], 1);
+    assert!(out.is_empty() && error.contains("no finite number"), "{error}");
+    let [_, error] = told(&["predict", "--weights", &file, "--data", &set], 1);
+    assert!(error.contains("sample 0: the network answers"), "{error}");
+    let picture = path(directory.path(), "a.png");
+    image::RgbImage::new(9, 9).save(&picture).unwrap();
+    let [out, error] = told(&["predict", "--weights", &file, &picture, "--json"], 1);
+    assert!(error.contains("a.png: the network answers") && out.contains("\"event\":\"error\""), "{error}");
+    // Training goes by the batch's statistics, and says what its evaluations gave.
+    let on = path(directory.path(), "on");
+    let [out, error] = told(&train(&set, &on, &["--init", &file, "--json", "--keep-best"]), 0);
+    assert!(error.contains("the evaluation of epoch 1: the network answers"), "{error}");
+    assert!(out.contains("\"event\":\"warning\""), "{out}");
+    assert!(!Path::new(&on).join("weights-best.safetensors").exists());
 }
 
 #[test]

@@ -1122,7 +1122,7 @@ lg_status lg_trainer_set(lg_trainer *trainer,
 lg_status lg_trainer_get(const lg_trainer *trainer, int32_t setting, double *value, lg_error *error);
 
 // Evaluates the network on labelled samples, as many as there are. Training is not changed. LG_STATUS_CANCELLED where
-// it was cancelled.
+// it was cancelled, LG_STATUS_NOT_FINITE where its answers are no numbers, as those of spoiled weights are.
 lg_status lg_trainer_evaluate(lg_trainer *trainer,
                               const lg_samples *samples,
                               lg_evaluation *result,
@@ -1137,7 +1137,7 @@ lg_status lg_trainer_evaluate_source(lg_trainer *trainer,
 
 // Writes one logit for each class of each sample, sample after sample; the class of the largest is the network's
 // answer. Labels are not looked at. `capacity` is how many numbers `logits` has room for, at least samples times
-// classes. LG_STATUS_CANCELLED where it was cancelled.
+// classes. LG_STATUS_CANCELLED where it was cancelled, LG_STATUS_NOT_FINITE where its answers are no numbers.
 lg_status lg_trainer_predict(lg_trainer *trainer,
                              const lg_samples *samples,
                              float *logits,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
 /// write around a network.
-pub const PREFIXES: [&str; 6] = ["module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder."];
+pub const PREFIXES: [&str; 7] =
+    ["module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder.", "state_dict."];
 
 /// Our name (torchvision's) for a weight that a file calls `name`, in a network whose classifier we call
 /// `head` (`fc` or `classifier`).
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn prefixes_are_taken_off_however_they_are_stacked() {
         for prefix in
-            ["", "module.", "_orig_mod.", "model.", "_orig_mod.module.", "module.model.backbone.", "net."]
+            ["", "module.", "_orig_mod.", "model.", "_orig_mod.module.", "state_dict.model.backbone.", "net."]
         {
             let wrapped = ["conv1.weight", "layer2.0.shortcut.1.weight", "linear.bias"]
                 .map(|name| format!("{prefix}{name}"));

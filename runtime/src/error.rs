@@ -76,6 +76,15 @@ impl Error {
         )
     }
 
+    /// Answers of a network that are no numbers, `found` among them.
+    pub fn no_answer(found: f64) -> Self {
+        let why = "its weights or running statistics are too large or spoiled; take weights from before";
+        Self::new(
+            ErrorKind::NotFinite,
+            format!("the network answers {found}, which is no finite number: {why}"),
+        )
+    }
+
     /// A broken promise inside this crate.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)

@@ -46,6 +46,14 @@ impl Evaluation {
         }
     }
 
+    /// That the network answered every sample with numbers.
+    ///
+    /// # Errors
+    /// `NotFinite` where it did not.
+    pub fn check(&self) -> Result<()> {
+        if self.loss.is_finite() { Ok(()) } else { Err(Error::no_answer(self.loss)) }
+    }
+
     /// Share of the samples that were classified wrongly, the number nearest to it.
     pub fn top1_error(&self) -> f64 {
         let samples = self.samples.max(1) as f64;

@@ -81,10 +81,13 @@ impl Progress {
     /// is the best. `is_whole` says whether a whole epoch lies before it.
     pub(crate) fn judge(&mut self, evaluation: &Evaluation, score: f64, is_whole: bool) {
         let Evaluation { accuracy, loss, .. } = *evaluation;
+        let is_best = |best: &Best| score > best.score || score == best.score && loss < best.loss;
         match &mut self.best {
-            Some(best) if !(score > best.score || score == best.score && loss < best.loss) => {
+            Some(best) if !(loss.is_finite() && is_best(best)) => {
                 best.epochs_since += usize::from(is_whole);
             }
+            // Answers that are no numbers are no better than any.
+            None if !loss.is_finite() => {}
             best => {
                 let (epoch, steps) = (self.epoch, self.steps);
                 *best = Some(Best { epoch, steps, score, accuracy, loss, epochs_since: 0 });

@@ -259,7 +259,11 @@ fn of_tensors(
 ) -> Result<Weights> {
     let wrong = |what: String| Error::format(format!("{name}: {what}"));
     let mut weights = Weights::new();
-    for (name, view) in tensors.iter() {
+    // Which tensor of the file each is; in the order of their names, so that an error is always the same.
+    let mut names = BTreeMap::new();
+    let mut listed: Vec<_> = tensors.iter().collect();
+    listed.sort_unstable_by_key(|(name, _)| *name);
+    for (name, view) in listed {
         let Some(ours) = rename(name) else { continue };
         let dtype = match view.dtype() {
             Dtype::F32 => DType::F32,
@@ -278,11 +282,24 @@ fn of_tensors(
                 "tensor {name} holds {number}{larger}: whatever made it has diverged; take weights from before"
             )));
         }
-        if weights.insert(ours.clone(), tensor).is_some() {
-            return Err(wrong(format!("two tensors both mean {ours}")));
+        if is_variance(&ours)
+            && let Some(number) = elements(&tensor)?.iter().find(|number| **number < 0.0)
+        {
+            return Err(wrong(format!(
+                "tensor {name} holds {number}, and no variance is below 0: the file is damaged, or holds differences"
+            )));
         }
+        if let Some(first) = names.insert(ours.clone(), name.to_string()) {
+            return Err(wrong(format!("{first} and {name} both mean {ours}; keep one of them")));
+        }
+        weights.insert(ours, tensor);
     }
     Ok(weights)
+}
+
+/// Whether a tensor of that name is batch norm's running variance.
+pub fn is_variance(name: &str) -> bool {
+    name.ends_with("running_var")
 }
 
 /// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, nothing is
@@ -403,6 +420,26 @@ mod tests {
         std::fs::create_dir(&occupied).unwrap();
         assert_eq!(write_atomically(&occupied, b"content").unwrap_err().kind(), ErrorKind::Io);
         assert!(!names(directory.path()).contains(&"occupied.part".to_string()));
+    }
+
+    #[test]
+    fn what_no_network_can_have_is_refused_by_the_names_in_the_file() {
+        let tensor = |numbers: [f32; 2]| Tensor::new(&numbers, &Device::Cpu).unwrap();
+        let read = |parts: [(&str, [f32; 2]); 2]| {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("w.safetensors");
+            let weights = parts.map(|(name, numbers)| (name.to_string(), tensor(numbers)));
+            write(&path, &Weights::from(weights), &Card::default(), false).unwrap();
+            super::read(&path, |name| Some(name.trim_start_matches("module.").into()))
+        };
+        let error = read([("a", [1.0, -2.0]), ("module.bn1.running_var", [1.0, -0.5])]).unwrap_err();
+        assert!(error.to_string().contains("module.bn1.running_var holds -0.5"), "{error}");
+        let error = read([("module.b", [1.0, 2.0]), ("b", [0.0, 0.0])]).unwrap_err();
+        assert!(error.to_string().contains("b and module.b both mean b"), "{error}");
+        assert_eq!(
+            read([("bn1.running_mean", [-1.0, 0.0]), ("bn1.running_var", [0.0, 1.0])]).unwrap().len(),
+            2
+        );
     }
 
     #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use crate::arguments::EvalArguments;
 use crate::budget;
 use crate::choices;
 use crate::commands::trained;
+use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{ClassRecord, class_records};
@@ -43,6 +44,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
             "there is not enough memory to evaluate {samples} samples at once; --batch {fitting} would do"
         )));
     }
+    data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     interrupt::listen();
     let mut bar = Bar::new(loader.batches() as u64, 0, "evaluating");
     let found = workers.run(|| {
@@ -54,6 +56,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     bar.finish();
     let found =
         found.ok_or_else(|| Fault::failed("stopped before the end; there is no accuracy to report"))?;
+    found.check()?;
     let classes = class_records(&found, &trained.class_names);
     output.record(&EvalRecord {
         event: "evaluated",

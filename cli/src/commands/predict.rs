@@ -4,6 +4,7 @@ use crate::arguments::PredictArguments;
 use crate::budget;
 use crate::choices;
 use crate::commands::trained::{self, Trained};
+use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, complain, table};
 use crate::picture;
@@ -94,8 +95,10 @@ fn images(
 fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Vec<Guess>> {
     let image = picture::read(path, trained.model.spec.input, &trained.normalize)?;
     let logits = workers.run(|| trained.model.logits(&image))?;
-    let mut found = guesses(&logits, &trained.class_names, top)?;
-    found.pop().ok_or_else(|| Fault::failed(format!("{}: the network gave no logits", path.display())))
+    let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
+    found
+        .and_then(|row| guesses(&row, &trained.class_names, top))
+        .map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
 }
 
 /// Samples at once.
@@ -110,13 +113,15 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     let wanted = BATCH.min(dataset.len());
     let batch = budget::evaluation_batch(&trained.model.spec, wanted, device, workers)?;
     let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(batch))?;
+    data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     let mut records = Vec::new();
     for position in 0..loader.batches() {
         let batch = loader.batch(0, position)?;
         let logits = workers.run(|| trained.model.logits(&batch.images))?;
-        let found = guesses(&logits, &trained.class_names, arguments.top)?;
-        for (classes, label) in found.into_iter().zip(batch.labels) {
+        for (row, label) in rows(&logits)?.iter().zip(batch.labels) {
             let sample = records.len().to_string();
+            let classes = guesses(row, &trained.class_names, arguments.top)
+                .map_err(|cause| Fault::failed(format!("sample {sample}: {cause}")))?;
             let record = PredictRecord { event: "predicted", sample, label: Some(label), classes };
             output.record(&record);
             records.push(record);
@@ -125,29 +130,25 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     Ok(records)
 }
 
-/// The `top` likeliest classes of each row of logits, likeliest first.
-fn guesses(logits: &Tensor, names: &[String], top: usize) -> Outcome<Vec<Vec<Guess>>> {
-    let rows =
-        logits.to_device(&Device::Cpu).and_then(|l| l.to_vec2::<f32>()).map_err(localgrad::Error::from)?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let weights: Vec<f64> = row.iter().map(|&v| f64::from(v - largest).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            let mut order: Vec<usize> = (0..row.len()).collect();
-            order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
-            order
-                .into_iter()
-                .take(top)
-                .map(|class| Guess {
-                    class,
-                    name: names.get(class).cloned(),
-                    probability: weights[class] / sum,
-                })
-                .collect()
-        })
-        .collect())
+/// The logits of each sample.
+fn rows(logits: &Tensor) -> Outcome<Vec<Vec<f32>>> {
+    let rows = logits.to_device(&Device::Cpu).and_then(|logits| logits.to_vec2());
+    Ok(rows.map_err(localgrad::Error::from)?)
+}
+
+/// The `top` likeliest classes by a sample's logits, likeliest first.
+fn guesses(logits: &[f32], names: &[String], top: usize) -> Outcome<Vec<Guess>> {
+    if let Some(&found) = logits.iter().find(|logit| !logit.is_finite()) {
+        return Err(localgrad::Error::no_answer(found.into()).into());
+    }
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f64> = logits.iter().map(|&v| f64::from(v - largest).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
+    let guess =
+        |class: usize| Guess { class, name: names.get(class).cloned(), probability: weights[class] / sum };
+    Ok(order.into_iter().take(top).map(guess).collect())
 }
 
 fn row(record: &PredictRecord) -> Vec<String> {

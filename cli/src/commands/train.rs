@@ -113,8 +113,8 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let data = Data::open(&plan, directory.as_ref())?;
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let survey = workers.run(|| data.train.survey())?;
-    data_checks::check_range(survey, data.train.normalize(), arguments.data.normalize.is_some());
+    let said = arguments.data.normalize.is_some();
+    workers.run(|| data_checks::check_ranges(&data.train, &data.test, said))?;
     let resumes = directory.is_some();
     let setting = Setting {
         train: &data.train,

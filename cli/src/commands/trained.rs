@@ -234,7 +234,7 @@ fn unfitting(cause: localgrad::Error, path: &Path, tensors: &Weights) -> Fault {
 /// The file's tensors under our names; what was done to them is said.
 fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mapping)> {
     let mut ours = BTreeSet::new();
-    model.visit(&mut |name, _| {
+    model.read_forms(&mut |name, _| {
         ours.insert(name.to_string());
         Ok(())
     })?;

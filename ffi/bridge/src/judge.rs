@@ -73,7 +73,9 @@ impl Session {
             Some(Evaluation { samples: 0, .. }) => {
                 Err(Fault::argument("there are no samples to evaluate on"))
             }
-            Some(Evaluation { accuracy, loss, samples, .. }) => {
+            Some(found) => {
+                found.check()?;
+                let Evaluation { accuracy, loss, samples, .. } = found;
                 Ok(lg_evaluation { struct_size: size_of::<lg_evaluation>(), samples, accuracy, loss })
             }
         }
@@ -93,6 +95,9 @@ impl Session {
                 let logits = trainer.logits(&batch.images)?;
                 Ok::<_, Error>(logits.flatten_all()?.to_vec1::<f32>()?)
             })??;
+            if let Some(&number) = found.iter().find(|number| !number.is_finite()) {
+                return Err(Error::no_answer(number.into()).into());
+            }
             logits.extend(found);
         }
         Ok(logits)
@@ -100,7 +105,7 @@ impl Session {
 }
 
 /// Evaluates the network on labelled samples, as many as there are. Training is not changed. LG_STATUS_CANCELLED where
-/// it was cancelled.
+/// it was cancelled, LG_STATUS_NOT_FINITE where its answers are no numbers, as those of spoiled weights are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_evaluate(
     trainer: *mut lg_trainer,
@@ -142,7 +147,7 @@ pub unsafe extern "C" fn lg_trainer_evaluate_source(
 
 /// Writes one logit for each class of each sample, sample after sample; the class of the largest is the network's
 /// answer. Labels are not looked at. `capacity` is how many numbers `logits` has room for, at least samples times
-/// classes. LG_STATUS_CANCELLED where it was cancelled.
+/// classes. LG_STATUS_CANCELLED where it was cancelled, LG_STATUS_NOT_FINITE where its answers are no numbers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_predict(
     trainer: *mut lg_trainer,

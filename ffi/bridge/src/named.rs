@@ -8,9 +8,9 @@ use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use half::f16;
 use localgrad_runtime::Device;
-use localgrad_runtime::layers::Variable;
 use localgrad_runtime::model::Classifier;
 use localgrad_runtime::ops::slices;
+use localgrad_runtime::weights::is_variance;
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 
@@ -107,16 +107,16 @@ impl Session {
     fn find_named(&mut self) -> Outcome<Vec<Named>> {
         let trainer = &mut self.trainer;
         let mut network = BTreeSet::new();
-        Classifier::visit(trainer, &mut |name, _| {
+        trainer.read_forms(&mut |name, _| {
             network.insert(name.to_owned());
             Ok(())
         })?;
         let mut found = Vec::with_capacity(network.len());
         for block in 0..trainer.ranges().len() {
-            trainer.visit_block(block, &mut |name, variable| {
+            trainer.read_forms_of_block(block, &mut |name, form| {
                 if network.contains(name) {
-                    let extents = variable.value().dims().to_vec();
-                    let is_statistic = matches!(variable, Variable::Statistic(_));
+                    let extents = form.dims.to_vec();
+                    let is_statistic = form.updated.is_none();
                     found.push(Named { name: name.to_owned(), block, extents, is_statistic });
                 }
                 Ok(())
@@ -140,7 +140,7 @@ impl Session {
         self.check_whole()?;
         let named = self.check_bytes(name, precision, room.len())?;
         let mut fits = true;
-        self.trainer.visit_block(named.block, &mut |found, variable| {
+        self.trainer.read_block(named.block, &mut |found, variable| {
             if found != name {
                 return Ok(());
             }
@@ -186,6 +186,14 @@ impl Session {
                     numbers[at]
                 ),
             ));
+        }
+        if is_variance(name)
+            && let Some(at) = numbers.iter().position(|number| *number < 0.0)
+        {
+            return Err(Fault::argument(format!(
+                "number {at} of {name} is {}, and no variance is below 0; nothing was changed",
+                numbers[at]
+            )));
         }
         let device = self.trainer.model.device.clone();
         let tensor = slices::tensor(numbers, named.extents.clone())?.to_device(&device);
@@ -330,4 +338,40 @@ pub unsafe extern "C" fn lg_trainer_weight_set(
             session.write_weight(name, precision, pointers::slice(buffer.cast(), bytes, "buffer")?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Pointed, lg_trainer_config};
+    use crate::network::{NetworkObject, lg_network_options};
+    use crate::trainer::TrainerObject;
+
+    #[test]
+    fn who_only_looks_at_weights_in_a_file_writes_nothing() {
+        let options =
+            lg_network_options { channels: 1, height: 8, width: 8, classes: 2, ..Versioned::initial() };
+        let network = NetworkObject::named("resnet8", &options, &[2, 2, 2, 2]).unwrap();
+        let config = lg_trainer_config { offload: 1, threads: 1, ..Versioned::initial() };
+        let directory = std::env::temp_dir();
+        let pointed = Pointed { scratch: directory.to_str(), ..Pointed::default() };
+        let object = TrainerObject::create(&network, &config, &pointed).unwrap();
+        let mut session = object.session().unwrap();
+        let before = session.trainer.traffic().unwrap();
+        let named = session.named(LG_ALL_BLOCKS).unwrap();
+        assert_eq!(session.trainer.traffic().unwrap().read_bytes, before.read_bytes, "shapes need no file");
+        for weight in &named {
+            session.read_weight(&weight.name, 0, &mut vec![0; 4 * weight.elements()]).unwrap();
+        }
+        let now = session.trainer.traffic().unwrap();
+        assert!(now.read_bytes > before.read_bytes);
+        assert_eq!(now.written_bytes, before.written_bytes);
+        session.write_weight(&named[0].name, 0, &vec![0; 4 * named[0].elements()]).unwrap();
+        assert!(session.trainer.traffic().unwrap().written_bytes > before.written_bytes);
+
+        let variance = named.iter().find(|weight| is_variance(&weight.name)).unwrap();
+        let below = (-1_f32).to_ne_bytes().repeat(variance.elements());
+        let fault = session.write_weight(&variance.name, 0, &below).unwrap_err();
+        assert!(fault.message.contains("no variance is below 0"), "{}", fault.message);
+    }
 }

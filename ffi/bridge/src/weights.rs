@@ -6,6 +6,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_models::names;
+use localgrad_runtime::model::Classifier;
 use localgrad_runtime::weights;
 use std::collections::BTreeSet;
 use std::ffi::c_char;
@@ -40,7 +41,7 @@ impl Session {
         self.check_at_rest()?;
         let model = &mut self.trainer;
         let mut ours = BTreeSet::new();
-        model.visit(&mut |name, _| {
+        model.read_forms(&mut |name, _| {
             ours.insert(name.to_string());
             Ok(())
         })?;

@@ -55,6 +55,20 @@ impl Survey {
     }
 }
 
+/// The least and the largest number in images of a data set: in up to `most` of them, which lie evenly over all.
+///
+/// # Errors
+/// Those of reading samples.
+pub fn range_of_some(dataset: &dyn Dataset, most: usize) -> Result<[f32; 2]> {
+    let mut image = vec![0.0; dataset.shape().elements()];
+    let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
+    for index in (0..dataset.len()).step_by(dataset.len().div_ceil(most.max(1)).max(1)) {
+        let seen = look(dataset, index, &mut image)?;
+        (least, largest) = (least.min(seen.least), largest.max(seen.largest));
+    }
+    Ok([least, largest])
+}
+
 fn look(dataset: &dyn Dataset, index: usize, image: &mut [f32]) -> Result<Seen> {
     dataset.read(index, image)?;
     let mut checksum = crc32fast::Hasher::new();

@@ -24,7 +24,7 @@ pub enum Command {
     Finetune(Box<FinetuneArguments>),
     /// Accuracy of trained weights on a data set
     Eval(EvalArguments),
-    /// Classes of images (PNG, JPEG or WebP) or of a data set's samples
+    /// Classes of images (JPEG, PNG, WebP, BMP or GIF) or of a data set's samples
     Predict(PredictArguments),
     /// The memory that training would take, moment by moment, and what to do about it; trains nothing
     Plan(Box<PlanArguments>),
@@ -79,9 +79,13 @@ pub enum StemName {
 /// Which data.
 #[derive(Args, Clone, Debug)]
 pub struct DataArguments {
-    /// `embedded`, or a directory with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files [default: embedded]
+    /// `embedded`, or a directory: with a folder of pictures for each class, in parts (train beside val or test) or as one
+    /// whole; or with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files [default: embedded]
     #[arg(long)]
     pub data: Option<String>,
+    /// Let one picture that cannot be read be one too many, rather than leave it out
+    #[arg(long)]
+    pub strict: bool,
     /// How images are normalised: cifar10, imagenet, half, fashion or identity [default: as the weights say, or what suits the data]
     #[arg(long)]
     pub normalize: Option<String>,
@@ -89,7 +93,7 @@ pub struct DataArguments {
     /// weights' own]
     #[arg(long, value_name = "NAMES")]
     pub class_names: Option<String>,
-    /// Only the first N samples (of training data when training)
+    /// Only the first N samples (of training data when training); of pictures as many of each class
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }
@@ -239,12 +243,19 @@ pub enum ScheduleName {
 /// `train`.
 #[derive(Args, Clone, Debug)]
 pub struct TrainArguments {
+    /// The data, as --data takes them
+    #[arg(value_name = "DIR", conflicts_with = "data")]
+    pub directory: Option<String>,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
     #[command(flatten)]
     pub(crate) data: DataArguments,
+    /// Channels, height and width that pictures are cut to, such as 3x64x64 [default: as the weights say, or what suits
+    /// the network and the pictures]
+    #[arg(long, value_name = "CxHxW")]
+    pub input: Option<String>,
     /// Judge by N samples of the training data, drawn evenly over the classes with --seed and then not learnt from,
-    /// instead of the test data
+    /// instead of the test data [default, of pictures without a part to be judged by: a fifth of each class]
     #[arg(long, value_name = "N")]
     pub hold_out: Option<usize>,
     #[command(flatten)]
@@ -419,11 +430,15 @@ pub struct PredictArguments {
     pub(crate) trained: TrainedArguments,
     #[command(flatten)]
     pub(crate) data: DataArguments,
-    /// PNG, JPEG or WebP files; without any, the test samples of --data
+    /// Pictures (JPEG, PNG, WebP, BMP or GIF files), or folders of them; without any, the test samples of --data
     pub images: Vec<PathBuf>,
     /// How many classes to name for each image
     #[arg(long, default_value_t = 3)]
     pub top: usize,
+    /// With --json: also each image's file, its likeliest class, and what the network gives for every class, as `file`,
+    /// `class`, `name`, `probability` and `logits`
+    #[arg(long, requires = "json")]
+    pub logits: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]

@@ -30,7 +30,7 @@ const DEFAULT_MOMENTUM: f64 = 0.9;
 /// What a milestone multiplies the rate by, where nobody says so.
 const DEFAULT_STEP_FACTOR: f64 = 0.1;
 /// The network where nobody says so.
-const DEFAULT_MODEL: &str = "resnet20";
+pub const DEFAULT_MODEL: &str = "resnet20";
 
 /// `--data`, or what stands for it.
 pub fn data_name(arguments: &DataArguments) -> &str {
@@ -209,10 +209,11 @@ pub fn limited(dataset: Box<dyn Dataset>, limit: Option<usize>) -> Outcome<Box<d
 }
 
 /// How images are normalised: as `--normalize` says, or as suits the data.
-pub fn normalize(arguments: &DataArguments, shape: ImageShape) -> Outcome<Normalize> {
+pub fn normalize(arguments: &DataArguments, shape: ImageShape, are_pictures: bool) -> Outcome<Normalize> {
     let name = match (&arguments.normalize, data_name(arguments)) {
         (Some(name), _) => name.as_str(),
         (None, EMBEDDED) => "fashion",
+        (None, _) if are_pictures && shape.channels == 3 => "imagenet",
         (None, _) if shape == (ImageShape { channels: 3, height: 32, width: 32 }) => "cifar10",
         (None, _) => "half",
     };

@@ -19,7 +19,7 @@ pub mod data_checks;
 pub mod automatic;
 pub mod demonstration;
 pub mod portrait;
-pub mod picture;
+pub mod photos;
 pub mod run_directory;
 pub mod origin;
 pub mod resume;

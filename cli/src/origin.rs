@@ -51,14 +51,24 @@ impl Origin {
         Ok(adapt(network, input, classes)?)
     }
 
-    /// How images are normalised.
+    /// The images that the weights were made for (channels, height, width), where that is known.
+    pub fn input(&self) -> Option<[usize; 3]> {
+        self.card.network.as_ref().map(|network| network.input)
+    }
+
+    /// How images are normalised; `are_pictures` if they come from files of pictures.
     ///
     /// # Errors
     /// A request for it, where nothing says what the weights want.
-    pub fn normalize(&self, arguments: &TrainArguments, dataset: &dyn Dataset) -> Outcome<Normalize> {
+    pub fn normalize(
+        &self,
+        arguments: &TrainArguments,
+        dataset: &dyn Dataset,
+        are_pictures: bool,
+    ) -> Outcome<Normalize> {
         let shape = dataset.shape();
         match &arguments.init {
-            None => choices::normalize(&arguments.data, shape),
+            None => choices::normalize(&arguments.data, shape, are_pictures),
             Some(path) => {
                 let of_file = self.card.normalize.clone();
                 choices::normalize_of_weights(&arguments.data, of_file, shape.channels, path)

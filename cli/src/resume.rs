@@ -8,9 +8,33 @@ use std::path::{Path, absolute};
 /// Words that are followed by a path of somebody else's file or directory.
 const PATHS: [&str; 6] = ["--data", "--init", "--weights", "--model", "--scratch", "--class-names"];
 
-/// What this process was told, without the program's name.
+/// What this process was told, without the program's name, and with `--data` before data that are named without it.
 pub fn own_words() -> Vec<String> {
-    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+    with_flags(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
+/// `words` with `--data` before data that are named without it.
+fn with_flags(words: Vec<String>) -> Vec<String> {
+    let directory = match parsed(&words) {
+        Ok(FinetuneOrTrain::Train(words)) => words.directory,
+        Ok(FinetuneOrTrain::Finetune(words)) => words.train.directory,
+        Err(_) => None,
+    };
+    let Some(directory) = directory else { return words };
+    // Another word may be the same: only one of them can be replaced so that all still make sense.
+    let flag = format!("--data={directory}");
+    let replaced = (0..words.len()).filter(|&place| words[place] == directory).find_map(|place| {
+        let mut words = words.clone();
+        words[place].clone_from(&flag);
+        words.retain(|word| word != "--");
+        let found = match parsed(&words).ok()? {
+            FinetuneOrTrain::Train(found) => *found,
+            FinetuneOrTrain::Finetune(found) => found.train,
+        };
+        let is_same = found.directory.is_none() && found.data.data.as_ref() == Some(&directory);
+        is_same.then_some(words)
+    });
+    replaced.unwrap_or(words)
 }
 
 /// The words to keep: without the run's directory, which may be moved, and with paths that hold from anywhere.
@@ -111,6 +135,20 @@ mod tests {
         let kept = lasting(&words("train --out a/b --resume --out=c --lr 0.1 --data . --init=/nowhere.st"));
         let here = absolute(".").unwrap().to_string_lossy().into_owned();
         assert_eq!(kept, ["train", "--lr", "0.1", "--data", &here, "--init=/nowhere.st"]);
+    }
+
+    #[test]
+    fn data_are_named_with_their_flag() {
+        for (told, meant) in [
+            ("train photos --epochs 3", "train --data=photos --epochs 3"),
+            ("train --out photos photos", "train --out photos --data=photos"),
+            ("finetune --init photos photos --strict", "finetune --init photos --data=photos --strict"),
+            ("train --data photos", "train --data photos"),
+            ("train --epochs 3", "train --epochs 3"),
+            ("train -- photos", "train --data=photos"),
+        ] {
+            assert_eq!(with_flags(words(told)), words(meant));
+        }
     }
 
     #[test]

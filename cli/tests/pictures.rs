@@ -3,7 +3,7 @@
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::{DynamicImage, ExtendedColorType, GenericImageView, ImageEncoder, Rgb, RgbImage};
-use localgrad_cli::picture::decode;
+use localgrad_data::picture::decode;
 use serde_json::Value;
 use std::process::Command;
 
@@ -139,7 +139,7 @@ fn no_part_of_a_picture_passes_for_all_of_it() {
 fn what_is_no_picture_is_called_what_it_is() {
     for (bytes, needle) in [
         (&b""[..], "empty"),
-        (b"GIF89a", "GIF"),
+        (b"GIF89a", "not a whole picture"),
         (b"\0\0\0\x18ftypheic", "HEIC"),
         (b"\0\0\0\x1cftypavif", "AVIF"),
         (b"<!doctype html>", "web page"),

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use localgrad::data::Normalize;
-use localgrad_cli::picture;
+use localgrad_data::picture;
 
 /// Small enough to be decoded in no time, whatever the headers promise.
 const MOST_BYTES: u64 = 4 << 20;

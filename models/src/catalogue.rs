@@ -72,6 +72,12 @@ pub const MODELS: &[&str] = &[
     "mobilenet_v2",
 ];
 
+/// Whether a network is of those made for images of 32 pixels a side, rather than for photographs.
+pub fn is_small(name: &str) -> bool {
+    let depth = name.strip_prefix("resnet").and_then(|depth| depth.parse().ok());
+    matches!(depth, Some(8 | 14 | 20 | 26 | 32 | 44 | 56 | 110))
+}
+
 /// The spec of the network called `name`.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let depth = name.strip_prefix("resnet").and_then(|depth| depth.parse().ok());

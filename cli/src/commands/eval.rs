@@ -9,8 +9,9 @@ use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{ClassRecord, class_records};
 use crate::output::{Output, table};
+use crate::photos;
 use crate::progress::Bar;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::evaluate::evaluate;
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -32,11 +33,11 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let device = localgrad::device::open(&arguments.device.device)?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
-    let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
+    let workers = choices::workers(arguments.device.threads)?;
+    let dataset = photos::judged(&arguments.trained, &data, &workers)?;
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
-    let workers = choices::workers(arguments.device.threads)?;
     let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
     let fitting = budget::evaluation_batch(network, samples, &device, &workers)?;
     if fitting < samples {

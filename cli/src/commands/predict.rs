@@ -7,15 +7,16 @@ use crate::commands::trained::{self, Trained};
 use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, complain, table};
-use crate::picture;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Split};
+use crate::photos;
+use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::threads::Workers;
 use localgrad::{Device, Tensor};
+use localgrad_data::{folder, picture};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Guess {
     class: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,17 @@ struct PredictRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<u32>,
     classes: Vec<Guess>,
+    #[serde(flatten)]
+    logits: Option<Logits>,
+}
+
+/// What `--logits` adds: the likeliest class, and what the network gives for every class.
+#[derive(Serialize)]
+struct Logits {
+    file: String,
+    #[serde(flatten)]
+    likeliest: Guess,
+    logits: Vec<f32>,
 }
 
 /// What could not be judged, and why.
@@ -48,37 +60,54 @@ pub fn run(arguments: &PredictArguments) -> Outcome<()> {
     }
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
+    let files = files(&arguments.images)?;
     let (records, failed) = if arguments.images.is_empty() {
         (samples(arguments, &device, &workers)?, 0)
     } else {
-        images(arguments, &device, &workers)?
+        images(arguments, &files, &device, &workers)?
     };
     if !output.json && !records.is_empty() {
         output.text(&table(&["sample", "classes"], &records.iter().map(row).collect::<Vec<_>>()));
     }
     match failed {
         0 => Ok(()),
-        failed => {
-            Err(Fault::failed(format!("{failed} of {} pictures gave no classes", arguments.images.len())))
-        }
+        failed => Err(Fault::failed(format!("{failed} of {} pictures gave no classes", files.len()))),
     }
+}
+
+/// The files that are named, and those in folders that are named.
+fn files(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::with_capacity(named.len());
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let found = folder::pictures_below(path)?;
+        if found.is_empty() {
+            return Err(Fault::failed(format!("{}: this folder holds no pictures", path.display())));
+        }
+        files.extend(found);
+    }
+    Ok(files)
 }
 
 /// What each picture is, and how many could not be read: those are named, and the others judged all the same.
 fn images(
     arguments: &PredictArguments,
+    files: &[PathBuf],
     device: &Device,
     workers: &Workers,
 ) -> Outcome<(Vec<PredictRecord>, usize)> {
     let output = Output { json: arguments.output.json };
     let mut trained = trained::load(&arguments.trained, &arguments.data, None, device)?;
     budget::evaluation_batch(&trained.model.spec, 1, device, workers)?;
-    let mut records = Vec::with_capacity(arguments.images.len());
-    for path in &arguments.images {
+    let mut records = Vec::with_capacity(files.len());
+    for path in files {
         let sample = path.display().to_string();
         match image(path, &mut trained, arguments.top, workers) {
-            Ok(classes) => {
-                let record = PredictRecord { event: "predicted", sample, label: None, classes };
+            Ok(judgement) => {
+                let record = judgement.record(sample, None, arguments.logits);
                 output.record(&record);
                 records.push(record);
             }
@@ -88,16 +117,16 @@ fn images(
             }
         }
     }
-    let failed = arguments.images.len() - records.len();
+    let failed = files.len() - records.len();
     Ok((records, failed))
 }
 
-fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Vec<Guess>> {
+fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Judgement> {
     let image = picture::read(path, trained.model.spec.input, &trained.normalize)?;
     let logits = workers.run(|| trained.model.logits(&image))?;
     let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
     found
-        .and_then(|row| guesses(&row, &trained.class_names, top))
+        .and_then(|logits| Ok(Judgement { classes: guesses(&logits, &trained.class_names, top)?, logits }))
         .map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
 }
 
@@ -107,7 +136,7 @@ const BATCH: usize = 100;
 fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> Outcome<Vec<PredictRecord>> {
     let output = Output { json: arguments.output.json };
     let data = trained::data(&arguments.trained, &arguments.data)?;
-    let dataset = choices::limited(choices::dataset(&data, Split::Test)?, data.limit)?;
+    let dataset = photos::judged(&arguments.trained, &data, workers)?;
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let wanted = BATCH.min(dataset.len());
@@ -118,16 +147,34 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     for position in 0..loader.batches() {
         let batch = loader.batch(0, position)?;
         let logits = workers.run(|| trained.model.logits(&batch.images))?;
-        for (row, label) in rows(&logits)?.iter().zip(batch.labels) {
-            let sample = records.len().to_string();
-            let classes = guesses(row, &trained.class_names, arguments.top)
+        for (row, label) in rows(&logits)?.into_iter().zip(batch.labels) {
+            let place = records.len();
+            let name = loader.dataset().sample_name(place);
+            let sample = name.map_or_else(|| place.to_string(), String::from);
+            let classes = guesses(&row, &trained.class_names, arguments.top)
                 .map_err(|cause| Fault::failed(format!("sample {sample}: {cause}")))?;
-            let record = PredictRecord { event: "predicted", sample, label: Some(label), classes };
+            let record = Judgement { classes, logits: row }.record(sample, Some(label), arguments.logits);
             output.record(&record);
             records.push(record);
         }
     }
     Ok(records)
+}
+
+/// What a network makes of one image.
+struct Judgement {
+    /// Likeliest first.
+    classes: Vec<Guess>,
+    logits: Vec<f32>,
+}
+
+impl Judgement {
+    fn record(self, sample: String, label: Option<u32>, with_logits: bool) -> PredictRecord {
+        let likeliest = self.classes.first().cloned().filter(|_| with_logits);
+        let logits =
+            likeliest.map(|likeliest| Logits { file: sample.clone(), likeliest, logits: self.logits });
+        PredictRecord { event: "predicted", sample, label, classes: self.classes, logits }
+    }
 }
 
 /// The logits of each sample.

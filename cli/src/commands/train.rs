@@ -12,6 +12,7 @@ use crate::interrupt;
 use crate::metrics::{self, Done, Writer};
 use crate::origin::Origin;
 use crate::output::{Output, bytes, table};
+use crate::photos;
 use crate::report::{Run, gather};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
@@ -24,6 +25,7 @@ use localgrad::ops::cross_entropy::check_class_weights;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::{TrainConfig, one_value};
+use localgrad_data::open::Collection;
 use localgrad_models::cut::Cut;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +57,13 @@ impl Plan {
     pub fn finetune(arguments: &FinetuneArguments) -> Self {
         let tuning = Tuning { classes: arguments.classes, frozen: arguments.freeze.unwrap_or(0) };
         Self { arguments: arguments.train.clone(), tuning: Some(tuning) }
+    }
+
+    /// The same with `--data` for data that are named without it.
+    fn named(mut self) -> Self {
+        let named = self.arguments.directory.take();
+        self.arguments.data.data = named.or(self.arguments.data.data);
+        self
     }
 
     /// The weights to start from, if there are any.
@@ -102,17 +111,18 @@ impl Plan {
 
 /// Carries out a plan, from its beginning or from its last checkpoint.
 pub fn run_plan(plan: Plan) -> Outcome<()> {
-    let (mut plan, directory, words) = plan.resumed(&resume::own_words())?;
+    let (mut plan, directory, words) = plan.named().resumed(&resume::own_words())?;
     let compares = plan.tuning.is_none() && demonstration::wanted(&plan.arguments);
     if compares {
         demonstration::complete(&mut plan.arguments);
     }
-    let arguments = &plan.arguments;
     plan.check_start()?;
+    let pictures = photos::chosen(&mut plan.arguments, directory.as_ref())?;
+    let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
-    let data = Data::open(&plan, directory.as_ref())?;
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
+    let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
     let said = arguments.data.normalize.is_some();
     workers.run(|| data_checks::check_ranges(&data.train, &data.test, said))?;
     let resumes = directory.is_some();
@@ -277,7 +287,14 @@ struct Data {
 }
 
 /// Samples to learn from and to be judged by.
-fn samples(arguments: &TrainArguments, held_out_evenly: bool) -> Outcome<[Arc<dyn Dataset>; 2]> {
+fn samples(
+    arguments: &TrainArguments,
+    pictures: Option<&Collection>,
+    held_out_evenly: bool,
+) -> Outcome<[Arc<dyn Dataset>; 2]> {
+    if let Some(collection) = pictures {
+        return photos::samples(arguments, collection);
+    }
     let whole = choices::dataset(&arguments.data, Split::Train)?;
     let whole: Arc<dyn Dataset> = Arc::from(choices::limited(whole, arguments.data.limit)?);
     let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.hold_out {
@@ -302,16 +319,16 @@ fn samples(arguments: &TrainArguments, held_out_evenly: bool) -> Outcome<[Arc<dy
 
 impl Data {
     /// Opens the data that `plan` names, with the network for them; `directory` is that of a run that goes on.
-    fn open(plan: &Plan, directory: Option<&RunDirectory>) -> Outcome<Self> {
+    fn open(plan: &Plan, pictures: Option<&Collection>, directory: Option<&RunDirectory>) -> Outcome<Self> {
         let arguments = &plan.arguments;
         let origin = Origin::of(arguments, directory)?;
         let held_out_evenly = match directory {
             Some(directory) => directory.read_run_file()?.held_out_evenly,
             None => true,
         };
-        let [train, test] = samples(arguments, held_out_evenly)?;
+        let [train, test] = samples(arguments, pictures, held_out_evenly)?;
         let name = choices::data_name(&arguments.data).to_string();
-        if arguments.hold_out.is_none() && Path::new(&name).is_file() {
+        if arguments.hold_out.is_none() && pictures.is_none() && Path::new(&name).is_file() {
             log::warn!("{name} is one file: the accuracy is that on the training samples");
         }
         let shape = train.shape();
@@ -323,7 +340,7 @@ impl Data {
             check_start(&init, network.clone())?;
         }
         let class_names = origin.class_names(arguments, train.as_ref(), classes, plan.tuning.is_none())?;
-        let normalize = origin.normalize(arguments, train.as_ref())?;
+        let normalize = origin.normalize(arguments, train.as_ref(), pictures.is_some())?;
         let recipe = &arguments.recipe;
         let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
         let config = LoaderConfig {

@@ -71,6 +71,11 @@ pub trait Dataset: Send + Sync {
         &[]
     }
 
+    /// What people call a sample, such as the path of its file, where it has a name.
+    fn sample_name(&self, _index: usize) -> Option<&str> {
+        None
+    }
+
     /// The label of a sample, without reading its image.
     ///
     /// # Errors

@@ -60,6 +60,14 @@ pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
     }
 }
 
+/// Whether `directory` holds files that [`open`] reads.
+pub fn holds_numbers(directory: &Path) -> bool {
+    let kinds = [cifar::Kind::Cifar10, cifar::Kind::Cifar100];
+    idx::found_in(directory)
+        || safetensors::found_in(directory)
+        || kinds.into_iter().any(|kind| cifar::found_in(directory, kind).is_some())
+}
+
 /// The error of a file of a kind that is known and not read.
 fn known(path: &Path, found: Signature) -> Error {
     Error::format(format!(

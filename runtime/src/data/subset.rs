@@ -141,6 +141,10 @@ impl Dataset for Subset {
         self.whole.class_names()
     }
 
+    fn sample_name(&self, index: usize) -> Option<&str> {
+        self.whole.sample_name(self.place(index).ok()?)
+    }
+
     fn label(&self, index: usize) -> Result<u32> {
         self.whole.label(self.place(index)?)
     }

@@ -1,18 +1,15 @@
 //! Picture files: read whole or refused, turned the way every viewer shows them, and made what a network takes.
 
-use crate::fault::{Fault, Outcome};
-use image::imageops::FilterType;
+use crate::encoded::Encoded;
+use crate::frame::Pixels;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
-use localgrad::Tensor;
-use localgrad::data::Normalize;
+use localgrad::data::{ImageShape, Normalize};
 use localgrad::ops::slices;
-use localgrad::signature;
+use localgrad::{Error, Result, Tensor, signature};
 use std::io::Cursor;
 use std::path::Path;
 
-/// The largest file that is read, in bytes: far more than a photograph takes.
-const LARGEST_BYTES: u64 = 256 << 20;
 /// The most that a picture's pixels may take, in bytes.
 const MOST_PIXEL_BYTES: u64 = 512 << 20;
 /// What EXIF data may begin with where they need not.
@@ -24,47 +21,35 @@ const PNG_SIGNATURE_BYTES: usize = 8;
 ///
 /// # Errors
 /// Those of reading the file and of [`tensor`].
-pub fn read(path: &Path, input: [usize; 3], normalize: &Normalize) -> Outcome<Tensor> {
-    let io = |cause| Fault::from(localgrad::Error::io(path, cause));
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    // A pipe would block, and a device has no end.
-    if !metadata.is_file() || metadata.len() > LARGEST_BYTES {
-        let why = if metadata.is_file() { "too large for a picture" } else { "this is no file" };
-        return Err(Fault::failed(format!("{}: {why}", path.display())));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
-    tensor(&bytes, input, normalize).map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
+pub fn read(path: &Path, input: [usize; 3], normalize: &Normalize) -> Result<Tensor> {
+    let encoded = Encoded::File(path.to_path_buf());
+    tensor(&encoded.bytes()?, input, normalize).map_err(|cause| cause.at(path.display()))
 }
 
-/// The picture in the bytes of a file, resized to what a network takes (`input`: channels, height, width) and normalised.
+/// The middle of the picture in the bytes of a file, as large as a network takes it (`input`: channels, height, width), and
+/// normalised.
 ///
 /// # Shapes
 /// The result is `[1, H, W, C]`.
 ///
 /// # Errors
 /// Those of [`decode`], and a sentence for a network that takes no pictures.
-pub fn tensor(bytes: &[u8], input: [usize; 3], normalize: &Normalize) -> Outcome<Tensor> {
+pub fn tensor(bytes: &[u8], input: [usize; 3], normalize: &Normalize) -> Result<Tensor> {
     let [channels, height, width] = input;
-    let wrong = || Fault::failed(format!("a picture cannot give the network's {channels} channels"));
-    let side = |side: usize| u32::try_from(side).map_err(|_| wrong());
-    let picture = decode(bytes).map_err(Fault::failed)?;
-    let sized = picture.resize_exact(side(width)?, side(height)?, FilterType::Triangle);
-    let pixels = match channels {
-        1 => sized.to_luma8().into_raw(),
-        3 => sized.to_rgb8().into_raw(),
-        _ => return Err(wrong()),
-    };
-    let mut values: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let picture = decode(bytes).map_err(Error::format)?;
+    let seen = Pixels::of(picture, channels)?.seen(ImageShape { channels, height, width })?;
+    let mut values: Vec<f32> = seen.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     normalize.check(channels)?;
     normalize.apply(&mut values);
-    Ok(slices::tensor(values, (1, height, width, channels))?)
+    slices::tensor(values, (1, height, width, channels))
 }
 
-/// The picture in the bytes of a PNG, JPEG or WebP file, turned as its EXIF data say.
+/// The picture in the bytes of a JPEG, PNG, WebP, BMP or GIF file (of an animation the first frame), turned as its EXIF data
+/// say.
 ///
 /// # Errors
 /// A sentence for what is no such file or not the whole of one.
-pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+pub fn decode(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     decode_within(bytes, MOST_PIXEL_BYTES)
 }
 
@@ -72,10 +57,11 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
 ///
 /// # Errors
 /// As for [`decode`], and one for larger pictures.
-pub fn decode_within(bytes: &[u8], most_bytes: u64) -> Result<DynamicImage, String> {
+pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<DynamicImage, String> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
     let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
-        _ => return Err(format!("this is {}, not a PNG, JPEG or WebP picture", kind(bytes))),
+        Ok(format @ (Jpeg | Png | WebP | Bmp | Gif)) => format,
+        _ => return Err(format!("this is {}, not a JPEG, PNG, WebP, BMP or GIF picture", kind(bytes))),
     };
     let whole = match format {
         ImageFormat::Jpeg => jpeg_has_its_end(bytes),
@@ -107,9 +93,7 @@ pub fn decode_within(bytes: &[u8], most_bytes: u64) -> Result<DynamicImage, Stri
 fn kind(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
-        [b'G', b'I', b'F', b'8', ..] => "a GIF",
         [_, _, _, _, _, _, 0, 0, b'{', ..] => "a safetensors file",
-        [b'B', b'M', ..] => "a BMP picture",
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture or a camera's raw file",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if brand.starts_with(b"avi") => "an AVIF picture",
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => "a HEIC picture or a video",

@@ -1,0 +1,117 @@
+//! What a network sees of a picture: resized as a whole, and its middle.
+//!
+//! As `torchvision` evaluates: the shorter side to 256 for an input of 224 (in the same proportion for other large inputs),
+//! then the crop in the middle. Small inputs are of small pictures, which have no margin to spare: there the shorter side
+//! becomes the input's.
+
+use crate::resize::{Axis, bilinear};
+use image::DynamicImage;
+use localgrad::data::ImageShape;
+use localgrad::{Error, Result};
+
+/// From this side on the margin is cut off.
+const LEAST_WITH_MARGIN: usize = 112;
+/// What the sides are before the margin is cut off, to what they are after.
+const WITH_MARGIN: (usize, usize) = (256, 224);
+
+/// The pixels of a picture, in bytes, in the channels that a network takes: red, green and blue, or grey.
+pub struct Pixels {
+    /// `[height, width, channels]`
+    pub bytes: Vec<u8>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 3 or 1.
+    pub channels: usize,
+}
+
+impl Pixels {
+    /// The pixels of `picture`. What is transparent shows the colours that it has; 16 bits become 8.
+    ///
+    /// # Errors
+    /// `Config` for other channels than 1 and 3, and for a picture without pixels.
+    pub fn of(picture: DynamicImage, channels: usize) -> Result<Self> {
+        let (height, width) = (picture.height() as usize, picture.width() as usize);
+        if height == 0 || width == 0 {
+            return Err(Error::config("the picture has no pixels"));
+        }
+        let bytes = match (channels, picture) {
+            (3, DynamicImage::ImageRgb8(picture)) => picture.into_raw(),
+            (3, picture) => picture.to_rgb8().into_raw(),
+            (1, DynamicImage::ImageLuma8(picture)) => picture.into_raw(),
+            (1, picture) => grey(picture.to_rgb8().as_raw()),
+            _ => return Err(unfit(channels)),
+        };
+        Ok(Self { bytes, height, width, channels })
+    }
+
+    /// What a network that takes `shape` sees of them: `[H, W, C]`.
+    ///
+    /// # Errors
+    /// `Config` for a shape of other channels, or with a side of 0.
+    pub fn seen(&self, shape: ImageShape) -> Result<Vec<u8>> {
+        let ImageShape { channels, height, width } = shape;
+        if channels != self.channels || height == 0 || width == 0 {
+            return Err(unfit(channels));
+        }
+        let (rows, columns) = middle((self.height, self.width), (height, width));
+        Ok(bilinear(&self.bytes, channels, rows, columns))
+    }
+}
+
+fn unfit(channels: usize) -> Error {
+    Error::config(format!("a picture cannot give the network's {channels} channels: it has 3, or 1 of grey"))
+}
+
+/// Grey as Pillow and television (ITU-R 601) have it.
+fn grey(rgb: &[u8]) -> Vec<u8> {
+    let luma = |&[r, g, b]: &[u8; 3]| {
+        let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + 0x8000;
+        (sum >> 16) as u8
+    };
+    rgb.as_chunks::<3>().0.iter().map(luma).collect()
+}
+
+/// How rows and columns of a picture of size `from` become those of `to`; both are (height, width).
+pub fn middle(from: (usize, usize), to: (usize, usize)) -> (Axis, Axis) {
+    let with_margin = |side: usize| match side {
+        LEAST_WITH_MARGIN.. => (side * WITH_MARGIN.0).div_ceil(WITH_MARGIN.1),
+        _ => side,
+    };
+    let (high, wide) = (with_margin(to.0), with_margin(to.1));
+    // Which side is the scarcer; of whole numbers, so that nothing is rounded. Both are below 2^32.
+    let by_height = from.0 as u128 * wide as u128 <= from.1 as u128 * high as u128;
+    let scaled = |side: usize, to: usize, of: usize| {
+        let scaled = side as u128 * to as u128 / of as u128;
+        usize::try_from(scaled).unwrap_or(usize::MAX)
+    };
+    let (height, width) = match by_height {
+        true => (high, scaled(from.1, high, from.0).max(wide)),
+        false => (scaled(from.0, wide, from.1).max(high), wide),
+    };
+    let axis = |from, whole: usize, len: usize| Axis { from, to: whole, start: half(whole - len), len };
+    (axis(from.0, height, to.0), axis(from.1, width, to.1))
+}
+
+/// Half of a number, rounded as Python does: a half to the even one.
+fn half(number: usize) -> usize {
+    let half = number / 2;
+    half + (number % 2) * (half % 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_is_torchvisions() {
+        let axis = |from, to, start, len| Axis { from, to, start, len };
+        assert_eq!(middle((480, 640), (224, 224)), (axis(480, 256, 16, 224), axis(640, 341, 58, 224)));
+        assert_eq!(middle((640, 480), (224, 224)), (axis(640, 341, 58, 224), axis(480, 256, 16, 224)));
+        assert_eq!(middle((32, 32), (32, 32)), (axis(32, 32, 0, 32), axis(32, 32, 0, 32)));
+        assert_eq!(middle((10, 40), (20, 40)), (axis(10, 20, 0, 20), axis(40, 80, 20, 40)));
+        // A picture of one row.
+        assert_eq!(middle((1, 9), (4, 4)), (axis(1, 4, 0, 4), axis(9, 36, 16, 4)));
+    }
+}

@@ -10,11 +10,14 @@ android {
     defaultConfig {
         minSdk = 24
         consumerProguardFiles("consumer-rules.pro")
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner"
     }
 
     sourceSets["main"].kotlin.srcDir("src/main/kotlin")
     // scripts/build-aar.sh puts the native libraries here, one directory a processor.
     sourceSets["main"].jniLibs.srcDir("../../target/android/jni")
+    // What `connectedCheck` runs on a device. Names of the other tests are sentences, which older phones do not take.
+    sourceSets["androidTest"].kotlin.srcDir("src/test/shared")
 
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8
@@ -31,4 +34,6 @@ kotlin {
 
 dependencies {
     api("org.jetbrains.kotlinx:kotlinx-coroutines-core:1.11.0")
+    androidTestImplementation("androidx.test:runner:1.6.2")
+    androidTestImplementation("junit:junit:4.13.2")
 }

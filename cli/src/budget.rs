@@ -9,6 +9,7 @@ use localgrad::plan::{
     Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
 };
 use localgrad::threads::Workers;
+use localgrad::trainer::TrainConfig;
 use localgrad::{Device, memory};
 use std::path::Path;
 
@@ -48,7 +49,10 @@ impl Setting<'_> {
     /// What the run of `file` asks for.
     pub fn workload(&self, file: &RunFile) -> Workload {
         let batch = file.batch.min(self.train.dataset().len());
-        let steps = Workload::steps(file.network.clone(), file.train.clone(), batch, self.workers.count());
+        // A chunk ends with the epoch.
+        let chunk = file.train.chunk.min(self.train.batches());
+        let train = TrainConfig { chunk, ..file.train.clone() };
+        let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
         Workload {
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             resumes: self.resumes,
@@ -83,7 +87,7 @@ pub fn plan_run(
                 memory::ceiling().map_or(budget_bytes, |ceiling| ceiling.bytes.min(budget_bytes));
             let choice = choose(&workload, &freedom, most_bytes, &rates)?;
             setting.output.text(&words(&choice, budget_bytes));
-            file.train = choice.chosen.applied(&workload).train;
+            file.train = TrainConfig { chunk: file.train.chunk, ..choice.chosen.applied(&workload).train };
             Ok(Planned {
                 planned_bytes: Some(choice.plan.peak_bytes as u64),
                 evaluation_batch: choice.chosen.evaluation_batch,

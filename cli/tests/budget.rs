@@ -149,6 +149,26 @@ fn a_budget_leaves_the_cut_to_those_who_need_it() {
     assert_eq!(ends.as_array().unwrap().len(), 3);
 }
 
+/// A chunk ends with the epoch, and so does what is planned of it.
+#[test]
+fn a_chunk_is_planned_no_longer_than_an_epoch() {
+    let directory = tempfile::tempdir().unwrap();
+    let done = |chunk: &str, more: &[&str]| {
+        let run = directory.path().join(format!("{chunk}{}", more.len())).to_string_lossy().into_owned();
+        let small = ["train", "--model", "resnet8", "--widths", "4,4,8,8", "--rule", "dgl", "--blocks", "2"];
+        let length = ["--limit", "64", "--batch", "16", "--steps", "4", "--threads", "1", "--chunk", chunk];
+        let records = lines(&[&small[..], &length, &["--json", "--out", &run], more].concat());
+        let text = std::fs::read(Path::new(&run).join("run.json")).unwrap();
+        let kept = serde_json::from_slice::<Value>(&text).unwrap()["train"]["chunk"].clone();
+        assert_eq!(kept.to_string(), chunk, "what was said is kept");
+        records.last().unwrap()["planned_bytes"].as_u64().unwrap()
+    };
+    // The words themselves take a few bytes, too.
+    let apart = done("4", &[]).abs_diff(done("60000", &[]));
+    assert!(apart < 1024, "{apart}");
+    assert!(done("60000", &["--memory-budget", "24MiB"]) <= 24 << 20);
+}
+
 /// The most is in memory while the network is evaluated, after a step whose long record was written.
 #[test]
 fn evaluations_keep_to_the_budget() {

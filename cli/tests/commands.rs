@@ -141,7 +141,7 @@ fn end_to_end_training_needs_no_blocks() {
 
 #[test]
 fn what_cannot_work_is_one_clear_line() {
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 26] = [
         (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
@@ -166,6 +166,8 @@ fn what_cannot_work_is_one_clear_line() {
         (&["plan", "--model", "mine.json", "--widths", "4,4,8,8"], "--widths out"),
         (&["eval", "--run", "runs/1", "--data", "embedded", "--model", "resnet8"], "leave --model"),
         (&["train", "--rule", "auglocal", "--head", "dgl"], "no head to choose"),
+        (&["train", "--rule", "dgl", "--chunk", "18446744073709551615"], "up to 65535"),
+        (&["plan", "--rule", "dgl", "--chunk", "18446744073709551615"], "up to 65535"),
     ];
     for (words, needle) in cases {
         let text = refusal(words, 2);

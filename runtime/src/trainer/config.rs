@@ -6,6 +6,9 @@ use crate::precision::Precision;
 use crate::rules::{Rule, RuleConfig};
 use serde::{Deserialize, Serialize};
 
+/// The most batches of a chunk: each waits, and is planned, on its own.
+const MOST_CHUNK: usize = 65_535;
+
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
@@ -137,6 +140,13 @@ impl TrainConfig {
     fn validate_schedule(&self) -> Result<()> {
         if self.chunk == 0 {
             return Err(Error::config("a block visits at least one batch before the next block does"));
+        }
+        if self.chunk > MOST_CHUNK {
+            return Err(Error::config(format!(
+                "a chunk of {} batches is more than can wait; it ends with the epoch at the latest, and has up to \
+                 {MOST_CHUNK}",
+                self.chunk
+            )));
         }
         let Self { block_batches, ends, .. } = self;
         if !block_batches.is_empty() && (block_batches.len() != ends.len() || block_batches.contains(&0)) {

@@ -188,4 +188,17 @@ fn a_bad_picture_is_named_and_the_others_are_judged() {
     assert!(records[1]["sample"].as_str().unwrap().ends_with("b.jpg") && records[1]["error"].is_string());
     let (code, out, _) = localgrad(&["predict", "--run", &run, &files[2]]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
+
+    // EXIF data that say that they have 4 GiB are as good as none, and cost nothing.
+    let mut hungry = encoded("webp", &stored(6), Some(exif(6, false)));
+    let at = hungry.windows(4).position(|name| name == b"EXIF").unwrap();
+    hungry[at + 4..at + 8].copy_from_slice(&0xffff_001a_u32.to_le_bytes());
+    std::fs::write(path("d.webp"), hungry).unwrap();
+    if cfg!(target_os = "linux") {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_localgrad")]);
+        let output = shell.args(["predict", "--run", &run, &files[0], &path("d.webp")]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && error.is_empty(), "{error}");
+    }
 }

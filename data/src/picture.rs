@@ -16,6 +16,8 @@ const MOST_PIXEL_BYTES: u64 = 512 << 20;
 const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 /// Where the chunks of a PNG file begin, in bytes.
 const PNG_SIGNATURE_BYTES: usize = 8;
+/// Where those of a WebP file begin.
+const WEBP_HEADER_BYTES: usize = 12;
 
 /// The picture in a file, as [`tensor`] gives it.
 ///
@@ -76,6 +78,8 @@ pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<Dynam
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(broken)?;
     let exif = match format {
         ImageFormat::Png => png_exif(bytes).map(<[u8]>::to_vec),
+        // The decoder would ask for as much memory as the chunk says it has.
+        ImageFormat::WebP => webp_exif(bytes).map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),
     };
     let (width, height) = decoder.dimensions();
@@ -133,6 +137,21 @@ fn jpeg_has_its_end(bytes: &[u8]) -> bool {
 fn webp_has_its_end(bytes: &[u8]) -> bool {
     let said = bytes.get(4..8).and_then(|length| length.first_chunk::<4>());
     said.is_some_and(|said| u64::from(u32::from_le_bytes(*said)) + 8 <= bytes.len() as u64)
+}
+
+/// The EXIF data of a WebP file.
+fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes.get(WEBP_HEADER_BYTES..)?;
+    loop {
+        let (kind, length) = (rest.get(..4)?, rest.get(4..8)?.first_chunk::<4>()?);
+        let length = u32::from_le_bytes(*length) as usize;
+        let content = rest.get(8..)?.get(..length)?;
+        if kind == b"EXIF" {
+            return Some(content);
+        }
+        // Each chunk begins at an even place.
+        rest = rest.get(8..)?.get(length.next_multiple_of(2)..)?;
+    }
 }
 
 /// The EXIF data of a PNG file, which may stand before or behind its pixels.

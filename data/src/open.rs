@@ -89,7 +89,7 @@ fn shorter_side(encoded: &Encoded) -> Option<usize> {
 /// Opens images of one size.
 ///
 /// # Errors
-/// Those of [`localgrad::data::open`].
+/// Those of [`localgrad::data::open()`].
 pub fn numbers(path: &Path, part: Part) -> Result<Box<dyn Dataset>> {
     let split = if part == Part::Train { Split::Train } else { Split::Test };
     localgrad::data::open(path, split)

@@ -80,7 +80,7 @@ pub enum StemName {
 #[derive(Args, Clone, Debug)]
 pub struct DataArguments {
     /// `embedded`, or a directory: with a folder of pictures for each class, in parts (train beside val or test) or as one
-    /// whole; or with IDX, CIFAR-10 or CIFAR-100 binary, or safetensors files [default: embedded]
+    /// whole; or with IDX, CIFAR-10 or CIFAR-100 (binary or pickles), SVHN, STL-10 or safetensors files [default: embedded]
     #[arg(long)]
     pub data: Option<String>,
     /// Let one picture that cannot be read be one too many, rather than leave it out

@@ -7,7 +7,7 @@ use crate::arguments::{
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
 use localgrad::data::subset::Subset;
-use localgrad::data::{AugmentConfig, Dataset, ImageShape, Normalize, Split, open};
+use localgrad::data::{AugmentConfig, Dataset, ImageShape, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
@@ -196,7 +196,7 @@ pub fn freedom(
 pub fn dataset(arguments: &DataArguments, split: Split) -> Outcome<Box<dyn Dataset>> {
     match data_name(arguments) {
         EMBEDDED => embedded::open(split),
-        path => Ok(open(Path::new(path), split)?),
+        path => Ok(localgrad_data::open::numbers(Path::new(path), split)?),
     }
 }
 

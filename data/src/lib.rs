@@ -1,4 +1,5 @@
-//! Files of the world as data sets for `localgrad`: pictures in folders, decoded, turned and cut to size.
+//! Files of the world as data sets for `localgrad`: pictures in folders, decoded, turned and cut to size, and published
+//! data sets as they are distributed.
 //!
 //! `localgrad` keeps the readers of plain numbers and stays lean; decoders and archives are here.
 
@@ -10,6 +11,11 @@ pub mod listing;
 pub mod folder;
 pub mod pictures;
 mod hold_out;
+pub mod images;
+pub mod pickle;
+pub mod cifar;
+pub mod mat;
+pub mod stl;
 pub mod open;
 
 pub use listing::{Listing, Part};

@@ -2,7 +2,9 @@
 
 use crate::encoded::Encoded;
 use crate::folder::Folder;
+use crate::images::whole_file;
 use crate::listing::{Listing, Part};
+use crate::{cifar, mat, stl};
 use image::ImageReader;
 use localgrad::data::{Dataset, Split};
 use localgrad::{Error, Result};
@@ -11,7 +13,7 @@ use std::path::Path;
 
 /// What was found.
 pub enum Found {
-    /// Images of one size, which the runtime reads itself.
+    /// Images of one size, which [`numbers`] opens.
     Numbers,
     /// Pictures of any size.
     Pictures(Box<Collection>),
@@ -28,7 +30,8 @@ pub struct Collection {
 /// `Io` when something cannot be read; `Format` when it is not what it should be.
 pub fn look(path: &Path) -> Result<Found> {
     let metadata = std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?;
-    if !metadata.is_dir() || localgrad::data::open::holds_numbers(path) {
+    let is_set = cifar::holds(path) || mat::holds(path) || stl::holds(path);
+    if !metadata.is_dir() || is_set || localgrad::data::open::holds_numbers(path) {
         return Ok(Found::Numbers);
     }
     if let Some(folder) = Folder::open(path)? {
@@ -86,11 +89,29 @@ fn shorter_side(encoded: &Encoded) -> Option<usize> {
     Some(width.min(height) as usize)
 }
 
-/// Opens images of one size.
+/// Opens images of one size: CIFAR in pickles, SVHN, STL-10, or what the runtime reads itself. A single MATLAB file is
+/// opened whichever split is asked for, as a safetensors file is.
 ///
 /// # Errors
-/// Those of [`localgrad::data::open()`].
-pub fn numbers(path: &Path, part: Part) -> Result<Box<dyn Dataset>> {
-    let split = if part == Part::Train { Split::Train } else { Split::Test };
-    localgrad::data::open(path, split)
+/// `Io` when a file cannot be read, `Format` when it is not what it should be or nothing known lies at `path`.
+pub fn numbers(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
+    let part = if split == Split::Train { Part::Train } else { Part::Test };
+    let is_mat = path.is_file() && path.extension().is_some_and(|ending| ending == "mat");
+    let own = if localgrad::data::open::holds_numbers(path) {
+        None
+    } else if is_mat {
+        Some(mat::from_bytes(&whole_file(path)?, &path.display().to_string())?)
+    } else if cifar::holds(path) {
+        Some(cifar::open(path, part)?)
+    } else if mat::holds(path) {
+        Some(mat::open(path, part)?)
+    } else if stl::holds(path) {
+        Some(stl::open(path, part)?)
+    } else {
+        None
+    };
+    match own {
+        Some(images) => Ok(Box::new(images)),
+        None => localgrad::data::open(path, split),
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::encoded::Encoded;
 use crate::frame::Pixels;
+use crate::images::{read_bytes, room};
 use crate::listing::Listing;
 use crate::picture;
 use localgrad::data::{Dataset, ImageShape};
@@ -43,7 +44,13 @@ impl Pictures {
         let size = shape.elements();
         let mut set = Self {
             shape,
-            bytes: room(listing.items.len(), size)?,
+            bytes: room(
+                listing.items.len().saturating_mul(size),
+                &format!(
+                    "{} pictures of {shape} (a smaller --input, or a --limit, makes them fewer)",
+                    listing.items.len()
+                ),
+            )?,
             labels: Vec::with_capacity(listing.items.len()),
             names: Vec::with_capacity(listing.items.len()),
             class_names: listing.class_names,
@@ -72,25 +79,6 @@ impl Pictures {
         }
         Ok(set)
     }
-}
-
-/// Room for all images, or a refusal.
-fn room(count: usize, size: usize) -> Result<Vec<u8>> {
-    let bytes = count.saturating_mul(size);
-    let refused = |why: String| {
-        Error::new(
-            localgrad::ErrorKind::Memory,
-            format!(
-                "{count} pictures of {size} bytes take {bytes} bytes, {why}: take a smaller --input, or a --limit"
-            ),
-        )
-    };
-    if let Some(ceiling) = localgrad::memory::ceiling().filter(|ceiling| ceiling.bytes < bytes) {
-        return Err(refused(format!("and {} bytes are {}", ceiling.bytes, ceiling.reason)));
-    }
-    let mut room = Vec::new();
-    room.try_reserve_exact(bytes).map_err(|_| refused("which cannot be had".into()))?;
-    Ok(room)
 }
 
 /// Warns of pictures that are left out.
@@ -137,17 +125,7 @@ impl Dataset for Pictures {
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         let label = self.label(index)?;
-        let size = self.shape.elements();
-        if pixels.len() != size {
-            return Err(Error::shape(format!(
-                "an image of {} does not fit {} numbers",
-                self.shape,
-                pixels.len()
-            )));
-        }
-        for (pixel, &byte) in pixels.iter_mut().zip(&self.bytes[index * size..]) {
-            *pixel = f32::from(byte) / 255.0;
-        }
+        read_bytes(&self.bytes, index, self.shape, pixels)?;
         Ok(label)
     }
 

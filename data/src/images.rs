@@ -1,0 +1,114 @@
+//! Images of one size out of files of numbers, held in bytes.
+
+use localgrad::data::{Dataset, ImageShape};
+use localgrad::{Error, ErrorKind, Result};
+
+/// Labelled images of one size.
+pub struct Images {
+    shape: ImageShape,
+    /// `[N, H, W, C]`
+    bytes: Vec<u8>,
+    labels: Vec<u32>,
+    class_names: Vec<String>,
+    classes: usize,
+}
+
+impl Images {
+    /// Images out of `name`. There are as many classes as names, or where these are none as many as `classes`.
+    ///
+    /// # Shapes
+    /// `bytes`: `[N, H, W, C]` of `shape`; `labels`: `[N]`.
+    ///
+    /// # Errors
+    /// `Format` when there is no image, a label is missing or is that of no class.
+    pub fn new(
+        name: &str,
+        shape: ImageShape,
+        bytes: Vec<u8>,
+        labels: Vec<u32>,
+        (classes, class_names): (usize, Vec<String>),
+    ) -> Result<Self> {
+        let images = bytes.len() / shape.elements().max(1);
+        if images == 0 || labels.len() != images || images * shape.elements() != bytes.len() {
+            return Err(Error::format(format!(
+                "{name}: {images} images of {shape} and {} labels, expected as many, and at least one",
+                labels.len()
+            )));
+        }
+        let classes = if class_names.is_empty() { classes } else { class_names.len() };
+        if let Some((place, label)) = labels.iter().enumerate().find(|(_, label)| **label as usize >= classes)
+        {
+            return Err(Error::format(format!(
+                "{name}: image {place} has the label {label}, expected one of {classes}"
+            )));
+        }
+        Ok(Self { shape, bytes, labels, class_names, classes })
+    }
+}
+
+impl Dataset for Images {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    fn label(&self, index: usize) -> Result<u32> {
+        let label = self.labels.get(index).copied();
+        label.ok_or_else(|| Error::config(format!("sample {index} was asked for, of {}", self.len())))
+    }
+
+    fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
+        let label = self.label(index)?;
+        read_bytes(&self.bytes, index, self.shape, pixels)?;
+        Ok(label)
+    }
+
+    fn resident_bytes(&self) -> usize {
+        self.bytes.capacity() + size_of_val(self.labels.as_slice())
+    }
+}
+
+/// One of the images `[N, H, W, C]` as numbers in [0, 1]. The caller has checked that it is there.
+pub(crate) fn read_bytes(bytes: &[u8], index: usize, shape: ImageShape, pixels: &mut [f32]) -> Result<()> {
+    let size = shape.elements();
+    if pixels.len() != size {
+        return Err(Error::shape(format!("an image of {shape} does not fit {} numbers", pixels.len())));
+    }
+    for (pixel, &byte) in pixels.iter_mut().zip(&bytes[index * size..]) {
+        *pixel = f32::from(byte) / 255.0;
+    }
+    Ok(())
+}
+
+/// Room for so many bytes, or a refusal.
+pub(crate) fn room(bytes: usize, what: &str) -> Result<Vec<u8>> {
+    let refused = |why: String| Error::new(ErrorKind::Memory, format!("{what} take {bytes} bytes, {why}"));
+    if let Some(ceiling) = localgrad::memory::ceiling().filter(|ceiling| ceiling.bytes < bytes) {
+        return Err(refused(format!("and {} bytes are {}", ceiling.bytes, ceiling.reason)));
+    }
+    let mut room = Vec::new();
+    room.try_reserve_exact(bytes).map_err(|_| refused("which cannot be had".into()))?;
+    Ok(room)
+}
+
+/// The whole of a file.
+pub(crate) fn whole_file(path: &std::path::Path) -> Result<Vec<u8>> {
+    let io = |cause| Error::io(path, cause);
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        return Err(Error::format(format!("{}: expected a file, found something else", path.display())));
+    }
+    room(usize::try_from(metadata.len()).unwrap_or(usize::MAX), &path.display().to_string())?;
+    std::fs::read(path).map_err(io)
+}

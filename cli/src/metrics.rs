@@ -201,6 +201,9 @@ pub struct Done {
     /// How long training waited for that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_seconds: Option<f64>,
+    /// How long training waited for batches to be read, since it began or went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_seconds: Option<f64>,
     /// The mean of the accuracies of the classes, in which each counts the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_accuracy: Option<f64>,

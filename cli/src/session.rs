@@ -426,6 +426,7 @@ impl<'a> Log<'a> {
             resident_peak_bytes: resident::peak_bytes(),
             stored_bytes: traffic.map(|traffic| traffic.written_bytes + traffic.read_bytes),
             storage_seconds: traffic.map(|traffic| traffic.seconds),
+            waited_seconds: Some(report.waited_seconds),
             interrupted: report.interrupted,
         }
     }

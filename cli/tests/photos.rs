@@ -50,6 +50,11 @@ fn a_folder_of_photos_trains_predicts_and_fine_tunes() {
     }
     assert!(error.contains("pictures could not be read and are left out: cat/broken.jpg"), "{error}");
 
+    let metrics = records(&std::fs::read_to_string(here.join("run/metrics.jsonl")).unwrap());
+    let done = metrics.iter().find(|record| record["event"] == "done").unwrap();
+    let [waited, all] = ["waited_seconds", "seconds"].map(|name| done[name].as_f64().unwrap());
+    assert!(waited > 0.0 && waited <= all, "{waited} of {all}");
+
     // Judged by what was not learnt from, with each class by name.
     let (code, out, error) = localgrad(here, &["eval", "--run", "run", "--json"]);
     assert_eq!(code, Some(0), "{error}");

@@ -133,6 +133,8 @@ pub struct FitReport {
     pub samples: usize,
     /// Seconds of training, evaluations not counted.
     pub train_seconds: f64,
+    /// Seconds of these that training waited for batches to be read, since it began or went on.
+    pub waited_seconds: f64,
     /// The last evaluation, if there was one.
     pub evaluation: Option<Evaluation>,
     /// Mean loss of the last block over the last epoch.
@@ -244,9 +246,9 @@ pub fn fit_from(
     check_statistics(&trainer.model.spec, trainer.config(), batch)?;
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
-    let mut interrupted = false;
+    let (mut interrupted, mut waited_seconds) = (false, 0.0);
     while !interrupted && !config.is_over(&progress, total_steps) {
-        interrupted = train_epoch(&mut progress, trainer, train, config, observer)?
+        interrupted = train_epoch(&mut progress, trainer, train, config, observer, &mut waited_seconds)?
             || close_epoch(&mut progress, trainer, (train, test), config, observer)?;
         let ended = config.is_over(&progress, total_steps);
         interrupted &= !ended;
@@ -259,6 +261,7 @@ pub fn fit_from(
         steps: progress.steps,
         samples: progress.samples,
         train_seconds: progress.train_seconds,
+        waited_seconds,
         ended_early: progress.closed && progress.steps < total_steps && !interrupted,
         evaluation: progress.evaluation,
         loss: progress.loss,
@@ -274,13 +277,14 @@ fn train_epoch(
     train: &Loader,
     config: &FitConfig,
     observer: &mut dyn Observer,
+    waited_seconds: &mut f64,
 ) -> Result<bool> {
     let total_steps = config.total_steps(train.batches());
     while progress.position < train.batches() && progress.steps < total_steps {
         let left = (train.batches() - progress.position).min(total_steps - progress.steps);
         let mut stops = false;
         for (samples, learning_rate, report, seconds) in
-            train_chunk(progress, trainer, train, config, left, observer)?
+            train_chunk(progress, trainer, train, config, (left, &mut *waited_seconds), observer)?
         {
             progress.count(&report, samples, seconds);
             let event = Event::Step {
@@ -307,20 +311,22 @@ fn train_epoch(
 }
 
 /// Trains on the next batches, as many as a chunk has or as are left; of each step its samples, its rate, what it found
-/// and how long it took.
+/// and how long it took. What it waited for batches is added to `waited_seconds`.
 fn train_chunk(
     progress: &Progress,
     trainer: &mut Trainer,
     train: &Loader,
     config: &FitConfig,
-    left: usize,
+    (left, waited_seconds): (usize, &mut f64),
     observer: &mut dyn Observer,
 ) -> Result<Vec<(usize, f64, StepReport, f64)>> {
     let started = Instant::now();
     let first = progress.steps + 1;
     let mut steps = Vec::new();
     for number in 0..trainer.config().chunk.min(left) {
+        let asked = Instant::now();
         let batch = train.batch(progress.epoch as u64 - 1, progress.position + number)?;
+        *waited_seconds += asked.elapsed().as_secs_f64();
         steps.push(trainer.begin(&batch, config.rate(first + number, progress.epoch))?);
     }
     let told: Vec<_> = steps.iter().map(|step| (step.samples(), step.learning_rate())).collect();

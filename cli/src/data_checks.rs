@@ -69,6 +69,14 @@ pub fn check_classes(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
             "{seen}, the largest, {label}, in {name}'s sample {sample}; labels should count up from 0 without gaps"
         );
     }
+    let occurs = |class: usize| learnt[class] || judged[class];
+    if classes > 2 && !occurs(0) && (1..classes).all(occurs) {
+        log::warn!(
+            "no sample has the label 0, and all of 1 to {} occur: if they count up from 1, take 1 from each, or one output \
+             of the network stands for nothing",
+            classes - 1
+        );
+    }
     let unlearnt: Vec<usize> = (0..classes).filter(|&class| judged[class] && !learnt[class]).collect();
     if let Some(first) = unlearnt.first() {
         log::warn!(

@@ -13,7 +13,7 @@ use localgrad::data::{Dataset, ImageShape, Split};
 use localgrad::threads::Workers;
 use localgrad::weights;
 use localgrad_data::open::Collection;
-use localgrad_data::{Found, Listing, Part, Pictures, Reading, look};
+use localgrad_data::{Found, Listing, Part, Reading, look, pictures};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -147,12 +147,12 @@ pub fn samples(arguments: &TrainArguments, collection: &Collection) -> Outcome<[
         None => listing,
     };
     if let Some(held_out) = arguments.hold_out {
-        let whole = Pictures::open(limited(collection.part(Part::All, seed)?), &reading)?;
+        let whole = pictures::load(limited(collection.part(Part::All, seed)?), &reading)?;
         let [train, test] = Subset::split(Arc::new(whole), held_out, seed)?;
         return Ok([Arc::new(train), Arc::new(test)]);
     }
-    let train = Pictures::open(limited(collection.part(Part::Train, seed)?), &reading)?;
-    let test = Pictures::open(collection.part(Part::Judge, seed)?, &reading)?;
+    let train = pictures::load(limited(collection.part(Part::Train, seed)?), &reading)?;
+    let test = pictures::load(collection.part(Part::Judge, seed)?, &reading)?;
     Ok([Arc::new(train), Arc::new(test)])
 }
 
@@ -185,12 +185,12 @@ pub fn judged(
     let limited = |listing: Listing| listing.limited(data.limit.unwrap_or(usize::MAX));
     if let (true, Some(held_out)) = (is_own, held_out) {
         let whole = named(collection.part(Part::All, seed)?)?;
-        let whole = workers.run(|| Pictures::open(whole, &reading))?;
+        let whole = workers.run(|| pictures::load(whole, &reading))?;
         let [_, test] = Subset::split(Arc::new(whole), held_out, seed)?;
         return choices::limited(Box::new(test), data.limit);
     }
     let listing = limited(named(collection.part(part, seed)?)?);
-    Ok(Box::new(workers.run(|| Pictures::open(listing, &reading))?))
+    Ok(Box::new(workers.run(|| pictures::load(listing, &reading))?))
 }
 
 /// Whether the data are those that the run learnt from.

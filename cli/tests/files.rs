@@ -297,6 +297,20 @@ fn classes_that_are_judged_and_never_learnt_are_told() {
 }
 
 #[test]
+fn labels_that_count_up_from_1_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(directory.path().join(name), bytes).unwrap();
+    let set = path(directory.path(), "");
+    let cases = [([1, 2, 3, 1, 2, 3], true), ([0, 1, 2, 0, 1, 2], false), ([1, 3, 3, 1, 3, 3], false)];
+    for (case, (labels, is_told)) in cases.into_iter().enumerate() {
+        write("train.safetensors", data([3, 16, 16], &labels));
+        write("test.safetensors", data([3, 16, 16], &labels));
+        let [_, error] = told(&train(&set, &path(directory.path(), &format!("run{case}")), &[]), 0);
+        assert_eq!(error.contains("no sample has the label 0, and all of 1 to 3 occur"), is_told, "{error}");
+    }
+}
+
+#[test]
 fn answers_that_are_no_numbers_are_no_answers() {
     let directory = tempfile::tempdir().unwrap();
     let (set, run) = (write_data(directory.path()), path(directory.path(), "run"));

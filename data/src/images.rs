@@ -9,6 +9,8 @@ pub struct Images {
     /// `[N, H, W, C]`
     bytes: Vec<u8>,
     labels: Vec<u32>,
+    /// One an image, or none at all.
+    sample_names: Vec<String>,
     class_names: Vec<String>,
     classes: usize,
 }
@@ -42,7 +44,14 @@ impl Images {
                 "{name}: image {place} has the label {label}, expected one of {classes}"
             )));
         }
-        Ok(Self { shape, bytes, labels, class_names, classes })
+        Ok(Self { shape, bytes, labels, sample_names: Vec::new(), class_names, classes })
+    }
+
+    /// The same images, each with a name, such as its file's.
+    pub(crate) fn named(mut self, sample_names: Vec<String>) -> Self {
+        debug_assert_eq!(sample_names.len(), self.labels.len());
+        self.sample_names = sample_names;
+        self
     }
 }
 
@@ -63,6 +72,10 @@ impl Dataset for Images {
         &self.class_names
     }
 
+    fn sample_name(&self, index: usize) -> Option<&str> {
+        self.sample_names.get(index).map(String::as_str)
+    }
+
     fn label(&self, index: usize) -> Result<u32> {
         let label = self.labels.get(index).copied();
         label.ok_or_else(|| Error::config(format!("sample {index} was asked for, of {}", self.len())))
@@ -70,25 +83,24 @@ impl Dataset for Images {
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         let label = self.label(index)?;
-        read_bytes(&self.bytes, index, self.shape, pixels)?;
+        let size = self.shape.elements();
+        if pixels.len() != size {
+            return Err(Error::shape(format!(
+                "an image of {} does not fit {} numbers",
+                self.shape,
+                pixels.len()
+            )));
+        }
+        for (pixel, &byte) in pixels.iter_mut().zip(&self.bytes[index * size..]) {
+            *pixel = f32::from(byte) / 255.0;
+        }
         Ok(label)
     }
 
     fn resident_bytes(&self) -> usize {
-        self.bytes.capacity() + size_of_val(self.labels.as_slice())
+        let names: usize = self.sample_names.iter().map(|name| name.capacity() + size_of::<String>()).sum();
+        self.bytes.capacity() + size_of_val(self.labels.as_slice()) + names
     }
-}
-
-/// One of the images `[N, H, W, C]` as numbers in [0, 1]. The caller has checked that it is there.
-pub(crate) fn read_bytes(bytes: &[u8], index: usize, shape: ImageShape, pixels: &mut [f32]) -> Result<()> {
-    let size = shape.elements();
-    if pixels.len() != size {
-        return Err(Error::shape(format!("an image of {shape} does not fit {} numbers", pixels.len())));
-    }
-    for (pixel, &byte) in pixels.iter_mut().zip(&bytes[index * size..]) {
-        *pixel = f32::from(byte) / 255.0;
-    }
-    Ok(())
 }
 
 /// Room for so many bytes, or a refusal.

@@ -18,6 +18,7 @@ pub mod mat;
 pub mod stl;
 pub mod open;
 
+pub use images::Images;
 pub use listing::{Listing, Part};
 pub use open::{Found, look};
-pub use pictures::{Pictures, Reading};
+pub use pictures::Reading;

@@ -68,6 +68,8 @@ pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<Dynam
     let whole = match format {
         ImageFormat::Jpeg => jpeg_has_its_end(bytes),
         ImageFormat::WebP => webp_has_its_end(bytes),
+        // The decoder is content once it has all pixels.
+        ImageFormat::Png => png_chunk(bytes, b"IEND").is_some(),
         // The decoder tells.
         _ => true,
     };
@@ -77,7 +79,7 @@ pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<Dynam
     let broken = |cause: image::ImageError| format!("not a whole picture: {cause}");
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(broken)?;
     let exif = match format {
-        ImageFormat::Png => png_exif(bytes).map(<[u8]>::to_vec),
+        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
         // The decoder would ask for as much memory as the chunk says it has.
         ImageFormat::WebP => webp_exif(bytes).map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),
@@ -154,17 +156,17 @@ fn webp_exif(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The EXIF data of a PNG file, which may stand before or behind its pixels.
-fn png_exif(bytes: &[u8]) -> Option<&[u8]> {
+/// What the first chunk of this kind in a PNG file holds, if it is whole; EXIF data may stand before or behind the pixels.
+fn png_chunk<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
     let mut rest = bytes.get(PNG_SIGNATURE_BYTES..)?;
     loop {
         let (length, kind) = (rest.first_chunk::<4>()?, rest.get(4..8)?);
         let length = u32::from_be_bytes(*length) as usize;
         let content = rest.get(8..)?.get(..length)?;
-        if kind == b"eXIf" {
-            return Some(content);
-        }
         // A checksum follows.
         rest = rest.get(8..)?.get(length..)?.get(4..)?;
+        if kind == wanted {
+            return Some(content);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use image::{ImageFormat, Rgb, RgbImage};
 use localgrad::data::{Dataset, ImageShape};
 use localgrad_data::open::Collection;
-use localgrad_data::{Found, Part, Pictures, Reading, look};
+use localgrad_data::{Found, Part, Reading, look, pictures};
 use std::path::{Path, PathBuf};
 
 const READING: Reading = Reading { shape: ImageShape { channels: 3, height: 8, width: 8 }, strict: false };
@@ -85,7 +85,7 @@ fn folders_are_classes_and_what_lies_below_is_of_them() {
     ];
     assert_eq!(found, wanted);
     assert_eq!(collection.shorter_side(), Some(10));
-    let set = Pictures::open(all, &READING).unwrap();
+    let set = pictures::load(all, &READING).unwrap();
     assert_eq!((set.len(), set.classes(), set.sample_name(2)), (6, 3, Some("dog/1.jpg")));
     let mut pixels = vec![0.0; 8 * 8 * 3];
     for (index, shade) in [30.0, 40.0, 10.0, 20.0, 50.0, 60.0].into_iter().enumerate() {
@@ -165,16 +165,16 @@ fn bad_files_are_left_out_or_are_fatal() {
     photos.file("b/scan.tif", b"II*\0");
     let listing = photos.collection().part(Part::All, 0).unwrap();
     assert_eq!(listing.items.len(), 6);
-    let set = Pictures::open(listing.clone(), &READING).unwrap();
+    let set = pictures::load(listing.clone(), &READING).unwrap();
     assert_eq!(set.len(), 3);
     let strict = Reading { strict: true, ..READING };
-    let error = Pictures::open(listing, &strict).err().unwrap().to_string();
+    let error = pictures::load(listing, &strict).err().unwrap().to_string();
     assert!(error.contains("a/cut.jpg") && error.contains("cut off"), "{error}");
     for name in ["a/1.png", "a/2.jpg", "b/3.png"] {
         std::fs::remove_file(photos.path(name)).unwrap();
     }
     let listing = photos.collection().part(Part::All, 0).unwrap();
-    let error = Pictures::open(listing, &READING).err().unwrap().to_string();
+    let error = pictures::load(listing, &READING).err().unwrap().to_string();
     assert!(error.contains("no picture could be read: a/cut.jpg"), "{error}");
 }
 
@@ -196,7 +196,7 @@ fn more_pictures_than_memory_are_refused() {
     photos.picture("a/1.png", 1);
     let listing = photos.collection().part(Part::All, 0).unwrap();
     let shape = ImageShape { channels: 3, height: 1 << 30, width: 1 << 30 };
-    let error = Pictures::open(listing, &Reading { shape, strict: false }).err().unwrap();
+    let error = pictures::load(listing, &Reading { shape, strict: false }).err().unwrap();
     assert_eq!(error.kind(), localgrad::ErrorKind::Memory, "{error}");
 }
 
@@ -214,6 +214,6 @@ fn links_are_followed_but_not_round_in_circles() {
     symlink("nowhere.png", photos.path("set/a/broken.png")).unwrap();
     let Found::Pictures(collection) = look(&photos.path("set")).unwrap() else { panic!() };
     assert_eq!(names(&collection, Part::All), ["a/1.png", "a/2.png", "a/broken.png", "b/1.png"]);
-    let set = Pictures::open(collection.part(Part::All, 0).unwrap(), &READING).unwrap();
+    let set = pictures::load(collection.part(Part::All, 0).unwrap(), &READING).unwrap();
     assert_eq!(set.len(), 3);
 }

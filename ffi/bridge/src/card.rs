@@ -118,7 +118,7 @@ unsafe fn write_name(
 ) -> Outcome<()> {
     let Some(name) = names.get(index) else {
         return Err(Fault::argument(match names.len() {
-            0 => "the classes have no names; lg_network_name_classes gives them some".into(),
+            0 => "the classes have no names yet: name them first".into(),
             count => format!("there are {count} classes, counted from 0, and no number {index}"),
         }));
     };

@@ -14,6 +14,9 @@ use localgrad_runtime::weights::is_variance;
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 
+/// Of weights that an error lists.
+const LISTED: usize = 5;
+
 /// In place of a block: all of them, as any larger number is.
 pub const LG_ALL_BLOCKS: usize = 0xffff_ffff;
 
@@ -127,12 +130,16 @@ impl Session {
 
     /// The weight of that name.
     pub fn weight(&mut self, name: &str) -> Outcome<Named> {
-        let found = self.named(LG_ALL_BLOCKS)?.into_iter().find(|named| named.name == name);
-        found.ok_or_else(|| {
-            Fault::argument(format!(
-                "there is no weight {name:?}; lg_trainer_weight_name says which there are"
-            ))
-        })
+        let mut all = self.named(LG_ALL_BLOCKS)?;
+        if let Some(at) = all.iter().position(|named| named.name == name) {
+            return Ok(all.swap_remove(at));
+        }
+        let some: Vec<&str> = all.iter().take(LISTED).map(|named| named.name.as_str()).collect();
+        Err(Fault::argument(format!(
+            "there is no weight {name:?}; there are {}, such as {}",
+            all.len(),
+            some.join(", ")
+        )))
     }
 
     /// Writes the numbers of a weight into `room`, whose size is that of the weight; `precision` is an lg_precision.
@@ -165,7 +172,7 @@ impl Session {
         match fits {
             true => Ok(()),
             false => Err(Fault::config(format!(
-                "{name} has numbers that are too large for 16 bits; take it in 32 (LG_PRECISION_F32)"
+                "{name} has numbers that are too large for 16 bits; take it in 32"
             ))),
         }
     }

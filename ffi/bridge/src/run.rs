@@ -301,9 +301,7 @@ impl Session {
         let time = |milliseconds: u64| (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         let due = Due { steps: options.checkpoint_steps, time: time(options.checkpoint_milliseconds) };
         if due.is_wanted() && !self.stored.is_open() {
-            return Err(Fault::config(
-                "checkpoints have no place yet: call lg_trainer_open_checkpoints first",
-            ));
+            return Err(Fault::config("checkpoints have no place yet: open a directory for them first"));
         }
         let deadline = time(options.milliseconds).and_then(|time| now.checked_add(time));
         let mut result = lg_run_result::initial();

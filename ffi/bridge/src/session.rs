@@ -446,7 +446,7 @@ impl Session {
 
 /// What a call says that a cancel ended.
 pub(crate) fn cancelled() -> Fault {
-    Fault::new(lg_status::Cancelled, "the trainer was cancelled; lg_trainer_clear_cancel lets it go on")
+    Fault::new(lg_status::Cancelled, "the trainer was cancelled; clearing that lets it go on")
 }
 
 /// A trainer of next to nothing.

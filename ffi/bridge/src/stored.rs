@@ -69,9 +69,7 @@ impl Session {
     pub fn save(&mut self, shared: Shared<'_>) -> Outcome<()> {
         self.check_at_rest()?;
         let Some(checkpoints) = &mut self.stored.checkpoints else {
-            return Err(Fault::config(
-                "checkpoints have no place yet: call lg_trainer_open_checkpoints first",
-            ));
+            return Err(Fault::config("checkpoints have no place yet: open a directory for them first"));
         };
         let began = Instant::now();
         checkpoints.save(&mut self.trainer, &self.progress)?;

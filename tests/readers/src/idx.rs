@@ -1,11 +1,10 @@
 //! Any bytes as a pair of IDX files, plain or gzipped: the first two bytes say where the labels begin.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use localgrad::data::Dataset;
 use localgrad::data::idx::Idx;
 
-fuzz_target!(|data: &[u8]| {
+/// Must hold of any bytes.
+pub fn check(data: &[u8]) {
     let Some((start, data)) = data.split_first_chunk::<2>() else { return };
     let (images, labels) = data.split_at(data.len().min(u16::from_le_bytes(*start).into()));
     let Ok(set) = Idx::from_bytes(images, labels, "fuzzed") else { return };
@@ -15,4 +14,4 @@ fuzz_target!(|data: &[u8]| {
             assert!((label as usize) < set.classes());
         }
     }
-});
+}

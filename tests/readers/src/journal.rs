@@ -1,7 +1,5 @@
 //! Any bytes as a checkpoint's journal, as they are and cut into records with the checksums that they would need.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use localgrad::checkpoint::journal::{history, scan};
 use localgrad::checkpoint::manifest::Extent;
 
@@ -14,7 +12,8 @@ fn read(mut file: &[u8]) {
     history(records);
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Must hold of any bytes.
+pub fn check(data: &[u8]) {
     read(data);
     let mut file = b"LGCKjour\x01\0\0\0".to_vec();
     file.extend(crc32fast::hash(&file).to_le_bytes());
@@ -30,4 +29,4 @@ fuzz_target!(|data: &[u8]| {
         rest = after;
     }
     read(&file);
-});
+}

@@ -1,8 +1,6 @@
 //! Any bytes as a network in JSON: what is not refused is planned, and trained for ten steps by one of the rules. The
 //! plan says beforehand whether that is little enough.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use localgrad::data::{Batch, Normalize};
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
@@ -38,11 +36,13 @@ fn images(spec: &NetworkSpec, seed: u32) -> Batch {
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     let pixels: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| next()).collect();
-    let images = Tensor::from_vec(pixels, (SAMPLES, height, width, channels), &Device::Cpu).expect("as many pixels");
+    let images =
+        Tensor::from_vec(pixels, (SAMPLES, height, width, channels), &Device::Cpu).expect("as many pixels");
     Batch { images, labels: vec![0, spec.classes as u32 - 1] }
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Must hold of any bytes.
+pub fn check(data: &[u8]) {
     let Ok(spec) = serde_json::from_slice::<NetworkSpec>(data) else { return };
     if spec.validate().is_err() {
         return;
@@ -53,14 +53,21 @@ fuzz_target!(|data: &[u8]| {
     let choice = crc32fast::hash(data) as usize;
     let (rule, head) = RULES[choice % RULES.len()];
     let rule = RuleConfig::named(rule.parse().expect("a rule"), head).expect("a rule over a head");
-    let blocks = if choice % RULES.len() == 0 { 1 } else { 1 + choice / RULES.len() % spec.units.len().min(4) };
+    let blocks = if choice.is_multiple_of(RULES.len()) {
+        1
+    } else {
+        1 + choice / RULES.len() % spec.units.len().min(4)
+    };
     // Not every rule accepts every network.
     let Ok(ends) = cuts::even_ends(&spec, &rule, blocks) else { return };
-    let train = TrainConfig { rule, ends, recompute: choice % 3 == 0, ..TrainConfig::default() };
+    let train = TrainConfig { rule, ends, recompute: choice.is_multiple_of(3), ..TrainConfig::default() };
     if auxiliary_specs(&spec, &train.ends, &train.rule).is_err() {
         return;
     }
-    let workload = Workload { evaluation_batch: Some(SAMPLES), ..Workload::steps(spec.clone(), train.clone(), SAMPLES, 1) };
+    let workload = Workload {
+        evaluation_batch: Some(SAMPLES),
+        ..Workload::steps(spec.clone(), train.clone(), SAMPLES, 1)
+    };
     let planned = match plan(&workload) {
         Ok(planned) => planned,
         // Too large a batch, even of two.
@@ -70,7 +77,8 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let normalize = Normalize { mean: vec![0.5; spec.input[0]], deviation: vec![0.5; spec.input[0]] };
-    let mut trainer = Trainer::new(spec.clone(), train, normalize, &Device::Cpu).expect("what was planned can be built");
+    let mut trainer =
+        Trainer::new(spec.clone(), train, normalize, &Device::Cpu).expect("what was planned can be built");
     for step in 0..STEPS {
         match trainer.step(&images(&spec, step as u32), 0.01, &mut |_| {}) {
             Ok(_) => {}
@@ -80,4 +88,4 @@ fuzz_target!(|data: &[u8]| {
     }
     let logits = trainer.logits(&images(&spec, 77).images).expect("what was trained can classify");
     assert_eq!(logits.dims(), [SAMPLES, spec.classes]);
-});
+}

@@ -1,14 +1,13 @@
 //! Any bytes as a picture, and a part of them: whole and turned, or refused.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use localgrad::data::Normalize;
 use localgrad_data::picture;
 
 /// Small enough to be decoded in no time, whatever the headers promise.
 const MOST_BYTES: u64 = 4 << 20;
 
-fuzz_target!(|data: &[u8]| {
+/// Must hold of any bytes.
+pub fn check(data: &[u8]) {
     let Some((cut, bytes)) = data.split_first_chunk::<2>() else { return };
     let part = &bytes[..usize::from(u16::from_le_bytes(*cut)).min(bytes.len())];
     for bytes in [bytes, part] {
@@ -24,4 +23,4 @@ fuzz_target!(|data: &[u8]| {
             assert!(numbers.iter().all(|number| number.abs() <= 1.0));
         }
     }
-});
+}

@@ -17,6 +17,7 @@ use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
+use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, Stem, published};
 use std::path::Path;
@@ -192,11 +193,11 @@ pub fn freedom(
     })
 }
 
-/// A data set opened as `--data` and `--limit` say.
-pub fn dataset(arguments: &DataArguments, split: Split) -> Outcome<Box<dyn Dataset>> {
+/// A part of the data set that `--data` names.
+pub fn dataset(arguments: &DataArguments, part: Part) -> Outcome<Box<dyn Dataset>> {
     match data_name(arguments) {
-        EMBEDDED => embedded::open(split),
-        path => Ok(localgrad_data::open::numbers(Path::new(path), split)?),
+        EMBEDDED => embedded::open(if part == Part::Train { Split::Train } else { Split::Test }),
+        path => Ok(localgrad_data::open::numbers(Path::new(path), part)?),
     }
 }
 

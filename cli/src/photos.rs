@@ -9,11 +9,10 @@ use crate::output::{Output, count};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::RunDirectory;
 use localgrad::data::subset::Subset;
-use localgrad::data::{Dataset, ImageShape, Split};
+use localgrad::data::{Dataset, ImageShape};
 use localgrad::threads::Workers;
 use localgrad::weights;
-use localgrad_data::open::Collection;
-use localgrad_data::{Found, Listing, Part, Reading, look, pictures};
+use localgrad_data::{Collection, Found, Listing, Part, Reading, look, pictures};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -167,7 +166,7 @@ pub fn judged(
     workers: &Workers,
 ) -> Outcome<Box<dyn Dataset>> {
     let Some(collection) = found(data)? else {
-        return choices::limited(choices::dataset(data, Split::Test)?, data.limit);
+        return choices::limited(choices::dataset(data, Part::Test)?, data.limit);
     };
     let (input, names) = known(arguments, data, &collection)?;
     let reading = reading(data, input);

@@ -139,3 +139,34 @@ fn what_cannot_be_is_said() {
     assert_eq!(code, Some(2));
     assert!(error.contains("--init"), "{error}");
 }
+
+#[test]
+fn archives_and_lists_train_as_their_folder_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_photos(&here.join("photos"), 5);
+    std::fs::remove_file(here.join("photos/cat/broken.jpg")).unwrap();
+    let mut tar = tar::Builder::new(std::fs::File::create(here.join("photos.tar")).unwrap());
+    tar.append_dir_all("photos", here.join("photos")).unwrap();
+    tar.finish().unwrap();
+    let mut list = String::from("path,label\n");
+    for class in ["cat", "dog", "Äpfel"] {
+        for (number, ending) in (0..).zip(["jpg", "png", "webp", "bmp", "gif"]) {
+            list.push_str(&format!("photos/{class}/{number}.{ending},{class}\n"));
+        }
+    }
+    std::fs::write(here.join("list.csv"), list).unwrap();
+    let weights = |data: &str, run: &str| {
+        let words = [&["train", data], &SMALL[..7], &["1", "--out", run]].concat();
+        let (code, out, error) = localgrad(here, &words);
+        assert_eq!(code, Some(0), "{error}");
+        assert!(out.contains("15 pictures of 3 classes (cat, dog, Äpfel)"), "{out}");
+        std::fs::read(here.join(run).join("weights.safetensors")).unwrap()
+    };
+    let wanted = weights("photos", "folder");
+    assert!(weights("photos.tar", "archive") == wanted);
+    assert!(weights("list.csv", "listed") == wanted);
+    let (code, out, error) = localgrad(here, &["eval", "--run", "folder", "--data", "list.csv", "--json"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(records(&out)[0]["samples"], 15);
+}

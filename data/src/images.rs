@@ -1,4 +1,4 @@
-//! Images of one size out of files of numbers, held in bytes.
+//! Images of one size out of files of numbers, held in memory.
 
 use localgrad::data::{Dataset, ImageShape};
 use localgrad::{Error, ErrorKind, Result};
@@ -6,8 +6,7 @@ use localgrad::{Error, ErrorKind, Result};
 /// Labelled images of one size.
 pub struct Images {
     shape: ImageShape,
-    /// `[N, H, W, C]`
-    bytes: Vec<u8>,
+    values: Values,
     labels: Vec<u32>,
     /// One an image, or none at all.
     sample_names: Vec<String>,
@@ -15,23 +14,40 @@ pub struct Images {
     classes: usize,
 }
 
+/// The numbers of images `[N, H, W, C]`.
+pub enum Values {
+    /// 0 to 255, which stand for 0 to 1.
+    Bytes(Vec<u8>),
+    /// As they are.
+    Floats(Vec<f32>),
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Floats(floats) => floats.len(),
+        }
+    }
+}
+
 impl Images {
     /// Images out of `name`. There are as many classes as names, or where these are none as many as `classes`.
     ///
     /// # Shapes
-    /// `bytes`: `[N, H, W, C]` of `shape`; `labels`: `[N]`.
+    /// `values`: `[N, H, W, C]` of `shape`; `labels`: `[N]`.
     ///
     /// # Errors
     /// `Format` when there is no image, a label is missing or is that of no class.
     pub fn new(
         name: &str,
         shape: ImageShape,
-        bytes: Vec<u8>,
+        values: Values,
         labels: Vec<u32>,
         (classes, class_names): (usize, Vec<String>),
     ) -> Result<Self> {
-        let images = bytes.len() / shape.elements().max(1);
-        if images == 0 || labels.len() != images || images * shape.elements() != bytes.len() {
+        let images = values.len() / shape.elements().max(1);
+        if images == 0 || labels.len() != images || images * shape.elements() != values.len() {
             return Err(Error::format(format!(
                 "{name}: {images} images of {shape} and {} labels, expected as many, and at least one",
                 labels.len()
@@ -44,7 +60,7 @@ impl Images {
                 "{name}: image {place} has the label {label}, expected one of {classes}"
             )));
         }
-        Ok(Self { shape, bytes, labels, sample_names: Vec::new(), class_names, classes })
+        Ok(Self { shape, values, labels, sample_names: Vec::new(), class_names, classes })
     }
 
     /// The same images, each with a name, such as its file's.
@@ -91,27 +107,49 @@ impl Dataset for Images {
                 pixels.len()
             )));
         }
-        for (pixel, &byte) in pixels.iter_mut().zip(&self.bytes[index * size..]) {
-            *pixel = f32::from(byte) / 255.0;
+        let own = index * size..(index + 1) * size;
+        match &self.values {
+            Values::Bytes(bytes) => {
+                for (pixel, &byte) in pixels.iter_mut().zip(&bytes[own]) {
+                    *pixel = f32::from(byte) / 255.0;
+                }
+            }
+            Values::Floats(floats) => pixels.copy_from_slice(&floats[own]),
         }
         Ok(label)
     }
 
     fn resident_bytes(&self) -> usize {
         let names: usize = self.sample_names.iter().map(|name| name.capacity() + size_of::<String>()).sum();
-        self.bytes.capacity() + size_of_val(self.labels.as_slice()) + names
+        let values = match &self.values {
+            Values::Bytes(bytes) => bytes.capacity(),
+            Values::Floats(floats) => size_of_val(floats.as_slice()),
+        };
+        values + size_of_val(self.labels.as_slice()) + names
     }
 }
 
-/// Room for so many bytes, or a refusal.
-pub(crate) fn room(bytes: usize, what: &str) -> Result<Vec<u8>> {
-    let refused = |why: String| Error::new(ErrorKind::Memory, format!("{what} take {bytes} bytes, {why}"));
-    if let Some(ceiling) = localgrad::memory::ceiling().filter(|ceiling| ceiling.bytes < bytes) {
-        return Err(refused(format!("and {} bytes are {}", ceiling.bytes, ceiling.reason)));
-    }
+/// Room for so many numbers, or a refusal.
+pub(crate) fn room<T>(count: usize, what: &str) -> Result<Vec<T>> {
+    let bytes = count.saturating_mul(size_of::<T>());
+    check_fits(bytes, what)?;
     let mut room = Vec::new();
-    room.try_reserve_exact(bytes).map_err(|_| refused("which cannot be had".into()))?;
+    room.try_reserve_exact(count).map_err(|_| refused(bytes, what, "which cannot be had"))?;
     Ok(room)
+}
+
+/// Refuses what no memory that there is can hold.
+pub(crate) fn check_fits(bytes: usize, what: &str) -> Result<()> {
+    match localgrad::memory::ceiling().filter(|ceiling| ceiling.bytes < bytes) {
+        Some(ceiling) => {
+            Err(refused(bytes, what, &format!("and {} bytes are {}", ceiling.bytes, ceiling.reason)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refused(bytes: usize, what: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Memory, format!("{what} take {bytes} bytes, {why}"))
 }
 
 /// The whole of a file.
@@ -121,6 +159,6 @@ pub(crate) fn whole_file(path: &std::path::Path) -> Result<Vec<u8>> {
     if !metadata.is_file() {
         return Err(Error::format(format!("{}: expected a file, found something else", path.display())));
     }
-    room(usize::try_from(metadata.len()).unwrap_or(usize::MAX), &path.display().to_string())?;
+    check_fits(usize::try_from(metadata.len()).unwrap_or(usize::MAX), &path.display().to_string())?;
     std::fs::read(path).map_err(io)
 }

@@ -3,7 +3,7 @@
 //!
 //! See <http://ufldl.stanford.edu/housenumbers/> and MathWorks' "MAT-File Format".
 
-use crate::images::{Images, room, whole_file};
+use crate::images::{Images, Values, room, whole_file};
 use crate::listing::Part;
 use flate2::read::ZlibDecoder;
 use localgrad::data::ImageShape;
@@ -104,7 +104,7 @@ pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Images> {
     let digit = |label: u32| if label == DIGITS { 0 } else { label };
     let labels = labels.into_iter().map(digit).collect();
     let names = (0..DIGITS).map(|digit| digit.to_string()).collect();
-    Images::new(name, side, images, labels, (DIGITS as usize, names))
+    Images::new(name, side, Values::Bytes(images), labels, (DIGITS as usize, names))
 }
 
 /// The next element of `rest` by its kind, and what comes after it.

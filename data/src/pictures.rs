@@ -2,7 +2,7 @@
 
 use crate::encoded::Encoded;
 use crate::frame::Pixels;
-use crate::images::{Images, room};
+use crate::images::{Images, Values, room};
 use crate::listing::Listing;
 use crate::picture;
 use localgrad::data::ImageShape;
@@ -57,7 +57,7 @@ pub fn load(listing: Listing, reading: &Reading) -> Result<Images> {
         return Err(Error::format(format!("{}: no picture could be read: {first}", listing.name)));
     }
     let classes = (listing.class_names.len(), listing.class_names);
-    Ok(Images::new(&listing.name, shape, bytes, labels, classes)?.named(names))
+    Ok(Images::new(&listing.name, shape, Values::Bytes(bytes), labels, classes)?.named(names))
 }
 
 /// Warns of pictures that are left out.

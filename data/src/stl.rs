@@ -3,45 +3,57 @@
 //!
 //! See <https://cs.stanford.edu/~acoates/stl10/>.
 
-use crate::folder::lines;
-use crate::images::{Images, room, whole_file};
+use crate::classes::lines_of;
+use crate::files::Files;
+use crate::images::{Images, Values, room};
 use crate::listing::Part;
 use localgrad::data::ImageShape;
 use localgrad::{Error, Result};
-use std::path::{Path, PathBuf};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 96, width: 96 };
 const CLASSES: usize = 10;
 const FOLDER: &str = "stl10_binary";
+const NAMES: &str = "class_names.txt";
 
-fn found(directory: &Path) -> Option<PathBuf> {
-    let folders = [directory.to_path_buf(), directory.join(FOLDER)];
-    folders
-        .into_iter()
-        .find(|folder| ["train_X.bin", "test_X.bin"].iter().any(|name| folder.join(name).is_file()))
+/// What to put before its files' names, if it is in `files`.
+fn found(files: &Files<'_>) -> Option<String> {
+    ["train_X.bin", "test_X.bin"].into_iter().find_map(|name| files.places(name, FOLDER).into_iter().next())
 }
 
-/// Whether `directory` holds STL-10.
-pub fn holds(directory: &Path) -> bool {
-    found(directory).is_some()
+/// Whether STL-10 is in `files`.
+pub fn holds(files: &Files<'_>) -> bool {
+    found(files).is_some()
 }
 
-/// Opens a part of STL-10 in `directory`.
+/// Whether a part of STL-10 needs a file of that path.
+pub fn needs(path: &str, part: Part) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name == NAMES || ["X", "y"].iter().any(|what| *name == file_name(part, what))
+}
+
+fn file_name(part: Part, what: &str) -> String {
+    let split = if matches!(part, Part::Train | Part::All) { "train" } else { "test" };
+    format!("{split}_{what}.bin")
+}
+
+/// Opens a part of STL-10 in `files`.
 ///
 /// # Errors
 /// `Io` when a file cannot be read, `Format` when it is not what it should be.
-pub fn open(directory: &Path, part: Part) -> Result<Images> {
-    let Some(folder) = found(directory) else {
-        return Err(Error::format(format!("{}: expected STL-10, found none", directory.display())));
+pub fn open(files: &Files<'_>, part: Part) -> Result<Images> {
+    let Some(place) = found(files) else {
+        return Err(Error::format(format!("{}: expected STL-10, found none", files.name())));
     };
-    let split = if matches!(part, Part::Train | Part::All) { "train" } else { "test" };
-    let path = folder.join(format!("{split}_X.bin"));
-    let images = whole_file(&path)?;
-    let labels = whole_file(&folder.join(format!("{split}_y.bin")))?;
-    let names = folder.join("class_names.txt");
-    let names = if names.is_file() { lines(&names)? } else { Vec::new() };
+    let path = format!("{place}{}", file_name(part, "X"));
+    let images = files.bytes(&path)?;
+    let labels = files.bytes(&format!("{place}{}", file_name(part, "y")))?;
+    let names = format!("{place}{NAMES}");
+    let names = match files.holds(&names) {
+        true => lines_of(&String::from_utf8_lossy(&files.bytes(&names)?)),
+        false => Vec::new(),
+    };
     let names = if names.len() == CLASSES { names } else { Vec::new() };
-    from_bytes(&images, &labels, names, &path.display().to_string())
+    from_bytes(&images, &labels, names, &format!("{}/{path}", files.name()))
 }
 
 /// The images and labels in the bytes of their files.
@@ -70,5 +82,5 @@ pub fn from_bytes(images: &[u8], labels: &[u8], class_names: Vec<String>, name: 
         u32::from(label).checked_sub(1).ok_or_else(wrong)
     };
     let labels = labels.iter().map(label).collect::<Result<Vec<u32>>>()?;
-    Images::new(name, SHAPE, bytes, labels, (CLASSES, class_names))
+    Images::new(name, SHAPE, Values::Bytes(bytes), labels, (CLASSES, class_names))
 }

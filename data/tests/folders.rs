@@ -3,8 +3,7 @@
 
 use image::{ImageFormat, Rgb, RgbImage};
 use localgrad::data::{Dataset, ImageShape};
-use localgrad_data::open::Collection;
-use localgrad_data::{Found, Part, Reading, look, pictures};
+use localgrad_data::{Collection, Found, Part, Reading, look, pictures};
 use std::path::{Path, PathBuf};
 
 const READING: Reading = Reading { shape: ImageShape { channels: 3, height: 8, width: 8 }, strict: false };

@@ -1,12 +1,14 @@
 //! Published data sets as they are distributed, written here to the letter of their formats, and hostile ones.
 #![allow(clippy::unwrap_used)]
 
+mod files;
+
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use localgrad::data::{Dataset, Split};
-use localgrad_data::open::numbers;
+use localgrad::data::Dataset;
+use localgrad_data::open::{has_parts, numbers};
 use localgrad_data::pickle::Pickle;
-use localgrad_data::{mat, stl};
+use localgrad_data::{Part, mat, stl};
 use std::io::Write;
 use std::path::Path;
 
@@ -116,8 +118,8 @@ fn cifar_in_pickles_is_read_with_its_names() {
     std::fs::write(folder.join("test_batch"), pickle_2(&[0, 1, 2], "labels")).unwrap();
     std::fs::write(folder.join("batches.meta"), names_pickle("label_names", 10)).unwrap();
     for path in [directory.path(), &folder] {
-        assert_images(numbers(path, Split::Test).unwrap().as_ref(), 32, &[0, 1, 2]);
-        let train = numbers(path, Split::Train).unwrap();
+        assert_images(numbers(path, Part::Test).unwrap().as_ref(), 32, &[0, 1, 2]);
+        let train = numbers(path, Part::Train).unwrap();
         assert_eq!((train.len(), train.classes(), train.class_names()[3].as_str()), (10, 10, "c03"));
         assert_eq!((0..4).map(|index| train.label(index).unwrap()).collect::<Vec<_>>(), [9, 3, 9, 3]);
     }
@@ -127,14 +129,14 @@ fn cifar_in_pickles_is_read_with_its_names() {
     std::fs::write(folder.join("train"), pickle_2(&[99], "fine_labels")).unwrap();
     std::fs::write(folder.join("test"), pickle_5(&[42], "fine_labels")).unwrap();
     std::fs::write(folder.join("meta"), names_pickle("fine_label_names", 100)).unwrap();
-    let train = numbers(hundred.path(), Split::Train).unwrap();
+    let train = numbers(hundred.path(), Part::Train).unwrap();
     assert_images(train.as_ref(), 32, &[99]);
     assert_eq!((train.classes(), train.class_names()[99].as_str()), (100, "c99"));
     std::fs::write(folder.join("train"), pickle_2(&[100], "fine_labels")).unwrap();
-    let error = numbers(hundred.path(), Split::Train).err().unwrap().to_string();
+    let error = numbers(hundred.path(), Part::Train).err().unwrap().to_string();
     assert!(error.contains("image 0 has the label 100, expected one of 100"), "{error}");
     std::fs::write(folder.join("train"), pickle_2(&[1], "labels")).unwrap();
-    let error = numbers(hundred.path(), Split::Train).err().unwrap().to_string();
+    let error = numbers(hundred.path(), Part::Train).err().unwrap().to_string();
     assert!(error.contains("expected `fine_labels`"), "{error}");
 }
 
@@ -227,15 +229,15 @@ fn svhn(labels: &[u8], packs: bool) -> Vec<u8> {
 fn svhn_is_read_and_its_ten_is_a_nought() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("train_32x32.mat"), svhn(&[1, 10, 9], true)).unwrap();
-    let error = numbers(directory.path(), Split::Test).err().unwrap().to_string();
+    let error = numbers(directory.path(), Part::Test).err().unwrap().to_string();
     assert!(error.contains("expected test_32x32.mat"), "{error}");
     std::fs::write(directory.path().join("test_32x32.mat"), svhn(&[2, 10], false)).unwrap();
-    let train = numbers(directory.path(), Split::Train).unwrap();
+    let train = numbers(directory.path(), Part::Train).unwrap();
     assert_images(train.as_ref(), 32, &[1, 0, 9]);
     assert_eq!((train.classes(), train.class_names()[0].as_str()), (10, "0"));
     let file = directory.path().join("train_32x32.mat");
-    assert_images(numbers(&file, Split::Test).unwrap().as_ref(), 32, &[1, 0, 9]);
-    assert_images(numbers(directory.path(), Split::Test).unwrap().as_ref(), 32, &[2, 0]);
+    assert_images(numbers(&file, Part::Test).unwrap().as_ref(), 32, &[1, 0, 9]);
+    assert_images(numbers(directory.path(), Part::Test).unwrap().as_ref(), 32, &[2, 0]);
     // Labels as MATLAB's own numbers.
     let y: Vec<u8> = [10.0, 3.0].iter().flat_map(|label: &f64| label.to_le_bytes()).collect();
     let x = matrix(b"X", 9, &[1, 1, 3, 2], 2, &[1, 2, 3, 4, 5, 6]);
@@ -281,10 +283,10 @@ fn stl_10_is_read_with_its_names() {
     write("test_X.bin", &(0..size).map(image).collect::<Vec<u8>>());
     write("test_y.bin", &[4]);
     write("class_names.txt", b"airplane\nbird\ncar\ncat\ndeer\ndog\nhorse\nmonkey\nship\ntruck\n");
-    let train = numbers(directory.path(), Split::Train).unwrap();
+    let train = numbers(directory.path(), Part::Train).unwrap();
     assert_images(train.as_ref(), 96, &[9, 0]);
     assert_eq!((train.classes(), train.class_names()[9].as_str()), (10, "truck"));
-    assert_images(numbers(Path::new(&folder), Split::Test).unwrap().as_ref(), 96, &[3]);
+    assert_images(numbers(Path::new(&folder), Part::Test).unwrap().as_ref(), 96, &[3]);
     for (images, labels, needle) in [
         (size - 1, &[1][..], "expected images of"),
         (size, &[0], "label 0"),
@@ -295,4 +297,73 @@ fn stl_10_is_read_with_its_names() {
         let error = stl::from_bytes(&vec![0; images], labels, Vec::new(), "bad").err().unwrap().to_string();
         assert!(error.contains(needle), "{error}");
     }
+}
+
+fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
+    let magic = [0, 0, 8, sizes.len() as u8];
+    [&magic[..], &sizes.iter().flat_map(|size| size.to_be_bytes()).collect::<Vec<u8>>(), data].concat()
+}
+
+#[test]
+fn mnist_and_its_kin_go_by_every_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = |folder: &str, begin: &str, dot: &str, labels: &[u8]| {
+        let folder = directory.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let data: Vec<u8> =
+            (0..labels.len() as u8).flat_map(|image| (0..4).map(move |at| image * 10 + at)).collect();
+        let count = labels.len() as u32;
+        let write = |name: String, bytes: Vec<u8>| {
+            let packed = files::gzipped(&bytes);
+            let bytes = if name.ends_with(".gz") { packed } else { bytes };
+            std::fs::write(folder.join(name), bytes).unwrap();
+        };
+        let end = if dot == "-" { ".gz" } else { "" };
+        write(format!("{begin}-images{dot}idx3-ubyte{end}"), idx(&[count, 2, 2], &data));
+        write(format!("{begin}-labels{dot}idx1-ubyte{end}"), idx(&[count], labels));
+    };
+    let read = |set: &dyn Dataset, index: usize| {
+        let mut pixels = [0.0; 4];
+        let label = set.read(index, &mut pixels).unwrap();
+        assert_eq!(set.label(index).unwrap(), label);
+        (label, pixels.map(|pixel| (pixel * 255.0).round() as u8))
+    };
+    // EMNIST by columns, its letters from 1; as torchvision and as its own archive unpack it.
+    pair("letters", "emnist-letters-train", "-", &[1, 26]);
+    pair("letters", "emnist-letters-test", "-", &[3]);
+    let folder = directory.path().join("letters");
+    let train = numbers(&folder, Part::Train).unwrap();
+    assert_eq!((train.classes(), train.class_names()[25].as_str()), (26, "Z"));
+    assert_eq!([0, 1].map(|index| read(train.as_ref(), index)), [(0, [0, 2, 1, 3]), (25, [10, 12, 11, 13])]);
+    assert_eq!(read(numbers(&folder, Part::Test).unwrap().as_ref(), 0), (2, [0, 2, 1, 3]));
+    for (kind, classes, last) in [
+        ("balanced", 47, "t"),
+        ("bymerge", 47, "t"),
+        ("byclass", 62, "z"),
+        ("digits", 10, "9"),
+        ("mnist", 10, "9"),
+    ] {
+        pair(&format!("{kind}/gzip"), &format!("emnist-{kind}-train"), "-", &[9, 0]);
+        let set = numbers(&directory.path().join(kind), Part::Train).unwrap();
+        assert_eq!((set.classes(), set.class_names().last().unwrap().as_str()), (classes, last), "{kind}");
+        assert_eq!(read(set.as_ref(), 0), (9, [0, 2, 1, 3]));
+    }
+    pair("letters", "emnist-letters-train", "-", &[0, 1]);
+    let error = numbers(&folder, Part::Train).err().unwrap().to_string();
+    assert!(error.contains("sample 0 has the label 0, expected one of 1 to 26"), "{error}");
+    // Others as they are; both parts count the classes of both.
+    pair("k49/raw", "k49-train", ".", &[48, 1]);
+    pair("k49/raw", "k49-t10k", ".", &[0]);
+    let test = numbers(&directory.path().join("k49"), Part::Judge).unwrap();
+    assert_eq!((test.classes(), read(test.as_ref(), 0)), (49, (0, [0, 1, 2, 3])));
+    // Several sets in one folder: one goes by its file.
+    pair("k49/raw", "train", ".", &[2]);
+    let error = numbers(&directory.path().join("k49"), Part::Train).err().unwrap().to_string();
+    assert!(error.contains("2 data sets") && error.contains("name the file of images"), "{error}");
+    let file = directory.path().join("k49/raw/k49-train-images.idx3-ubyte");
+    assert!(has_parts(&file).unwrap());
+    assert_eq!(numbers(&file, Part::Train).unwrap().len(), 2);
+    assert_eq!(numbers(&file, Part::Test).unwrap().len(), 1);
+    let error = numbers(&directory.path().join("mnist"), Part::Test).err().unwrap().to_string();
+    assert!(error.contains("expected emnist-mnist-test-images-idx3-ubyte"), "{error}");
 }

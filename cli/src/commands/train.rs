@@ -18,14 +18,14 @@ use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
-use localgrad::data::{Dataset, Loader, LoaderConfig, Split, balanced_class_weights};
+use localgrad::data::{Dataset, Loader, LoaderConfig, balanced_class_weights};
 use localgrad::fit::{FitConfig, Measure};
 use localgrad::network::NetworkSpec;
 use localgrad::ops::cross_entropy::check_class_weights;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::{TrainConfig, one_value};
-use localgrad_data::open::Collection;
+use localgrad_data::{Collection, Part};
 use localgrad_models::cut::Cut;
 use std::path::Path;
 use std::sync::Arc;
@@ -293,13 +293,15 @@ fn samples(
     held_out_evenly: bool,
 ) -> Outcome<[Arc<dyn Dataset>; 2]> {
     if let Some(collection) = pictures {
-        return photos::samples(arguments, collection);
+        let [train, test] = photos::samples(arguments, collection)?;
+        data_checks::check_classes(train.as_ref(), test.as_ref())?;
+        return Ok([train, test]);
     }
-    let whole = choices::dataset(&arguments.data, Split::Train)?;
+    let whole = choices::dataset(&arguments.data, Part::Train)?;
     let whole: Arc<dyn Dataset> = Arc::from(choices::limited(whole, arguments.data.limit)?);
     let (train, test): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match arguments.hold_out {
         None => {
-            let test = choices::dataset(&arguments.data, Split::Test).map_err(|fault| {
+            let test = choices::dataset(&arguments.data, Part::Judge).map_err(|fault| {
                 fault.and("; --hold-out N judges by N samples of the training set instead")
             })?;
             (whole, Arc::from(test))
@@ -328,7 +330,12 @@ impl Data {
         };
         let [train, test] = samples(arguments, pictures, held_out_evenly)?;
         let name = choices::data_name(&arguments.data).to_string();
-        if arguments.hold_out.is_none() && pictures.is_none() && Path::new(&name).is_file() {
+        let judges_itself = || {
+            Ok::<bool, Fault>(
+                Path::new(&name).is_file() && !localgrad_data::open::has_parts(Path::new(&name))?,
+            )
+        };
+        if arguments.hold_out.is_none() && pictures.is_none() && judges_itself()? {
             log::warn!("{name} is one file: the accuracy is that on the training samples");
         }
         let shape = train.shape();

@@ -78,7 +78,9 @@ fn stored_states() {
 fn data_sets() {
     hold("cifar", readers::cifar::check, 1000);
     hold("idx", readers::idx::check, 5000);
+    hold("list", readers::list::check, 5000);
     hold("matlab", readers::matlab::check, 3000);
+    hold("npy", readers::npy::check, 5000);
     hold("pickle", readers::pickle::check, 5000);
     hold("tensors", readers::tensors::check, 5000);
 }
@@ -86,6 +88,11 @@ fn data_sets() {
 #[test]
 fn pictures() {
     hold("picture", readers::picture::check, 1000);
+}
+
+#[test]
+fn archives() {
+    hold("archive", readers::archive::check, 200);
 }
 
 #[test]

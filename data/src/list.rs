@@ -1,0 +1,310 @@
+//! Lists of pictures: a table (`.csv`, `.tsv`) or JSON lines (`.jsonl`), a picture and its label in each row.
+//!
+//! A table may begin with the names of its columns, such as `path,label`; without them the column of paths is the one whose
+//! files are there. A column `split` puts pictures into parts; so do lists called `train`, `val` and `test` in one folder.
+//! Paths are absolute, or relative to the list, or to the folder beside it that its pictures lie in.
+
+use crate::classes::{CLASSES_FILES, lines};
+use crate::collection::Collection;
+use crate::encoded::Encoded;
+use crate::folder::{entries, is_picture_ending};
+use crate::labels::numbered;
+use crate::listing::{Item, Listing};
+use crate::share::{Share, Source};
+use localgrad::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// The largest list, in bytes.
+const LARGEST_BYTES: u64 = 1 << 30;
+const ENDINGS: [&str; 6] = ["csv", "tsv", "jsonl", "ndjson", "txt", "json"];
+/// What lists are called in a folder that does not name one of a part.
+const NAMES: [&str; 6] = ["labels", "metadata", "list", "annotations", "dataset", "data"];
+const PATHS: [&str; 11] = [
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+    "id",
+];
+const LABELS: [&str; 9] =
+    ["label", "class", "category", "target", "class_name", "label_name", "y", "labels", "species"];
+const SPLITS: [&str; 4] = ["split", "subset", "part", "set"];
+/// What may be missing from names of pictures.
+const MISSING: [&str; 5] = ["", ".jpg", ".png", ".jpeg", ".JPEG"];
+
+/// A row of a list.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    /// What it says where the picture is.
+    pub path: String,
+    /// Its label as it is written.
+    pub label: String,
+    /// The part that it is of, where it says so.
+    pub share: Option<Share>,
+}
+
+/// Whether a file may be a list, by its ending.
+pub fn is_list(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// The pictures of a list.
+///
+/// # Errors
+/// `Io` when the list cannot be read; `Format` when it is none, no picture is where it says, or labels are no classes.
+pub fn open(path: &Path) -> Result<Collection> {
+    collection(&path.display().to_string(), path, vec![(None, path.to_path_buf())])
+}
+
+/// The pictures of the lists in a folder; none if there is no list of pictures that are there.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_in(folder: &Path) -> Result<Option<Collection>> {
+    let mut lists: Vec<Source> = Vec::new();
+    for (name, path) in entries(folder)? {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+        // Texts and JSON lie in folders for other reasons.
+        let is_list = is_list(&path) && !["txt", "json"].iter().any(|ending| name.ends_with(ending));
+        let share = stem.split(['_', '-', '.']).find_map(Share::named);
+        if is_list && path.is_file() && (share.is_some() || NAMES.contains(&stem.as_str())) {
+            lists.push((share, path));
+        }
+    }
+    if lists.iter().any(|(share, _)| *share == Some(Share::Train)) {
+        lists.retain(|(share, _)| share.is_some());
+    }
+    let is_of_pictures = |(_, path): &Source| {
+        rows(path).is_ok_and(|rows| rows.first().is_some_and(|row| Places::of(path, row).is_some()))
+    };
+    lists.retain(is_of_pictures);
+    match lists.first() {
+        None => Ok(None),
+        Some((_, first)) => {
+            let first = first.clone();
+            collection(&folder.display().to_string(), &first, lists).map(Some)
+        }
+    }
+}
+
+/// The pictures of all `lists`, each of a part where it says so; `first` lies where the list of classes may.
+fn collection(name: &str, first: &Path, lists: Vec<Source>) -> Result<Collection> {
+    let (mut items, mut written) = (Vec::new(), Vec::new());
+    for (share, path) in lists {
+        let rows = rows(&path)?;
+        let wrong = |what: String| Error::format(format!("{}: {what}", path.display()));
+        let row = rows.first().ok_or_else(|| wrong("it lists no picture".into()))?;
+        let places = Places::of(&path, row).ok_or_else(|| {
+            wrong(format!(
+                "its first picture, {}, is not there; paths are absolute or relative to the list",
+                row.path
+            ))
+        })?;
+        for row in rows {
+            let encoded = Encoded::File(places.path(&row.path));
+            items.push((row.share.or(share), Item { encoded, name: row.path, label: 0 }));
+            written.push(row.label);
+        }
+    }
+    let folder = first.parent().unwrap_or(Path::new(""));
+    let file = CLASSES_FILES.map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+    let known = file.map(|path| lines(&path)).transpose()?;
+    let (labels, class_names) =
+        numbered(&written, known).map_err(|what| Error::format(format!("{name}: {what}")))?;
+    for ((_, item), label) in items.iter_mut().zip(labels) {
+        item.label = label;
+    }
+    Ok(in_parts(name, items, &class_names))
+}
+
+/// Pictures by the parts that they are of; those of none are to learn from.
+pub(crate) fn in_parts(name: &str, items: Vec<(Option<Share>, Item)>, class_names: &[String]) -> Collection {
+    let listing = || Listing { name: name.to_string(), items: Vec::new(), class_names: class_names.to_vec() };
+    let mut collection = Collection { train: listing(), ..Collection::default() };
+    // Where all is of one part, as in a list that is called `test`, there are none.
+    let only =
+        items.first().map(|(share, _)| *share).filter(|first| items.iter().all(|(share, _)| share == first));
+    for (share, item) in items {
+        let part = match share.filter(|_| only.is_none()) {
+            None | Some(Share::Train) => &mut collection.train,
+            Some(Share::Validation) => collection.validation.get_or_insert_with(listing),
+            Some(Share::Test) => collection.test.get_or_insert_with(listing),
+        };
+        part.items.push(item);
+    }
+    collection
+}
+
+/// Where the pictures of a list lie, and what their names lack.
+struct Places {
+    folder: PathBuf,
+    missing: &'static str,
+}
+
+impl Places {
+    /// By the first picture that is listed; none where it is in no place.
+    fn of(list: &Path, row: &Row) -> Option<Self> {
+        let folder = list.parent().unwrap_or(Path::new(""));
+        let stem = list.file_stem().unwrap_or_default();
+        let folders = [folder.to_path_buf(), folder.join(stem), folder.join("images"), folder.join("train")];
+        let places = folders
+            .into_iter()
+            .flat_map(|folder| MISSING.map(|missing| Self { folder: folder.clone(), missing }));
+        places.into_iter().find(|places| places.path(&row.path).is_file())
+    }
+
+    fn path(&self, listed: &str) -> PathBuf {
+        // Windows' own way of writing paths.
+        let listed = if cfg!(unix) { listed.replace('\\', "/") } else { listed.to_string() };
+        self.folder.join(format!("{listed}{}", self.missing))
+    }
+}
+
+/// The rows of a list.
+///
+/// # Errors
+/// `Io` when it cannot be read; `Format` when it is not what it should be.
+pub fn rows(path: &Path) -> Result<Vec<Row>> {
+    let file = Encoded::File(path.to_path_buf());
+    let bytes = file.bytes_within(LARGEST_BYTES, "a list of pictures")?;
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    rows_of(&bytes, ending.contains("json"))
+        .map_err(|what| Error::format(format!("{}: {what}", path.display())))
+}
+
+/// The rows in the bytes of a list, of JSON lines or of a table.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn rows_of(bytes: &[u8], is_json: bool) -> std::result::Result<Vec<Row>, String> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|cause| format!("expected a text in UTF-8, found other bytes at {}", cause.valid_up_to()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if is_json { json_rows(text) } else { table_rows(text) }
+}
+
+/// JSON lines, or one JSON array of objects.
+fn json_rows(text: &str) -> std::result::Result<Vec<Row>, String> {
+    let objects: Vec<(usize, serde_json::Value)> = match serde_json::from_str(text) {
+        Ok(serde_json::Value::Array(objects)) => (1..).zip(objects).collect(),
+        _ => {
+            let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+            let parse = |(number, line): (usize, &str)| match serde_json::from_str(line) {
+                Ok(value) => Ok((number, value)),
+                Err(cause) => Err(format!("line {number} is no JSON ({cause})")),
+            };
+            lines.map(parse).collect::<std::result::Result<_, String>>()?
+        }
+    };
+    let row = |(number, object): (usize, serde_json::Value)| {
+        let found = |names: &[&str]| names.iter().find_map(|name| object.get(name));
+        let keys = || {
+            object.as_object().map_or(String::new(), |object| {
+                let keys: Vec<String> = object.keys().cloned().collect();
+                crate::listing::few(&keys)
+            })
+        };
+        let path = found(&PATHS).and_then(serde_json::Value::as_str);
+        let path =
+            path.ok_or_else(|| format!("row {number}: expected a `path` (or file_name), found {}", keys()))?;
+        let label = match found(&LABELS) {
+            Some(serde_json::Value::String(label)) => label.clone(),
+            Some(serde_json::Value::Number(label)) => label.to_string(),
+            Some(serde_json::Value::Bool(label)) => u8::from(*label).to_string(),
+            Some(serde_json::Value::Array(labels)) => return Err(several(number, labels.len())),
+            _ => return Err(format!("row {number}: expected a `label`, found {}", keys())),
+        };
+        let share = found(&SPLITS).and_then(serde_json::Value::as_str).and_then(Share::named);
+        Ok(Row { path: path.to_string(), label, share })
+    };
+    objects.into_iter().map(row).collect()
+}
+
+fn several(row: usize, count: usize) -> String {
+    format!(
+        "row {row}: {count} labels or values for one picture, expected one label: there is no loss for more"
+    )
+}
+
+/// The columns of a table.
+struct Columns {
+    path: usize,
+    label: usize,
+    split: Option<usize>,
+}
+
+fn table_rows(text: &str) -> std::result::Result<Vec<Row>, String> {
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let occurs = |delimiter: &u8| first.bytes().filter(|byte| byte == delimiter).count();
+    // Of equal ones the last is taken, so that a path with a blank in it is whole.
+    let delimiter = [b' ', b'|', b';', b'\t', b','].into_iter().rfind(|delimiter| occurs(delimiter) > 0);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .delimiter(delimiter.unwrap_or(b','))
+        .from_reader(text.as_bytes());
+    let (mut columns, mut rows): (Option<Columns>, Vec<Row>) = (None, Vec::new());
+    for record in reader.records() {
+        let record = record.map_err(|cause| cause.to_string())?;
+        let number = record.position().map_or(0, csv::Position::line) as usize;
+        if record.iter().all(str::is_empty) {
+            continue;
+        }
+        let columns = match &columns {
+            Some(columns) => columns,
+            None => {
+                let (found, is_header) = columns_of(&record)?;
+                let found = columns.insert(found);
+                if is_header {
+                    continue;
+                }
+                found
+            }
+        };
+        let cell = |place: usize| record.get(place).filter(|cell| !cell.is_empty());
+        let (Some(path), Some(label)) = (cell(columns.path), cell(columns.label)) else {
+            return Err(format!(
+                "line {number}: expected a path and a label, found {:?}",
+                record.iter().collect::<Vec<_>>()
+            ));
+        };
+        let share = columns.split.and_then(cell).and_then(Share::named);
+        rows.push(Row { path: path.to_string(), label: label.to_string(), share });
+    }
+    Ok(rows)
+}
+
+/// The columns by the first row, and whether that says them by their names.
+fn columns_of(record: &csv::StringRecord) -> std::result::Result<(Columns, bool), String> {
+    let cells: Vec<String> = record.iter().map(str::to_lowercase).collect();
+    let named = |names: &[&str]| names.iter().find_map(|name| cells.iter().position(|cell| cell == name));
+    let split = named(&SPLITS);
+    if let Some(path) = named(&PATHS) {
+        let others: Vec<usize> =
+            (0..cells.len()).filter(|&place| place != path && Some(place) != split).collect();
+        return match (named(&LABELS), &others[..]) {
+            (Some(label), _) | (None, &[label]) => Ok((Columns { path, label, split }, true)),
+            (None, []) => Err(format!("expected a column `label` beside {}", cells[path])),
+            (None, others) => Err(several(1, others.len())),
+        };
+    }
+    let is_picture =
+        |cell: &String| cell.rsplit_once('.').is_some_and(|(_, ending)| is_picture_ending(ending));
+    let path = cells.iter().position(is_picture);
+    match (path, cells.len()) {
+        (Some(path), 2) => Ok((Columns { path, label: 1 - path, split: None }, false)),
+        (Some(_), count) if count > 2 => Err(several(1, count - 1)),
+        _ => Err(format!(
+            "expected columns such as path,label, or rows of a picture's path and its label, found {}",
+            crate::listing::few(&record.iter().map(String::from).collect::<Vec<_>>())
+        )),
+    }
+}

@@ -1,0 +1,366 @@
+//! Images and labels in NumPy's arrays: an archive of them (`.npz`), or files in a folder (`.npy`, `.npz`).
+//!
+//! Arrays go by the words in their names: `train_images` and `train_labels`, `val_` and `test_` the same (MedMNIST's),
+//! `x_train` and `y_train` (Keras'), `images` and `labels`, `kmnist-train-imgs.npz`; `class_names` may name the classes.
+
+use crate::archive::{Archive, Want};
+use crate::encoded::Encoded;
+use crate::folder::entries;
+use crate::images::{Images, Values, room};
+use crate::listing::{Part, few};
+use crate::npy::{Array, Kind};
+use crate::share::Share;
+use localgrad::data::ImageShape;
+use localgrad::{Error, Result};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A label above this is taken for a damaged file.
+const LARGEST_LABEL: f64 = 65_535.0;
+/// Channels of images, by which they are told from rows and columns.
+const MOST_CHANNELS: usize = 4;
+const EXPECTED: &str = "train_images and train_labels, x_train and y_train, or images and labels";
+
+/// What an array is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Images,
+    Labels,
+    ClassNames,
+}
+
+/// Arrays by what they are for; a part of none is the whole.
+struct Arrays {
+    name: String,
+    found: BTreeMap<(Option<Share>, Role), (String, Encoded)>,
+    names: Vec<String>,
+}
+
+/// Whether there are images and labels by their names at `path`.
+pub fn holds(path: &Path) -> bool {
+    let is_file = path.is_file();
+    if is_file {
+        return has_ending(path, "npz") || has_ending(path, "npy");
+    }
+    matches!(Arrays::of_folder(path), Ok(arrays) if arrays.has(Role::Images) && arrays.has(Role::Labels))
+}
+
+/// Whether there is an array at all in a folder, whatever it is called.
+pub fn lies_in(folder: &Path) -> bool {
+    let is_array =
+        |(_, path): &(String, std::path::PathBuf)| has_ending(path, "npz") || has_ending(path, "npy");
+    entries(folder).is_ok_and(|entries| entries.iter().any(is_array))
+}
+
+/// Whether there is a part of its own to be judged by.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn has_parts(path: &Path) -> Result<bool> {
+    let arrays = Arrays::open(path)?;
+    Ok([Share::Validation, Share::Test].into_iter().any(|share| arrays.get(share, Role::Images).is_some()))
+}
+
+/// Opens a part of the images at `path`; where they come in no parts, it is all of them.
+///
+/// # Errors
+/// `Io` when a file cannot be read; `Format` when an array is missing or not what it should be.
+pub fn open(path: &Path, part: Part) -> Result<Images> {
+    let arrays = Arrays::open(path)?;
+    let wrong = |what: String| Error::format(format!("{}: {what}", arrays.name));
+    let missing = |wanted: &str| wrong(format!("expected {wanted}, found {}", few(&arrays.names)));
+    let share = match Share::of(part).iter().find(|share| arrays.get(**share, Role::Images).is_some()) {
+        Some(share) => Some(*share),
+        None if arrays.found.contains_key(&(None, Role::Images)) => None,
+        None if part == Part::Train || part == Part::All => return Err(missing(EXPECTED)),
+        None => return Err(missing("test_images and test_labels (or val_, x_test and y_test) as well")),
+    };
+    let (Some(images), Some(labels)) =
+        (arrays.found.get(&(share, Role::Images)), arrays.found.get(&(share, Role::Labels)))
+    else {
+        return Err(missing(EXPECTED));
+    };
+    let (shape, values) = read_images(images, &arrays.name)?;
+    let labels = read_labels(labels, &arrays.name)?;
+    // All parts count the classes of all, so that they agree.
+    let mut classes = largest(&labels);
+    for ((_, role), array) in &arrays.found {
+        if *role == Role::Labels {
+            classes = classes.max(largest(&read_labels(array, &arrays.name)?));
+        }
+    }
+    let class_names = match arrays.found.get(&(None, Role::ClassNames)) {
+        Some(array) => read_names(array, &arrays.name)?,
+        None => Vec::new(),
+    };
+    Images::new(&arrays.name, shape, values, labels, (classes, class_names))
+}
+
+/// The number of classes that labels make.
+fn largest(labels: &[u32]) -> usize {
+    labels.iter().max().map_or(0, |&label| label as usize + 1)
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
+impl Arrays {
+    fn open(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Self::of_folder(path);
+        }
+        if has_ending(path, "npy") {
+            return Err(Error::format(format!(
+                "{}: one array, expected {EXPECTED}: name the folder of both, or save them in one with numpy.savez",
+                path.display()
+            )));
+        }
+        Self::new(path.display().to_string(), Self::in_archive(path, "")?)
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let mut arrays = Vec::new();
+        for (name, path) in entries(folder)? {
+            let Some((stem, ending)) = name.rsplit_once('.') else { continue };
+            match ending.to_lowercase().as_str() {
+                "npy" => arrays.push((stem.to_string(), Encoded::File(path))),
+                "npz" => arrays.extend(Self::in_archive(&path, stem)?),
+                _ => {}
+            }
+        }
+        Self::new(folder.display().to_string(), arrays)
+    }
+
+    fn in_archive(path: &Path, stem: &str) -> Result<Vec<(String, Encoded)>> {
+        let want = |name: &str| if name.ends_with(".npy") { Want::Place } else { Want::Not };
+        let archive = Archive::open(path, &want)?;
+        let of_archive = |name: &str| name.strip_suffix(".npy").unwrap_or(name).to_string();
+        let named = |(name, encoded): (String, Encoded)| match stem {
+            "" => (of_archive(&name), encoded),
+            stem => (format!("{stem}:{}", of_archive(&name)), encoded),
+        };
+        Ok(archive.files.into_iter().map(named).collect())
+    }
+
+    fn new(name: String, arrays: Vec<(String, Encoded)>) -> Result<Self> {
+        let names = arrays.iter().map(|(name, _)| name.clone()).collect();
+        let mut found: BTreeMap<(Option<Share>, Role), (String, Encoded)> = BTreeMap::new();
+        for (array, encoded) in arrays {
+            let Some(purpose) = purpose(&array) else { continue };
+            if let Some((other, _)) = found.get(&purpose) {
+                return Err(Error::format(format!(
+                    "{name}: both {other} and {array} might be meant; keep one, or name the file"
+                )));
+            }
+            found.insert(purpose, (array, encoded));
+        }
+        Ok(Self { name, found, names })
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.found.keys().any(|(_, found)| *found == role)
+    }
+
+    fn get(&self, share: Share, role: Role) -> Option<&(String, Encoded)> {
+        self.found.get(&(Some(share), role))
+    }
+}
+
+/// What an array is for by the words of its name; none where they do not say.
+fn purpose(name: &str) -> Option<(Option<Share>, Role)> {
+    let (mut share, mut role, mut place) = (None, None, None);
+    for word in words(name) {
+        share = share.or(Share::named(&word));
+        role = role.or(match word.as_str() {
+            "images" | "image" | "imgs" | "img" | "x" | "data" | "pixels" => Some(Role::Images),
+            "labels" | "label" | "lbls" | "y" | "targets" | "target" => Some(Role::Labels),
+            "classes" => Some(Role::ClassNames),
+            _ => None,
+        });
+        if word == "names" {
+            // Of classes or labels; those of images are of no use.
+            role = Some(Role::ClassNames).filter(|_| role != Some(Role::Images));
+        }
+        place = place.or(match word.as_str() {
+            // As numpy.savez calls arrays that have no name.
+            "0" => Some(Role::Images),
+            "1" => Some(Role::Labels),
+            _ => None,
+        });
+    }
+    let is_unnamed = name.rsplit(':').next().is_some_and(|name| name.starts_with("arr_"));
+    let role = role.or(place.filter(|_| is_unnamed))?;
+    Some((if role == Role::ClassNames { None } else { share }, role))
+}
+
+/// The words of a name in small letters: `x_train`, `trainX`, `Xtrain`, `kmnist-train-imgs`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut last = ' ';
+    for letter in name.chars() {
+        if !letter.is_alphanumeric() || (last.is_lowercase() && letter.is_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (letter.is_alphanumeric(), words.last_mut()) {
+            word.extend(letter.to_lowercase());
+        }
+        last = letter;
+    }
+    let split = |word: String| match word.strip_prefix(['x', 'y']) {
+        Some(rest) if Share::named(rest).is_some() => vec![word[..1].to_string(), rest.to_string()],
+        _ => vec![word],
+    };
+    words.into_iter().flat_map(split).collect()
+}
+
+/// Reads an array and what `make` makes of it; `wrong` in sentences that name it.
+fn reading<'a, T>(
+    (array, encoded): &'a (String, Encoded),
+    name: &str,
+    make: impl FnOnce(&Array<'_>) -> std::result::Result<T, String>,
+) -> Result<(T, Cow<'a, [u8]>)> {
+    let file = encoded.bytes_within(u64::MAX, &format!("{name}: {array}"))?;
+    let made = Array::read(&file).and_then(|array| make(&array));
+    let made = made.map_err(|what| Error::format(format!("{name}: {array}: {what}")))?;
+    Ok((made, file))
+}
+
+/// The images of an array.
+fn read_images(array: &(String, Encoded), name: &str) -> Result<(ImageShape, Values)> {
+    let ((shape, values), file) = reading(array, name, |array| {
+        let (count, shape, strides) = layout(array)?;
+        let plain = [shape.elements(), shape.width * shape.channels, shape.channels, 1];
+        if let (Some(bytes), true) = (array.as_bytes(), strides == plain) {
+            return Ok((shape, Err(bytes.len())));
+        }
+        Ok((shape, Ok(gathered(array, (count, shape), strides)?)))
+    })?;
+    let values = match values {
+        Ok(values) => values,
+        // They lie at the file's end, and stay where they are but for the header.
+        Err(len) => {
+            let mut file = file.into_owned();
+            file.drain(..file.len() - len);
+            Values::Bytes(file)
+        }
+    };
+    Ok((shape, values))
+}
+
+/// The number of images, their shape, and the strides of `[N, H, W, C]`.
+fn layout(array: &Array<'_>) -> std::result::Result<(usize, ImageShape, [usize; 4]), String> {
+    let expected = || {
+        format!(
+            "an array {:?}, expected images: [N, H, W], [N, H, W, C] or [N, C, H, W], none of them 0",
+            array.shape
+        )
+    };
+    let (sizes, strides) = match (&array.shape[..], &array.strides[..]) {
+        (&[n, h, w], &[s_n, s_h, s_w]) => ([n, h, w, 1], [s_n, s_h, s_w, 1]),
+        (&[n, c, h, w], &[s_n, s_c, s_h, s_w]) if c <= MOST_CHANNELS && w > MOST_CHANNELS => {
+            ([n, h, w, c], [s_n, s_h, s_w, s_c])
+        }
+        (&[n, h, w, c], &[s_n, s_h, s_w, s_c]) => ([n, h, w, c], [s_n, s_h, s_w, s_c]),
+        _ => return Err(expected()),
+    };
+    let [count, height, width, channels] = sizes;
+    match sizes.contains(&0) {
+        true => Err(expected()),
+        false => Ok((count, ImageShape { channels, height, width }, strides)),
+    }
+}
+
+/// The numbers of images `[N, H, W, C]`, which lie in other order or are no bytes.
+fn gathered(
+    array: &Array<'_>,
+    (count, shape): (usize, ImageShape),
+    [s_n, s_h, s_w, s_c]: [usize; 4],
+) -> std::result::Result<Values, String> {
+    let ImageShape { channels, height, width } = shape;
+    let place = |at: usize| {
+        let (pixel, channel) = (at / channels, at % channels);
+        let (row, column) = (pixel / width % height, pixel % width);
+        pixel / width / height * s_n + row * s_h + column * s_w + channel * s_c
+    };
+    let numbers = (0..count * shape.elements()).map(|at| array.number(place(at)).unwrap_or(f64::NAN));
+    let wrong = |number: f64| match array.kind {
+        Kind::Float => format!("an image holds {number}, expected numbers that are finite"),
+        Kind::Bytes | Kind::Text => "texts, expected images".into(),
+        _ => format!("an image holds {number}, expected whole numbers from 0 to 255, or floats"),
+    };
+    let refused = |cause: Error| cause.to_string();
+    if array.kind == Kind::Float {
+        let mut floats = room(array.len(), "the images").map_err(refused)?;
+        for number in numbers {
+            let float = number as f32;
+            if !float.is_finite() {
+                return Err(wrong(number));
+            }
+            floats.push(float);
+        }
+        return Ok(Values::Floats(floats));
+    }
+    let mut bytes = room(array.len(), "the images").map_err(refused)?;
+    for number in numbers {
+        match number {
+            0.0..=255.0 if array.kind == Kind::Bool => bytes.push(u8::from(number > 0.0) * u8::MAX),
+            0.0..=255.0 => bytes.push(number as u8),
+            _ => return Err(wrong(number)),
+        }
+    }
+    Ok(Values::Bytes(bytes))
+}
+
+/// One label a sample: `[N]`, `[N, 1]`, or `[N, K]` with a single 1 in each row.
+fn read_labels(array: &(String, Encoded), name: &str) -> Result<Vec<u32>> {
+    let read = |array: &Array<'_>| {
+        let columns = array.shape.iter().skip(1).fold(1_usize, |product, &side| product.saturating_mul(side));
+        let number = |row: usize, column: usize| {
+            let place = row.checked_mul(*array.strides.first()?)?;
+            array.number(place.checked_add(column.checked_mul(*array.strides.get(1).unwrap_or(&1))?)?)
+        };
+        let rows = array.shape.first().copied().unwrap_or(0);
+        if array.shape.is_empty() || array.shape.len() > 2 && columns != 1 || columns == 0 {
+            return Err(format!("an array {:?}, expected labels: [N] or [N, 1]", array.shape));
+        }
+        let mut labels = Vec::with_capacity(rows);
+        for row in 0..rows {
+            labels.push(match columns {
+                1 => match number(row, 0) {
+                    Some(label @ 0.0..=LARGEST_LABEL) if label.fract() == 0.0 => label as u32,
+                    label => {
+                        let label = label.map_or("no number".into(), |label| label.to_string());
+                        return Err(format!(
+                            "sample {row} has the label {label}, expected a whole number of 0 to {LARGEST_LABEL}"
+                        ));
+                    }
+                },
+                _ => only_one((0..columns).map(|column| number(row, column))).ok_or_else(|| {
+                    format!("{columns} labels or values for each sample, of which row {row} has not one: expected one label")
+                })?,
+            });
+        }
+        Ok(labels)
+    };
+    Ok(reading(array, name, read)?.0)
+}
+
+/// The place of the only 1 among noughts.
+fn only_one(row: impl Iterator<Item = Option<f64>>) -> Option<u32> {
+    let mut found = None;
+    for (place, number) in (0..).zip(row) {
+        match number {
+            Some(0.0) => {}
+            Some(1.0) if found.is_none() => found = Some(place),
+            _ => return None,
+        }
+    }
+    found
+}
+
+fn read_names(array: &(String, Encoded), name: &str) -> Result<Vec<String>> {
+    let texts = |array: &Array<'_>| array.texts().ok_or_else(|| "expected names, a row of texts".into());
+    Ok(reading(array, name, texts)?.0)
+}

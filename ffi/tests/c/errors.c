@@ -264,7 +264,7 @@ static void files(lg_trainer *trainer, const char *directory) {
   REFUSED(LG_STATUS_IO, "", lg_trainer_export(trainer, "/no/such/file", LG_PRECISION_F32, error));
   REFUSED(LG_STATUS_ARGUMENT, "lg_precision", lg_trainer_export(trainer, place, 9, error));
   REFUSED(LG_STATUS_ARGUMENT, "path is NULL", lg_trainer_export(trainer, NULL, LG_PRECISION_F32, error));
-  REFUSED(LG_STATUS_CONFIG, "lg_trainer_open_checkpoints", lg_trainer_save(trainer, error));
+  REFUSED(LG_STATUS_CONFIG, "open a directory for them", lg_trainer_save(trainer, error));
   REFUSED(LG_STATUS_ARGUMENT, "resumed is NULL", lg_trainer_open_checkpoints(trainer, place, 1, NULL, error));
   REFUSED(LG_STATUS_IO, "", lg_trainer_open_checkpoints(trainer, "/proc/none", 1, &resumed, error));
   OK(lg_trainer_open_checkpoints(trainer, place, 1, &resumed, error));

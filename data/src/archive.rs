@@ -5,7 +5,7 @@
 use crate::encoded::Encoded;
 use crate::images::check_fits;
 use flate2::bufread::MultiGzDecoder;
-use localgrad::{Error, Result};
+use localgrad::{Error, Result, signature};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -102,7 +102,10 @@ impl Seek for Window {
 pub fn kind(path: &Path) -> Option<Kind> {
     let start = start_of(File::open(path).ok()?);
     match *start {
-        [b'P', b'K', 3, 4, ..] => Some(Kind::Zip),
+        // PyTorch's weights are zip archives, too, and no data.
+        [b'P', b'K', 3, 4, ..] => {
+            (!signature::what(&start).is_some_and(|what| what.contains("PyTorch"))).then_some(Kind::Zip)
+        }
         [0x1f, 0x8b, ..] => {
             let file = BufReader::new(File::open(path).ok()?);
             is_tar(&start_of(MultiGzDecoder::new(file))).then_some(Kind::TarGz)

@@ -20,7 +20,8 @@ use std::path::Path;
 const LARGEST_LABEL: f64 = 65_535.0;
 /// Channels of images, by which they are told from rows and columns.
 const MOST_CHANNELS: usize = 4;
-const EXPECTED: &str = "train_images and train_labels, x_train and y_train, or images and labels";
+const EXPECTED: &str =
+    "NumPy's arrays train_images and train_labels, x_train and y_train, or images and labels";
 
 /// What an array is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +114,7 @@ impl Arrays {
         }
         if has_ending(path, "npy") {
             return Err(Error::format(format!(
-                "{}: one array, expected {EXPECTED}: name the folder of both, or save them in one with numpy.savez",
+                "{}: one of NumPy's arrays, expected two, such as train_images and train_labels: name the folder of both, or save them in one with numpy.savez",
                 path.display()
             )));
         }
@@ -123,23 +124,23 @@ impl Arrays {
     fn of_folder(folder: &Path) -> Result<Self> {
         let mut arrays = Vec::new();
         for (name, path) in entries(folder)? {
-            let Some((stem, ending)) = name.rsplit_once('.') else { continue };
-            match ending.to_lowercase().as_str() {
-                "npy" => arrays.push((stem.to_string(), Encoded::File(path))),
-                "npz" => arrays.extend(Self::in_archive(&path, stem)?),
-                _ => {}
+            if has_ending(&path, "npy") {
+                arrays.push((name, Encoded::File(path)));
+            } else if has_ending(&path, "npz") {
+                arrays.extend(Self::in_archive(&path, &name)?);
             }
         }
         Self::new(folder.display().to_string(), arrays)
     }
 
-    fn in_archive(path: &Path, stem: &str) -> Result<Vec<(String, Encoded)>> {
+    /// The arrays of an archive, behind its own name where it is one of several.
+    fn in_archive(path: &Path, own_name: &str) -> Result<Vec<(String, Encoded)>> {
         let want = |name: &str| if name.ends_with(".npy") { Want::Place } else { Want::Not };
         let archive = Archive::open(path, &want)?;
         let of_archive = |name: &str| name.strip_suffix(".npy").unwrap_or(name).to_string();
-        let named = |(name, encoded): (String, Encoded)| match stem {
+        let named = |(name, encoded): (String, Encoded)| match own_name {
             "" => (of_archive(&name), encoded),
-            stem => (format!("{stem}:{}", of_archive(&name)), encoded),
+            own_name => (format!("{own_name}:{}", of_archive(&name)), encoded),
         };
         Ok(archive.files.into_iter().map(named).collect())
     }

@@ -178,7 +178,7 @@ fn what_is_wrong_with_arrays_is_said() {
         (vec![good(), labels("|O", "(2,)", b"\x80\x02]q\0.")], "elements of the type |O, expected numbers"),
         (
             vec![good()],
-            "expected train_images and train_labels, x_train and y_train, or images and labels, found images",
+            "expected NumPy's arrays train_images and train_labels, x_train and y_train, or images and labels, found images",
         ),
         (vec![images("<f4", "(2, 1, 1)", &nan), of(1)], "holds NaN, expected numbers that are finite"),
         (
@@ -202,7 +202,7 @@ fn what_is_wrong_with_arrays_is_said() {
     let lonely = directory.path().join("x.npy");
     std::fs::write(&lonely, good().1).unwrap();
     let error = numbers(&lonely, Part::Train).err().unwrap().to_string();
-    assert!(error.contains("one array") && error.contains("numpy.savez"), "{error}");
+    assert!(error.contains("one of NumPy's arrays") && error.contains("numpy.savez"), "{error}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Session<'_> {
 
     fn configuration(&self) -> Outcome<Configuration> {
         let RunFile { network, train, fit, .. } = self.file;
-        Ok(Configuration::new(network, train, fit, self.train, self.device)?)
+        Ok(Configuration::new(network, train, fit, self.train, &self.device.into())?)
     }
 
     /// The checkpoints to write to, and where the run stands: where the last one left it, or at its start.

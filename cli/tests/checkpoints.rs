@@ -71,7 +71,7 @@ fn exported(run: &str) -> localgrad::weights::Weights {
 }
 
 fn bits(weights: &localgrad::weights::Weights, name: &str) -> Vec<u32> {
-    let numbers: Vec<f32> = weights[name].flatten_all().unwrap().to_vec1().unwrap();
+    let numbers = weights[name].numbers().unwrap();
     numbers.iter().map(|number| number.to_bits()).collect()
 }
 

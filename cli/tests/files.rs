@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use localgrad::data::Normalize;
+use localgrad::maps::{Map, Place};
 use localgrad::weights::{self, Card, Weights};
-use localgrad::{Device, Tensor};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -163,7 +163,7 @@ fn names_of_elsewhere_are_known_or_shown() {
         let mut weights: Weights =
             ours.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone())).collect();
         if more {
-            weights.insert("epoch".into(), Tensor::new(7_f32, &Device::Cpu).unwrap());
+            weights.insert("epoch".into(), Map::new(vec![7.0], ()).unwrap());
         }
         weights::write(Path::new(&file), &weights, &Card::default(), false).unwrap();
     };
@@ -320,8 +320,8 @@ fn answers_that_are_no_numbers_are_no_answers() {
     let mut spoiled = weights::read(&place, |name| Some(name.into())).unwrap();
     // Each is a number; what comes of them is none.
     for name in ["bn1.running_mean", "layer1.0.bn1.running_mean"] {
-        let mean = spoiled[name].ones_like().unwrap();
-        spoiled.insert(name.into(), mean.affine(-3e38, 0.0).unwrap());
+        let spoiled_mean = Place::Host.full(spoiled[name].dims(), -3e38).unwrap();
+        spoiled.insert(name.into(), spoiled_mean);
     }
     let file = path(directory.path(), "spoiled.safetensors");
     weights::write(Path::new(&file), &spoiled, &card, false).unwrap();

@@ -5,7 +5,7 @@ use crate::frame::Pixels;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use localgrad::data::{ImageShape, Normalize};
-use localgrad::ops::slices;
+use localgrad::maps::slices;
 use localgrad::{Error, Result, Tensor, signature};
 use std::io::Cursor;
 use std::path::Path;

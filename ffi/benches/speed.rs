@@ -10,11 +10,12 @@ mod common;
 use common::{Library, compile, succeed};
 use localgrad_models::{ModelConfig, cut, network};
 use localgrad_runtime::data::{Batch, Normalize};
+use localgrad_runtime::maps::Map;
 use localgrad_runtime::memory::Pooled;
 use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{TrainConfig, Trainer};
-use localgrad_runtime::{Device, Result, Tensor};
+use localgrad_runtime::{Device, Result};
 use std::process::Command;
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ fn batch(normalize: &Normalize) -> Result<Batch> {
     let mut pixels: Vec<f32> =
         (0..BATCH * ELEMENTS).map(|at| f32::from(byte(at / ELEMENTS, at % ELEMENTS)) / 255.0).collect();
     normalize.apply(&mut pixels);
-    let images = Tensor::from_vec(pixels, (BATCH, 32, 32, 3), &Device::Cpu)?;
+    let images = Map::new(pixels, (BATCH, 32, 32, 3))?;
     Ok(Batch { images, labels: (0..BATCH as u32).map(|sample| sample % 10).collect() })
 }
 

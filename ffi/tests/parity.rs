@@ -5,9 +5,9 @@ mod common;
 
 use common::{Library, compile, succeed};
 use localgrad_runtime::Device;
-use localgrad_runtime::Tensor;
 use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::evaluate::Tally;
+use localgrad_runtime::maps::Map;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
@@ -43,7 +43,7 @@ fn batch(first: u64, count: usize) -> Batch {
         labels.push(label);
     }
     Normalize::half(1).apply(&mut pixels);
-    let images = Tensor::from_vec(pixels, (count, SIDE, SIDE, 1), &Device::Cpu).unwrap();
+    let images = Map::new(pixels, (count, SIDE, SIDE, 1)).unwrap();
     Batch { images, labels }
 }
 

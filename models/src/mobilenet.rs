@@ -3,10 +3,10 @@
 use crate::catalogue::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::ConvConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{UnitKind, UnitSpec};
-use localgrad::ops::activation::Activation;
-use localgrad::ops::conv::ConvConfig;
 
 /// Expansion, width, number of units and first stride of each stage.
 const STAGES: [(usize, usize, usize, usize); 7] = [

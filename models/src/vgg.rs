@@ -3,10 +3,10 @@
 use crate::catalogue::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::pool::PoolConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{UnitKind, UnitSpec};
-use localgrad::ops::activation::Activation;
-use localgrad::ops::pool::PoolConfig;
 
 /// Convolutions in each of the five stages.
 fn counts(name: &str) -> [usize; 5] {

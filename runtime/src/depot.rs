@@ -3,10 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::layers::{Variable, Visitor};
-use crate::ops::slices::{elements, tensor};
+use crate::maps::counted::ledger::Part;
+use crate::maps::slices::{elements, tensor};
+use crate::maps::{Map, Place};
 use crate::parameter::Parameter;
 use crate::scratch::{Extent, Scratch, bytes_of, bytes_of_mut};
-use candle_core::{DType, Device, Tensor};
 
 /// Shows every variable of a group to a visitor, always in the same order.
 pub(crate) type Visit<'a> = dyn FnMut(&mut Visitor<'_>) -> Result<()> + 'a;
@@ -24,7 +25,8 @@ pub(crate) enum Presence {
 
 /// The groups of a trainer's weights that come and go together.
 pub(crate) struct Depot {
-    scratch: Scratch,
+    /// None where weights are only counted.
+    scratch: Option<Scratch>,
     groups: Vec<Group>,
 }
 
@@ -35,12 +37,12 @@ struct Group {
 
 /// A group in the file: of each parameter its value and then its states, a part each.
 struct Stored {
-    extent: Extent,
-    parameters: Vec<Place>,
+    extent: Option<Extent>,
+    parameters: Vec<Waiting>,
 }
 
 /// Of a parameter in the file.
-pub(crate) struct Place {
+pub(crate) struct Waiting {
     /// Its shape.
     pub(crate) dims: Vec<usize>,
     /// How many tensors the optimizer remembers of it.
@@ -52,9 +54,16 @@ pub(crate) fn never_put_away(name: &str) -> Error {
     Error::internal(format!("{name} was never put away"))
 }
 
+/// Counts the bytes of a map that goes to storage or comes from it.
+fn count(map: &Map) {
+    if let Place::Counted(counter) = map.place() {
+        counter.store(map.elem_count() * size_of::<f32>());
+    }
+}
+
 impl Depot {
     /// So many groups, all of them in memory.
-    pub(crate) fn new(scratch: Scratch, groups: usize) -> Self {
+    pub(crate) fn new(scratch: Option<Scratch>, groups: usize) -> Self {
         let groups = (0..groups).map(|_| Group { presence: Presence::Whole, stored: None }).collect();
         Self { scratch, groups }
     }
@@ -65,7 +74,7 @@ impl Depot {
     }
 
     /// Each parameter of a group of which not all is in memory.
-    pub(crate) fn places(&self, group: usize) -> Option<&[Place]> {
+    pub(crate) fn places(&self, group: usize) -> Option<&[Waiting]> {
         let Group { presence, stored } = &self.groups[group];
         let waiting = stored.as_ref().filter(|_| *presence != Presence::Whole);
         waiting.map(|stored| &stored.parameters[..])
@@ -80,11 +89,15 @@ impl Depot {
             return Err(Error::internal(format!("group {group} of weights is put away twice")));
         }
         let (mut tensors, mut parameters) = (Vec::new(), Vec::new());
+        let brings = self.scratch.is_some();
         visit(&mut |_, variable| {
             if let Variable::Parameter(Parameter { value, state, .. }) = variable {
-                parameters.push(Place { dims: value.dims().to_vec(), states: state.len() });
+                parameters.push(Waiting { dims: value.dims().to_vec(), states: state.len() });
                 for tensor in std::iter::once(&*value).chain(&*state) {
-                    tensors.push(tensor.to_device(&Device::Cpu)?.contiguous()?);
+                    match brings {
+                        true => tensors.push(tensor.to(&Place::Host)?.contiguous()?),
+                        false => count(tensor),
+                    }
                 }
             }
             Ok(())
@@ -92,7 +105,8 @@ impl Depot {
         // Its old place may be taken by the new state.
         self.groups[group].stored = None;
         let all = tensors.iter().map(elements).collect::<Result<Vec<_>>>()?;
-        let extent = self.scratch.store(all.iter().map(|numbers| bytes_of::<f32>(numbers)))?;
+        let parts = all.iter().map(|numbers| bytes_of::<f32>(numbers));
+        let extent = self.scratch.as_ref().map(|scratch| scratch.store(parts)).transpose()?;
         self.groups[group].stored = Some(Stored { extent, parameters });
         drop(all);
         drop(tensors);
@@ -107,7 +121,7 @@ impl Depot {
         self.groups[group].presence = Presence::Away;
         visit(&mut |_, variable| {
             if let Variable::Parameter(parameter) = variable {
-                parameter.value = Tensor::zeros(0, DType::F32, parameter.value.device())?;
+                parameter.value = parameter.value.place().full(&[0], 0.0)?;
                 parameter.state = Vec::new();
             }
             Ok(())
@@ -128,17 +142,24 @@ impl Depot {
         visit(&mut |name, variable| {
             let Variable::Parameter(parameter) = variable else { return Ok(()) };
             let place = places.next().ok_or_else(|| never_put_away(name))?;
-            let device = parameter.value.device().clone();
-            let mut read = |number: usize| -> Result<Tensor> {
+            let at = parameter.value.place();
+            let mut read = |number: usize| -> Result<Map> {
+                let Some(extent) = &stored.extent else {
+                    let found = at.full(&place.dims, 0.0)?;
+                    count(&found);
+                    return Ok(found);
+                };
                 let mut numbers = vec![0.0; place.dims.iter().product()];
-                stored.extent.read(number..number + 1, bytes_of_mut::<f32>(&mut numbers))?;
-                Ok(tensor(numbers, &place.dims[..])?.to_device(&device)?)
+                extent.read(number..number + 1, bytes_of_mut::<f32>(&mut numbers))?;
+                at.map(tensor(numbers, &place.dims[..])?)
             };
             if *presence == Presence::Away {
                 parameter.value = read(part)?;
+                parameter.value.label(parameter.part);
             }
             if wanted == Presence::Whole {
                 parameter.state = (part + 1..=part + place.states).map(&mut read).collect::<Result<_>>()?;
+                parameter.state.iter().for_each(|state| state.label(Part::Optimizer));
             }
             part += 1 + place.states;
             Ok(())
@@ -149,8 +170,10 @@ impl Depot {
 
     /// Lets the system read a group ahead that will be fetched soon.
     pub(crate) fn read_ahead(&self, group: usize) {
-        if let Group { presence: Presence::Away, stored: Some(stored) } = &self.groups[group] {
-            stored.extent.read_ahead();
+        if let Group { presence: Presence::Away, stored: Some(Stored { extent: Some(extent), .. }) } =
+            &self.groups[group]
+        {
+            extent.read_ahead();
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
+use crate::maps::cross_entropy;
 use crate::model::Classifier;
-use crate::ops::cross_entropy;
 use serde::{Deserialize, Serialize};
 
 /// What an evaluation found.

@@ -1,32 +1,31 @@
-//! Starting weights: the draws, and the rule of each kind of weight. Tensors are f32 on the CPU.
+//! Starting weights: the draws, and the rule of each kind of weight. Maps are on the host.
 
 use crate::error::Result;
-use crate::ops::slices::tensor;
+use crate::maps::Map;
 use crate::random::Stream;
-use candle_core::{Shape, Tensor};
 use rayon::prelude::*;
 
 /// Elements that one task draws.
 const CHUNK: usize = 8192;
 
 /// Normal numbers of mean 0 and standard deviation `deviation`. Takes two draws for each.
-pub fn normal(shape: impl Into<Shape>, deviation: f64, stream: &mut Stream) -> Result<Tensor> {
-    fill(shape.into(), 2, stream, |stream| (stream.normal() * deviation) as f32)
+pub fn normal(dims: &[usize], deviation: f64, stream: &mut Stream) -> Result<Map> {
+    fill(dims, 2, stream, |stream| (stream.normal() * deviation) as f32)
 }
 
 /// Numbers uniform between -`bound` and `bound`. Takes one draw for each.
-pub fn uniform(shape: impl Into<Shape>, bound: f64, stream: &mut Stream) -> Result<Tensor> {
-    fill(shape.into(), 1, stream, |stream| ((2.0 * stream.uniform_f64() - 1.0) * bound) as f32)
+pub fn uniform(dims: &[usize], bound: f64, stream: &mut Stream) -> Result<Map> {
+    fill(dims, 1, stream, |stream| ((2.0 * stream.uniform_f64() - 1.0) * bound) as f32)
 }
 
-/// Fills a tensor with `number`s of `draws` draws each; tasks start at their own place in the stream.
+/// Fills a map with `number`s of `draws` draws each; tasks start at their own place in the stream.
 fn fill(
-    shape: Shape,
+    dims: &[usize],
     draws: u64,
     stream: &mut Stream,
     number: impl Fn(&mut Stream) -> f32 + Sync,
-) -> Result<Tensor> {
-    let mut data = vec![0.0f32; shape.elem_count()];
+) -> Result<Map> {
+    let mut data = vec![0.0f32; dims.iter().product()];
     let fill_chunk = |(task, data): (usize, &mut [f32])| {
         let mut own = stream.clone();
         own.skip((task * CHUNK) as u64 * draws);
@@ -38,7 +37,7 @@ fn fill(
         None => data.chunks_mut(CHUNK).enumerate().for_each(fill_chunk),
     }
     stream.skip(data.len() as u64 * draws);
-    tensor(data, shape)
+    Map::new(data, dims)
 }
 
 /// The weight of a convolution: normal of deviation sqrt(2 / (KH·KW·O)), which keeps the variance of gradients
@@ -46,20 +45,20 @@ fn fill(
 ///
 /// # Shapes
 /// `shape`: `[O, I/groups, KH, KW]`.
-pub fn convolution_weight(shape: [usize; 4], stream: &mut Stream) -> Result<Tensor> {
+pub fn convolution_weight(shape: [usize; 4], stream: &mut Stream) -> Result<Map> {
     let [outputs, _, height, width] = shape;
     let fan_out = (outputs * height * width).max(1) as f64;
-    normal(shape.to_vec(), (2.0 / fan_out).sqrt(), stream)
+    normal(&shape, (2.0 / fan_out).sqrt(), stream)
 }
 
 /// The weight `[outputs, inputs]` of a linear layer: uniform within ±1/sqrt(inputs).
-pub fn linear_weight(outputs: usize, inputs: usize, stream: &mut Stream) -> Result<Tensor> {
-    uniform((outputs, inputs), linear_bound(inputs), stream)
+pub fn linear_weight(outputs: usize, inputs: usize, stream: &mut Stream) -> Result<Map> {
+    uniform(&[outputs, inputs], linear_bound(inputs), stream)
 }
 
 /// The bias `[outputs]` of a linear layer with `inputs` inputs: uniform within ±1/sqrt(inputs).
-pub fn linear_bias(outputs: usize, inputs: usize, stream: &mut Stream) -> Result<Tensor> {
-    uniform(outputs, linear_bound(inputs), stream)
+pub fn linear_bias(outputs: usize, inputs: usize, stream: &mut Stream) -> Result<Map> {
+    uniform(&[outputs], linear_bound(inputs), stream)
 }
 
 fn linear_bound(inputs: usize) -> f64 {

@@ -2,9 +2,10 @@
 
 use crate::error::Result;
 use crate::layers::{FormReader, Initializer, Layer, Mode, Reader, Sequential, Variable, Visitor};
+use crate::maps::counted::ledger::Part;
+use crate::maps::{Map, Place};
 use crate::network::NetworkSpec;
 use crate::tape::Tape;
-use candle_core::{Device, Tensor};
 
 /// A network that classifies: a model, or one in training, whose weights may wait elsewhere.
 pub trait Classifier {
@@ -12,10 +13,10 @@ pub trait Classifier {
     fn spec(&self) -> &NetworkSpec;
 
     /// Where it lives.
-    fn device(&self) -> &Device;
+    fn place(&self) -> &Place;
 
     /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
+    fn logits(&mut self, images: &Map) -> Result<Map>;
 
     /// Shows every weight and running statistic of the network under its full name.
     fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()>;
@@ -44,11 +45,11 @@ impl Classifier for Model {
         &self.spec
     }
 
-    fn device(&self) -> &Device {
-        &self.device
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+    fn logits(&mut self, images: &Map) -> Result<Map> {
         Model::logits(self, images)
     }
 
@@ -70,24 +71,24 @@ pub struct Model {
     /// From the last unit's features to the logits.
     pub head: Sequential,
     /// Where it lives.
-    pub device: Device,
+    pub place: Place,
 }
 
 impl Model {
     /// Builds every layer with weights drawn from `seed`.
-    pub fn new(spec: NetworkSpec, seed: u64, device: &Device) -> Result<Self> {
-        Self::build(spec, seed, device, &mut |_, _| Ok(()))
+    pub fn new(spec: NetworkSpec, seed: u64, place: impl Into<Place>) -> Result<Self> {
+        Self::build(spec, seed, &place.into(), &mut |_, _| Ok(()))
     }
 
     /// The same; `each` is given every unit, and then the head, with its number as soon as it is built.
     pub(crate) fn build(
         spec: NetworkSpec,
         seed: u64,
-        device: &Device,
+        place: &Place,
         each: &mut dyn FnMut(usize, &mut Sequential) -> Result<()>,
     ) -> Result<Self> {
         spec.validate()?;
-        let initializer = Initializer { seed, device: device.clone() };
+        let initializer = Initializer { seed, place: place.clone(), part: Part::Weights };
         let mut units = Vec::with_capacity(spec.units.len());
         for (unit, (layers, _)) in spec.units.iter().zip(spec.expand()?) {
             let mut built = Sequential::new(&layers, &unit.name, &initializer)?;
@@ -96,13 +97,13 @@ impl Model {
         }
         let mut head = Sequential::new(&spec.head, "", &initializer)?;
         each(units.len(), &mut head)?;
-        Ok(Self { spec, units, head, device: device.clone() })
+        Ok(Self { spec, units, head, place: place.clone() })
     }
 
     /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
-    pub fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+    pub fn logits(&mut self, images: &Map) -> Result<Map> {
         let mut tape = Tape::new();
-        let mut h = images.to_device(&self.device)?;
+        let mut h = images.to(&self.place)?;
         for (_, unit) in &mut self.units {
             h = unit.forward(h, Mode::Evaluate, &mut tape)?;
         }

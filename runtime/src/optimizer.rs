@@ -3,10 +3,12 @@
 use crate::composed;
 use crate::error::{Error, Result};
 use crate::kernels::optimizer as kernel;
-use crate::ops::place::{Place, place};
-use crate::ops::slices::{elements, update_in_place};
+use crate::maps::counted::ledger::Part;
+use crate::maps::place::read;
+use crate::maps::slices::{elements, update_in_place};
+use crate::maps::{Map, elementwise};
 use crate::parameter::Parameter;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 
@@ -106,7 +108,7 @@ fn check_not_negative(name: &str, value: f64) -> Result<()> {
 /// A gradient of another shape, or state that another optimizer left.
 pub fn update(
     parameter: &mut Parameter,
-    d_value: &Tensor,
+    d_value: &Map,
     config: &OptimizerConfig,
     learning_rate: f64,
 ) -> Result<()> {
@@ -116,10 +118,15 @@ pub fn update(
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
     let step = kernel::Step::new(config, learning_rate, parameter.updates);
-    match place(parameter.value.device())? {
-        Place::Kernels => update_on_cpu(parameter, d_value, &step)?,
-        Place::Composed => composed::optimizer::update(&parameter.value, d_value, &parameter.state, &step)?,
-    }
+    read(
+        &parameter.value,
+        || update_on_host(parameter, d_value, &step),
+        || {
+            let state = parameter.state.iter().map(Map::tensor).collect::<Result<Vec<_>>>()?;
+            composed::optimizer::update(parameter.value.tensor()?, d_value.tensor()?, &state, &step)
+        },
+        |counter| counter.sweep(d_value.elem_count() * (3 + 2 * parameter.state.len())),
+    )?;
     parameter.updates += 1;
     Ok(())
 }
@@ -130,27 +137,30 @@ pub fn update(
 ///
 /// # Errors
 /// A gradient of another shape.
-pub fn accumulate(parameter: &mut Parameter, d_value: Tensor, factor: f64) -> Result<()> {
+pub fn accumulate(parameter: &mut Parameter, d_value: Map, factor: f64) -> Result<()> {
     if !parameter.trainable {
         return Ok(());
     }
     check_gradient(parameter, &d_value)?;
     let Some(sum) = &parameter.accumulated else {
-        parameter.accumulated = Some(match factor == 1.0 && d_value.is_contiguous() {
-            true => d_value,
-            // affine makes a tensor of its own, contiguous, whatever it is given.
-            false => d_value.affine(factor, 0.0)?,
-        });
+        let first = match factor == 1.0 {
+            true => d_value.contiguous()?,
+            false => elementwise::scaled(&d_value, factor)?,
+        };
+        first.label(Part::Gathered);
+        parameter.accumulated = Some(first);
         return Ok(());
     };
-    match place(sum.device())? {
-        Place::Kernels => {
-            let d_value = d_value.contiguous()?;
+    let d_value = d_value.contiguous()?;
+    read(
+        sum,
+        || {
             let d_value = elements(&d_value)?;
-            update_in_place(sum, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
-        }
-        Place::Composed => composed::optimizer::add_scaled(sum, &d_value, factor),
-    }
+            update_in_place(sum.tensor()?, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
+        },
+        || composed::optimizer::add_scaled(sum.tensor()?, d_value.tensor()?, factor),
+        |counter| counter.sweep(3 * d_value.elem_count()),
+    )
 }
 
 /// One update by what [`accumulate`] collected, which is then forgotten; nothing collected means no update.
@@ -168,7 +178,7 @@ pub fn update_accumulated(
     }
 }
 
-fn check_gradient(parameter: &Parameter, d_value: &Tensor) -> Result<()> {
+fn check_gradient(parameter: &Parameter, d_value: &Map) -> Result<()> {
     if parameter.value.dims() == d_value.dims() {
         return Ok(());
     }
@@ -177,16 +187,20 @@ fn check_gradient(parameter: &Parameter, d_value: &Tensor) -> Result<()> {
 }
 
 /// Makes the state at the first update, and checks it at every later one.
-fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig) -> Result<()> {
+pub(crate) fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig) -> Result<()> {
     let (value, wanted) = (&parameter.value, config.state_tensors());
     if parameter.updates == 0 && parameter.state.is_empty() {
-        let zeros = || Tensor::zeros(value.shape(), DType::F32, value.device());
-        parameter.state = (0..wanted).map(|_| zeros()).collect::<candle_core::Result<_>>()?;
+        let zeros = || {
+            let zeros = value.place().full(value.dims(), 0.0)?;
+            zeros.label(Part::Optimizer);
+            Ok(zeros)
+        };
+        parameter.state = (0..wanted).map(|_| zeros()).collect::<Result<_>>()?;
     }
     if parameter.state.len() == wanted && parameter.state.iter().all(|s| s.dims() == value.dims()) {
         return Ok(());
     }
-    let found: Vec<_> = parameter.state.iter().map(Tensor::dims).collect();
+    let found: Vec<_> = parameter.state.iter().map(Map::dims).collect();
     Err(Error::config(format!(
         "the optimizer state of a parameter {:?} has shapes {found:?} where {wanted} of its own are needed; \
          go on with the optimizer that made it, or clear `state` and set `updates` to 0",
@@ -194,11 +208,13 @@ fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig) -> Result<
     )))
 }
 
-fn update_on_cpu(parameter: &Parameter, d_value: &Tensor, step: &kernel::Step) -> Result<()> {
-    let d_value = d_value.contiguous()?;
+fn update_on_host(parameter: &Parameter, d_value: &Map, step: &kernel::Step) -> Result<()> {
+    let d_value = d_value.clone().contiguous()?;
     let gradient = elements(&d_value)?;
-    let mut tensors = vec![&parameter.value];
-    tensors.extend(&parameter.state);
+    let mut tensors = vec![parameter.value.tensor()?];
+    for state in &parameter.state {
+        tensors.push(state.tensor()?);
+    }
     update_together(&tensors, Vec::new(), &|slices| kernel::update(slices, &gradient, step))
 }
 

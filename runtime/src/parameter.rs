@@ -1,26 +1,42 @@
 //! One weight of a network with all that training keeps about it.
 
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::counted::ledger::Part;
+use crate::maps::place::Room;
+
+/// What a name, its place in a layer and an optimizer's notes take for each weight.
+pub(crate) const NOTES_BYTES: usize = 192;
 
 /// A weight, and the optimizer's memory of it.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// The weight: contiguous f32. Updates write into its storage, so clones of the tensor see them.
-    pub value: Tensor,
+    pub value: Map,
     /// Whether updates change it; frozen weights and the EMA of a boundary are not trained.
     pub trainable: bool,
     /// What the optimizer remembers, each of the shape of `value`: empty until the first update, then the momentum
     /// (SGD) or the first and second moments (AdamW).
-    pub state: Vec<Tensor>,
+    pub state: Vec<Map>,
     /// The gradient collected so far by the micro-batches of a step.
-    pub accumulated: Option<Tensor>,
+    pub accumulated: Option<Map>,
     /// Number of updates done.
     pub updates: u64,
+    /// What its memory is for.
+    pub part: Part,
+    /// Its names and notes.
+    _room: Room,
 }
 
 impl Parameter {
-    /// A trainable weight that was never updated.
-    pub fn new(value: Tensor) -> Self {
-        Self { value, trainable: true, state: Vec::new(), accumulated: None, updates: 0 }
+    /// A trainable weight of the network that was never updated.
+    pub fn new(value: Map) -> Self {
+        Self::of_part(value, Part::Weights)
+    }
+
+    /// The same of a weight that serves `part`.
+    pub fn of_part(value: Map, part: Part) -> Self {
+        value.label(part);
+        let _room = value.place().room(part, NOTES_BYTES);
+        Self { value, trainable: true, state: Vec::new(), accumulated: None, updates: 0, part, _room }
     }
 }

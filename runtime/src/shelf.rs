@@ -1,12 +1,13 @@
 //! Where features wait from one visit to the next: in memory or in a scratch file, as they are or in fewer bits.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::half;
-use crate::ops::packed::{Packed, narrow};
-use crate::ops::slices::{elements, output, tensor};
+use crate::maps::counted::ledger::Part;
+use crate::maps::packed::{Packed, narrow};
+use crate::maps::slices::{elements, output, tensor};
+use crate::maps::{Map, Place};
 use crate::precision::Precision;
 use crate::scratch::{Extent, Scratch, bytes_of, bytes_of_mut};
-use candle_core::{Device, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ use std::sync::Arc;
 pub struct Shelf {
     /// In so many bits.
     pub precision: Precision,
-    /// In this file; without one in memory.
+    /// Whether in a file; else in memory.
+    pub on_file: bool,
+    /// That file, where features are more than counted.
     pub scratch: Option<Scratch>,
 }
 
@@ -23,7 +26,7 @@ pub struct Shelf {
 #[derive(Clone, Debug)]
 pub enum Parcel {
     /// As they are, in memory.
-    Whole(Tensor),
+    Whole(Map),
     /// In fewer bits, in memory.
     Packed(Arc<Packed>),
     /// In a file.
@@ -33,10 +36,11 @@ pub enum Parcel {
 /// Features in a file, a part for each sample.
 #[derive(Debug)]
 pub struct Stored {
-    extent: Extent,
+    /// None where it is only counted.
+    extent: Option<Extent>,
     dims: Vec<usize>,
     precision: Precision,
-    device: Device,
+    place: Place,
 }
 
 impl Shelf {
@@ -44,11 +48,14 @@ impl Shelf {
     ///
     /// # Errors
     /// `Io` when the file has no room, and those of the device.
-    pub fn put(&self, x: Tensor) -> Result<Parcel> {
-        match (&self.scratch, self.precision) {
-            (Some(scratch), precision) => store(scratch, &x, precision),
-            (None, Precision::F32) => Ok(Parcel::Whole(x)),
-            (None, precision) => Ok(Parcel::Packed(Arc::new(Packed::new(&x, precision)?))),
+    pub fn put(&self, x: Map) -> Result<Parcel> {
+        match (self.on_file, self.precision) {
+            (true, precision) => self.store(&x, precision),
+            (false, Precision::F32) => {
+                x.label(Part::Kept);
+                Ok(Parcel::Whole(x))
+            }
+            (false, precision) => Ok(Parcel::Packed(Arc::new(Packed::new(&x, precision)?))),
         }
     }
 
@@ -56,24 +63,30 @@ impl Shelf {
     ///
     /// # Errors
     /// As [`Shelf::put`].
-    pub fn put_exactly(&self, x: Tensor) -> Result<Parcel> {
-        match &self.scratch {
-            Some(scratch) => store(scratch, &x, Precision::F32),
-            None => Ok(Parcel::Whole(x)),
-        }
+    pub fn put_exactly(&self, x: Map) -> Result<Parcel> {
+        if self.on_file { self.store(&x, Precision::F32) } else { Ok(Parcel::Whole(x)) }
     }
-}
 
-fn store(scratch: &Scratch, x: &Tensor, precision: Precision) -> Result<Parcel> {
-    let (dims, device) = (x.dims().to_vec(), x.device().clone());
-    let x = x.to_device(&Device::Cpu)?.contiguous()?;
-    let numbers = elements(&x)?;
-    let each = numbers.len() / dims[0].max(1);
-    let extent = match precision {
-        Precision::F32 => scratch.store(numbers.chunks(each.max(1)).map(bytes_of)),
-        _ => scratch.store(narrow(&numbers, precision)?.chunks(each.max(1)).map(bytes_of)),
-    }?;
-    Ok(Parcel::Stored(Arc::new(Stored { extent, dims, precision, device })))
+    fn store(&self, x: &Map, precision: Precision) -> Result<Parcel> {
+        let (dims, place) = (x.dims().to_vec(), x.place());
+        if let Map::Counted(outline) = x {
+            if precision != Precision::F32 {
+                drop(place.room(Part::Kept, x.elem_count() * precision.bytes()));
+            }
+            outline.counter.store(x.elem_count() * precision.bytes());
+            return Ok(Parcel::Stored(Arc::new(Stored { extent: None, dims, precision, place })));
+        }
+        let scratch =
+            self.scratch.as_ref().ok_or_else(|| Error::internal("features have no file to wait in"))?;
+        let x = x.to(&Place::Host)?.contiguous()?;
+        let numbers = elements(&x)?;
+        let each = numbers.len() / dims[0].max(1);
+        let extent = match precision {
+            Precision::F32 => scratch.store(numbers.chunks(each.max(1)).map(bytes_of)),
+            _ => scratch.store(narrow(&numbers, precision)?.chunks(each.max(1)).map(bytes_of)),
+        }?;
+        Ok(Parcel::Stored(Arc::new(Stored { extent: Some(extent), dims, precision, place })))
+    }
 }
 
 impl Parcel {
@@ -81,34 +94,35 @@ impl Parcel {
     ///
     /// # Errors
     /// `Io` when they cannot be read, and those of the device.
-    pub fn get(&self, samples: Range<usize>) -> Result<Tensor> {
+    pub fn get(&self, samples: Range<usize>) -> Result<Map> {
         let whole = match self {
             Self::Stored(stored) => return stored.get(samples),
             Self::Whole(x) => x.clone(),
             Self::Packed(x) => x.unpack()?,
         };
-        match samples == (0..whole.dim(0)?) {
+        match whole.dims().first() == Some(&samples.len()) && samples.start == 0 {
             true => Ok(whole),
-            false => Ok(whole.narrow(0, samples.start, samples.len())?),
+            false => whole.samples(samples.start, samples.len()),
         }
     }
 }
 
 impl Stored {
-    fn get(&self, samples: Range<usize>) -> Result<Tensor> {
+    fn get(&self, samples: Range<usize>) -> Result<Map> {
         let each: usize = self.dims[1..].iter().product();
         let len = samples.len() * each;
         let mut dims = self.dims.clone();
         dims[0] = samples.len();
+        let Some(extent) = &self.extent else { return self.count(&dims) };
         let numbers = match self.precision {
             Precision::F32 => {
                 let mut numbers = vec![0.0; len];
-                self.extent.read(samples, bytes_of_mut::<f32>(&mut numbers))?;
+                extent.read(samples, bytes_of_mut::<f32>(&mut numbers))?;
                 numbers
             }
             precision => {
                 let mut bits = vec![0; len];
-                self.extent.read(samples, bytes_of_mut::<u16>(&mut bits))?;
+                extent.read(samples, bytes_of_mut::<u16>(&mut bits))?;
                 let run = |y: &mut _| {
                     half::widen(&bits, precision, y);
                     Ok(())
@@ -117,23 +131,34 @@ impl Stored {
                 unsafe { output(len, run) }?.0
             }
         };
-        Ok(tensor(numbers, dims)?.to_device(&self.device)?)
+        self.place.map(tensor(numbers, dims)?)
+    }
+
+    /// What reading so much takes.
+    fn count(&self, dims: &[usize]) -> Result<Map> {
+        let bytes = dims.iter().product::<usize>() * self.precision.bytes();
+        if let Place::Counted(counter) = &self.place {
+            counter.store(bytes);
+        }
+        let bits = (self.precision != Precision::F32).then(|| self.place.room(Part::Passing, bytes));
+        let x = self.place.full(dims, 0.0);
+        drop(bits);
+        x
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(x: &Tensor) -> Vec<f32> {
-        x.flatten_all().unwrap().to_vec1().unwrap()
-    }
+    use crate::random::Stream;
 
     #[test]
     fn gives_back_what_was_put_away() {
         let directory = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(directory.path(), None).unwrap();
-        let x = Tensor::rand(-3f32, 3.0, (5, 2, 3, 4), &Device::Cpu).unwrap();
+        let mut stream = Stream::new(1, "shelf", &[]);
+        let numbers = (0..120).map(|_| 6.0 * stream.uniform_f32() - 3.0).collect();
+        let x = Map::new(numbers, (5, 2, 3, 4)).unwrap();
         let packed = |precision| Packed::new(&x, precision).unwrap().unpack().unwrap();
         for (precision, expected) in [
             (Precision::F32, x.clone()),
@@ -141,16 +166,16 @@ mod tests {
             (Precision::Bf16, packed(Precision::Bf16)),
         ] {
             for scratch in [None, Some(scratch.clone())] {
-                let shelf = Shelf { precision, scratch };
+                let shelf = Shelf { precision, on_file: scratch.is_some(), scratch };
                 let parcel = shelf.put(x.clone()).unwrap();
                 for samples in [0..5, 1..4, 4..5] {
-                    let wanted = expected.narrow(0, samples.start, samples.len()).unwrap();
+                    let wanted = expected.samples(samples.start, samples.len()).unwrap();
                     let found = parcel.get(samples).unwrap();
                     assert_eq!(found.dims(), wanted.dims());
-                    assert_eq!(numbers(&found), numbers(&wanted));
+                    assert_eq!(found.numbers().unwrap(), wanted.numbers().unwrap());
                 }
                 let exact = shelf.put_exactly(x.clone()).unwrap().get(0..5).unwrap();
-                assert_eq!(numbers(&exact), numbers(&x));
+                assert_eq!(exact.numbers().unwrap(), x.numbers().unwrap());
             }
         }
         assert!(scratch.traffic().written_bytes > 0);

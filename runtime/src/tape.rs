@@ -1,24 +1,26 @@
 //! What the forward pass leaves for the backward pass: a plain stack.
 
 use crate::error::{Error, Result};
-use crate::kernels::batch_norm::{Normalization, Sums};
-use crate::ops::batch_norm::Statistics;
-use crate::ops::conv_norm::{self, Lazy, Summands};
-use crate::ops::packed::{Packed, check_fits};
+use crate::maps::Map;
+use crate::maps::batch_norm::Statistics;
+use crate::maps::counted::ledger::Part;
+use crate::maps::map_read::{MapRead, Summands};
+use crate::maps::norm::{Norm, NormSums};
+use crate::maps::packed::{Packed, check_fits};
+use crate::maps::residual_sum;
 use crate::precision::Precision;
 use crate::whole_batch::WholeBatch;
-use candle_core::{DType, Tensor};
 use std::borrow::Cow;
 
 /// One saved thing.
 #[derive(Debug)]
 pub enum Saved {
     /// An activation or statistic.
-    Tensor(Tensor),
+    Map(Map),
     /// An activation that whoever reads it normalizes.
-    Lazy(Lazy),
+    Read(MapRead),
     /// An activation in fewer bits, and what is to become of it.
-    Packed(Packed, Option<Normalization>),
+    Packed(Packed, Option<Norm>),
     /// A residual sum that is made again from what is kept anyway.
     Sum(Summands),
     /// The shape of an input that itself need not be kept.
@@ -29,19 +31,19 @@ pub enum Saved {
 #[derive(Debug)]
 pub enum Kept {
     /// The map.
-    Map(Tensor),
+    Map(Map),
     /// What it can be made from.
     Sum(Summands),
 }
 
 impl Kept {
     /// The map.
-    pub fn into_map(self) -> Result<Tensor> {
+    pub fn into_map(self) -> Result<Map> {
         match self {
             Self::Map(x) => Ok(x),
             Self::Sum(Summands { main, by, around, activation }) => {
-                let (main, around) = (Lazy::Normalized(main, by), Lazy::Plain(around));
-                Ok(conv_norm::add_activate(main, around, activation, false)?.0)
+                let (main, around) = (MapRead::Normalized(main, by), MapRead::Plain(around));
+                Ok(residual_sum::add_activate(main, around, activation, false)?.0)
             }
         }
     }
@@ -86,13 +88,13 @@ impl Tape {
         }
     }
 
-    /// Whether a tensor is kept in fewer bits: activations are, numbers of a channel and masks are not.
-    fn packs(&self, tensor: &Tensor) -> bool {
-        packs(self.precision, tensor.rank()) && tensor.dtype() == DType::F32
+    /// Whether a map is kept in fewer bits: activations are, numbers of a channel and masks are not.
+    fn packs(&self, tensor: &Map) -> bool {
+        packs(self.precision, tensor.rank()) && !tensor.is_bytes()
     }
 
-    /// The tensor in fewer bits, unless nothing is kept.
-    fn pack(&mut self, tensor: &Tensor, by: Option<Normalization>) -> Result<()> {
+    /// The map in fewer bits, unless nothing is kept.
+    fn pack(&mut self, tensor: &Map, by: Option<Norm>) -> Result<()> {
         if self.forgets {
             return check_fits(tensor, self.precision);
         }
@@ -101,15 +103,16 @@ impl Tape {
         Ok(())
     }
 
-    /// Keeps a tensor: its storage, which is shared and not copied, or what it is in fewer bits.
+    /// Keeps a map: its memory, which is shared and not copied, or what it is in fewer bits.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn push(&mut self, tensor: &Tensor) -> Result<()> {
+    pub fn push(&mut self, tensor: &Map) -> Result<()> {
         if self.packs(tensor) {
             return self.pack(tensor, None);
         }
-        self.save(Saved::Tensor(tensor.clone()));
+        tensor.label(Part::Kept);
+        self.save(Saved::Map(tensor.clone()));
         Ok(())
     }
 
@@ -117,13 +120,16 @@ impl Tape {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn push_lazy(&mut self, map: Lazy) -> Result<()> {
+    pub fn push_lazy(&mut self, map: MapRead) -> Result<()> {
         let saved = match map {
-            Lazy::Plain(tensor) => return self.push(&tensor),
-            Lazy::Normalized(tensor, by) if self.packs(&tensor) => return self.pack(&tensor, Some(by)),
-            Lazy::Sum(tensor, _) => return self.push(&tensor),
-            map @ Lazy::Normalized(..) => Saved::Lazy(map),
+            MapRead::Plain(tensor) => return self.push(&tensor),
+            MapRead::Normalized(tensor, by) if self.packs(&tensor) => return self.pack(&tensor, Some(by)),
+            MapRead::Sum(tensor, _) => return self.push(&tensor),
+            map @ MapRead::Normalized(..) => Saved::Read(map),
         };
+        if let Saved::Read(map) = &saved {
+            map.stored().label(Part::Kept);
+        }
         self.save(saved);
         Ok(())
     }
@@ -133,9 +139,11 @@ impl Tape {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn push_input(&mut self, x: &Tensor, summands: Option<Summands>) -> Result<()> {
+    pub fn push_input(&mut self, x: &Map, summands: Option<Summands>) -> Result<()> {
         match summands {
             Some(summands) if !self.packs(x) => {
+                summands.main.label(Part::Kept);
+                summands.around.label(Part::Kept);
                 self.save(Saved::Sum(summands));
                 Ok(())
             }
@@ -143,27 +151,27 @@ impl Tape {
         }
     }
 
-    /// Keeps the shape of a tensor.
-    pub fn push_shape(&mut self, tensor: &Tensor) {
+    /// Keeps the shape of a map.
+    pub fn push_shape(&mut self, tensor: &Map) {
         self.save(Saved::Shape(tensor.dims().to_vec()));
     }
 
-    /// Takes the tensor on top, which the caller then owns.
-    pub fn pop(&mut self) -> Result<Tensor> {
+    /// Takes the map on top, which the caller then owns.
+    pub fn pop(&mut self) -> Result<Map> {
         match self.saved.pop() {
-            Some(Saved::Tensor(tensor)) => Ok(tensor),
+            Some(Saved::Map(tensor)) => Ok(tensor),
             Some(Saved::Packed(map, None)) => map.unpack(),
             other => Err(unexpected("a tensor", &other)),
         }
     }
 
     /// Takes the map on top, as it was pushed.
-    pub fn pop_lazy(&mut self) -> Result<Lazy> {
+    pub fn pop_lazy(&mut self) -> Result<MapRead> {
         match self.saved.pop() {
-            Some(Saved::Tensor(tensor)) => Ok(Lazy::Plain(tensor)),
-            Some(Saved::Lazy(map)) => Ok(map),
-            Some(Saved::Packed(map, None)) => Ok(Lazy::Plain(map.unpack()?)),
-            Some(Saved::Packed(map, Some(by))) => Ok(Lazy::Normalized(map.unpack()?, by)),
+            Some(Saved::Map(tensor)) => Ok(MapRead::Plain(tensor)),
+            Some(Saved::Read(map)) => Ok(map),
+            Some(Saved::Packed(map, None)) => Ok(MapRead::Plain(map.unpack()?)),
+            Some(Saved::Packed(map, Some(by))) => Ok(MapRead::Normalized(map.unpack()?, by)),
             other => Err(unexpected("a map", &other)),
         }
     }
@@ -172,7 +180,7 @@ impl Tape {
     pub fn pop_input(&mut self) -> Result<Kept> {
         match self.saved.pop() {
             Some(Saved::Sum(summands)) => Ok(Kept::Sum(summands)),
-            Some(Saved::Tensor(tensor)) => Ok(Kept::Map(tensor)),
+            Some(Saved::Map(tensor)) => Ok(Kept::Map(tensor)),
             Some(Saved::Packed(map, None)) => Ok(Kept::Map(map.unpack()?)),
             other => Err(unexpected("a convolution's input", &other)),
         }
@@ -227,10 +235,10 @@ impl Tape {
     }
 
     /// The sums that the gradient of an input needs whose own are `own`.
-    pub(crate) fn sums<'a>(&mut self, own: &'a Sums) -> Cow<'a, Sums> {
+    pub(crate) fn sums<'a>(&mut self, own: &'a NormSums) -> Result<Cow<'a, NormSums>> {
         match &mut self.whole {
-            Some(whole) => Cow::Owned(whole.sums(own)),
-            None => Cow::Borrowed(own),
+            Some(whole) => Ok(Cow::Owned(NormSums::Host(whole.sums(own.host()?)))),
+            None => Ok(Cow::Borrowed(own)),
         }
     }
 
@@ -261,7 +269,7 @@ impl Tape {
     }
 }
 
-/// Whether tensors of so many dimensions are kept in fewer bits on a tape of this precision.
+/// Whether maps of so many dimensions are kept in fewer bits on a tape of this precision.
 pub(crate) fn packs(precision: Precision, rank: usize) -> bool {
     precision != Precision::F32 && rank > 1
 }
@@ -269,8 +277,8 @@ pub(crate) fn packs(precision: Precision, rank: usize) -> bool {
 fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
     let found = match found {
         None => "nothing",
-        Some(Saved::Tensor(_) | Saved::Packed(_, None)) => "a tensor",
-        Some(Saved::Lazy(_) | Saved::Packed(_, Some(_))) => "a map to be normalized",
+        Some(Saved::Map(_) | Saved::Packed(_, None)) => "a tensor",
+        Some(Saved::Read(_) | Saved::Packed(_, Some(_))) => "a map to be normalized",
         Some(Saved::Sum(_)) => "a sum's summands",
         Some(Saved::Shape(_)) => "a shape",
     };

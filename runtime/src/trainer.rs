@@ -21,13 +21,13 @@ use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Draw, GradientSink, Layer, Mode, Sequential};
+use crate::maps::loss::check_labels;
+use crate::maps::map_read::MapRead;
+use crate::maps::{Map, Place};
+use crate::maps::{cross_entropy, elementwise};
 use crate::memory;
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
-use crate::ops::conv_norm::Lazy;
-use crate::ops::loss::check_labels;
-use crate::ops::place::{Place, place};
-use crate::ops::{cross_entropy, elementwise};
 use crate::optimizer::OptimizerConfig;
 use crate::rules::auxiliary::{Auxiliary, Target};
 use crate::rules::auxiliary_specs;
@@ -37,7 +37,6 @@ use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
 use build::build_auxiliaries;
 pub(crate) use build::{check_shares, check_weights};
-use candle_core::{Device, Tensor};
 pub use config::TrainConfig;
 pub use open_step::OpenStep;
 use open_step::{Features, MicroBatch, recut};
@@ -95,9 +94,9 @@ impl Trainer {
         spec: NetworkSpec,
         config: TrainConfig,
         normalize: Normalize,
-        device: &Device,
+        place: impl Into<Place>,
     ) -> Result<Self> {
-        Self::with_scratch(spec, config, normalize, device, None)
+        Self::with_scratch(spec, config, normalize, place, None)
     }
 
     /// The same with a file for what the configuration lets wait outside of memory.
@@ -105,37 +104,38 @@ impl Trainer {
         spec: NetworkSpec,
         config: TrainConfig,
         normalize: Normalize,
-        device: &Device,
+        place: impl Into<Place>,
         scratch: Option<Scratch>,
     ) -> Result<Self> {
+        let place = &place.into();
         config.validate()?;
-        if config.needs_scratch() && scratch.is_none() {
+        if config.needs_scratch() && scratch.is_none() && !place.is_counted() {
             return Err(Error::config(
                 "weights or features are to wait in a file, but no scratch file was given",
             ));
         }
-        if config.exact && place(device)? == Place::Composed {
+        if config.exact && !place.is_host() {
             return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
         }
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
         check_shares(&config, &specs)?;
         check_weights(&config, &spec)?;
         let groups = residence::auxiliary_group(spec.units.len(), specs.len());
-        let offloads = scratch.clone().filter(|_| config.offload);
-        let mut depot = offloads.map(|scratch| Depot::new(scratch, groups));
-        let auxiliaries = build_auxiliaries(&spec, &config, &specs, device, &mut depot)?;
-        let model = Model::build(spec, config.seed, device, &mut |group, layers| match &mut depot {
+        let mut depot = config.offload.then(|| Depot::new(scratch.clone(), groups));
+        let auxiliaries = build_auxiliaries(&spec, &config, &specs, place, &mut depot)?;
+        let model = Model::build(spec, config.seed, place, &mut |group, layers| match &mut depot {
             Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
             None => Ok(()),
         })?;
-        let features = scratch.clone().filter(|_| config.features_on_disk);
+        let shelf =
+            Shelf { precision: config.features, on_file: config.features_on_disk, scratch: scratch.clone() };
         Ok(Self {
             model,
             ranges: blocks::ranges(&config.ends),
             auxiliaries,
             normalize,
             tape: Tape::in_precision(config.activations),
-            shelf: Shelf { precision: config.features, scratch: features },
+            shelf,
             depot,
             scratch,
             passes: 0,
@@ -321,7 +321,7 @@ impl Trainer {
     }
 
     /// The output of a block as it is kept for the next one.
-    fn kept(&self, block: usize, h: Tensor, samples: usize, waits: bool) -> Result<Features> {
+    fn kept(&self, block: usize, h: Map, samples: usize, waits: bool) -> Result<Features> {
         if block + 1 == self.ranges.len() {
             return Ok(Features::default());
         }
@@ -356,7 +356,7 @@ impl Trainer {
                 });
                 tape = &mut forgetting;
             }
-            let mut x = Lazy::Plain(h);
+            let mut x = MapRead::Plain(h);
             for (_, unit) in &mut self.model.units[self.ranges[block].clone()][piece.clone()] {
                 x = unit.forward_from(x, mode, tape)?;
                 if tape.is_enough() {
@@ -403,11 +403,11 @@ impl Trainer {
     fn loss(
         &mut self,
         block: usize,
-        h: Tensor,
+        h: Map,
         micro: &MicroBatch,
         mode: Mode,
         sink: &mut dyn GradientSink,
-    ) -> Result<(f64, usize, Tensor)> {
+    ) -> Result<(f64, usize, Map)> {
         if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
             let images = micro.images.as_ref().map(Features::get).transpose()?;
             let target = Target {
@@ -444,7 +444,7 @@ impl Trainer {
     fn micro_batches(&self, batch: &Batch) -> Result<Vec<MicroBatch>> {
         let samples = batch.labels.len();
         self.check_batch(batch)?;
-        let images = batch.images.to_device(&self.model.device)?;
+        let images = batch.images.to(&self.model.place)?;
         let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
         let size = self.config.micro_batch.unwrap_or(samples).min(samples);
         let waits = self.waits(samples.div_ceil(size));
@@ -454,7 +454,7 @@ impl Trainer {
         for first in (0..samples).step_by(size) {
             let count = size.min(samples - first);
             // No copy: nobody writes into images, and candle would copy the whole batch for each share.
-            let h = images.narrow(0, first, count)?;
+            let h = images.samples(first, count)?;
             let h = Features::of(if waits { self.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count);
             let labels = batch.labels[first..first + count].to_vec();
             shares.push(MicroBatch {
@@ -564,7 +564,7 @@ fn repeat(
     tape: &mut Tape,
 ) -> Result<()> {
     let (Some(input), Some(((_, last), before))) = (input, units.split_last_mut()) else { return Ok(()) };
-    let mut x = Lazy::Plain(input.get()?);
+    let mut x = MapRead::Plain(input.get()?);
     drop(input);
     for (_, unit) in before {
         x = unit.forward_from(x, mode, tape)?;

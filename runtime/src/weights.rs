@@ -6,8 +6,9 @@ pub use card::{Card, card_from_bytes, read_card};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::Variable;
+use crate::maps::slices::elements;
+use crate::maps::{Map, Place};
 use crate::model::Classifier;
-use crate::ops::slices::elements;
 use crate::signature::Signature;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
@@ -21,13 +22,13 @@ use std::path::Path;
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Tensors by name, in the order of their names.
-pub type Weights = BTreeMap<String, Tensor>;
+pub type Weights = BTreeMap<String, Map>;
 
 /// Weights and running statistics of a network, under torchvision's names. No auxiliary network is among them.
 pub fn of_model(model: &mut dyn Classifier) -> Result<Weights> {
     let mut weights = Weights::new();
     model.read(&mut |name, variable| {
-        let value = variable.value().to_device(&Device::Cpu)?;
+        let value = variable.value().to(&Place::Host)?;
         once(name, weights.insert(name.to_string(), value).is_none())
     })?;
     Ok(weights)
@@ -66,12 +67,12 @@ pub fn write_network(path: &Path, network: &mut dyn Classifier, card: &Card, hal
         once(name, shapes.insert(name.to_string(), form.dims.to_vec()).is_none())
     })?;
     write_all(path, shapes, card, half, &mut |put| {
-        network.read(&mut |name, variable| put(name, &variable.value().to_device(&Device::Cpu)?))
+        network.read(&mut |name, variable| put(name, &variable.value().to(&Place::Host)?))
     })
 }
 
 /// Is called for each tensor, in any order.
-type Put<'a> = dyn FnMut(&str, &Tensor) -> Result<()> + 'a;
+type Put<'a> = dyn FnMut(&str, &Map) -> Result<()> + 'a;
 
 fn write_all(
     path: &Path,
@@ -91,7 +92,7 @@ fn write_all(
             let place = places.get(name).ok_or_else(|| Error::internal(format!("{name} has no place")))?;
             file.seek(SeekFrom::Start((begin + place) as u64)).map_err(io)?;
             let (mut finite, mut fits) = (true, true);
-            for &value in elements(&tensor.contiguous()?)?.iter() {
+            for &value in elements(&tensor.clone().contiguous()?)?.iter() {
                 finite &= value.is_finite();
                 if half {
                     let value = half::f16::from_f32(value);
@@ -275,7 +276,7 @@ fn of_tensors(
             }
         };
         let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-        let tensor = tensor.to_dtype(DType::F32)?;
+        let tensor = Map::Host(tensor.to_dtype(DType::F32)?);
         if let Some(number) = elements(&tensor)?.iter().find(|number| !number.is_finite()) {
             let larger = if dtype == DType::F64 { ", or is larger than f32 holds" } else { "" };
             return Err(wrong(format!(
@@ -327,11 +328,11 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     if !problems.is_empty() {
         return Err(mismatch(&model.spec().name, &problems, [&unknown, &missing]));
     }
-    let device = model.device().clone();
+    let place = model.place().clone();
     model.visit(&mut |name, mut variable: Variable<'_>| {
         if let Some(value) = weights.get(name) {
             // A copy, because training writes into the storage of weights.
-            variable.set(value.copy()?.to_device(&device)?);
+            variable.set(value.copy()?.to(&place)?);
         }
         Ok(())
     })
@@ -402,16 +403,16 @@ mod tests {
     fn what_could_not_be_written_whole_is_not_left_in_part() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("w.safetensors");
-        let tensor = |dtype| Tensor::ones((3, 4), dtype, &Device::Cpu).unwrap();
-        let mut weights = Weights::from([("a".to_string(), tensor(DType::F32))]);
+        let ones = |dtype| Map::from(Tensor::ones((3, 4), dtype, &Device::Cpu).unwrap());
+        let mut weights = Weights::from([("a".to_string(), ones(DType::F32))]);
         write(&path, &weights, &Card::default(), false).unwrap();
         let whole = std::fs::read(&path).unwrap();
         // Noticed when the first tensor is written already.
-        weights.insert("b".into(), tensor(DType::F64));
+        weights.insert("b".into(), ones(DType::F64));
         assert_eq!(write(&path, &weights, &Card::default(), false).unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(names(directory.path()), ["w.safetensors"]);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
-        weights.insert("b".into(), Tensor::from_vec(vec![7e4_f32], 1, &Device::Cpu).unwrap());
+        weights.insert("b".into(), Place::Host.full(&[1], 7e4).unwrap());
         let error = write(&path, &weights, &Card::default(), true).unwrap_err().to_string();
         assert!(error.contains('b') && error.contains("without half"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), whole);
@@ -424,11 +425,11 @@ mod tests {
 
     #[test]
     fn what_no_network_can_have_is_refused_by_the_names_in_the_file() {
-        let tensor = |numbers: [f32; 2]| Tensor::new(&numbers, &Device::Cpu).unwrap();
+        let map = |numbers: [f32; 2]| Map::from(Tensor::new(&numbers, &Device::Cpu).unwrap());
         let read = |parts: [(&str, [f32; 2]); 2]| {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("w.safetensors");
-            let weights = parts.map(|(name, numbers)| (name.to_string(), tensor(numbers)));
+            let weights = parts.map(|(name, numbers)| (name.to_string(), map(numbers)));
             write(&path, &Weights::from(weights), &Card::default(), false).unwrap();
             super::read(&path, |name| Some(name.trim_start_matches("module.").into()))
         };
@@ -448,7 +449,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("w.safetensors");
         std::os::unix::fs::symlink("/dev/full", directory.path().join("w.safetensors.part")).unwrap();
-        let weights = Weights::from([("a".into(), Tensor::ones(5, DType::F32, &Device::Cpu).unwrap())]);
+        let weights = Weights::from([("a".into(), Place::Host.full(&[5], 1.0).unwrap())]);
         assert_eq!(write(&path, &weights, &Card::default(), false).unwrap_err().kind(), ErrorKind::Io);
         assert!(names(directory.path()).is_empty());
     }

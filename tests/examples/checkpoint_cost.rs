@@ -7,6 +7,7 @@ use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::idx::Idx;
 use localgrad::data::{Loader, LoaderConfig, Normalize};
 use localgrad::fit::{Control, Duration as Length, Event, FitConfig, fit};
+use localgrad::maps::Place;
 use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
@@ -116,7 +117,7 @@ fn main() -> Result<()> {
             ..FitConfig::default()
         };
         let loader = loader()?;
-        let configuration = Configuration::new(&network, &train, &length, &loader, &Device::Cpu)?;
+        let configuration = Configuration::new(&network, &train, &length, &loader, &Place::Host)?;
         let mut trainer = Trainer::new(network.clone(), train, Normalize::half(1), &Device::Cpu)?;
         // One step, so that every weight has its momentum.
         fit(&mut trainer, &loader, None, &length, &mut |_: &Event| Control::Continue)?;

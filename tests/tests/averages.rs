@@ -8,6 +8,7 @@ use common::{batch, parameters_of, small_resnet};
 use localgrad::Device;
 use localgrad::data::Normalize;
 use localgrad::layers::Variable;
+use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Head, Rule, RuleConfig, auxiliary_specs};
@@ -72,8 +73,7 @@ fn averages_of_all_that_follows_give_the_gradient_of_the_whole() {
     let copy = |name: &str, variable: Variable<'_>| {
         if let (Some(name), Variable::Parameter(parameter)) = (name.strip_prefix("aux.0.head.2."), variable) {
             let source = &head[&format!("fc.{name}")];
-            parameter.value =
-                localgrad::Tensor::from_vec(source.clone(), parameter.value.shape(), &Device::Cpu)?;
+            parameter.value = Map::new(source.clone(), parameter.value.dims())?;
         }
         Ok(())
     };

@@ -5,20 +5,20 @@
 mod common;
 
 use common::{batch, small_resnet, values, weights_of};
+use localgrad::Device;
 use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::maps::Place;
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::ops::place::composed;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
 use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
-use localgrad::{Device, Error, Tensor};
 
 const RATE: f64 = 0.05;
 
@@ -84,6 +84,11 @@ fn bp() -> TrainConfig {
     TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
 }
 
+/// Where operations are composed, on the CPU.
+fn composing() -> Place {
+    Place::Composed(Device::Cpu)
+}
+
 /// What came of training.
 struct Trained {
     losses: Vec<f64>,
@@ -95,12 +100,11 @@ struct Trained {
 }
 
 /// Trains on all batches, as many at once as the configuration's chunk has.
-fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch]) -> Trained {
+fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch], place: &Place) -> Trained {
     let directory = tempfile::tempdir().unwrap();
     let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
     let normalize = Normalize::half(spec.input[0]);
-    let mut trainer =
-        Trainer::with_scratch(spec.clone(), config.clone(), normalize, &Device::Cpu, scratch).unwrap();
+    let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize, place, scratch).unwrap();
     let (mut losses, mut correct) = (Vec::new(), 0);
     for chunk in batches.chunks(config.chunk) {
         let steps: Vec<OpenStep> = chunk.iter().map(|batch| trainer.begin(batch, RATE).unwrap()).collect();
@@ -157,13 +161,13 @@ fn every_rule_trains_every_family_as_kernels_do() {
         let (batches, last) = (batches(&spec, 2, 6), spec.units.len() - 1);
         for rule in all_rules() {
             let config = TrainConfig { ends: vec![0, last / 2, last], ..local(rule) };
-            let kernels = train(&spec, &config, &batches);
-            let composed = composed(|| train(&spec, &config, &batches));
+            let kernels = train(&spec, &config, &batches, &Place::Host);
+            let composed = train(&spec, &config, &batches, &composing());
             assert_near(&kernels, &composed, 5e-3, &format!("{}, {:?}", spec.name, config.rule));
         }
         let config = TrainConfig { ends: vec![last], ..bp() };
-        let composed = composed(|| train(&spec, &config, &batches));
-        assert_near(&train(&spec, &config, &batches), &composed, 1e-3, &spec.name);
+        let composed = train(&spec, &config, &batches, &composing());
+        assert_near(&train(&spec, &config, &batches, &Place::Host), &composed, 1e-3, &spec.name);
     }
 }
 
@@ -174,8 +178,8 @@ fn man_stands_on_any_head() {
     for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "imagenet", "auglocal", "path"] {
         for (rule, reconstruct) in [(Rule::Man, false), (Rule::Manpp, head == "1c1f")] {
             let config = local(RuleConfig::over(rule, head.parse::<Head>().unwrap(), reconstruct));
-            let kernels = train(&spec, &config, &batches);
-            let composed = composed(|| train(&spec, &config, &batches));
+            let kernels = train(&spec, &config, &batches, &Place::Host);
+            let composed = train(&spec, &config, &batches, &composing());
             assert_near(&kernels, &composed, 1e-3, &format!("{rule} over {head}"));
         }
     }
@@ -201,12 +205,13 @@ fn optimizers_clipping_and_shares_are_those_of_kernels() {
         TrainConfig { chunk: 2, block_batches: vec![7, 14, 4], ..local(RuleConfig::new(Rule::Infopro)) },
     ];
     for config in cases {
-        let kernels = train(&spec, &config, &batches);
-        assert_near(&kernels, &composed(|| train(&spec, &config, &batches)), 1e-3, &format!("{config:?}"));
+        let kernels = train(&spec, &config, &batches, &Place::Host);
+        assert_near(&kernels, &train(&spec, &config, &batches, &composing()), 1e-3, &format!("{config:?}"));
     }
     // Adam's first steps are signs of gradients: where one is nearly 0, rounding decides.
     let adamw = TrainConfig { optimizer: OptimizerConfig::adamw(), ..man() };
-    let (kernels, composed) = (train(&spec, &adamw, &batches), composed(|| train(&spec, &adamw, &batches)));
+    let (kernels, composed) =
+        (train(&spec, &adamw, &batches, &Place::Host), train(&spec, &adamw, &batches, &composing()));
     for (a, b) in kernels.losses.iter().zip(&composed.losses).take(3) {
         assert!((a - b).abs() < 1e-4 * a, "{a} and {b}");
     }
@@ -225,12 +230,12 @@ fn what_waits_changes_nothing() {
         bp(),
     ];
     for base in bases {
-        let plain = composed(|| train(&spec, &base, &batches));
+        let plain = train(&spec, &base, &batches, &composing());
         let pieces = if base.ends.len() == 1 { vec![1, 2, 4] } else { Vec::new() };
         let again = TrainConfig { recompute: true, pieces: pieces.clone(), ..base.clone() };
         let away = TrainConfig { offload: true, features_on_disk: true, pieces, ..base.clone() };
         for config in [again, away] {
-            assert_same(&plain, &composed(|| train(&spec, &config, &batches)), &format!("{config:?}"));
+            assert_same(&plain, &train(&spec, &config, &batches, &composing()), &format!("{config:?}"));
         }
     }
 }
@@ -240,10 +245,10 @@ fn activations_wait_in_fewer_bits_as_on_the_cpu() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 1, 8);
     for base in [bp(), local(RuleConfig::new(Rule::Man))] {
-        let plain = composed(|| train(&spec, &base, &batches));
+        let plain = train(&spec, &base, &batches, &composing());
         for (precision, bound) in [(Precision::F16, 1e-2), (Precision::Bf16, 0.1)] {
             let config = TrainConfig { activations: precision, features: precision, ..base.clone() };
-            let packed = composed(|| train(&spec, &config, &batches));
+            let packed = train(&spec, &config, &batches, &composing());
             assert!(packed.state != plain.state, "{precision} loses nothing?");
             assert_near(&plain, &packed, bound, &format!("{precision}"));
         }
@@ -252,21 +257,19 @@ fn activations_wait_in_fewer_bits_as_on_the_cpu() {
 
 #[test]
 fn divergence_shows_in_the_loss() {
-    let step = || -> Error {
+    for place in [Place::Host, composing()] {
         let spec = small_resnet([3, 8, 8]);
-        let mut trainer = Trainer::new(spec.clone(), bp(), Normalize::half(3), &Device::Cpu).unwrap();
+        let mut trainer = Trainer::new(spec.clone(), bp(), Normalize::half(3), &place).unwrap();
         trainer
             .visit(&mut |name, mut variable: Variable<'_>| {
                 if name.ends_with("layer2.0.bn1.weight") {
                     let value = variable.value();
-                    variable.set(Tensor::full(f32::NAN, value.shape(), value.device())?);
+                    variable.set(value.place().full(value.dims(), f32::NAN)?);
                 }
                 Ok(())
             })
             .unwrap();
-        trainer.step(&batch(&spec, 4, 1), RATE, &mut |_| {}).unwrap_err()
-    };
-    for error in [step(), composed(step)] {
+        let error = trainer.step(&batch(&spec, 4, 1), RATE, &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("NaN"), "{error}");
     }
 }
@@ -275,16 +278,35 @@ fn divergence_shows_in_the_loss() {
 fn exact_shares_are_refused() {
     let config = TrainConfig { exact: true, micro_batch: Some(2), ..bp() };
     let new =
-        || Trainer::new(small_resnet([3, 8, 8]), config.clone(), Normalize::half(3), &Device::Cpu).err();
-    assert!(new().is_none());
-    assert!(composed(new).unwrap().to_string().contains("on the CPU only"));
+        |place: Place| Trainer::new(small_resnet([3, 8, 8]), config.clone(), Normalize::half(3), place).err();
+    assert!(new(Place::Host).is_none());
+    assert!(new(composing()).unwrap().to_string().contains("on the CPU only"));
 }
 
 #[test]
-fn the_choice_ends_with_the_run() {
-    use localgrad::ops::place::{Place, place};
-    let here = || place(&Device::Cpu).unwrap();
-    assert_eq!(composed(here), Place::Composed);
-    let panicked = std::panic::catch_unwind(|| composed(|| panic!("on purpose")));
-    assert!(panicked.is_err() && here() == Place::Kernels);
+fn weights_stay_where_the_trainer_is() {
+    let spec = small_resnet([3, 8, 8]);
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = Scratch::create(directory.path(), None).unwrap();
+    for place in [Place::Host, composing()] {
+        let config = TrainConfig { offload: true, micro_batch: Some(2), ..local(RuleConfig::new(Rule::Man)) };
+        let scratch = Some(scratch.clone());
+        let mut trainer =
+            Trainer::with_scratch(spec.clone(), config, Normalize::half(3), &place, scratch).unwrap();
+        trainer.step(&batch(&spec, 4, 1), RATE, &mut |_| {}).unwrap();
+        let mut all = 0;
+        trainer
+            .visit(&mut |name, variable| {
+                all += 1;
+                let mut maps = vec![variable.value()];
+                if let Variable::Parameter(parameter) = &variable {
+                    maps.extend(&parameter.state);
+                }
+                let stayed = maps.iter().all(|map| map.place().is_host() == place.is_host());
+                assert!(stayed, "{name} left {place:?}");
+                Ok(())
+            })
+            .unwrap();
+        assert!(all > 20);
+    }
 }

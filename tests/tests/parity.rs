@@ -13,7 +13,7 @@
 
 use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;
-use localgrad::ops::place::composed;
+use localgrad::maps::{Map, Place};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
 use localgrad::rules::{Head, Rule, RuleConfig};
@@ -119,8 +119,8 @@ fn report(path: &Path, composes: bool) -> bool {
     let name = if composes { format!("{stem}, composed") } else { stem.into_owned() };
     let workers = Workers::start(2).expect("worker threads");
     let walked = workers.run(|| match composes {
-        true => composed(|| walk(path, 0)).map(|errors| (errors, 0)),
-        false => walk_with_moves(path),
+        true => walk(path, &place(true)?, 0).map(|errors| (errors, 0)),
+        false => walk_with_moves(path, &place(false)?),
     });
     match walked {
         Ok((e, moves)) if e.hold(if composes { FORGIVEN } else { 1.0 }) => {
@@ -158,14 +158,14 @@ const MOVES: u64 = 40;
 
 /// Walks from the given start, and if that does not hold from starts moved by one unit in the last place. Returns
 /// the first errors that hold and the number of the move, or else the errors from the given start.
-fn walk_with_moves(path: &Path) -> AnyResult<(Errors, u64)> {
-    let given = walk(path, 0)?;
+fn walk_with_moves(path: &Path, place: &Place) -> AnyResult<(Errors, u64)> {
+    let given = walk(path, place, 0)?;
     // Losses are not sensitive to single signs: where they are wrong, so is the runtime.
     if given.hold(1.0) || given.loss > LOSS_BOUND {
         return Ok((given, 0));
     }
     for moves in 1..=MOVES {
-        let errors = walk(path, moves)?;
+        let errors = walk(path, place, moves)?;
         if errors.hold(1.0) {
             return Ok((errors, moves));
         }
@@ -182,19 +182,18 @@ fn moved(value: &Tensor, name: &str, moves: u64) -> AnyResult<Tensor> {
     Ok(Tensor::from_vec(elements, value.shape(), &Device::Cpu)?)
 }
 
-fn walk(path: &Path, moves: u64) -> AnyResult<Errors> {
+fn walk(path: &Path, place: &Place, moves: u64) -> AnyResult<Errors> {
     let case = read_config(path)?;
     let tensors = localgrad::candle::safetensors::load(path, &Device::Cpu)?;
-    let device = device()?;
-    let mut trainer = trainer(&case, &device)?;
-    load_start(&mut trainer, &tensors, &device, moves)?;
+    let mut trainer = trainer(&case, place)?;
+    load_start(&mut trainer, &tensors, place, moves)?;
 
     let images = channels_last(named(&tensors, "images")?)?;
     let labels = named(&tensors, "labels")?.to_dtype(DType::U32)?.to_vec2::<u32>()?;
     let expected = named(&tensors, "losses")?.to_vec2::<f64>()?;
     let mut errors = Errors { loss: 0.0, weight: 0.0, logit: 0.0 };
     for step in 0..case.steps {
-        let batch = Batch { images: images.get(step)?.contiguous()?, labels: labels[step].clone() };
+        let batch = Batch { images: images.get(step)?.contiguous()?.into(), labels: labels[step].clone() };
         let report = trainer.step(&batch, case.lr, &mut |_| {})?;
         if report.losses.len() != expected[step].len() {
             return Err(format!("{} blocks, expected {}", report.losses.len(), expected[step].len()).into());
@@ -204,7 +203,7 @@ fn walk(path: &Path, moves: u64) -> AnyResult<Errors> {
         }
     }
     errors.weight = weight_error(&mut trainer, &tensors)?;
-    let logits = trainer.model.logits(&images.get(0)?.contiguous()?)?.to_device(&Device::Cpu)?;
+    let logits = trainer.model.logits(&images.get(0)?.contiguous()?.into())?;
     errors.logit = relative_error(&logits, named(&tensors, "eval_logits")?)?;
     Ok(errors)
 }
@@ -216,7 +215,7 @@ fn read_config(path: &Path) -> AnyResult<Case> {
     Ok(serde_json::from_str(map.get("config").ok_or("the metadata has no 'config'")?)?)
 }
 
-fn trainer(case: &Case, device: &Device) -> AnyResult<Trainer> {
+fn trainer(case: &Case, place: &Place) -> AnyResult<Trainer> {
     let model = ModelConfig {
         input: [3, case.image, case.image],
         classes: case.classes,
@@ -247,14 +246,14 @@ fn trainer(case: &Case, device: &Device) -> AnyResult<Trainer> {
         ..TrainConfig::default()
     };
     let normalize = Normalize { mean: vec![case.mean; 3], deviation: vec![case.std; 3] };
-    Ok(Trainer::new(spec, config, normalize, device)?)
+    Ok(Trainer::new(spec, config, normalize, place)?)
 }
 
 /// Puts every `init.*` tensor where it belongs, and sees that none is missing or left over.
 fn load_start(
     trainer: &mut Trainer,
     tensors: &HashMap<String, Tensor>,
-    device: &Device,
+    place: &Place,
     moves: u64,
 ) -> AnyResult<()> {
     let mut left: Vec<&str> = tensors.keys().filter_map(|name| name.strip_prefix("init.")).collect();
@@ -268,7 +267,7 @@ fn load_start(
             return Err(localgrad::Error::format(format!("init.{name} is {found:?}, expected {shape:?}")));
         }
         let value = if moves > 0 { &moved(value, name, moves).map_err(failed)? } else { value };
-        variable.set(value.reshape(shape)?.copy()?.to_device(device)?);
+        variable.set(place.map(value.reshape(shape)?.copy()?)?);
         left.retain(|other| *other != name);
         Ok(())
     })?;
@@ -288,8 +287,7 @@ fn weight_error(trainer: &mut Trainer, tensors: &HashMap<String, Tensor>) -> Any
         let expected = tensors
             .get(&format!("final.{name}"))
             .ok_or_else(|| localgrad::Error::format(format!("the case has no final.{name}")))?;
-        let found = variable.value().to_device(&Device::Cpu)?;
-        let error = relative_error(&found, expected)
+        let error = relative_error(variable.value(), expected)
             .map_err(|cause| localgrad::Error::format(format!("final.{name}: {cause}")))?;
         worst = larger(worst, error);
         Ok(())
@@ -298,8 +296,8 @@ fn weight_error(trainer: &mut Trainer, tensors: &HashMap<String, Tensor>) -> Any
 }
 
 /// Largest difference, relative to the largest expected value.
-fn relative_error(found: &Tensor, expected: &Tensor) -> AnyResult<f64> {
-    let found = found.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+fn relative_error(found: &Map, expected: &Tensor) -> AnyResult<f64> {
+    let found: Vec<f64> = found.numbers()?.into_iter().map(f64::from).collect();
     let expected = expected.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     if found.len() != expected.len() {
         return Err(format!("{} elements, expected {}", found.len(), expected.len()).into());
@@ -328,9 +326,11 @@ fn channels_last(images: &Tensor) -> AnyResult<Tensor> {
     Ok(images.permute((0, 1, 3, 4, 2))?.contiguous()?)
 }
 
-fn device() -> AnyResult<Device> {
+/// The GPU that LOCALGRAD_TEST_DEVICE names, or the CPU, for compositions or for kernels.
+fn place(composes: bool) -> AnyResult<Place> {
     Ok(match std::env::var("LOCALGRAD_TEST_DEVICE").as_deref() {
-        Ok(name @ ("cuda" | "metal")) => localgrad::device::open(name)?,
-        _ => Device::Cpu,
+        Ok(name @ ("cuda" | "metal")) => Place::from(&localgrad::device::open(name)?),
+        _ if composes => Place::Composed(Device::Cpu),
+        _ => Place::Host,
     })
 }

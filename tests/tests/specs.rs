@@ -8,18 +8,19 @@ use common::small_resnet;
 use localgrad::layers::limits::MOST_WEIGHTS;
 use localgrad::layers::spec::{LayerSpec, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Features, Variable, Visitor};
+use localgrad::maps::conv::ConvConfig;
+use localgrad::maps::pool::PoolConfig;
+use localgrad::maps::{Map, Place};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
 use localgrad::network::limits::{MOST_CLASSES, MOST_HEAD_LAYERS, MOST_UNITS};
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::ops::conv::ConvConfig;
-use localgrad::ops::pool::PoolConfig;
 use localgrad::plan::{Freedom, Rates, Workload, cuts, least};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::TrainConfig;
 use localgrad::trainer::one_value::{check_statistics, warning_of_last_samples};
 use localgrad::weights::{self, Card};
-use localgrad::{Device, ErrorKind, Result, Tensor};
+use localgrad::{Device, ErrorKind, Result};
 use localgrad_models::{MODELS, ModelConfig, network};
 
 /// A network with one thing changed, and what its refusal says.
@@ -95,7 +96,7 @@ fn numbers_that_cannot_be_counted_are_refused() {
         let config = ConvConfig { groups: huge, ..ConvConfig::default() };
         refused(front(LayerSpec::Conv { inputs: huge, outputs: huge, config, bias: false }), large);
         let pad = ShortcutSpec::Pad { stride: 1, channels: huge };
-        let main = vec![unnamed(LayerSpec::Activation(localgrad::ops::activation::Activation::Relu))];
+        let main = vec![unnamed(LayerSpec::Activation(localgrad::maps::activation::Activation::Relu))];
         refused(front(LayerSpec::Residual { main, shortcut: pad, activation: None }), large);
         // Whether it is any of these is a matter of its place.
         refused(front(LayerSpec::Linear { inputs: huge, outputs: huge, bias: true }), "linear takes");
@@ -169,11 +170,11 @@ impl Classifier for Twice {
         &self.0.spec
     }
 
-    fn device(&self) -> &Device {
-        &self.0.device
+    fn place(&self) -> &Place {
+        &self.0.place
     }
 
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+    fn logits(&mut self, images: &Map) -> Result<Map> {
         self.0.logits(images)
     }
 

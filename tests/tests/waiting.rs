@@ -12,6 +12,7 @@ use localgrad::evaluate::Tally;
 use localgrad::fit::{Duration, FitConfig};
 use localgrad::layers::spec::named;
 use localgrad::layers::{Form, LayerSpec};
+use localgrad::maps::{Map, Place, elementwise};
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
@@ -149,7 +150,7 @@ fn blocks_take_batches_of_their_own() {
     let spec = small_resnet([3, 8, 8]);
     let small = batches(&spec, 4, 4);
     let joined = |pair: &[Batch]| Batch {
-        images: localgrad::Tensor::cat(&[&pair[0].images, &pair[1].images], 0).unwrap(),
+        images: Map::cat(&[pair[0].images.clone(), pair[1].images.clone()]).unwrap(),
         labels: [pair[0].labels.clone(), pair[1].labels.clone()].concat(),
     };
     let large: Vec<Batch> = small.chunks(2).map(joined).collect();
@@ -235,7 +236,7 @@ fn exact_shares_draw_dropout_of_the_whole_batch() {
 fn activations_too_large_for_16_bits_are_named() {
     let spec = small_resnet([3, 8, 8]);
     let mut batch = batch(&spec, 6, 3);
-    batch.images = (batch.images * 1e6).unwrap();
+    batch.images = elementwise::scale(batch.images, 1e6).unwrap();
     for base in [bp(), local(Rule::Man)] {
         let train = |activations| {
             let config = TrainConfig { activations, ..base.clone() };
@@ -275,7 +276,7 @@ fn spread(trainer: &mut Trainer) {
     trainer
         .visit(&mut |name, mut variable| {
             if name.ends_with("bn2.weight") {
-                let large = (variable.value() * 1e6).unwrap();
+                let large = elementwise::scaled(variable.value(), 1e6)?;
                 variable.set(large);
             }
             Ok(())
@@ -414,7 +415,7 @@ fn who_only_looks_at_weights_in_a_file_writes_nothing() {
 
     let before = trainer.traffic().unwrap();
     let fit = FitConfig { duration: Duration::Steps(2), ..FitConfig::default() };
-    let configuration = Configuration::of_stream(&spec, &train, &fit, 4, &Normalize::half(3), &Device::Cpu);
+    let configuration = Configuration::of_stream(&spec, &train, &fit, 4, &Normalize::half(3), &Place::Host);
     let progress = Progress::start(3);
     let saved = directory.path().join("saved");
     Checkpoints::create(&saved, configuration, 1, trainer, &progress).unwrap();

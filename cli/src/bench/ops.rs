@@ -4,6 +4,8 @@ use super::median;
 use super::product::Product;
 use localgrad::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
 use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Variable, build};
+use localgrad::maps::counted::ledger::Part;
+use localgrad::maps::{Map, Place};
 use localgrad::network::NetworkSpec;
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
@@ -83,7 +85,7 @@ impl Op {
 
     /// Runs every pass on `samples` samples, taking turns with `product`, so that what disturbs one disturbs all.
     pub fn measure(&self, samples: usize, product: &mut Product) -> Result<Times> {
-        let initializer = Initializer { seed: 0, device: Device::Cpu };
+        let initializer = Initializer { seed: 0, place: Place::Host, part: Part::Weights };
         let mut trained = build(&self.layer, "", &initializer)?;
         let mut frozen = build(&self.layer, "", &initializer)?;
         freeze(frozen.as_mut())?;
@@ -109,7 +111,7 @@ impl Op {
 }
 
 /// Seconds forward and backward.
-fn pass(layer: &mut dyn Layer, x: &Tensor, d_y: &Tensor, need_input: bool) -> Result<[f64; 2]> {
+fn pass(layer: &mut dyn Layer, x: &Map, d_y: &Map, need_input: bool) -> Result<[f64; 2]> {
     let mut tape = Tape::new();
     // Layers may write into their arguments.
     let (x, d_y) = (x.copy()?, d_y.copy()?);
@@ -133,19 +135,19 @@ fn freeze(layer: &mut dyn Layer) -> Result<()> {
     })
 }
 
-fn random(samples: usize, features: Features) -> Result<Tensor> {
+fn random(samples: usize, features: Features) -> Result<Map> {
     let shape = match features {
         Features::Map { channels, height, width } => vec![samples, height, width, channels],
         Features::Flat(length) => vec![samples, length],
     };
-    Ok(Tensor::rand(-1f32, 1f32, shape, &Device::Cpu)?)
+    Ok(Tensor::rand(-1f32, 1f32, shape, &Device::Cpu)?.into())
 }
 
 /// Lets gradients go.
 struct Forget;
 
 impl GradientSink for Forget {
-    fn take(&mut self, _: &mut Parameter, _: Tensor) -> Result<()> {
+    fn take(&mut self, _: &mut Parameter, _: Map) -> Result<()> {
         Ok(())
     }
 }

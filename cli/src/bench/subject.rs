@@ -113,5 +113,6 @@ fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
     let elements = samples * channels * height * width;
     let pixels: Vec<f32> = (0..elements).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
     let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
-    Ok(Batch { images: Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?, labels })
+    let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?.into();
+    Ok(Batch { images, labels })
 }

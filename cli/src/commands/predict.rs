@@ -8,9 +8,10 @@ use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, complain, table};
 use crate::photos;
+use localgrad::Device;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
+use localgrad::maps::Map;
 use localgrad::threads::Workers;
-use localgrad::{Device, Tensor};
 use localgrad_data::{folder, picture};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -123,7 +124,7 @@ fn images(
 
 fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Judgement> {
     let image = picture::read(path, trained.model.spec.input, &trained.normalize)?;
-    let logits = workers.run(|| trained.model.logits(&image))?;
+    let logits = workers.run(|| trained.model.logits(&image.into()))?;
     let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
     found
         .and_then(|logits| Ok(Judgement { classes: guesses(&logits, &trained.class_names, top)?, logits }))
@@ -178,9 +179,9 @@ impl Judgement {
 }
 
 /// The logits of each sample.
-fn rows(logits: &Tensor) -> Outcome<Vec<Vec<f32>>> {
-    let rows = logits.to_device(&Device::Cpu).and_then(|logits| logits.to_vec2());
-    Ok(rows.map_err(localgrad::Error::from)?)
+fn rows(logits: &Map) -> Outcome<Vec<Vec<f32>>> {
+    let classes = logits.dims().last().copied().unwrap_or(0).max(1);
+    Ok(logits.numbers()?.chunks(classes).map(<[f32]>::to_vec).collect())
 }
 
 /// The `top` likeliest classes by a sample's logits, likeliest first.

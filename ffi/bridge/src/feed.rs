@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::data::Batch;
-use localgrad_runtime::ops::slices;
+use localgrad_runtime::maps::slices;
 use std::ffi::c_void;
 
 /// What a callback answers. Any other number means that it failed.

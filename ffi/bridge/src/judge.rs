@@ -91,10 +91,7 @@ impl Session {
             }
             let range = first..lent.count.min(first + self.evaluation_batch);
             let batch = self.intake.batch(&lent, range)?;
-            let found = self.work(shared.control, |trainer| {
-                let logits = trainer.logits(&batch.images)?;
-                Ok::<_, Error>(logits.flatten_all()?.to_vec1::<f32>()?)
-            })??;
+            let found = self.work(shared.control, |trainer| trainer.logits(&batch.images)?.numbers())??;
             if let Some(&number) = found.iter().find(|number| !number.is_finite()) {
                 return Err(Error::no_answer(number.into()).into());
             }

@@ -7,9 +7,9 @@ use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use half::f16;
-use localgrad_runtime::Device;
+use localgrad_runtime::maps::Place;
+use localgrad_runtime::maps::slices;
 use localgrad_runtime::model::Classifier;
-use localgrad_runtime::ops::slices;
 use localgrad_runtime::weights::is_variance;
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
@@ -151,7 +151,7 @@ impl Session {
             if found != name {
                 return Ok(());
             }
-            let tensor = variable.value().to_device(&Device::Cpu)?.contiguous()?;
+            let tensor = variable.value().to(&Place::Host)?.contiguous()?;
             let numbers = slices::elements(&tensor)?;
             match precision {
                 0 => {
@@ -202,9 +202,7 @@ impl Session {
                 numbers[at]
             )));
         }
-        let device = self.trainer.model.device.clone();
-        let tensor = slices::tensor(numbers, named.extents.clone())?.to_device(&device);
-        let tensor = tensor.map_err(localgrad_runtime::Error::from)?;
+        let tensor = self.trainer.model.place.map(slices::tensor(numbers, named.extents.clone())?)?;
         self.trainer.visit_block(named.block, &mut |found, mut variable| {
             if found == name {
                 variable.set(tensor.copy()?);

@@ -3,7 +3,7 @@
 use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_runtime::data::{Batch, ImageShape, Normalize};
-use localgrad_runtime::ops::slices;
+use localgrad_runtime::maps::slices;
 use std::ffi::c_void;
 use std::ops::Range;
 
@@ -212,7 +212,7 @@ impl Intake {
     pub(crate) fn assemble(&self, images: Vec<f32>, labels: Vec<u32>) -> Outcome<Batch> {
         let ImageShape { channels, height, width } = self.shape;
         let count = images.len() / self.shape.elements().max(1);
-        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?, labels })
+        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?.into(), labels })
     }
 
     /// Appends samples `range` to `images`, normalised and channels last.
@@ -290,10 +290,10 @@ mod tests {
                 let lent = intake.check(&lent, true).unwrap();
                 let batch = intake.batch(&lent, 0..2).unwrap();
                 assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
-                assert_eq!(batch.images.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected);
+                assert_eq!(batch.images.numbers().unwrap(), expected);
                 assert_eq!(batch.labels, labels);
                 let second = intake.batch(&lent, 1..2).unwrap();
-                assert_eq!(second.images.flatten_all().unwrap().to_vec1::<f32>().unwrap(), expected[12..]);
+                assert_eq!(second.images.numbers().unwrap(), expected[12..]);
                 assert_eq!(second.labels, [0]);
             }
         }

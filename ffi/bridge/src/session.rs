@@ -23,7 +23,7 @@ use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer, one_value};
-use localgrad_runtime::{Device, Error, ErrorKind, weights};
+use localgrad_runtime::{Device, ErrorKind, weights};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -462,7 +462,7 @@ fn stand_in() -> Outcome<Trainer> {
 fn part(batch: &Batch, first: usize, count: usize) -> Outcome<Batch> {
     let images = match count == batch.labels.len() {
         true => batch.images.clone(),
-        false => batch.images.narrow(0, first, count).and_then(|part| part.copy()).map_err(Error::from)?,
+        false => batch.images.samples(first, count)?.copy()?,
     };
     Ok(Batch { images, labels: batch.labels[first..first + count].to_vec() })
 }

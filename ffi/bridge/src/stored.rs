@@ -46,7 +46,7 @@ impl Session {
         let (model, train) = (&self.trainer.model, self.trainer.config());
         let normalize = &self.intake.normalize;
         let configuration =
-            Configuration::of_stream(&model.spec, train, &self.fit, self.batch, normalize, &model.device);
+            Configuration::of_stream(&model.spec, train, &self.fit, self.batch, normalize, &model.place);
         Configuration { class_names: self.class_names.clone(), ..configuration }
     }
 

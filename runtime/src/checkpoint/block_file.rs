@@ -9,10 +9,10 @@ use super::files::{FileOutput, Files, unreadable, write_all};
 use super::manifest::Extent;
 use crate::error::{Error, Result};
 use crate::layers::Variable;
-use crate::ops::slices::{self, elements};
+use crate::maps::slices::{self, elements};
+use crate::maps::{Map, Place};
 use crate::optimizer::OptimizerConfig;
 use crate::trainer::Trainer;
-use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOu
         let names = std::iter::once(name.to_owned()).chain(kinds.iter().map(|kind| state_name(kind, name)));
         for (name, tensor) in names.zip(std::iter::once(variable.value()).chain(states)) {
             // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
-            let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+            let tensor = tensor.to(&Place::Host)?.contiguous()?;
             if !stream.put_floats(&elements(&tensor)?)? {
                 return Err(Error::spoiled(&name));
             }
@@ -226,10 +226,10 @@ pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
     let file = parse(bytes)?;
     let updates = check(trainer, block, &file)?;
     let kinds = state_names(&trainer.config().optimizer);
-    let device = trainer.model.device.clone();
+    let place = trainer.model.place.clone();
     trainer.visit_block(block, &mut |name, mut variable| {
         let shape = variable.value().dims().to_vec();
-        variable.set(tensor(&file, name, &shape, &device)?);
+        variable.set(tensor(&file, name, &shape, &place)?);
         if let Variable::Parameter(parameter) = variable {
             parameter.updates = updates.get(name).copied().unwrap_or(0);
             parameter.accumulated = None;
@@ -237,7 +237,7 @@ pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
             for kind in kinds {
                 let name = state_name(kind, name);
                 if file.tensor(&name).is_ok() {
-                    parameter.state.push(tensor(&file, &name, &shape, &device)?);
+                    parameter.state.push(tensor(&file, &name, &shape, &place)?);
                 }
             }
         }
@@ -303,8 +303,8 @@ fn find<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype, shape: &[usize]) -
     Err(Error::format(format!("{name} is {found:?} {found_shape:?} where {dtype:?} {shape:?} is needed")))
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], place: &Place) -> Result<Map> {
     let (numbers, _) = find(file, name, Dtype::F32, shape)?.as_chunks::<4>();
     let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Ok(slices::tensor(numbers, shape)?.to_device(device)?)
+    place.map(slices::tensor(numbers, shape)?)
 }

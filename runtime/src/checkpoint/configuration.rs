@@ -4,10 +4,10 @@ use crate::data::{Loader, LoaderConfig, Normalize};
 use crate::error::{Error, Result};
 use crate::fit::FitConfig;
 use crate::kernels::simd::Isa;
+use crate::maps::Place;
 use crate::network::NetworkSpec;
 use crate::precision::Precision;
 use crate::trainer::TrainConfig;
-use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,7 +92,7 @@ const PIECES: &str = "train.pieces";
 const RECOMPUTE: &str = "train.recompute";
 
 impl Configuration {
-    /// The configuration of a run of `network` that learns from `loader` on `device`.
+    /// The configuration of a run of `network` that learns from `loader` at `place`.
     ///
     /// # Errors
     /// Those of reading samples.
@@ -101,11 +101,11 @@ impl Configuration {
         train: &TrainConfig,
         fit: &FitConfig,
         loader: &Loader,
-        device: &Device,
+        place: &Place,
     ) -> Result<Self> {
         let data = DataDescription::of(loader)?;
         let (loader, normalize) = (loader.config(), loader.normalize());
-        Ok(Self { data, loader: *loader, ..Self::of_stream(network, train, fit, 0, normalize, device) })
+        Ok(Self { data, loader: *loader, ..Self::of_stream(network, train, fit, 0, normalize, place) })
     }
 
     /// The configuration of a run that is given its samples batch by batch, at most `batch` at once, from where nobody
@@ -116,12 +116,12 @@ impl Configuration {
         fit: &FitConfig,
         batch: usize,
         normalize: &Normalize,
-        device: &Device,
+        place: &Place,
     ) -> Self {
-        let device = match device.location() {
-            DeviceLocation::Cpu => "cpu",
-            DeviceLocation::Cuda { .. } => "cuda",
-            DeviceLocation::Metal { .. } => "metal",
+        let device = match place {
+            Place::Composed(device) if device.is_cuda() => "cuda",
+            Place::Composed(device) if device.is_metal() => "metal",
+            _ => "cpu",
         };
         Self {
             network: network.clone(),
@@ -248,7 +248,7 @@ mod tests {
         let train = TrainConfig { rule: RuleConfig::new(Rule::Bp), ..TrainConfig::default() };
         let fit =
             FitConfig { duration: Duration::Steps(1), schedule: Schedule::Constant, ..FitConfig::default() };
-        Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Device::Cpu)
+        Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Place::Host)
     }
 
     #[test]

@@ -2,51 +2,45 @@
 
 use crate::composed::elementwise::{activate, activate_backward};
 use crate::error::Result;
-use crate::ops::activation::Activation;
-use crate::ops::batch_norm::{Gradients, Statistics};
+use crate::maps::activation::Activation;
 use candle_core::{D, Tensor};
 
 /// Mean and biased variance of each channel, in two passes.
-pub fn statistics(x: &Tensor) -> Result<Statistics> {
+pub(crate) fn statistics(x: &Tensor) -> Result<[Tensor; 2]> {
     let x = rows(x)?;
     let mean = x.mean(0)?;
     let variance = x.broadcast_sub(&mean)?.sqr()?.mean(0)?;
-    Ok(Statistics { mean, variance })
+    Ok([mean, variance])
 }
 
-/// `activation(weight · normalized + bias)`.
-pub fn forward(
+/// `activation(weight · normalized + bias)`, by mean, variance, weight and bias.
+pub(crate) fn forward(
     x: &Tensor,
-    statistics: &Statistics,
-    weight: &Tensor,
-    bias: &Tensor,
+    [mean, variance, weight, bias]: [&Tensor; 4],
     epsilon: f64,
     activation: Option<Activation>,
 ) -> Result<Tensor> {
-    let scale = (weight * inverse(statistics, epsilon)?)?;
-    let y = x.broadcast_sub(&statistics.mean)?.broadcast_mul(&scale)?.broadcast_add(bias)?;
+    let scale = (weight * inverse(variance, epsilon)?)?;
+    let y = x.broadcast_sub(mean)?.broadcast_mul(&scale)?.broadcast_add(bias)?;
     match activation {
         None => Ok(y),
         Some(activation) => activate(&y, activation),
     }
 }
 
-/// Gradients of `forward`; see `ops::batch_norm::backward`.
-#[expect(clippy::too_many_arguments, reason = "those of the op that it serves")]
-pub fn backward(
-    d_y: &Tensor,
-    x: &Tensor,
-    statistics: &Statistics,
-    weight: &Tensor,
-    bias: &Tensor,
+/// Gradients of `forward`, of input, weight and bias, from that of its output and its input; see
+/// `maps::batch_norm::backward`.
+pub(crate) fn backward(
+    (d_y, x): (&Tensor, &Tensor),
+    [mean, variance, weight, bias]: [&Tensor; 4],
     epsilon: f64,
     activation: Option<Activation>,
     batch_statistics: bool,
     need_input: bool,
-) -> Result<Gradients> {
+) -> Result<(Option<Tensor>, Tensor, Tensor)> {
     let shape = x.shape();
-    let inverse = inverse(statistics, epsilon)?;
-    let normalized = rows(x)?.broadcast_sub(&statistics.mean)?.broadcast_mul(&inverse)?;
+    let inverse = inverse(variance, epsilon)?;
+    let normalized = rows(x)?.broadcast_sub(mean)?.broadcast_mul(&inverse)?;
     let mut d = rows(d_y)?;
     if let Some(activation) = activation {
         let pre_activation = normalized.broadcast_mul(weight)?.broadcast_add(bias)?;
@@ -63,11 +57,11 @@ pub fn backward(
         }
         d_x = Some(d.broadcast_mul(&(weight * inverse)?)?.reshape(shape)?);
     }
-    Ok(Gradients { d_x, d_weight, d_bias })
+    Ok((d_x, d_weight, d_bias))
 }
 
-fn inverse(statistics: &Statistics, epsilon: f64) -> Result<Tensor> {
-    Ok((&statistics.variance + epsilon)?.sqrt()?.recip()?)
+fn inverse(variance: &Tensor, epsilon: f64) -> Result<Tensor> {
+    Ok((variance + epsilon)?.sqrt()?.recip()?)
 }
 
 fn rows(x: &Tensor) -> Result<Tensor> {

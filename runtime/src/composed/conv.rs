@@ -12,7 +12,12 @@ use candle_core::Tensor;
 const COLUMN_ELEMENTS: usize = 16 << 20;
 
 /// Convolves x `[N, H, W, I]` with weight `[O, I/groups, KH, KW]`; gives `[N, OH, OW, O]`.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: &Geometry) -> Result<Tensor> {
+pub(crate) fn forward(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    geometry: &Geometry,
+) -> Result<Tensor> {
     let g = geometry;
     let taps = forward_taps(g);
     let all: Vec<usize> = (0..g.taps()).collect();
@@ -29,7 +34,7 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: &Ge
 }
 
 /// The gradient with respect to x `[N, H, W, I]` from d_y `[N, OH, OW, O]` and weight `[O, I/groups, KH, KW]`.
-pub fn d_input(d_y: &Tensor, weight: &Tensor, geometry: &Geometry) -> Result<Tensor> {
+pub(crate) fn d_input(d_y: &Tensor, weight: &Tensor, geometry: &Geometry) -> Result<Tensor> {
     let g = geometry;
     let axes = [Backward::new(g, 0), Backward::new(g, 1)];
     let size = [axes[0].count, axes[1].count];
@@ -56,7 +61,7 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, geometry: &Geometry) -> Result<Ten
 }
 
 /// The gradient with respect to the weight `[O, I/groups, KH, KW]` from x `[N, H, W, I]` and d_y `[N, OH, OW, O]`.
-pub fn d_weight(x: &Tensor, d_y: &Tensor, geometry: &Geometry) -> Result<Tensor> {
+pub(crate) fn d_weight(x: &Tensor, d_y: &Tensor, geometry: &Geometry) -> Result<Tensor> {
     let g = geometry;
     let taps = forward_taps(g);
     let mut total: Option<Tensor> = None;
@@ -88,7 +93,7 @@ pub fn d_weight(x: &Tensor, d_y: &Tensor, geometry: &Geometry) -> Result<Tensor>
 }
 
 /// The gradient with respect to the bias `[O]`: sums of d_y `[N, OH, OW, O]`.
-pub fn d_bias(d_y: &Tensor) -> Result<Tensor> {
+pub(crate) fn d_bias(d_y: &Tensor) -> Result<Tensor> {
     let (images, rows, cols, channels) = d_y.dims4()?;
     Ok(d_y.reshape((images * rows * cols, channels))?.sum(0)?)
 }

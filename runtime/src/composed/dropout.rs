@@ -5,7 +5,7 @@ use crate::kernels::dropout::mask;
 use candle_core::Tensor;
 
 /// `x`, whose elements stand at `first` and on, times its mask.
-pub fn apply(x: &Tensor, probability: f64, seed: u64, first: usize) -> Result<Tensor> {
+pub(crate) fn apply(x: &Tensor, probability: f64, seed: u64, first: usize) -> Result<Tensor> {
     let mask = Tensor::from_vec(mask(x.elem_count(), probability, seed, first), x.shape(), x.device())?;
     Ok((x * mask)?)
 }

@@ -1,11 +1,11 @@
 //! Elementwise operations and sums from candle's primitives.
 
 use crate::error::Result;
-use crate::ops::activation::Activation;
+use crate::maps::activation::Activation;
 use candle_core::{D, DType, Tensor};
 
 /// `activation(x)`.
-pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     Ok(match activation {
         Activation::Relu => at_least(x, 0.0)?,
         Activation::Relu6 => {
@@ -19,7 +19,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 }
 
 /// The gradient of `x` from that of `activation(x)`.
-pub fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation) -> Result<Tensor> {
+pub(crate) fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation) -> Result<Tensor> {
     let derivative = match activation {
         Activation::Relu | Activation::Relu6 => slope_of_clamp(x, activation)?,
         Activation::Silu => {
@@ -33,7 +33,7 @@ pub fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation) -> Re
 }
 
 /// `activation(a + b)`.
-pub fn add_activate(a: &Tensor, b: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
+pub(crate) fn add_activate(a: &Tensor, b: &Tensor, activation: Option<Activation>) -> Result<Tensor> {
     let sum = (a + b)?;
     match activation {
         None => Ok(sum),
@@ -42,18 +42,18 @@ pub fn add_activate(a: &Tensor, b: &Tensor, activation: Option<Activation>) -> R
 }
 
 /// `a + factor · b`.
-pub fn add_scaled(a: &Tensor, b: &Tensor, factor: f64) -> Result<Tensor> {
+pub(crate) fn add_scaled(a: &Tensor, b: &Tensor, factor: f64) -> Result<Tensor> {
     Ok((a + b.affine(factor, 0.0)?)?)
 }
 
 /// The sum over all dimensions but the last, `[C]`.
-pub fn sum_rows(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn sum_rows(x: &Tensor) -> Result<Tensor> {
     let channels = x.dim(D::Minus1)?;
     Ok(x.reshape(((), channels))?.sum(0)?)
 }
 
 /// The sum of `a · b`, in f32 on the device.
-pub fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
+pub(crate) fn sum_of_products(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok(f64::from((a * b)?.sum_all()?.to_scalar::<f32>()?))
 }
 

@@ -4,7 +4,7 @@ use crate::error::Result;
 use candle_core::Tensor;
 
 /// `x · weightᵀ + bias`.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let y = x.matmul(&weight.t()?.contiguous()?)?;
     match bias {
         None => Ok(y),
@@ -13,11 +13,11 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 }
 
 /// `d_y · weight`.
-pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(crate) fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
     Ok(d_y.matmul(weight)?)
 }
 
 /// `d_yᵀ · x`.
-pub fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
+pub(crate) fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
     Ok(d_y.t()?.contiguous()?.matmul(x)?)
 }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use candle_core::Tensor;
 
 /// 1 where 0 < y < `upper`, of u8.
-pub fn of_output(y: &Tensor, upper: f32) -> Result<Tensor> {
+pub(crate) fn of_output(y: &Tensor, upper: f32) -> Result<Tensor> {
     let above = y.gt(0f64)?;
     if upper.is_infinite() {
         return Ok(above);
@@ -13,6 +13,6 @@ pub fn of_output(y: &Tensor, upper: f32) -> Result<Tensor> {
 }
 
 /// `d_y` where the mask is 1, 0 elsewhere.
-pub fn apply(d_y: &Tensor, mask: &Tensor) -> Result<Tensor> {
+pub(crate) fn apply(d_y: &Tensor, mask: &Tensor) -> Result<Tensor> {
     Ok(mask.where_cond(d_y, &d_y.zeros_like()?)?)
 }

@@ -6,7 +6,7 @@ use crate::kernels::max_pool::Axis;
 use candle_core::{DType, Tensor};
 
 /// The maxima of `x: [N, H, W, C]` and their places, as f32 and u8 tensors of the shape `[N, OH, OW, C]`.
-pub fn forward(x: &Tensor, rows: Axis, columns: Axis) -> Result<(Tensor, Tensor)> {
+pub(crate) fn forward(x: &Tensor, rows: Axis, columns: Axis) -> Result<(Tensor, Tensor)> {
     let (n, _, _, c) = x.dims4()?;
     let shape = (n, rows.output, columns.output, c);
     let padded = pad_end(&pad_end(x, 1, f32::NEG_INFINITY)?, 2, f32::NEG_INFINITY)?;
@@ -28,7 +28,7 @@ pub fn forward(x: &Tensor, rows: Axis, columns: Axis) -> Result<(Tensor, Tensor)
 }
 
 /// The gradient of `x: [N, H, W, C]` from that of the maxima and their places.
-pub fn backward(d_y: &Tensor, places: &Tensor, rows: Axis, columns: Axis) -> Result<Tensor> {
+pub(crate) fn backward(d_y: &Tensor, places: &Tensor, rows: Axis, columns: Axis) -> Result<Tensor> {
     let (n, _, _, c) = d_y.dims4()?;
     let mut d_x = Tensor::zeros((n, rows.input, columns.input, c), DType::F32, d_y.device())?;
     for i in 0..rows.kernel {

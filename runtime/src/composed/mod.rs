@@ -1,18 +1,18 @@
 //! The same operations composed from candle's primitives, for CUDA and Metal. When they are taken is said by
-//! `ops::place`.
+//! `maps::place`.
 //!
 //! Only primitives whose results were found right everywhere are used: no candle convolution, pool,
 //! up-sampling or autograd. Every function runs on the CPU device too, where the tests hold it to the twin.
 
-pub mod binary_cross_entropy;
-pub mod similarity;
-pub mod optimizer;
-pub mod elementwise;
-pub mod linear;
-pub mod batch_norm;
-pub mod mask;
-pub mod dropout;
-pub mod resample;
-pub mod max_pool;
-pub mod subsample;
-pub mod conv;
+pub(crate) mod binary_cross_entropy;
+pub(crate) mod similarity;
+pub(crate) mod optimizer;
+pub(crate) mod elementwise;
+pub(crate) mod linear;
+pub(crate) mod batch_norm;
+pub(crate) mod mask;
+pub(crate) mod dropout;
+pub(crate) mod resample;
+pub(crate) mod max_pool;
+pub(crate) mod subsample;
+pub(crate) mod conv;

@@ -5,13 +5,13 @@ use crate::kernels::optimizer::{AdamWStep, SgdStep, Step};
 use candle_core::Tensor;
 
 /// One update of `value`, which must be contiguous, and of its `state`, by the gradient `d_value`.
-pub fn update(value: &Tensor, d_value: &Tensor, state: &[Tensor], step: &Step) -> Result<()> {
+pub(crate) fn update(value: &Tensor, d_value: &Tensor, state: &[&Tensor], step: &Step) -> Result<()> {
     match (*step, state) {
         (Step::Sgd(SgdStep { rate, weight_decay, .. }), []) => {
             let d = (d_value + (value * f64::from(weight_decay))?)?;
             store(value, &(value - (d * f64::from(rate))?)?)
         }
-        (Step::Sgd(SgdStep { rate, momentum: kept, nesterov, weight_decay }), [momentum]) => {
+        (Step::Sgd(SgdStep { rate, momentum: kept, nesterov, weight_decay }), &[momentum]) => {
             let kept = f64::from(kept);
             let d = (d_value + (value * f64::from(weight_decay))?)?;
             let m = ((momentum * kept)? + &d)?;
@@ -21,7 +21,7 @@ pub fn update(value: &Tensor, d_value: &Tensor, state: &[Tensor], step: &Step) -
         }
         (
             Step::AdamW(AdamWStep { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon }),
-            [mean, square],
+            &[mean, square],
         ) => {
             let m = ((mean * f64::from(beta1))? + (d_value * f64::from(new1))?)?;
             let v = ((square * f64::from(beta2))? + (d_value.sqr()? * f64::from(new2))?)?;
@@ -36,7 +36,7 @@ pub fn update(value: &Tensor, d_value: &Tensor, state: &[Tensor], step: &Step) -
 }
 
 /// sum += factor·x, in the storage of `sum`.
-pub fn add_scaled(sum: &Tensor, x: &Tensor, factor: f64) -> Result<()> {
+pub(crate) fn add_scaled(sum: &Tensor, x: &Tensor, factor: f64) -> Result<()> {
     store(sum, &(sum + (x * factor)?)?)
 }
 

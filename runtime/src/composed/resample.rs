@@ -5,7 +5,7 @@ use crate::kernels::resample::Taps;
 use candle_core::Tensor;
 
 /// `x: [N, rows in, columns in, C]` -> `[N, rows out, columns out, C]`.
-pub fn resample(x: &Tensor, rows: &Taps, columns: &Taps) -> Result<Tensor> {
+pub(crate) fn resample(x: &Tensor, rows: &Taps, columns: &Taps) -> Result<Tensor> {
     let (images, _, width, channels) = x.dims4()?;
     let ((_, out_height), (_, out_width)) = (rows.sizes(), columns.sizes());
     let x = along(x, images, rows, width * channels)?;

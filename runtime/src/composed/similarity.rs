@@ -2,11 +2,10 @@
 
 use crate::error::Result;
 use crate::kernels::similarity as kernel;
-use crate::ops::loss::Loss;
 use candle_core::{DType, Device, Tensor};
 
-/// See [`crate::ops::similarity::predsim`].
-pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss> {
+/// See [`crate::maps::similarity::predsim`].
+pub(crate) fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<(f64, Tensor)> {
     let (n, h, w, c) = features.dims4()?;
     let x = features.reshape((n, h * w, c))?;
     let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
@@ -17,5 +16,5 @@ pub fn predsim(features: &Tensor, labels: &[u32], classes: usize) -> Result<Loss
     let factor = kernel::deviation_factor(h * w, &deviation, &d_deviation);
     let factor: Vec<f32> = factor.iter().map(|&f| f as f32).collect();
     let factor = Tensor::from_vec(factor, (n, 1, c), features.device())?;
-    Ok(Loss { value, d_input: centred.broadcast_mul(&factor)?.reshape(features.shape())? })
+    Ok((value, centred.broadcast_mul(&factor)?.reshape(features.shape())?))
 }

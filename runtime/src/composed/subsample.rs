@@ -5,7 +5,7 @@ use crate::kernels::subsample::Sizes;
 use candle_core::Tensor;
 
 /// `x: [N, H, W, C]` -> `[N, OH, OW, channels]`.
-pub fn forward(x: &Tensor, sizes: Sizes) -> Result<Tensor> {
+pub(crate) fn forward(x: &Tensor, sizes: Sizes) -> Result<Tensor> {
     let kept = |outputs: usize| (0..outputs).map(|i| (i * sizes.stride) as u32).collect::<Vec<_>>();
     let x = select(&select(x, 1, &kept(sizes.small[0]))?, 2, &kept(sizes.small[1]))?;
     let (before, added) = (sizes.before(), sizes.small[2] - sizes.large[2]);
@@ -13,7 +13,7 @@ pub fn forward(x: &Tensor, sizes: Sizes) -> Result<Tensor> {
 }
 
 /// `d_y: [N, OH, OW, channels]` -> `[N, H, W, C]`.
-pub fn backward(d_y: &Tensor, sizes: Sizes) -> Result<Tensor> {
+pub(crate) fn backward(d_y: &Tensor, sizes: Sizes) -> Result<Tensor> {
     // Where the forward pass did not look, the row or column of zeros after the last is taken.
     let sources = |inputs: usize, outputs: usize| -> Vec<u32> {
         let source = |i: usize| if i.is_multiple_of(sizes.stride) { i / sizes.stride } else { outputs };

@@ -6,8 +6,8 @@ use super::order::Order;
 use super::survey::Survey;
 use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
-use crate::ops::slices;
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::slices;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -43,8 +43,8 @@ impl LoaderConfig {
 /// Some samples, ready for a network.
 #[derive(Debug)]
 pub struct Batch {
-    /// [N, H, W, C], normalised, f32 on the CPU.
-    pub images: Tensor,
+    /// [N, H, W, C], normalised, on the host.
+    pub images: Map,
     /// N labels.
     pub labels: Vec<u32>,
 }
@@ -157,7 +157,7 @@ impl Loader {
             .collect();
         // Collected one by one so that of several errors the first sample's is reported.
         let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
-        let images = slices::tensor(images, (samples.len(), height, width, channels))?;
+        let images = slices::tensor(images, (samples.len(), height, width, channels))?.into();
         Ok(Batch { images, labels })
     }
 

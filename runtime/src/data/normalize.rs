@@ -1,6 +1,8 @@
 //! Normalisation of images, channel by channel: (x - mean) / deviation, and back.
 
 use crate::error::{Error, Result};
+use crate::maps::Map;
+use crate::maps::place::composition;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -94,15 +96,19 @@ impl Normalize {
     /// The images before normalisation: x · deviation + mean.
     ///
     /// # Shapes
-    /// `x`: [..., C], on any device; the result has the same shape.
+    /// `x`: [..., C], anywhere; the result has the same shape.
     ///
     /// # Errors
     /// `Config` when the channels do not fit, `Device` when the device fails.
-    pub fn invert(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn invert(&self, x: &Map) -> Result<Map> {
         let channels = x.dims().last().copied().unwrap_or(0);
         self.check(channels)?;
-        let deviation = Tensor::new(self.deviation.as_slice(), x.device())?;
-        let mean = Tensor::new(self.mean.as_slice(), x.device())?;
-        Ok(x.broadcast_mul(&deviation)?.broadcast_add(&mean)?)
+        let run = || {
+            let x = x.tensor()?;
+            let deviation = Tensor::new(self.deviation.as_slice(), x.device())?;
+            let mean = Tensor::new(self.mean.as_slice(), x.device())?;
+            Ok(x.broadcast_mul(&deviation)?.broadcast_add(&mean)?)
+        };
+        composition(x, x.dims(), run)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::ops::activation::Activation;
+use crate::maps::activation::Activation;
 use rayon::prelude::*;
 
 /// `activation(x)`.

@@ -2,12 +2,12 @@
 
 use super::{GradientSink, Initializer, Layer, Mode, Statistic, Variable, Visitor, spec::join};
 use crate::error::Result;
-use crate::kernels::batch_norm::{Normalization, Sums};
-use crate::ops::activation::Activation;
-use crate::ops::batch_norm::{self, Statistics};
+use crate::maps::Map;
+use crate::maps::activation::Activation;
+use crate::maps::batch_norm::{self, Statistics};
+use crate::maps::norm::{Norm, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
-use candle_core::{DType, Tensor};
 
 /// Added to the variance before the root.
 pub const EPSILON: f64 = 1e-5;
@@ -24,12 +24,11 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// Scale one, shift zero, running mean zero and variance one.
     pub fn new(channels: usize, activation: Option<Activation>, initializer: &Initializer) -> Result<Self> {
-        let device = &initializer.device;
         Ok(Self {
-            weight: Parameter::new(Tensor::ones(channels, DType::F32, device)?),
-            bias: Parameter::new(Tensor::zeros(channels, DType::F32, device)?),
-            running_mean: Statistic::new(Tensor::zeros(channels, DType::F32, device)?),
-            running_var: Statistic::new(Tensor::ones(channels, DType::F32, device)?),
+            weight: Parameter::of_part(initializer.constant(channels, 1.0)?, initializer.part),
+            bias: Parameter::of_part(initializer.constant(channels, 0.0)?, initializer.part),
+            running_mean: Statistic::new(initializer.constant(channels, 0.0)?),
+            running_var: Statistic::new(initializer.constant(channels, 1.0)?),
             activation,
         })
     }
@@ -50,19 +49,14 @@ impl BatchNorm {
         self.running_mean.value.elem_count()
     }
 
-    /// What the layer makes of an input with these statistics, for kernels on the CPU.
-    pub(super) fn normalization(&self, statistics: &Statistics) -> Result<Normalization> {
+    /// What the layer makes of an input with these statistics, for who reads through it.
+    pub(super) fn normalization(&self, statistics: &Statistics) -> Result<Norm> {
         let (weight, bias) = (&self.weight.value, &self.bias.value);
-        batch_norm::normalization(statistics, weight, bias, EPSILON, self.activation)
+        Norm::new(statistics, weight, bias, EPSILON, self.activation)
     }
 
     /// Hands gradients to `sink`.
-    pub(super) fn give(
-        &mut self,
-        d_weight: Tensor,
-        d_bias: Tensor,
-        sink: &mut dyn GradientSink,
-    ) -> Result<()> {
+    pub(super) fn give(&mut self, d_weight: Map, d_bias: Map, sink: &mut dyn GradientSink) -> Result<()> {
         if self.weight.trainable {
             sink.take(&mut self.weight, d_weight)?;
         }
@@ -72,13 +66,13 @@ impl BatchNorm {
         Ok(())
     }
 
-    fn apply(&self, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
+    fn apply(&self, x: &Map, statistics: &Statistics) -> Result<Map> {
         batch_norm::forward(x, statistics, &self.weight.value, &self.bias.value, EPSILON, self.activation)
     }
 }
 
 impl Layer for BatchNorm {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         if !mode.is_training() {
             return self.apply(&x, &self.running());
         }
@@ -95,17 +89,17 @@ impl Layer for BatchNorm {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let variance = tape.pop()?;
         let mean = tape.pop()?;
         let x = tape.pop()?;
         let statistics = Statistics { mean, variance };
         let (weight, bias) = (&self.weight.value, &self.bias.value);
-        let mut whole = |sums: &Sums, rows: usize| (tape.sums(sums).into_owned(), tape.rows(rows));
+        let mut whole = |sums: &NormSums, rows: usize| Ok((tape.sums(sums)?.into_owned(), tape.rows(rows)));
         let gradients = batch_norm::backward(
             d_y,
             &x,

@@ -7,15 +7,15 @@ use super::conv::Conv;
 use super::spec::{LayerSpec, NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor};
 use crate::error::{Error, Result};
-use crate::kernels::batch_norm::{Gradient, Normalization, Sums};
-use crate::ops::batch_norm::{self, Statistics, gradients_of};
-use crate::ops::conv_norm::{self, Gradients, Input, Lazy, LazyGradient};
-use crate::ops::elementwise;
-use crate::ops::place::{Place, place};
-use crate::ops::upsample::Resize;
-use crate::ops::upsampled_conv;
+use crate::maps::Map;
+use crate::maps::batch_norm::{self, Statistics};
+use crate::maps::conv_norm::{self, Gradients};
+use crate::maps::elementwise;
+use crate::maps::map_read::{Input, MapRead, Through, is_clamp};
+use crate::maps::norm::{self, Norm, NormGradient, NormSums};
+use crate::maps::upsample::Resize;
+use crate::maps::upsampled_conv;
 use crate::tape::{Kept, Tape};
-use candle_core::{DType, Device, Tensor};
 
 /// One convolution and its batch norm, whose activation is none or a clamp.
 struct Link {
@@ -36,7 +36,7 @@ pub struct Chain {
 pub(crate) fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
     let is_link = |pair: &[&NamedLayer; 2]| {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
-            && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if conv_norm::is_clamp(activation))
+            && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if is_clamp(activation))
     };
     let links = |layers: &'a [NamedLayer]| -> Vec<_> {
         layers.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]).take_while(is_link).collect()
@@ -62,7 +62,7 @@ impl Chain {
         initializer: &Initializer,
     ) -> Result<Option<(Self, usize)>> {
         let (resize, pairs) = prefix(layers);
-        if pairs.is_empty() || place(&initializer.device)? == Place::Composed {
+        if pairs.is_empty() || !initializer.place.reads_through() {
             return Ok(None);
         }
         let links =
@@ -79,22 +79,22 @@ impl Chain {
     /// [`Layer::backward`], with `beside`, if there is one, added to the gradient of the input.
     fn back(
         &mut self,
-        d_y: Tensor,
-        beside: Option<&Tensor>,
+        d_y: Map,
+        beside: Option<&Map>,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let mut d = contiguous(d_y)?;
         let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
         let (mut z, statistics) = pop(tape)?;
         let mut by = self.links[last].norm.normalization(&statistics)?;
-        let mut sums = conv_norm::sums(&d, &z, &by)?;
+        let mut sums = norm::sums(&d, &z, &by)?;
         for position in (1..=last).rev() {
             let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
             let (z_before, statistics) = pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: true };
+            let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
             let x = Input::Normalized(&z_before, &by);
             let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
             d = super::input_gradient(d_x)?;
@@ -102,7 +102,7 @@ impl Chain {
             z = z_before;
         }
         let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-        let d_z = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: true };
+        let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
         let gradients = self.first_back(d_z, beside, tape, need_input)?;
         Ok(self.links[0].update(gradients, sink)?.0)
     }
@@ -110,8 +110,8 @@ impl Chain {
     /// The gradients of the first link's convolution.
     fn first_back(
         &self,
-        d_z: LazyGradient<'_>,
-        beside: Option<&Tensor>,
+        d_z: Through<'_>,
+        beside: Option<&Map>,
         tape: &mut Tape,
         need_input: bool,
     ) -> Result<Gradients> {
@@ -168,7 +168,7 @@ impl Link {
     }
 
     /// Answers the convolution's output, and what batch norm is to make of it.
-    fn forward(&mut self, x: &Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward(&mut self, x: &MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let weight = &self.conv.weight.value;
         let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, mode.is_training())?;
@@ -176,7 +176,7 @@ impl Link {
     }
 
     /// The same of an input that is resized on the way.
-    fn forward_resized(&mut self, x: &Tensor, to: Resize, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_resized(&mut self, x: &Map, to: Resize, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let z = upsampled_conv::forward(x, to, &self.conv.weight.value, bias, &self.conv.config)?;
         let statistics = mode.is_training().then(|| batch_norm::statistics(&z)).transpose()?;
@@ -186,11 +186,11 @@ impl Link {
     /// Takes the batch's `statistics` of `z`, in training, and keeps both.
     fn normalized(
         &mut self,
-        z: Tensor,
+        z: Map,
         statistics: Option<Statistics>,
         mode: Mode,
         tape: &mut Tape,
-    ) -> Result<Lazy> {
+    ) -> Result<MapRead> {
         let statistics = match statistics {
             None => self.norm.running(),
             Some(statistics) => {
@@ -204,22 +204,23 @@ impl Link {
                 statistics
             }
         };
-        Ok(Lazy::Normalized(z, self.norm.normalization(&statistics)?))
+        Ok(MapRead::Normalized(z, self.norm.normalization(&statistics)?))
     }
 
     /// Hands the gradients of batch norm to `sink` and answers how to get from the gradient of its output to that of
     /// its input, of `elements` elements.
     fn norm_backward(
         &mut self,
-        by: &Normalization,
-        sums: &Sums,
+        by: &Norm,
+        sums: &NormSums,
         elements: usize,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<Gradient> {
+    ) -> Result<NormGradient> {
         let rows = tape.rows(elements / by.channels());
-        let gradient = Gradient::new(by, Some(&tape.sums(sums)), rows);
-        let (d_weight, d_bias) = gradients_of(sums)?;
+        let z = &self.conv.weight.value;
+        let gradient = by.gradient(Some(&*tape.sums(sums)?), rows, z)?;
+        let (d_weight, d_bias) = sums.gradients(z)?;
         self.norm.give(d_weight, d_bias, sink)?;
         Ok(gradient)
     }
@@ -228,10 +229,10 @@ impl Link {
     fn conv_backward(
         &mut self,
         x: Input<'_>,
-        d_z: LazyGradient<'_>,
+        d_z: Through<'_>,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<(Option<Tensor>, Option<Sums>)> {
+    ) -> Result<(Option<Map>, Option<NormSums>)> {
         let Conv { weight, config, .. } = &self.conv;
         let gradients =
             conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input, None)?;
@@ -243,11 +244,11 @@ impl Link {
         &mut self,
         gradients: Gradients,
         sink: &mut dyn GradientSink,
-    ) -> Result<(Option<Tensor>, Option<Sums>)> {
+    ) -> Result<(Option<Map>, Option<NormSums>)> {
         let Conv { weight, bias, .. } = &mut self.conv;
         if let Some(bias) = bias.as_mut().filter(|b| b.trainable) {
             // Batch norm takes a constant out again.
-            let zeros = Tensor::zeros(bias.value.shape(), DType::F32, &Device::Cpu)?;
+            let zeros = bias.value.place().full(bias.value.dims(), 0.0)?;
             sink.take(bias, zeros)?;
         }
         if let Some(d_weight) = gradients.d_weight {
@@ -258,29 +259,29 @@ impl Link {
 }
 
 /// `x` itself or a copy, whichever is contiguous, but not both.
-fn contiguous(x: Tensor) -> Result<Tensor> {
-    Ok(x.contiguous()?)
+fn contiguous(x: Map) -> Result<Map> {
+    x.contiguous()
 }
 
 /// Takes what a link's forward pass has pushed.
-fn pop(tape: &mut Tape) -> Result<(Tensor, Statistics)> {
+fn pop(tape: &mut Tape) -> Result<(Map, Statistics)> {
     let variance = tape.pop()?;
     let mean = tape.pop()?;
     Ok((tape.pop()?, Statistics { mean, variance }))
 }
 
 impl Layer for Chain {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         self.forward_lazy(x, mode, tape)?.resolve()
     }
 
-    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        self.forward_from(Lazy::Plain(x), mode, tape)
+    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        self.forward_from(MapRead::Plain(x), mode, tape)
     }
 
-    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let (x, summands) = match x {
-            Lazy::Sum(x, summands) => (x, Some(summands)),
+            MapRead::Sum(x, summands) => (x, Some(summands)),
             x => (x.resolve()?, None),
         };
         let x = contiguous(x)?;
@@ -295,27 +296,27 @@ impl Layer for Chain {
                 let x = first.forward_resized(&x, to, mode, tape)?;
                 others.iter_mut().try_fold(x, |x, link| link.forward(&x, mode, tape))
             }
-            _ => self.links.iter_mut().try_fold(Lazy::Plain(x), |x, link| link.forward(&x, mode, tape)),
+            _ => self.links.iter_mut().try_fold(MapRead::Plain(x), |x, link| link.forward(&x, mode, tape)),
         }
     }
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         self.back(d_y, None, tape, sink, need_input)
     }
 
     fn backward_beside(
         &mut self,
-        d_y: Tensor,
-        beside: &Tensor,
+        d_y: Map,
+        beside: &Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<Tensor> {
+    ) -> Result<Map> {
         super::input_gradient(self.back(d_y, Some(beside), tape, sink, true)?)
     }
 

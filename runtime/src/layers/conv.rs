@@ -3,11 +3,12 @@
 use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::initial;
-use crate::ops::conv::{self, ConvConfig};
-use crate::ops::conv_norm::{self, Lazy};
+use crate::maps::Map;
+use crate::maps::conv::{self, ConvConfig};
+use crate::maps::conv_norm;
+use crate::maps::map_read::MapRead;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// Keeps its input if its weight is trained; `weight: [O, I/groups, KH, KW]`, `bias: [O]`.
 pub struct Conv {
@@ -28,17 +29,19 @@ impl Conv {
     ) -> Result<Self> {
         let [height, width] = config.kernel;
         let shape = [outputs, inputs / config.groups, height, width];
-        let weight =
-            initializer.draw(&join(path, "weight"), |stream| initial::convolution_weight(shape, stream))?;
+        let weight = initializer
+            .draw(&join(path, "weight"), &shape, |stream| initial::convolution_weight(shape, stream))?;
         let fan_in = shape[1] * height * width;
-        let draw_bias =
-            || initializer.draw(&join(path, "bias"), |stream| initial::linear_bias(outputs, fan_in, stream));
+        let draw_bias = || {
+            let name = join(path, "bias");
+            initializer.draw(&name, &[outputs], |stream| initial::linear_bias(outputs, fan_in, stream))
+        };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()?, config })
     }
 }
 
 impl Layer for Conv {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let bias = self.bias.as_ref().map(|b| &b.value);
         let y = conv::forward(&x, &self.weight.value, bias, &self.config)?;
         if mode.is_training() {
@@ -50,10 +53,10 @@ impl Layer for Conv {
         Ok(y)
     }
 
-    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let x = match x {
-            Lazy::Plain(x) | Lazy::Sum(x, _) => return self.forward_lazy(x, mode, tape),
-            x @ Lazy::Normalized(..) => x,
+            MapRead::Plain(x) | MapRead::Sum(x, _) => return self.forward_lazy(x, mode, tape),
+            x @ MapRead::Normalized(..) => x,
         };
         let bias = self.bias.as_ref().map(|b| &b.value);
         let (y, _) = conv_norm::forward(&x, &self.weight.value, bias, &self.config, false)?;
@@ -63,16 +66,16 @@ impl Layer for Conv {
                 tape.push_lazy(x)?;
             }
         }
-        Ok(Lazy::Plain(y))
+        Ok(MapRead::Plain(y))
     }
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let x = if self.weight.trainable { Some(tape.pop_lazy()?) } else { None };
         let input_shape = tape.pop_shape()?;
         // The input's gradient needs the weight from before its update.
@@ -87,8 +90,8 @@ impl Layer for Conv {
         if let Some(x) = x {
             let shape = self.weight.value.dims();
             let d_weight = match &x {
-                Lazy::Plain(x) | Lazy::Sum(x, _) => conv::d_weight(x, &d_y, shape, &self.config)?,
-                x @ Lazy::Normalized(..) => conv_norm::d_weight(x, &d_y, shape, &self.config)?,
+                MapRead::Plain(x) | MapRead::Sum(x, _) => conv::d_weight(x, &d_y, shape, &self.config)?,
+                x @ MapRead::Normalized(..) => conv_norm::d_weight(x, &d_y, shape, &self.config)?,
             };
             drop((x, d_y));
             sink.take(&mut self.weight, d_weight)?;

@@ -2,7 +2,7 @@
 
 use super::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
 use crate::error::Result;
-use crate::ops::conv_norm::is_clamp;
+use crate::maps::map_read::is_clamp;
 
 /// Counts for one sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use super::{Draw, GradientSink, Initializer, Layer, Mode, Visitor};
 use crate::error::Result;
-use crate::ops::activation::Activation;
-use crate::ops::dropout::Mask;
-use crate::ops::{dropout, elementwise, upsample};
+use crate::maps::Map;
+use crate::maps::activation::Activation;
+use crate::maps::dropout::Mask;
+use crate::maps::{dropout, elementwise, flatten, upsample};
 use crate::random::Stream;
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// A non-linearity on its own; keeps its input. After batch norm use the fused form.
 pub struct Activate {
@@ -16,7 +16,7 @@ pub struct Activate {
 }
 
 impl Layer for Activate {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let y = elementwise::activate(&x, self.activation)?;
         if mode.is_training() {
             tape.push(&x)?;
@@ -26,11 +26,11 @@ impl Layer for Activate {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let x = tape.pop()?;
         need_input.then(|| elementwise::activate_backward(d_y, &x, self.activation)).transpose()
     }
@@ -55,7 +55,7 @@ impl Dropout {
     }
 
     /// The mask for `x` or its gradient: that of its place in the batch.
-    fn mask(&self, x: &Tensor) -> Mask {
+    fn mask(&self, x: &Map) -> Mask {
         let sample = x.elem_count() / x.dims().first().copied().unwrap_or(1).max(1);
         Mask {
             probability: self.probability,
@@ -66,7 +66,7 @@ impl Dropout {
 }
 
 impl Layer for Dropout {
-    fn forward(&mut self, x: Tensor, mode: Mode, _: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, _: &mut Tape) -> Result<Map> {
         let Some(draw) = mode.draw() else { return Ok(x) };
         self.draw = draw;
         // The op works in place, and the input may be kept by the layer before.
@@ -76,11 +76,11 @@ impl Layer for Dropout {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         _: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let mask = self.mask(&d_y);
         need_input.then(|| dropout::backward(d_y, mask)).transpose()
     }
@@ -94,29 +94,25 @@ impl Layer for Dropout {
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         if mode.is_training() {
             tape.push_shape(&x);
         }
-        if x.rank() == 2 {
-            return Ok(x);
-        }
-        Ok(x.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)?)
+        flatten::forward(x)
     }
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
         if !need_input {
             return Ok(None);
         }
-        let [n, h, w, c] = shape[..] else { return Ok(Some(d_y)) };
-        Ok(Some(d_y.reshape((n, c, h, w))?.permute((0, 2, 3, 1))?.contiguous()?))
+        flatten::backward(d_y, &shape).map(Some)
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -133,7 +129,7 @@ pub struct Upsample {
 }
 
 impl Layer for Upsample {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         if mode.is_training() {
             tape.push_shape(&x);
         }
@@ -142,11 +138,11 @@ impl Layer for Upsample {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
         need_input.then(|| upsample::bilinear_backward(&d_y, &shape, self.align_corners)).transpose()
     }

@@ -3,10 +3,10 @@
 use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::initial;
-use crate::ops::{elementwise, linear};
+use crate::maps::Map;
+use crate::maps::{elementwise, linear};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// Keeps its input `[N, I]` if its weight is trained; `weight: [O, I]`, `bias: [O]`.
 pub struct Linear {
@@ -23,16 +23,19 @@ impl Linear {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Self> {
-        let weight = initializer
-            .draw(&join(path, "weight"), |stream| initial::linear_weight(outputs, inputs, stream))?;
-        let draw_bias =
-            || initializer.draw(&join(path, "bias"), |stream| initial::linear_bias(outputs, inputs, stream));
+        let weight = initializer.draw(&join(path, "weight"), &[outputs, inputs], |stream| {
+            initial::linear_weight(outputs, inputs, stream)
+        })?;
+        let draw_bias = || {
+            let name = join(path, "bias");
+            initializer.draw(&name, &[outputs], |stream| initial::linear_bias(outputs, inputs, stream))
+        };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()? })
     }
 }
 
 impl Layer for Linear {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let y = linear::forward(&x, &self.weight.value, self.bias.as_ref().map(|b| &b.value))?;
         if mode.is_training() && self.weight.trainable {
             tape.push(&x)?;
@@ -42,11 +45,11 @@ impl Layer for Linear {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
         let d_x = if need_input { Some(linear::d_input(&d_y, &self.weight.value)?) } else { None };
         if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {

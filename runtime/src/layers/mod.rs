@@ -1,6 +1,6 @@
 //! Layers: an op, its weights, and what it keeps for its backward pass.
 //!
-//! Layers know ops, the tape and parameters. They know nothing of blocks, rules or optimizers: a weight's
+//! Layers know maps, the tape and parameters. They know nothing of blocks, rules or optimizers: a weight's
 //! gradient goes to the [`GradientSink`] the moment it exists.
 
 pub mod limits;
@@ -18,11 +18,12 @@ pub mod residual;
 pub mod sequential;
 
 use crate::error::{Error, Result};
-use crate::ops::conv_norm::Lazy;
+use crate::maps::counted::ledger::Part;
+use crate::maps::map_read::MapRead;
+use crate::maps::{Map, Place};
 use crate::parameter::Parameter;
 use crate::random::Stream;
 use crate::tape::Tape;
-use candle_core::{Device, Tensor};
 pub use parameter_visit::{Form, FormReader, Reader, Variable, Visitor};
 pub use sequential::Sequential;
 pub use spec::{Features, LayerSpec, NamedLayer};
@@ -84,7 +85,7 @@ impl Mode {
 /// Where gradients of weights go.
 pub trait GradientSink {
     /// Takes the gradient of `parameter`, which has its shape.
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()>;
+    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()>;
 
     /// Whether parameters change when it takes their gradients.
     fn updates(&self) -> bool {
@@ -95,20 +96,20 @@ pub trait GradientSink {
 /// A function with weights and a closed-form gradient.
 pub trait Layer: Send {
     /// Maps `x: [N, H, W, C]` or `[N, F]`; in training it pushes on `tape` what backward will pop.
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor>;
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map>;
 
     /// The forward pass without its last normalization, if that can be left to whoever reads the output.
-    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        self.forward(x, mode, tape).map(Lazy::Plain)
+    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        self.forward(x, mode, tape).map(MapRead::Plain)
     }
 
     /// [`Layer::forward_lazy`] of an input that may still have to be normalized.
-    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         self.forward_lazy(x.resolve()?, mode, tape)
     }
 
     /// The forward pass for what it leaves on the tape alone.
-    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
         self.forward_from(x, mode, tape).map(drop)
     }
 
@@ -117,22 +118,22 @@ pub trait Layer: Send {
     /// `need_input` layers below the last weight are not visited; what they left on the tape goes, too.
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>>;
+    ) -> Result<Option<Map>>;
 
     /// [`Layer::backward`] to the input, with `beside`, of its shape, added to its gradient.
     fn backward_beside(
         &mut self,
-        d_y: Tensor,
-        beside: &Tensor,
+        d_y: Map,
+        beside: &Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<Tensor> {
+    ) -> Result<Map> {
         let d_x = input_gradient(self.backward(d_y, tape, sink, true)?)?;
-        crate::ops::elementwise::add(d_x, beside)
+        crate::maps::elementwise::add(d_x, beside)
     }
 
     /// Whether `backward` leaves the storage of `d_y` as it is.
@@ -145,7 +146,7 @@ pub trait Layer: Send {
 }
 
 /// The gradient that a backward pass was asked for.
-pub fn input_gradient(gradient: Option<Tensor>) -> Result<Tensor> {
+pub fn input_gradient(gradient: Option<Map>) -> Result<Map> {
     gradient.ok_or_else(|| Error::internal("a layer gave no gradient for its input"))
 }
 
@@ -155,14 +156,28 @@ pub struct Initializer {
     /// Weights are a function of this seed and their own name alone.
     pub seed: u64,
     /// Where the weights live.
-    pub device: Device,
+    pub place: Place,
+    /// What their memory is for.
+    pub part: Part,
 }
 
 impl Initializer {
     /// A trainable parameter whose start is drawn from the stream of its name.
-    pub fn draw(&self, name: &str, make: impl FnOnce(&mut Stream) -> Result<Tensor>) -> Result<Parameter> {
-        let value = make(&mut Stream::new(self.seed, name, &[]))?;
-        Ok(Parameter::new(value.to_device(&self.device)?))
+    pub fn draw(
+        &self,
+        name: &str,
+        dims: &[usize],
+        make: impl FnOnce(&mut Stream) -> Result<Map>,
+    ) -> Result<Parameter> {
+        let value = self.place.made(dims, || make(&mut Stream::new(self.seed, name, &[])))?;
+        Ok(Parameter::of_part(value, self.part))
+    }
+
+    /// A number for each of so many channels, all the same.
+    pub fn constant(&self, channels: usize, number: f32) -> Result<Map> {
+        let value = self.place.full(&[channels], number)?;
+        value.label(self.part);
+        Ok(value)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::statistic::Statistic;
 use crate::error::Result;
+use crate::maps::Map;
 use crate::parameter::Parameter;
-use candle_core::Tensor;
 
 /// Something a layer holds between steps.
 pub enum Variable<'a> {
@@ -15,7 +15,7 @@ pub enum Variable<'a> {
 
 impl Variable<'_> {
     /// The current value.
-    pub fn value(&self) -> &Tensor {
+    pub fn value(&self) -> &Map {
         match self {
             Variable::Parameter(parameter) => &parameter.value,
             Variable::Statistic(statistic) => &statistic.value,
@@ -23,7 +23,7 @@ impl Variable<'_> {
     }
 
     /// Replaces the value; the shape must be the same.
-    pub fn set(&mut self, value: Tensor) {
+    pub fn set(&mut self, value: Map) {
         match self {
             Variable::Parameter(parameter) => parameter.value = value,
             Variable::Statistic(statistic) => **statistic = Statistic::new(value),

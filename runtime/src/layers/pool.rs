@@ -2,9 +2,9 @@
 
 use super::{GradientSink, Layer, Mode, Visitor};
 use crate::error::Result;
-use crate::ops::pool::{self, PoolConfig};
+use crate::maps::Map;
+use crate::maps::pool::{self, PoolConfig};
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// Maximum over windows; keeps the position of each maximum.
 pub struct MaxPool {
@@ -13,7 +13,7 @@ pub struct MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let (y, positions) = pool::max_forward(&x, &self.config)?;
         if mode.is_training() {
             tape.push_shape(&x);
@@ -24,11 +24,11 @@ impl Layer for MaxPool {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let positions = tape.pop()?;
         let shape = tape.pop_shape()?;
         need_input.then(|| pool::max_backward(&d_y, &positions, &shape, &self.config)).transpose()
@@ -56,42 +56,42 @@ pub struct GlobalAveragePool;
 
 /// The means keep nothing but the shape of their input.
 trait Mean: Send {
-    fn forward(&self, x: &Tensor) -> Result<Tensor>;
-    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor>;
+    fn forward(&self, x: &Map) -> Result<Map>;
+    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map>;
 }
 
 impl Mean for AveragePool {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Map) -> Result<Map> {
         pool::average_forward(x, &self.config)
     }
 
-    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
         pool::average_backward(d_y, shape, &self.config)
     }
 }
 
 impl Mean for AdaptiveAveragePool {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Map) -> Result<Map> {
         pool::adaptive_average_forward(x, self.size)
     }
 
-    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
         pool::adaptive_average_backward(d_y, shape)
     }
 }
 
 impl Mean for GlobalAveragePool {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Map) -> Result<Map> {
         pool::global_average_forward(x)
     }
 
-    fn backward(&self, d_y: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
         pool::global_average_backward(d_y, shape)
     }
 }
 
 impl<M: Mean> Layer for M {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         if mode.is_training() {
             tape.push_shape(&x);
         }
@@ -100,11 +100,11 @@ impl<M: Mean> Layer for M {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
         need_input.then(|| Mean::backward(self, &d_y, &shape)).transpose()
     }

@@ -3,12 +3,11 @@
 use super::spec::{NamedLayer, ShortcutSpec};
 use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
 use crate::error::Result;
-use crate::ops::activation::Activation;
-use crate::ops::conv_norm::{self, Lazy, Summands};
-use crate::ops::slices::share_storage;
-use crate::ops::{elementwise, mask, pool};
+use crate::maps::Map;
+use crate::maps::activation::Activation;
+use crate::maps::map_read::{MapRead, Summands, is_clamp};
+use crate::maps::{elementwise, mask, pool, residual_sum};
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 enum Shortcut {
     Identity,
@@ -42,21 +41,21 @@ impl Residual {
         Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
     }
 
-    /// What is summed. `x` is not [`Lazy::Normalized`], as both branches read it.
-    fn summands(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<(Lazy, Lazy)> {
+    /// What is summed. `x` is not [`MapRead::Normalized`], as both branches read it.
+    fn summands(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<(MapRead, MapRead)> {
         let mut main = self.main.forward_from(x.clone(), mode, tape)?;
-        if share_storage(main.stored(), x.stored()) {
+        if main.stored().shares_memory(x.stored()) {
             // The sum may take the main branch's place, and others read `x`.
-            main = Lazy::Plain(main.stored().copy()?);
+            main = MapRead::Plain(main.stored().copy()?);
         }
         let around = match &mut self.shortcut {
-            Shortcut::Identity => Lazy::Plain(x.resolve()?),
+            Shortcut::Identity => MapRead::Plain(x.resolve()?),
             Shortcut::Pad { stride, channels } => {
                 let x = x.resolve()?;
                 if mode.is_training() {
                     tape.push_shape(&x);
                 }
-                Lazy::Plain(pool::subsample_forward(&x, *stride, *channels)?)
+                MapRead::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
             Shortcut::Projection(layers) => layers.forward_from(x, mode, tape)?,
         };
@@ -65,26 +64,26 @@ impl Residual {
 
     /// The activation, if it is one that has no mask.
     fn unmasked(&self) -> Option<Activation> {
-        self.activation.filter(|activation| !conv_norm::is_clamp(Some(*activation)))
+        self.activation.filter(|activation| !is_clamp(Some(*activation)))
     }
 }
 
 impl Layer for Residual {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         self.forward_lazy(x, mode, tape)?.resolve()
     }
 
-    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        self.forward_from(Lazy::Plain(x), mode, tape)
+    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        self.forward_from(MapRead::Plain(x), mode, tape)
     }
 
-    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let x = x.without_normalization()?;
         // Of two sums after each other the first is kept, and the second made again from it.
-        let keeps_x = mode.is_training() && !matches!(x, Lazy::Sum(..));
+        let keeps_x = mode.is_training() && !matches!(x, MapRead::Sum(..));
         let (main, around) = self.summands(x, mode, tape)?;
         let summands = match (&main, &around, &self.shortcut) {
-            (Lazy::Normalized(main, by), Lazy::Plain(around), Shortcut::Identity)
+            (MapRead::Normalized(main, by), MapRead::Plain(around), Shortcut::Identity)
                 if keeps_x && self.unmasked().is_none() =>
             {
                 let (main, by, around) = (main.clone(), by.clone(), around.clone());
@@ -93,28 +92,28 @@ impl Layer for Residual {
             _ => None,
         };
         if let Some(activation) = self.unmasked() {
-            let (sum, _) = conv_norm::add_activate(main, around, None, false)?;
+            let (sum, _) = residual_sum::add_activate(main, around, None, false)?;
             if mode.is_training() {
                 tape.push(&sum)?;
             }
-            return Ok(Lazy::Plain(elementwise::activate(&sum, activation)?));
+            return Ok(MapRead::Plain(elementwise::activate(&sum, activation)?));
         }
-        let (y, mask) = conv_norm::add_activate(main, around, self.activation, mode.is_training())?;
+        let (y, mask) = residual_sum::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
             tape.push(&mask)?;
         }
         Ok(match summands {
-            Some(summands) => Lazy::Sum(y, summands),
-            None => Lazy::Plain(y),
+            Some(summands) => MapRead::Sum(y, summands),
+            None => MapRead::Plain(y),
         })
     }
 
-    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
         let (main, around) = self.summands(x.without_normalization()?, mode, tape)?;
         if self.unmasked().is_some() {
-            return tape.push(&conv_norm::add_activate(main, around, None, false)?.0);
+            return tape.push(&residual_sum::add_activate(main, around, None, false)?.0);
         }
-        if let Some(mask) = conv_norm::sum_mask(main, around, self.activation)? {
+        if let Some(mask) = residual_sum::sum_mask(main, around, self.activation)? {
             tape.push(&mask)?;
         }
         Ok(())
@@ -122,11 +121,11 @@ impl Layer for Residual {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let d_sum = match (self.activation, self.unmasked()) {
             (_, Some(activation)) => elementwise::activate_backward(d_y, &tape.pop()?, activation)?,
             (Some(_), None) => mask::apply(d_y, &tape.pop()?)?,

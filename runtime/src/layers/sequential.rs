@@ -4,10 +4,10 @@ use super::chain::Chain;
 use super::spec::{NamedLayer, join};
 use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
 use crate::error::Result;
-use crate::ops::conv_norm::Lazy;
-use crate::ops::elementwise;
+use crate::maps::Map;
+use crate::maps::elementwise;
+use crate::maps::map_read::MapRead;
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// A list of layers, each with its part of the name.
 pub struct Sequential {
@@ -58,29 +58,29 @@ impl Sequential {
     /// Backward for callers that need the input's gradient.
     pub fn backward_to_input(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<Tensor> {
+    ) -> Result<Map> {
         input_gradient(self.backward(d_y, tape, sink, true)?)
     }
 }
 
 impl Layer for Sequential {
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         self.forward_lazy(x, mode, tape)?.resolve()
     }
 
-    fn forward_lazy(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
-        self.forward_from(Lazy::Plain(x), mode, tape)
+    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        self.forward_from(MapRead::Plain(x), mode, tape)
     }
 
-    fn forward_from(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<Lazy> {
+    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         self.begin(mode, tape);
         self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))
     }
 
-    fn repeat(&mut self, x: Lazy, mode: Mode, tape: &mut Tape) -> Result<()> {
+    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
         self.begin(mode, tape);
         let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(()) };
         let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))?;
@@ -89,11 +89,11 @@ impl Layer for Sequential {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let mut gradient = d_y;
         for (position, (_, layer)) in self.layers.iter_mut().enumerate().rev() {
             let need = need_input || position > self.first_weighted;
@@ -111,11 +111,11 @@ impl Layer for Sequential {
 
     fn backward_beside(
         &mut self,
-        d_y: Tensor,
-        beside: &Tensor,
+        d_y: Map,
+        beside: &Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<Tensor> {
+    ) -> Result<Map> {
         let Some(((_, first), others)) = self.layers.split_first_mut() else {
             return elementwise::add(d_y, beside);
         };

@@ -2,9 +2,9 @@
 
 use super::limits::{check_features, check_numbers, check_weight};
 use crate::error::{Error, Result};
-use crate::ops::activation::Activation;
-use crate::ops::conv::ConvConfig;
-use crate::ops::pool::{MOST_WINDOW_PIXELS, PoolConfig};
+use crate::maps::activation::Activation;
+use crate::maps::conv::ConvConfig;
+use crate::maps::pool::{MOST_WINDOW_PIXELS, PoolConfig};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

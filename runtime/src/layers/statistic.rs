@@ -3,8 +3,11 @@
 //! A forward pass only notes what it saw: once its loss is known to be a number the statistic moves, and else it forgets.
 
 use crate::error::Result;
-use crate::ops::batch_norm::{unbiased, update_running};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::batch_norm::{unbiased, update_running};
+use crate::maps::counted::ledger::Part;
+use crate::maps::place::Room;
+use crate::parameter::NOTES_BYTES;
 
 /// Share of the newest batch.
 pub const MOMENTUM: f64 = 0.1;
@@ -13,30 +16,32 @@ pub const MOMENTUM: f64 = 0.1;
 #[derive(Clone, Debug)]
 pub struct Statistic {
     /// What evaluations normalize by.
-    pub value: Tensor,
+    pub value: Map,
+    _room: Room,
     seen: Option<Seen>,
 }
 
 #[derive(Clone, Debug)]
 struct Seen {
-    batch: Tensor,
+    batch: Map,
     /// Of a variance the rows that it is of: the running one is the unbiased.
     rows: Option<usize>,
 }
 
 impl Statistic {
     /// One that has seen nothing yet.
-    pub fn new(value: Tensor) -> Self {
-        Self { value, seen: None }
+    pub fn new(value: Map) -> Self {
+        let _room = value.place().room(Part::Weights, NOTES_BYTES);
+        Self { value, _room, seen: None }
     }
 
     /// Notes the mean of a batch.
-    pub fn see_mean(&mut self, mean: &Tensor) {
+    pub fn see_mean(&mut self, mean: &Map) {
         self.seen = Some(Seen { batch: mean.clone(), rows: None });
     }
 
     /// Notes the biased variance of a batch of so many rows.
-    pub fn see_variance(&mut self, variance: &Tensor, rows: usize) {
+    pub fn see_variance(&mut self, variance: &Map, rows: usize) {
         self.seen = Some(Seen { batch: variance.clone(), rows: Some(rows) });
     }
 

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use crate::ops::activation::Activation;
-use crate::ops::conv::ConvConfig;
-use crate::ops::pool::PoolConfig;
+use crate::maps::activation::Activation;
+use crate::maps::conv::ConvConfig;
+use crate::maps::pool::PoolConfig;
 use serde::{Deserialize, Serialize};
 
 /// How a residual unit that changes the shape carries its input around.

@@ -10,8 +10,8 @@ use crate::kernels::conv::{Geometry, PassKind};
 use crate::layers::Mode;
 use crate::layers::chain::prefix;
 use crate::layers::spec::{LayerSpec, NamedLayer};
-use crate::ops::conv_norm::{images_at_once, is_input_first, is_joint};
-use crate::ops::upsample::Resize;
+use crate::maps::conv_norm::{images_at_once, is_input_first, is_joint};
+use crate::maps::upsample::Resize;
 
 struct Link {
     conv: Conv,

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernels::conv::{Geometry, PassKind, Path, Workspace, upsampled_workspace, workspace};
 use crate::kernels::simd::Isa;
 use crate::kernels::{batch_norm, product};
+use crate::maps::norm;
 use crate::precision::Precision;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -143,7 +144,7 @@ impl Context {
 
     /// The numbers that normalize a map of so many channels.
     pub(super) fn normalization(&self, channels: usize) -> Rc<Held> {
-        Rc::new(self.ledger.take(Part::Passing, batch_norm::normalization_bytes(channels)))
+        Rc::new(self.ledger.take(Part::Passing, norm::bytes(channels)))
     }
 
     /// The map itself.

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::kernels::conv::PassKind;
 use crate::layers::Mode;
 use crate::layers::spec::LayerSpec;
-use crate::ops::conv::ConvConfig;
-use crate::ops::pool::PoolConfig;
+use crate::maps::conv::ConvConfig;
+use crate::maps::pool::PoolConfig;
 
 /// `layers::conv::Conv`
 pub(super) struct Conv {

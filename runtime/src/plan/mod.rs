@@ -6,7 +6,7 @@
 //!
 //! Plans know layers, rules and the trainer. They know nothing of tensors' contents, files or command lines.
 
-pub mod ledger;
+pub use crate::maps::counted::ledger;
 pub mod workload;
 mod outline;
 mod context;

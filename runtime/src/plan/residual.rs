@@ -8,8 +8,9 @@ use super::sequential::Sequential;
 use crate::error::Result;
 use crate::layers::Mode;
 use crate::layers::spec::{NamedLayer, ShortcutSpec};
-use crate::ops::activation::Activation;
-use crate::ops::conv_norm::{SHARES, is_clamp};
+use crate::maps::activation::Activation;
+use crate::maps::conv_norm::SHARES;
+use crate::maps::map_read::is_clamp;
 
 enum Shortcut {
     Identity,

@@ -7,11 +7,11 @@ use crate::data::Normalize;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, join};
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor, input_gradient};
-use crate::ops::loss::Loss;
-use crate::ops::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
+use crate::maps::Map;
+use crate::maps::loss::Loss;
+use crate::maps::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
-use candle_core::Tensor;
 
 /// What losses compare with.
 pub struct Target<'a> {
@@ -20,7 +20,7 @@ pub struct Target<'a> {
     /// Number of classes.
     pub classes: usize,
     /// The images, `[N, H, W, C]`, and how they were normalised; only decoders read them, as values in [0, 1].
-    pub images: Option<(&'a Tensor, &'a Normalize)>,
+    pub images: Option<(&'a Map, &'a Normalize)>,
     /// Share of each label that cross-entropy spreads over all classes.
     pub label_smoothing: f64,
     /// What each class counts in cross-entropy; none: 1 each.
@@ -90,12 +90,12 @@ impl Auxiliary {
     /// `NotFinite` where it is none; `sink` was then given nothing that updates a weight.
     pub fn loss(
         &mut self,
-        h: Tensor,
+        h: Map,
         target: &Target<'_>,
         mode: Mode,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<(f64, Tensor)> {
+    ) -> Result<(f64, Map)> {
         let mut y = h;
         for (_, pair) in &mut self.pairs {
             y = pair.forward(y, mode, tape)?;
@@ -118,12 +118,12 @@ impl Auxiliary {
     /// no number, the gradients of an earlier one wait.
     fn branches(
         &mut self,
-        y: Tensor,
+        y: Map,
         target: &Target<'_>,
         mode: Mode,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<(f64, Tensor)> {
+    ) -> Result<(f64, Map)> {
         let [lambda_second, lambda_task] = self.lambda;
         // Only branches after the head need the body's output again.
         let mut again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
@@ -218,7 +218,7 @@ impl Auxiliary {
 struct Wait;
 
 impl GradientSink for Wait {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()> {
         parameter.accumulated = Some(d_value);
         Ok(())
     }
@@ -246,12 +246,12 @@ fn pair_path(path: &str, number: usize) -> String {
     if number == 0 { path.to_string() } else { join(path, &format!("pairs.{number}")) }
 }
 
-fn needed(output: Option<Tensor>) -> Result<Tensor> {
+fn needed(output: Option<Map>) -> Result<Map> {
     output.ok_or_else(|| Error::internal("the body's output was given away"))
 }
 
 /// A loss times its weights: the value without the micro-batch's share, the gradient with it.
-fn weigh(loss: Loss, lambda: f64, share: f64) -> Result<(f64, Tensor)> {
+fn weigh(loss: Loss, lambda: f64, share: f64) -> Result<(f64, Map)> {
     let factor = lambda * share;
     let d_input = if factor == 1.0 { loss.d_input } else { elementwise::scale(loss.d_input, factor)? };
     Ok((loss.value * lambda, d_input))

@@ -4,9 +4,9 @@
 use super::config::{Head, RuleConfig};
 use crate::error::Result;
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, named};
-use crate::ops::activation::Activation;
-use crate::ops::conv::ConvConfig;
-use crate::ops::pool::PoolConfig;
+use crate::maps::activation::Activation;
+use crate::maps::conv::ConvConfig;
+use crate::maps::pool::PoolConfig;
 
 /// Layers with their numbers. Fused activations still take a number of their own.
 #[derive(Default)]

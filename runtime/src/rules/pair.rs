@@ -6,11 +6,12 @@ use super::spec::PairSpec;
 use crate::error::{Error, Result};
 use crate::layers::spec::join;
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
-use crate::ops::conv_norm::Lazy;
-use crate::ops::elementwise;
+use crate::maps::Map;
+use crate::maps::counted::ledger::Part;
+use crate::maps::elementwise;
+use crate::maps::map_read::MapRead;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
-use candle_core::{DType, Tensor};
 
 /// The two copies; the averaged one takes no gradients of its own, but gradients flow through it.
 pub struct Pair {
@@ -38,11 +39,13 @@ impl Pair {
         ema.visit("", &mut |_, variable| {
             if let Variable::Parameter(parameter) = variable {
                 parameter.trainable = false;
+                parameter.value.label(Part::Average);
+                parameter.part = Part::Average;
             }
             Ok(())
         })?;
         let scale = if spec.scaled {
-            Some(Parameter::new(Tensor::ones(1, DType::F32, &initializer.device)?))
+            Some(Parameter::of_part(initializer.constant(1, 1.0)?, initializer.part))
         } else {
             None
         };
@@ -75,28 +78,31 @@ impl Pair {
 
     fn balance(&self) -> Result<Option<f64>> {
         let Some(scale) = &self.scale else { return Ok(None) };
-        Ok(Some(f64::from(scale.value.squeeze(0)?.to_scalar::<f32>()?)))
+        if scale.value.place().is_counted() {
+            return Ok(Some(1.0));
+        }
+        Ok(scale.value.numbers()?.first().map(|&scale| f64::from(scale)))
     }
 
     /// The backward pass of one copy after the other, each after its forward pass.
     fn backward_again(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         let (h, pass, balance) = (tape.pop()?, self.pass.again(), self.balance()?);
         let mut d_scale = 0.0;
-        let mut repeat = |copy: &mut Sequential, h: Tensor, tape: &mut Tape, sign: f64| -> Result<()> {
+        let mut repeat = |copy: &mut Sequential, h: Map, tape: &mut Tape, sign: f64| -> Result<()> {
             if balance.is_none() {
-                return copy.repeat(Lazy::Plain(h), pass, tape);
+                return copy.repeat(MapRead::Plain(h), pass, tape);
             }
             let y = copy.forward(h, pass, tape)?;
             d_scale += sign * elementwise::sum_of_products(&d_y, &y)?;
             Ok(())
         };
-        let scaled = |d: Tensor, factor: Option<f64>| match factor {
+        let scaled = |d: Map, factor: Option<f64>| match factor {
             Some(factor) => elementwise::scale(d, factor),
             None => Ok(d),
         };
@@ -109,14 +115,14 @@ impl Pair {
         repeat(bias, h, tape, 1.0)?;
         let through_bias = bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
         if let Some(scale) = &mut self.scale {
-            let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
+            let d_scale = scale.value.place().full(&[1], d_scale as f32)?;
             sink.take(scale, d_scale)?;
         }
         sum(through_bias, through_ema)
     }
 }
 
-fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
+fn sum(a: Option<Map>, b: Option<Map>) -> Result<Option<Map>> {
     match (a, b) {
         (Some(a), Some(b)) => Ok(Some(elementwise::add(a, &b)?)),
         _ => Ok(None),
@@ -124,7 +130,7 @@ fn sum(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
 }
 
 impl Layer for Pair {
-    fn forward(&mut self, h: Tensor, mode: Mode, tape: &mut Tape) -> Result<Tensor> {
+    fn forward(&mut self, h: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let recompute = self.recompute && mode.is_training();
         self.pass = mode;
         let mut forgetting = tape.for_later();
@@ -149,11 +155,11 @@ impl Layer for Pair {
 
     fn backward(
         &mut self,
-        d_y: Tensor,
+        d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
         need_input: bool,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Map>> {
         if self.recompute {
             return self.backward_again(d_y, tape, sink, need_input);
         }
@@ -169,7 +175,7 @@ impl Layer for Pair {
                 elementwise::sum_of_products(&d_ema, &bias)? - elementwise::sum_of_products(&d_ema, &ema)?;
             d_bias = elementwise::scale(d_bias, s)?;
             d_ema = elementwise::scale(d_ema, 2.0 - s)?;
-            let d_scale = Tensor::from_vec(vec![d_scale as f32], 1, scale.value.device())?;
+            let d_scale = scale.value.place().full(&[1], d_scale as f32)?;
             sink.take(scale, d_scale)?;
         }
         let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;

@@ -6,8 +6,8 @@ use super::heads;
 use crate::error::{Error, Result};
 use crate::layers::cost::{Cost, Walk};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, named, output_of_all};
+use crate::maps::conv::ConvConfig;
 use crate::network::{NetworkSpec, UnitSpec, blocks};
-use crate::ops::conv::ConvConfig;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -4,11 +4,11 @@ use super::{TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::layers::Initializer;
+use crate::maps::counted::ledger::Part;
+use crate::maps::{Place, cross_entropy};
 use crate::network::NetworkSpec;
-use crate::ops::cross_entropy;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
-use candle_core::Device;
 
 /// Builds one for every block but the last and the frozen; each goes to the depot, if there is one, as soon as it is
 /// built.
@@ -16,10 +16,10 @@ pub(super) fn build_auxiliaries(
     spec: &NetworkSpec,
     config: &TrainConfig,
     specs: &[AuxiliarySpec],
-    device: &Device,
+    place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
-    let initializer = Initializer { seed: config.seed, device: device.clone() };
+    let initializer = Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary };
     let expanded = spec.expand()?;
     specs
         .iter()

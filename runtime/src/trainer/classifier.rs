@@ -3,20 +3,20 @@
 use super::Trainer;
 use crate::error::Result;
 use crate::layers::{FormReader, Reader, Visitor};
+use crate::maps::{Map, Place};
 use crate::model::Classifier;
 use crate::network::NetworkSpec;
-use candle_core::{Device, Tensor};
 
 impl Classifier for Trainer {
     fn spec(&self) -> &NetworkSpec {
         &self.model.spec
     }
 
-    fn device(&self) -> &Device {
-        &self.model.device
+    fn place(&self) -> &Place {
+        &self.model.place
     }
 
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+    fn logits(&mut self, images: &Map) -> Result<Map> {
         self.network_logits(images)
     }
 

@@ -2,9 +2,9 @@
 
 use super::StepReport;
 use crate::error::{Error, Result};
-use crate::ops::cross_entropy::total_weight;
+use crate::maps::Map;
+use crate::maps::cross_entropy::total_weight;
 use crate::shelf::Parcel;
-use candle_core::Tensor;
 use std::ops::Range;
 
 /// A step under way: some blocks are trained on its batch, the others are still to come.
@@ -56,13 +56,13 @@ impl Features {
     }
 
     /// The features as one tensor.
-    pub(super) fn get(&self) -> Result<Tensor> {
+    pub(super) fn get(&self) -> Result<Map> {
         match &self.0[..] {
             [] => Err(Error::internal("features were asked for that nobody kept")),
             [(parcel, samples)] => parcel.get(samples.clone()),
             parts => {
                 let parts = parts.iter().map(|(parcel, samples)| parcel.get(samples.clone()));
-                Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+                Map::cat(&parts.collect::<Result<Vec<_>>>()?)
             }
         }
     }
@@ -130,12 +130,11 @@ pub(super) fn recut(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     fn step(samples: Range<u32>, learning_rate: f64) -> OpenStep {
         let numbers: Vec<f32> = samples.clone().map(|sample| sample as f32).collect();
         let count = numbers.len();
-        let h = Tensor::from_vec(numbers, (count, 1), &Device::Cpu).unwrap();
+        let h = Map::new(numbers, (count, 1)).unwrap();
         let micro = MicroBatch {
             h: Features::of(Parcel::Whole(h), count),
             images: None,
@@ -155,7 +154,7 @@ mod tests {
         assert_eq!(shares, [vec![&vec![0, 1], &vec![2]], vec![&vec![3, 4], &vec![5]], vec![&vec![6]]]);
         assert_eq!(cut.iter().map(|step| step.learning_rate).collect::<Vec<_>>(), [0.1, 0.1, 0.2]);
         for micro in cut.iter().flat_map(|step| &step.micro_batches) {
-            let h: Vec<f32> = micro.h.get().unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let h = micro.h.get().unwrap().numbers().unwrap();
             let labels: Vec<f32> = micro.labels.iter().map(|&label| label as f32).collect();
             assert_eq!(h, labels);
         }

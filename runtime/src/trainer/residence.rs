@@ -1,13 +1,13 @@
 //! Which weights are in memory: all of them, or those of the block (or piece) at work alone.
 
 use super::{Stage, Trainer, auxiliary_path, pieces};
-use crate::depot::{Depot, Place, Presence, never_put_away};
+use crate::depot::{Depot, Presence, Waiting, never_put_away};
 use crate::error::Result;
 use crate::layers::{Form, FormReader, Layer, Mode, Reader, Variable, Visitor};
+use crate::maps::Map;
 use crate::model::Model;
 use crate::rules::auxiliary::Auxiliary;
 use crate::tape::Tape;
-use candle_core::Tensor;
 use std::ops::Range;
 
 /// Groups of weights are numbered: the units, the head, then the auxiliary network of each block.
@@ -159,7 +159,7 @@ impl Trainer {
     pub(super) fn read_forms_of_group(&mut self, group: usize, reader: &mut FormReader<'_>) -> Result<()> {
         let Self { model, auxiliaries, depot, .. } = self;
         let waiting = depot.as_ref().and_then(|depot| depot.places(group));
-        let mut places = waiting.map(<[Place]>::iter);
+        let mut places = waiting.map(<[Waiting]>::iter);
         visit_group(model, auxiliaries, group, &mut |name, variable| match (&variable, &mut places) {
             (Variable::Parameter(parameter), Some(places)) => {
                 let place = places.next().ok_or_else(|| never_put_away(name))?;
@@ -197,11 +197,11 @@ impl Trainer {
     }
 
     /// As [`Model::logits`], with one unit in memory at a time where weights wait in a file.
-    pub(super) fn network_logits(&mut self, images: &Tensor) -> Result<Tensor> {
+    pub(super) fn network_logits(&mut self, images: &Map) -> Result<Map> {
         if self.depot.is_none() {
             return self.model.logits(images);
         }
-        let mut h = images.to_device(&self.model.device)?;
+        let mut h = images.to(&self.model.place)?;
         let mut tape = Tape::forgetting();
         for group in 0..=self.model.units.len() {
             self.fetch(group, Presence::Values)?;

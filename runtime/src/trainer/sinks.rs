@@ -3,10 +3,10 @@
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::layers::{GradientSink, Variable};
-use crate::ops::elementwise;
+use crate::maps::Map;
+use crate::maps::elementwise;
 use crate::optimizer::{self, OptimizerConfig};
 use crate::parameter::Parameter;
-use candle_core::Tensor;
 
 /// Hands every gradient to the optimizer the moment it exists.
 pub(super) struct Update {
@@ -15,7 +15,7 @@ pub(super) struct Update {
 }
 
 impl GradientSink for Update {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()> {
         optimizer::update(parameter, &d_value, &self.optimizer, self.learning_rate)
     }
 }
@@ -24,7 +24,7 @@ impl GradientSink for Update {
 pub(super) struct Accumulate;
 
 impl GradientSink for Accumulate {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()> {
         optimizer::accumulate(parameter, d_value, 1.0)
     }
 
@@ -37,7 +37,7 @@ impl GradientSink for Accumulate {
 pub(super) struct Discard;
 
 impl GradientSink for Discard {
-    fn take(&mut self, _: &mut Parameter, _: Tensor) -> Result<()> {
+    fn take(&mut self, _: &mut Parameter, _: Map) -> Result<()> {
         Ok(())
     }
 

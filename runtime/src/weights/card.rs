@@ -176,9 +176,9 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use crate::layers::spec::{LayerSpec, named, unnamed};
+    use crate::maps::Place;
     use crate::network::unit::{UnitKind, UnitSpec};
     use crate::weights::{Weights, from_bytes, write};
-    use candle_core::{DType, Device, Tensor};
 
     fn card() -> Card {
         let stem = UnitSpec {
@@ -203,7 +203,7 @@ mod tests {
     fn written(card: &Card) -> Result<Vec<u8>> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("w.safetensors");
-        let ones = |sides: &[usize]| Tensor::ones(sides, DType::F32, &Device::Cpu).unwrap();
+        let ones = |sides: &[usize]| Place::Host.full(sides, 1.0).unwrap();
         let weights = Weights::from([("b".to_string(), ones(&[2, 3])), ("a".to_string(), ones(&[5]))]);
         write(&path, &weights, card, false)?;
         assert_eq!(read_card(&path).unwrap(), *card);

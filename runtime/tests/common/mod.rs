@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses its own part, and none is a library
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
+use localgrad::maps::{Map, Place};
 use localgrad::{Device, Tensor};
 use std::sync::Once;
 
@@ -35,19 +36,24 @@ impl Random {
     }
 }
 
-/// An f32 tensor on `device` of f64 numbers.
-pub fn tensor(numbers: &[f64], shape: &[usize], device: &Device) -> Tensor {
+/// A map at `place` of f64 numbers, rounded.
+pub fn map(numbers: &[f64], shape: &[usize], place: &Place) -> Map {
     let data: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
-    Tensor::from_vec(data, shape, device).unwrap()
+    place.map(Tensor::from_vec(data, shape, &Device::Cpu).unwrap()).unwrap()
 }
 
-/// The elements of a tensor, in order.
-pub fn numbers(x: &Tensor) -> Vec<f32> {
-    x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+/// `x: [A, B]` with rows and columns exchanged, without a copy: its elements do not lie one after the other.
+pub fn transposed(x: &Map) -> Map {
+    x.place().map(x.tensor().unwrap().t().unwrap()).unwrap()
+}
+
+/// The elements of a map, in order.
+pub fn numbers(x: &Map) -> Vec<f32> {
+    x.numbers().unwrap()
 }
 
 /// Panics unless every element is within `tolerance` of the expected one, relative to the largest (or 1).
-pub fn assert_close(what: &str, actual: &Tensor, expected: &[f64], tolerance: f64) {
+pub fn assert_close(what: &str, actual: &Map, expected: &[f64], tolerance: f64) {
     let actual = numbers(actual);
     assert_eq!(actual.len(), expected.len(), "{what}: number of elements");
     let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
@@ -83,13 +89,14 @@ pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T 
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 
-/// The device that the gradient tests run on: the CPU, or what LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`).
-pub fn device() -> Device {
+/// Where operations are tested: at the kernels' place and, as a GPU would carry them out, composed on the CPU; or on the
+/// GPU that LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`).
+pub fn places() -> Vec<Place> {
     static SAID: Once = Once::new();
     let name = std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     SAID.call_once(|| println!("device: {name}"));
     match name.as_str() {
-        "cuda" | "metal" => localgrad::device::open(&name).unwrap(),
-        _ => Device::Cpu,
+        "cuda" | "metal" => vec![Place::from(&localgrad::device::open(&name).unwrap())],
+        _ => vec![Place::Host, Place::Composed(Device::Cpu)],
     }
 }

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
     with_threads,
 };
-use localgrad::composed::batch_norm as composed;
-use localgrad::ops::activation::Activation;
-use localgrad::ops::batch_norm::{self as ops, Gradients, Statistics};
-use localgrad::{DType, ErrorKind, Tensor};
+use localgrad::ErrorKind;
+use localgrad::maps::activation::Activation;
+use localgrad::maps::batch_norm::{self as ops, Gradients, Statistics};
+use localgrad::maps::{Map, Place};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -90,65 +90,41 @@ impl Case {
         y.iter().all(|y| y.abs() > 1e-3 && (y - 6.0).abs() > 1e-3)
     }
 
-    fn vector(numbers: &[f64]) -> Tensor {
-        tensor(numbers, &[numbers.len()], &device())
+    fn x(&self, place: &Place) -> Map {
+        map(&self.x, &self.shape, place)
     }
 
-    fn x(&self) -> Tensor {
-        tensor(&self.x, &self.shape, &device())
-    }
-
-    fn statistics(&self) -> Statistics {
+    fn statistics(&self, place: &Place) -> Statistics {
         match &self.running {
-            None => ops::statistics(&self.x()).unwrap(),
+            None => ops::statistics(&self.x(place)).unwrap(),
             Some((mean, variance)) => {
-                Statistics { mean: Self::vector(mean), variance: Self::vector(variance) }
+                Statistics { mean: vector(mean, place), variance: vector(variance, place) }
             }
         }
     }
 
-    /// The outputs of the op and of the composed path.
-    fn forward(&self) -> [Tensor; 2] {
-        let (x, statistics) = (self.x(), self.statistics());
-        let (weight, bias) = (Self::vector(&self.weight), Self::vector(&self.bias));
-        let activation = self.activation;
-        [
-            ops::forward(&x, &statistics, &weight, &bias, EPSILON, activation).unwrap(),
-            composed::forward(&x, &statistics, &weight, &bias, EPSILON, activation).unwrap(),
-        ]
+    fn forward(&self, place: &Place) -> Map {
+        let (x, statistics) = (self.x(place), self.statistics(place));
+        let (weight, bias) = (vector(&self.weight, place), vector(&self.bias, place));
+        ops::forward(&x, &statistics, &weight, &bias, EPSILON, self.activation).unwrap()
     }
 
-    /// The gradients of the op and of the composed path.
-    fn backward(&self, need_input: bool) -> [Gradients; 2] {
-        let (x, statistics) = (self.x(), self.statistics());
-        let (weight, bias) = (Self::vector(&self.weight), Self::vector(&self.bias));
-        let d_y = || tensor(&self.d_y, &self.shape, &device());
+    fn backward(&self, place: &Place, need_input: bool) -> Gradients {
+        let (x, statistics) = (self.x(place), self.statistics(place));
+        let (weight, bias) = (vector(&self.weight, place), vector(&self.bias, place));
+        let d_y = map(&self.d_y, &self.shape, place);
         let (batch, activation) = (self.running.is_none(), self.activation);
         let mut own = ops::own_sums;
         let whole: Option<&mut ops::WholeSums<'_>> = if batch { Some(&mut own) } else { None };
-        [
-            ops::backward(d_y(), &x, &statistics, &weight, &bias, EPSILON, activation, whole, need_input)
-                .unwrap(),
-            composed::backward(
-                &d_y(),
-                &x,
-                &statistics,
-                &weight,
-                &bias,
-                EPSILON,
-                activation,
-                batch,
-                need_input,
-            )
-            .unwrap(),
-        ]
+        ops::backward(d_y, &x, &statistics, &weight, &bias, EPSILON, activation, whole, need_input).unwrap()
     }
 
     fn check_forward(&self) {
         let expected = self.twin(&self.x, &self.weight, &self.bias);
-        for y in self.forward() {
+        for place in places() {
+            let y = self.forward(&place);
             assert_eq!(y.dims(), self.shape);
-            assert_close("forward", &y, &expected, TOLERANCE);
+            assert_close(&format!("forward, {place:?}"), &y, &expected, TOLERANCE);
         }
     }
 
@@ -157,19 +133,26 @@ impl Case {
         let d_x = finite_difference(|x| project(&self.twin(x, w, b), &self.d_y), x);
         let d_weight = finite_difference(|w| project(&self.twin(x, w, b), &self.d_y), w);
         let d_bias = finite_difference(|b| project(&self.twin(x, w, b), &self.d_y), b);
-        for gradients in self.backward(true) {
+        for place in places() {
+            let gradients = self.backward(&place, true);
+            let close = |what: &str, actual: &Map, expected: &[f64]| {
+                assert_close(&format!("{what}, {place:?}"), actual, expected, GRADIENT_TOLERANCE);
+            };
             let input = gradients.d_x.unwrap();
             assert_eq!(input.dims(), self.shape);
-            assert_close("d_x", &input, &d_x, GRADIENT_TOLERANCE);
-            assert_close("d_weight", &gradients.d_weight, &d_weight, GRADIENT_TOLERANCE);
-            assert_close("d_bias", &gradients.d_bias, &d_bias, GRADIENT_TOLERANCE);
-        }
-        for gradients in self.backward(false) {
+            close("d_x", &input, &d_x);
+            close("d_weight", &gradients.d_weight, &d_weight);
+            close("d_bias", &gradients.d_bias, &d_bias);
+            let gradients = self.backward(&place, false);
             assert!(gradients.d_x.is_none());
-            assert_close("d_weight alone", &gradients.d_weight, &d_weight, GRADIENT_TOLERANCE);
-            assert_close("d_bias alone", &gradients.d_bias, &d_bias, GRADIENT_TOLERANCE);
+            close("d_weight alone", &gradients.d_weight, &d_weight);
+            close("d_bias alone", &gradients.d_bias, &d_bias);
         }
     }
+}
+
+fn vector(numbers: &[f64], place: &Place) -> Map {
+    map(numbers, &[numbers.len()], place)
 }
 
 proptest! {
@@ -181,8 +164,8 @@ proptest! {
     fn statistics_agree_with_the_twin(rows in 1usize..150, channels in 1usize..30, seed in 0u64..1000) {
         let x = Random::new(seed).numbers(rows * channels);
         let (mean, variance) = moments(&x, channels);
-        let x = tensor(&x, &[rows, channels], &device());
-        for statistics in [ops::statistics(&x).unwrap(), composed::statistics(&x).unwrap()] {
+        for place in places() {
+            let statistics = ops::statistics(&map(&x, &[rows, channels], &place)).unwrap();
             assert_close("mean", &statistics.mean, &mean, TOLERANCE);
             assert_close("variance", &statistics.variance, &variance, TOLERANCE);
         }
@@ -224,21 +207,21 @@ fn a_large_mean_costs_no_digits() {
     let mut random = Random::new(4);
     let x: Vec<f64> = random.numbers(5000 * 9).iter().map(|x| f64::from((3000.0 + x) as f32)).collect();
     let (mean, variance) = moments(&x, 9);
-    let x = tensor(&x, &[5000, 9], &device());
-    let statistics = ops::statistics(&x).unwrap();
-    assert_close("mean", &statistics.mean, &mean, 1e-6);
-    assert_close("variance", &statistics.variance, &variance, 1e-5);
-    let composed = composed::statistics(&x).unwrap();
-    assert_close("composed variance", &composed.variance, &variance, 1e-3);
+    for place in places() {
+        let statistics = ops::statistics(&map(&x, &[5000, 9], &place)).unwrap();
+        // Compositions sum in f32.
+        let [of_mean, of_variance] = if place.is_host() { [1e-6, 1e-5] } else { [1e-4, 1e-3] };
+        assert_close("mean", &statistics.mean, &mean, of_mean);
+        assert_close("variance", &statistics.variance, &variance, of_variance);
+    }
 }
 
 #[test]
 fn one_row_gives_the_bias_and_no_gradient_of_the_input() {
     let case = Case::new(&[1, 4], None, false, 5);
-    for y in case.forward() {
-        assert_close("forward", &y, &case.bias, TOLERANCE);
-    }
-    for gradients in case.backward(true) {
+    for place in places() {
+        assert_close("forward", &case.forward(&place), &case.bias, TOLERANCE);
+        let gradients = case.backward(&place, true);
         assert_close("d_x", &gradients.d_x.unwrap(), &[0.0; 4], 1e-6);
         assert_close("d_weight", &gradients.d_weight, &[0.0; 4], 1e-6);
         assert_close("d_bias", &gradients.d_bias, &case.d_y, 1e-6);
@@ -247,21 +230,23 @@ fn one_row_gives_the_bias_and_no_gradient_of_the_input() {
 
 #[test]
 fn running_statistics_move_by_the_momentum() {
-    let (running, observed) = (Case::vector(&[1.0, -2.0]), Case::vector(&[3.0, 4.0]));
-    let updated = ops::update_running(&running, &observed, 0.1).unwrap();
-    assert_close("running", &updated, &[1.2, -1.4], TOLERANCE);
-    let variance = Case::vector(&[0.5, 2.0]);
-    assert_close("unbiased", &ops::unbiased(&variance, 5).unwrap(), &[0.625, 2.5], TOLERANCE);
-    assert_eq!(numbers(&ops::unbiased(&variance, 1).unwrap()), [0.5, 2.0]);
+    for place in places() {
+        let (running, observed) = (vector(&[1.0, -2.0], &place), vector(&[3.0, 4.0], &place));
+        let updated = ops::update_running(&running, &observed, 0.1).unwrap();
+        assert_close("running", &updated, &[1.2, -1.4], TOLERANCE);
+        let variance = vector(&[0.5, 2.0], &place);
+        assert_close("unbiased", &ops::unbiased(&variance, 5).unwrap(), &[0.625, 2.5], TOLERANCE);
+        assert_eq!(numbers(&ops::unbiased(&variance, 1).unwrap()), [0.5, 2.0]);
+    }
 }
 
 #[test]
 fn results_do_not_depend_on_the_threads() {
     let case = Case::new(&[3, 31, 29, 21], Some(Activation::Silu), false, 6);
     let run = || {
-        let statistics = case.statistics();
-        let [y, _] = case.forward();
-        let [gradients, _] = case.backward(true);
+        let statistics = case.statistics(&Place::Host);
+        let y = case.forward(&Place::Host);
+        let gradients = case.backward(&Place::Host, true);
         let d_x = gradients.d_x.unwrap();
         [statistics.mean, statistics.variance, y, d_x, gradients.d_weight, gradients.d_bias]
             .map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
@@ -273,15 +258,18 @@ fn results_do_not_depend_on_the_threads() {
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
-    assert_eq!(ops::statistics(&zeros(&[0, 3])).unwrap_err().kind(), ErrorKind::Shape);
-    assert_eq!(ops::statistics(&zeros(&[])).unwrap_err().kind(), ErrorKind::Shape);
-    let statistics = Statistics { mean: zeros(&[3]), variance: zeros(&[3]) };
-    let forward = |x: &[usize], weight: &[usize]| {
-        ops::forward(&zeros(x), &statistics, &zeros(weight), &zeros(&[3]), EPSILON, None)
-    };
-    assert!(forward(&[2, 3], &[3]).is_ok());
-    assert_eq!(forward(&[2, 4], &[3]).unwrap_err().kind(), ErrorKind::Shape);
-    assert_eq!(forward(&[2, 3], &[1]).unwrap_err().kind(), ErrorKind::Shape);
-    assert_eq!(ops::update_running(&zeros(&[3]), &zeros(&[2]), 0.1).unwrap_err().kind(), ErrorKind::Shape);
+    for place in places() {
+        let zeros = |dims: &[usize]| place.full(dims, 0.0).unwrap();
+        assert_eq!(ops::statistics(&zeros(&[0, 3])).unwrap_err().kind(), ErrorKind::Shape);
+        assert_eq!(ops::statistics(&zeros(&[])).unwrap_err().kind(), ErrorKind::Shape);
+        let statistics = Statistics { mean: zeros(&[3]), variance: zeros(&[3]) };
+        let forward = |x: &[usize], weight: &[usize]| {
+            ops::forward(&zeros(x), &statistics, &zeros(weight), &zeros(&[3]), EPSILON, None)
+        };
+        assert!(forward(&[2, 3], &[3]).is_ok());
+        assert_eq!(forward(&[2, 4], &[3]).unwrap_err().kind(), ErrorKind::Shape);
+        assert_eq!(forward(&[2, 3], &[1]).unwrap_err().kind(), ErrorKind::Shape);
+        let moved = ops::update_running(&zeros(&[3]), &zeros(&[2]), 0.1);
+        assert_eq!(moved.unwrap_err().kind(), ErrorKind::Shape);
+    }
 }

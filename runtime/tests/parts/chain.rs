@@ -1,16 +1,20 @@
 //! Chains of convolutions and batch norms against the same layers one by one.
 
-use crate::common::{Random, numbers, tensor, with_threads};
-use candle_core::{Device, Tensor};
-use localgrad::kernels::batch_norm::{Gradient, Normalization};
+use crate::common::{Random, map, numbers, with_threads};
+use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
-use localgrad::ops::activation::Activation;
-use localgrad::ops::conv::ConvConfig;
-use localgrad::ops::conv_norm::{self, Input, LazyGradient};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::batch_norm::Statistics;
+use localgrad::maps::conv::ConvConfig;
+use localgrad::maps::conv_norm;
+use localgrad::maps::counted::ledger::Part;
+use localgrad::maps::elementwise;
+use localgrad::maps::map_read::{Input, Through};
+use localgrad::maps::norm::{self, Norm};
+use localgrad::maps::{Map, Place};
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
-use localgrad::{Result, ops::elementwise};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -22,14 +26,14 @@ const TOLERANCE: f32 = 2e-4;
 struct Keep(Vec<(Vec<usize>, Vec<f32>)>);
 
 impl GradientSink for Keep {
-    fn take(&mut self, _: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, _: &mut Parameter, d_value: Map) -> Result<()> {
         self.0.push((d_value.dims().to_vec(), numbers(&d_value)));
         Ok(())
     }
 }
 
 fn initializer() -> Initializer {
-    Initializer { seed: 7, device: Device::Cpu }
+    Initializer { seed: 7, place: Place::Host, part: Part::Weights }
 }
 
 /// One link: a convolution that keeps the size up to its stride, and its batch norm.
@@ -56,11 +60,11 @@ impl OneByOne {
         Self(specs.iter().map(layer).collect())
     }
 
-    fn forward(&mut self, x: Tensor, mode: Mode, tape: &mut Tape) -> Tensor {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Map {
         self.0.iter_mut().fold(x, |x, (_, layer)| layer.forward(x, mode, tape).unwrap())
     }
 
-    fn backward(&mut self, d_y: Tensor, tape: &mut Tape, sink: &mut Keep) -> Tensor {
+    fn backward(&mut self, d_y: Map, tape: &mut Tape, sink: &mut Keep) -> Map {
         let layers = self.0.iter_mut().rev();
         layers.fold(d_y, |d, (_, layer)| layer.backward(d, tape, sink, true).unwrap().unwrap())
     }
@@ -80,8 +84,8 @@ fn sorted(mut gradients: Vec<(Vec<usize>, Vec<f32>)>) -> Vec<(Vec<usize>, Vec<f3
     gradients
 }
 
-fn random(shape: &[usize], seed: u64) -> Tensor {
-    tensor(&Random::new(seed).numbers(shape.iter().product()), shape, &Device::Cpu)
+fn random(shape: &[usize], seed: u64) -> Map {
+    map(&Random::new(seed).numbers(shape.iter().product()), shape, &Place::Host)
 }
 
 fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
@@ -222,7 +226,7 @@ fn a_residual_sum_equals_its_branches() {
     let d_x = unit.backward(d_y.copy().unwrap(), &mut tape, &mut found, true).unwrap().unwrap();
     let open: Vec<f32> =
         numbers(&expected).iter().zip(numbers(&d_y)).map(|(&y, d)| if y > 0.0 { d } else { 0.0 }).collect();
-    let d_sum = || Tensor::from_vec(open.clone(), d_y.dims(), &Device::Cpu).unwrap();
+    let d_sum = || Map::new(open.clone(), d_y.dims()).unwrap();
     let d_main = main.backward(d_sum(), &mut tapes[0], &mut sink);
     let d_around = around.backward(d_sum(), &mut tapes[1], &mut sink);
     let expected = elementwise::add(d_main, &d_around).unwrap();
@@ -256,15 +260,17 @@ fn results_do_not_depend_on_the_threads() {
 fn gradients_in_place_are_the_same_bits() {
     let mut random = Random::new(11);
     let shape = [33, 17, 16, 128];
-    let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
+    let mut draw = |shape: &[usize]| map(&random.numbers(shape.iter().product()), shape, &Place::Host);
     let (d, z, x, weight) = (draw(&shape), draw(&shape), draw(&shape), draw(&[128, 128, 3, 3]));
     let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
-    let ones = [1.0; 128];
-    let by = Normalization::new(&ones, &ones, &ones, &ones, 1e-5, Some(Activation::Relu));
-    let gradient = Gradient::new(&by, Some(&conv_norm::sums(&d, &z, &by).unwrap()), z.elem_count() / 128);
+    let ones = Place::Host.full(&[128], 1.0).unwrap();
+    let statistics = Statistics { mean: ones.clone(), variance: ones.clone() };
+    let by = Norm::new(&statistics, &ones, &ones, 1e-5, Some(Activation::Relu)).unwrap();
+    let sums = norm::sums(&d, &z, &by).unwrap();
+    let gradient = by.gradient(Some(&sums), z.elem_count() / 128, &z).unwrap();
     let backward = |last_use: bool| {
         let z = z.copy().unwrap();
-        let d_y = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use };
+        let d_y = Through { d: &d, z: &z, by: Some(&gradient), last_use };
         let input = Input::Normalized(&x, &by);
         let gradients = conv_norm::backward(input, d_y, &weight, &config, true, true, None).unwrap();
         let all = [gradients.d_x.unwrap(), gradients.d_weight.unwrap(), z];

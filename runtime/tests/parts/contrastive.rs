@@ -1,9 +1,10 @@
 //! The supervised contrastive loss against a plain f64 twin and its finite differences.
 
-use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, finite_difference, map, numbers, places, with_threads};
 use crate::loss::{assert_gradient, assert_value};
-use localgrad::ops::contrastive::{DEFAULT_TEMPERATURE, supervised_contrastive};
-use localgrad::{Device, ErrorKind};
+use localgrad::ErrorKind;
+use localgrad::maps::Place;
+use localgrad::maps::contrastive::{DEFAULT_TEMPERATURE, supervised_contrastive};
 use proptest::prelude::*;
 
 /// The definition, pair by pair. The largest exponent, 1 / 0.07, is no trouble in f64.
@@ -45,13 +46,14 @@ proptest! {
         let norms = features.chunks(d).map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt());
         let norm = norms.fold(f64::INFINITY, f64::min);
         prop_assume!(norm > 0.02);
-        let x = tensor(&features, &[n, d], &device());
-        let loss = supervised_contrastive(&x, &labels, temperature).unwrap();
-        assert_value("loss", loss.value, twin(&features, &labels, temperature));
         let slopes = finite_difference(|x| twin(x, &labels, temperature), &features);
-        prop_assert_eq!(loss.d_input.dims(), &[n, d]);
-        // Unit rows are rounded to f32, and gradients divide that by the norm and the temperature.
-        assert_gradient("d_features", &loss.d_input, &slopes, 0.01 / (norm * temperature));
+        for place in places() {
+            let loss = supervised_contrastive(&map(&features, &[n, d], &place), &labels, temperature).unwrap();
+            assert_value("loss", loss.value, twin(&features, &labels, temperature));
+            prop_assert_eq!(loss.d_input.dims(), &[n, d]);
+            // Unit rows are rounded to f32, and gradients divide that by the norm and the temperature.
+            assert_gradient("d_features", &loss.d_input, &slopes, 0.01 / (norm * temperature));
+        }
     }
 }
 
@@ -59,7 +61,7 @@ proptest! {
 fn a_larger_batch_agrees_with_the_twin() {
     let (n, d) = (150, 33);
     let (features, labels) = sample(n, d, 7, 11);
-    let x = tensor(&features, &[n, d], &device());
+    let x = map(&features, &[n, d], &Place::Host);
     let loss = supervised_contrastive(&x, &labels, DEFAULT_TEMPERATURE).unwrap();
     assert_value("loss", loss.value, twin(&features, &labels, DEFAULT_TEMPERATURE));
     // Along the gradient itself the loss must rise as fast as its norm says.
@@ -76,25 +78,29 @@ fn a_larger_batch_agrees_with_the_twin() {
 #[test]
 fn no_positives_cost_nothing() {
     let (features, _) = sample(4, 3, 1, 2);
-    let x = tensor(&features, &[4, 3], &device());
-    let loss = supervised_contrastive(&x, &[0, 1, 2, 3], 0.07).unwrap();
-    assert_eq!(loss.value, 0.0);
-    assert_eq!(numbers(&loss.d_input), [0.0; 12]);
+    for place in places() {
+        let x = map(&features, &[4, 3], &place);
+        let loss = supervised_contrastive(&x, &[0, 1, 2, 3], 0.07).unwrap();
+        assert_eq!(loss.value, 0.0);
+        assert_eq!(numbers(&loss.d_input), [0.0; 12]);
+    }
 }
 
 #[test]
 fn a_row_of_zeros_stays_finite() {
-    let x = tensor(&[0.0, 0.0, 1.0, 0.0, 0.0, 1.0], &[3, 2], &device());
-    let loss = supervised_contrastive(&x, &[0, 0, 1], 0.5).unwrap();
-    // Anchor 0 sees 0 and 0, anchor 1 likewise: ln 2 each.
-    assert_value("loss", loss.value, 2f64.ln());
-    assert!(numbers(&loss.d_input).iter().all(|d| d.is_finite()));
+    for place in places() {
+        let x = map(&[0.0, 0.0, 1.0, 0.0, 0.0, 1.0], &[3, 2], &place);
+        let loss = supervised_contrastive(&x, &[0, 0, 1], 0.5).unwrap();
+        // Anchor 0 sees 0 and 0, anchor 1 likewise: ln 2 each.
+        assert_value("loss", loss.value, 2f64.ln());
+        assert!(numbers(&loss.d_input).iter().all(|d| d.is_finite()));
+    }
 }
 
 #[test]
 fn bits_do_not_depend_on_threads() {
     let (features, labels) = sample(150, 40, 10, 3);
-    let x = tensor(&features, &[150, 40], &Device::Cpu);
+    let x = map(&features, &[150, 40], &Place::Host);
     let run = |threads| {
         let loss = with_threads(threads, || supervised_contrastive(&x, &labels, 0.07).unwrap());
         (loss.value.to_bits(), numbers(&loss.d_input))
@@ -105,12 +111,12 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn refuses_what_does_not_fit() {
-    let x = tensor(&[0.0; 6], &[2, 3], &Device::Cpu);
+    let x = map(&[0.0; 6], &[2, 3], &Place::Host);
     let kind =
         |labels: &[u32], temperature| supervised_contrastive(&x, labels, temperature).unwrap_err().kind();
     assert_eq!(kind(&[0], 0.07), ErrorKind::Shape);
     assert_eq!(kind(&[0, 0], 0.0), ErrorKind::Config);
     assert_eq!(kind(&[0, 0], f64::NAN), ErrorKind::Config);
-    let flat = x.flatten_all().unwrap();
+    let flat = x.reshape(6).unwrap();
     assert_eq!(supervised_contrastive(&flat, &[0], 0.07).unwrap_err().kind(), ErrorKind::Shape);
 }

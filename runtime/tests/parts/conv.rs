@@ -1,13 +1,16 @@
-//! Convolution: kernels of every instruction set, and the composed path, against a naive f64 twin.
+//! Convolution: kernels of every instruction set, and the operation at every place, against a naive f64 twin.
 
-use crate::common::{self, GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, numbers, project, tensor};
+use crate::common::{
+    self, GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, map, numbers, places, project,
+};
+use localgrad::ErrorKind;
 use localgrad::kernels::batch_norm;
 use localgrad::kernels::conv as kernels;
 use localgrad::kernels::conv::{Geometry, Method, Path};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
-use localgrad::ops::conv::{self, ConvConfig};
-use localgrad::{Device, ErrorKind, Tensor, composed};
+use localgrad::maps::conv::{self, ConvConfig};
+use localgrad::maps::{Map, Place};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -105,13 +108,13 @@ impl Case {
         d_bias
     }
 
-    /// x, weight, bias and d_y as tensors.
-    fn tensors(&self, device: &Device) -> [Tensor; 4] {
+    /// x, weight, bias and d_y.
+    fn maps(&self, place: &Place) -> [Map; 4] {
         [
-            tensor(&self.x, &self.x_shape, device),
-            tensor(&self.weight, &self.weight_shape, device),
-            tensor(&self.bias, &[self.bias.len()], device),
-            tensor(&self.d_y, &self.y_shape(), device),
+            map(&self.x, &self.x_shape, place),
+            map(&self.weight, &self.weight_shape, place),
+            map(&self.bias, &[self.bias.len()], place),
+            map(&self.d_y, &self.y_shape(), place),
         ]
     }
 }
@@ -119,34 +122,22 @@ impl Case {
 /// y, d_x, d_weight and d_bias of one path.
 struct Results {
     path: String,
-    all: [Tensor; 4],
+    all: [Map; 4],
 }
 
-fn by_ops(case: &Case, device: &Device) -> Results {
-    let [x, weight, bias, d_y] = case.tensors(device);
+fn at(case: &Case, place: &Place) -> Results {
+    let [x, weight, bias, d_y] = case.maps(place);
     let all = [
         conv::forward(&x, &weight, Some(&bias), &case.config).unwrap(),
         conv::d_input(&d_y, &weight, &case.x_shape, &case.config).unwrap(),
         conv::d_weight(&x, &d_y, &case.weight_shape, &case.config).unwrap(),
         conv::d_bias(&d_y).unwrap(),
     ];
-    Results { path: "ops".into(), all }
-}
-
-fn composed(case: &Case, device: &Device) -> Results {
-    let [x, weight, bias, d_y] = case.tensors(device);
-    let geometry = case.geometry();
-    let all = [
-        composed::conv::forward(&x, &weight, Some(&bias), &geometry).unwrap(),
-        composed::conv::d_input(&d_y, &weight, &geometry).unwrap(),
-        composed::conv::d_weight(&x, &d_y, &geometry).unwrap(),
-        composed::conv::d_bias(&d_y).unwrap(),
-    ];
-    Results { path: "composed".into(), all }
+    Results { path: format!("{place:?}"), all }
 }
 
 fn by_kernels(case: &Case, path: Path) -> Results {
-    let [x, weight, bias, d_y] = case.tensors(&Device::Cpu).map(|t| numbers(&t));
+    let [x, weight, bias, d_y] = case.maps(&Place::Host).map(|t| numbers(&t));
     let geometry = case.geometry();
     // Whatever is not written stays NaN.
     let (mut y, mut d_x) = (vec![f32::NAN; d_y.len()], vec![f32::NAN; x.len()]);
@@ -155,12 +146,12 @@ fn by_kernels(case: &Case, path: Path) -> Results {
     kernels::d_input(path, &geometry, &d_y, &weight, unwritten(&mut d_x)).unwrap();
     kernels::d_weight(path, &geometry, &x, &d_y, &mut d_weight).unwrap();
     kernels::d_bias(&d_y, &mut d_bias);
-    let cpu = |data: Vec<f32>, shape: &[usize]| Tensor::from_vec(data, shape, &Device::Cpu).unwrap();
+    let host = |data: Vec<f32>, shape: &[usize]| Map::new(data, shape).unwrap();
     let all = [
-        cpu(y, &case.y_shape()),
-        cpu(d_x, &case.x_shape),
-        cpu(d_weight, &case.weight_shape),
-        cpu(d_bias, &[case.bias.len()]),
+        host(y, &case.y_shape()),
+        host(d_x, &case.x_shape),
+        host(d_weight, &case.weight_shape),
+        host(d_bias, &[case.bias.len()]),
     ];
     Results { path: format!("{path:?}"), all }
 }
@@ -171,11 +162,10 @@ fn kernel_paths() -> Vec<Path> {
     Isa::available().into_iter().flat_map(|isa| methods.map(|method| Path { isa, method })).collect()
 }
 
-/// Every path that this machine and the chosen device have.
+/// Every path that this machine and the places have.
 fn all_paths(case: &Case) -> Vec<Results> {
     let mut results: Vec<_> = kernel_paths().into_iter().map(|path| by_kernels(case, path)).collect();
-    results.push(composed(case, &Device::Cpu));
-    results.push(by_ops(case, &common::device()));
+    results.extend(places().iter().map(|place| at(case, place)));
     results
 }
 
@@ -349,17 +339,17 @@ fn winograd_is_as_exact_as_it_says() {
 #[test]
 fn moments_are_those_of_the_result() {
     for case in winograd_cases() {
-        let [x, weight, bias, _] = case.tensors(&Device::Cpu).map(|t| numbers(&t));
+        let [x, weight, bias, _] = case.maps(&Place::Host).map(|t| numbers(&t));
         let (geometry, channels) = (case.geometry(), case.bias.len());
         for path in kernel_paths() {
             let mut y = vec![f32::NAN; case.d_y.len()];
             let to = unwritten(&mut y);
             let found = kernels::forward_with_moments(path, &geometry, &x, &weight, Some(&bias), to).unwrap();
             let expected = batch_norm::moments(path.isa, &y, channels);
-            let tensor = |v: &[f32]| Tensor::from_vec(v.to_vec(), &[channels], &Device::Cpu).unwrap();
+            let host = |v: Vec<f32>| Map::new(v, channels).unwrap();
             for (found, expected) in [(found.mean, expected.mean), (found.variance, expected.variance)] {
                 let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-                assert_close(&format!("{path:?}"), &tensor(&found), &expected, 1e-6);
+                assert_close(&format!("{path:?}"), &host(found), &expected, 1e-6);
             }
         }
     }
@@ -377,7 +367,7 @@ fn threads_do_not_change_a_bit() {
     ];
     for case in cases {
         let bits = |threads: usize| {
-            let results = common::with_threads(threads, || by_ops(&case, &Device::Cpu));
+            let results = common::with_threads(threads, || at(&case, &Place::Host));
             results.all.map(|t| numbers(&t).into_iter().map(f32::to_bits).collect::<Vec<_>>())
         };
         let one = bits(1);
@@ -387,23 +377,25 @@ fn threads_do_not_change_a_bit() {
 }
 
 #[test]
-fn strided_tensors_are_made_contiguous() {
+fn strided_maps_are_made_contiguous() {
     let case = Case::new([2, 6, 7, 5], 4, square(3, 2, 1), 11);
-    let device = common::device();
-    let [x, weight, bias, d_y] = case.tensors(&device);
-    let strided = |t: &Tensor| {
-        let t = t.transpose(1, 2).unwrap().contiguous().unwrap().transpose(1, 2).unwrap();
-        assert!(!t.is_contiguous());
-        t
-    };
-    let all = [
-        conv::forward(&strided(&x), &strided(&weight), Some(&bias), &case.config).unwrap(),
-        conv::d_input(&strided(&d_y), &strided(&weight), &case.x_shape, &case.config).unwrap(),
-        conv::d_weight(&strided(&x), &strided(&d_y), &case.weight_shape, &case.config).unwrap(),
-        conv::d_bias(&strided(&d_y)).unwrap(),
-    ];
-    for (found, expected) in all.iter().zip(&by_ops(&case, &device).all) {
-        assert_eq!(numbers(found), numbers(expected));
+    for place in places() {
+        let [x, weight, bias, d_y] = case.maps(&place);
+        let strided = |x: &Map| {
+            let x = x.tensor().unwrap().transpose(1, 2).unwrap().contiguous().unwrap();
+            let x = x.transpose(1, 2).unwrap();
+            assert!(!x.is_contiguous());
+            place.map(x).unwrap()
+        };
+        let all = [
+            conv::forward(&strided(&x), &strided(&weight), Some(&bias), &case.config).unwrap(),
+            conv::d_input(&strided(&d_y), &strided(&weight), &case.x_shape, &case.config).unwrap(),
+            conv::d_weight(&strided(&x), &strided(&d_y), &case.weight_shape, &case.config).unwrap(),
+            conv::d_bias(&strided(&d_y)).unwrap(),
+        ];
+        for (found, expected) in all.iter().zip(&at(&case, &place).all) {
+            assert_eq!(numbers(found), numbers(expected));
+        }
     }
 }
 
@@ -411,18 +403,23 @@ fn strided_tensors_are_made_contiguous() {
 fn forward_without_bias_adds_nothing() {
     let mut case = Case::new([2, 5, 5, 3], 18, square(3, 1, 1), 12);
     case.bias.fill(0.0);
-    let [x, weight, ..] = case.tensors(&common::device());
-    let y = conv::forward(&x, &weight, None, &case.config).unwrap();
-    assert_close("y", &y, &case.forward(&case.x, &case.weight, &case.bias), TOLERANCE);
+    for place in places() {
+        let [x, weight, ..] = case.maps(&place);
+        let y = conv::forward(&x, &weight, None, &case.config).unwrap();
+        assert_close("y", &y, &case.forward(&case.x, &case.weight, &case.bias), TOLERANCE);
+    }
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
-    let device = common::device();
-    let zeros = |shape: &[usize]| tensor(&vec![0.0; shape.iter().product()], shape, &device);
+    places().iter().for_each(misfits_are_refused);
+}
+
+fn misfits_are_refused(place: &Place) {
+    let zeros = |shape: &[usize]| place.full(shape, 0.0).unwrap();
     let (x, weight) = (zeros(&[1, 4, 4, 6]), zeros(&[4, 6, 3, 3]));
     let config = square(3, 1, 1);
-    let refused = |result: localgrad::Result<Tensor>, said: &str| {
+    let refused = |result: localgrad::Result<Map>, said: &str| {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Shape, "{error}");
         assert!(error.to_string().contains(said), "{error}");

@@ -1,10 +1,10 @@
 //! Dropout: how many it zeroes, how it scales, and that its mask is one function of seed and position.
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
-use crate::common::{Random, assert_close, device, numbers, tensor, with_threads};
-use localgrad::composed::dropout as composed;
-use localgrad::ops::dropout as ops;
-use localgrad::{ErrorKind, Tensor};
+use crate::common::{Random, assert_close, map, numbers, places, with_threads};
+use localgrad::ErrorKind;
+use localgrad::maps::dropout as ops;
+use localgrad::maps::{Map, Place};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -12,8 +12,8 @@ fn mask(probability: f64, seed: u64) -> ops::Mask {
     ops::Mask { probability, seed, first: 0 }
 }
 
-fn ones(len: usize) -> Tensor {
-    tensor(&vec![1.0; len], &[len], &device())
+fn ones(len: usize) -> Map {
+    Place::Host.full(&[len], 1.0).unwrap()
 }
 
 proptest! {
@@ -28,13 +28,15 @@ proptest! {
         let kept = (1.0 / (1.0 - probability)) as f32;
         prop_assert!(factors.iter().all(|&m| m == 0.0 || m == kept));
         let expected: Vec<f64> = x.iter().zip(&factors).map(|(x, &m)| x * f64::from(m)).collect();
-        let y = ops::forward(tensor(&x, &[len], &device()), mask(probability, seed)).unwrap();
-        assert_close("kernel", &y, &expected, 1e-6);
-        let other = composed::apply(&tensor(&x, &[len], &device()), probability, seed, 0).unwrap();
-        prop_assert_eq!(numbers(&other), numbers(&y));
-        // The map is linear, with the mask as its slope: the gradient is d_y times the same mask.
-        let d_x = ops::backward(tensor(&x, &[len], &device()), mask(probability, seed)).unwrap();
-        assert_close("backward", &d_x, &expected, 1e-6);
+        let on_host = numbers(&ops::forward(map(&x, &[len], &Place::Host), mask(probability, seed)).unwrap());
+        for place in places() {
+            let y = ops::forward(map(&x, &[len], &place), mask(probability, seed)).unwrap();
+            assert_close(&format!("{place:?}"), &y, &expected, 1e-6);
+            prop_assert_eq!(numbers(&y), on_host.clone());
+            // The map is linear, with the mask as its slope: the gradient is d_y times the same mask.
+            let d_x = ops::backward(map(&x, &[len], &place), mask(probability, seed)).unwrap();
+            assert_close("backward", &d_x, &expected, 1e-6);
+        }
     }
 }
 
@@ -74,18 +76,22 @@ fn a_part_has_that_part_of_the_mask() {
     let whole = numbers(&ops::forward(ones(LEN), mask(0.4, 9)).unwrap());
     for (first, len) in [(0, 5), (1, 40_000), (33_333, LEN - 33_333)] {
         let part = ops::Mask { first, ..mask(0.4, 9) };
-        assert_eq!(numbers(&ops::forward(ones(len), part).unwrap()), whole[first..first + len]);
-        let other = composed::apply(&ones(len), 0.4, 9, first).unwrap();
-        assert_eq!(numbers(&other), whole[first..first + len]);
+        for place in places() {
+            let ones = place.full(&[len], 1.0).unwrap();
+            assert_eq!(numbers(&ops::forward(ones, part).unwrap()), whole[first..first + len]);
+        }
     }
 }
 
 #[test]
 fn the_ends_of_the_range_work_and_the_rest_is_an_error() {
-    assert_eq!(numbers(&ops::forward(ones(9), mask(0.0, 1)).unwrap()), [1.0; 9]);
-    assert_eq!(numbers(&ops::forward(ones(9), mask(1.0, 1)).unwrap()), [0.0; 9]);
-    for probability in [-0.1, 1.1, f64::NAN] {
-        assert_eq!(ops::forward(ones(9), mask(probability, 1)).unwrap_err().kind(), ErrorKind::Config);
+    for place in places() {
+        let masked = |probability| ops::forward(place.full(&[9], 1.0).unwrap(), mask(probability, 1));
+        assert_eq!(numbers(&masked(0.0).unwrap()), [1.0; 9]);
+        assert_eq!(numbers(&masked(1.0).unwrap()), [0.0; 9]);
+        for probability in [-0.1, 1.1, f64::NAN] {
+            assert_eq!(masked(probability).unwrap_err().kind(), ErrorKind::Config);
+        }
     }
 }
 

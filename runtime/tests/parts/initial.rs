@@ -42,13 +42,13 @@ fn linear_layers_fill_their_bound() {
 #[test]
 fn the_stream_decides() {
     let (mut filling, mut twin) = (stream(3), stream(3));
-    let drawn = numbers(&with_threads(3, || normal((4, 5000), 2.0, &mut filling).unwrap()));
+    let drawn = numbers(&with_threads(3, || normal(&[4, 5000], 2.0, &mut filling).unwrap()));
     assert_eq!(drawn, (0..20_000).map(|_| (twin.normal() * 2.0) as f32).collect::<Vec<_>>());
-    let drawn = numbers(&with_threads(2, || uniform(20_000, 0.5, &mut filling).unwrap()));
+    let drawn = numbers(&with_threads(2, || uniform(&[20_000], 0.5, &mut filling).unwrap()));
     assert_eq!(
         drawn,
         (0..20_000).map(|_| ((2.0 * twin.uniform_f64() - 1.0) * 0.5) as f32).collect::<Vec<_>>()
     );
     assert_eq!(filling.next_u64(), twin.next_u64());
-    assert_eq!(uniform((), 0.5, &mut filling).unwrap().rank(), 0);
+    assert_eq!(uniform(&[], 0.5, &mut filling).unwrap().rank(), 0);
 }

@@ -5,7 +5,7 @@ use localgrad::kernels::batch_norm::{self, Gradient, Normalization, Sums};
 use localgrad::kernels::conv::{self as kernels, Geometry, Given, Method, Path, Source};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
-use localgrad::ops::activation::Activation;
+use localgrad::maps::activation::Activation;
 use proptest::prelude::*;
 
 /// Rounding of sums of a few thousand products in another order, relative to the largest.

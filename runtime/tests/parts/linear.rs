@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
     with_threads,
 };
-use localgrad::composed::linear as composed;
-use localgrad::ops::{elementwise, linear as ops};
-use localgrad::{DType, ErrorKind, Tensor};
+use localgrad::ErrorKind;
+use localgrad::maps::{Map, Place};
+use localgrad::maps::{elementwise, linear as ops};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -50,31 +50,25 @@ impl Case {
         y
     }
 
-    fn x(&self) -> Tensor {
-        tensor(&self.x, &[self.samples, self.inputs], &device())
-    }
-
-    fn weight(&self) -> Tensor {
-        tensor(&self.weight, &[self.outputs, self.inputs], &device())
-    }
-
-    fn bias(&self) -> Tensor {
-        tensor(&self.bias, &[self.outputs], &device())
-    }
-
-    fn d_y(&self) -> Tensor {
-        tensor(&self.d_y, &[self.samples, self.outputs], &device())
+    /// x, weight, bias and d_y.
+    fn maps(&self, place: &Place) -> [Map; 4] {
+        [
+            map(&self.x, &[self.samples, self.inputs], place),
+            map(&self.weight, &[self.outputs, self.inputs], place),
+            map(&self.bias, &[self.outputs], place),
+            map(&self.d_y, &[self.samples, self.outputs], place),
+        ]
     }
 
     fn check_forward(&self) {
         for with_bias in [false, true] {
-            let bias = with_bias.then(|| self.bias());
             let expected = self.twin(&self.x, &self.weight, with_bias.then_some(&self.bias));
-            let y = ops::forward(&self.x(), &self.weight(), bias.as_ref()).unwrap();
-            assert_eq!(y.dims(), [self.samples, self.outputs]);
-            assert_close("kernel", &y, &expected, TOLERANCE);
-            let y = composed::forward(&self.x(), &self.weight(), bias.as_ref()).unwrap();
-            assert_close("composed", &y, &expected, TOLERANCE);
+            for place in places() {
+                let [x, weight, bias, _] = self.maps(&place);
+                let y = ops::forward(&x, &weight, with_bias.then_some(&bias)).unwrap();
+                assert_eq!(y.dims(), [self.samples, self.outputs]);
+                assert_close(&format!("{place:?}"), &y, &expected, TOLERANCE);
+            }
         }
     }
 
@@ -83,15 +77,15 @@ impl Case {
         let d_weight = finite_difference(|w| project(&self.twin(&self.x, w, None), &self.d_y), &self.weight);
         let d_bias =
             finite_difference(|b| project(&self.twin(&self.x, &self.weight, Some(b)), &self.d_y), &self.bias);
-        let (x, weight, d_y) = (self.x(), self.weight(), self.d_y());
-        let close = |what: &str, gradient: Tensor, expected: &[f64]| {
-            assert_close(what, &gradient, expected, GRADIENT_TOLERANCE);
-        };
-        close("d_x", ops::d_input(&d_y, &weight).unwrap(), &d_x);
-        close("composed d_x", composed::d_input(&d_y, &weight).unwrap(), &d_x);
-        close("d_weight", ops::d_weight(&x, &d_y).unwrap(), &d_weight);
-        close("composed d_weight", composed::d_weight(&x, &d_y).unwrap(), &d_weight);
-        close("d_bias", elementwise::sum_rows(&d_y).unwrap(), &d_bias);
+        for place in places() {
+            let [x, weight, _, d_y] = self.maps(&place);
+            let close = |what: &str, gradient: Map, expected: &[f64]| {
+                assert_close(&format!("{what}, {place:?}"), &gradient, expected, GRADIENT_TOLERANCE);
+            };
+            close("d_x", ops::d_input(&d_y, &weight).unwrap(), &d_x);
+            close("d_weight", ops::d_weight(&x, &d_y).unwrap(), &d_weight);
+            close("d_bias", elementwise::sum_rows(&d_y).unwrap(), &d_bias);
+        }
     }
 }
 
@@ -124,8 +118,8 @@ fn results_do_not_depend_on_the_threads() {
     for (n, i, o) in [(700, 97, 33), (33, 97, 700)] {
         let case = Case::new(n, i, o, 8);
         let run = || {
-            let (x, weight, d_y) = (case.x(), case.weight(), case.d_y());
-            let y = ops::forward(&x, &weight, Some(&case.bias())).unwrap();
+            let [x, weight, bias, d_y] = case.maps(&Place::Host);
+            let y = ops::forward(&x, &weight, Some(&bias)).unwrap();
             let results = [y, ops::d_input(&d_y, &weight).unwrap(), ops::d_weight(&x, &d_y).unwrap()];
             results.map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
         };
@@ -137,12 +131,14 @@ fn results_do_not_depend_on_the_threads() {
 
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
-    let fails = |result: localgrad::Result<Tensor>| assert_eq!(result.unwrap_err().kind(), ErrorKind::Shape);
-    fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 5]), None));
-    fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 3]), Some(&zeros(&[3]))));
-    fails(ops::forward(&zeros(&[2, 1, 3]), &zeros(&[4, 3]), None));
-    fails(ops::forward(&zeros(&[0, 3]), &zeros(&[4, 3]), None));
-    fails(ops::d_input(&zeros(&[2, 3]), &zeros(&[4, 3])));
-    fails(ops::d_weight(&zeros(&[2, 3]), &zeros(&[3, 3])));
+    for place in places() {
+        let zeros = |dims: &[usize]| place.full(dims, 0.0).unwrap();
+        let fails = |result: localgrad::Result<Map>| assert_eq!(result.unwrap_err().kind(), ErrorKind::Shape);
+        fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 5]), None));
+        fails(ops::forward(&zeros(&[2, 3]), &zeros(&[4, 3]), Some(&zeros(&[3]))));
+        fails(ops::forward(&zeros(&[2, 1, 3]), &zeros(&[4, 3]), None));
+        fails(ops::forward(&zeros(&[0, 3]), &zeros(&[4, 3]), None));
+        fails(ops::d_input(&zeros(&[2, 3]), &zeros(&[4, 3])));
+        fails(ops::d_weight(&zeros(&[2, 3]), &zeros(&[3, 3])));
+    }
 }

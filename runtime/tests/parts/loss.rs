@@ -2,7 +2,7 @@
 #![allow(unreachable_pub)] // a test binary is no library
 
 use crate::common::numbers;
-use localgrad::Tensor;
+use localgrad::maps::Map;
 
 /// Panics unless `actual` is within 1e-5 of `expected`, relative to its size (or 1).
 pub fn assert_value(what: &str, actual: f64, expected: f64) {
@@ -11,7 +11,7 @@ pub fn assert_value(what: &str, actual: f64, expected: f64) {
 }
 
 /// Panics unless every element is within 1e-4 of the expected one, relative to the largest (or `floor`).
-pub fn assert_gradient(what: &str, actual: &Tensor, expected: &[f64], floor: f64) {
+pub fn assert_gradient(what: &str, actual: &Map, expected: &[f64], floor: f64) {
     let actual = numbers(actual);
     assert_eq!(actual.len(), expected.len(), "{what}: number of elements");
     let scale = expected.iter().fold(floor, |m, v| m.max(v.abs()));

@@ -16,6 +16,7 @@ mod initial;
 mod joint;
 mod linear;
 mod loss;
+mod maps;
 mod mask;
 mod optimizer;
 mod pool;

@@ -1,12 +1,12 @@
 //! Masks of clamping activations against their definition, packed and composed.
 
-use crate::common::{Random, device, numbers, tensor, with_threads};
+use crate::common::{Random, map, numbers, places, with_threads};
 use localgrad::ErrorKind;
-use localgrad::composed::mask as composed;
 use localgrad::kernels::mask as kernels;
 use localgrad::kernels::simd::Isa;
-use localgrad::ops::activation::Activation;
-use localgrad::ops::mask;
+use localgrad::maps::Place;
+use localgrad::maps::activation::Activation;
+use localgrad::maps::mask;
 use proptest::prelude::*;
 
 fn inside(y: f64, activation: Activation) -> bool {
@@ -28,15 +28,15 @@ proptest! {
         let d: Vec<f64> = random.numbers(len);
         let expected: Vec<f32> =
             y.iter().zip(&d).map(|(&y, &d)| if inside(y, activation) { d as f32 } else { 0.0 }).collect();
-        let (y, d) = (tensor(&y, &[len], &device()), tensor(&d, &[len], &device()));
-        let bytes = composed::of_output(&y, if six { 6.0 } else { f32::INFINITY }).unwrap();
-        prop_assert_eq!(&numbers(&composed::apply(&d, &bytes).unwrap()), &expected);
-        for threads in 1..=3 {
-            let passed = with_threads(threads, || {
-                let mask = mask::of_output(&y, activation).unwrap();
-                mask::apply(d.copy().unwrap(), &mask).unwrap()
-            });
-            prop_assert_eq!(&numbers(&passed), &expected);
+        for place in places() {
+            let (y, d) = (map(&y, &[len], &place), map(&d, &[len], &place));
+            for threads in 1..=3 {
+                let passed = with_threads(threads, || {
+                    let mask = mask::of_output(&y, activation).unwrap();
+                    mask::apply(d.copy().unwrap(), &mask).unwrap()
+                });
+                prop_assert_eq!(&numbers(&passed), &expected);
+            }
         }
     }
 }
@@ -57,17 +57,17 @@ fn every_instruction_set_gives_the_same_bits() {
 }
 
 #[test]
-fn a_bit_an_element_on_the_cpu() {
-    let y = tensor(&[0.0, 1.0, 2.0, 0.0, 7.0, 0.0, 0.0, 0.0, 3.0], &[9], &localgrad::Device::Cpu);
+fn a_bit_an_element_on_the_host() {
+    let y = map(&[0.0, 1.0, 2.0, 0.0, 7.0, 0.0, 0.0, 0.0, 3.0], &[9], &Place::Host);
     let mask = mask::of_output(&y, Activation::Relu6).unwrap();
-    assert_eq!(mask.to_vec1::<u8>().unwrap(), [0b110, 1]);
+    assert_eq!(mask.tensor().unwrap().to_vec1::<u8>().unwrap(), [0b110, 1]);
 }
 
 #[test]
 fn refuses_what_has_no_mask_or_does_not_fit() {
-    let y = tensor(&[1.0; 9], &[9], &localgrad::Device::Cpu);
+    let y = map(&[1.0; 9], &[9], &Place::Host);
     assert_eq!(mask::of_output(&y, Activation::Silu).unwrap_err().kind(), ErrorKind::Config);
     let mask = mask::of_output(&y, Activation::Relu).unwrap();
-    let longer = tensor(&[1.0; 17], &[17], &localgrad::Device::Cpu);
+    let longer = map(&[1.0; 17], &[17], &Place::Host);
     assert_eq!(mask::apply(longer, &mask).unwrap_err().kind(), ErrorKind::Shape);
 }

@@ -1,11 +1,10 @@
-//! SGD and AdamW against f64 twins over several updates, on both paths.
+//! SGD and AdamW against f64 twins over several updates, at every place.
 
-use crate::common::{Random, assert_close, device, numbers, tensor, with_threads};
-use localgrad::kernels::optimizer::Step;
-use localgrad::ops::slices::share_storage;
+use crate::common::{Random, assert_close, map, numbers, places, transposed, with_threads};
+use localgrad::ErrorKind;
+use localgrad::maps::Place;
 use localgrad::optimizer::{OptimizerConfig, accumulate, update, update_accumulated};
 use localgrad::parameter::Parameter;
-use localgrad::{Device, ErrorKind, Tensor, composed};
 use proptest::prelude::*;
 
 /// PyTorch's definitions, one number at a time.
@@ -65,30 +64,33 @@ proptest! {
     fn agrees_with_the_twin(
         config in configs(), shape in proptest::collection::vec(1usize..6, 0..4), seed in 0u64..1 << 40,
     ) {
-        let (len, device, mut random) = (shape.iter().product(), device(), Random::new(seed));
+        let (len, mut random) = (shape.iter().product(), Random::new(seed));
         let mut expected = random.numbers(len);
         let mut twins: Vec<Twin> = (0..len).map(|_| Twin::default()).collect();
-        let start = tensor(&expected, &shape, &device);
-        let composed_value = start.copy().unwrap();
-        let zeros = || start.zeros_like().unwrap();
-        let composed_state: Vec<Tensor> = (0..config.state_tensors()).map(|_| zeros()).collect();
-        let mut parameter = Parameter::new(start);
+        let mut parameters: Vec<Parameter> =
+            places().iter().map(|place| Parameter::new(map(&expected, &shape, place))).collect();
         for number in 0..6u64 {
             let rate = 0.2 / (1 + number) as f64;
             let gradient = random.numbers(len);
             for ((p, g), twin) in expected.iter_mut().zip(&gradient).zip(&mut twins) {
                 *p = twin.update(*p, *g, &config, rate);
             }
-            let d_value = tensor(&gradient, &shape, &device);
-            update(&mut parameter, &d_value, &config, rate).unwrap();
-            prop_assert_eq!(parameter.updates, number + 1);
-            assert_close("value", &parameter.value, &expected, 2e-5);
-            let step = Step::new(&config, rate, number);
-            composed::optimizer::update(&composed_value, &d_value, &composed_state, &step).unwrap();
-            assert_close("composed value", &composed_value, &expected, 2e-5);
-            for (state, composed) in parameter.state.iter().zip(&composed_state) {
-                let twin: Vec<f64> = numbers(composed).iter().map(|&v| f64::from(v)).collect();
-                assert_close("state", state, &twin, 1e-6);
+            let states: Vec<Vec<f64>> = match config {
+                OptimizerConfig::Sgd { momentum: 0.0, .. } => Vec::new(),
+                OptimizerConfig::Sgd { .. } => vec![twins.iter().filter_map(|t| t.momentum).collect()],
+                OptimizerConfig::AdamW { .. } => {
+                    vec![twins.iter().map(|t| t.mean).collect(), twins.iter().map(|t| t.square).collect()]
+                }
+            };
+            for parameter in &mut parameters {
+                let place = parameter.value.place();
+                update(parameter, &map(&gradient, &shape, &place), &config, rate).unwrap();
+                prop_assert_eq!(parameter.updates, number + 1);
+                assert_close(&format!("value, {place:?}"), &parameter.value, &expected, 2e-5);
+                prop_assert_eq!(parameter.state.len(), states.len());
+                for (state, twin) in parameter.state.iter().zip(&states) {
+                    assert_close(&format!("state, {place:?}"), state, twin, 1e-6);
+                }
             }
         }
     }
@@ -98,12 +100,14 @@ proptest! {
 #[test]
 fn nesterov_by_hand() {
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
-    let mut parameter = Parameter::new(tensor(&[1.0], &[1], &device()));
-    let d_value = tensor(&[1.0], &[1], &device());
-    // Momentum 1, 1.9, 2.71; directions 1.9, 2.71, 3.439.
-    for expected in [0.81, 0.539, 0.1951] {
-        update(&mut parameter, &d_value, &config, 0.1).unwrap();
-        assert_close("value", &parameter.value, &[expected], 1e-6);
+    for place in places() {
+        let mut parameter = Parameter::new(map(&[1.0], &[1], &place));
+        let d_value = map(&[1.0], &[1], &place);
+        // Momentum 1, 1.9, 2.71; directions 1.9, 2.71, 3.439.
+        for expected in [0.81, 0.539, 0.1951] {
+            update(&mut parameter, &d_value, &config, 0.1).unwrap();
+            assert_close("value", &parameter.value, &[expected], 1e-6);
+        }
     }
 }
 
@@ -111,59 +115,63 @@ fn nesterov_by_hand() {
 #[test]
 fn adamw_starts_with_full_steps() {
     let config = OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.5 };
-    let mut parameter = Parameter::new(tensor(&[1.0, 1.0], &[2], &device()));
-    let d_value = tensor(&[3.0, -0.01], &[2], &device());
-    update(&mut parameter, &d_value, &config, 0.1).unwrap();
-    assert_close("value", &parameter.value, &[0.95 - 0.1, 0.95 + 0.1], 1e-6);
+    for place in places() {
+        let mut parameter = Parameter::new(map(&[1.0, 1.0], &[2], &place));
+        update(&mut parameter, &map(&[3.0, -0.01], &[2], &place), &config, 0.1).unwrap();
+        assert_close("value", &parameter.value, &[0.95 - 0.1, 0.95 + 0.1], 1e-6);
+    }
 }
 
 #[test]
 fn updates_write_into_the_same_storage() {
-    for config in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
-        let mut parameter = Parameter::new(tensor(&[1.0, 2.0], &[2], &device()));
-        let d_value = tensor(&[0.5, 0.5], &[2], &device());
-        update(&mut parameter, &d_value, &config, 0.1).unwrap();
-        let (value, state) = (parameter.value.clone(), parameter.state.clone());
-        update(&mut parameter, &d_value, &config, 0.1).unwrap();
-        assert_eq!(numbers(&value), numbers(&parameter.value));
-        assert_ne!(numbers(&value), [1.0, 2.0]);
-        assert!(state.iter().zip(&parameter.state).all(|(old, new)| numbers(old) == numbers(new)));
+    for place in places() {
+        for config in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
+            let mut parameter = Parameter::new(map(&[1.0, 2.0], &[2], &place));
+            let d_value = map(&[0.5, 0.5], &[2], &place);
+            update(&mut parameter, &d_value, &config, 0.1).unwrap();
+            let (value, state) = (parameter.value.clone(), parameter.state.clone());
+            update(&mut parameter, &d_value, &config, 0.1).unwrap();
+            assert_eq!(numbers(&value), numbers(&parameter.value));
+            assert_ne!(numbers(&value), [1.0, 2.0]);
+            assert!(state.iter().zip(&parameter.state).all(|(old, new)| numbers(old) == numbers(new)));
+        }
     }
 }
 
 #[test]
 fn what_is_not_trained_stays() {
-    let mut frozen = Parameter { trainable: false, ..Parameter::new(tensor(&[1.0], &[1], &device())) };
-    let d_value = tensor(&[1.0], &[1], &device());
-    update(&mut frozen, &d_value, &OptimizerConfig::sgd(), 0.1).unwrap();
-    accumulate(&mut frozen, d_value.clone(), 1.0).unwrap();
-    assert_eq!(numbers(&frozen.value), [1.0]);
-    assert_eq!((frozen.updates, frozen.state.len(), frozen.accumulated.is_none()), (0, 0, true));
+    for place in places() {
+        let mut frozen = Parameter::new(map(&[1.0], &[1], &place));
+        frozen.trainable = false;
+        let d_value = map(&[1.0], &[1], &place);
+        update(&mut frozen, &d_value, &OptimizerConfig::sgd(), 0.1).unwrap();
+        accumulate(&mut frozen, d_value.clone(), 1.0).unwrap();
+        assert_eq!(numbers(&frozen.value), [1.0]);
+        assert_eq!((frozen.updates, frozen.state.len(), frozen.accumulated.is_none()), (0, 0, true));
+    }
 }
 
 #[test]
 fn micro_batches_add_up() {
+    places().iter().for_each(add_up);
+}
+
+fn add_up(place: &Place) {
     let config = OptimizerConfig::sgd();
-    let device = device();
     let parts = [[1.0, -2.0, 0.5], [3.0, 0.25, -1.0], [0.0, 1.0, 2.0]];
     let factors = [0.5, 0.25, 0.25];
-    let mut parameter = Parameter::new(tensor(&[1.0, 2.0, 3.0], &[3], &device));
-    let first = tensor(&parts[0], &[3], &device);
+    let mut parameter = Parameter::new(map(&[1.0, 2.0, 3.0], &[3], place));
+    let first = map(&parts[0], &[3], place);
     accumulate(&mut parameter, first.clone(), factors[0]).unwrap();
     for (part, factor) in parts.iter().zip(factors).skip(1) {
-        accumulate(&mut parameter, tensor(part, &[3], &device), factor).unwrap();
+        accumulate(&mut parameter, map(part, &[3], place), factor).unwrap();
     }
     let sum: Vec<f64> = (0..3).map(|i| (0..3).map(|p| factors[p] * parts[p][i]).sum()).collect();
     assert_close("accumulated", parameter.accumulated.as_ref().unwrap(), &sum, 1e-6);
     assert_eq!(numbers(&first), [1.0, -2.0, 0.5], "the micro-batch's own gradient");
 
-    let composed_sum = tensor(&[0.5, -1.0, 0.25], &[3], &device);
-    composed::optimizer::add_scaled(&composed_sum, &tensor(&parts[1], &[3], &device), 0.25).unwrap();
-    composed::optimizer::add_scaled(&composed_sum, &tensor(&parts[2], &[3], &device), 0.25).unwrap();
-    assert_close("composed", &composed_sum, &sum, 1e-6);
-
-    let mut whole = Parameter::new(tensor(&[1.0, 2.0, 3.0], &[3], &device));
-    update(&mut whole, &tensor(&sum, &[3], &device), &config, 0.1).unwrap();
+    let mut whole = Parameter::new(map(&[1.0, 2.0, 3.0], &[3], place));
+    update(&mut whole, &map(&sum, &[3], place), &config, 0.1).unwrap();
     update_accumulated(&mut parameter, &config, 0.1).unwrap();
     assert_eq!(numbers(&parameter.value), numbers(&whole.value));
     assert!(parameter.accumulated.is_none());
@@ -173,24 +181,28 @@ fn micro_batches_add_up() {
 
 #[test]
 fn the_first_gradient_is_kept_without_a_copy() {
-    let (first, second) = (tensor(&[1.0, 2.0], &[2], &device()), tensor(&[3.0, 5.0], &[2], &device()));
-    let mut parameter = Parameter::new(tensor(&[0.0; 2], &[2], &device()));
-    accumulate(&mut parameter, first.clone(), 1.0).unwrap();
-    assert!(share_storage(parameter.accumulated.as_ref().unwrap(), &first));
-    accumulate(&mut parameter, second, 1.0).unwrap();
-    assert_eq!(numbers(parameter.accumulated.as_ref().unwrap()), [4.0, 7.0]);
+    for place in places() {
+        let (first, second) = (map(&[1.0, 2.0], &[2], &place), map(&[3.0, 5.0], &[2], &place));
+        let mut parameter = Parameter::new(map(&[0.0; 2], &[2], &place));
+        accumulate(&mut parameter, first.clone(), 1.0).unwrap();
+        assert!(first.shares_memory(parameter.accumulated.as_ref().unwrap()));
+        accumulate(&mut parameter, second, 1.0).unwrap();
+        assert_eq!(numbers(parameter.accumulated.as_ref().unwrap()), [4.0, 7.0]);
+    }
 }
 
 #[test]
 fn strided_gradients_are_read_in_order() {
-    let mut parameter = Parameter::new(tensor(&[0.0; 6], &[2, 3], &device()));
-    let d_value = tensor(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[3, 2], &device()).t().unwrap();
-    let config = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    update(&mut parameter, &d_value, &config, 1.0).unwrap();
-    assert_eq!(numbers(&parameter.value), [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]);
-    accumulate(&mut parameter, d_value.clone(), 2.0).unwrap();
-    accumulate(&mut parameter, d_value, 1.0).unwrap();
-    assert_eq!(numbers(parameter.accumulated.as_ref().unwrap()), [3.0, 6.0, 9.0, 12.0, 15.0, 18.0]);
+    for place in places() {
+        let mut parameter = Parameter::new(map(&[0.0; 6], &[2, 3], &place));
+        let d_value = transposed(&map(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[3, 2], &place));
+        let config = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        update(&mut parameter, &d_value, &config, 1.0).unwrap();
+        assert_eq!(numbers(&parameter.value), [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]);
+        accumulate(&mut parameter, d_value.clone(), 2.0).unwrap();
+        accumulate(&mut parameter, d_value, 1.0).unwrap();
+        assert_eq!(numbers(parameter.accumulated.as_ref().unwrap()), [3.0, 6.0, 9.0, 12.0, 15.0, 18.0]);
+    }
 }
 
 #[test]
@@ -199,8 +211,8 @@ fn bits_do_not_depend_on_threads() {
     let (value, gradient) = (random.numbers(len), random.numbers(len));
     for config in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
         let run = |threads| {
-            let mut parameter = Parameter::new(tensor(&value, &[len], &Device::Cpu));
-            let d_value = tensor(&gradient, &[len], &Device::Cpu);
+            let mut parameter = Parameter::new(map(&value, &[len], &Place::Host));
+            let d_value = map(&gradient, &[len], &Place::Host);
             with_threads(threads, || {
                 update(&mut parameter, &d_value, &config, 0.1).unwrap();
                 update(&mut parameter, &d_value, &config, 0.1).unwrap();
@@ -214,17 +226,19 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn refuses_what_does_not_fit() {
-    let mut parameter = Parameter::new(tensor(&[1.0, 2.0], &[2], &device()));
-    let d_value = tensor(&[1.0, 1.0], &[2], &device());
-    let wrong = tensor(&[1.0, 1.0], &[1, 2], &device());
-    let sgd = OptimizerConfig::sgd();
-    assert_eq!(update(&mut parameter, &wrong, &sgd, 0.1).unwrap_err().kind(), ErrorKind::Shape);
-    assert_eq!(accumulate(&mut parameter, wrong, 1.0).unwrap_err().kind(), ErrorKind::Shape);
-    update(&mut parameter, &d_value, &sgd, 0.1).unwrap();
-    let before = numbers(&parameter.value);
-    let refused = update(&mut parameter, &d_value, &OptimizerConfig::adamw(), 0.1).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Config);
-    assert_eq!((numbers(&parameter.value), parameter.updates), (before, 1));
+    for place in places() {
+        let mut parameter = Parameter::new(map(&[1.0, 2.0], &[2], &place));
+        let d_value = map(&[1.0, 1.0], &[2], &place);
+        let wrong = map(&[1.0, 1.0], &[1, 2], &place);
+        let sgd = OptimizerConfig::sgd();
+        assert_eq!(update(&mut parameter, &wrong, &sgd, 0.1).unwrap_err().kind(), ErrorKind::Shape);
+        assert_eq!(accumulate(&mut parameter, wrong, 1.0).unwrap_err().kind(), ErrorKind::Shape);
+        update(&mut parameter, &d_value, &sgd, 0.1).unwrap();
+        let before = numbers(&parameter.value);
+        let refused = update(&mut parameter, &d_value, &OptimizerConfig::adamw(), 0.1).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        assert_eq!((numbers(&parameter.value), parameter.updates), (before, 1));
+    }
 }
 
 #[test]

@@ -2,13 +2,12 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
     with_threads,
 };
-use localgrad::kernels::max_pool::Axis;
-use localgrad::kernels::subsample::Sizes;
-use localgrad::ops::pool::{self as ops, PoolConfig};
-use localgrad::{DType, ErrorKind, Tensor, composed};
+use localgrad::ErrorKind;
+use localgrad::maps::pool::{self as ops, PoolConfig};
+use localgrad::maps::{Map, Place};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -38,7 +37,7 @@ impl Images {
         Self { dims, numbers: numbers.iter().map(|&v| f64::from(v as f32)).collect() }
     }
 
-    fn at(&self, n: usize, y: usize, x: usize, c: usize) -> f64 {
+    fn pixel(&self, n: usize, y: usize, x: usize, c: usize) -> f64 {
         let [_, h, w, channels] = self.dims;
         assert!(y < h && x < w);
         self.numbers[((n * h + y) * w + x) * channels + c]
@@ -58,8 +57,8 @@ impl Images {
         Self { dims: self.dims, numbers: numbers.to_vec() }
     }
 
-    fn tensor(&self) -> Tensor {
-        tensor(&self.numbers, &self.dims, &device())
+    fn at(&self, place: &Place) -> Map {
+        map(&self.numbers, &self.dims, place)
     }
 }
 
@@ -76,7 +75,7 @@ fn windows(x: &Images, config: &PoolConfig, of: impl Fn(&[f64]) -> f64) -> Image
                 let y = (row * config.stride[0] + i).checked_sub(config.padding[0]).filter(|&y| y < h);
                 let x_ = (column * config.stride[1] + j).checked_sub(config.padding[1]).filter(|&x| x < w);
                 if let (Some(y), Some(x_)) = (y, x_) {
-                    window.push(x.at(n, y, x_, channel));
+                    window.push(x.pixel(n, y, x_, channel));
                 }
             }
         }
@@ -101,7 +100,7 @@ fn adaptive_twin(x: &Images, output: [usize; 2]) -> Images {
         let (mut sum, mut count) = (0.0, 0.0);
         for y in row * h / output[0]..end(row, h, output[0]) {
             for x_ in column * w / output[1]..end(column, w, output[1]) {
-                sum += x.at(n, y, x_, channel);
+                sum += x.pixel(n, y, x_, channel);
                 count += 1.0;
             }
         }
@@ -114,44 +113,28 @@ fn subsample_twin(x: &Images, stride: usize, channels: usize) -> Images {
     let before = (channels - c) / 2;
     Images::from_fn([n, h.div_ceil(stride), w.div_ceil(stride), channels], |n, row, column, channel| {
         match channel.checked_sub(before) {
-            Some(channel) if channel < c => x.at(n, row * stride, column * stride, channel),
+            Some(channel) if channel < c => x.pixel(n, row * stride, column * stride, channel),
             _ => 0.0,
         }
     })
 }
 
 /// Holds a result to a twin's.
-fn same(what: &str, actual: &Tensor, expected: &Images, tolerance: f64) {
+fn same(what: &str, actual: &Map, expected: &Images, tolerance: f64) {
     assert_eq!(actual.dims(), expected.dims, "{what}");
     assert_close(what, actual, &expected.numbers, tolerance);
 }
 
-/// Holds gradients of the op and of the composed path to differences of a twin.
-fn check_gradients(x: &Images, d_y: &Images, twin: impl Fn(&Images) -> Images, gradients: &[(&str, Tensor)]) {
+/// Holds the gradients that `of` makes of `d_y` at every place to differences of a twin.
+fn check_gradients(x: &Images, d_y: &Images, twin: impl Fn(&Images) -> Images, of: impl Fn(&Map) -> Map) {
     let expected = finite_difference(|at| project(&twin(&x.with(at)).numbers, &d_y.numbers), &x.numbers);
-    for (what, gradient) in gradients {
-        same(what, gradient, &x.with(&expected), GRADIENT_TOLERANCE);
+    for place in places() {
+        same(&format!("d_x, {place:?}"), &of(&d_y.at(&place)), &x.with(&expected), GRADIENT_TOLERANCE);
     }
 }
 
-fn axes(x: &Images, config: &PoolConfig) -> [Axis; 2] {
-    let output = config.output_size([x.dims[1], x.dims[2]]).unwrap();
-    [0, 1].map(|axis| Axis {
-        input: x.dims[axis + 1],
-        output: output[axis],
-        kernel: config.kernel[axis],
-        stride: config.stride[axis],
-        padding: config.padding[axis],
-    })
-}
-
-fn composed_max(x: &Images, config: &PoolConfig) -> (Tensor, Tensor) {
-    let [rows, columns] = axes(x, config);
-    composed::max_pool::forward(&x.tensor(), rows, columns).unwrap()
-}
-
-fn bytes(positions: &Tensor) -> Vec<u8> {
-    positions.flatten_all().unwrap().to_vec1().unwrap()
+fn bytes(positions: &Map) -> Vec<u8> {
+    positions.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Images with one odd size after another, and windows that fit them.
@@ -177,18 +160,18 @@ proptest! {
         let mut random = Random::new(seed);
         let x = Images::distinct(dims, &mut random);
         let expected = max_twin(&x, &config);
-        let (y, positions) = ops::max_forward(&x.tensor(), &config).unwrap();
-        same("kernel", &y, &expected, 0.0);
-        let (other, other_positions) = composed_max(&x, &config);
-        same("composed", &other, &expected, 0.0);
-        prop_assert_eq!(positions.dims(), y.dims());
-        prop_assert_eq!(bytes(&positions), bytes(&other_positions));
+        let on_host = bytes(&ops::max_forward(&x.at(&Place::Host), &config).unwrap().1);
+        for place in places() {
+            let (y, positions) = ops::max_forward(&x.at(&place), &config).unwrap();
+            same(&format!("{place:?}"), &y, &expected, 0.0);
+            prop_assert_eq!(positions.dims(), y.dims());
+            prop_assert_eq!(bytes(&positions), on_host.clone());
+        }
         let d_y = Images::random(expected.dims, &mut random);
-        let [rows, columns] = axes(&x, &config);
-        check_gradients(&x, &d_y, |x| max_twin(x, &config), &[
-            ("kernel d_x", ops::max_backward(&d_y.tensor(), &positions, &dims, &config).unwrap()),
-            ("composed d_x", composed::max_pool::backward(&d_y.tensor(), &positions, rows, columns).unwrap()),
-        ]);
+        check_gradients(&x, &d_y, |x| max_twin(x, &config), |d_y| {
+            let (_, positions) = ops::max_forward(&x.at(&d_y.place()), &config).unwrap();
+            ops::max_backward(d_y, &positions, &dims, &config).unwrap()
+        });
     }
 
     #[test]
@@ -196,11 +179,13 @@ proptest! {
         let mut random = Random::new(seed);
         let x = Images::random(dims, &mut random);
         let expected = average_twin(&x, &config);
-        same("average", &ops::average_forward(&x.tensor(), &config).unwrap(), &expected, TOLERANCE);
+        for place in places() {
+            same("average", &ops::average_forward(&x.at(&place), &config).unwrap(), &expected, TOLERANCE);
+        }
         let d_y = Images::random(expected.dims, &mut random);
-        check_gradients(&x, &d_y, |x| average_twin(x, &config), &[
-            ("average d_x", ops::average_backward(&d_y.tensor(), &dims, &config).unwrap()),
-        ]);
+        check_gradients(&x, &d_y, |x| average_twin(x, &config), |d_y| {
+            ops::average_backward(d_y, &dims, &config).unwrap()
+        });
     }
 
     #[test]
@@ -211,20 +196,21 @@ proptest! {
         let mut random = Random::new(seed);
         let x = Images::random([n, h, w, c], &mut random);
         let expected = adaptive_twin(&x, [oh, ow]);
-        let y = ops::adaptive_average_forward(&x.tensor(), [oh, ow]).unwrap();
-        same("adaptive", &y, &expected, TOLERANCE);
+        for place in places() {
+            let y = ops::adaptive_average_forward(&x.at(&place), [oh, ow]).unwrap();
+            same("adaptive", &y, &expected, TOLERANCE);
+            let means = ops::global_average_forward(&x.at(&place)).unwrap();
+            prop_assert_eq!(means.dims(), [n, c]);
+            assert_close("global", &means, &adaptive_twin(&x, [1, 1]).numbers, TOLERANCE);
+        }
         let d_y = Images::random(expected.dims, &mut random);
-        check_gradients(&x, &d_y, |x| adaptive_twin(x, [oh, ow]), &[
-            ("adaptive d_x", ops::adaptive_average_backward(&d_y.tensor(), &x.dims).unwrap()),
-        ]);
-        let means = ops::global_average_forward(&x.tensor()).unwrap();
-        prop_assert_eq!(means.dims(), [n, c]);
-        assert_close("global", &means, &adaptive_twin(&x, [1, 1]).numbers, TOLERANCE);
+        check_gradients(&x, &d_y, |x| adaptive_twin(x, [oh, ow]), |d_y| {
+            ops::adaptive_average_backward(d_y, &x.dims).unwrap()
+        });
         let d_y = Images::random([n, 1, 1, c], &mut random);
-        let flat = d_y.tensor().reshape((n, c)).unwrap();
-        check_gradients(&x, &d_y, |x| adaptive_twin(x, [1, 1]), &[
-            ("global d_x", ops::global_average_backward(&flat, &x.dims).unwrap()),
-        ]);
+        check_gradients(&x, &d_y, |x| adaptive_twin(x, [1, 1]), |d_y| {
+            ops::global_average_backward(&d_y.reshape((n, c)).unwrap(), &x.dims).unwrap()
+        });
     }
 
     #[test]
@@ -235,15 +221,14 @@ proptest! {
         let mut random = Random::new(seed);
         let x = Images::random([n, h, w, c], &mut random);
         let expected = subsample_twin(&x, stride, c + more);
-        same("kernel", &ops::subsample_forward(&x.tensor(), stride, c + more).unwrap(), &expected, 0.0);
-        let small = [expected.dims[1], expected.dims[2], c + more];
-        let sizes = Sizes { large: [h, w, c], small, stride };
-        same("composed", &composed::subsample::forward(&x.tensor(), sizes).unwrap(), &expected, 0.0);
+        for place in places() {
+            let y = ops::subsample_forward(&x.at(&place), stride, c + more).unwrap();
+            same(&format!("{place:?}"), &y, &expected, 0.0);
+        }
         let d_y = Images::random(expected.dims, &mut random);
-        check_gradients(&x, &d_y, |x| subsample_twin(x, stride, c + more), &[
-            ("kernel d_x", ops::subsample_backward(&d_y.tensor(), &x.dims, stride).unwrap()),
-            ("composed d_x", composed::subsample::backward(&d_y.tensor(), sizes).unwrap()),
-        ]);
+        check_gradients(&x, &d_y, |x| subsample_twin(x, stride, c + more), |d_y| {
+            ops::subsample_backward(d_y, &x.dims, stride).unwrap()
+        });
     }
 }
 
@@ -251,14 +236,15 @@ proptest! {
 fn of_equal_pixels_the_first_wins() {
     let x = Images { dims: [1, 3, 3, 1], numbers: vec![1.0; 9] };
     let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
-    let (y, positions) = ops::max_forward(&x.tensor(), &config).unwrap();
-    assert_eq!(numbers(&y), [1.0; 4]);
-    // The first place on the image of the windows at the four corners.
-    assert_eq!(bytes(&positions), [4, 3, 1, 0]);
-    assert_eq!(bytes(&composed_max(&x, &config).1), [4, 3, 1, 0]);
-    let d_y = Images { dims: [1, 2, 2, 1], numbers: vec![1.0, 2.0, 3.0, 4.0] };
-    let d_x = ops::max_backward(&d_y.tensor(), &positions, &x.dims, &config).unwrap();
-    assert_eq!(numbers(&d_x), [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
+    for place in places() {
+        let (y, positions) = ops::max_forward(&x.at(&place), &config).unwrap();
+        assert_eq!(numbers(&y), [1.0; 4]);
+        // The first place on the image of the windows at the four corners.
+        assert_eq!(bytes(&positions), [4, 3, 1, 0]);
+        let d_y = Images { dims: [1, 2, 2, 1], numbers: vec![1.0, 2.0, 3.0, 4.0] };
+        let d_x = ops::max_backward(&d_y.at(&place), &positions, &x.dims, &config).unwrap();
+        assert_eq!(numbers(&d_x), [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
+    }
 }
 
 #[test]
@@ -266,7 +252,8 @@ fn infinities_and_what_is_not_a_number_pass_through() {
     let config = PoolConfig { kernel: [1, 3], stride: [1, 3], padding: [0, 1] };
     let (nan, low) = (f64::NAN, f64::NEG_INFINITY);
     let x = Images { dims: [1, 1, 8, 1], numbers: vec![low, low, nan, 5.0, nan, 1.0, nan, 7.0] };
-    for (y, positions) in [ops::max_forward(&x.tensor(), &config).unwrap(), composed_max(&x, &config)] {
+    for place in places() {
+        let (y, positions) = ops::max_forward(&x.at(&place), &config).unwrap();
         let y = numbers(&y);
         assert_eq!(y[0], f32::NEG_INFINITY);
         assert!(y[1].is_nan() && y[2].is_nan());
@@ -280,17 +267,17 @@ fn results_do_not_depend_on_the_threads() {
     let x = Images::random([3, 37, 29, 19], &mut random);
     let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
     let run = || {
-        let on_device = x.tensor();
-        let (max, positions) = ops::max_forward(&on_device, &config).unwrap();
-        let average = ops::average_forward(&on_device, &config).unwrap();
-        let adaptive = ops::adaptive_average_forward(&on_device, [7, 7]).unwrap();
-        let slice = ops::subsample_forward(&on_device, 2, 38).unwrap();
+        let here = x.at(&Place::Host);
+        let (max, positions) = ops::max_forward(&here, &config).unwrap();
+        let average = ops::average_forward(&here, &config).unwrap();
+        let adaptive = ops::adaptive_average_forward(&here, [7, 7]).unwrap();
+        let slice = ops::subsample_forward(&here, 2, 38).unwrap();
         [
             ops::max_backward(&max, &positions, &x.dims, &config).unwrap(),
             ops::average_backward(&average, &x.dims, &config).unwrap(),
             ops::adaptive_average_backward(&adaptive, &x.dims).unwrap(),
             ops::subsample_backward(&slice, &x.dims, 2).unwrap(),
-            ops::global_average_forward(&on_device).unwrap(),
+            ops::global_average_forward(&here).unwrap(),
         ]
         .map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     };
@@ -301,13 +288,17 @@ fn results_do_not_depend_on_the_threads() {
 
 #[test]
 fn what_cannot_be_pooled_is_an_error() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
+    places().iter().for_each(refuses);
+}
+
+fn refuses(place: &Place) {
+    let zeros = |dims: &[usize]| place.full(dims, 0.0).unwrap();
     let pool = |kernel, stride, padding| PoolConfig {
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [padding; 2],
     };
-    let kind = |result: localgrad::Result<Tensor>| result.unwrap_err().kind();
+    let kind = |result: localgrad::Result<Map>| result.unwrap_err().kind();
     let x = zeros(&[1, 4, 4, 2]);
     for config in [pool(0, 1, 0), pool(2, 0, 0), pool(3, 1, 2), pool(5, 1, 0)] {
         assert_eq!(kind(ops::max_forward(&x, &config).map(|(y, _)| y)), ErrorKind::Config);

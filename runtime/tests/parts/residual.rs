@@ -1,15 +1,17 @@
 //! Residual sums of every kind against twins in f64: any activation, any shortcut, branches without layers.
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, project,
 };
-use candle_core::{Device, Tensor};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable};
-use localgrad::ops::activation::Activation;
-use localgrad::ops::conv::ConvConfig;
-use localgrad::ops::pool::PoolConfig;
+use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::ConvConfig;
+use localgrad::maps::counted::ledger::Part;
+use localgrad::maps::map_read::MapRead;
+use localgrad::maps::pool::PoolConfig;
+use localgrad::maps::{Map, Place};
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
 
@@ -20,7 +22,7 @@ const TRAIN: Mode = Mode::Train { draw: Draw { pass: 0, first: 0 } };
 struct Keep(Vec<(Vec<usize>, Vec<f32>)>);
 
 impl GradientSink for Keep {
-    fn take(&mut self, parameter: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()> {
         assert_eq!(parameter.value.dims(), d_value.dims());
         self.0.push((d_value.dims().to_vec(), numbers(&d_value)));
         Ok(())
@@ -28,7 +30,7 @@ impl GradientSink for Keep {
 }
 
 fn sequential(layers: &[NamedLayer]) -> Sequential {
-    Sequential::new(layers, "", &Initializer { seed: 3, device: Device::Cpu }).unwrap()
+    Sequential::new(layers, "", &Initializer { seed: 3, place: Place::Host, part: Part::Weights }).unwrap()
 }
 
 /// The values of all weights, by name.
@@ -79,24 +81,24 @@ fn hold(layer: LayerSpec, activation: Option<Activation>) {
     let w = weights(&mut layers).pop().map(|(_, w)| w);
     let mut random = Random::new(9);
     let (x, d_y) = (random.numbers(ROWS * WIDTH), random.numbers(ROWS * WIDTH));
-    let input = tensor(&x, &[ROWS, WIDTH], &Device::Cpu);
+    let input = map(&x, &[ROWS, WIDTH], &Place::Host);
     let expected = twin(&x, w.as_deref(), activation);
     let (mut tape, mut sink) = (Tape::new(), Keep::default());
     let y = layers.forward(input.clone(), TRAIN, &mut tape).unwrap();
     assert_close(&format!("y of {what}"), &y, &expected, TOLERANCE);
     assert_close("the input", &input, &x, 0.0);
-    let gradient = || tensor(&d_y, &[ROWS, WIDTH], &Device::Cpu);
+    let gradient = || map(&d_y, &[ROWS, WIDTH], &Place::Host);
     let d_x = layers.backward(gradient(), &mut tape, &mut sink, true).unwrap().unwrap();
     assert!(tape.is_empty());
     let d_x_twin = finite_difference(|x| project(&twin(x, w.as_deref(), activation), &d_y), &x);
     assert_close(&format!("d_x of {what}"), &d_x, &d_x_twin, GRADIENT_TOLERANCE);
     if let Some(w) = &w {
         let d_w = finite_difference(|w| project(&twin(&x, Some(w), activation), &d_y), w);
-        assert_close("d_w", &tensor_of(&sink.0[0]), &d_w, GRADIENT_TOLERANCE);
+        assert_close("d_w", &map_of(&sink.0[0]), &d_w, GRADIENT_TOLERANCE);
     }
     // A pass that is repeated for its tape alone leaves what that needs.
     let mut again = Keep::default();
-    layers.repeat(localgrad::ops::conv_norm::Lazy::Plain(input.clone()), TRAIN.again(), &mut tape).unwrap();
+    layers.repeat(MapRead::Plain(input.clone()), TRAIN.again(), &mut tape).unwrap();
     let repeated = layers.backward(gradient(), &mut tape, &mut again, true).unwrap().unwrap();
     assert_eq!((numbers(&repeated), again.0), (numbers(&d_x), sink.0));
     let evaluated = layers.forward(input.clone(), Mode::Evaluate, &mut tape).unwrap();
@@ -104,8 +106,8 @@ fn hold(layer: LayerSpec, activation: Option<Activation>) {
     assert_close("the input", &input, &x, 0.0);
 }
 
-fn tensor_of((dims, values): &(Vec<usize>, Vec<f32>)) -> Tensor {
-    Tensor::from_vec(values.clone(), &dims[..], &Device::Cpu).unwrap()
+fn map_of((dims, values): &(Vec<usize>, Vec<f32>)) -> Map {
+    Map::new(values.clone(), &dims[..]).unwrap()
 }
 
 fn linear() -> Vec<NamedLayer> {
@@ -185,10 +187,9 @@ fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
     let run = |layers: &mut Sequential, need_input: bool| {
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
         // What a unit before it would have left there.
-        tape.push(&tensor(&[7.0], &[1], &Device::Cpu)).unwrap();
-        let y = layers.forward(tensor(&x, &shape, &Device::Cpu), TRAIN, &mut tape).unwrap();
-        let d_x =
-            layers.backward(tensor(&d_y, &out, &Device::Cpu), &mut tape, &mut sink, need_input).unwrap();
+        tape.push(&map(&[7.0], &[1], &Place::Host)).unwrap();
+        let y = layers.forward(map(&x, &shape, &Place::Host), TRAIN, &mut tape).unwrap();
+        let d_x = layers.backward(map(&d_y, &out, &Place::Host), &mut tape, &mut sink, need_input).unwrap();
         assert_eq!(d_x.is_some(), need_input);
         assert_eq!(numbers(&tape.pop().unwrap()), [7.0]);
         assert!(tape.is_empty());
@@ -204,7 +205,7 @@ fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
         }
         let (main, around) = (weight(&mut layers, "main.weight"), weight(&mut layers, "around.weight"));
         assert_close("y", &y, &resnet_d_twin(&x, &main, &around), TOLERANCE);
-        let of = |kernel: usize| tensor_of(gradients.iter().find(|(dims, _)| dims[3] == kernel).unwrap());
+        let of = |kernel: usize| map_of(gradients.iter().find(|(dims, _)| dims[3] == kernel).unwrap());
         let d_main = finite_difference(|main| project(&resnet_d_twin(&x, main, &around), &d_y), &main);
         assert_close("d_main", &of(2), &d_main, GRADIENT_TOLERANCE);
         let d_around = finite_difference(|around| project(&resnet_d_twin(&x, &main, around), &d_y), &around);

@@ -1,10 +1,10 @@
 //! Similarity matching (predsim) against a plain f64 twin and its finite differences.
 
-use crate::common::{Random, device, finite_difference, numbers, tensor, with_threads};
+use crate::common::{Random, finite_difference, map, numbers, places, with_threads};
 use crate::loss::{assert_gradient, assert_value};
-use localgrad::ops::loss::Loss;
-use localgrad::ops::similarity::predsim;
-use localgrad::{Device, ErrorKind, Result, Tensor, composed};
+use localgrad::ErrorKind;
+use localgrad::maps::Place;
+use localgrad::maps::similarity::predsim;
 use proptest::prelude::*;
 
 /// A row less its mean, and the L2 norm of that.
@@ -51,11 +51,6 @@ fn sample([n, h, w, c]: [usize; 4], classes: usize, seed: u64) -> (Vec<f64>, Vec
     (random.numbers(n * h * w * c), (0..n).map(|_| (random.next_u64() % classes as u64) as u32).collect())
 }
 
-type Path = fn(&Tensor, &[u32], usize) -> Result<Loss>;
-
-/// The path of the test's device, and the composed one.
-const PATHS: [(&str, Path); 2] = [("dispatched", predsim), ("composed", composed::similarity::predsim)];
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -68,16 +63,13 @@ proptest! {
         let norm = rows.iter().map(|row| centred(row).1).fold(f64::INFINITY, f64::min);
         prop_assume!(c <= 3 || h == 1 || rows.iter().flatten().all(|&deviation| deviation > 0.02));
         prop_assume!(rows[0].len() == 1 || norm > 0.02);
-        let x = tensor(&features, &shape, &device());
         let slopes = finite_difference(|x| twin(x, shape, &labels, classes), &features);
-        // Without deviations there is little to compose.
-        let composes = c > 3 && h > 1;
-        for (path, function) in PATHS.into_iter().filter(|(path, _)| composes || *path != "composed") {
-            let loss = function(&x, &labels, classes).unwrap();
-            assert_value(path, loss.value, twin(&features, shape, &labels, classes));
+        for place in places() {
+            let loss = predsim(&map(&features, &shape, &place), &labels, classes).unwrap();
+            assert_value(&format!("{place:?}"), loss.value, twin(&features, shape, &labels, classes));
             prop_assert_eq!(loss.d_input.dims(), &shape);
             // Unit rows are rounded to f32, and gradients divide that by the norm.
-            assert_gradient(path, &loss.d_input, &slopes, 0.01 / norm.max(0.02));
+            assert_gradient(&format!("{place:?}"), &loss.d_input, &slopes, 0.01 / norm.max(0.02));
         }
     }
 }
@@ -87,25 +79,25 @@ fn a_constant_channel_gets_no_gradient() {
     let shape = [3, 2, 3, 4];
     let (mut features, labels) = sample(shape, 2, 9);
     features.iter_mut().skip(1).step_by(4).for_each(|x| *x = 0.25);
-    let x = tensor(&features, &shape, &device());
     let slopes = finite_difference(|x| twin(x, shape, &labels, 2), &features);
-    for (path, function) in PATHS {
-        let d_features = function(&x, &labels, 2).unwrap().d_input;
-        assert!(numbers(&d_features).iter().skip(1).step_by(4).all(|&d| d == 0.0), "{path}");
-        assert_gradient(path, &d_features, &slopes, 1e-3);
+    for place in places() {
+        let d_features = predsim(&map(&features, &shape, &place), &labels, 2).unwrap().d_input;
+        assert!(numbers(&d_features).iter().skip(1).step_by(4).all(|&d| d == 0.0), "{place:?}");
+        assert_gradient(&format!("{place:?}"), &d_features, &slopes, 1e-3);
     }
 }
 
 #[test]
 fn a_dead_sample_stays_finite() {
-    let shape = [2, 2, 2, 3];
-    let (mut features, _) = sample(shape, 1, 4);
-    features[..12].fill(0.0);
-    let x = tensor(&features, &shape, &device());
-    for (path, function) in PATHS {
-        let loss = function(&x, &[0, 1], 2).unwrap();
-        assert_value(path, loss.value, twin(&features, shape, &[0, 1], 2));
-        assert!(numbers(&loss.d_input).iter().all(|d| d.is_finite()), "{path}");
+    for channels in [3, 4] {
+        let shape = [2, 2, 2, channels];
+        let (mut features, _) = sample(shape, 1, 4);
+        features[..4 * channels].fill(0.0);
+        for place in places() {
+            let loss = predsim(&map(&features, &shape, &place), &[0, 1], 2).unwrap();
+            assert_value(&format!("{place:?}"), loss.value, twin(&features, shape, &[0, 1], 2));
+            assert!(numbers(&loss.d_input).iter().all(|d| d.is_finite()), "{place:?}");
+        }
     }
 }
 
@@ -113,7 +105,7 @@ fn a_dead_sample_stays_finite() {
 fn bits_do_not_depend_on_threads() {
     let shape = [130, 5, 3, 7];
     let (features, labels) = sample(shape, 10, 6);
-    let x = tensor(&features, &shape, &Device::Cpu);
+    let x = map(&features, &shape, &Place::Host);
     let run = |threads| {
         let loss = with_threads(threads, || predsim(&x, &labels, 10).unwrap());
         (loss.value.to_bits(), numbers(&loss.d_input))
@@ -125,9 +117,9 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn refuses_what_does_not_fit() {
-    let x = tensor(&[0.0; 12], &[2, 1, 2, 3], &Device::Cpu);
+    let x = map(&[0.0; 12], &[2, 1, 2, 3], &Place::Host);
     let kind = |labels: &[u32], classes| predsim(&x, labels, classes).unwrap_err().kind();
     assert_eq!(kind(&[0], 2), ErrorKind::Shape);
     assert_eq!(kind(&[0, 2], 2), ErrorKind::Config);
-    assert_eq!(predsim(&x.flatten_all().unwrap(), &[0], 2).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(predsim(&x.reshape(12).unwrap(), &[0], 2).unwrap_err().kind(), ErrorKind::Shape);
 }

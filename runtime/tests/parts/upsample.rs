@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, device, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
     with_threads,
 };
+use localgrad::ErrorKind;
 use localgrad::kernels::resample::Taps;
-use localgrad::ops::upsample as ops;
-use localgrad::{DType, ErrorKind, Tensor, composed};
+use localgrad::maps::resample::resample;
+use localgrad::maps::upsample as ops;
+use localgrad::maps::{Map, Place};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -68,23 +70,23 @@ proptest! {
         let mut random = Random::new(seed);
         let (dims, output) = ([n, h, w, c], [oh, ow]);
         let (x, d_y) = (random.numbers(n * h * w * c), random.numbers(n * oh * ow * c));
-        let (x_, d_y_) = (tensor(&x, &dims, &device()), tensor(&d_y, &[n, oh, ow, c], &device()));
         let (rows, columns) = (taps(h, oh, align_corners), taps(w, ow, align_corners));
-
         let expected = twin(&x, dims, output, align_corners);
-        let y = ops::bilinear_forward(&x_, output, align_corners).unwrap();
-        prop_assert_eq!(y.dims(), [n, oh, ow, c]);
-        assert_close("kernel", &y, &expected, TOLERANCE);
-        let other = composed::resample::resample(&x_, &rows, &columns).unwrap();
-        prop_assert_eq!(other.dims(), [n, oh, ow, c]);
-        assert_close("composed", &other, &expected, TOLERANCE);
-
-        let expected = finite_difference(|x| project(&twin(x, dims, output, align_corners), &d_y), &x);
-        let d_x = ops::bilinear_backward(&d_y_, &dims, align_corners).unwrap();
-        prop_assert_eq!(d_x.dims(), dims);
-        assert_close("kernel d_x", &d_x, &expected, GRADIENT_TOLERANCE);
-        let other = composed::resample::resample(&d_y_, &rows.transposed(), &columns.transposed()).unwrap();
-        assert_close("composed d_x", &other, &expected, GRADIENT_TOLERANCE);
+        let d_x_expected = finite_difference(|x| project(&twin(x, dims, output, align_corners), &d_y), &x);
+        for place in places() {
+            let (x, d_y) = (map(&x, &dims, &place), map(&d_y, &[n, oh, ow, c], &place));
+            let y = ops::bilinear_forward(&x, output, align_corners).unwrap();
+            for (what, y) in [("y", y), ("y by hats", resample(&x, &rows, &columns).unwrap())] {
+                prop_assert_eq!(y.dims(), [n, oh, ow, c]);
+                assert_close(&format!("{what}, {place:?}"), &y, &expected, TOLERANCE);
+            }
+            let d_x = ops::bilinear_backward(&d_y, &dims, align_corners).unwrap();
+            let by_hats = resample(&d_y, &rows.transposed(), &columns.transposed()).unwrap();
+            for (what, d_x) in [("d_x", d_x), ("d_x by hats", by_hats)] {
+                prop_assert_eq!(d_x.dims(), dims);
+                assert_close(&format!("{what}, {place:?}"), &d_x, &d_x_expected, GRADIENT_TOLERANCE);
+            }
+        }
     }
 
     #[test]
@@ -114,12 +116,10 @@ proptest! {
             }
             expected.push(sum);
         }
-        let x = tensor(&x, &[n, h, w, c], &device());
-        let composed = composed::resample::resample(&x, &rows, &columns).unwrap();
-        assert_close("composed", &composed, &expected, TOLERANCE);
-        let kernel = localgrad::kernels::resample::resample(&numbers(&x), c, &rows, &columns);
-        let kernel = Tensor::from_vec(kernel, expected.len(), &device()).unwrap();
-        assert_close("kernel", &kernel, &expected, TOLERANCE);
+        for place in places() {
+            let y = resample(&map(&x, &[n, h, w, c], &place), &rows, &columns).unwrap();
+            assert_close(&format!("{place:?}"), &y, &expected, TOLERANCE);
+        }
     }
 
     #[test]
@@ -141,19 +141,23 @@ proptest! {
 fn a_line_of_two_pixels_gives_the_values_of_pytorch() {
     // torch.nn.functional.interpolate(torch.tensor([[[[0., 1.]]]]), size=(1, 4), mode='bilinear',
     // align_corners=…)
-    let x = tensor(&[0.0, 1.0], &[1, 1, 2, 1], &device());
-    let y = ops::bilinear_forward(&x, [1, 4], false).unwrap();
-    assert_close("corners of images", &y, &[0.0, 0.25, 0.75, 1.0], 1e-6);
-    let y = ops::bilinear_forward(&x, [1, 4], true).unwrap();
-    assert_close("centres of corner pixels", &y, &[0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0], 1e-6);
+    for place in places() {
+        let x = map(&[0.0, 1.0], &[1, 1, 2, 1], &place);
+        let y = ops::bilinear_forward(&x, [1, 4], false).unwrap();
+        assert_close("corners of images", &y, &[0.0, 0.25, 0.75, 1.0], 1e-6);
+        let y = ops::bilinear_forward(&x, [1, 4], true).unwrap();
+        assert_close("centres of corner pixels", &y, &[0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0], 1e-6);
+    }
 }
 
 #[test]
 fn the_same_size_changes_nothing() {
     let x = Random::new(3).numbers(2 * 5 * 6 * 3);
-    let x = tensor(&x, &[2, 5, 6, 3], &device());
-    for align_corners in [false, true] {
-        assert_eq!(numbers(&ops::bilinear_forward(&x, [5, 6], align_corners).unwrap()), numbers(&x));
+    for place in places() {
+        let x = map(&x, &[2, 5, 6, 3], &place);
+        for align_corners in [false, true] {
+            assert_eq!(numbers(&ops::bilinear_forward(&x, [5, 6], align_corners).unwrap()), numbers(&x));
+        }
     }
 }
 
@@ -161,7 +165,7 @@ fn the_same_size_changes_nothing() {
 fn results_do_not_depend_on_the_threads() {
     let x = Random::new(4).numbers(3 * 11 * 13 * 17);
     let run = || {
-        let x = tensor(&x, &[3, 11, 13, 17], &device());
+        let x = map(&x, &[3, 11, 13, 17], &Place::Host);
         let y = ops::bilinear_forward(&x, [32, 29], false).unwrap();
         let d_x = ops::bilinear_backward(&y, &[3, 11, 13, 17], false).unwrap();
         [y, d_x].map(|t| numbers(&t).iter().map(|v| v.to_bits()).collect::<Vec<_>>())
@@ -173,10 +177,14 @@ fn results_do_not_depend_on_the_threads() {
 
 #[test]
 fn what_cannot_be_resized_is_an_error() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
-    let kind = |result: localgrad::Result<Tensor>| result.unwrap_err().kind();
-    assert_eq!(kind(ops::bilinear_forward(&zeros(&[1, 2, 2, 1]), [0, 4], false)), ErrorKind::Config);
-    assert_eq!(kind(ops::bilinear_forward(&zeros(&[2, 2]), [4, 4], false)), ErrorKind::Shape);
-    assert_eq!(kind(ops::bilinear_forward(&zeros(&[1, 0, 2, 1]), [4, 4], false)), ErrorKind::Shape);
-    assert_eq!(kind(ops::bilinear_backward(&zeros(&[1, 4, 4, 1]), &[1, 2, 2, 3], false)), ErrorKind::Shape);
+    for place in places() {
+        let zeros = |dims: &[usize]| place.full(dims, 0.0).unwrap();
+        let kind = |result: localgrad::Result<Map>| result.unwrap_err().kind();
+        let forward = |dims: &[usize], to| ops::bilinear_forward(&zeros(dims), to, false);
+        assert_eq!(kind(forward(&[1, 2, 2, 1], [0, 4])), ErrorKind::Config);
+        assert_eq!(kind(forward(&[2, 2], [4, 4])), ErrorKind::Shape);
+        assert_eq!(kind(forward(&[1, 0, 2, 1], [4, 4])), ErrorKind::Shape);
+        let d_y = zeros(&[1, 4, 4, 1]);
+        assert_eq!(kind(ops::bilinear_backward(&d_y, &[1, 2, 2, 3], false)), ErrorKind::Shape);
+    }
 }

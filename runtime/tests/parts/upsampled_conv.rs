@@ -2,22 +2,24 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, numbers, project, tensor,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, project,
     with_threads,
 };
-use localgrad::kernels::batch_norm::{Gradient, Normalization, Sums};
 use localgrad::layers::spec::named;
 use localgrad::layers::{
     Draw, GradientSink, Initializer, Layer, LayerSpec, Mode, NamedLayer, Sequential, Variable, build,
 };
-use localgrad::ops::activation::Activation;
-use localgrad::ops::conv::{self, ConvConfig};
-use localgrad::ops::conv_norm::LazyGradient;
-use localgrad::ops::upsample::{Resize, bilinear_backward, bilinear_forward};
-use localgrad::ops::{batch_norm, upsampled_conv as ops};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::{self, ConvConfig};
+use localgrad::maps::counted::ledger::Part;
+use localgrad::maps::map_read::Through;
+use localgrad::maps::norm::{self, Norm};
+use localgrad::maps::upsample::{Resize, bilinear_backward, bilinear_forward};
+use localgrad::maps::{Map, Place};
+use localgrad::maps::{batch_norm, upsampled_conv as ops};
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
-use localgrad::{DType, Device, ErrorKind, Result, Tensor};
+use localgrad::{ErrorKind, Result};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -126,7 +128,7 @@ proptest! {
         let mut random = Random::new(seed);
         let (x, weight) = (random.numbers(count(case.x)), random.numbers(count(case.weight())));
         let (bias, d_y) = (random.numbers(case.outputs), random.numbers(count(case.y())));
-        let cpu = |numbers: &[f64], shape: &[usize]| tensor(numbers, shape, &Device::Cpu);
+        let cpu = |numbers: &[f64], shape: &[usize]| map(numbers, shape, &Place::Host);
         let (x_, weight_) = (cpu(&x, &case.x), cpu(&weight, &case.weight()));
         let (bias_, d_y_) = (cpu(&bias, &[case.outputs]), cpu(&d_y, &case.y()));
 
@@ -156,10 +158,10 @@ fn decoder_case() -> Case {
 #[test]
 fn one_op_agrees_with_the_two_apart() {
     let (case, mut random) = (decoder_case(), Random::new(5));
-    let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
+    let mut draw = |shape: &[usize]| map(&random.numbers(shape.iter().product()), shape, &Place::Host);
     let (x, weight, d, z) = (draw(&case.x), draw(&case.weight()), draw(&case.y()), draw(&case.y()));
     let upsampled = bilinear_forward(&x, case.resize.size, true).unwrap();
-    let close = |what: &str, a: &Tensor, b: &Tensor| {
+    let close = |what: &str, a: &Map, b: &Map| {
         let expected: Vec<f64> = numbers(b).into_iter().map(f64::from).collect();
         assert_close(what, a, &expected, TOLERANCE);
     };
@@ -167,13 +169,12 @@ fn one_op_agrees_with_the_two_apart() {
     close("y", &y, &conv::forward(&upsampled, &weight, None, &case.config).unwrap());
 
     // Through a batch norm with ReLU, whose gradient is made on the way.
-    let one = tensor(&[1.0; 12], &[12], &Device::Cpu);
+    let one = Place::Host.full(&[12], 1.0).unwrap();
     let statistics = batch_norm::statistics(&z).unwrap();
     let relu = Some(Activation::Relu);
-    let (mean, variance) = (numbers(&statistics.mean), numbers(&statistics.variance));
-    let by = Normalization::new(&mean, &variance, &[1.0; 12], &[1.0; 12], 1e-5, relu);
-    let sums: Sums = localgrad::ops::conv_norm::sums(&d, &z, &by).unwrap();
-    let gradient = Gradient::new(&by, Some(&sums), z.elem_count() / 12);
+    let by = Norm::new(&statistics, &one, &one, 1e-5, relu).unwrap();
+    let sums = norm::sums(&d, &z, &by).unwrap();
+    let gradient = by.gradient(Some(&sums), z.elem_count() / 12, &z).unwrap();
     let separate = batch_norm::backward(
         d.copy().unwrap(),
         &z,
@@ -188,9 +189,9 @@ fn one_op_agrees_with_the_two_apart() {
     let d_z = separate.unwrap().d_x.unwrap();
     let d_upsampled = conv::d_input(&d_z, &weight, upsampled.dims(), &case.config).unwrap();
 
-    let lazy = LazyGradient { d: &d, z: &z, by: Some(&gradient), last_use: false };
+    let through = Through { d: &d, z: &z, by: Some(&gradient), last_use: false };
     let how = (case.resize, &case.config);
-    let fused = ops::backward(Some(&x), lazy, &weight, &case.x, how, true).unwrap();
+    let fused = ops::backward(Some(&x), through, &weight, &case.x, how, true).unwrap();
     close("d_x", &fused.d_x.unwrap(), &bilinear_backward(&d_upsampled, &case.x, true).unwrap());
     let d_weight = conv::d_weight(&upsampled, &d_z, weight.dims(), &case.config).unwrap();
     close("d_weight", &fused.d_weight.unwrap(), &d_weight);
@@ -199,7 +200,7 @@ fn one_op_agrees_with_the_two_apart() {
 #[test]
 fn results_do_not_depend_on_the_threads() {
     let (case, mut random) = (decoder_case(), Random::new(6));
-    let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
+    let mut draw = |shape: &[usize]| map(&random.numbers(shape.iter().product()), shape, &Place::Host);
     let (x, weight, d_y) = (draw(&case.x), draw(&case.weight()), draw(&case.y()));
     let run = || {
         let y = ops::forward(&x, case.resize, &weight, None, &case.config).unwrap();
@@ -216,9 +217,9 @@ fn results_do_not_depend_on_the_threads() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let case = decoder_case();
-    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |shape: &[usize]| Place::Host.full(shape, 0.0).unwrap();
     let (x, weight) = (zeros(&case.x), zeros(&case.weight()));
-    let kind = |result: Result<Tensor>| result.unwrap_err().kind();
+    let kind = |result: Result<Map>| result.unwrap_err().kind();
     let to = |size| Resize { size, align_corners: false };
     assert_eq!(kind(ops::forward(&x, to([0, 4]), &weight, None, &case.config)), ErrorKind::Config);
     assert_eq!(kind(ops::forward(&weight, case.resize, &weight, None, &case.config)), ErrorKind::Shape);
@@ -236,10 +237,10 @@ fn what_does_not_fit_is_an_error() {
 
 /// Keeps the gradients that it is given.
 #[derive(Default)]
-struct Kept(Vec<Tensor>);
+struct Kept(Vec<Map>);
 
 impl GradientSink for Kept {
-    fn take(&mut self, _: &mut Parameter, d_value: Tensor) -> Result<()> {
+    fn take(&mut self, _: &mut Parameter, d_value: Map) -> Result<()> {
         self.0.push(d_value);
         Ok(())
     }
@@ -261,7 +262,7 @@ fn decoder(inputs: usize, size: [usize; 2]) -> Vec<NamedLayer> {
 fn a_decoder_agrees_with_its_layers_apart() {
     for (height, trainable) in [(9, true), (16, true), (9, false)] {
         let specs = decoder(20, [16, 17]);
-        let initializer = Initializer { seed: 3, device: Device::Cpu };
+        let initializer = Initializer { seed: 3, place: Place::Host, part: Part::Weights };
         let mut fused = Sequential::new(&specs, "decoder", &initializer).unwrap();
         let mut apart: Vec<Box<dyn Layer>> = specs
             .iter()
@@ -279,7 +280,7 @@ fn a_decoder_agrees_with_its_layers_apart() {
         apart.iter_mut().for_each(|layer| layer.visit("", freeze).unwrap());
 
         let mut random = Random::new(9);
-        let mut draw = |shape: &[usize]| tensor(&random.numbers(shape.iter().product()), shape, &Device::Cpu);
+        let mut draw = |shape: &[usize]| map(&random.numbers(shape.iter().product()), shape, &Place::Host);
         let (x, d_y) = (draw(&[3, height, 17, 20]), draw(&[3, 16, 17, 3]));
         let mode = Mode::Train { draw: Draw::default() };
         let (mut tape, mut sink) = (Tape::new(), Kept::default());
@@ -295,9 +296,9 @@ fn a_decoder_agrees_with_its_layers_apart() {
             .fold(d_y, |d, layer| layer.backward(d, &mut tape, &mut expected, true).unwrap().unwrap());
         assert_eq!(sink.0.len(), if trainable { 6 } else { 0 });
         assert_eq!(sink.0.len(), expected.0.len());
-        let sorted = |mut tensors: Vec<Tensor>| {
-            tensors.sort_by_key(|t| (t.elem_count(), t.rank()));
-            tensors
+        let sorted = |mut maps: Vec<Map>| {
+            maps.sort_by_key(|x| (x.elem_count(), x.rank()));
+            maps
         };
         // The convolution's bias before a batch norm has no gradient but rounding.
         let pairs = sorted(sink.0).into_iter().zip(sorted(expected.0)).collect::<Vec<_>>();

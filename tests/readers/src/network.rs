@@ -2,12 +2,13 @@
 //! plan says beforehand whether that is little enough.
 
 use localgrad::data::{Batch, Normalize};
+use localgrad::maps::Map;
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, cuts, plan};
 use localgrad::rules::{RuleConfig, auxiliary_specs};
 use localgrad::trainer::{TrainConfig, Trainer};
-use localgrad::{Device, ErrorKind, Tensor};
+use localgrad::{Device, ErrorKind};
 
 const RULES: [(&str, Option<&str>); 10] = [
     ("bp", None),
@@ -36,8 +37,7 @@ fn images(spec: &NetworkSpec, seed: u32) -> Batch {
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     let pixels: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| next()).collect();
-    let images =
-        Tensor::from_vec(pixels, (SAMPLES, height, width, channels), &Device::Cpu).expect("as many pixels");
+    let images = Map::new(pixels, (SAMPLES, height, width, channels)).expect("as many pixels");
     Batch { images, labels: vec![0, spec.classes as u32 - 1] }
 }
 

@@ -4,6 +4,7 @@ use crate::faulty::Memory;
 use crate::run::{Run, Saver, State, state};
 use localgrad::checkpoint::blob;
 use localgrad::layers::Variable;
+use localgrad::maps::{Map, Place};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::progress::Progress;
 use localgrad::rules::Rule;
@@ -14,12 +15,12 @@ use localgrad::{Error, ErrorKind, Result, Tensor};
 
 const SPOILERS: [f32; 3] = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
 
-/// A tensor like `tensor` with `number` in its middle.
-fn with(tensor: &Tensor, number: f32) -> Tensor {
-    let mut numbers: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+/// A map like `map` with `number` in its middle.
+fn with(map: &Map, number: f32) -> Map {
+    let mut numbers = map.numbers().unwrap();
     let middle = numbers.len() / 2;
     numbers[middle] = number;
-    Tensor::from_vec(numbers, tensor.dims(), tensor.device()).unwrap()
+    Map::new(numbers, map.dims()).unwrap()
 }
 
 /// Changes what is called `name`.
@@ -158,8 +159,7 @@ fn of(all: &State, prefixes: &[&str]) -> State {
 /// Makes every number of what is called `name` as large as floats are.
 fn blow_up(trainer: &mut Trainer, name: &str) {
     change(trainer, name, |variable| {
-        let large = (variable.value().ones_like().unwrap() * 3e38).unwrap();
-        variable.set(large);
+        variable.set(Place::Host.full(variable.value().dims(), 3e38).unwrap());
     });
 }
 
@@ -215,7 +215,7 @@ fn training_goes_on_after_a_loss_that_was_no_number() {
         let (mut trainer, mut other) = (run.trainer(), run.trainer());
         let batch = run.loader().batch(0, 0).unwrap();
         let mut spoiled = run.loader().batch(0, 1).unwrap();
-        spoiled.images = (spoiled.images * f64::NAN).unwrap();
+        spoiled.images = Place::Host.full(spoiled.images.dims(), f32::NAN).unwrap();
         trainer.step(&batch, 0.1, &mut |_| {}).unwrap();
         other.step(&batch, 0.1, &mut |_| {}).unwrap();
         let error = trainer.step(&spoiled, 0.1, &mut |_| {}).unwrap_err();
@@ -251,7 +251,7 @@ fn spoiled_weights_are_not_read() {
         all.insert("layer2.0.conv2.weight".into(), good);
     }
     let large = Tensor::from_vec(vec![1e300f64, 1.0], 2, &localgrad::Device::Cpu).unwrap();
-    write(&weights::Weights::from([("double".into(), large)]));
+    write(&weights::Weights::from([("double".into(), large.into())]));
     let error = weights::read(&path, |name| Some(name.into())).unwrap_err().to_string();
     assert!(error.contains("double holds inf, or is larger than f32 holds"), "{error}");
 }
@@ -277,7 +277,7 @@ fn a_spoiled_checkpoint_is_not_read() {
         localgrad::DType::I64,
         &localgrad::Device::Cpu,
     );
-    tensors.insert("optimizer.updates".into(), updates.unwrap());
+    tensors.insert("optimizer.updates".into(), updates.unwrap().into());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("block.safetensors");
     safetensors(&tensors, &path);
@@ -298,6 +298,6 @@ fn a_spoiled_checkpoint_is_not_read() {
 /// Writes tensors of any type and number, as other programs do.
 fn safetensors(tensors: &weights::Weights, path: &std::path::Path) {
     let named: std::collections::HashMap<String, Tensor> =
-        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        tensors.iter().map(|(name, map)| (name.clone(), map.tensor().unwrap().clone())).collect();
     localgrad::candle::safetensors::save(&named, path).unwrap();
 }

@@ -1,9 +1,10 @@
 //! A batch that cannot be trained on is refused before anything of the trainer has changed.
 
 use crate::run::{Run, state};
+use localgrad::ErrorKind;
 use localgrad::data::Batch;
+use localgrad::maps::Place;
 use localgrad::rules::Rule;
-use localgrad::{Device, ErrorKind, Tensor};
 
 #[test]
 fn a_label_of_no_class_changes_nothing() {
@@ -11,7 +12,7 @@ fn a_label_of_no_class_changes_nothing() {
         let run = Run::new(rule);
         let mut trainer = run.trainer();
         let [channels, height, width] = run.network.input;
-        let images = Tensor::ones((4, height, width, channels), localgrad::DType::F32, &Device::Cpu).unwrap();
+        let images = Place::Host.full(&[4, height, width, channels], 1.0).unwrap();
         let good = Batch { images, labels: vec![0, 1, 0, 1] };
         trainer.step(&good, 0.05, &mut |_| {}).unwrap();
         let before = state(&mut trainer);

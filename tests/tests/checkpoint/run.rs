@@ -5,6 +5,7 @@ use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::idx::Idx;
 use localgrad::data::{AugmentConfig, Loader, LoaderConfig, Normalize};
 use localgrad::fit::{Control, Duration, Event, FitConfig, Observer, fit_from};
+use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::progress::Progress;
@@ -76,7 +77,7 @@ impl Run {
     }
 
     pub(crate) fn configuration(&self) -> Configuration {
-        Configuration::new(&self.network, &self.train, &self.fit, &self.loader(), &Device::Cpu).unwrap()
+        Configuration::new(&self.network, &self.train, &self.fit, &self.loader(), &Place::Host).unwrap()
     }
 
     /// Trains from `progress` on, shown to `observer`.
@@ -174,9 +175,8 @@ impl Observer for Saver {
 /// The bits of everything that training changes.
 pub(crate) fn state(trainer: &mut Trainer) -> State {
     let mut all = vec![("passes".into(), vec![trainer.passes() as u32])];
-    let bits = |tensor: &localgrad::Tensor| -> Vec<u32> {
-        let numbers: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
-        numbers.iter().map(|number| number.to_bits()).collect()
+    let bits = |map: &localgrad::maps::Map| -> Vec<u32> {
+        map.numbers().unwrap().iter().map(|number| number.to_bits()).collect()
     };
     let visited = trainer.visit(&mut |name, variable| {
         all.push((name.into(), bits(variable.value())));

@@ -2,12 +2,13 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses its own part
 #![allow(clippy::unwrap_used)]
 
+use localgrad::Device;
 use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;
+use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
 use localgrad::random::Stream;
 use localgrad::trainer::{TrainConfig, Trainer};
-use localgrad::{Device, Tensor};
 use localgrad_models::{ModelConfig, resnet};
 
 /// Seven units of few channels.
@@ -23,16 +24,13 @@ pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
     let pixels: Vec<f32> =
         (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
     let labels = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    Batch {
-        images: Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu).unwrap(),
-        labels,
-    }
+    Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), labels }
 }
 
 /// The batch twice over.
 pub fn repeated(batch: &Batch) -> Batch {
     Batch {
-        images: Tensor::cat(&[&batch.images, &batch.images], 0).unwrap(),
+        images: Map::cat(&[batch.images.clone(), batch.images.clone()]).unwrap(),
         labels: [batch.labels.clone(), batch.labels.clone()].concat(),
     }
 }
@@ -70,7 +68,7 @@ pub fn parameters_of(trainer: &mut Trainer) -> Vec<(String, Vec<f32>)> {
     all
 }
 
-/// The numbers of a tensor.
-pub fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
+/// The numbers of a map.
+pub fn values(map: &Map) -> Vec<f32> {
+    map.numbers().unwrap()
 }

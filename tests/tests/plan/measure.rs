@@ -1,7 +1,9 @@
 //! What a few training steps really allocate.
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
+use localgrad::Device;
 use localgrad::data::{Batch, Normalize};
+use localgrad::maps::Map;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Moment;
@@ -10,7 +12,6 @@ use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, TrainConfig, Trainer};
-use localgrad::{Device, Tensor};
 use std::time::Duration;
 
 /// What was found.
@@ -82,6 +83,6 @@ pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
     let elements = samples * channels * height * width;
     let pixels: Vec<f32> = (0..elements).map(|_| stream.uniform_f32()).collect();
     let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
-    let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu).unwrap();
+    let images = Map::new(pixels, (samples, height, width, channels)).unwrap();
     Batch { images, labels }
 }

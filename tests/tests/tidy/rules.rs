@@ -30,7 +30,7 @@ pub(crate) struct Finding {
 pub(crate) type Rule = fn(&Source) -> Vec<Finding>;
 
 /// Every rule.
-pub(crate) const RULES: [Rule; 14] = [
+pub(crate) const RULES: [Rule; 15] = [
     long_files,
     long_functions,
     panics,
@@ -42,6 +42,7 @@ pub(crate) const RULES: [Rule; 14] = [
     upward_crates,
     upward_modules,
     tensors_in_kernels,
+    devices_above_maps,
     machine_paths,
     undocumented_kotlin,
     undocumented_swift,
@@ -197,18 +198,18 @@ fn upward_crates(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Ops and kernels know nothing of what is built from them.
+/// Maps and kernels know nothing of what is built from them.
 fn upward_modules(source: &Source) -> Vec<Finding> {
-    let low = ["runtime/src/ops/", "runtime/src/kernels/"];
+    let low = ["runtime/src/maps/", "runtime/src/kernels/"];
     if !low.iter().any(|directory| source.path.starts_with(directory)) {
         return vec![];
     }
-    let above = ["layers", "network", "rules", "trainer", "data"];
+    let above = ["tape", "layers", "network", "rules", "trainer", "data", "plan"];
     let named = crate_modules(&source.code).into_iter().filter(|(_, module)| above.contains(module));
     named
         .map(|(line, module)| Finding {
             line,
-            why: format!("ops and kernels must not know `crate::{module}`"),
+            why: format!("maps and kernels must not know `crate::{module}`"),
         })
         .collect()
 }
@@ -221,6 +222,36 @@ fn tensors_in_kernels(source: &Source) -> Vec<Finding> {
     offsets.extend(source.code.match_indices("candle").map(|(offset, _)| offset));
     let why = "kernels work on slices; they must not know tensors or candle";
     offsets.iter().map(|&o| Finding { line: line_of(&source.code, o), why: why.into() }).collect()
+}
+
+/// Layers, rules, tape and trainer are written on maps, wherever these are.
+fn devices_above_maps(source: &Source) -> Vec<Finding> {
+    let above = [
+        "tape.rs",
+        "layers/",
+        "network/",
+        "rules/",
+        "model.rs",
+        "parameter.rs",
+        "depot.rs",
+        "trainer.rs",
+        "trainer/",
+        "sweep.rs",
+        "evaluate.rs",
+    ];
+    let inside = source.path.strip_prefix("runtime/src/");
+    if !inside.is_some_and(|path| above.iter().any(|start| path.starts_with(start))) {
+        return vec![];
+    }
+    let why =
+        "what is built from maps must not know where they are: no devices, tensors, kernels, compositions";
+    let named = ["Device", "Tensor", "candle_core", "candle"].iter();
+    let mut found: Vec<usize> =
+        named.flat_map(|word| words(&source.code, word)).map(|at| line_of(&source.code, at)).collect();
+    let modules = crate_modules(&source.code).into_iter();
+    found
+        .extend(modules.filter(|(_, module)| ["kernels", "composed"].contains(module)).map(|(line, _)| line));
+    found.into_iter().map(|line| Finding { line, why: why.into() }).collect()
 }
 
 fn machine_paths(source: &Source) -> Vec<Finding> {
@@ -302,8 +333,9 @@ fn upward_dependencies_are_found() {
     assert_eq!(lines(upward_crates, "cli/src/a.rs", text), NONE);
     assert_eq!(lines(upward_crates, "runtime/Cargo.toml", "[dependencies]\nlocalgrad-models = {}\n"), [2]);
 
-    let text = "use crate::error::Error;\nuse crate::{ops::data, trainer, tape::Tape};\nfn f(x: crate::layers::Layer) {}\n";
-    assert_eq!(lines(upward_modules, "runtime/src/ops/a.rs", text), [2, 3]);
+    let text =
+        "use crate::error::Error;\nuse crate::{maps::data, trainer};\nfn f(x: crate::layers::Layer) {}\n";
+    assert_eq!(lines(upward_modules, "runtime/src/maps/a.rs", text), [2, 3]);
     assert_eq!(lines(upward_modules, "runtime/src/layers/a.rs", text), NONE);
 }
 
@@ -311,7 +343,19 @@ fn upward_dependencies_are_found() {
 fn tensors_in_kernels_are_found() {
     let text = "//! Knows no Tensor.\nuse candle_core::Shape;\nfn f(x: &Tensor, y: TensorLike) {}\n";
     assert_eq!(lines(tensors_in_kernels, "runtime/src/kernels/a.rs", text), [3, 2]);
-    assert_eq!(lines(tensors_in_kernels, "runtime/src/ops/a.rs", text), NONE);
+    assert_eq!(lines(tensors_in_kernels, "runtime/src/maps/a.rs", text), NONE);
+}
+
+#[test]
+fn devices_above_maps_are_found() {
+    let text =
+        "//! On no Device.\nuse candle_core::Tensor;\nuse crate::maps::{Map, Place};\nfn f(x: &Device) {}\n";
+    assert_eq!(lines(devices_above_maps, "runtime/src/layers/a.rs", text), [4, 2, 2]);
+    assert_eq!(lines(devices_above_maps, "runtime/src/maps/a.rs", text), NONE);
+    let text = "use crate::maps::conv;\nuse crate::{composed, kernels::conv};\n";
+    assert_eq!(lines(devices_above_maps, "runtime/src/trainer/a.rs", text), [2, 2]);
+    assert_eq!(lines(devices_above_maps, "runtime/src/trainer.rs", text), [2, 2]);
+    assert_eq!(lines(devices_above_maps, "runtime/src/shelf.rs", text), NONE);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::normalization::{Normalization, clamp};
 use crate::kernels::deal::deal;
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::ops::activation::Activation;
+use crate::maps::activation::Activation;
 use rayon::prelude::*;
 
 /// The sums over rows that every gradient needs, one a channel.

@@ -3,7 +3,7 @@
 use super::cyclic::{cyclic, cyclic_len, width};
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::ops::activation::Activation;
+use crate::maps::activation::Activation;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 

@@ -1,6 +1,8 @@
 //! A map that waits in fewer bits than it is computed in.
 
-use super::place::{Place, place};
+use super::Map;
+use super::counted::ledger::Part;
+use super::place::{Place, Room};
 use super::slices::{elements, output, tensor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::half;
@@ -21,6 +23,15 @@ pub enum Packed {
     },
     /// As candle converts it.
     Device(Tensor),
+    /// Counted.
+    Counted {
+        /// The memory of its bits.
+        room: Room,
+        /// The map's shape.
+        dims: Vec<usize>,
+        /// Where maps are counted.
+        place: Place,
+    },
 }
 
 impl Packed {
@@ -28,23 +39,40 @@ impl Packed {
     ///
     /// # Errors
     /// `NotFinite` where a number is too large for it; those of the device.
-    pub fn new(x: &Tensor, precision: Precision) -> Result<Self> {
-        if place(x.device())? == Place::Composed {
-            let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
-            return Ok(Self::Device(x.to_dtype(dtype)?));
+    pub fn new(x: &Map, precision: Precision) -> Result<Self> {
+        let dims = x.dims().to_vec();
+        match x {
+            Map::Composed(x) => {
+                let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
+                Ok(Self::Device(x.to_dtype(dtype)?))
+            }
+            Map::Host(_) => {
+                let x = x.clone().contiguous()?;
+                let bits = narrow(&elements(&x)?, precision)?;
+                Ok(Self::Host { bits, dims, precision })
+            }
+            Map::Counted(outline) => {
+                let (place, bytes) = (x.place(), x.elem_count() * precision.bytes());
+                outline.counter.sweep(x.elem_count() + x.elem_count() / 2);
+                Ok(Self::Counted { room: place.room(Part::Kept, bytes), dims, place })
+            }
         }
-        let x = x.contiguous()?;
-        let bits = narrow(&elements(&x)?, precision)?;
-        Ok(Self::Host { bits, dims: x.dims().to_vec(), precision })
     }
 
     /// The map in f32 again.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn unpack(&self) -> Result<Tensor> {
+    pub fn unpack(&self) -> Result<Map> {
         match self {
-            Self::Device(x) => Ok(x.to_dtype(DType::F32)?),
+            Self::Device(x) => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
+            Self::Counted { dims, place, .. } => {
+                let x = place.empty(dims)?;
+                if let Place::Counted(counter) = place {
+                    counter.sweep(x.elem_count() + x.elem_count() / 2);
+                }
+                Ok(x)
+            }
             Self::Host { bits, dims, precision } => {
                 let run = |y: &mut _| {
                     half::widen(bits, *precision, y);
@@ -52,7 +80,7 @@ impl Packed {
                 };
                 // SAFETY: the kernel writes every element.
                 let (y, ()) = unsafe { output(bits.len(), run) }?;
-                tensor(y, &dims[..])
+                tensor(y, &dims[..]).map(Map::Host)
             }
         }
     }
@@ -70,9 +98,9 @@ pub(crate) fn narrow(x: &[f32], precision: Precision) -> Result<Vec<u16>> {
 ///
 /// # Errors
 /// As [`Packed::new`].
-pub(crate) fn check_fits(x: &Tensor, precision: Precision) -> Result<()> {
-    let is_host = place(x.device())? == Place::Kernels;
-    match is_host && !half::fits(&elements(&x.contiguous()?)?, precision) {
+pub(crate) fn check_fits(x: &Map, precision: Precision) -> Result<()> {
+    let is_host = matches!(x, Map::Host(_));
+    match is_host && !half::fits(&elements(&x.clone().contiguous()?)?, precision) {
         true => Err(too_large(precision)),
         false => Ok(()),
     }

@@ -1,12 +1,13 @@
 //! Softmax cross-entropy of class scores, and the count of right answers.
 //!
-//! Logits are small (`[N, K]`), and the loss is read on the CPU anyway, so every device runs the CPU kernel.
+//! Logits are small (`[N, K]`), and the loss is read on the host anyway, so every device runs the host's kernel.
 
 use crate::error::{Error, Result};
 use crate::kernels::cross_entropy as kernel;
-use crate::ops::loss::{Loss, check_labels, matrix_extents, on_cpu};
-use crate::ops::slices::{elements, tensor};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::loss::{Loss, check_labels, matrix_extents, on_host};
+use crate::maps::place::read;
+use crate::maps::slices::tensor;
 
 /// Cross-entropy of softmax(`logits`), averaged over the batch, and its gradient.
 ///
@@ -18,7 +19,7 @@ use candle_core::Tensor;
 ///
 /// # Errors
 /// A label that is K or more, a smoothing outside [0, 1], or shapes that do not fit.
-pub fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], label_smoothing: f64) -> Result<Loss> {
+pub fn softmax_cross_entropy(logits: &Map, labels: &[u32], label_smoothing: f64) -> Result<Loss> {
     weighted_softmax_cross_entropy(logits, labels, label_smoothing, &[])
 }
 
@@ -28,7 +29,7 @@ pub fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], label_smoothing: f
 /// # Errors
 /// As [`softmax_cross_entropy`], and for weights that are not one positive number a class.
 pub fn weighted_softmax_cross_entropy(
-    logits: &Tensor,
+    logits: &Map,
     labels: &[u32],
     label_smoothing: f64,
     class_weights: &[f32],
@@ -43,10 +44,18 @@ pub fn weighted_softmax_cross_entropy(
     if !class_weights.is_empty() {
         check_class_weights(class_weights, k)?;
     }
-    let host = on_cpu(logits)?;
-    let (value, d_logits) =
-        kernel::softmax_cross_entropy(&elements(&host)?, labels, label_smoothing, class_weights);
-    Ok(Loss { value, d_input: tensor(d_logits, (n, k))?.to_device(logits.device())? })
+    on_host(
+        logits,
+        |logits| {
+            let (value, d_logits) =
+                kernel::softmax_cross_entropy(logits, labels, label_smoothing, class_weights);
+            Ok((value, tensor(d_logits, (n, k))?))
+        },
+        |counter| {
+            counter.scratch(n * size_of::<f64>());
+            counter.sweep(3 * n * k);
+        },
+    )
 }
 
 /// Refuses weights that are not one positive number for each of `classes`.
@@ -83,7 +92,7 @@ pub fn total_weight(labels: &[u32], class_weights: &[f32]) -> f64 {
 ///
 /// # Errors
 /// A label that is K or more, or shapes that do not fit.
-pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<usize> {
+pub fn correct(logits: &Map, labels: &[u32]) -> Result<usize> {
     Ok(hits(logits, labels)?.into_iter().filter(|&hit| hit).count())
 }
 
@@ -91,9 +100,9 @@ pub fn correct(logits: &Tensor, labels: &[u32]) -> Result<usize> {
 ///
 /// # Errors
 /// As [`correct`].
-pub fn hits(logits: &Tensor, labels: &[u32]) -> Result<Vec<bool>> {
+pub fn hits(logits: &Map, labels: &[u32]) -> Result<Vec<bool>> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
-    let host = on_cpu(logits)?;
-    Ok(kernel::hits(&elements(&host)?, labels).collect())
+    let hits = || Ok(kernel::hits(&logits.numbers()?, labels).collect());
+    read(logits, hits, hits, |_| vec![false; n])
 }

@@ -1,12 +1,12 @@
 //! Two-dimensional convolution of channels-last images, and its three gradients.
 
-use super::place::{Place, place};
+use super::Map;
+use super::place::make;
 use super::slices::{elements, output, tensor};
 use crate::composed;
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
-use crate::kernels::conv::{Geometry, Path};
-use candle_core::Tensor;
+use crate::kernels::conv::{Geometry, PassKind, Path};
 use serde::{Deserialize, Serialize};
 
 /// More zeros than this on one side of an image are taken for a mistake.
@@ -127,16 +127,18 @@ impl ConvConfig {
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &ConvConfig) -> Result<Tensor> {
+pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>, config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(x.dims(), weight.dims())?;
     if let Some(bias) = bias.filter(|bias| bias.dims() != [geometry.out_channels]) {
         let found = bias.dims();
         return Err(Error::shape(format!("bias {found:?} must be [O] = [{}]", geometry.out_channels)));
     }
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let bias = bias.map(Tensor::contiguous).transpose()?;
-    match place(x.device())? {
-        Place::Kernels => {
+    let (x, weight) = (x.clone().contiguous()?, weight.clone().contiguous()?);
+    let bias = bias.cloned().map(Map::contiguous).transpose()?;
+    make(
+        &x,
+        &y_dims(&geometry),
+        || {
             let bias = bias.as_ref().map(elements).transpose()?;
             let (x, weight) = (elements(&x)?, elements(&weight)?);
             // SAFETY: the kernel writes every element, or fails.
@@ -145,31 +147,38 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: &Conv
                     kernels::forward(Path::best(), &geometry, &*x, &weight, bias.as_deref(), y)
                 })
             };
-            tensor(y?.0, y_shape(&geometry))
-        }
-        Place::Composed => composed::conv::forward(&x, &weight, bias.as_ref(), &geometry),
-    }
+            tensor(y?.0, &y_dims(&geometry)[..])
+        },
+        || {
+            let bias = bias.as_ref().map(Map::composed).transpose()?;
+            composed::conv::forward(x.composed()?, weight.composed()?, bias, &geometry)
+        },
+        |counter| counter.convolve(&geometry, PassKind::Forward),
+    )
 }
 
 /// The gradient with respect to x, of shape `input_shape: [N, H, W, I]`, from `d_y: [N, OH, OW, O]`.
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
-pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &ConvConfig) -> Result<Tensor> {
+pub fn d_input(d_y: &Map, weight: &Map, input_shape: &[usize], config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(input_shape, weight.dims())?;
     check_d_y(d_y, &geometry)?;
-    let (d_y, weight) = (d_y.contiguous()?, weight.contiguous()?);
-    match place(d_y.device())? {
-        Place::Kernels => {
+    let (d_y, weight) = (d_y.clone().contiguous()?, weight.clone().contiguous()?);
+    make(
+        &d_y,
+        input_shape,
+        || {
             let (d_y, weight) = (elements(&d_y)?, elements(&weight)?);
             // SAFETY: the kernel writes every element, or fails.
             let d_x = unsafe {
                 output(geometry.x_len(), |d_x| kernels::d_input(Path::best(), &geometry, &*d_y, &weight, d_x))
             };
             tensor(d_x?.0, input_shape)
-        }
-        Place::Composed => composed::conv::d_input(&d_y, &weight, &geometry),
-    }
+        },
+        || composed::conv::d_input(d_y.composed()?, weight.composed()?, &geometry),
+        |counter| counter.convolve(&geometry, PassKind::DInput),
+    )
 }
 
 /// The gradient with respect to the weight, of shape `weight_shape: [O, I/groups, KH, KW]`, from
@@ -177,40 +186,46 @@ pub fn d_input(d_y: &Tensor, weight: &Tensor, input_shape: &[usize], config: &Co
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
-pub fn d_weight(x: &Tensor, d_y: &Tensor, weight_shape: &[usize], config: &ConvConfig) -> Result<Tensor> {
+pub fn d_weight(x: &Map, d_y: &Map, weight_shape: &[usize], config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(x.dims(), weight_shape)?;
     check_d_y(d_y, &geometry)?;
-    let (x, d_y) = (x.contiguous()?, d_y.contiguous()?);
-    match place(x.device())? {
-        Place::Kernels => {
+    let (x, d_y) = (x.clone().contiguous()?, d_y.clone().contiguous()?);
+    make(
+        &x,
+        weight_shape,
+        || {
             let mut d_weight = vec![0.0; geometry.weight_len()];
             kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
-        }
-        Place::Composed => composed::conv::d_weight(&x, &d_y, &geometry),
-    }
+        },
+        || composed::conv::d_weight(x.composed()?, d_y.composed()?, &geometry),
+        |counter| counter.convolve(&geometry, PassKind::DWeight),
+    )
 }
 
 /// The gradient with respect to the bias, `[O]`: sums of `d_y: [N, OH, OW, O]` over all pixels.
 ///
 /// # Errors
 /// `Shape` when `d_y` has no element or is no batch of images.
-pub fn d_bias(d_y: &Tensor) -> Result<Tensor> {
+pub fn d_bias(d_y: &Map) -> Result<Map> {
     let &[_, _, _, channels] = d_y.dims() else {
         return Err(Error::shape(format!("a convolution's d_y is [N, OH, OW, O], got {:?}", d_y.dims())));
     };
     if d_y.elem_count() == 0 {
         return Err(Error::shape(format!("d_y {:?} has no element", d_y.dims())));
     }
-    let d_y = d_y.contiguous()?;
-    match place(d_y.device())? {
-        Place::Kernels => {
+    let d_y = d_y.clone().contiguous()?;
+    make(
+        &d_y,
+        &[channels],
+        || {
             let mut d_bias = vec![0.0; channels];
             kernels::d_bias(&elements(&d_y)?, &mut d_bias);
             tensor(d_bias, channels)
-        }
-        Place::Composed => composed::conv::d_bias(&d_y),
-    }
+        },
+        || composed::conv::d_bias(d_y.composed()?),
+        |counter| counter.sum_rows(d_y.elem_count(), channels),
+    )
 }
 
 /// Bytes that the passes of this convolution allocate on the CPU beside their tensors, at most at a time, with
@@ -230,12 +245,12 @@ pub fn workspace_bytes(
     Ok(bytes.into_iter().max().unwrap_or(0))
 }
 
-pub(super) fn y_shape(g: &Geometry) -> Vec<usize> {
-    vec![g.images, g.output[0], g.output[1], g.out_channels]
+pub(super) fn y_dims(g: &Geometry) -> [usize; 4] {
+    [g.images, g.output[0], g.output[1], g.out_channels]
 }
 
-fn check_d_y(d_y: &Tensor, geometry: &Geometry) -> Result<()> {
-    let expected = y_shape(geometry);
+fn check_d_y(d_y: &Map, geometry: &Geometry) -> Result<()> {
+    let expected = y_dims(geometry);
     if d_y.dims() == expected {
         return Ok(());
     }

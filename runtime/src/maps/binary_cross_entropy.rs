@@ -3,10 +3,10 @@
 use crate::composed;
 use crate::error::{Error, Result};
 use crate::kernels::binary_cross_entropy as kernel;
-use crate::ops::loss::Loss;
-use crate::ops::place::{Place, place};
-use crate::ops::slices::{elements, tensor};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::loss::Loss;
+use crate::maps::place::loss;
+use crate::maps::slices::{elements, tensor};
 
 /// Mean over all elements of -t·ln(s) - (1-t)·ln(1-s) with s = sigmoid(z), and its gradient (s - t) / count.
 ///
@@ -18,7 +18,7 @@ use candle_core::Tensor;
 ///
 /// # Errors
 /// Shapes that differ or hold no element.
-pub fn sigmoid_binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Loss> {
+pub fn sigmoid_binary_cross_entropy(logits: &Map, targets: &Map) -> Result<Loss> {
     if logits.dims() != targets.dims() || logits.elem_count() == 0 {
         return Err(Error::shape(format!(
             "logits {:?} and targets {:?} must have one shape that holds at least one element",
@@ -26,13 +26,20 @@ pub fn sigmoid_binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result
             targets.dims()
         )));
     }
-    match place(logits.device())? {
-        Place::Kernels => {
-            let (logits, targets) = (logits.contiguous()?, targets.contiguous()?);
+    loss(
+        logits,
+        || {
+            let (logits, targets) = (logits.clone().contiguous()?, targets.clone().contiguous()?);
             let (value, d_logits) =
                 kernel::sigmoid_binary_cross_entropy(&elements(&logits)?, &elements(&targets)?);
-            Ok(Loss { value, d_input: tensor(d_logits, logits.shape())? })
-        }
-        Place::Composed => composed::binary_cross_entropy::sigmoid_binary_cross_entropy(logits, targets),
-    }
+            Ok((value, tensor(d_logits, logits.dims())?))
+        },
+        || {
+            composed::binary_cross_entropy::sigmoid_binary_cross_entropy(
+                logits.composed()?,
+                targets.composed()?,
+            )
+        },
+        |counter| counter.sweep(8 * logits.elem_count()),
+    )
 }

@@ -2,9 +2,9 @@
 //! are dropped.
 
 use serde::Serialize;
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a piece of memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -193,13 +193,17 @@ impl Book {
 
 /// A ledger that all pieces share.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Rc<RefCell<Book>>);
+pub struct Ledger(Arc<Mutex<Book>>);
 
 impl Ledger {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a piece, which is given back when it is dropped.
     pub fn take(&self, part: Part, bytes: usize) -> Held {
-        self.0.borrow_mut().add(part, bytes);
-        Held { ledger: self.clone(), part: Cell::new(part), bytes }
+        self.book().add(part, bytes);
+        Held { ledger: self.clone(), part: AtomicU8::new(part as u8), bytes }
     }
 
     /// Takes a piece and gives it back at once.
@@ -209,7 +213,7 @@ impl Ledger {
 
     /// Begins a moment, or goes on with it.
     pub fn enter(&self, moment: Moment) {
-        let mut book = self.0.borrow_mut();
+        let mut book = self.book();
         let known = book.moments.iter().position(|peak| peak.moment == moment);
         book.current = known.unwrap_or(book.moments.len());
         if known.is_none() {
@@ -220,7 +224,7 @@ impl Ledger {
 
     /// Counts work.
     pub fn work(&self, multiply_adds: f64, moved_bytes: f64) {
-        let work = &mut self.0.borrow_mut().work;
+        let work = &mut self.book().work;
         work.multiply_adds += multiply_adds;
         work.moved_bytes += moved_bytes;
         work.passes += 1.0;
@@ -228,38 +232,38 @@ impl Ledger {
 
     /// Counts bytes that go to or come from storage.
     pub fn store(&self, bytes: f64) {
-        self.0.borrow_mut().work.stored_bytes += bytes;
+        self.book().work.stored_bytes += bytes;
     }
 
     /// Counts what was done since `before` so many times more.
     pub fn repeat_work(&self, before: &Work, times: f64) {
-        let work = &mut self.0.borrow_mut().work;
+        let work = &mut self.book().work;
         *work = work.plus(&work.since(before).times(times));
     }
 
     /// Bytes in memory now.
     pub fn live_bytes(&self) -> usize {
-        self.0.borrow().total
+        self.book().total
     }
 
     /// Bytes of one part now.
     pub fn live_part(&self, part: Part) -> usize {
-        self.0.borrow().live[part as usize]
+        self.book().live[part as usize]
     }
 
     /// The most at each moment, in the order in which they began.
     pub fn moments(&self) -> Vec<MomentPeak> {
-        self.0.borrow().moments.clone()
+        self.book().moments.clone()
     }
 
     /// The most of each part at any time.
     pub fn worst(&self) -> PartBytes {
-        self.0.borrow().worst
+        self.book().worst
     }
 
     /// All work so far.
     pub fn total_work(&self) -> Work {
-        self.0.borrow().work
+        self.book().work
     }
 }
 
@@ -267,29 +271,36 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Held {
     ledger: Ledger,
-    part: Cell<Part>,
+    /// Its place in [`Part::ALL`].
+    part: AtomicU8,
     bytes: usize,
 }
 
 impl Held {
+    fn part(&self) -> Part {
+        Part::ALL[usize::from(self.part.load(Ordering::Relaxed))]
+    }
+
     /// From now on a piece that was on its way is kept for a backward pass.
     pub fn keep(&self) {
-        if self.part.get() == Part::Passing {
+        if self.part() == Part::Passing {
             self.become_part(Part::Kept);
         }
     }
 
     /// From now on it is for `part`.
-    pub(super) fn become_part(&self, part: Part) {
-        let mut book = self.ledger.0.borrow_mut();
-        book.remove(self.part.replace(part), self.bytes);
+    pub(crate) fn become_part(&self, part: Part) {
+        let mut book = self.ledger.book();
+        let before = self.part();
+        self.part.store(part as u8, Ordering::Relaxed);
+        book.remove(before, self.bytes);
         book.add(part, self.bytes);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.ledger.0.borrow_mut().remove(self.part.get(), self.bytes);
+        self.ledger.book().remove(self.part(), self.bytes);
     }
 }
 

@@ -1,6 +1,9 @@
 //! What every loss returns, and the checks of labels that losses share.
 
 use crate::error::{Error, Result};
+use crate::maps::Map;
+use crate::maps::counted::Counter;
+use crate::maps::slices::tensor_elements;
 use candle_core::{Device, Tensor};
 
 /// The value of a loss and its gradient, made in one call.
@@ -9,7 +12,7 @@ pub struct Loss {
     /// The loss, averaged as the function that made it says.
     pub value: f64,
     /// Gradient of `value` with respect to the input: of the input's shape, on its device.
-    pub d_input: Tensor,
+    pub d_input: Map,
 }
 
 impl Loss {
@@ -26,7 +29,7 @@ impl Loss {
 }
 
 /// The two extents of a `[N, K]` tensor; `name` is what the error calls it.
-pub(crate) fn matrix_extents(name: &str, x: &Tensor) -> Result<(usize, usize)> {
+pub(crate) fn matrix_extents(name: &str, x: &Map) -> Result<(usize, usize)> {
     match *x.dims() {
         [n, k] if n > 0 && k > 0 => Ok((n, k)),
         ref other => Err(Error::shape(format!("{name} must be [N, K] with nothing empty, not {other:?}"))),
@@ -54,7 +57,28 @@ pub(crate) fn check_labels(labels: &[u32], samples: usize, classes: usize) -> Re
     }
 }
 
-/// The same tensor on the CPU and contiguous; neither copies where it already is.
-pub(crate) fn on_cpu(x: &Tensor) -> Result<Tensor> {
-    Ok(x.to_device(&Device::Cpu)?.contiguous()?)
+/// A loss that a kernel of the host makes wherever the map is: `kernel` gives the value and the gradient; 1 where maps are
+/// counted, so that training goes on.
+pub(super) fn on_host(
+    x: &Map,
+    kernel: impl FnOnce(&[f32]) -> Result<(f64, Tensor)>,
+    count: impl FnOnce(&Counter),
+) -> Result<Loss> {
+    match x {
+        Map::Host(tensor) => {
+            let tensor = tensor.contiguous()?;
+            let (value, d_input) = kernel(&tensor_elements(&tensor)?)?;
+            Ok(Loss { value, d_input: Map::Host(d_input) })
+        }
+        Map::Composed(tensor) => {
+            let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
+            let (value, d_input) = kernel(&tensor_elements(&tensor)?)?;
+            Ok(Loss { value, d_input: x.place().map(d_input)? })
+        }
+        Map::Counted(outline) => {
+            let d_input = x.place().empty(x.dims())?;
+            count(&outline.counter);
+            Ok(Loss { value: 1.0, d_input })
+        }
+    }
 }

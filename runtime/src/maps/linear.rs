@@ -3,58 +3,67 @@
 use crate::composed::linear as composed;
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, product};
-use crate::ops::elementwise::one_per_channel;
-use crate::ops::place::{Place, place};
-use crate::ops::slices::{elements, tensor};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::elementwise::one_per_channel;
+use crate::maps::place::make;
+use crate::maps::slices::{elements, tensor};
 
 /// `x: [N, I]`, `weight: [O, I]`, `bias: [O]` -> `[N, O]`.
-pub fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>) -> Result<Map> {
     let ([rows, inputs], [outputs, columns]) = (matrix("x", x)?, matrix("weight", weight)?);
     agree("the inputs of x and weight", inputs, columns, x, weight)?;
     if let Some(bias) = bias {
         one_per_channel(outputs, &[("bias", bias)])?;
     }
-    match place(x.device())? {
-        Place::Kernels => {
+    make(
+        x,
+        &[rows, outputs],
+        || {
             let (x, weight) = (elements(x)?, elements(weight)?);
             let bias = bias.map(elements).transpose()?;
             let weight = Matrix::new(&weight, inputs).transposed();
             tensor(product(Matrix::new(&x, inputs), weight, bias.as_deref()), (rows, outputs))
-        }
-        Place::Composed => composed::forward(x, weight, bias),
-    }
+        },
+        || composed::forward(x.composed()?, weight.composed()?, bias.map(Map::composed).transpose()?),
+        |counter| counter.product(rows, outputs, inputs),
+    )
 }
 
 /// The gradient of the input: `d_y: [N, O]`, `weight: [O, I]` -> `[N, I]`.
-pub fn d_input(d_y: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub fn d_input(d_y: &Map, weight: &Map) -> Result<Map> {
     let ([rows, columns], [outputs, inputs]) = (matrix("d_y", d_y)?, matrix("weight", weight)?);
     agree("the outputs of d_y and weight", columns, outputs, d_y, weight)?;
-    match place(d_y.device())? {
-        Place::Kernels => {
+    make(
+        d_y,
+        &[rows, inputs],
+        || {
             let (d_y, weight) = (elements(d_y)?, elements(weight)?);
             let d_y = Matrix::new(&d_y, outputs);
             tensor(product(d_y, Matrix::new(&weight, inputs), None), (rows, inputs))
-        }
-        Place::Composed => composed::d_input(d_y, weight),
-    }
+        },
+        || composed::d_input(d_y.composed()?, weight.composed()?),
+        |counter| counter.product(rows, inputs, outputs),
+    )
 }
 
 /// The gradient of the weight: `x: [N, I]`, `d_y: [N, O]` -> `[O, I]`.
-pub fn d_weight(x: &Tensor, d_y: &Tensor) -> Result<Tensor> {
+pub fn d_weight(x: &Map, d_y: &Map) -> Result<Map> {
     let ([rows, inputs], [samples, outputs]) = (matrix("x", x)?, matrix("d_y", d_y)?);
     agree("the rows of x and d_y", rows, samples, x, d_y)?;
-    match place(x.device())? {
-        Place::Kernels => {
+    make(
+        x,
+        &[outputs, inputs],
+        || {
             let (x, d_y) = (elements(x)?, elements(d_y)?);
             let d_y = Matrix::new(&d_y, outputs).transposed();
             tensor(product(d_y, Matrix::new(&x, inputs), None), (outputs, inputs))
-        }
-        Place::Composed => composed::d_weight(x, d_y),
-    }
+        },
+        || composed::d_weight(x.composed()?, d_y.composed()?),
+        |counter| counter.product(outputs, inputs, rows),
+    )
 }
 
-fn matrix(name: &str, x: &Tensor) -> Result<[usize; 2]> {
+fn matrix(name: &str, x: &Map) -> Result<[usize; 2]> {
     match x.dims() {
         &[rows, columns] if rows * columns > 0 => Ok([rows, columns]),
         dims => {
@@ -63,7 +72,7 @@ fn matrix(name: &str, x: &Tensor) -> Result<[usize; 2]> {
     }
 }
 
-fn agree(what: &str, a: usize, b: usize, x: &Tensor, other: &Tensor) -> Result<()> {
+fn agree(what: &str, a: usize, b: usize, x: &Map, other: &Map) -> Result<()> {
     if a == b {
         return Ok(());
     }

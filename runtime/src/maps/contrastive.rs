@@ -1,12 +1,12 @@
 //! Supervised contrastive loss.
 //!
-//! Features are small (`[N, D]`) beside the activations they come from, so every device runs the CPU kernel.
+//! Features are small (`[N, D]`) beside the activations they come from, so every device runs the host's kernel.
 
 use crate::error::{Error, Result};
 use crate::kernels::contrastive as kernel;
-use crate::ops::loss::{Loss, check_label_count, matrix_extents, on_cpu};
-use crate::ops::slices::{elements, tensor};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::loss::{Loss, check_label_count, matrix_extents, on_host};
+use crate::maps::slices::tensor;
 
 /// The temperature of InfoPro's released code.
 pub const DEFAULT_TEMPERATURE: f64 = 0.07;
@@ -22,7 +22,7 @@ pub const DEFAULT_TEMPERATURE: f64 = 0.07;
 ///
 /// # Errors
 /// A temperature that is not a positive number, or shapes that do not fit.
-pub fn supervised_contrastive(features: &Tensor, labels: &[u32], temperature: f64) -> Result<Loss> {
+pub fn supervised_contrastive(features: &Map, labels: &[u32], temperature: f64) -> Result<Loss> {
     let (n, d) = matrix_extents("features", features)?;
     check_label_count(labels, n)?;
     if !(temperature > 0.0 && temperature.is_finite()) {
@@ -30,7 +30,17 @@ pub fn supervised_contrastive(features: &Tensor, labels: &[u32], temperature: f6
             "temperature is {temperature}; give a positive number, such as 0.07"
         )));
     }
-    let host = on_cpu(features)?;
-    let (value, d_features) = kernel::supervised_contrastive(&elements(&host)?, labels, temperature);
-    Ok(Loss { value, d_input: tensor(d_features, (n, d))?.to_device(features.device())? })
+    on_host(
+        features,
+        |features| {
+            let (value, d_features) = kernel::supervised_contrastive(features, labels, temperature);
+            Ok((value, tensor(d_features, (n, d))?))
+        },
+        |counter| {
+            // Unit rows, similarities, norms, losses, positives of each.
+            counter.scratch((n * d + n * n) * size_of::<f32>() + 4 * n * size_of::<f64>());
+            counter.product(n, n, d);
+            counter.product(n, d, n);
+        },
+    )
 }

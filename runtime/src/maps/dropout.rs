@@ -3,9 +3,9 @@
 use crate::composed::dropout as composed;
 use crate::error::{Error, Result};
 use crate::kernels::dropout as kernels;
-use crate::ops::place::{Place, place};
-use crate::ops::slices::update_in_place;
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::place::change;
+use crate::maps::slices::update_in_place;
 
 /// Which elements are zeroed: a hash of the seed and the element's position, the same on every device, so that nothing
 /// need be kept for `backward`.
@@ -19,11 +19,11 @@ pub struct Mask {
     pub first: usize,
 }
 
-/// `x` times its mask. May write into the storage of `x`, whose only user the caller must be.
+/// `x` times its mask. May write into the memory of `x`, whose only user the caller must be.
 ///
 /// # Errors
 /// A probability outside [0, 1].
-pub fn forward(x: Tensor, mask: Mask) -> Result<Tensor> {
+pub fn forward(x: Map, mask: Mask) -> Result<Map> {
     let Mask { probability, seed, first } = mask;
     if !(0.0..=1.0).contains(&probability) {
         return Err(Error::config(format!("a dropout probability lies between 0 and 1, got {probability}")));
@@ -31,19 +31,19 @@ pub fn forward(x: Tensor, mask: Mask) -> Result<Tensor> {
     if probability == 0.0 {
         return Ok(x);
     }
-    match place(x.device())? {
-        Place::Kernels => {
-            update_in_place(&x, |x| kernels::apply(x, probability, seed, first))?;
-            Ok(x)
-        }
-        Place::Composed => composed::apply(&x, probability, seed, first),
-    }
+    let elements = x.elem_count();
+    change(
+        x,
+        |x| update_in_place(x, |x| kernels::apply(x, probability, seed, first)),
+        |x| composed::apply(x, probability, seed, first),
+        |counter| counter.sweep(2 * elements),
+    )
 }
 
 /// The gradient of the input: `d_y` times the mask that `forward` used.
 ///
 /// # Errors
 /// As [`forward`].
-pub fn backward(d_y: Tensor, mask: Mask) -> Result<Tensor> {
+pub fn backward(d_y: Map, mask: Mask) -> Result<Map> {
     forward(d_y, mask)
 }

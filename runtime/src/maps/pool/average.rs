@@ -3,19 +3,19 @@
 use super::PoolConfig;
 use crate::error::{Error, Result};
 use crate::kernels::resample::Taps;
-use crate::ops::resample::{expect_gradient, image_dims, resample};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::resample::{expect_gradient, image_dims, resample};
 
 /// The mean of each window: `x: [N, H, W, C]` -> `[N, OH, OW, C]`. Padding counts as zeros, in the sum and
 /// in the number (PyTorch's `count_include_pad`).
-pub fn average_forward(x: &Tensor, config: &PoolConfig) -> Result<Tensor> {
+pub fn average_forward(x: &Map, config: &PoolConfig) -> Result<Map> {
     let [_, height, width, _] = image_dims(x.dims())?;
     let [rows, columns] = taps([height, width], config)?;
     resample(x, &rows, &columns)
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, C]`.
-pub fn average_backward(d_y: &Tensor, input_shape: &[usize], config: &PoolConfig) -> Result<Tensor> {
+pub fn average_backward(d_y: &Map, input_shape: &[usize], config: &PoolConfig) -> Result<Map> {
     let [_, height, width, _] = image_dims(input_shape)?;
     backward(d_y, input_shape, taps([height, width], config)?)
 }
@@ -24,7 +24,7 @@ pub fn average_backward(d_y: &Tensor, input_shape: &[usize], config: &PoolConfig
 /// C]`.
 ///
 /// Window i of OH takes the rows from floor(i · H / OH) up to ceil((i + 1) · H / OH), so windows can overlap.
-pub fn adaptive_average_forward(x: &Tensor, output: [usize; 2]) -> Result<Tensor> {
+pub fn adaptive_average_forward(x: &Map, output: [usize; 2]) -> Result<Map> {
     let [_, height, width, _] = image_dims(x.dims())?;
     if output.contains(&0) {
         return Err(Error::config(format!("images cannot be pooled to {} by {}", output[0], output[1])));
@@ -34,20 +34,20 @@ pub fn adaptive_average_forward(x: &Tensor, output: [usize; 2]) -> Result<Tensor
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, C]`.
-pub fn adaptive_average_backward(d_y: &Tensor, input_shape: &[usize]) -> Result<Tensor> {
+pub fn adaptive_average_backward(d_y: &Map, input_shape: &[usize]) -> Result<Map> {
     let [_, height, width, _] = image_dims(input_shape)?;
     let [_, oh, ow, _] = image_dims(d_y.dims())?;
     backward(d_y, input_shape, adaptive_taps([height, width], [oh, ow]))
 }
 
 /// The mean of each whole image: `x: [N, H, W, C]` -> `[N, C]`.
-pub fn global_average_forward(x: &Tensor) -> Result<Tensor> {
+pub fn global_average_forward(x: &Map) -> Result<Map> {
     let [n, _, _, c] = image_dims(x.dims())?;
-    Ok(adaptive_average_forward(x, [1, 1])?.reshape((n, c))?)
+    adaptive_average_forward(x, [1, 1])?.reshape((n, c))
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, C]`.
-pub fn global_average_backward(d_y: &Tensor, input_shape: &[usize]) -> Result<Tensor> {
+pub fn global_average_backward(d_y: &Map, input_shape: &[usize]) -> Result<Map> {
     let [n, _, _, c] = image_dims(input_shape)?;
     if d_y.dims() != [n, c] {
         return Err(Error::shape(format!(
@@ -59,7 +59,7 @@ pub fn global_average_backward(d_y: &Tensor, input_shape: &[usize]) -> Result<Te
     adaptive_average_backward(&d_y.reshape((n, 1, 1, c))?, input_shape)
 }
 
-fn backward(d_y: &Tensor, input_shape: &[usize], [rows, columns]: [Taps; 2]) -> Result<Tensor> {
+fn backward(d_y: &Map, input_shape: &[usize], [rows, columns]: [Taps; 2]) -> Result<Map> {
     let [n, _, _, c] = image_dims(input_shape)?;
     expect_gradient(d_y, [n, rows.sizes().1, columns.sizes().1, c])?;
     resample(d_y, &rows.transposed(), &columns.transposed())

@@ -1,40 +1,51 @@
 //! Bilinear up-sampling and convolution as one on the CPU: the up-sampled map is never in memory.
 
-use super::conv::{ConvConfig, y_shape};
-use super::conv_norm::{Gradients, OutputGradient};
+use super::Map;
+use super::conv::{ConvConfig, y_dims};
+use super::conv_norm::Gradients;
+use super::map_read::GradRead;
+use super::place::make;
 use super::resample::image_dims;
 use super::slices::{elements, output, tensor};
 use super::upsample::{Resize, taps};
 use crate::error::{Error, Result};
 use crate::kernels::conv::{self as kernels, Geometry, Upsampling};
 use crate::kernels::simd::Isa;
-use candle_core::Tensor;
 
 /// Resizes `x: [N, h, w, I]`, convolves it with `weight: [O, I, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`.
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit, `Config` for a size of 0 and for groups.
 pub fn forward(
-    x: &Tensor,
+    x: &Map,
     resize: Resize,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
+    weight: &Map,
+    bias: Option<&Map>,
     config: &ConvConfig,
-) -> Result<Tensor> {
+) -> Result<Map> {
     let (geometry, upsampling) = plan(x.dims(), resize, weight, config)?;
     if let Some(bias) = bias.filter(|bias| bias.dims() != [geometry.out_channels]) {
         let found = bias.dims();
         return Err(Error::shape(format!("bias {found:?} must be [O] = [{}]", geometry.out_channels)));
     }
-    let bias = bias.map(elements).transpose()?;
-    let (x, weight) = (elements(x)?, elements(weight)?);
-    // SAFETY: the kernel writes every element, or fails.
-    let (y, ()) = unsafe {
-        output(geometry.y_len(), |y| {
-            kernels::upsampled_forward(Isa::best(), &geometry, &upsampling, &x, &weight, bias.as_deref(), y)
-        })
-    }?;
-    tensor(y, y_shape(&geometry))
+    let [_, height, width, _] = image_dims(x.dims())?;
+    make(
+        x,
+        &y_dims(&geometry),
+        || {
+            let bias = bias.map(elements).transpose()?;
+            let (x, weight) = (elements(x)?, elements(weight)?);
+            let bias = bias.as_deref();
+            let run = |y: &mut _| {
+                kernels::upsampled_forward(Isa::best(), &geometry, &upsampling, &x, &weight, bias, y)
+            };
+            // SAFETY: the kernel writes every element, or fails.
+            let (y, ()) = unsafe { output(geometry.y_len(), run) }?;
+            tensor(y, &y_dims(&geometry)[..])
+        },
+        || Err(Error::internal("a convolution reads through an up-sampling where no kernels are")),
+        |counter| counter.convolve_upsampled(&geometry, [height, width], false),
+    )
 }
 
 /// The gradient of the weight if `x` is given, and that of the input, of shape `input_shape: [N, h, w, I]`, if it is
@@ -43,15 +54,23 @@ pub fn forward(
 /// # Errors
 /// As for [`forward`].
 pub fn backward<'a>(
-    x: Option<&Tensor>,
-    d_y: impl Into<OutputGradient<'a>>,
-    weight: &Tensor,
+    x: Option<&Map>,
+    d_y: impl Into<GradRead<'a>>,
+    weight: &Map,
     input_shape: &[usize],
     (resize, config): (Resize, &ConvConfig),
     need_input: bool,
 ) -> Result<Gradients> {
     let (geometry, upsampling) = plan(input_shape, resize, weight, config)?;
-    let d_y = d_y.into().elements()?;
+    let d_y = d_y.into();
+    if let Map::Counted(outline) = d_y.stored() {
+        let place = d_y.stored().place();
+        let d_weight = x.map(|_| place.empty(weight.dims())).transpose()?;
+        let d_x = need_input.then(|| place.empty(input_shape)).transpose()?;
+        outline.counter.convolve_upsampled(&geometry, [input_shape[1], input_shape[2]], true);
+        return Ok(Gradients { d_weight, d_x, sums: None });
+    }
+    let d_y = d_y.elements()?;
     let x = x.map(elements).transpose()?;
     let mut d_weight = x.as_ref().map(|_| vec![0.0; geometry.weight_len()]);
     let d_x_len = if need_input { input_shape.iter().product() } else { 0 };
@@ -71,8 +90,8 @@ pub fn backward<'a>(
         })
     }?;
     Ok(Gradients {
-        d_weight: d_weight.map(|d_weight| tensor(d_weight, weight.dims())).transpose()?,
-        d_x: need_input.then(|| tensor(d_x, input_shape)).transpose()?,
+        d_weight: d_weight.map(|d_weight| tensor(d_weight, weight.dims()).map(Map::Host)).transpose()?,
+        d_x: need_input.then(|| tensor(d_x, input_shape).map(Map::Host)).transpose()?,
         sums: None,
     })
 }
@@ -81,7 +100,7 @@ pub fn backward<'a>(
 fn plan(
     input_shape: &[usize],
     resize: Resize,
-    weight: &Tensor,
+    weight: &Map,
     config: &ConvConfig,
 ) -> Result<(Geometry, Upsampling)> {
     let [n, height, width, channels] = image_dims(input_shape)?;

@@ -4,52 +4,53 @@ use super::{MOST_WINDOW_PIXELS, PoolConfig};
 use crate::composed::max_pool as composed;
 use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self as kernels, Axis};
-use crate::ops::place::{Place, place};
-use crate::ops::resample::{expect_gradient, image_dims};
-use crate::ops::slices::{elements, tensor};
-use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+use crate::maps::Map;
+use crate::maps::place::{make, make_with_bytes};
+use crate::maps::resample::{expect_gradient, image_dims};
+use crate::maps::slices::{elements, tensor};
+use candle_core::{CpuStorage, Device, Storage, Tensor};
 
 /// The largest pixel of each window, `x: [N, H, W, C]` -> `[N, OH, OW, C]`, and its position.
 ///
-/// Positions are a u8 tensor of the output's shape on the device of `x`: the place inside the window, row
+/// Positions are a map of bytes of the output's shape, where `x` is: the place inside the window, row
 /// by row. That is a quarter of the memory of the output; it limits windows to 256 pixels. Of equal pixels
 /// the first wins; padding counts as -infinity; what is not a number wins over all numbers, and the last of
 /// several such wins.
-pub fn max_forward(x: &Tensor, config: &PoolConfig) -> Result<(Tensor, Tensor)> {
+pub fn max_forward(x: &Map, config: &PoolConfig) -> Result<(Map, Map)> {
     let [n, _, _, c] = image_dims(x.dims())?;
     let [rows, columns] = axes(x.dims(), config)?;
-    match place(x.device())? {
-        Place::Kernels => {
+    let dims = [n, rows.output, columns.output, c];
+    make_with_bytes(
+        x,
+        (&dims, &dims),
+        || {
             let (y, places) = kernels::forward(&elements(x)?, c, rows, columns);
-            let shape = (n, rows.output, columns.output, c);
-            Ok((tensor(y, shape)?, Tensor::from_vec(places, shape, &Device::Cpu)?))
-        }
-        Place::Composed => composed::forward(x, rows, columns),
-    }
+            Ok((tensor(y, &dims[..])?, Tensor::from_vec(places, &dims[..], &Device::Cpu)?))
+        },
+        || composed::forward(x.composed()?, rows, columns),
+        |counter| counter.sweep(x.elem_count() + dims.iter().product::<usize>()),
+    )
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, C]` and the
 /// `positions` that `max_forward` returned.
-pub fn max_backward(
-    d_y: &Tensor,
-    positions: &Tensor,
-    input_shape: &[usize],
-    config: &PoolConfig,
-) -> Result<Tensor> {
+pub fn max_backward(d_y: &Map, positions: &Map, input_shape: &[usize], config: &PoolConfig) -> Result<Map> {
     let [n, height, width, c] = image_dims(input_shape)?;
     let [rows, columns] = axes(input_shape, config)?;
     expect_gradient(d_y, [n, rows.output, columns.output, c])?;
-    if positions.dims() != d_y.dims() || positions.dtype() != DType::U8 {
+    if positions.dims() != d_y.dims() || !positions.is_bytes() {
         return Err(Error::shape(format!(
-            "positions must be those of the forward pass, u8 of the shape {:?}, got {:?} of {:?}",
+            "positions must be those of the forward pass, u8 of the shape {:?}, got {:?} of {}",
             d_y.dims(),
-            positions.dtype(),
-            positions.dims()
+            positions.dims(),
+            if positions.is_bytes() { "u8" } else { "f32" }
         )));
     }
-    match place(d_y.device())? {
-        Place::Kernels => {
-            let d_y = elements(d_y)?;
+    make(
+        d_y,
+        &[n, height, width, c],
+        || {
+            let (d_y, positions) = (elements(d_y)?, positions.tensor()?);
             let (storage, layout) = positions.storage_and_layout();
             let (Storage::Cpu(CpuStorage::U8(all)), Some((start, end))) =
                 (&*storage, layout.contiguous_offsets())
@@ -57,9 +58,10 @@ pub fn max_backward(
                 return Err(Error::internal("positions of maxima must be contiguous and on the CPU"));
             };
             tensor(kernels::backward(&d_y, &all[start..end], c, rows, columns), (n, height, width, c))
-        }
-        Place::Composed => composed::backward(d_y, positions, rows, columns),
-    }
+        },
+        || composed::backward(d_y.composed()?, positions.composed()?, rows, columns),
+        |counter| counter.sweep(d_y.elem_count() + n * height * width * c),
+    )
 }
 
 /// The rows' and the columns' windows, for images of the shape `[N, H, W, C]`.

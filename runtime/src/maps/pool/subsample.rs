@@ -4,36 +4,41 @@
 use crate::composed::subsample as composed;
 use crate::error::{Error, Result};
 use crate::kernels::subsample::{self as kernels, Sizes};
-use crate::ops::place::{Place, place};
-use crate::ops::resample::{expect_gradient, image_dims};
-use crate::ops::slices::{elements, tensor};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::place::make;
+use crate::maps::resample::{expect_gradient, image_dims};
+use crate::maps::slices::{elements, tensor};
 
 /// Every `stride`-th row and column of `x: [N, H, W, C]`, from the first on, with zeros added to `channels`
 /// channels, (channels - C) / 2 of them before: `[N, ceil(H / stride), ceil(W / stride), channels]`.
-pub fn subsample_forward(x: &Tensor, stride: usize, channels: usize) -> Result<Tensor> {
+pub fn subsample_forward(x: &Map, stride: usize, channels: usize) -> Result<Map> {
     let [n, ..] = image_dims(x.dims())?;
     let sizes = sizes(x.dims(), stride, channels)?;
-    match place(x.device())? {
-        Place::Kernels => {
-            let [oh, ow, channels] = sizes.small;
-            tensor(kernels::forward(&elements(x)?, sizes), (n, oh, ow, channels))
-        }
-        Place::Composed => composed::forward(x, sizes),
-    }
+    let [oh, ow, channels] = sizes.small;
+    let dims = [n, oh, ow, channels];
+    make(
+        x,
+        &dims,
+        || tensor(kernels::forward(&elements(x)?, sizes), &dims[..]),
+        || composed::forward(x.composed()?, sizes),
+        |counter| counter.sweep(2 * dims.iter().product::<usize>()),
+    )
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, channels]`.
-pub fn subsample_backward(d_y: &Tensor, input_shape: &[usize], stride: usize) -> Result<Tensor> {
+pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: usize) -> Result<Map> {
     let [n, h, w, c] = image_dims(input_shape)?;
     let [_, _, _, channels] = image_dims(d_y.dims())?;
     let sizes = sizes(input_shape, stride, channels)?;
     let [oh, ow, channels] = sizes.small;
     expect_gradient(d_y, [n, oh, ow, channels])?;
-    match place(d_y.device())? {
-        Place::Kernels => tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
-        Place::Composed => composed::backward(d_y, sizes),
-    }
+    make(
+        d_y,
+        &[n, h, w, c],
+        || tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
+        || composed::backward(d_y.composed()?, sizes),
+        |counter| counter.sweep(d_y.elem_count() + n * h * w * c),
+    )
 }
 
 fn sizes(dims: &[usize], stride: usize, channels: usize) -> Result<Sizes> {

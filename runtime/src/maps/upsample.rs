@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::resample::Taps;
-use crate::ops::resample::{expect_gradient, image_dims, resample};
-use candle_core::Tensor;
+use crate::maps::Map;
+use crate::maps::resample::{expect_gradient, image_dims, resample};
 
 /// To which size images are resized, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub struct Resize {
 /// With `align_corners` the centres of the corner pixels coincide; without, the corners of the images do,
 /// and coordinates left of the first centre or right of the last take that pixel. No smoothing is done
 /// before images are made smaller.
-pub fn bilinear_forward(x: &Tensor, output: [usize; 2], align_corners: bool) -> Result<Tensor> {
+pub fn bilinear_forward(x: &Map, output: [usize; 2], align_corners: bool) -> Result<Map> {
     let [_, height, width, _] = image_dims(x.dims())?;
     let [rows, columns] = taps([height, width], Resize { size: output, align_corners })?;
     resample(x, &rows, &columns)
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, C]`.
-pub fn bilinear_backward(d_y: &Tensor, input_shape: &[usize], align_corners: bool) -> Result<Tensor> {
+pub fn bilinear_backward(d_y: &Map, input_shape: &[usize], align_corners: bool) -> Result<Map> {
     let [n, height, width, c] = image_dims(input_shape)?;
     let [_, oh, ow, _] = image_dims(d_y.dims())?;
     expect_gradient(d_y, [n, oh, ow, c])?;

@@ -1,5 +1,6 @@
-//! The border between candle tensors and kernels on slices, for tensors on the CPU.
+//! The border between maps on the host, which are candle tensors, and kernels on slices.
 
+use super::map::Map;
 use crate::error::{Error, Result};
 use crate::memory;
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};
@@ -13,8 +14,16 @@ pub struct Elements<'a> {
     len: usize,
 }
 
-/// Borrows the elements of `x`, which must be contiguous, f32 and on the CPU.
-pub fn elements(x: &Tensor) -> Result<Elements<'_>> {
+/// Borrows the elements of `x`, which must be contiguous, f32 and on the host.
+pub fn elements(x: &Map) -> Result<Elements<'_>> {
+    match x {
+        Map::Host(x) => tensor_elements(x),
+        _ => Err(Error::internal("a kernel got a map that is not on the host")),
+    }
+}
+
+/// The same of a tensor.
+pub fn tensor_elements(x: &Tensor) -> Result<Elements<'_>> {
     let (storage, layout) = x.storage_and_layout();
     let Some((start, end)) = layout.contiguous_offsets() else {
         return Err(Error::internal(format!("a kernel got a strided tensor of shape {:?}", x.shape())));

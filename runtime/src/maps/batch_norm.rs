@@ -1,0 +1,232 @@
+//! Batch normalization (Ioffe and Szegedy, 2015) with its activation, over the channels of the last
+//! dimension: `[N, F]` and `[N, H, W, C]` are one code.
+
+use crate::composed::batch_norm as composed;
+use crate::error::{Error, Result};
+use crate::kernels::batch_norm as kernels;
+use crate::kernels::simd::Isa;
+use crate::maps::Map;
+use crate::maps::activation::Activation;
+use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
+use crate::maps::elementwise::{check_apart, combine_with, one_per_channel, rows_and_channels, same_shape};
+use crate::maps::norm::{Norm, NormSums};
+use crate::maps::place::{make, read};
+use crate::maps::slices::{elements, output, tensor};
+use candle_core::Tensor;
+
+/// Mean and variance of each channel, `[C]` both. The variance is the biased one (divided by the rows).
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// The mean over all rows.
+    pub mean: Map,
+    /// The mean of the squared deviations.
+    pub variance: Map,
+}
+
+/// What `backward` returns; `d_x` is missing where it was not asked for.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Of the input, of its shape.
+    pub d_x: Option<Map>,
+    /// Of the weight, `[C]`.
+    pub d_weight: Map,
+    /// Of the bias, `[C]`.
+    pub d_bias: Map,
+}
+
+/// Turns the sums of an input, and its number of rows, into those of the batch that it is a share of.
+pub type WholeSums<'a> = dyn FnMut(&NormSums, usize) -> Result<(NormSums, usize)> + 'a;
+
+/// The [`WholeSums`] of an input that is the whole batch.
+///
+/// # Errors
+/// None.
+pub fn own_sums(sums: &NormSums, rows: usize) -> Result<(NormSums, usize)> {
+    Ok((sums.clone(), rows))
+}
+
+/// The statistics of a batch, `x: [.., C]`.
+pub fn statistics(x: &Map) -> Result<Statistics> {
+    let (_, channels) = rows_and_channels(x)?;
+    match x {
+        Map::Host(_) => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
+        Map::Composed(_) => {
+            let [mean, variance] = composed::statistics(x.composed()?)?.map(Map::Composed);
+            Ok(Statistics { mean, variance })
+        }
+        Map::Counted(outline) => {
+            outline.counter.sum_rows(x.elem_count(), channels);
+            counted_statistics(x, channels)
+        }
+    }
+}
+
+/// y = activation(weight · (x - mean) / sqrt(variance + epsilon) + bias), of the shape of `x: [.., C]`.
+///
+/// With the statistics of the batch this is the forward pass of training, with running ones that of
+/// evaluation.
+pub fn forward(
+    x: &Map,
+    statistics: &Statistics,
+    weight: &Map,
+    bias: &Map,
+    epsilon: f64,
+    activation: Option<Activation>,
+) -> Result<Map> {
+    check(x, statistics, weight, bias)?;
+    match x {
+        Map::Composed(_) => {
+            let by = [&statistics.mean, &statistics.variance, weight, bias];
+            composed::forward(x.composed()?, tensors(by)?, epsilon, activation).map(Map::Composed)
+        }
+        _ => apply(x, &Norm::new(statistics, weight, bias, epsilon, activation)?),
+    }
+}
+
+/// A map after its normalization, of its shape.
+pub(super) fn apply(x: &Map, by: &Norm) -> Result<Map> {
+    make(
+        x,
+        x.dims(),
+        || {
+            let (input, by) = (elements(x)?, by.host()?);
+            let run = |y: &mut _| {
+                kernels::forward(Isa::best(), &input, by, y);
+                Ok(())
+            };
+            // SAFETY: the kernel writes every element.
+            let y = unsafe { output(input.len(), run) };
+            tensor(y?.0, x.dims())
+        },
+        || Err(Error::internal("a normalization was read through where no kernels are")),
+        |counter| counter.sweep(2 * x.elem_count()),
+    )
+}
+
+/// The gradients of `forward` for the same arguments, from `d_y`, that of its output.
+///
+/// The pre-activation is computed anew from `x`. With `whole` the gradient flows through the statistics, which must be
+/// those of the batch that `x` is or has a share of, and `whole` gives that batch's sums; without, they are constants.
+/// `d_y` may be written into: the caller must be its only user. `d_x` then has its memory.
+#[expect(clippy::too_many_arguments, reason = "those of the forward pass and two switches")]
+pub fn backward(
+    d_y: Map,
+    x: &Map,
+    statistics: &Statistics,
+    weight: &Map,
+    bias: &Map,
+    epsilon: f64,
+    activation: Option<Activation>,
+    whole: Option<&mut WholeSums<'_>>,
+    need_input: bool,
+) -> Result<Gradients> {
+    let channels = check(x, statistics, weight, bias)?;
+    same_shape(&d_y, x)?;
+    if let Map::Composed(_) = x {
+        let through = whole.is_some();
+        let by = tensors([&statistics.mean, &statistics.variance, weight, bias])?;
+        let maps = (d_y.composed()?, x.composed()?);
+        let (d_x, d_weight, d_bias) = composed::backward(maps, by, epsilon, activation, through, need_input)?;
+        return Ok(Gradients {
+            d_x: d_x.map(Map::Composed),
+            d_weight: Map::Composed(d_weight),
+            d_bias: Map::Composed(d_bias),
+        });
+    }
+    let by = Norm::new(statistics, weight, bias, epsilon, activation)?;
+    let rows = x.elem_count() / channels;
+    let sums = pre_activation_sums(&d_y, x, &by)?;
+    let of_all = whole.map(|whole| whole(&sums, rows)).transpose()?;
+    if need_input {
+        let gradient = match &of_all {
+            Some((sums, rows)) => by.gradient(Some(sums), *rows, x)?,
+            None => by.gradient(None, rows, x)?,
+        };
+        read(
+            x,
+            || {
+                let gradient = gradient.host()?;
+                combine_with(&d_y, x, |d, x| kernels::d_input(Isa::best(), d, x, gradient))
+            },
+            || Ok(()),
+            |counter| counter.sweep(3 * x.elem_count()),
+        )?;
+    }
+    let (d_weight, d_bias) = sums.gradients(x)?;
+    Ok(Gradients { d_x: need_input.then_some(d_y), d_weight, d_bias })
+}
+
+/// Turns `d_y` into the gradient of the pre-activation, where it is, unless the activation is a clamp, and sums it.
+fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
+    check_apart(d_y, x)?;
+    read(
+        x,
+        || {
+            let by = by.host()?;
+            let sums = combine_with(d_y, x, |d, x| {
+                kernels::to_pre_activation(d, x, by);
+                kernels::sums(Isa::best(), d, x, by)
+            })?;
+            Ok(NormSums::Host(sums))
+        },
+        || Err(Error::internal("a normalization was read through where no kernels are")),
+        |counter| {
+            counter.sum_rows(x.elem_count(), by.channels());
+            NormSums::Counted { channels: by.channels() }
+        },
+    )
+}
+
+/// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
+pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Map> {
+    same_shape(running, observed)?;
+    let update = || {
+        let (running, observed) = (running.tensor()?, observed.tensor()?);
+        Ok((running.affine(1.0 - momentum, 0.0)? + observed.affine(momentum, 0.0)?)?)
+    };
+    // The two products live beside the sum.
+    make(running, running.dims(), update, update, |counter| {
+        counter.scratch(2 * (running.elem_count() * ELEMENT_BYTES + MAP_BYTES));
+    })
+}
+
+/// The unbiased variance, `variance · rows / (rows - 1)`. Of one row there is none: the biased one stays.
+pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
+    if rows < 2 {
+        return Ok(variance.clone());
+    }
+    let scaled = || Ok(variance.tensor()?.affine(rows as f64 / (rows - 1) as f64, 0.0)?);
+    make(variance, variance.dims(), scaled, scaled, |_| ())
+}
+
+fn tensors(maps: [&Map; 4]) -> Result<[&Tensor; 4]> {
+    let [a, b, c, d] = maps;
+    Ok([a.composed()?, b.composed()?, c.composed()?, d.composed()?])
+}
+
+/// Statistics of so many channels, counted where `like` is.
+pub(super) fn counted_statistics(like: &Map, channels: usize) -> Result<Statistics> {
+    let place = like.place();
+    Ok(Statistics { mean: place.empty(&[channels])?, variance: place.empty(&[channels])? })
+}
+
+pub(crate) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
+    let channels = moments.mean.len();
+    let map = |numbers| tensor(numbers, channels).map(Map::Host);
+    Ok(Statistics { mean: map(moments.mean)?, variance: map(moments.variance)? })
+}
+
+/// The channels of `x`, once everything fits.
+fn check(x: &Map, statistics: &Statistics, weight: &Map, bias: &Map) -> Result<usize> {
+    let (_, channels) = rows_and_channels(x)?;
+    one_per_channel(
+        channels,
+        &[
+            ("the mean", &statistics.mean),
+            ("the variance", &statistics.variance),
+            ("the weight", weight),
+            ("the bias", bias),
+        ],
+    )?;
+    Ok(channels)
+}

@@ -1,0 +1,90 @@
+//! What operations on counted maps count with: the ledger, the number of threads, and what kernels allocate.
+
+use super::ledger::{Held, Ledger, Part};
+use crate::kernels::conv::{Geometry, PassKind, Path, Workspace, upsampled_workspace, workspace};
+use crate::kernels::simd::Isa;
+use crate::kernels::{batch_norm, product};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of an f32.
+pub(crate) const ELEMENT_BYTES: usize = size_of::<f32>();
+/// What a map takes beside its elements: handle, storage, shape and strides.
+pub(crate) const MAP_BYTES: usize = 384;
+
+/// What kernels allocate, remembered by shape: the same shapes come again and again.
+type Workspaces = Arc<Mutex<HashMap<(Geometry, PassKind), Workspace>>>;
+
+/// A machine with a CPU whose memory is counted.
+#[derive(Debug)]
+pub struct Counter {
+    /// What is in memory.
+    pub ledger: Ledger,
+    /// Worker threads.
+    pub threads: usize,
+    workspaces: Workspaces,
+}
+
+impl Counter {
+    /// One of a machine with so many worker threads that has counted nothing yet.
+    pub fn new(threads: usize) -> Self {
+        Self { ledger: Ledger::default(), threads, workspaces: Workspaces::default() }
+    }
+
+    /// Memory that a kernel takes and gives back.
+    pub(crate) fn scratch(&self, bytes: usize) {
+        self.ledger.touch(Part::Scratch, bytes);
+    }
+
+    /// Memory that an operation holds for a while.
+    pub(crate) fn hold(&self, bytes: usize) -> Held {
+        self.ledger.take(Part::Scratch, bytes)
+    }
+
+    /// Bytes that go to or come from storage.
+    pub(crate) fn store(&self, bytes: usize) {
+        self.ledger.store(bytes as f64);
+    }
+
+    /// A pass over some maps, element by element.
+    pub(crate) fn sweep(&self, elements: usize) {
+        self.ledger.work(0.0, (elements * ELEMENT_BYTES) as f64);
+    }
+
+    /// A pass of a convolution.
+    pub(crate) fn convolve(&self, geometry: &Geometry, pass: PassKind) {
+        let bytes = {
+            let mut known = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || workspace(Path::best(), geometry, pass);
+            known.entry((*geometry, pass)).or_insert_with(new).bytes(self.threads)
+        };
+        self.scratch(bytes);
+        self.count(geometry, geometry.x_len() + geometry.y_len() + 2 * geometry.weight_len());
+    }
+
+    /// A pass of a convolution of images of `size` rows and columns that are up-sampled on the way.
+    pub(crate) fn convolve_upsampled(&self, geometry: &Geometry, size: [usize; 2], backward: bool) {
+        let found = upsampled_workspace(Isa::best(), geometry, size, backward);
+        self.scratch(found.bytes(self.threads.min(geometry.images)));
+        self.count(geometry, geometry.y_len());
+    }
+
+    fn count(&self, geometry: &Geometry, elements: usize) {
+        let multiply_adds = geometry.y_len() * geometry.group_in() * geometry.taps();
+        self.ledger.work(multiply_adds as f64, (elements * ELEMENT_BYTES) as f64);
+    }
+
+    /// A matrix product `[rows, depth]` times `[depth, columns]` but for its result.
+    pub(crate) fn product(&self, rows: usize, columns: usize, depth: usize) {
+        let workers = product::pieces(rows, columns, depth).min(self.threads);
+        self.scratch(workers * product::panel_bytes(Isa::best(), depth));
+        let moved = (rows * columns + rows * depth + depth * columns) * ELEMENT_BYTES;
+        self.ledger.work((rows * columns * depth) as f64, moved as f64);
+    }
+
+    /// Sums over the rows of a map, for statistics or gradients.
+    pub(crate) fn sum_rows(&self, elements: usize, channels: usize) {
+        self.scratch(batch_norm::sums_bytes(elements, channels, self.threads));
+        self.sweep(elements);
+    }
+}

@@ -1,0 +1,229 @@
+//! A map: numbers in a shape, wherever they are.
+
+use super::counted::ledger::Part;
+use super::counted::{Dims, Outline};
+use super::place::{Place, apart, is_composed_here};
+use crate::error::{Error, Result};
+use candle_core::{DType, Shape, Tensor};
+use std::sync::Arc;
+
+/// Numbers in a shape: activations, weights, gradients (f32), and masks and positions (u8). Clones share their memory.
+///
+/// An operation on maps is carried out where its maps are; nothing above this module knows where that is.
+#[derive(Clone, Debug)]
+pub enum Map {
+    /// In memory, for our kernels.
+    Host(Tensor),
+    /// Wherever candle has it, for compositions of its primitives.
+    Composed(Tensor),
+    /// Nowhere: what counts instead of computing.
+    Counted(Arc<Outline>),
+}
+
+impl From<Tensor> for Map {
+    /// A tensor on the CPU is the kernels'.
+    fn from(tensor: Tensor) -> Self {
+        if tensor.device().is_cpu() { Self::Host(tensor) } else { Self::Composed(tensor) }
+    }
+}
+
+impl Map {
+    /// A map on the host, which takes over `numbers` without a copy.
+    ///
+    /// # Errors
+    /// Where there are not as many as the shape says.
+    pub fn new(numbers: Vec<f32>, dims: impl Into<Shape>) -> Result<Self> {
+        super::slices::tensor(numbers, dims).map(Self::Host)
+    }
+
+    /// Its shape.
+    pub fn dims(&self) -> &[usize] {
+        match self {
+            Self::Host(x) | Self::Composed(x) => x.dims(),
+            Self::Counted(x) => &x.dims,
+        }
+    }
+
+    /// Number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.dims().len()
+    }
+
+    /// Number of elements.
+    pub fn elem_count(&self) -> usize {
+        match self {
+            Self::Host(x) | Self::Composed(x) => x.elem_count(),
+            Self::Counted(x) => x.elements(),
+        }
+    }
+
+    /// Whether its elements are bytes.
+    pub fn is_bytes(&self) -> bool {
+        match self {
+            Self::Host(x) | Self::Composed(x) => x.dtype() == DType::U8,
+            Self::Counted(x) => x.bytes,
+        }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Host(_) => Place::Host,
+            Self::Composed(x) => Place::Composed(x.device().clone()),
+            Self::Counted(x) => Place::Counted(x.counter.clone()),
+        }
+    }
+
+    /// The tensor that it is.
+    ///
+    /// # Errors
+    /// `Internal` for a map that only counts.
+    pub fn tensor(&self) -> Result<&Tensor> {
+        match self {
+            Self::Host(x) | Self::Composed(x) => Ok(x),
+            Self::Counted(_) => Err(Error::internal("the numbers of a map were asked for that has none")),
+        }
+    }
+
+    /// Its numbers, brought to the host if need be: the one way to look at them.
+    ///
+    /// # Errors
+    /// Those of the device, and `Internal` for a map that only counts.
+    pub fn numbers(&self) -> Result<Vec<f32>> {
+        Ok(self.tensor()?.flatten_all()?.to_vec1()?)
+    }
+
+    /// The same map at another place, moved or copied if it is not there already.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn to(&self, place: &Place) -> Result<Self> {
+        match (self, place) {
+            (Self::Host(_), Place::Host) | (Self::Counted(_), Place::Counted(_)) => Ok(self.clone()),
+            (Self::Composed(x), Place::Composed(device)) if x.device().same_device(device) => {
+                Ok(self.clone())
+            }
+            _ => place.map(self.tensor()?.clone()),
+        }
+    }
+
+    fn wrapped(&self, tensor: Tensor) -> Self {
+        match self {
+            Self::Composed(_) => Self::Composed(tensor),
+            _ => Self::Host(tensor),
+        }
+    }
+
+    /// The same numbers in another shape, without a copy.
+    ///
+    /// # Errors
+    /// `Shape` where the number of elements differs.
+    pub fn reshape(&self, dims: impl Into<Shape>) -> Result<Self> {
+        let dims = dims.into();
+        match self {
+            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.reshape(dims)?)),
+            Self::Counted(x) if dims.elem_count() == x.elements() => {
+                Ok(Self::Counted(Arc::new(x.view(sizes(dims.dims())?))))
+            }
+            Self::Counted(x) => {
+                Err(Error::shape(format!("{:?} cannot become {:?}", &x.dims[..], dims.dims())))
+            }
+        }
+    }
+
+    /// Some of the first dimension, without a copy.
+    ///
+    /// # Errors
+    /// `Shape` where there are fewer.
+    pub fn samples(&self, first: usize, count: usize) -> Result<Self> {
+        match self {
+            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.narrow(0, first, count)?)),
+            Self::Counted(x) => {
+                let mut dims = x.dims.clone();
+                match dims.first_mut() {
+                    Some(samples) if first + count <= *samples => *samples = count,
+                    _ => {
+                        return Err(Error::shape(format!(
+                            "{:?} has no {count} samples from {first} on",
+                            &dims[..]
+                        )));
+                    }
+                }
+                Ok(Self::Counted(Arc::new(x.view(dims))))
+            }
+        }
+    }
+
+    /// Maps one after the other along the first dimension.
+    ///
+    /// # Errors
+    /// `Shape` where their other sizes differ.
+    pub fn cat(parts: &[Self]) -> Result<Self> {
+        let Some(first) = parts.first() else { return Err(Error::internal("no maps were put together")) };
+        let Self::Counted(x) = first else {
+            let tensors = parts.iter().map(Self::tensor).collect::<Result<Vec<_>>>()?;
+            return Ok(first.wrapped(Tensor::cat(&tensors, 0)?));
+        };
+        let samples = parts.iter().filter_map(|part| part.dims().first()).sum();
+        let mut dims = x.dims.clone();
+        if let Some(first) = dims.first_mut() {
+            *first = samples;
+        }
+        let all = first.place().empty(&dims)?;
+        x.counter.sweep(2 * all.elem_count());
+        Ok(all)
+    }
+
+    /// A copy that shares nothing with it.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn copy(&self) -> Result<Self> {
+        match self {
+            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.copy()?)),
+            Self::Counted(x) => self.place().empty(&x.dims),
+        }
+    }
+
+    /// Itself, or a copy whose elements lie one after the other.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn contiguous(self) -> Result<Self> {
+        match &self {
+            Self::Host(x) | Self::Composed(x) if !x.is_contiguous() => Ok(self.wrapped(x.contiguous()?)),
+            _ => Ok(self),
+        }
+    }
+
+    /// Whether two lie in one memory, so that writing into one may change the other.
+    pub fn shares_memory(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Host(a) | Self::Composed(a), Self::Host(b) | Self::Composed(b)) => {
+                super::slices::share_storage(a, b)
+            }
+            (Self::Counted(a), Self::Counted(b)) => std::ptr::eq(a.held(), b.held()),
+            _ => false,
+        }
+    }
+
+    /// Says what its memory is for, to who counts.
+    pub fn label(&self, part: Part) {
+        if let Self::Counted(x) = self {
+            x.label(part);
+        }
+    }
+
+    /// The tensor for a composition.
+    pub(super) fn composed(&self) -> Result<&Tensor> {
+        match self {
+            Self::Composed(x) if is_composed_here() => Ok(x),
+            _ => Err(apart()),
+        }
+    }
+}
+
+/// Sizes as a counted map keeps them.
+pub(super) fn sizes(dims: &[usize]) -> Result<Dims> {
+    Dims::from_slice(dims).map_err(|_| Error::shape(format!("a map has at most 4 dimensions, not {dims:?}")))
+}

@@ -1,0 +1,35 @@
+//! Maps and the one list of operations on them, forward and backward: each checks its arguments, and says by which kernel
+//! it is carried out on the host, how it is composed of candle's primitives elsewhere, and what it counts where maps are
+//! counted. Operations know nothing of layers, tapes or weights' names.
+//!
+//! Activations are channels-last, `[N, H, W, C]`; convolution weights are `[O, I, H, W]`.
+
+pub mod map;
+pub mod place;
+pub mod counted;
+pub mod slices;
+pub mod packed;
+pub mod activation;
+pub mod conv;
+pub mod map_read;
+pub mod conv_norm;
+pub mod residual_sum;
+pub mod batch_norm;
+pub mod norm;
+pub mod linear;
+pub mod elementwise;
+pub mod mask;
+pub mod dropout;
+pub mod flatten;
+pub mod resample;
+pub mod pool;
+pub mod upsample;
+pub mod upsampled_conv;
+pub mod loss;
+pub mod cross_entropy;
+pub mod binary_cross_entropy;
+pub mod contrastive;
+pub mod similarity;
+
+pub use map::Map;
+pub use place::Place;

@@ -1,0 +1,176 @@
+//! A batch norm as those need it who read a map through it: the numbers of its channels, the sums of its backward pass, and
+//! the way from the gradient of its output to that of its input. All are small.
+
+use super::Map;
+use super::activation::Activation;
+use super::batch_norm::Statistics;
+use super::counted::ledger::Part;
+use super::elementwise::same_shape;
+use super::place::{Room, read};
+use super::slices::{elements, tensor};
+use crate::error::{Error, Result};
+use crate::kernels::batch_norm::{self as kernels, Gradient, Normalization, Sums};
+use crate::kernels::simd::Isa;
+use std::sync::Arc;
+
+/// What becomes of each channel: activation((x - mean) · scale + bias). Clones share their numbers.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// For kernels; small to hold, as a tape holds many.
+    Host(Arc<Normalization>),
+    /// Counted.
+    Counted {
+        /// Channels.
+        channels: usize,
+        /// Its memory.
+        room: Room,
+    },
+}
+
+/// The sums over rows that the gradients of a batch norm need, in f64.
+#[derive(Clone, Debug)]
+pub enum NormSums {
+    /// By kernels.
+    Host(Sums),
+    /// Counted.
+    Counted {
+        /// Channels.
+        channels: usize,
+    },
+}
+
+/// How to get from the gradient of a batch norm's output to that of its input.
+#[derive(Clone, Debug)]
+pub enum NormGradient {
+    /// For kernels.
+    Host(Gradient),
+    /// Counted.
+    Counted(Room),
+}
+
+/// What a [`Norm`] of so many channels takes beside itself: its numbers, their lists and the count of its clones.
+pub(crate) fn bytes(channels: usize) -> usize {
+    kernels::normalization_bytes(channels) + size_of::<Normalization>() + 2 * size_of::<usize>()
+}
+
+fn elsewhere() -> Error {
+    Error::internal("a batch norm is read through where no kernels are")
+}
+
+impl Norm {
+    /// From statistics and parameters, `[C]` all.
+    ///
+    /// # Errors
+    /// `Internal` where maps are composed: there nothing is read through.
+    pub fn new(
+        statistics: &Statistics,
+        weight: &Map,
+        bias: &Map,
+        epsilon: f64,
+        activation: Option<Activation>,
+    ) -> Result<Self> {
+        let channels = weight.elem_count();
+        match weight {
+            Map::Host(_) => {
+                let (mean, variance) = (elements(&statistics.mean)?, elements(&statistics.variance)?);
+                let (weight, bias) = (elements(weight)?, elements(bias)?);
+                let by = Normalization::new(&mean, &variance, &weight, &bias, epsilon, activation);
+                Ok(Self::Host(Arc::new(by)))
+            }
+            Map::Counted(_) => {
+                let room = weight.place().room(Part::Passing, bytes(channels));
+                Ok(Self::Counted { channels, room })
+            }
+            Map::Composed(_) => Err(elsewhere()),
+        }
+    }
+
+    /// Channels.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::Host(by) => by.channels(),
+            Self::Counted { channels, .. } => *channels,
+        }
+    }
+
+    /// For a kernel.
+    pub(super) fn host(&self) -> Result<&Normalization> {
+        match self {
+            Self::Host(by) => Ok(by),
+            Self::Counted { .. } => Err(elsewhere()),
+        }
+    }
+
+    /// What the gradients of a map of `rows` rows need, whose sums these are; none where statistics are constants.
+    ///
+    /// # Errors
+    /// `Internal` where sums and numbers are in different places.
+    pub fn gradient(&self, sums: Option<&NormSums>, rows: usize, like: &Map) -> Result<NormGradient> {
+        match self {
+            Self::Host(by) => {
+                let sums = sums.map(NormSums::host).transpose()?;
+                Ok(NormGradient::Host(Gradient::new(by, sums, rows)))
+            }
+            Self::Counted { channels, .. } => {
+                let bytes = 2 * kernels::normalization_bytes(*channels);
+                Ok(NormGradient::Counted(like.place().room(Part::Passing, bytes)))
+            }
+        }
+    }
+}
+
+impl NormSums {
+    /// For a kernel, and for who adds them up.
+    pub(crate) fn host(&self) -> Result<&Sums> {
+        match self {
+            Self::Host(sums) => Ok(sums),
+            Self::Counted { .. } => Err(elsewhere()),
+        }
+    }
+
+    /// The gradients of weight and bias, `[C]`, that they are; `like` is where.
+    ///
+    /// # Errors
+    /// `Internal` where these are not of the place of `like`.
+    pub fn gradients(&self, like: &Map) -> Result<(Map, Map)> {
+        match self {
+            Self::Host(sums) => {
+                let rounded = |sums: &[f64]| {
+                    tensor(sums.iter().map(|&sum| sum as f32).collect(), sums.len()).map(Map::Host)
+                };
+                Ok((rounded(&sums.gradient_times_normalized)?, rounded(&sums.gradient)?))
+            }
+            Self::Counted { channels } => {
+                let place = like.place();
+                Ok((place.empty(&[*channels])?, place.empty(&[*channels])?))
+            }
+        }
+    }
+}
+
+impl NormGradient {
+    /// For a kernel.
+    pub(super) fn host(&self) -> Result<&Gradient> {
+        match self {
+            Self::Host(by) => Ok(by),
+            Self::Counted(_) => Err(elsewhere()),
+        }
+    }
+}
+
+/// The sums that the gradients of a normalization of `z` need, from `d`, the gradient of its output.
+///
+/// # Errors
+/// `Shape` when the shapes do not fit.
+pub fn sums(d: &Map, z: &Map, by: &Norm) -> Result<NormSums> {
+    same_shape(d, z)?;
+    read(
+        z,
+        || Ok(NormSums::Host(kernels::sums(Isa::best(), &elements(d)?, &elements(z)?, by.host()?))),
+        || Err(elsewhere()),
+        |counter| {
+            counter.sum_rows(z.elem_count(), by.channels());
+            NormSums::Counted { channels: by.channels() }
+        },
+    )
+}

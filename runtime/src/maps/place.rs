@@ -1,0 +1,253 @@
+//! Where maps are, and how an operation is carried out there. Nothing else decides that.
+
+use super::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
+use super::counted::ledger::{Held, Part};
+use super::counted::{Counter, Memory, Outline};
+use super::loss::Loss;
+use super::map::{Map, sizes};
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// Where maps are.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In memory, for our kernels.
+    Host,
+    /// On a device of candle's, for compositions of its primitives. With the feature `compositions`, which tests have,
+    /// that may be the CPU, so that whatever a GPU would run is run without one.
+    Composed(Device),
+    /// Nowhere: operations count what they would do and what memory it would take.
+    Counted(Arc<Counter>),
+}
+
+/// Whether this build knows compositions. Where it does not, the compiler leaves them out of the library, and with them
+/// what of candle they alone use.
+pub(super) const fn is_composed_here() -> bool {
+    cfg!(any(feature = "cuda", feature = "metal", feature = "compositions"))
+}
+
+impl From<&Device> for Place {
+    /// The CPU is the kernels'.
+    fn from(device: &Device) -> Self {
+        if device.is_cpu() { Self::Host } else { Self::Composed(device.clone()) }
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Self {
+        place.clone()
+    }
+}
+
+impl Place {
+    /// Whether maps are in the memory of the process, or are counted as if they were.
+    pub fn is_host(&self) -> bool {
+        !matches!(self, Self::Composed(_))
+    }
+
+    /// Whether nothing is computed.
+    pub fn is_counted(&self) -> bool {
+        matches!(self, Self::Counted(_))
+    }
+
+    /// Whether convolutions read their input through the batch norm before it.
+    pub fn reads_through(&self) -> bool {
+        self.is_host()
+    }
+
+    /// A tensor on the CPU as a map here.
+    ///
+    /// # Errors
+    /// Those of the device, and of more than 4 dimensions.
+    pub fn map(&self, tensor: Tensor) -> Result<Map> {
+        match self {
+            Self::Host => Ok(Map::Host(tensor.to_device(&Device::Cpu)?)),
+            Self::Composed(device) => Ok(Map::Composed(tensor.to_device(device)?)),
+            Self::Counted(_) => self.empty(tensor.dims()),
+        }
+    }
+
+    /// What `make` makes on the host, as a map here; where maps are counted it is not asked.
+    ///
+    /// # Errors
+    /// Its own, and those of the device.
+    pub fn made(&self, dims: &[usize], make: impl FnOnce() -> Result<Map>) -> Result<Map> {
+        if self.is_counted() { self.empty(dims) } else { make()?.to(self) }
+    }
+
+    /// A map of `value` alone.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn full(&self, dims: &[usize], value: f32) -> Result<Map> {
+        self.made(dims, || {
+            // Zeroed memory is had for nothing.
+            let count = dims.iter().product();
+            let numbers = if value == 0.0 { vec![0.0; count] } else { vec![value; count] };
+            Map::new(numbers, dims)
+        })
+    }
+
+    /// A map whose elements are yet to be written, which only a counted one can be.
+    pub(super) fn empty(&self, dims: &[usize]) -> Result<Map> {
+        self.outline(dims, false)
+    }
+
+    fn outline(&self, dims: &[usize], bytes: bool) -> Result<Map> {
+        let Self::Counted(counter) = self else {
+            return Err(Error::internal("a map without numbers was asked for where maps have some"));
+        };
+        Ok(Map::Counted(Arc::new(outline(counter, dims, bytes)?)))
+    }
+
+    /// Memory beside maps that is held until this is dropped, which only who counts must be told.
+    pub(crate) fn room(&self, part: Part, bytes: usize) -> Room {
+        match self {
+            Self::Counted(counter) => Room { _held: Some(Arc::new(counter.ledger.take(part, bytes))) },
+            Self::Host | Self::Composed(_) => Room::default(),
+        }
+    }
+}
+
+/// Memory beside maps, as far as anyone counts it.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    _held: Option<Arc<Held>>,
+}
+
+fn outline(counter: &Arc<Counter>, dims: &[usize], bytes: bool) -> Result<Outline> {
+    let each = if bytes { 1 } else { ELEMENT_BYTES };
+    let taken = dims.iter().product::<usize>() * each + MAP_BYTES;
+    let memory = Memory::Own(counter.ledger.take(Part::Passing, taken));
+    Ok(Outline { dims: sizes(dims)?, bytes, memory, counter: counter.clone() })
+}
+
+/// A new map of the shape `dims` from maps at the place of `like`: by a kernel, by a composition, or counted.
+#[inline]
+pub(super) fn make(
+    like: &Map,
+    dims: &[usize],
+    host: impl FnOnce() -> Result<Tensor>,
+    composed: impl FnOnce() -> Result<Tensor>,
+    count: impl FnOnce(&Counter),
+) -> Result<Map> {
+    match like {
+        Map::Host(_) => host().map(Map::Host),
+        Map::Composed(_) if is_composed_here() => composed().map(Map::Composed),
+        Map::Composed(_) => Err(unknown()),
+        Map::Counted(x) => {
+            let made = outline(&x.counter, dims, false)?;
+            count(&x.counter);
+            Ok(Map::Counted(Arc::new(made)))
+        }
+    }
+}
+
+/// What candle's primitives make of `x` on the host, too, with one map of its size between.
+pub(crate) fn composition(x: &Map, dims: &[usize], run: impl Fn() -> Result<Tensor>) -> Result<Map> {
+    make(x, dims, &run, &run, |counter| {
+        counter.scratch(x.elem_count() * ELEMENT_BYTES + MAP_BYTES);
+        counter.sweep(4 * x.elem_count());
+    })
+}
+
+/// [`make`] of a map and one of bytes beside it.
+#[inline]
+pub(super) fn make_with_bytes(
+    like: &Map,
+    (dims, byte_dims): (&[usize], &[usize]),
+    host: impl FnOnce() -> Result<(Tensor, Tensor)>,
+    composed: impl FnOnce() -> Result<(Tensor, Tensor)>,
+    count: impl FnOnce(&Counter),
+) -> Result<(Map, Map)> {
+    match like {
+        Map::Host(_) => host().map(|(y, bytes)| (Map::Host(y), Map::Host(bytes))),
+        Map::Composed(_) if is_composed_here() => {
+            composed().map(|(y, bytes)| (Map::Composed(y), Map::Composed(bytes)))
+        }
+        Map::Composed(_) => Err(unknown()),
+        Map::Counted(x) => {
+            let made = (outline(&x.counter, dims, false)?, outline(&x.counter, byte_dims, true)?);
+            count(&x.counter);
+            Ok((Map::Counted(Arc::new(made.0)), Map::Counted(Arc::new(made.1))))
+        }
+    }
+}
+
+/// A new map of bytes; see [`make`].
+#[inline]
+pub(super) fn make_bytes(
+    like: &Map,
+    dims: &[usize],
+    host: impl FnOnce() -> Result<Tensor>,
+    composed: impl FnOnce() -> Result<Tensor>,
+    count: impl FnOnce(&Counter),
+) -> Result<Map> {
+    if let Map::Counted(x) = like {
+        let made = outline(&x.counter, dims, true)?;
+        count(&x.counter);
+        return Ok(Map::Counted(Arc::new(made)));
+    }
+    make(like, dims, host, composed, |_| ())
+}
+
+/// `x` changed where it is, or what a composition makes of it.
+#[inline]
+pub(super) fn change(
+    x: Map,
+    host: impl FnOnce(&Tensor) -> Result<()>,
+    composed: impl FnOnce(&Tensor) -> Result<Tensor>,
+    count: impl FnOnce(&Counter),
+) -> Result<Map> {
+    match &x {
+        Map::Host(tensor) => host(tensor)?,
+        Map::Composed(tensor) if is_composed_here() => return composed(tensor).map(Map::Composed),
+        Map::Composed(_) => return Err(unknown()),
+        Map::Counted(outline) => count(&outline.counter),
+    }
+    Ok(x)
+}
+
+/// The loss of `x` and its gradient, of its shape; 1 where maps are counted, so that training goes on.
+#[inline]
+pub(super) fn loss(
+    x: &Map,
+    host: impl FnOnce() -> Result<(f64, Tensor)>,
+    composed: impl FnOnce() -> Result<(f64, Tensor)>,
+    count: impl FnOnce(&Counter),
+) -> Result<Loss> {
+    let value = Cell::new(1.0);
+    let told = |(found, d_input): (f64, Tensor)| {
+        value.set(found);
+        d_input
+    };
+    let d_input = make(x, x.dims(), || host().map(told), || composed().map(told), count)?;
+    Ok(Loss { value: value.get(), d_input })
+}
+
+/// A number that is read off maps at the place of `like`; who counts answers `counted`.
+#[inline]
+pub(crate) fn read<T>(
+    like: &Map,
+    host: impl FnOnce() -> Result<T>,
+    composed: impl FnOnce() -> Result<T>,
+    counted: impl FnOnce(&Counter) -> T,
+) -> Result<T> {
+    match like {
+        Map::Host(_) => host(),
+        Map::Composed(_) if is_composed_here() => composed(),
+        Map::Composed(_) => Err(unknown()),
+        Map::Counted(x) => Ok(counted(&x.counter)),
+    }
+}
+
+/// The error of an operation whose maps are not all at one place.
+pub(super) fn apart() -> Error {
+    Error::internal("maps of one operation are in different places")
+}
+
+fn unknown() -> Error {
+    Error::internal("a map is on a device that this build does not know")
+}

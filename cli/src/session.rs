@@ -280,7 +280,10 @@ impl<'a> Log<'a> {
         self.checkpoints.note(event)?;
         match event {
             Event::Stage(stage) => {
-                let (Stage::Forward(block) | Stage::Loss(block) | Stage::Backward(block)) = stage;
+                let (Stage::Forward(block)
+                | Stage::Loss(block)
+                | Stage::Backward(block)
+                | Stage::Update(block)) = stage;
                 memory::set_trace_block(*block);
                 self.peak.look();
                 Ok(())

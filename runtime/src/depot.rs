@@ -122,6 +122,7 @@ impl Depot {
         visit(&mut |_, variable| {
             if let Variable::Parameter(parameter) = variable {
                 parameter.value = parameter.value.place().full(&[0], 0.0)?;
+                parameter.value.label(parameter.part);
                 parameter.state = Vec::new();
             }
             Ok(())

@@ -1,7 +1,9 @@
 //! A network in memory: its units and its head, ready to train or to classify.
 
 use crate::error::Result;
-use crate::layers::{FormReader, Initializer, Layer, Mode, Reader, Sequential, Variable, Visitor};
+use crate::layers::{
+    Features, FormReader, Initializer, Layer, Mode, NamedLayer, Reader, Sequential, Variable, Visitor,
+};
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Map, Place};
 use crate::network::NetworkSpec;
@@ -77,21 +79,23 @@ pub struct Model {
 impl Model {
     /// Builds every layer with weights drawn from `seed`.
     pub fn new(spec: NetworkSpec, seed: u64, place: impl Into<Place>) -> Result<Self> {
-        Self::build(spec, seed, &place.into(), &mut |_, _| Ok(()))
+        spec.validate()?;
+        let expanded = spec.expand()?;
+        Self::build(spec, &expanded, seed, &place.into(), &mut |_, _| Ok(()))
     }
 
-    /// The same; `each` is given every unit, and then the head, with its number as soon as it is built.
+    /// The same of a spec that was found valid and expanded; `each` is given every unit, and then the head, with its number as soon as it is built.
     pub(crate) fn build(
         spec: NetworkSpec,
+        expanded: &[(Vec<NamedLayer>, Features)],
         seed: u64,
         place: &Place,
         each: &mut dyn FnMut(usize, &mut Sequential) -> Result<()>,
     ) -> Result<Self> {
-        spec.validate()?;
         let initializer = Initializer { seed, place: place.clone(), part: Part::Weights };
         let mut units = Vec::with_capacity(spec.units.len());
-        for (unit, (layers, _)) in spec.units.iter().zip(spec.expand()?) {
-            let mut built = Sequential::new(&layers, &unit.name, &initializer)?;
+        for (unit, (layers, _)) in spec.units.iter().zip(expanded) {
+            let mut built = Sequential::new(layers, &unit.name, &initializer)?;
             each(units.len(), &mut built)?;
             units.push((unit.name.clone(), built));
         }

@@ -2,10 +2,6 @@
 
 use crate::maps::Map;
 use crate::maps::counted::ledger::Part;
-use crate::maps::place::Room;
-
-/// What a name, its place in a layer and an optimizer's notes take for each weight.
-pub(crate) const NOTES_BYTES: usize = 192;
 
 /// A weight, and the optimizer's memory of it.
 #[derive(Clone, Debug)]
@@ -23,8 +19,6 @@ pub struct Parameter {
     pub updates: u64,
     /// What its memory is for.
     pub part: Part,
-    /// Its names and notes.
-    _room: Room,
 }
 
 impl Parameter {
@@ -36,7 +30,6 @@ impl Parameter {
     /// The same of a weight that serves `part`.
     pub fn of_part(value: Map, part: Part) -> Self {
         value.label(part);
-        let _room = value.place().room(part, NOTES_BYTES);
-        Self { value, trainable: true, state: Vec::new(), accumulated: None, updates: 0, part, _room }
+        Self { value, trainable: true, state: Vec::new(), accumulated: None, updates: 0, part }
     }
 }

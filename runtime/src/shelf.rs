@@ -90,6 +90,15 @@ impl Shelf {
 }
 
 impl Parcel {
+    /// The shape of all of them.
+    pub fn dims(&self) -> &[usize] {
+        match self {
+            Self::Whole(x) => x.dims(),
+            Self::Packed(x) => x.dims(),
+            Self::Stored(stored) => &stored.dims,
+        }
+    }
+
     /// The features of some samples.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! A chunk of one batch is ordinary training; a chunk of the whole set trains block by block on cached features.
 
 use crate::error::Result;
-use crate::trainer::{OpenStep, Stage, StepReport, Trainer};
+use crate::trainer::{Alike, OpenStep, Stage, StepReport, Trainer};
 
 /// Trains every block on all `steps`, which have begun; what each step found, in their order.
 ///
@@ -25,8 +25,15 @@ pub fn sweep(
             steps = trainer.recut(steps, size);
         }
         trainer.enter(block, watch)?;
-        for step in &mut steps {
-            trainer.train_entered(step, watch)?;
+        let mut alike = Alike::new(&trainer.model.place, steps.len());
+        for number in 0..steps.len() {
+            if alike.skips(number) {
+                let (before, rest) = steps.split_at_mut(number);
+                trainer.skip_step(&mut rest[0], &before[number - 1])?;
+                continue;
+            }
+            trainer.train_entered(&mut steps[number], watch)?;
+            alike.end(number);
         }
         trainer.leave(block)?;
         tell_loss(&mut reports, &sizes, &steps, block);

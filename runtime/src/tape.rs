@@ -7,6 +7,7 @@ use crate::maps::counted::ledger::Part;
 use crate::maps::map_read::{MapRead, Summands};
 use crate::maps::norm::{Norm, NormSums};
 use crate::maps::packed::{Packed, check_fits};
+use crate::maps::place::Room;
 use crate::maps::residual_sum;
 use crate::precision::Precision;
 use crate::whole_batch::WholeBatch;
@@ -55,6 +56,8 @@ pub struct Tape {
     saved: Vec<Saved>,
     forgets: bool,
     precision: Precision,
+    /// Its list, which stays as long as it was.
+    room: Room,
     /// Batch norm's statistics of several shares, where they are those of all shares together.
     whole: Option<WholeBatch>,
 }
@@ -82,9 +85,16 @@ impl Tape {
         Self { forgets: true, precision: self.precision, ..Self::default() }
     }
 
-    fn save(&mut self, saved: Saved) {
-        if !self.forgets {
-            self.saved.push(saved);
+    /// Keeps what is of the place of `map`.
+    fn save(&mut self, map: &Map, saved: Saved) {
+        if self.forgets {
+            return;
+        }
+        let places = self.saved.capacity();
+        self.saved.push(saved);
+        if self.saved.capacity() > places {
+            self.room = Room::default();
+            self.room = map.place().room(Part::Kept, self.saved.capacity() * size_of::<Saved>());
         }
     }
 
@@ -99,7 +109,7 @@ impl Tape {
             return check_fits(tensor, self.precision);
         }
         let packed = Packed::new(tensor, self.precision)?;
-        self.save(Saved::Packed(packed, by));
+        self.save(tensor, Saved::Packed(packed, by));
         Ok(())
     }
 
@@ -112,7 +122,7 @@ impl Tape {
             return self.pack(tensor, None);
         }
         tensor.label(Part::Kept);
-        self.save(Saved::Map(tensor.clone()));
+        self.save(tensor, Saved::Map(tensor.clone()));
         Ok(())
     }
 
@@ -121,16 +131,15 @@ impl Tape {
     /// # Errors
     /// Those of the device.
     pub fn push_lazy(&mut self, map: MapRead) -> Result<()> {
-        let saved = match map {
-            MapRead::Plain(tensor) => return self.push(&tensor),
-            MapRead::Normalized(tensor, by) if self.packs(&tensor) => return self.pack(&tensor, Some(by)),
-            MapRead::Sum(tensor, _) => return self.push(&tensor),
-            map @ MapRead::Normalized(..) => Saved::Read(map),
+        let (tensor, by) = match map {
+            MapRead::Plain(tensor) | MapRead::Sum(tensor, _) => return self.push(&tensor),
+            MapRead::Normalized(tensor, by) => (tensor, by),
         };
-        if let Saved::Read(map) = &saved {
-            map.stored().label(Part::Kept);
+        if self.packs(&tensor) {
+            return self.pack(&tensor, Some(by));
         }
-        self.save(saved);
+        tensor.label(Part::Kept);
+        self.save(&tensor, Saved::Read(MapRead::Normalized(tensor.clone(), by)));
         Ok(())
     }
 
@@ -144,7 +153,7 @@ impl Tape {
             Some(summands) if !self.packs(x) => {
                 summands.main.label(Part::Kept);
                 summands.around.label(Part::Kept);
-                self.save(Saved::Sum(summands));
+                self.save(x, Saved::Sum(summands));
                 Ok(())
             }
             _ => self.push(x),
@@ -153,7 +162,7 @@ impl Tape {
 
     /// Keeps the shape of a map.
     pub fn push_shape(&mut self, tensor: &Map) {
-        self.save(Saved::Shape(tensor.dims().to_vec()));
+        self.save(tensor, Saved::Shape(tensor.dims().to_vec()));
     }
 
     /// Takes the map on top, which the caller then owns.

@@ -9,7 +9,9 @@
 //!             moving average of the boundary; h becomes a constant; next block
 //! ```
 
+mod alike;
 mod build;
+mod change;
 mod classifier;
 mod config;
 pub mod one_value;
@@ -25,16 +27,15 @@ use crate::maps::loss::check_labels;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place};
 use crate::maps::{cross_entropy, elementwise};
-use crate::memory;
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
-use crate::optimizer::OptimizerConfig;
 use crate::rules::auxiliary::{Auxiliary, Target};
 use crate::rules::auxiliary_specs;
 use crate::scratch::{Scratch, Traffic};
 use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
+pub(crate) use alike::Alike;
 use build::build_auxiliaries;
 pub(crate) use build::{check_shares, check_weights};
 pub use config::TrainConfig;
@@ -52,6 +53,8 @@ pub enum Stage {
     Loss(usize),
     /// Units of this block, backward, with their updates.
     Backward(usize),
+    /// Updates of this block by gathered gradients, and moving averages.
+    Update(usize),
 }
 
 /// What a step found.
@@ -120,13 +123,15 @@ impl Trainer {
         let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
         check_shares(&config, &specs)?;
         check_weights(&config, &spec)?;
+        let expanded = spec.expand()?;
         let groups = residence::auxiliary_group(spec.units.len(), specs.len());
         let mut depot = config.offload.then(|| Depot::new(scratch.clone(), groups));
-        let auxiliaries = build_auxiliaries(&spec, &config, &specs, place, &mut depot)?;
-        let model = Model::build(spec, config.seed, place, &mut |group, layers| match &mut depot {
-            Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
-            None => Ok(()),
-        })?;
+        let auxiliaries = build_auxiliaries(&expanded, &config, &specs, place, &mut depot)?;
+        let model =
+            Model::build(spec, &expanded, config.seed, place, &mut |group, layers| match &mut depot {
+                Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
+                None => Ok(()),
+            })?;
         let shelf =
             Shelf { precision: config.features, on_file: config.features_on_disk, scratch: scratch.clone() };
         Ok(Self {
@@ -210,6 +215,7 @@ impl Trainer {
         let OpenStep { micro_batches, learning_rate, report, first_pass } = step;
         let block = report.losses.len();
         if self.is_frozen(block) {
+            watch(Stage::Forward(block));
             self.pass_frozen(block, micro_batches)?;
             report.losses.push(f64::NAN);
             return Ok(());
@@ -243,11 +249,18 @@ impl Trainer {
         let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
         let waits = self.waits(micro_batches.len());
         let exact = self.config.exact && micro_batches.len() > 1;
-        if exact {
+        let rounds = if exact { self.counted_rounds(block)? } else { None };
+        if exact && rounds.is_none() {
             self.gather_statistics(block, micro_batches, draws, watch)?;
         }
         let (mut loss, mut right) = (0.0, 0);
+        let mut alike = Alike::new(&self.model.place, micro_batches.len());
+        let mut before = Features::default();
         for (number, (micro, &draw)) in micro_batches.iter_mut().zip(draws).enumerate() {
+            if alike.skips(number) {
+                self.skip_share(block, micro, &before, waits)?;
+                continue;
+            }
             let mut mode = Mode::Train { draw };
             if exact && number > 0 {
                 // Running statistics see the whole batch once.
@@ -261,16 +274,25 @@ impl Trainer {
             let passed = passed.ok_or_else(|| Error::internal("a pass of training was cut short"))?;
             loss += passed.loss * micro.weight;
             right += passed.correct;
+            alike.end(number);
+            if self.model.place.is_counted() {
+                before = micro.h.clone();
+            }
         }
+        drop(before);
         self.tape.gather(None);
         if exact {
             self.settle(block)?;
         }
+        if let Some(rounds) = rounds {
+            rounds.end();
+        }
+        watch(Stage::Update(block));
         if gathers {
             self.apply_accumulated(block, learning_rate)?;
         }
         self.follow(block)?;
-        memory::check().map_err(|e| e.at(format!("block {block}")))?;
+        self.model.place.check_memory().map_err(|e| e.at(format!("block {block}")))?;
         Ok((loss, right))
     }
 
@@ -462,6 +484,7 @@ impl Trainer {
                 h,
                 weight: count as f64 / samples as f64,
                 label_weight: cross_entropy::total_weight(&labels, weights) / total,
+                _room: open_step::room(&self.model.place, count),
                 labels,
             });
         }
@@ -485,30 +508,6 @@ impl Trainer {
     /// The configuration it was made with.
     pub fn config(&self) -> &TrainConfig {
         &self.config
-    }
-
-    /// Goes on with other constants of the same optimizer, and another smoothing and norm, from the next block on.
-    ///
-    /// # Errors
-    /// `Config` when a number is out of its range, or the optimizer's state would not fit; nothing is changed.
-    pub fn change(
-        &mut self,
-        optimizer: OptimizerConfig,
-        label_smoothing: f64,
-        clip_norm: Option<f64>,
-    ) -> Result<()> {
-        let now = &self.config.optimizer;
-        let same_kind = std::mem::discriminant(now) == std::mem::discriminant(&optimizer);
-        if !same_kind || now.state_tensors() != optimizer.state_tensors() {
-            return Err(Error::config(
-                "training cannot go on with another optimizer, or with momentum where there was none: what it \
-                 remembers of each weight would not fit; make another trainer",
-            ));
-        }
-        let config = TrainConfig { optimizer, label_smoothing, clip_norm, ..self.config.clone() };
-        config.validate()?;
-        self.config = config;
-        Ok(())
     }
 
     /// How many times a block was passed through in training: what dropout draws from.
@@ -540,7 +539,8 @@ impl Trainer {
     pub(crate) fn recut(&mut self, steps: Vec<OpenStep>, size: usize) -> Vec<OpenStep> {
         let micro_batch = self.config.micro_batch;
         let weights = self.config.class_weights.clone();
-        recut(steps, size, micro_batch, &weights, |shares| self.number_passes(shares))
+        let place = self.model.place.clone();
+        recut(steps, size, micro_batch, &weights, &place, |shares| self.number_passes(shares))
     }
 }
 

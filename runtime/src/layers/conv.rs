@@ -30,11 +30,11 @@ impl Conv {
         let [height, width] = config.kernel;
         let shape = [outputs, inputs / config.groups, height, width];
         let weight = initializer
-            .draw(&join(path, "weight"), &shape, |stream| initial::convolution_weight(shape, stream))?;
+            .draw([path, "weight"], &shape, |stream| initial::convolution_weight(shape, stream))?;
         let fan_in = shape[1] * height * width;
         let draw_bias = || {
-            let name = join(path, "bias");
-            initializer.draw(&name, &[outputs], |stream| initial::linear_bias(outputs, fan_in, stream))
+            initializer
+                .draw([path, "bias"], &[outputs], |stream| initial::linear_bias(outputs, fan_in, stream))
         };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()?, config })
     }

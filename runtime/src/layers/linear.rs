@@ -23,12 +23,12 @@ impl Linear {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Self> {
-        let weight = initializer.draw(&join(path, "weight"), &[outputs, inputs], |stream| {
+        let weight = initializer.draw([path, "weight"], &[outputs, inputs], |stream| {
             initial::linear_weight(outputs, inputs, stream)
         })?;
         let draw_bias = || {
-            let name = join(path, "bias");
-            initializer.draw(&name, &[outputs], |stream| initial::linear_bias(outputs, inputs, stream))
+            initializer
+                .draw([path, "bias"], &[outputs], |stream| initial::linear_bias(outputs, inputs, stream))
         };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()? })
     }

@@ -26,6 +26,7 @@ use crate::random::Stream;
 use crate::tape::Tape;
 pub use parameter_visit::{Form, FormReader, Reader, Variable, Visitor};
 pub use sequential::Sequential;
+use spec::join;
 pub use spec::{Features, LayerSpec, NamedLayer};
 pub use statistic::Statistic;
 
@@ -162,14 +163,14 @@ pub struct Initializer {
 }
 
 impl Initializer {
-    /// A trainable parameter whose start is drawn from the stream of its name.
+    /// A trainable parameter whose start is drawn from the stream of its name, which is `path` and `name`.
     pub fn draw(
         &self,
-        name: &str,
+        [path, name]: [&str; 2],
         dims: &[usize],
         make: impl FnOnce(&mut Stream) -> Result<Map>,
     ) -> Result<Parameter> {
-        let value = self.place.made(dims, || make(&mut Stream::new(self.seed, name, &[])))?;
+        let value = self.place.made(dims, || make(&mut Stream::new(self.seed, &join(path, name), &[])))?;
         Ok(Parameter::of_part(value, self.part))
     }
 

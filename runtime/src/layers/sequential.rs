@@ -25,8 +25,12 @@ impl Sequential {
         let mut first_weighted = specs.len();
         let mut rest = specs;
         while let [spec, after @ ..] = rest {
-            let (name, mut layer): (_, Box<dyn Layer>);
+            if spec.layer.has_weights() {
+                first_weighted = first_weighted.min(layers.len());
+            }
+            let (name, layer): (_, Box<dyn Layer>);
             if let Some((chain, taken)) = Chain::of_prefix(rest, path, initializer)? {
+                first_weighted = first_weighted.min(layers.len());
                 (name, layer) = (String::new(), Box::new(chain));
                 rest = &rest[taken..];
             } else {
@@ -34,10 +38,6 @@ impl Sequential {
                     (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?);
                 rest = after;
             }
-            layer.visit("", &mut |_, _| {
-                first_weighted = first_weighted.min(layers.len());
-                Ok(())
-            })?;
             layers.push((name, layer));
         }
         Ok(Self { layers, first_weighted, height: 0 })

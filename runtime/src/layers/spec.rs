@@ -6,6 +6,7 @@ use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
 use crate::maps::pool::{MOST_WINDOW_PIXELS, PoolConfig};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The shape of one sample's features.
@@ -163,11 +164,11 @@ pub fn unnamed(layer: LayerSpec) -> NamedLayer {
 }
 
 /// Joins two parts of a weight's name; either may be empty.
-pub fn join(path: &str, name: &str) -> String {
+pub fn join<'a>(path: &'a str, name: &'a str) -> Cow<'a, str> {
     match (path.is_empty(), name.is_empty()) {
         (true, _) => name.into(),
         (_, true) => path.into(),
-        _ => format!("{path}.{name}"),
+        _ => [path, ".", name].concat().into(),
     }
 }
 
@@ -179,6 +180,26 @@ pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features>
 }
 
 impl LayerSpec {
+    /// Whether it has weights.
+    pub fn has_weights(&self) -> bool {
+        let any = |layers: &[NamedLayer]| layers.iter().any(|named| named.layer.has_weights());
+        match self {
+            Self::Conv { .. } | Self::BatchNorm { .. } | Self::Linear { .. } => true,
+            Self::Residual { main, shortcut: ShortcutSpec::Projection(around), .. } => {
+                any(main) || any(around)
+            }
+            Self::Residual { main, .. } => any(main),
+            Self::Activation(_)
+            | Self::Dropout { .. }
+            | Self::MaxPool(_)
+            | Self::AveragePool(_)
+            | Self::AdaptiveAveragePool(_)
+            | Self::GlobalAveragePool
+            | Self::Flatten
+            | Self::Upsample { .. } => false,
+        }
+    }
+
     /// The features this layer makes of `input`, or why it cannot take them.
     ///
     /// # Errors

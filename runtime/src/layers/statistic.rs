@@ -5,9 +5,6 @@
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::batch_norm::{unbiased, update_running};
-use crate::maps::counted::ledger::Part;
-use crate::maps::place::Room;
-use crate::parameter::NOTES_BYTES;
 
 /// Share of the newest batch.
 pub const MOMENTUM: f64 = 0.1;
@@ -17,7 +14,6 @@ pub const MOMENTUM: f64 = 0.1;
 pub struct Statistic {
     /// What evaluations normalize by.
     pub value: Map,
-    _room: Room,
     seen: Option<Seen>,
 }
 
@@ -31,8 +27,7 @@ struct Seen {
 impl Statistic {
     /// One that has seen nothing yet.
     pub fn new(value: Map) -> Self {
-        let _room = value.place().room(Part::Weights, NOTES_BYTES);
-        Self { value, _room, seen: None }
+        Self { value, seen: None }
     }
 
     /// Notes the mean of a batch.

@@ -214,6 +214,14 @@ impl Map {
         }
     }
 
+    /// What its memory is for, where it is counted.
+    pub(crate) fn part(&self) -> Option<Part> {
+        match self {
+            Self::Counted(x) => Some(x.held().part()),
+            Self::Host(_) | Self::Composed(_) => None,
+        }
+    }
+
     /// The tensor for a composition.
     pub(super) fn composed(&self) -> Result<&Tensor> {
         match self {

@@ -59,6 +59,14 @@ impl Packed {
         }
     }
 
+    /// The map's shape.
+    pub fn dims(&self) -> &[usize] {
+        match self {
+            Self::Device(x) => x.dims(),
+            Self::Host { dims, .. } | Self::Counted { dims, .. } => dims,
+        }
+    }
+
     /// The map in f32 again.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use super::counted::{Counter, Memory, Outline};
 use super::loss::Loss;
 use super::map::{Map, sizes};
 use crate::error::{Error, Result};
+use crate::memory;
 use candle_core::{Device, Tensor};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -102,6 +103,25 @@ impl Place {
         Ok(Map::Counted(Arc::new(outline(counter, dims, bytes)?)))
     }
 
+    /// Who counts, where maps are counted.
+    pub(crate) fn counter(&self) -> Option<&Arc<Counter>> {
+        match self {
+            Self::Counted(counter) => Some(counter),
+            Self::Host | Self::Composed(_) => None,
+        }
+    }
+
+    /// Refuses to go on where memory is past its limit: that of the process, or of what is counted.
+    ///
+    /// # Errors
+    /// `Memory`.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        match self {
+            Self::Counted(counter) => counter.check(),
+            Self::Host | Self::Composed(_) => memory::check(),
+        }
+    }
+
     /// Memory beside maps that is held until this is dropped, which only who counts must be told.
     pub(crate) fn room(&self, part: Part, bytes: usize) -> Room {
         match self {
@@ -121,6 +141,7 @@ fn outline(counter: &Arc<Counter>, dims: &[usize], bytes: bool) -> Result<Outlin
     let each = if bytes { 1 } else { ELEMENT_BYTES };
     let taken = dims.iter().product::<usize>() * each + MAP_BYTES;
     let memory = Memory::Own(counter.ledger.take(Part::Passing, taken));
+    counter.check()?;
     Ok(Outline { dims: sizes(dims)?, bytes, memory, counter: counter.clone() })
 }
 

@@ -128,14 +128,14 @@ impl Names {
                 LayerSpec::BatchNorm { .. } => {
                     self.claim(&path, &["weight", "bias", "running_mean", "running_var"])?;
                 }
-                LayerSpec::Dropout { .. } if self.dropouts.contains(&path) => {
+                LayerSpec::Dropout { .. } if self.dropouts.contains(&*path) => {
                     return Err(Error::config(format!(
                         "two dropouts have the name '{path}' and would drop the same elements; name each of them, \
                          such as \"dropout1\" and \"dropout2\""
                     )));
                 }
                 LayerSpec::Dropout { .. } => {
-                    self.dropouts.insert(path);
+                    self.dropouts.insert(path.into_owned());
                 }
                 LayerSpec::Residual { main, shortcut, .. } => {
                     self.add(&path, main)?;
@@ -163,12 +163,12 @@ impl Names {
         }
         for tensor in tensors {
             let name = join(path, tensor);
-            if self.tensors.contains(&name) {
+            if self.tensors.contains(&*name) {
                 return Err(Error::config(format!(
                     "two weights have the name '{name}'; rename one of the units or layers called '{path}'"
                 )));
             }
-            self.tensors.insert(name);
+            self.tensors.insert(name.into_owned());
         }
         Ok(())
     }

@@ -6,11 +6,11 @@
 //! and so are fewer bits, those of bf16: nothing that f32 holds is too large for them, as it may be for f16. Micro-batches
 //! change what batch norm sees, so those of fewer than [`SMALL_MICRO_BATCH`] samples are taken only where nothing else fits.
 
-use super::context::Workspaces;
+use super::counted::Planner;
 use super::cuts;
 use super::rates::Rates;
 use super::size::words;
-use super::workload::{Plan, Workload, evaluation_bytes, plan_with};
+use super::workload::{Plan, Workload, evaluation_bytes, plan, plan_within};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
@@ -109,16 +109,21 @@ impl Candidate {
     #[must_use]
     pub fn applied(&self, workload: &Workload) -> Workload {
         let mut workload = workload.clone();
-        workload.train.ends.clone_from(&self.ends);
-        workload.train.micro_batch = self.micro_batch;
-        workload.train.recompute = self.recompute;
-        workload.train.pieces.clone_from(&self.pieces);
-        workload.train.activations = self.activations;
-        if self.files {
-            (workload.train.offload, workload.train.features_on_disk) = (true, true);
-        }
-        workload.evaluation_batch = self.evaluation_batch;
+        self.apply(&mut workload);
         workload
+    }
+
+    fn apply(&self, workload: &mut Workload) {
+        let Workload { train, evaluation_batch, .. } = workload;
+        train.ends.clone_from(&self.ends);
+        train.micro_batch = self.micro_batch;
+        train.recompute = self.recompute;
+        train.pieces.clone_from(&self.pieces);
+        train.activations = self.activations;
+        if self.files {
+            (train.offload, train.features_on_disk) = (true, true);
+        }
+        *evaluation_batch = self.evaluation_batch;
     }
 
     /// The workload's own way.
@@ -126,7 +131,7 @@ impl Candidate {
     /// # Errors
     /// Those of planning.
     pub fn of(workload: &Workload, rates: &Rates) -> Result<Self> {
-        let plan = plan_with(workload, &Workspaces::default())?;
+        let plan = plan(workload)?;
         let mut candidate = Self::unplanned(workload);
         candidate.fill_in(&plan, rates);
         Ok(candidate)
@@ -185,11 +190,12 @@ pub struct Choice {
 /// # Errors
 /// `Config` with the least that would do, when nothing fits; those of planning.
 pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
-    let workspaces = Workspaces::default();
-    let (fitting, least) = search(workload, freedom, budget_bytes, rates, &workspaces)?;
-    let mut fitting = fitting.into_iter();
-    let Some(chosen) = fitting.next() else { return Err(refusal(workload, budget_bytes, least)) };
-    let plan = plan_with(&chosen.applied(workload), &workspaces)?;
+    let mut fitting = search(workload, freedom, budget_bytes, rates, true)?.0.into_iter();
+    let Some(chosen) = fitting.next() else {
+        let (_, least) = search(workload, freedom, budget_bytes, rates, false)?;
+        return Err(refusal(workload, budget_bytes, least));
+    };
+    let plan = plan(&chosen.applied(workload))?;
     let mut runners_up: Vec<Candidate> = fitting.collect();
     let whole = runners_up.iter().position(|candidate| candidate.micro_batch.is_none());
     if let Some(whole) = whole.filter(|&whole| whole >= RUNNERS_UP) {
@@ -210,7 +216,7 @@ pub fn fastest(
     budget_bytes: usize,
     rates: &Rates,
 ) -> Result<Option<Candidate>> {
-    Ok(search(workload, freedom, budget_bytes, rates, &Workspaces::default())?.0.into_iter().next())
+    Ok(search(workload, freedom, budget_bytes, rates, true)?.0.into_iter().next())
 }
 
 /// The way to train that needs least memory; none where there is no cut to choose from.
@@ -225,18 +231,19 @@ pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Op
     if freedom.half && workload.train.activations == Precision::F32 {
         workload.train.activations = Precision::Bf16;
     }
-    Ok(search_one(&workload, freedom, 0, rates, &Workspaces::default())?.1)
+    Ok(search_one(&workload, freedom, 0, rates, false, &mut Planner::default())?.1)
 }
 
-/// What fits, the best first, and what needs least where nothing does. Ways that wait in files or in fewer bits are
-/// looked at where nothing without them fits and has good statistics.
+/// What fits, the best first, and what needs least where nothing does, unless counting `stops` at the budget. Ways that
+/// wait in files or in fewer bits are looked at where nothing without them fits and has good statistics.
 fn search(
     workload: &Workload,
     freedom: &Freedom,
     budget_bytes: usize,
     rates: &Rates,
-    workspaces: &Workspaces,
+    stops: bool,
 ) -> Result<(Vec<Candidate>, Option<Candidate>)> {
+    let mut planner = Planner::default();
     let TrainConfig { activations, .. } = workload.train;
     let (half, files) = (freedom.half && activations == Precision::F32, freedom.files);
     // What needs least comes second: where it does not fit, nothing does.
@@ -265,7 +272,7 @@ fn search(
         if halved {
             changed.train.activations = Precision::Bf16;
         }
-        let (found, needs_least) = search_one(&changed, freedom, budget_bytes, rates, workspaces)?;
+        let (found, needs_least) = search_one(&changed, freedom, budget_bytes, rates, stops, &mut planner)?;
         fitting.extend(found);
         least = [least, needs_least].into_iter().flatten().min_by_key(|candidate| candidate.peak_bytes);
     }
@@ -281,12 +288,20 @@ fn search_one(
     freedom: &Freedom,
     budget_bytes: usize,
     rates: &Rates,
-    workspaces: &Workspaces,
+    stops: bool,
+    planner: &mut Planner,
 ) -> Result<(Vec<Candidate>, Option<Candidate>)> {
     let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
+    let mut changed = workload.clone();
     for ends in &freedom.cuts {
         let sizes = micro_batches(workload, freedom, ends)?;
         for (recompute, pieces) in repetitions(workload, freedom, ends)? {
+            // What takes more is of no interest.
+            let limit_bytes = match &least {
+                _ if stops => Some(budget_bytes),
+                Some(least) => Some(budget_bytes.max(least.peak_bytes)),
+                None => None,
+            };
             let mut try_size = |size: usize| {
                 let start = Candidate {
                     ends: ends.clone(),
@@ -295,7 +310,7 @@ fn search_one(
                     pieces: pieces.clone(),
                     ..Candidate::unplanned(workload)
                 };
-                smallest_evaluation(workload, start, budget_bytes, rates, workspaces)
+                smallest_evaluation(&mut changed, start, (budget_bytes, limit_bytes), rates, planner)
             };
             let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
             if found.peak_bytes <= budget_bytes {
@@ -374,15 +389,19 @@ fn largest_that_fits(
     Ok(found)
 }
 
-/// `candidate` with its bytes and seconds, its evaluation's batch halved for as long as that is what does not fit.
+/// `candidate` with its bytes and seconds, its evaluation's batch halved for as long as that is what does not fit; past
+/// `limit_bytes` it is said to take all there is.
 fn smallest_evaluation(
-    workload: &Workload,
+    workload: &mut Workload,
     mut candidate: Candidate,
-    budget_bytes: usize,
+    (budget_bytes, limit_bytes): (usize, Option<usize>),
     rates: &Rates,
-    workspaces: &Workspaces,
+    planner: &mut Planner,
 ) -> Result<Candidate> {
-    let plan = plan_with(&candidate.applied(workload), workspaces)?;
+    candidate.apply(workload);
+    let Some(plan) = plan_within(workload, limit_bytes, planner)? else {
+        return Ok(Candidate { peak_bytes: usize::MAX, ..candidate });
+    };
     candidate.fill_in(&plan, rates);
     if plan.peak_bytes <= budget_bytes || !plan.is_peak_of_evaluation() {
         return Ok(candidate);
@@ -390,7 +409,8 @@ fn smallest_evaluation(
     let training_bytes = plan.peak_outside_evaluation();
     while let Some(samples @ 2..) = candidate.evaluation_batch {
         candidate.evaluation_batch = Some(samples.div_ceil(2));
-        let bytes = evaluation_bytes(&candidate.applied(workload), workspaces)?;
+        candidate.apply(workload);
+        let bytes = evaluation_bytes(workload, planner)?;
         candidate.peak_bytes = bytes.max(training_bytes);
         // Smaller than training needs is small enough.
         if bytes <= budget_bytes.max(training_bytes) {

@@ -1,24 +1,14 @@
 //! The memory plan: how many bytes a run will have allocated at its worst moment, known before anything is.
 //!
-//! A step is replayed without data. Each layer has a twin here that takes and gives back memory where the layer does,
-//! in the same order; kernels say themselves what they allocate beside their tensors. The plan is an upper bound: it
-//! counts every thread's scratch at once.
+//! The trainer itself takes a step, on maps that only count: each is a shape and a claim in a ledger, given back when it
+//! is dropped; kernels say themselves what they allocate beside their maps. The plan is an upper bound: it counts every
+//! thread's scratch at once.
 //!
-//! Plans know layers, rules and the trainer. They know nothing of tensors' contents, files or command lines.
+//! Plans know the trainer. They know nothing of single layers, files or command lines.
 
 pub use crate::maps::counted::ledger;
 pub mod workload;
-mod outline;
-mod context;
-mod replay;
-mod layers;
-mod chain;
-mod residual;
-mod sequential;
-mod auxiliary;
-mod waiting;
-mod residence;
-mod step;
+mod counted;
 pub mod cuts;
 pub mod rates;
 pub mod size;

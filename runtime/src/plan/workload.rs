@@ -1,16 +1,16 @@
 //! From what is to be done to the bytes that it takes.
 
-use super::context::{Context, ELEMENT_BYTES, Workspaces};
+use super::counted::{self, Counted, Planner, Resting};
 use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
-use super::step::Training;
 use crate::error::{Error, Result};
+use crate::maps::counted::counter::ELEMENT_BYTES;
 use crate::network::NetworkSpec;
 use crate::rules::{Rule, RuleConfig};
 use crate::trainer::TrainConfig;
 use serde::Serialize;
 
-/// Small things that no replay counts: names, specs, progress, the allocator's own lists.
-pub const ALLOWANCE_BYTES: usize = 128 << 10;
+/// Small things that nobody counts: names, specs, progress, the allocator's own lists, and what a process makes once.
+pub const ALLOWANCE_BYTES: usize = 192 << 10;
 
 /// A run on the CPU whose memory is to be planned.
 #[derive(Clone, Debug)]
@@ -112,49 +112,46 @@ impl Plan {
 /// # Errors
 /// Those of building the trainer, and `Config` for a batch or a pool of none.
 pub fn plan(workload: &Workload) -> Result<Plan> {
-    plan_with(workload, &Workspaces::default())
+    let planned = plan_within(workload, None, &mut Planner::default())?;
+    planned.ok_or_else(|| Error::internal("a plan without a limit has passed it"))
 }
 
-/// The same, remembering what kernels allocate in `workspaces`.
-pub(super) fn plan_with(workload: &Workload, workspaces: &Workspaces) -> Result<Plan> {
-    let Workload { network, train, batch, threads, .. } = workload;
+/// The same where training keeps to `limit_bytes`; none where it does not.
+pub(super) fn plan_within(
+    workload: &Workload,
+    limit_bytes: Option<usize>,
+    planner: &mut Planner,
+) -> Result<Option<Plan>> {
     check_batches(workload)?;
-    // A block may take larger batches than the step.
-    let largest = train.block_batches.iter().max().unwrap_or(batch);
-    let gathers = train.clip_norm.is_some() || train.micro_batch.is_some_and(|micro| micro < *largest);
-    let state_tensors = train.optimizer.state_tensors();
-    let context = Context::new(*threads, state_tensors, gathers, train.activations, workspaces.clone());
-    context.ledger.enter(Moment::Load);
-    let program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
-    let mut training = Training::new(&context, network, train)?;
-    if workload.starts_from_file {
-        context.ledger.touch(Part::Program, loaded_bytes(&training));
-    }
-    let (images, _labels) = training.load(&context, *batch, workload.augments);
-    let step_work = training.step(&context, images)?;
-    drop(_labels);
-    if let Some(samples) = workload.evaluation_batch {
-        training.evaluate(&context, samples)?;
-    }
-    context.ledger.enter(Moment::Save);
-    context.ledger.touch(Part::Program, workload.record_bytes);
-    if workload.saves {
-        save(&context, &mut training, workload.resumes);
-    }
-    drop(program);
-    Ok(assemble(&context, &training, train, step_work))
+    planner.count(workload, limit_bytes, |counted| {
+        let ledger = counted.counter.ledger.clone();
+        if workload.starts_from_file {
+            ledger.touch(Part::Program, loaded_bytes(counted));
+        }
+        let step_work = counted.step(workload)?;
+        counted.counter.check()?;
+        // Evaluations may still take fewer samples.
+        ledger.lift_limit();
+        if let Some(samples) = workload.evaluation_batch {
+            counted.evaluate(samples)?;
+        }
+        ledger.enter(Moment::Save);
+        ledger.touch(Part::Program, workload.record_bytes);
+        if workload.saves {
+            save(counted, workload.resumes);
+        }
+        Ok(assemble(counted, &workload.train, step_work))
+    })
 }
 
 /// The most at any moment of a run that evaluates and does nothing else.
-pub(super) fn evaluation_bytes(workload: &Workload, workspaces: &Workspaces) -> Result<usize> {
-    let Workload { network, train, threads, .. } = workload;
+pub(super) fn evaluation_bytes(workload: &Workload, planner: &mut Planner) -> Result<usize> {
     let Some(samples) = workload.evaluation_batch else { return Ok(0) };
-    let state_tensors = train.optimizer.state_tensors();
-    let context = Context::new(*threads, state_tensors, false, train.activations, workspaces.clone());
-    context.ledger.enter(Moment::Load);
-    let _program = context.ledger.take(Part::Program, workload.program_bytes + ALLOWANCE_BYTES);
-    Training::new(&context, network, train)?.evaluate(&context, samples)?;
-    Ok(context.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0))
+    let counted = planner.count(workload, None, |counted| {
+        counted.evaluate(samples)?;
+        Ok(counted.most_bytes())
+    })?;
+    counted.ok_or_else(|| Error::internal("an evaluation without a limit has passed it"))
 }
 
 /// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, at the most.
@@ -169,18 +166,14 @@ pub fn evaluation_beside(network: &NetworkSpec, samples: usize, threads: usize) 
     };
     let steps = Workload::steps(network.clone(), whole, 1, threads);
     check_batches(&Workload { evaluation_batch: Some(samples), ..steps.clone() })?;
-    let context = Context::new(threads, 0, false, steps.train.activations, Workspaces::default());
-    context.ledger.enter(Moment::Load);
-    let mut evaluating = Training::new(&context, network, &steps.train)?;
-    let before = context.ledger.live_bytes();
-    evaluating.evaluate(&context, samples)?;
-    let most = context.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0);
-    Ok(most.saturating_sub(before) + ALLOWANCE_BYTES)
+    Ok(counted::evaluation_beside(&steps, samples)? + ALLOWANCE_BYTES)
 }
 
 /// More elements than any batch has, and few enough that no sum of bytes overflows; on processors of 32 bits, where no
 /// process has more than 4 GiB, of any network that a phone trains.
 const MOST_ELEMENTS: usize = if usize::BITS < 64 { 1 << 24 } else { 1 << 40 };
+/// More samples than pass at once anywhere: a plan has a label for each.
+const MOST_SAMPLES: usize = 1 << 22;
 
 fn check_batches(workload: &Workload) -> Result<()> {
     let Workload { network, batch, threads, evaluation_batch, .. } = workload;
@@ -189,7 +182,7 @@ fn check_batches(workload: &Workload) -> Result<()> {
     }
     let samples = (*batch).max(evaluation_batch.unwrap_or(0));
     let elements = network.input.iter().try_fold(samples, |product, &size| product.checked_mul(size));
-    if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+    if elements.is_none_or(|elements| elements > MOST_ELEMENTS) || samples > MOST_SAMPLES {
         return Err(Error::config(format!(
             "{samples} samples of {:?} (channels, height, width) are more than any memory holds; choose a smaller batch",
             network.input
@@ -200,9 +193,9 @@ fn check_batches(workload: &Workload) -> Result<()> {
 
 /// What reading the weights' file takes beyond the optimizer's state, which does not exist yet: the file, and its
 /// tensors.
-fn loaded_bytes(training: &Training) -> usize {
-    let weights: usize = training.resting.iter().map(|rest| rest.weights).sum();
-    let optimizer: usize = training.resting.iter().map(|rest| rest.optimizer).sum();
+fn loaded_bytes(counted: &Counted) -> usize {
+    let weights: usize = counted.resting.iter().map(|rest| rest.weights).sum();
+    let optimizer: usize = counted.resting.iter().map(|rest| rest.optimizer).sum();
     (2 * weights).saturating_sub(optimizer)
 }
 
@@ -211,26 +204,26 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// What a tensor's entry in a file takes while it is written: name, shape and JSON.
 const ENTRY_BYTES: usize = 1 << 10;
 
-/// `checkpoint::block_file`
-fn save(context: &Context, training: &mut Training, resumes: bool) {
-    let (tensors, largest) = training.tensors(context);
-    context.ledger.touch(Part::Program, BUFFER_BYTES + tensors * ENTRY_BYTES);
+/// What `checkpoint::block_file` takes.
+fn save(counted: &Counted, resumes: bool) {
+    let most = |of: fn(&Resting) -> usize| counted.resting.iter().map(of).max().unwrap_or(0);
+    let ledger = &counted.counter.ledger;
+    ledger.touch(Part::Program, BUFFER_BYTES + most(|rest| rest.tensors) * ENTRY_BYTES);
     if resumes {
-        let of_block = training.resting.iter().map(|rest| rest.weights + rest.optimizer + rest.auxiliary);
-        let file = of_block.max().unwrap_or(0);
         // The tensor that is read beside the one whose place it takes.
-        context.ledger.touch(Part::Program, file + largest * ELEMENT_BYTES);
+        ledger.touch(Part::Program, most(Resting::all) + most(|rest| rest.largest) * ELEMENT_BYTES);
     }
 }
 
-fn assemble(context: &Context, training: &Training, train: &TrainConfig, step_work: Work) -> Plan {
-    let (moments, worst_of_parts) = (context.ledger.moments(), context.ledger.worst());
+fn assemble(counted: &Counted, train: &TrainConfig, step_work: Work) -> Plan {
+    let ledger = &counted.counter.ledger;
+    let (moments, worst_of_parts) = (ledger.moments(), ledger.worst());
     let of_block = |moment: Moment, block: usize| match moment {
         Moment::Forward(b) | Moment::Loss(b) | Moment::Backward(b) | Moment::Update(b) => b == block,
         Moment::Load | Moment::Evaluate | Moment::Save => false,
     };
     let ranges = crate::network::blocks::ranges(&train.ends);
-    let blocks = ranges.iter().zip(&training.resting).enumerate().map(|(block, (range, rest))| BlockBytes {
+    let blocks = ranges.iter().zip(&counted.resting).enumerate().map(|(block, (range, rest))| BlockBytes {
         first_unit: *range.start(),
         last_unit: *range.end(),
         weights_bytes: rest.weights,

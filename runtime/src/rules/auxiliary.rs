@@ -62,7 +62,7 @@ impl Auxiliary {
         }
         let mut units = Vec::with_capacity(spec.units.len());
         for unit in &spec.units {
-            let name = join("units", &unit.name);
+            let name = join("units", &unit.name).into_owned();
             units.push((
                 name.clone(),
                 Sequential::new(&unit.layers(inputs)?, &join(path, &name), initializer)?,
@@ -181,6 +181,11 @@ impl Auxiliary {
         Ok((total, d_y))
     }
 
+    /// Repeats forward passes of pairs from the next step on, or keeps what they made.
+    pub(crate) fn set_recompute(&mut self, recompute: bool) {
+        self.pairs.iter_mut().for_each(|(_, pair)| pair.recompute = recompute);
+    }
+
     /// Advances the moving averages of the units that they follow.
     pub fn follow(&mut self, units: &mut [(String, Sequential)]) -> Result<()> {
         self.pairs.iter_mut().try_for_each(|(followed, pair)| pair.follow(&mut units[*followed].1))
@@ -243,7 +248,7 @@ const SIMILARITY: &str = "similarity";
 
 /// Where a pair's weights are named: the first, published one without a number.
 fn pair_path(path: &str, number: usize) -> String {
-    if number == 0 { path.to_string() } else { join(path, &format!("pairs.{number}")) }
+    if number == 0 { path.to_string() } else { join(path, &format!("pairs.{number}")).into_owned() }
 }
 
 fn needed(output: Option<Map>) -> Result<Map> {

@@ -20,7 +20,7 @@ pub struct Pair {
     scale: Option<Parameter>,
     momentum: f64,
     /// Whether the backward pass repeats the forward pass of each copy instead of keeping what both made.
-    recompute: bool,
+    pub(super) recompute: bool,
     /// The forward pass that backward belongs to.
     pass: Mode,
 }

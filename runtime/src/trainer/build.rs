@@ -3,7 +3,7 @@
 use super::{TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::layers::Initializer;
+use crate::layers::{Features, Initializer, NamedLayer};
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Place, cross_entropy};
 use crate::network::NetworkSpec;
@@ -13,14 +13,13 @@ use crate::rules::auxiliary::Auxiliary;
 /// Builds one for every block but the last and the frozen; each goes to the depot, if there is one, as soon as it is
 /// built.
 pub(super) fn build_auxiliaries(
-    spec: &NetworkSpec,
+    expanded: &[(Vec<NamedLayer>, Features)],
     config: &TrainConfig,
     specs: &[AuxiliarySpec],
     place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
     let initializer = Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary };
-    let expanded = spec.expand()?;
     specs
         .iter()
         .enumerate()
@@ -32,7 +31,7 @@ pub(super) fn build_auxiliaries(
             let path = auxiliary_path(block);
             let mut auxiliary = Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer)?;
             if let Some(depot) = depot {
-                let group = residence::auxiliary_group(spec.units.len(), block);
+                let group = residence::auxiliary_group(expanded.len(), block);
                 depot.put(group, &mut |visitor| auxiliary.visit(&path, visitor))?;
             }
             Ok(Some(auxiliary))

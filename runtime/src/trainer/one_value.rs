@@ -101,7 +101,9 @@ fn norm_of_one_value(layers: &[NamedLayer], input: Features, path: &str) -> Resu
     for NamedLayer { name, layer } in layers {
         let place = join(path, name);
         let found = match layer {
-            LayerSpec::BatchNorm { .. } if features.elements() == features.channels() => Some(place),
+            LayerSpec::BatchNorm { .. } if features.elements() == features.channels() => {
+                Some(place.into_owned())
+            }
             LayerSpec::Residual { main, shortcut, .. } => {
                 match (norm_of_one_value(main, features, &place)?, shortcut) {
                     (None, ShortcutSpec::Projection(around)) => norm_of_one_value(around, features, &place)?,

@@ -3,7 +3,10 @@
 use super::StepReport;
 use crate::error::{Error, Result};
 use crate::maps::Map;
+use crate::maps::Place;
+use crate::maps::counted::ledger::Part;
 use crate::maps::cross_entropy::total_weight;
+use crate::maps::place::Room;
 use crate::shelf::Parcel;
 use std::ops::Range;
 
@@ -43,6 +46,16 @@ pub(super) struct MicroBatch {
     pub(super) weight: f64,
     /// Its labels' share of the class weights of the batch's labels.
     pub(super) label_weight: f64,
+    /// Its labels, and what says where it is.
+    pub(super) _room: Room,
+}
+
+/// What a share takes beside its labels.
+const SHARE_BYTES: usize = 256;
+
+/// The `MicroBatch::_room` of so many samples.
+pub(super) fn room(place: &Place, samples: usize) -> Room {
+    place.room(Part::Batch, samples * size_of::<u32>() + SHARE_BYTES)
 }
 
 /// The features of some samples, in parts that wait each for itself.
@@ -53,6 +66,11 @@ impl Features {
     /// All `samples` of a parcel.
     pub(super) fn of(parcel: Parcel, samples: usize) -> Self {
         Self(vec![(parcel, 0..samples)])
+    }
+
+    /// The shape of what waits in one part.
+    pub(super) fn dims(&self) -> Option<&[usize]> {
+        self.0.first().map(|(parcel, _)| parcel.dims())
     }
 
     /// The features as one tensor.
@@ -91,6 +109,7 @@ pub(super) fn recut(
     size: usize,
     micro_batch: Option<usize>,
     class_weights: &[f32],
+    place: &Place,
     mut first_pass: impl FnMut(usize) -> u64,
 ) -> Vec<OpenStep> {
     let losses = steps.first().map_or(0, |step| step.report.losses.len());
@@ -115,6 +134,7 @@ pub(super) fn recut(
             labels: part.to_vec(),
             weight: part.len() as f64 / labels.len() as f64,
             label_weight: total_weight(part, class_weights) / total,
+            _room: room(place, part.len()),
         };
         let micro_batches: Vec<_> = labels.chunks(micro_batch.unwrap_or(size)).map(share).collect();
         cut.push(OpenStep {
@@ -141,6 +161,7 @@ mod tests {
             labels: samples.collect(),
             weight: 1.0,
             label_weight: 1.0,
+            _room: Room::default(),
         };
         let report = StepReport { losses: vec![0.5], correct: 0 };
         OpenStep { micro_batches: vec![micro], learning_rate, report, first_pass: 0 }
@@ -148,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_sample_keeps_its_features_and_its_place() {
-        let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), &[], |_| 7);
+        let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), &[], &Place::Host, |_| 7);
         let shares: Vec<Vec<&Vec<u32>>> =
             cut.iter().map(|step| step.micro_batches.iter().map(|micro| &micro.labels).collect()).collect();
         assert_eq!(shares, [vec![&vec![0, 1], &vec![2]], vec![&vec![3, 4], &vec![5]], vec![&vec![6]]]);

@@ -110,6 +110,17 @@ impl Trainer {
         self.groups(block).chain(followed).try_for_each(|group| self.release(group))
     }
 
+    /// Lets go of all weights that wait in a file else, without their changes: after a step that was stopped.
+    pub(crate) fn put_away(&mut self) -> Result<()> {
+        let groups = auxiliary_group(self.model.units.len(), self.auxiliaries.len());
+        (0..groups).try_for_each(|group| {
+            self.with_depot(group, |depot, visit| match depot.presence(group) {
+                Presence::Away => Ok(()),
+                Presence::Values | Presence::Whole => depot.forget(group, visit),
+            })
+        })
+    }
+
     /// Brings one piece of a block, units counted from its first, if pieces come one at a time.
     pub(super) fn enter_piece(&mut self, block: usize, piece: &Range<usize>, whole: bool) -> Result<()> {
         if !self.goes_in_pieces(block) {
@@ -235,10 +246,24 @@ impl Trainer {
         })
     }
 
-    /// Shows the variables of `block` where they are: statistics always are in memory, weights perhaps not.
-    fn visit_present(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
-        let mut groups = self.groups(block);
-        let Self { model, auxiliaries, .. } = self;
-        groups.try_for_each(|group| visit_group(model, auxiliaries, group, visitor))
+    /// Shows the variables of `block`, of which not all may have their full names.
+    pub(crate) fn visit_unnamed(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        match self.depot {
+            Some(_) => self.visit_block(block, visitor),
+            None => self.visit_present(block, visitor),
+        }
+    }
+
+    /// Shows the variables of `block` where they are, without the names of unit and network: statistics always are in
+    /// memory, weights perhaps not.
+    pub(super) fn visit_present(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
+            unit.visit("", visitor)?;
+        }
+        match self.auxiliaries.get_mut(block) {
+            Some(Some(auxiliary)) => auxiliary.visit("", visitor),
+            Some(None) => Ok(()),
+            None => self.model.head.visit("", visitor),
+        }
     }
 }

@@ -22,8 +22,9 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// More than this share of what is measured is not tight.
-const TIGHT: f64 = 1.15;
+/// More than this share of what is measured is not tight: with one thread, and with several, which seldom all have their
+/// scratch at once.
+const TIGHT: [f64; 2] = [1.05, 1.1];
 
 fn at_side(name: &str, side: usize) -> NetworkSpec {
     network(name, &ModelConfig { input: [3, side, side], ..ModelConfig::default() }).unwrap()
@@ -55,7 +56,8 @@ fn hold(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize
     let ratio = planned.peak_bytes as f64 / measured.peak_bytes as f64;
     println!("{ratio:.3} {what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
     assert!(ratio >= 1.0, "{what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
-    assert!(ratio <= TIGHT, "{what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
+    let tight = TIGHT[usize::from(threads > 1)];
+    assert!(ratio <= tight, "{what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
     // Before the first stage the trainer is built and frozen blocks are passed.
     for (moment, bytes) in measured.stages.into_iter().filter(|(moment, _)| *moment != Moment::Load) {
         let found = planned.moments.iter().find(|peak| peak.moment == moment).unwrap().bytes;
@@ -171,6 +173,45 @@ fn every_way_to_wait() {
     let pieces = cuts::even_pieces(&large, 9).unwrap();
     let bp = config(&large, RuleConfig::new(Rule::Bp), 1);
     hold(&large, &TrainConfig { offload: true, pieces, ..bp }, 2, 1);
+}
+
+/// What some threads and the allocator take once a process is there only in the first measurement.
+#[test]
+fn the_first_steps_of_a_process_are_as_planned() {
+    let _alone = alone();
+    for number in 0..FIRST_CASES {
+        let this = std::env::current_exe().unwrap();
+        let output = std::process::Command::new(this)
+            .args(["--exact", "one_case_of_the_first", "--nocapture"])
+            .env("LOCALGRAD_PLAN_CASE", number.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        println!("{said}");
+        assert!(output.status.success() && said.contains("1 passed"), "case {number}: {said}");
+    }
+}
+
+const FIRST_CASES: usize = 5;
+
+/// One measurement alone in its process, where the environment says which.
+#[test]
+fn one_case_of_the_first() {
+    let _alone = alone();
+    let number = std::env::var("LOCALGRAD_PLAN_CASE").map_or(0, |number| number.parse().unwrap());
+    let network = at_side("resnet20", 32);
+    let man = config(&network, RuleConfig::new(Rule::Man), 4);
+    let bp = config(&network, RuleConfig::new(Rule::Bp), 1);
+    let infopro = config(&network, RuleConfig::new(Rule::Infopro), 3);
+    let pieces = cuts::even_pieces(&network, 4).unwrap();
+    let filed = TrainConfig { offload: true, features_on_disk: true, ..infopro };
+    match number {
+        0 => hold(&network, &bp, 24, 2),
+        1 => hold(&network, &TrainConfig { chunk: 7, features_on_disk: true, ..man }, 16, 2),
+        2 => hold(&network, &TrainConfig { chunk: 3, micro_batch: Some(8), ..filed }, 24, 1),
+        3 => hold(&network, &TrainConfig { pieces, features: Precision::F16, offload: true, ..bp }, 32, 2),
+        _ => hold(&network, &TrainConfig { micro_batch: Some(1), ..bp }, 16, 1),
+    }
 }
 
 /// Everything is left to choose.

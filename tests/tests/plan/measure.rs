@@ -52,11 +52,13 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
         let mut trainer =
             Trainer::with_scratch(network.clone(), train.clone(), normalize, &Device::Cpu, scratch).unwrap();
         for _ in 0..STEPS {
+            note(Moment::Load);
             let watch = &mut |stage| {
                 note(match stage {
                     Stage::Forward(block) => Moment::Forward(block),
                     Stage::Loss(block) => Moment::Loss(block),
                     Stage::Backward(block) => Moment::Backward(block),
+                    Stage::Update(block) => Moment::Update(block),
                 });
             };
             let begun =

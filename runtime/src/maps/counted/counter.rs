@@ -1,10 +1,12 @@
 //! What operations on counted maps count with: the ledger, the number of threads, and what kernels allocate.
 
 use super::ledger::{Held, Ledger, Part};
+use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::conv::{Geometry, PassKind, Path, Workspace, upsampled_workspace, workspace};
 use crate::kernels::simd::Isa;
 use crate::kernels::{batch_norm, product};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of an f32.
@@ -13,7 +15,26 @@ pub(crate) const ELEMENT_BYTES: usize = size_of::<f32>();
 pub(crate) const MAP_BYTES: usize = 384;
 
 /// What kernels allocate, remembered by shape: the same shapes come again and again.
-type Workspaces = Arc<Mutex<HashMap<(Geometry, PassKind), Workspace>>>;
+pub(crate) type Workspaces = Arc<Mutex<HashMap<(Geometry, PassKind), Workspace, BuildHasherDefault<Sizes>>>>;
+
+/// A hash of a few sizes that nobody chooses so that they collide.
+#[derive(Debug, Default)]
+pub(crate) struct Sizes(u64);
+
+impl Hasher for Sizes {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(size_of::<u64>()) {
+            let mut word = [0; size_of::<u64>()];
+            word[..part.len()].copy_from_slice(part);
+            // An odd number whose bits look random (Knuth's multiplicative hashing).
+            self.0 = (self.0.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
 
 /// A machine with a CPU whose memory is counted.
 #[derive(Debug)]
@@ -28,7 +49,23 @@ pub struct Counter {
 impl Counter {
     /// One of a machine with so many worker threads that has counted nothing yet.
     pub fn new(threads: usize) -> Self {
-        Self { ledger: Ledger::default(), threads, workspaces: Workspaces::default() }
+        Self::remembering(threads, Workspaces::default())
+    }
+
+    /// The same, which looks up in `workspaces` what kernels allocate, and adds to them.
+    pub(crate) fn remembering(threads: usize, workspaces: Workspaces) -> Self {
+        Self { ledger: Ledger::default(), threads, workspaces }
+    }
+
+    /// Ends what is counted once there was more than a limit.
+    ///
+    /// # Errors
+    /// `Memory`.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.ledger.is_over() {
+            true => Err(Error::new(ErrorKind::Memory, "what is counted takes more memory than it may")),
+            false => Ok(()),
+        }
     }
 
     /// Memory that a kernel takes and gives back.

@@ -1,9 +1,9 @@
-//! What is in memory at each moment of a run that is replayed without data: pieces are taken, and given back when they
+//! What is in memory at each moment of a run that is counted: pieces are taken, and given back when they
 //! are dropped.
 
 use serde::Serialize;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a piece of memory is for.
@@ -164,6 +164,7 @@ struct Book {
     moments: Vec<MomentPeak>,
     current: usize,
     work: Work,
+    limit_bytes: Option<usize>,
 }
 
 impl Book {
@@ -193,17 +194,46 @@ impl Book {
 
 /// A ledger that all pieces share.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Book>>);
+pub struct Ledger(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    book: Mutex<Book>,
+    is_over: AtomicBool,
+}
 
 impl Ledger {
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a piece, which is given back when it is dropped.
     pub fn take(&self, part: Part, bytes: usize) -> Held {
-        self.book().add(part, bytes);
+        let mut book = self.book();
+        book.add(part, bytes);
+        if book.limit_bytes.is_some_and(|limit| book.total > limit) {
+            self.0.is_over.store(true, Ordering::Relaxed);
+        }
+        drop(book);
         Held { ledger: self.clone(), part: AtomicU8::new(part as u8), bytes }
+    }
+
+    /// Forgets moments, work and what was most, but not what is in memory; `limit_bytes` is what it is to keep to.
+    pub(crate) fn restart(&self, limit_bytes: Option<usize>) {
+        let mut book = self.book();
+        let (live, total) = (book.live, book.total);
+        *book = Book { live, total, worst: live, limit_bytes, ..Book::default() };
+        self.0.is_over.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on there is no limit.
+    pub(crate) fn lift_limit(&self) {
+        self.book().limit_bytes = None;
+    }
+
+    /// Whether there was ever more than the limit.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Relaxed)
     }
 
     /// Takes a piece and gives it back at once.
@@ -246,11 +276,6 @@ impl Ledger {
         self.book().total
     }
 
-    /// Bytes of one part now.
-    pub fn live_part(&self, part: Part) -> usize {
-        self.book().live[part as usize]
-    }
-
     /// The most at each moment, in the order in which they began.
     pub fn moments(&self) -> Vec<MomentPeak> {
         self.book().moments.clone()
@@ -277,7 +302,8 @@ pub struct Held {
 }
 
 impl Held {
-    fn part(&self) -> Part {
+    /// What it is for.
+    pub(crate) fn part(&self) -> Part {
         Part::ALL[usize::from(self.part.load(Ordering::Relaxed))]
     }
 

@@ -4,6 +4,7 @@ pub mod counter;
 pub mod ledger;
 
 pub use counter::Counter;
+pub(crate) use counter::Workspaces;
 use ledger::{Held, Part};
 use std::sync::Arc;
 

@@ -1,0 +1,252 @@
+//! A run counted: the trainer itself at work on maps that have no numbers.
+
+use super::ledger::{Moment, Part, Work};
+use super::workload::{ALLOWANCE_BYTES, Workload};
+use crate::data::{Batch, Normalize};
+use crate::error::{ErrorKind, Result};
+use crate::evaluate::Tally;
+use crate::layers::Variable;
+use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
+use crate::maps::counted::{Counter, Workspaces};
+use crate::maps::place::Room;
+use crate::maps::{Map, Place};
+use crate::optimizer::prepare_state;
+use crate::parameter::Parameter;
+use crate::sweep::sweep;
+use crate::trainer::{OpenStep, Stage, TrainConfig, Trainer};
+use std::sync::Arc;
+
+/// Bytes of a label.
+const LABEL_BYTES: usize = size_of::<u32>();
+
+/// What a name, its place in a layer and an optimizer's notes take for each weight and statistic.
+const NOTES_BYTES: usize = 192;
+
+/// What a block holds between steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Resting {
+    pub(super) weights: usize,
+    pub(super) optimizer: usize,
+    pub(super) auxiliary: usize,
+    /// Weights, each with its gradient and what the optimizer remembers.
+    pub(super) tensors: usize,
+    /// Elements of the largest weight.
+    pub(super) largest: usize,
+}
+
+impl Resting {
+    fn add(&mut self, variable: &Variable<'_>) {
+        let of = |map: &Map| map.elem_count() * ELEMENT_BYTES + MAP_BYTES;
+        let value = variable.value();
+        match value.part() {
+            Some(Part::Auxiliary | Part::Average) => self.auxiliary += of(value) + NOTES_BYTES,
+            _ => self.weights += of(value) + NOTES_BYTES,
+        }
+        if let Variable::Parameter(Parameter { state, .. }) = variable {
+            self.optimizer += state.iter().map(of).sum::<usize>();
+            self.largest = self.largest.max(value.elem_count());
+        }
+    }
+
+    /// All that is written of a block.
+    pub(super) fn all(&self) -> usize {
+        self.weights + self.optimizer + self.auxiliary
+    }
+}
+
+/// A trainer of a workload, and who counts what it does.
+pub(super) struct Counted {
+    pub(super) counter: Arc<Counter>,
+    trainer: Trainer,
+    /// Of each block.
+    pub(super) resting: Vec<Resting>,
+    /// Bytes of the program, then the notes of all variables.
+    rooms: Vec<Room>,
+}
+
+impl Counted {
+    /// Builds the trainer, and with `remembers` what its optimizer remembers from the first step on.
+    ///
+    /// # Errors
+    /// Those of building it, and `Memory` past the limit.
+    fn new(
+        workload: &Workload,
+        workspaces: &Workspaces,
+        limit_bytes: Option<usize>,
+        remembers: bool,
+    ) -> Result<Self> {
+        let Workload { network, train, threads, program_bytes, .. } = workload;
+        let counter = Arc::new(Counter::remembering(*threads, workspaces.clone()));
+        counter.ledger.restart(limit_bytes);
+        counter.ledger.enter(Moment::Load);
+        let place = Place::Counted(counter.clone());
+        let rooms = vec![place.room(Part::Program, program_bytes + ALLOWANCE_BYTES)];
+        let normalize = Normalize::identity(network.input[0]);
+        let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
+        let mut counted = Self { counter, trainer, resting: Vec::new(), rooms };
+        counted.rest(remembers)?;
+        Ok(counted)
+    }
+
+    /// Looks at what each block holds between steps.
+    fn rest(&mut self, remembers: bool) -> Result<()> {
+        let trainer = &mut self.trainer;
+        let optimizer = trainer.config().optimizer.clone();
+        let mut notes = [0; Part::ALL.len()];
+        for block in 0..trainer.ranges().len() {
+            let trains = remembers && !trainer.is_frozen(block);
+            let mut resting = Resting::default();
+            trainer.visit_unnamed(block, &mut |_, mut variable| {
+                if let Variable::Parameter(parameter) = &mut variable {
+                    if trains && parameter.trainable {
+                        prepare_state(parameter, &optimizer)?;
+                    }
+                    resting.tensors += 2 + optimizer.state_tensors();
+                }
+                resting.add(&variable);
+                if let Some(part) = variable.value().part() {
+                    notes[part as usize] += NOTES_BYTES;
+                }
+                Ok(())
+            })?;
+            self.resting.push(resting);
+        }
+        let place = &self.trainer.model.place;
+        let rooms = Part::ALL.into_iter().zip(notes).filter(|(_, bytes)| *bytes > 0);
+        self.rooms.extend(rooms.map(|(part, bytes)| place.room(part, bytes)));
+        Ok(())
+    }
+
+    fn place(&self) -> &Place {
+        &self.trainer.model.place
+    }
+
+    /// So many images as they are loaded.
+    fn images(&self, samples: usize) -> Result<Map> {
+        let [channels, height, width] = self.trainer.model.spec.input;
+        let images = self.place().full(&[samples, height, width, channels], 0.0)?;
+        images.label(Part::Batch);
+        Ok(images)
+    }
+
+    /// Counts what loading a batch takes besides: its labels; and meanwhile numbers of samples, results of reading, and each
+    /// thread's image as bytes and, to be varied, as floats.
+    fn load(&self, samples: usize, augments: bool) -> Room {
+        let labels = self.place().room(Part::Batch, samples * LABEL_BYTES);
+        let pixels: usize = self.trainer.model.spec.input.iter().product();
+        let reading = samples * (size_of::<usize>() + size_of::<Result<u32>>());
+        let each = pixels + if augments { pixels * ELEMENT_BYTES } else { 0 };
+        self.counter.ledger.touch(Part::Batch, reading + self.counter.threads * each);
+        labels
+    }
+
+    /// A chunk of steps from the loading of the first batch on; the work of each.
+    pub(super) fn step(&mut self, workload: &Workload) -> Result<Work> {
+        let ledger = self.counter.ledger.clone();
+        let samples = workload.batch;
+        let first = self.images(samples)?;
+        let _labels = self.load(samples, workload.augments);
+        ledger.enter(Moment::Forward(0));
+        let before = ledger.total_work();
+        let chunk = workload.train.chunk;
+        let mut steps = Vec::with_capacity(chunk);
+        let mut batch = Batch { images: first, labels: vec![0; samples] };
+        steps.push(self.trainer.begin(&batch, 0.0)?);
+        for _ in 1..chunk {
+            let labels = batch.labels;
+            drop(batch.images);
+            batch = Batch { images: self.images(samples)?, labels };
+            steps.push(self.trainer.begin(&batch, 0.0)?);
+        }
+        drop(batch);
+        self.sweep(steps)?;
+        Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64))
+    }
+
+    fn sweep(&mut self, steps: Vec<OpenStep>) -> Result<()> {
+        let ledger = self.counter.ledger.clone();
+        let watch = &mut |stage| {
+            ledger.enter(match stage {
+                Stage::Forward(block) => Moment::Forward(block),
+                Stage::Loss(block) => Moment::Loss(block),
+                Stage::Backward(block) => Moment::Backward(block),
+                Stage::Update(block) => Moment::Update(block),
+            });
+        };
+        sweep(&mut self.trainer, steps, watch).map(drop)
+    }
+
+    /// A batch of an evaluation.
+    pub(super) fn evaluate(&mut self, samples: usize) -> Result<()> {
+        self.counter.ledger.enter(Moment::Evaluate);
+        let images = self.images(samples)?;
+        let _labels = self.load(samples, false);
+        Tally::default().add(&mut self.trainer, &Batch { images, labels: vec![0; samples] })
+    }
+
+    /// The most at any moment.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.counter.ledger.moments().iter().map(|peak| peak.bytes).max().unwrap_or(0)
+    }
+}
+
+/// Bytes that the evaluation of `samples` images takes beside the network of a workload that trains nothing.
+pub(super) fn evaluation_beside(workload: &Workload, samples: usize) -> Result<usize> {
+    let mut counted = Counted::new(workload, &Workspaces::default(), None, false)?;
+    let before = counted.counter.ledger.live_bytes();
+    counted.evaluate(samples)?;
+    Ok(counted.most_bytes().saturating_sub(before))
+}
+
+/// Counts workloads that differ in how they are carried out: those that come one after the other with one cut share a
+/// trainer, and all of them what kernels allocate.
+#[derive(Default)]
+pub(super) struct Planner {
+    workspaces: Workspaces,
+    kept: Option<Counted>,
+}
+
+impl Planner {
+    /// A trainer of `workload` at rest. But for how it is trained it is that of the workload before.
+    fn counted(&mut self, workload: &Workload, limit_bytes: Option<usize>) -> Result<Counted> {
+        let train = &workload.train;
+        let fits = |now: &TrainConfig| {
+            now.ends == train.ends
+                && now.offload == train.offload
+                && now.features_on_disk == train.features_on_disk
+        };
+        match self.kept.take() {
+            Some(mut kept) if fits(kept.trainer.config()) => {
+                kept.trainer.change_execution(train)?;
+                kept.counter.ledger.restart(limit_bytes);
+                kept.counter.ledger.enter(Moment::Load);
+                Ok(kept)
+            }
+            _ => Counted::new(workload, &self.workspaces, limit_bytes, true),
+        }
+    }
+
+    /// Counts a workload by `count`, unless it takes more than `limit_bytes`: then none.
+    pub(super) fn count<T>(
+        &mut self,
+        workload: &Workload,
+        limit_bytes: Option<usize>,
+        count: impl FnOnce(&mut Counted) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut counted = match self.counted(workload, limit_bytes) {
+            Err(error) if error.kind() == ErrorKind::Memory => return Ok(None),
+            counted => counted?,
+        };
+        let found = count(&mut counted);
+        let is_over = counted.counter.ledger.is_over();
+        if is_over {
+            counted.counter.ledger.restart(None);
+            counted.trainer.put_away()?;
+            self.kept = Some(counted);
+            return Ok(None);
+        }
+        let found = found?;
+        self.kept = Some(counted);
+        Ok(Some(found))
+    }
+}

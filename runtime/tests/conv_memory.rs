@@ -2,37 +2,15 @@
 #![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
+use counting::{NOW, PEAK};
 use localgrad::kernels::batch_norm::{Gradient, Normalization};
 use localgrad::kernels::conv::{self as kernels, Geometry, Given, Method, PassKind, Path, Source};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-/// Counts the bytes that are allocated now, and the most there were.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(NOW.fetch_add(layout.size(), SeqCst) + layout.size(), SeqCst);
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), SeqCst);
-        // SAFETY: the caller's pointer and layout.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Lists of a pass that no buffer holds, such as those of rayon.
 const SLACK: usize = 32 << 10;

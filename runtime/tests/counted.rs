@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)] // the helpers of tests may fail as tests do
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
 use common::{Random, with_threads};
+use counting::{NOW, PEAK};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::{self, Statistics};
 use localgrad::maps::conv::{self, ConvConfig};
@@ -22,33 +25,8 @@ use localgrad::maps::{
 use localgrad::optimizer::{self, OptimizerConfig};
 use localgrad::parameter::Parameter;
 use localgrad::precision::Precision;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-/// Counts the bytes that are allocated now, and the most there were.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(NOW.fetch_add(layout.size(), SeqCst) + layout.size(), SeqCst);
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), SeqCst);
-        // SAFETY: the caller's pointer and layout.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Small lists of an operation and its tasks, which no claim has one by one.
 const SLACK: usize = 16 << 10;

@@ -37,8 +37,9 @@ pub fn supervised_contrastive(features: &Map, labels: &[u32], temperature: f64) 
             Ok((value, tensor(d_features, (n, d))?))
         },
         |counter| {
-            // Unit rows, similarities, norms, losses, positives of each.
-            counter.scratch((n * d + n * n) * size_of::<f32>() + 4 * n * size_of::<f64>());
+            // Unit rows, similarities, norms, losses, positives of each, and what the products take beside them.
+            let kept = (n * d + n * n) * size_of::<f32>() + 4 * n * size_of::<f64>();
+            counter.scratch(kept + counter.product_bytes(n, n, d).max(counter.product_bytes(n, d, n)));
             counter.product(n, n, d);
             counter.product(n, d, n);
         },

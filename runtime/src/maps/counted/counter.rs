@@ -113,10 +113,14 @@ impl Counter {
 
     /// A matrix product `[rows, depth]` times `[depth, columns]` but for its result.
     pub(crate) fn product(&self, rows: usize, columns: usize, depth: usize) {
-        let workers = product::pieces(rows, columns, depth).min(self.threads);
-        self.scratch(workers * product::panel_bytes(Isa::best(), depth));
+        self.scratch(self.product_bytes(rows, columns, depth));
         let moved = (rows * columns + rows * depth + depth * columns) * ELEMENT_BYTES;
         self.ledger.work((rows * columns * depth) as f64, moved as f64);
+    }
+
+    /// What a product has allocated beside its operands, in bytes.
+    pub(crate) fn product_bytes(&self, rows: usize, columns: usize, depth: usize) -> usize {
+        product::pieces(rows, columns, depth).min(self.threads) * product::panel_bytes(Isa::best(), depth)
     }
 
     /// Sums over the rows of a map, for statistics or gradients.

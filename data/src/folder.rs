@@ -8,6 +8,7 @@ use crate::archived::{class_of_tar, class_tar};
 use crate::classes::{CLASSES_FILES, Classes, lines};
 use crate::collection::Collection;
 use crate::encoded::Encoded;
+use crate::flat;
 use crate::share::Share;
 use localgrad::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub fn open(root: &Path) -> Result<Option<Collection>> {
         None => None,
     };
     let classes = |part: Option<&Path>| part.map(classes_in).transpose();
-    let parts = [classes(train)?, classes(validation)?, classes(test)?];
+    let judged = |part: Option<&Path>| part.map(|part| judged_in(part, root)).transpose();
+    let parts = [classes(train)?, judged(validation)?, judged(test)?];
     Collection::of_classes(&root.display().to_string(), parts, listed)
 }
 
@@ -79,6 +81,15 @@ fn classes_in(part: &Path) -> Result<Classes> {
         classes.insert(name, pictures.into_iter().map(encoded).collect());
     }
     Ok(classes)
+}
+
+/// The same of a part to be judged by, where all pictures may lie in one folder.
+fn judged_in(part: &Path, root: &Path) -> Result<Classes> {
+    let classes = classes_in(part)?;
+    match classes.values().all(Vec::is_empty) {
+        true => Ok(flat::classes_in(part, root)?.unwrap_or(classes)),
+        false => Ok(classes),
+    }
 }
 
 fn canonical(path: &Path) -> PathBuf {

@@ -14,6 +14,7 @@ pub mod listing;
 mod labels;
 mod classes;
 pub mod collection;
+mod flat;
 pub mod folder;
 mod archived;
 pub mod list;

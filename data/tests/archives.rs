@@ -3,28 +3,13 @@
 
 mod files;
 
-use files::{gzipped, picture, tar, zip};
+use files::{collection, gzipped, picture, tar, written, zip};
 use localgrad::data::{Dataset, ImageShape};
 use localgrad_data::archive::{Archive, Want};
 use localgrad_data::open::{has_parts, numbers};
 use localgrad_data::{Collection, Found, Part, Reading, look, pictures};
-use std::path::{Path, PathBuf};
 
 const READING: Reading = Reading { shape: ImageShape { channels: 3, height: 4, width: 4 }, strict: true };
-
-fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
-fn collection(path: &Path) -> Collection {
-    match look(path).unwrap() {
-        Found::Pictures(collection) => *collection,
-        Found::Numbers => panic!("no pictures in {}", path.display()),
-    }
-}
 
 /// Names, shades and classes of the pictures of a part.
 fn seen(collection: &Collection, part: Part) -> Vec<(String, u8, String)> {
@@ -174,6 +159,45 @@ fn imagenet_is_read_as_an_archive_of_archives_and_as_its_folder() {
     assert_eq!(names[1], sample("n01440764/n01440764_2.JPEG", 20, "tench, Tinca tinca"));
     assert_eq!((names.len(), &names[2]), (3, &sample("n01530575/n01530575_5.JPEG", 50, "brambling")));
     assert_eq!(seen(&found, Part::Judge).len(), 1);
+}
+
+#[test]
+fn imagenets_flat_validation_set_is_read_by_its_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    written(root, "train/n01440764/n01440764_1.JPEG", &picture(10));
+    written(root, "train/n01530575/n01530575_5.JPEG", &picture(50));
+    for (number, shade) in [(1, 60), (2, 70), (3, 80)] {
+        written(root, &format!("val/ILSVRC2012_val_0000000{number}.JPEG"), &picture(shade));
+    }
+    let refused = |needle: &str| {
+        let error = look(root).err().unwrap().to_string();
+        assert!(error.contains(needle), "{needle}: {error}");
+    };
+    refused(
+        "3 pictures lie in no folder of a class; put a list of their classes beside them, ImageNet's LOC_val",
+    );
+    written(root, "ILSVRC2012_validation_ground_truth.txt", b"490\n361\n171\n");
+    refused("ILSVRC2012_validation_ground_truth.txt counts classes in an order of its own");
+    let wanted = [
+        sample("ILSVRC2012_val_00000002.JPEG", 70, "n01440764"),
+        sample("ILSVRC2012_val_00000001.JPEG", 60, "n01530575"),
+        sample("ILSVRC2012_val_00000003.JPEG", 80, "n01530575"),
+    ];
+    let list = "imagenet_2012_validation_synset_labels.txt";
+    written(root, list, b"n01530575\nn01440764\n");
+    refused("2 lines for 3 pictures");
+    written(root, list, b"n01530575\nn01440764\nn01530575\n");
+    assert_eq!(seen(&collection(root), Part::Judge), wanted);
+    assert_eq!(seen(&collection(root), Part::Train).len(), 2);
+    std::fs::remove_file(root.join(list)).unwrap();
+    let table = "ImageId,PredictionString\nILSVRC2012_val_00000003,n01530575 1 2 3 4 \n\
+                 ILSVRC2012_val_00000001,n01530575 85 1 499 272 n01530575 3 3 4 4 \n";
+    written(root, "val/LOC_val_solution.csv", table.as_bytes());
+    refused("it says no class of ILSVRC2012_val_00000002.JPEG");
+    let table = format!("{table}ILSVRC2012_val_00000002,n01440764 5 6 7 8\n");
+    written(root, "val/LOC_val_solution.csv", table.as_bytes());
+    assert_eq!(seen(&collection(root), Part::Judge), wanted);
 }
 
 /// Names that are longer than a tar header holds, as GNU's and Python's programs write them.

@@ -3,23 +3,8 @@
 
 mod files;
 
-use files::{gzipped, picture, tar};
-use localgrad_data::{Collection, Found, Part, look};
-use std::path::{Path, PathBuf};
-
-fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
-
-fn collection(path: &Path) -> Collection {
-    match look(path).unwrap() {
-        Found::Pictures(collection) => *collection,
-        Found::Numbers => panic!("no pictures in {}", path.display()),
-    }
-}
+use files::{collection, gzipped, picture, tar, written};
+use localgrad_data::{Collection, Part, look};
 
 /// Names and classes of the pictures of a part.
 fn seen(collection: &Collection, part: Part) -> Vec<[String; 2]> {

@@ -4,7 +4,9 @@
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use image::{ImageFormat, Rgb, RgbImage};
+use localgrad_data::{Collection, Found, look};
 use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
 
 /// A file of one NumPy array: version 1 of the format, its header filled up to 64 bytes.
 pub(crate) fn npy(descr: &str, by_columns: bool, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -69,4 +71,20 @@ pub(crate) fn picture(shade: u8) -> Vec<u8> {
     let image = RgbImage::from_pixel(12, 10, Rgb([shade; 3]));
     image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
     bytes
+}
+
+/// A file with these bytes in a folder that is made if need be.
+pub(crate) fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// The pictures that lie at a path.
+pub(crate) fn collection(path: &Path) -> Collection {
+    match look(path).unwrap() {
+        Found::Pictures(collection) => *collection,
+        Found::Numbers => panic!("no pictures in {}", path.display()),
+    }
 }

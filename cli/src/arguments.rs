@@ -1,5 +1,6 @@
 //! The command line's words.
 
+use crate::augmentation::AugmentArguments;
 use crate::class_weights::ClassWeights;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
@@ -378,9 +379,8 @@ pub struct RecipeArguments {
     /// Largest norm of a block's gradient
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,
-    /// Leave images as they are
-    #[arg(long)]
-    pub no_augment: bool,
+    #[command(flatten)]
+    pub(crate) augment: AugmentArguments,
     /// Keep the order of the data
     #[arg(long)]
     pub no_shuffle: bool,

@@ -4,6 +4,7 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
+use localgrad::data::ahead::BATCHES_AHEAD;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
     Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
@@ -53,6 +54,7 @@ impl Setting<'_> {
         let chunk = file.train.chunk.min(self.train.batches());
         let train = TrainConfig { chunk, ..file.train.clone() };
         let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
+        let steps = reading(steps, self.train.working_bytes().max(self.test.working_bytes()));
         Workload {
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             resumes: self.resumes,
@@ -211,6 +213,12 @@ pub fn without_data(steps: Workload, augments: bool) -> Workload {
         program_bytes: memory::live(),
         ..steps
     }
+}
+
+/// Steps whose batches are made ahead, where reading a sample takes so many bytes meanwhile.
+pub fn reading(steps: Workload, working_bytes: usize) -> Workload {
+    let batches_ahead = if working_bytes > 0 { BATCHES_AHEAD } else { 0 };
+    Workload { batches_ahead, reading_bytes: working_bytes, ..steps }
 }
 
 /// What a rule can do within a budget.

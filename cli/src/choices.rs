@@ -7,7 +7,7 @@ use crate::arguments::{
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
 use localgrad::data::subset::Subset;
-use localgrad::data::{AugmentConfig, Dataset, ImageShape, Normalize, Split};
+use localgrad::data::{Dataset, ImageShape, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
@@ -340,19 +340,6 @@ pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<Fit
     };
     config.validate()?;
     Ok(config)
-}
-
-/// The published augmentation where images are large enough for it.
-pub fn augmentation(recipe: &RecipeArguments, data: &str, shape: ImageShape) -> Option<AugmentConfig> {
-    if recipe.no_augment {
-        return None;
-    }
-    let augment = match data {
-        // Clothes are centred: a small shift, and mirrored ones are still clothes.
-        EMBEDDED => AugmentConfig { padding: 2, ..AugmentConfig::default() },
-        _ => AugmentConfig::default(),
-    };
-    augment.check(shape).is_ok().then_some(augment)
 }
 
 /// The pool that `--threads` asks for.

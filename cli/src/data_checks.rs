@@ -1,5 +1,6 @@
 //! What is wrong with data, or looks so, before anything is trained on them.
 
+use crate::augmentation::check_colors;
 use crate::fault::{Fault, Outcome};
 use crate::output::count;
 use localgrad::data::survey::range_of_some;
@@ -90,8 +91,9 @@ pub fn check_classes(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
 /// Looks at all images to learn from and at some of those to be judged.
 ///
 /// # Errors
-/// Those of reading samples.
+/// Those of reading samples and of [`check_colors`].
 pub fn check_ranges(train: &Loader, test: &Loader, said: bool) -> Outcome<()> {
+    check_colors(train)?;
     let survey = train.survey()?;
     check_range([survey.least, survey.largest], train.normalize(), said, "images to learn from");
     check_range_of_some(test, said)

@@ -2,7 +2,7 @@
 //! training is for.
 
 use crate::arguments::{TaskName, TrainArguments};
-use crate::automatic;
+use crate::{augmentation, automatic};
 
 /// The network.
 const MODEL: &str = "resnet20";
@@ -32,6 +32,7 @@ pub fn wanted(arguments: &TrainArguments) -> bool {
         && !rule.average_alone
         && !waiting.exact
         && waiting.block_batches.is_empty()
+        && augmentation::said(&arguments.recipe.augment).is_none()
         && arguments.init.is_none()
         && arguments.budget.memory_budget.is_none()
 }
@@ -49,7 +50,7 @@ pub fn complete(arguments: &mut TrainArguments) {
     recipe.lr.get_or_insert(RATE);
     // So short a run has no time to warm up, nor to learn from varied images.
     recipe.warmup.get_or_insert(0);
-    recipe.no_augment = true;
+    recipe.augment.no_augment = true;
     if recipe.steps.is_none() {
         recipe.epochs.get_or_insert(EPOCHS);
     }

@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod class_weights;
+pub mod augmentation;
 pub mod arguments;
 pub mod fault;
 pub mod output;

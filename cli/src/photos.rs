@@ -1,6 +1,7 @@
 //! Pictures in folders as samples: what is chosen for them where nobody says so, and which of them a network is judged by.
 
 use crate::arguments::{DataArguments, TrainArguments, TrainedArguments};
+use crate::augmentation;
 use crate::choices;
 use crate::commands::trained;
 use crate::fault::{Fault, Outcome};
@@ -11,8 +12,8 @@ use crate::run_directory::RunDirectory;
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape};
 use localgrad::threads::Workers;
-use localgrad::weights;
-use localgrad_data::{Collection, Found, Listing, Part, Reading, look, pictures};
+use localgrad::{memory, weights};
+use localgrad_data::{Collection, Found, Listing, Part, Reading, look, photos};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ const SMALL_SIDE: usize = 32;
 const BATCHES: [usize; 2] = [64, 8];
 /// Steps an epoch that a batch leaves, at least, where it can.
 const STEPS: usize = 16;
+/// The share of the memory that pictures to learn from, or to be judged by, may take decoded.
+const SHARE: usize = 4;
 /// Letters of all names of classes that are said.
 const MOST_LETTERS: usize = 200;
 
@@ -134,6 +137,13 @@ fn reading(data: &DataArguments, [channels, height, width]: [usize; 3]) -> Readi
     Reading { shape: ImageShape { channels, height, width }, strict: data.strict }
 }
 
+/// What pictures may take decoded, of a budget or of what this process may have; more of them are decoded whenever they
+/// are read.
+fn most_bytes(budget_bytes: Option<usize>) -> usize {
+    let ceiling_bytes = memory::ceiling().map_or(usize::MAX, |ceiling| ceiling.bytes);
+    budget_bytes.unwrap_or(usize::MAX).min(ceiling_bytes) / SHARE
+}
+
 /// Samples to learn from and to be judged by.
 ///
 /// # Errors
@@ -145,14 +155,17 @@ pub fn samples(arguments: &TrainArguments, collection: &Collection) -> Outcome<[
         Some(limit) => listing.limited(limit),
         None => listing,
     };
+    let most_bytes = most_bytes(arguments.budget.memory_budget);
+    // What is decoded already has no other parts to take.
+    let most_to_learn = if augmentation::takes_parts(&arguments.recipe.augment) { 0 } else { most_bytes };
     if let Some(held_out) = arguments.hold_out {
-        let whole = pictures::load(limited(collection.part(Part::All, seed)?), &reading)?;
-        let [train, test] = Subset::split(Arc::new(whole), held_out, seed)?;
+        let whole = photos::open(limited(collection.part(Part::All, seed)?), &reading, most_to_learn)?;
+        let [train, test] = Subset::split(Arc::from(whole), held_out, seed)?;
         return Ok([Arc::new(train), Arc::new(test)]);
     }
-    let train = pictures::load(limited(collection.part(Part::Train, seed)?), &reading)?;
-    let test = pictures::load(collection.part(Part::Judge, seed)?, &reading)?;
-    Ok([Arc::new(train), Arc::new(test)])
+    let train = photos::open(limited(collection.part(Part::Train, seed)?), &reading, most_to_learn)?;
+    let test = photos::open(collection.part(Part::Judge, seed)?, &reading, most_bytes)?;
+    Ok([Arc::from(train), Arc::from(test)])
 }
 
 /// The samples that trained weights are to be tried on: of a data set its test samples, of pictures those that were not
@@ -182,14 +195,14 @@ pub fn judged(
         false => listing.relabelled(&names),
     };
     let limited = |listing: Listing| listing.limited(data.limit.unwrap_or(usize::MAX));
+    let open = |listing: Listing| workers.run(|| photos::open(listing, &reading, most_bytes(None)));
     if let (true, Some(held_out)) = (is_own, held_out) {
         let whole = named(collection.part(Part::All, seed)?)?;
-        let whole = workers.run(|| pictures::load(whole, &reading))?;
-        let [_, test] = Subset::split(Arc::new(whole), held_out, seed)?;
+        let [_, test] = Subset::split(Arc::from(open(whole)?), held_out, seed)?;
         return choices::limited(Box::new(test), data.limit);
     }
     let listing = limited(named(collection.part(part, seed)?)?);
-    Ok(Box::new(workers.run(|| pictures::load(listing, &reading))?))
+    Ok(open(listing)?)
 }
 
 /// Whether the data are those that the run learnt from.

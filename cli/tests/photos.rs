@@ -121,6 +121,74 @@ fn a_run_of_photos_goes_on_from_anywhere() {
     assert!(weights("once") == weights("twice"));
 }
 
+const VARIED: [&str; 4] =
+    ["--random-resized-crop", "--rand-augment=1,7", "--color-jitter=0.3,0.3,0.3,0.1", "--repeated-augment=2"];
+
+#[test]
+fn pictures_decoded_anew_each_epoch_give_the_same_bytes_however_they_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_photos(&here.join("photos"), 6);
+    let words = [&["train", "photos", "--schedule", "constant"][..], &SMALL, &VARIED].concat();
+    let begun: Vec<&str> = words.iter().map(|&word| if word == "6" { "3" } else { word }).collect();
+    for (words, out) in [
+        ([&words[..], &["--threads", "1"]].concat(), "alone"),
+        ([&words[..], &["--threads", "3"]].concat(), "together"),
+        (begun, "twice"),
+    ] {
+        let (code, _, error) = localgrad(here, &[&words[..], &["--out", out]].concat());
+        assert_eq!(code, Some(0), "{error}");
+    }
+    let resume = ["train", "--resume", "--out", "twice", "--epochs", "6"];
+    let (code, _, error) = localgrad(here, &resume);
+    assert_eq!(code, Some(0), "{error}");
+    let weights = |run: &str| std::fs::read(here.join(run).join("weights.safetensors")).unwrap();
+    assert!(weights("alone") == weights("together"));
+    assert!(weights("alone") == weights("twice"));
+    for run in ["alone", "together"] {
+        let metrics = records(&std::fs::read_to_string(here.join(run).join("metrics.jsonl")).unwrap());
+        let done = metrics.iter().find(|record| record["event"] == "done").unwrap();
+        let [planned, peak] = ["planned_bytes", "peak_bytes"].map(|name| done[name].as_u64().unwrap());
+        assert!(peak <= planned, "{peak} of {planned}");
+    }
+    let other = ["train", "--resume", "--out", "twice", "--epochs", "7", "--rand-augment=1,8"];
+    let (code, _, error) = localgrad(here, &other);
+    assert_ne!(code, Some(0));
+    assert!(error.contains("loader.augment.rand_augment.magnitude was 7 and is 8"), "{error}");
+    // What went bad meanwhile is named, and the run goes on once it is whole.
+    let other = here.join("photos/dog/1.png");
+    let whole = std::fs::read(&other).unwrap();
+    std::fs::write(&other, &whole[..whole.len() / 2]).unwrap();
+    let (code, _, error) = localgrad(here, &["train", "--resume", "--out", "twice", "--epochs", "7"]);
+    assert!(code != Some(0) && error.contains("dog/1.png"), "{error}");
+    std::fs::write(&other, whole).unwrap();
+    let (code, _, error) = localgrad(here, &["train", "--resume", "--out", "twice", "--epochs", "7"]);
+    assert_eq!(code, Some(0), "{error}");
+}
+
+#[test]
+fn images_that_cannot_be_varied_so_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_photos(&here.join("photos"), 2);
+    for (said, needle) in [
+        (&["--no-augment", "--color-jitter"][..], "leave it or --color-jitter out"),
+        (&["--random-resized-crop=0.5"], "found 1 numbers"),
+        (&["--random-resized-crop=0.5,2"], "(0, 1]"),
+        (&["--rand-augment=2,31"], "a magnitude of 0 to 30"),
+        (&["--rand-augment=2.5,9"], "two whole numbers"),
+        (&["--color-jitter=0.1,0.2"], "one number for brightness"),
+        (&["--color-jitter=0.4,0.4,0.4,0.7"], "hue at most 0.5"),
+        (&["--repeated-augment=0"], "at least once"),
+        (&["--color-jitter=much"], "no row of numbers"),
+    ] {
+        let words = [&["train", "photos", "--out", "r"][..], &SMALL, said].concat();
+        let (code, _, error) = localgrad(here, &words);
+        assert!(code != Some(0) && error.contains(needle), "{said:?}: {error}");
+        assert!(!here.join("r").exists(), "{said:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_is_said() {
     let directory = tempfile::tempdir().unwrap();

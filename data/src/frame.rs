@@ -6,7 +6,7 @@
 
 use crate::resize::{Axis, bilinear};
 use image::DynamicImage;
-use localgrad::data::ImageShape;
+use localgrad::data::{ImageShape, Window};
 use localgrad::{Error, Result};
 
 /// From this side on the margin is cut off.
@@ -57,6 +57,24 @@ impl Pixels {
         }
         let (rows, columns) = middle((self.height, self.width), (height, width));
         Ok(bilinear(&self.bytes, channels, rows, columns))
+    }
+
+    /// A part of them, resized to `shape`: `[H, W, C]`.
+    ///
+    /// # Errors
+    /// Those of [`Pixels::seen`], and `Config` for a part that lies outside.
+    pub fn part(&self, window: Window, shape: ImageShape) -> Result<Vec<u8>> {
+        let ImageShape { channels, height, width } = shape;
+        if channels != self.channels || height == 0 || width == 0 {
+            return Err(unfit(channels));
+        }
+        window.check([self.height, self.width])?;
+        let columns = window.left * channels..(window.left + window.width) * channels;
+        let rows = self.bytes.chunks_exact(self.width * channels).skip(window.top).take(window.height);
+        let part: Vec<u8> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
+        let [rows, columns] =
+            [(window.height, height), (window.width, width)].map(|(from, to)| Axis::whole(from, to));
+        Ok(bilinear(&part, channels, rows, columns))
     }
 }
 

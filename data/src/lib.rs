@@ -22,6 +22,7 @@ mod shards;
 pub mod pictures;
 mod hold_out;
 pub mod images;
+pub mod photos;
 pub mod pickle;
 pub mod cifar;
 pub mod mnist;

@@ -3,7 +3,7 @@
 use crate::encoded::Encoded;
 use crate::frame::Pixels;
 use crate::images::{Images, Values, room};
-use crate::listing::Listing;
+use crate::listing::{Item, Listing};
 use crate::picture;
 use localgrad::data::ImageShape;
 use localgrad::{Error, Result};
@@ -29,35 +29,61 @@ const AT_ONCE: usize = 256;
 /// # Errors
 /// With `strict` the first bad file's; `Memory` where all of them do not fit into memory; `Format` when no picture is left.
 pub fn load(listing: Listing, reading: &Reading) -> Result<Images> {
-    let Reading { shape, strict } = *reading;
+    let shape = reading.shape;
     let all = listing.items.len();
     let mut bytes = room(
         all.saturating_mul(shape.elements()),
         &format!("{all} pictures of {shape} (a smaller --input, or a --limit, makes them fewer)"),
     )?;
-    let (mut labels, mut names, mut bad) = (Vec::with_capacity(all), Vec::with_capacity(all), Vec::new());
+    let (mut labels, mut names) = (Vec::with_capacity(all), Vec::with_capacity(all));
+    pass(
+        &listing,
+        reading,
+        |item| seen(&item.encoded, shape),
+        |item, image: Vec<u8>| {
+            bytes.extend(image);
+            labels.push(item.label);
+            names.push(item.name.clone());
+        },
+    )?;
+    bytes.shrink_to_fit();
+    let classes = (listing.class_names.len(), listing.class_names);
+    Ok(Images::new(&listing.name, shape, Values::Bytes(bytes), labels, classes)?.named(names))
+}
+
+/// Makes something of each picture, with the threads of the pool that it is called from, and hands it on in their order. Bad
+/// files are left out, counted and named in a warning.
+///
+/// # Errors
+/// With `strict` the first bad file's; `Format` when no picture is left.
+pub(crate) fn pass<T: Send>(
+    listing: &Listing,
+    reading: &Reading,
+    make: impl Fn(&Item) -> Result<T> + Sync,
+    mut keep: impl FnMut(&Item, T),
+) -> Result<()> {
+    let (mut kept, mut bad) = (0_usize, Vec::new());
     for items in listing.items.chunks(AT_ONCE) {
-        let decoded: Vec<Result<Vec<u8>>> = items.par_iter().map(|item| seen(&item.encoded, shape)).collect();
-        for (item, decoded) in items.iter().zip(decoded) {
-            match decoded {
-                Ok(image) => {
-                    bytes.extend(image);
-                    labels.push(item.label);
-                    names.push(item.name.clone());
+        let made: Vec<Result<T>> = items.par_iter().map(&make).collect();
+        for (item, made) in items.iter().zip(made) {
+            match made {
+                Ok(made) => {
+                    keep(item, made);
+                    kept += 1;
                 }
-                Err(cause) if strict => return Err(cause.at(format!("{}: {}", listing.name, item.name))),
+                Err(cause) if reading.strict => {
+                    return Err(cause.at(format!("{}: {}", listing.name, item.name)));
+                }
                 Err(cause) => bad.push(format!("{}: {cause}", item.name)),
             }
         }
     }
-    bytes.shrink_to_fit();
-    tell(&listing.name, &bad, all);
-    if labels.is_empty() {
+    tell(&listing.name, &bad, listing.items.len());
+    if kept == 0 {
         let first = bad.first().map_or("it holds none", String::as_str);
         return Err(Error::format(format!("{}: no picture could be read: {first}", listing.name)));
     }
-    let classes = (listing.class_names.len(), listing.class_names);
-    Ok(Images::new(&listing.name, shape, Values::Bytes(bytes), labels, classes)?.named(names))
+    Ok(())
 }
 
 /// Warns of pictures that are left out.

@@ -1,5 +1,6 @@
 //! How good a network is on a data set, by running statistics and without augmentation.
 
+use crate::data::ahead::with_feed;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::maps::cross_entropy;
@@ -70,14 +71,16 @@ pub fn evaluate(
 ) -> Result<Option<Evaluation>> {
     check_data(model, loader)?;
     let batches = loader.batches();
-    let mut tally = Tally::default();
-    for position in 0..batches {
-        tally.add(model, &loader.batch(0, position)?)?;
-        if !watch(position + 1, batches) {
-            return Ok(None);
+    with_feed(loader, (0, 0), batches, |feed| {
+        let mut tally = Tally::default();
+        for position in 0..batches {
+            tally.add(model, &feed.batch(0, position)?)?;
+            if !watch(position + 1, batches) {
+                return Ok(None);
+            }
         }
-    }
-    Ok(Some(tally.evaluation()))
+        Ok(Some(tally.evaluation()))
+    })
 }
 
 /// An evaluation under way, batch by batch.

@@ -2,6 +2,7 @@
 //! anywhere between two steps.
 
 use crate::data::Loader;
+use crate::data::ahead::{Feed, with_feed};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, check_data, evaluate};
 use crate::progress::{Best, Progress};
@@ -246,17 +247,13 @@ pub fn fit_from(
     check_statistics(&trainer.model.spec, trainer.config(), batch)?;
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
-    let (mut interrupted, mut waited_seconds) = (false, 0.0);
-    while !interrupted && !config.is_over(&progress, total_steps) {
-        interrupted = train_epoch(&mut progress, trainer, train, config, observer, &mut waited_seconds)?
-            || close_epoch(&mut progress, trainer, (train, test), config, observer)?;
-        let ended = config.is_over(&progress, total_steps);
-        interrupted &= !ended;
-        if progress.closed && progress.position == train.batches() {
-            progress.next_epoch();
-        }
-        observer.rest(trainer, &progress, interrupted || ended)?;
-    }
+    let first = (progress.epoch as u64 - 1, progress.position);
+    let (interrupted, waited_seconds) =
+        with_feed(train, first, total_steps.saturating_sub(progress.steps), |feed| {
+            let data = (train, test);
+            let interrupted = train_through(&mut progress, trainer, data, config, observer, feed)?;
+            Ok((interrupted, feed.waited_seconds))
+        })?;
     Ok(FitReport {
         steps: progress.steps,
         samples: progress.samples,
@@ -270,6 +267,31 @@ pub fn fit_from(
     })
 }
 
+/// Trains epoch by epoch to the end of the run; whether it was stopped before.
+fn train_through(
+    progress: &mut Progress,
+    trainer: &mut Trainer,
+    data: (&Loader, Option<&Loader>),
+    config: &FitConfig,
+    observer: &mut dyn Observer,
+    feed: &mut Feed<'_>,
+) -> Result<bool> {
+    let train = data.0;
+    let total_steps = config.total_steps(train.batches());
+    let mut interrupted = false;
+    while !interrupted && !config.is_over(progress, total_steps) {
+        interrupted = train_epoch(progress, trainer, train, config, observer, feed)?
+            || close_epoch(progress, trainer, data, config, observer)?;
+        let ended = config.is_over(progress, total_steps);
+        interrupted &= !ended;
+        if progress.closed && progress.position == train.batches() {
+            progress.next_epoch();
+        }
+        observer.rest(trainer, progress, interrupted || ended)?;
+    }
+    Ok(interrupted)
+}
+
 /// Trains to the end of the epoch or of the run; whether it was stopped before.
 fn train_epoch(
     progress: &mut Progress,
@@ -277,14 +299,14 @@ fn train_epoch(
     train: &Loader,
     config: &FitConfig,
     observer: &mut dyn Observer,
-    waited_seconds: &mut f64,
+    feed: &mut Feed<'_>,
 ) -> Result<bool> {
     let total_steps = config.total_steps(train.batches());
     while progress.position < train.batches() && progress.steps < total_steps {
         let left = (train.batches() - progress.position).min(total_steps - progress.steps);
         let mut stops = false;
         for (samples, learning_rate, report, seconds) in
-            train_chunk(progress, trainer, train, config, (left, &mut *waited_seconds), observer)?
+            train_chunk(progress, trainer, config, left, observer, feed)?
         {
             progress.count(&report, samples, seconds);
             let event = Event::Step {
@@ -311,22 +333,20 @@ fn train_epoch(
 }
 
 /// Trains on the next batches, as many as a chunk has or as are left; of each step its samples, its rate, what it found
-/// and how long it took. What it waited for batches is added to `waited_seconds`.
+/// and how long it took.
 fn train_chunk(
     progress: &Progress,
     trainer: &mut Trainer,
-    train: &Loader,
     config: &FitConfig,
-    (left, waited_seconds): (usize, &mut f64),
+    left: usize,
     observer: &mut dyn Observer,
+    feed: &mut Feed<'_>,
 ) -> Result<Vec<(usize, f64, StepReport, f64)>> {
     let started = Instant::now();
     let first = progress.steps + 1;
     let mut steps = Vec::new();
     for number in 0..trainer.config().chunk.min(left) {
-        let asked = Instant::now();
-        let batch = train.batch(progress.epoch as u64 - 1, progress.position + number)?;
-        *waited_seconds += asked.elapsed().as_secs_f64();
+        let batch = feed.batch(progress.epoch as u64 - 1, progress.position + number)?;
         steps.push(trainer.begin(&batch, config.rate(first + number, progress.epoch))?);
     }
     let told: Vec<_> = steps.iter().map(|step| (step.samples(), step.learning_rate())).collect();

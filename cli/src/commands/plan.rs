@@ -1,12 +1,14 @@
 //! `localgrad plan`
 
 use crate::arguments::{PlanArguments, RuleArguments};
+use crate::augmentation;
 use crate::automatic;
 use crate::budget;
 use crate::choices;
 use crate::commands::compare;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes, table};
+use localgrad::data::ImageShape;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
@@ -125,7 +127,12 @@ fn asked(
     let train = choices::waiting(&arguments.waiting, train);
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let workload = Workload::steps(network.clone(), train, batch, threads);
-    Ok((budget::without_data(workload, !recipe.no_augment), freedom))
+    let [channels, height, width] = network.input;
+    let shape = ImageShape { channels, height, width };
+    let augment = augmentation::augmentation(&recipe.augment, "", shape)?;
+    let working_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
+    let workload = budget::reading(workload, working_bytes);
+    Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
 }
 
 fn record<'a>(

@@ -146,7 +146,7 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     let mut records = Vec::new();
     for position in 0..loader.batches() {
-        let batch = loader.batch(0, position)?;
+        let batch = workers.run(|| loader.batch(0, position))?;
         let logits = workers.run(|| trained.model.logits(&batch.images))?;
         for (row, label) in rows(&logits)?.into_iter().zip(batch.labels) {
             let place = records.len();

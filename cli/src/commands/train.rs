@@ -1,6 +1,7 @@
 //! `localgrad train`
 
 use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
+use crate::augmentation;
 use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
@@ -355,7 +356,8 @@ impl Data {
             shuffle: !recipe.no_shuffle,
             drop_last: false,
             seed: recipe.seed,
-            augment: choices::augmentation(recipe, &name, train.shape()),
+            augment: augmentation::augmentation(&recipe.augment, &name, train.shape())?,
+            repeats: recipe.augment.repeated_augment,
         };
         Ok(Self {
             train: Loader::new(train, normalize.clone(), config)?,

@@ -146,7 +146,9 @@ fn time_cell(runs: &[Run], run: &Run, base: Option<&Run>, colour: &str) -> Strin
     let Some(time) = run.seconds() else { return UNKNOWN.into() };
     let longest = runs.iter().filter_map(Run::seconds).fold(time, f64::max);
     let compared = base.and_then(Run::seconds).map(|base| ratio(time, base));
-    format!("{}{}{}", seconds(time), small(compared), bar(time, longest, colour))
+    let waited = run.done.as_ref().and_then(|done| done.waited_seconds);
+    let waited = waited.map(|waited| format!("{} of it for data", seconds(waited)));
+    format!("{}{}{}{}", seconds(time), small(compared), small(waited), bar(time, longest, colour))
 }
 
 fn small(text: Option<String>) -> String {

@@ -1,14 +1,19 @@
-//! Random crops and flips, each a function of seed, epoch and sample alone.
+//! Random crops, flips and changes of colours, each a function of seed, epoch, sample and repetition alone.
 
-use super::ImageShape;
+use super::color::ColorJitter;
+use super::crop::RandomResizedCrop;
 use super::mix::{Purpose, below, key, mix};
+use super::rand_augment::RandAugment;
+use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
+use crate::random::Stream;
 use serde::{Deserialize, Serialize};
 
-/// How images are varied: padded, cropped back to their size at a random place, mirrored or not.
+/// How images are varied: padded and cropped back to their size at a random place, or a part of them resized; mirrored or
+/// not; changed by RandAugment; changed in colours and light.
 ///
 /// The default is the usual one for CIFAR: reflected by 4, flipped half the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AugmentConfig {
     /// Pixels added on each side, fewer than the image has; 0 for no cropping.
     pub padding: usize,
@@ -16,11 +21,40 @@ pub struct AugmentConfig {
     pub reflect: bool,
     /// Mirror left and right half of the time.
     pub flip: bool,
+    /// Take a random part, instead of padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<RandomResizedCrop>,
+    /// Some of a list of operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
+    /// Changes of colours and light.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color_jitter: Option<ColorJitter>,
 }
 
 impl Default for AugmentConfig {
     fn default() -> Self {
-        Self { padding: 4, reflect: true, flip: true }
+        Self { padding: 4, reflect: true, flip: true, crop: None, rand_augment: None, color_jitter: None }
+    }
+}
+
+/// One showing of a sample, which chance decides about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Showing {
+    /// Of the whole run.
+    pub seed: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The sample, by its index in the data set.
+    pub sample: usize,
+    /// How often the epoch has shown it before.
+    pub repeat: usize,
+}
+
+impl Showing {
+    /// Random numbers for what `domain` names.
+    fn stream(self, domain: &str) -> Stream {
+        Stream::new(self.seed, domain, &[self.epoch, self.sample as u64, self.repeat as u64])
     }
 }
 
@@ -36,11 +70,24 @@ pub struct Draw {
 }
 
 impl AugmentConfig {
-    /// Checks that images of this shape can be padded so.
+    /// Checks that images of this shape can be varied so.
     ///
     /// # Errors
-    /// `Config` when the padding is not smaller than the image.
+    /// `Config` when the padding is not smaller than the image, when there is padding beside a random-resized crop, when
+    /// colours of images of other channels than 1 and 3 are to change, and for numbers that cannot be.
     pub fn check(&self, shape: ImageShape) -> Result<()> {
+        self.crop.map_or(Ok(()), |crop| crop.check())?;
+        self.rand_augment.map_or(Ok(()), |augment| augment.check())?;
+        self.color_jitter.map_or(Ok(()), |jitter| jitter.check())?;
+        if self.crop.is_some() && self.padding > 0 {
+            return Err(Error::config("a random-resized crop takes no padding besides; let it be 0"));
+        }
+        if self.changes_colors() && !matches!(shape.channels, 1 | 3) {
+            return Err(Error::config(format!(
+                "color jitter and RandAugment are for images of 1 or 3 channels, these have {}",
+                shape.channels
+            )));
+        }
         if self.padding >= shape.height.min(shape.width) {
             return Err(Error::config(format!(
                 "padding by {} needs images larger than that, these are {}x{}; choose a smaller padding",
@@ -50,15 +97,60 @@ impl AugmentConfig {
         Ok(())
     }
 
-    /// What chance decides for a sample in an epoch.
+    /// Whether numbers are changed rather than moved; they must lie in [0, 1].
+    pub fn changes_colors(&self) -> bool {
+        self.rand_augment.is_some() || self.color_jitter.is_some()
+    }
+
+    /// The memory that varying an image of this shape takes meanwhile, in bytes, beside the image and a copy of it; 0 where
+    /// next to nothing is to be done.
+    pub fn working_bytes(&self, shape: ImageShape) -> usize {
+        let is_work = self.crop.is_some() || self.changes_colors();
+        if is_work { shape.elements().saturating_mul(2 * size_of::<f32>()) } else { 0 }
+    }
+
+    /// What chance decides for a sample that an epoch shows for the first time.
     pub fn draw(&self, seed: u64, epoch: u64, sample: usize) -> Draw {
-        let random = key(Purpose::Augment, &[seed, epoch, sample as u64]);
+        self.draw_of(Showing { seed, epoch, sample, repeat: 0 })
+    }
+
+    /// What chance decides for a showing.
+    pub fn draw_of(&self, showing: Showing) -> Draw {
+        let Showing { seed, epoch, sample, repeat } = showing;
+        let counters = [seed, epoch, sample as u64, repeat as u64];
+        let random = key(Purpose::Augment, &counters[..if repeat == 0 { 3 } else { 4 }]);
         let places = (self.padding as u64).saturating_mul(2).saturating_add(1);
         Draw {
             top: below(mix(random ^ 1), places) as usize,
             left: below(mix(random ^ 2), places) as usize,
             flip: self.flip && mix(random ^ 3) >> 63 == 1,
         }
+    }
+
+    /// Reads a sample of `dataset` into `image` as it is shown, and returns its label. `scratch` has the same size.
+    pub(super) fn read(
+        &self,
+        dataset: &dyn Dataset,
+        showing: Showing,
+        image: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<u32> {
+        let (shape, sample) = (dataset.shape(), showing.sample);
+        let label = match self.crop {
+            None => dataset.read(sample, scratch)?,
+            Some(crop) => {
+                let choose = |size| crop.window(size, &mut showing.stream("random-resized crop"));
+                dataset.read_part(sample, &choose, scratch)?
+            }
+        };
+        self.apply(self.draw_of(showing), shape, scratch, image)?;
+        if let Some(augment) = self.rand_augment {
+            augment.apply(image, scratch, shape, &mut showing.stream("RandAugment"));
+        }
+        if let Some(jitter) = self.color_jitter {
+            jitter.apply(image, shape.channels, &mut showing.stream("color jitter"));
+        }
+        Ok(label)
     }
 
     /// Writes the varied `image` into `varied`, without making the padded image.

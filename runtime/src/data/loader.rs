@@ -1,6 +1,7 @@
 //! Batches of a data set: any batch of any epoch, computed directly, so that training resumes anywhere.
 
-use super::augment::AugmentConfig;
+use super::ahead::BATCHES_AHEAD;
+use super::augment::{AugmentConfig, Showing};
 use super::normalize::Normalize;
 use super::order::Order;
 use super::survey::Survey;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 
 /// How a data set is cut into batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoaderConfig {
     /// Samples a batch, at least 1. The last batch of an epoch may have fewer.
     pub batch: usize,
@@ -25,18 +26,30 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// How images are varied, if they are.
     pub augment: Option<AugmentConfig>,
+    /// How often an epoch shows each sample that it shows, one time after the other and each time varied anew (Hoffer et
+    /// al. 2020). It has as many showings as there are samples, and so shows fewer of these.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeats: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+fn is_once(repeats: &usize) -> bool {
+    *repeats == once()
 }
 
 impl Default for LoaderConfig {
     fn default() -> Self {
-        Self { batch: 128, shuffle: true, drop_last: false, seed: 0, augment: None }
+        Self { batch: 128, shuffle: true, drop_last: false, seed: 0, augment: None, repeats: once() }
     }
 }
 
 impl LoaderConfig {
     /// Every sample once, in order and as it is.
     pub fn evaluation(batch: usize) -> Self {
-        Self { batch, shuffle: false, drop_last: false, seed: 0, augment: None }
+        Self { batch, shuffle: false, ..Self::default() }
     }
 }
 
@@ -62,11 +75,17 @@ impl Loader {
     /// A loader of `dataset`.
     ///
     /// # Errors
-    /// `Config` when the batch is empty, `normalize` or the augmentation does not fit the images, or
-    /// `drop_last` leaves no batch.
+    /// `Config` when the batch is empty, `normalize` or the augmentation does not fit the images, samples are repeated that
+    /// are not varied, or `drop_last` leaves no batch.
     pub fn new(dataset: Arc<dyn Dataset>, normalize: Normalize, config: LoaderConfig) -> Result<Self> {
         if config.batch == 0 {
             return Err(Error::config("a batch of 0 samples was asked for; it must have at least 1"));
+        }
+        if config.repeats == 0 || (config.repeats > 1 && config.augment.is_none()) {
+            return Err(Error::config(format!(
+                "samples are to be shown {} times; show them once, or more often where they are varied",
+                config.repeats
+            )));
         }
         normalize.check(dataset.shape().channels)?;
         if let Some(augment) = config.augment {
@@ -118,6 +137,17 @@ impl Loader {
         }
     }
 
+    /// The memory that reading and varying a sample takes meanwhile, in bytes, where that is work; else 0.
+    pub fn working_bytes(&self) -> usize {
+        let varying = self.config.augment.map_or(0, |augment| augment.working_bytes(self.dataset.shape()));
+        self.dataset.decoding_bytes().saturating_add(varying)
+    }
+
+    /// How many batches are worth being made ahead of their use.
+    pub fn batches_ahead(&self) -> usize {
+        if self.working_bytes() > 0 { BATCHES_AHEAD } else { 0 }
+    }
+
     /// The samples of batch `position` of `epoch`, by their indices in the data set.
     ///
     /// # Errors
@@ -133,11 +163,10 @@ impl Loader {
         // No overflow: the position is below the number of batches.
         let start = position * self.config.batch;
         let places = start..start + self.config.batch.min(len - start);
-        if !self.config.shuffle {
-            return Ok(places.collect());
-        }
-        let order = Order::new(len, self.config.seed, epoch);
-        Ok(places.map(|place| order.sample(place)).collect())
+        let LoaderConfig { seed, repeats, shuffle, .. } = self.config;
+        let order = Order::new(len, seed, epoch);
+        let sample = |place: usize| if shuffle { order.sample(place / repeats) } else { place / repeats };
+        Ok(places.map(sample).collect())
     }
 
     /// Batch `position` of `epoch`, both counted from 0. Without shuffling and augmentation every epoch
@@ -149,11 +178,16 @@ impl Loader {
         let samples = self.samples(epoch, position)?;
         let ImageShape { channels, height, width } = self.dataset.shape();
         let size = self.dataset.shape().elements();
+        let LoaderConfig { seed, repeats, batch, .. } = self.config;
         let mut images = vec![0.0; samples.len() * size];
         let labels: Vec<Result<u32>> = images
             .par_chunks_exact_mut(size)
             .zip(&samples)
-            .map_init(Vec::new, |scratch, (image, &sample)| self.read(epoch, sample, image, scratch))
+            .enumerate()
+            .map_init(Vec::new, |scratch, (number, (image, &sample))| {
+                let repeat = (position * batch + number) % repeats;
+                self.read(Showing { seed, epoch, sample, repeat }, image, scratch)
+            })
             .collect();
         // Collected one by one so that of several errors the first sample's is reported.
         let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
@@ -162,15 +196,12 @@ impl Loader {
     }
 
     /// Reads one sample into `image`, varied and normalised. `scratch` is kept from image to image.
-    fn read(&self, epoch: u64, sample: usize, image: &mut [f32], scratch: &mut Vec<f32>) -> Result<u32> {
+    fn read(&self, showing: Showing, image: &mut [f32], scratch: &mut Vec<f32>) -> Result<u32> {
         let label = match self.config.augment {
-            None => self.dataset.read(sample, image)?,
+            None => self.dataset.read(showing.sample, image)?,
             Some(augment) => {
                 scratch.resize(image.len(), 0.0);
-                let label = self.dataset.read(sample, scratch)?;
-                let draw = augment.draw(self.config.seed, epoch, sample);
-                augment.apply(draw, self.dataset.shape(), scratch, image)?;
-                label
+                augment.read(self.dataset.as_ref(), showing, image, scratch)?
             }
         };
         self.normalize.apply(image);

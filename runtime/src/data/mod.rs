@@ -8,9 +8,13 @@ pub mod cifar;
 pub mod safetensors;
 pub mod subset;
 mod balance;
+pub mod crop;
+pub mod color;
+pub mod rand_augment;
 pub mod augment;
 pub mod normalize;
 pub mod loader;
+pub mod ahead;
 pub mod survey;
 mod source;
 mod order;
@@ -18,12 +22,16 @@ mod mix;
 
 pub use augment::AugmentConfig;
 pub use balance::balanced_class_weights;
+pub use color::ColorJitter;
+pub use crop::{RandomResizedCrop, Window};
 pub use loader::{Batch, Loader, LoaderConfig};
 pub use normalize::Normalize;
 pub use open::{Split, open};
+pub use rand_augment::RandAugment;
 
 use crate::error::{Error, Result};
 use std::fmt;
+use survey::Seen;
 
 /// The size of every image of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +97,34 @@ pub trait Dataset: Send + Sync {
     /// `Config` when there is no such sample, `Shape` when `pixels` has not the size of an image, `Io`
     /// when the file cannot be read (any more), `Format` when a stored f32 is not finite.
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32>;
+
+    /// Reads a part of one image, made as large as all images are: the part that `choose` says of an image of so many rows
+    /// and columns, which may be more than `shape` says where images are made smaller to be read. Returns the label.
+    ///
+    /// # Errors
+    /// Those of `read`, and `Config` for a part that lies outside.
+    fn read_part(
+        &self,
+        index: usize,
+        choose: &dyn Fn([usize; 2]) -> Window,
+        pixels: &mut [f32],
+    ) -> Result<u32> {
+        let shape = self.shape();
+        let mut image = vec![0.0; shape.elements()];
+        let label = self.read(index, &mut image)?;
+        crop::resize(&image, shape, choose([shape.height, shape.width]), pixels)?;
+        Ok(label)
+    }
+
+    /// What a survey finds of a sample, where that is known without reading it.
+    fn seen(&self, _index: usize) -> Option<Seen> {
+        None
+    }
+
+    /// The most memory that reading a sample takes meanwhile, in bytes, where it has to be decoded first; else 0.
+    fn decoding_bytes(&self) -> usize {
+        0
+    }
 
     /// The memory that the data set holds between reads, in bytes, for the memory plan. Data sets that
     /// read from a file hold little more than their labels.

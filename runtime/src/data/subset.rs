@@ -1,6 +1,7 @@
 //! Some samples of a data set: the first, for trials, or some of every class, held out.
 
-use super::{Dataset, ImageShape, no_sample};
+use super::survey::Seen;
+use super::{Dataset, ImageShape, Window, no_sample};
 use crate::error::{Error, Result};
 use crate::random::Stream;
 use std::collections::BTreeMap;
@@ -151,6 +152,23 @@ impl Dataset for Subset {
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         self.whole.read(self.place(index)?, pixels)
+    }
+
+    fn read_part(
+        &self,
+        index: usize,
+        choose: &dyn Fn([usize; 2]) -> Window,
+        pixels: &mut [f32],
+    ) -> Result<u32> {
+        self.whole.read_part(self.place(index)?, choose, pixels)
+    }
+
+    fn seen(&self, index: usize) -> Option<Seen> {
+        self.whole.seen(self.place(index).ok()?)
+    }
+
+    fn decoding_bytes(&self) -> usize {
+        self.whole.decoding_bytes()
     }
 
     fn resident_bytes(&self) -> usize {

@@ -22,10 +22,31 @@ pub struct Survey {
 }
 
 /// What an image adds to a survey.
-struct Seen {
-    checksum: u32,
-    least: f32,
-    largest: f32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// CRC-32 of its pixels.
+    pub checksum: u32,
+    /// The least number in it.
+    pub least: f32,
+    /// The largest.
+    pub largest: f32,
+}
+
+impl Seen {
+    /// What pixels [H, W, C] add.
+    pub fn of(pixels: &[f32]) -> Self {
+        let mut checksum = crc32fast::Hasher::new();
+        let mut bytes = [0; 1024];
+        for part in pixels.chunks(bytes.len() / 4) {
+            for (four, number) in bytes.chunks_exact_mut(4).zip(part) {
+                four.copy_from_slice(&number.to_le_bytes());
+            }
+            checksum.update(&bytes[..4 * part.len()]);
+        }
+        let least = pixels.iter().copied().fold(f32::INFINITY, f32::min);
+        let largest = pixels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Self { checksum: checksum.finalize(), least, largest }
+    }
 }
 
 impl Survey {
@@ -70,16 +91,9 @@ pub fn range_of_some(dataset: &dyn Dataset, most: usize) -> Result<[f32; 2]> {
 }
 
 fn look(dataset: &dyn Dataset, index: usize, image: &mut [f32]) -> Result<Seen> {
-    dataset.read(index, image)?;
-    let mut checksum = crc32fast::Hasher::new();
-    let mut bytes = [0; 1024];
-    for part in image.chunks(bytes.len() / 4) {
-        for (four, number) in bytes.chunks_exact_mut(4).zip(part) {
-            four.copy_from_slice(&number.to_le_bytes());
-        }
-        checksum.update(&bytes[..4 * part.len()]);
+    if let Some(seen) = dataset.seen(index) {
+        return Ok(seen);
     }
-    let least = image.iter().copied().fold(f32::INFINITY, f32::min);
-    let largest = image.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    Ok(Seen { checksum: checksum.finalize(), least, largest })
+    dataset.read(index, image)?;
+    Ok(Seen::of(image))
 }

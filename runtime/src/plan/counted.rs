@@ -60,8 +60,10 @@ pub(super) struct Counted {
     trainer: Trainer,
     /// Of each block.
     pub(super) resting: Vec<Resting>,
-    /// Bytes of the program, then the notes of all variables.
+    /// Bytes of the program, then batches that are made ahead, then the notes of all variables.
     rooms: Vec<Room>,
+    batches_ahead: usize,
+    reading_bytes: usize,
 }
 
 impl Counted {
@@ -80,10 +82,13 @@ impl Counted {
         counter.ledger.restart(limit_bytes);
         counter.ledger.enter(Moment::Load);
         let place = Place::Counted(counter.clone());
-        let rooms = vec![place.room(Part::Program, program_bytes + ALLOWANCE_BYTES)];
+        let program = place.room(Part::Program, program_bytes + ALLOWANCE_BYTES);
         let normalize = Normalize::identity(network.input[0]);
         let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
-        let mut counted = Self { counter, trainer, resting: Vec::new(), rooms };
+        let (batches_ahead, reading_bytes) = (workload.batches_ahead, workload.reading_bytes);
+        let (resting, rooms) = (Vec::new(), vec![program]);
+        let mut counted = Self { counter, trainer, resting, rooms, batches_ahead, reading_bytes };
+        counted.rooms.push(counted.ahead(workload.batch));
         counted.rest(remembers)?;
         Ok(counted)
     }
@@ -140,6 +145,20 @@ impl Counted {
         labels
     }
 
+    /// Batches of so many samples that are made ahead, and what making them takes.
+    fn ahead(&self, samples: usize) -> Room {
+        let pixels: usize = self.trainer.model.spec.input.iter().product();
+        let sample = pixels * ELEMENT_BYTES + LABEL_BYTES + size_of::<usize>() + size_of::<Result<u32>>();
+        let bytes = match self.batches_ahead {
+            0 => 0,
+            batches => {
+                batches * samples * sample
+                    + self.counter.threads * (pixels * ELEMENT_BYTES + self.reading_bytes)
+            }
+        };
+        self.place().room(Part::Batch, bytes)
+    }
+
     /// A chunk of steps from the loading of the first batch on; the work of each.
     pub(super) fn step(&mut self, workload: &Workload) -> Result<Work> {
         let ledger = self.counter.ledger.clone();
@@ -179,6 +198,7 @@ impl Counted {
     /// A batch of an evaluation.
     pub(super) fn evaluate(&mut self, samples: usize) -> Result<()> {
         self.counter.ledger.enter(Moment::Evaluate);
+        let _ahead = self.ahead(samples);
         let images = self.images(samples)?;
         let _labels = self.load(samples, false);
         Tally::default().add(&mut self.trainer, &Batch { images, labels: vec![0; samples] })

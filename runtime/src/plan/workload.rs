@@ -27,6 +27,10 @@ pub struct Workload {
     pub threads: usize,
     /// Whether images are varied as they are read.
     pub augments: bool,
+    /// Batches that are made ahead of their use, to be trained on or evaluated.
+    pub batches_ahead: usize,
+    /// Bytes that reading a sample takes meanwhile, in each of as many threads, where batches are made ahead.
+    pub reading_bytes: usize,
     /// Whether checkpoints are written.
     pub saves: bool,
     /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
@@ -49,6 +53,8 @@ impl Workload {
             evaluation_batch: None,
             threads,
             augments: false,
+            batches_ahead: 0,
+            reading_bytes: 0,
             saves: false,
             resumes: false,
             starts_from_file: false,

@@ -48,7 +48,7 @@ proptest! {
     ) {
         let shape = ImageShape { channels, height, width };
         let padding = padding % height.min(width);
-        let config = AugmentConfig { padding, reflect, flip };
+        let config = AugmentConfig { padding, reflect, flip, ..AugmentConfig::default() };
         let draw = Draw { top: top % (2 * padding + 1), left: left % (2 * padding + 1), flip };
         let image: Vec<f32> = Random::new(seed).numbers(shape.elements()).iter().map(|&x| x as f32).collect();
         let mut varied = vec![f32::NAN; shape.elements()];
@@ -60,7 +60,7 @@ proptest! {
 #[test]
 fn draws_are_reproducible_and_evenly_spread() {
     const SAMPLES: usize = 20_000;
-    let config = AugmentConfig { padding: 2, reflect: true, flip: true };
+    let config = AugmentConfig { padding: 2, ..AugmentConfig::default() };
     let mut counts = vec![0usize; 50];
     for sample in 0..SAMPLES {
         let draw = config.draw(7, (sample % 3) as u64, sample / 3);
@@ -74,7 +74,7 @@ fn draws_are_reproducible_and_evenly_spread() {
     let draws = |seed, epoch| (0..50).map(|sample| config.draw(seed, epoch, sample)).collect::<Vec<_>>();
     assert_ne!(draws(7, 0), draws(7, 1));
     assert_ne!(draws(7, 0), draws(8, 0));
-    let still = AugmentConfig { padding: 0, reflect: true, flip: false };
+    let still = AugmentConfig { padding: 0, flip: false, ..AugmentConfig::default() };
     assert_eq!(still.draw(1, 2, 3), Draw { top: 0, left: 0, flip: false });
 }
 

@@ -172,7 +172,7 @@ fn batches_are_the_same_for_any_number_of_threads_and_after_a_restart() {
 
 #[test]
 fn a_sample_is_varied_alike_in_batches_of_any_size() {
-    let augment = Some(AugmentConfig { padding: 2, reflect: false, flip: true });
+    let augment = Some(AugmentConfig { padding: 2, reflect: false, ..Default::default() });
     let images = |batch, shuffle| {
         let loader = loader(20, LoaderConfig { batch, shuffle, augment, ..Default::default() });
         let mut images = vec![Vec::new(); 20];
@@ -192,7 +192,7 @@ fn a_sample_is_varied_alike_in_batches_of_any_size() {
 fn images_are_read_augmented_and_then_normalised() {
     let set = Arc::new(Idx::from_bytes(&idx_images(6, 5, 4), &idx_labels(6), "set").unwrap());
     let shape = set.shape();
-    let augment = AugmentConfig { padding: 3, reflect: false, flip: true };
+    let augment = AugmentConfig { padding: 3, reflect: false, ..Default::default() };
     let normalize = Normalize { mean: vec![0.3], deviation: vec![0.7] };
     for augment in [None, Some(augment)] {
         let config = LoaderConfig { batch: 4, seed: 2, augment, ..Default::default() };

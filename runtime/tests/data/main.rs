@@ -4,9 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ahead;
 mod embedded;
 mod files;
 mod formats;
 mod hostile;
 mod images;
 mod loader;
+mod varied;

@@ -8,6 +8,7 @@ use common::small_resnet;
 use localgrad::layers::limits::MOST_WEIGHTS;
 use localgrad::layers::spec::{LayerSpec, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Features, Variable, Visitor};
+use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::pool::PoolConfig;
 use localgrad::maps::{Map, Place};
@@ -96,7 +97,7 @@ fn numbers_that_cannot_be_counted_are_refused() {
         let config = ConvConfig { groups: huge, ..ConvConfig::default() };
         refused(front(LayerSpec::Conv { inputs: huge, outputs: huge, config, bias: false }), large);
         let pad = ShortcutSpec::Pad { stride: 1, channels: huge };
-        let main = vec![unnamed(LayerSpec::Activation(localgrad::maps::activation::Activation::Relu))];
+        let main = vec![unnamed(LayerSpec::Activation(Activation::Relu))];
         refused(front(LayerSpec::Residual { main, shortcut: pad, activation: None }), large);
         // Whether it is any of these is a matter of its place.
         refused(front(LayerSpec::Linear { inputs: huge, outputs: huge, bias: true }), "linear takes");
@@ -130,6 +131,21 @@ fn sizes_that_no_machine_holds_are_refused() {
         "at most 4096 layers",
     );
     refused(|spec| spec.units[2].name = "x".repeat(300), "300 bytes");
+}
+
+#[test]
+fn activations_without_a_slope_are_refused() {
+    for slope in [f32::NAN, f32::INFINITY] {
+        let activation = Activation::LeakyRelu { slope };
+        let front =
+            |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
+        refused(front(LayerSpec::Activation(activation)), "the slope of a leaky ReLU");
+        let norm = LayerSpec::BatchNorm { channels: 12, activation: Some(activation) };
+        refused(front(norm), "the slope of a leaky ReLU");
+        let shortcut = ShortcutSpec::Identity;
+        let sum = LayerSpec::Residual { main: Vec::new(), shortcut, activation: Some(activation) };
+        refused(front(sum), "the slope of a leaky ReLU");
+    }
 }
 
 #[test]

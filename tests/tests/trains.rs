@@ -60,8 +60,10 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
 }
 
 fn activation(stream: &mut Stream) -> Option<Activation> {
-    use Activation::{Relu, Relu6, Sigmoid, Silu};
-    [None, Some(Relu), Some(Relu6), Some(Silu), Some(Sigmoid)][from(stream, 0, 4)]
+    use Activation::{Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Silu};
+    let leaky = LeakyRelu { slope: 0.1 };
+    let all = [Relu, Relu6, Silu, Sigmoid, Gelu, HardSwish, HardSigmoid, leaky];
+    all.get(from(stream, 0, all.len())).copied()
 }
 
 /// Layers on `features` that mostly fit them, and what they give.

@@ -8,13 +8,15 @@ use candle_core::{D, DType, Tensor};
 pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     Ok(match activation {
         Activation::Relu => at_least(x, 0.0)?,
-        Activation::Relu6 => {
-            let y = at_least(x, 0.0)?;
-            let most = y.ones_like()?.affine(6.0, 0.0)?;
-            y.gt(&most)?.where_cond(&most, &y)?
-        }
+        Activation::Relu6 => relu6(x)?,
         Activation::Silu => (x * sigmoid(x)?)?,
         Activation::Sigmoid => sigmoid(x)?,
+        Activation::Gelu => (x * normal_below(x)?)?,
+        Activation::HardSwish => (x * hard_sigmoid(x)?)?,
+        Activation::HardSigmoid => hard_sigmoid(x)?,
+        Activation::LeakyRelu { slope } => {
+            x.gt(0f32)?.where_cond(x, &x.affine(f64::from(slope), 0.0)?)?
+        }
     })
 }
 
@@ -28,6 +30,20 @@ pub(crate) fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation
             (((s.affine(-1.0, 1.0)? * x)? + 1.0)? * s)?
         }
         Activation::Sigmoid => slope_of_sigmoid(&sigmoid(x)?)?,
+        Activation::Gelu => {
+            // Φ + x · exp(-x² / 2) / √(2π)
+            let bell = x.sqr()?.affine(-0.5, 0.0)?.exp()?.affine(std::f64::consts::TAU.sqrt().recip(), 0.0)?;
+            (normal_below(x)? + (x * bell)?)?
+        }
+        Activation::HardSwish => {
+            let (inside, above) = (between(x, -3.0, 3.0)?, x.ge(3f32)?.to_dtype(DType::F32)?);
+            ((inside * x.affine(1.0 / 3.0, 0.5)?)? + above)?
+        }
+        Activation::HardSigmoid => between(x, -3.0, 3.0)?.affine(1.0 / 6.0, 0.0)?,
+        Activation::LeakyRelu { slope } => {
+            let slope = f64::from(slope);
+            x.gt(0f32)?.to_dtype(DType::F32)?.affine(1.0 - slope, slope)?
+        }
     };
     Ok((derivative * d_y)?)
 }
@@ -64,6 +80,21 @@ pub(super) fn at_least(x: &Tensor, least: f64) -> Result<Tensor> {
     Ok(x.lt(&least)?.where_cond(&least, x)?)
 }
 
+fn relu6(x: &Tensor) -> Result<Tensor> {
+    let y = at_least(x, 0.0)?;
+    let most = y.ones_like()?.affine(6.0, 0.0)?;
+    Ok(y.gt(&most)?.where_cond(&most, &y)?)
+}
+
+fn hard_sigmoid(x: &Tensor) -> Result<Tensor> {
+    Ok(relu6(&(x + 3.0)?)?.affine(1.0 / 6.0, 0.0)?)
+}
+
+/// The share of the normal distribution below `x`.
+fn normal_below(x: &Tensor) -> Result<Tensor> {
+    Ok(x.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()?.affine(0.5, 0.5)?)
+}
+
 fn sigmoid(x: &Tensor) -> Result<Tensor> {
     Ok((x.neg()?.exp()? + 1.0)?.recip()?)
 }
@@ -74,9 +105,13 @@ fn slope_of_sigmoid(y: &Tensor) -> Result<Tensor> {
 
 /// 1 where `x` lies strictly inside the clamp, else 0.
 fn slope_of_clamp(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    let above = x.gt(0f32)?.to_dtype(DType::F32)?;
     match activation {
-        Activation::Relu6 => Ok((above * x.lt(6f32)?.to_dtype(DType::F32)?)?),
-        _ => Ok(above),
+        Activation::Relu6 => between(x, 0.0, 6.0),
+        _ => Ok(x.gt(0f32)?.to_dtype(DType::F32)?),
     }
+}
+
+/// 1 where `x` lies strictly between the two, else 0.
+fn between(x: &Tensor, low: f32, high: f32) -> Result<Tensor> {
+    Ok((x.gt(low)?.to_dtype(DType::F32)? * x.lt(high)?.to_dtype(DType::F32)?)?)
 }

@@ -13,6 +13,10 @@ pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
         Activation::Relu6 => map(x, |x| Activation::Relu6.apply(x)),
         Activation::Silu => map(x, |x| Activation::Silu.apply(x)),
         Activation::Sigmoid => map(x, |x| Activation::Sigmoid.apply(x)),
+        Activation::Gelu => map(x, |x| Activation::Gelu.apply(x)),
+        Activation::HardSwish => map(x, |x| Activation::HardSwish.apply(x)),
+        Activation::HardSigmoid => map(x, |x| Activation::HardSigmoid.apply(x)),
+        Activation::LeakyRelu { slope } => map(x, |x| Activation::LeakyRelu { slope }.apply(x)),
     }
 }
 
@@ -23,6 +27,12 @@ pub fn activate_backward(d: &mut [f32], x: &[f32], activation: Activation) {
         Activation::Relu6 => update(d, x, |d, x| d * Activation::Relu6.derivative(x)),
         Activation::Silu => update(d, x, |d, x| d * Activation::Silu.derivative(x)),
         Activation::Sigmoid => update(d, x, |d, x| d * Activation::Sigmoid.derivative(x)),
+        Activation::Gelu => update(d, x, |d, x| d * Activation::Gelu.derivative(x)),
+        Activation::HardSwish => update(d, x, |d, x| d * Activation::HardSwish.derivative(x)),
+        Activation::HardSigmoid => update(d, x, |d, x| d * Activation::HardSigmoid.derivative(x)),
+        Activation::LeakyRelu { slope } => {
+            update(d, x, |d, x| d * Activation::LeakyRelu { slope }.derivative(x))
+        }
     }
 }
 
@@ -34,16 +44,18 @@ pub fn add_activate(a: &mut [f32], b: &[f32], activation: Option<Activation>) {
         Some(Activation::Relu6) => update(a, b, |a, b| Activation::Relu6.apply(a + b)),
         Some(Activation::Silu) => update(a, b, |a, b| Activation::Silu.apply(a + b)),
         Some(Activation::Sigmoid) => update(a, b, |a, b| Activation::Sigmoid.apply(a + b)),
+        Some(Activation::Gelu) => update(a, b, |a, b| Activation::Gelu.apply(a + b)),
+        Some(Activation::HardSwish) => update(a, b, |a, b| Activation::HardSwish.apply(a + b)),
+        Some(Activation::HardSigmoid) => update(a, b, |a, b| Activation::HardSigmoid.apply(a + b)),
+        Some(Activation::LeakyRelu { slope }) => {
+            update(a, b, |a, b| Activation::LeakyRelu { slope }.apply(a + b))
+        }
     }
 }
 
 fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
-    y.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(y, x)| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = f(x);
-        }
-    });
+    update(&mut y, x, |_, x| f(x));
     y
 }
 

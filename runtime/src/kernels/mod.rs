@@ -12,6 +12,7 @@ pub mod optimizer;
 pub mod pieces;
 pub mod deal;
 pub mod unwritten;
+pub mod normal;
 pub mod elementwise;
 pub mod batch_norm;
 pub mod residual;

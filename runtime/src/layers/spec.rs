@@ -248,7 +248,8 @@ impl LayerSpec {
                 let [height, width] = config.output_size(height, width)?;
                 Ok(Features::Map { channels: *outputs, height, width })
             }
-            Self::BatchNorm { channels, .. } => {
+            Self::BatchNorm { channels, activation } => {
+                check_activation(*activation)?;
                 expect_channels("batch norm", *channels, input.channels())?;
                 Ok(input)
             }
@@ -259,7 +260,7 @@ impl LayerSpec {
                 }
                 _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
             },
-            Self::Activation(_) => Ok(input),
+            Self::Activation(activation) => check_activation(Some(*activation)).map(|()| input),
             Self::Dropout { probability } => {
                 if !(0.0..1.0).contains(probability) {
                     return Err(Error::config(format!(
@@ -289,7 +290,10 @@ impl LayerSpec {
             }
             Self::GlobalAveragePool => Ok(Features::Flat(input.map()?.0)),
             Self::Flatten => Ok(Features::Flat(input.elements())),
-            Self::Residual { main, shortcut, .. } => residual_output(main, shortcut, input),
+            Self::Residual { main, shortcut, activation } => {
+                check_activation(*activation)?;
+                residual_output(main, shortcut, input)
+            }
         }
     }
 }
@@ -324,6 +328,10 @@ fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features
         return Err(Error::shape(format!("a residual sum of {output} and {around} is not possible")));
     }
     Ok(output)
+}
+
+fn check_activation(activation: Option<Activation>) -> Result<()> {
+    activation.map_or(Ok(()), Activation::check)
 }
 
 fn expect_channels(what: &str, wanted: usize, found: usize) -> Result<()> {

@@ -1,9 +1,11 @@
 //! Activation functions, and their derivatives as functions of the input.
 
+use crate::error::{Error, Result};
+use crate::kernels::normal::cumulative;
 use serde::{Deserialize, Serialize};
 
 /// An elementwise non-linearity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// max(x, 0); the derivative at 0 is 0.
@@ -14,6 +16,17 @@ pub enum Activation {
     Silu,
     /// 1 / (1 + exp(-x)).
     Sigmoid,
+    /// x · Φ(x), with Φ the normal distribution's (Hendrycks and Gimpel 2016); not its approximation by tanh.
+    Gelu,
+    /// x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019); the derivative is 0 at -3 and 1 at 3.
+    HardSwish,
+    /// min(max(x + 3, 0), 6) / 6; the derivative is 0 at -3 and at 3.
+    HardSigmoid,
+    /// x, and `slope` · x below 0; the derivative at 0 is `slope`.
+    LeakyRelu {
+        /// Below 0.
+        slope: f32,
+    },
 }
 
 impl Activation {
@@ -32,6 +45,16 @@ impl Activation {
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::Silu => x * sigmoid(x),
             Self::Sigmoid => sigmoid(x),
+            Self::Gelu => x * cumulative(x)[0],
+            Self::HardSwish => x * hard_sigmoid(x),
+            Self::HardSigmoid => hard_sigmoid(x),
+            Self::LeakyRelu { slope } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    slope * x
+                }
+            }
         }
     }
 
@@ -49,8 +72,50 @@ impl Activation {
                 let s = sigmoid(x);
                 s * (1.0 - s)
             }
+            Self::Gelu => {
+                let [below, bell] = cumulative(x);
+                below + x * bell * NORMAL_DENSITY
+            }
+            Self::HardSwish => {
+                if x <= -3.0 {
+                    0.0
+                } else if x >= 3.0 {
+                    1.0
+                } else {
+                    x * (1.0 / 3.0) + 0.5
+                }
+            }
+            Self::HardSigmoid => f32::from(u8::from(x > -3.0 && x < 3.0)) * (1.0 / 6.0),
+            Self::LeakyRelu { slope } => {
+                if x > 0.0 {
+                    1.0
+                } else {
+                    slope
+                }
+            }
         }
     }
+
+    /// Refuses a slope that is no number.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Self::LeakyRelu { slope } if !slope.is_finite() => Err(Error::config(format!(
+                "the slope of a leaky ReLU is {slope}; give a finite number, such as 0.01"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// 1 / √(2π), the normal distribution's density at 0.
+const NORMAL_DENSITY: f32 = 0.398_942_3;
+
+#[inline(always)]
+fn hard_sigmoid(x: f32) -> f32 {
+    (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)
 }
 
 #[inline(always)]

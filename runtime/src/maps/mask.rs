@@ -20,7 +20,7 @@ pub fn of_output(y: &Map, activation: Activation) -> Result<Map> {
     let upper = match activation {
         Activation::Relu => f32::INFINITY,
         Activation::Relu6 => 6.0,
-        Activation::Silu | Activation::Sigmoid => {
+        activation => {
             return Err(Error::config(format!("{activation:?} has no mask; use ReLU or ReLU6 after a sum")));
         }
     };

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses its own part, and none is a library
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
+use localgrad::maps::activation::Activation;
 use localgrad::maps::{Map, Place};
 use localgrad::{Device, Tensor};
 use std::sync::Once;
@@ -45,6 +46,52 @@ pub fn map(numbers: &[f64], shape: &[usize], place: &Place) -> Map {
 /// `x: [A, B]` with rows and columns exchanged, without a copy: its elements do not lie one after the other.
 pub fn transposed(x: &Map) -> Map {
     x.place().map(x.tensor().unwrap().t().unwrap()).unwrap()
+}
+
+/// One of each kind of activation.
+pub const ACTIVATIONS: [Activation; 8] = [
+    Activation::Relu,
+    Activation::Relu6,
+    Activation::Silu,
+    Activation::Sigmoid,
+    Activation::Gelu,
+    Activation::HardSwish,
+    Activation::HardSigmoid,
+    Activation::LeakyRelu { slope: 0.125 },
+];
+
+/// An activation's twin.
+pub fn activated(x: f64, activation: Option<Activation>) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
+        Some(Activation::Silu) => x * sigmoid,
+        Some(Activation::Sigmoid) => sigmoid,
+        Some(Activation::Gelu) => x * normal_below(x),
+        Some(Activation::HardSwish) => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Some(Activation::HardSigmoid) => (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Some(Activation::LeakyRelu { slope }) => x.max(0.0) + f64::from(slope) * x.min(0.0),
+    }
+}
+
+/// Where an activation's derivative jumps, so that differences mean nothing.
+pub fn near_kink(x: f64, distance: f64) -> bool {
+    [-3.0, 0.0, 3.0, 6.0].iter().any(|kink| (x - kink).abs() < distance)
+}
+
+/// The share of the normal distribution below `x`: a series whose terms all have one sign.
+fn normal_below(x: f64) -> f64 {
+    if x.abs() > 9.0 {
+        return if x < 0.0 { 0.0 } else { 1.0 };
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..300 {
+        term *= x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    0.5 + (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt() * sum
 }
 
 /// The elements of a map, in order.

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
-    with_threads,
+    ACTIVATIONS, GRADIENT_TOLERANCE, Random, TOLERANCE, activated, assert_close, finite_difference, map,
+    near_kink, numbers, places, project, with_threads,
 };
 use localgrad::ErrorKind;
 use localgrad::maps::Place;
@@ -12,26 +12,13 @@ use localgrad::maps::elementwise as ops;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-const ALL: [Activation; 4] = [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Sigmoid];
-
-fn twin(x: f64, activation: Option<Activation>) -> f64 {
-    let sigmoid = 1.0 / (1.0 + (-x).exp());
-    match activation {
-        None => x,
-        Some(Activation::Relu) => x.max(0.0),
-        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
-        Some(Activation::Silu) => x * sigmoid,
-        Some(Activation::Sigmoid) => sigmoid,
-    }
-}
-
 fn twins(x: &[f64], activation: Option<Activation>) -> Vec<f64> {
-    x.iter().map(|&x| twin(x, activation)).collect()
+    x.iter().map(|&x| activated(x, activation)).collect()
 }
 
-/// Numbers in [-8, 8) that keep away from the kinks at 0 and 6, where differences mean nothing.
+/// Numbers in [-8, 8) that keep away from kinks.
 fn away_from_kinks(random: &mut Random, len: usize) -> Vec<f64> {
-    let clear = |x: f64| if x.abs() < 0.01 || (x - 6.0).abs() < 0.01 { 1.5 } else { x };
+    let clear = |x: f64| if near_kink(x, 0.01) { 1.5 } else { x };
     random.numbers(len).into_iter().map(|x| clear(8.0 * x)).collect()
 }
 
@@ -43,7 +30,7 @@ fn cases(cases: u32) -> ProptestConfig {
 fn activations_agree_with_the_twin() {
     let x = away_from_kinks(&mut Random::new(1), 2 * 3 * 5 * 7);
     for place in places() {
-        for activation in ALL {
+        for activation in ACTIVATIONS {
             let y = ops::activate(&map(&x, &[2, 3, 5, 7], &place), activation).unwrap();
             assert_eq!(y.dims(), [2, 3, 5, 7]);
             assert_close(&format!("{place:?}"), &y, &twins(&x, Some(activation)), TOLERANCE);
@@ -55,7 +42,7 @@ fn activations_agree_with_the_twin() {
 fn gradients_of_activations_agree_with_differences() {
     let mut random = Random::new(2);
     let (x, d_y) = (away_from_kinks(&mut random, 33), random.numbers(33));
-    for activation in ALL {
+    for activation in ACTIVATIONS {
         let expected = finite_difference(|x| project(&twins(x, Some(activation)), &d_y), &x);
         for place in places() {
             let (d, x) = (map(&d_y, &[3, 11], &place), map(&x, &[3, 11], &place));
@@ -66,11 +53,17 @@ fn gradients_of_activations_agree_with_differences() {
 }
 
 #[test]
-fn slopes_at_the_kinks_are_zero() {
+fn slopes_at_the_kinks_are_those_of_one_side() {
     for place in places() {
-        let x = map(&[0.0, 6.0, -0.0], &[3], &place);
-        for (activation, expected) in [(Activation::Relu, [0.0, 1.0, 0.0]), (Activation::Relu6, [0.0; 3])] {
-            let d = map(&[1.0, 1.0, 1.0], &[3], &place);
+        let x = map(&[0.0, 6.0, -0.0, -3.0, 3.0], &[5], &place);
+        for (activation, expected) in [
+            (Activation::Relu, [0.0, 1.0, 0.0, 0.0, 1.0]),
+            (Activation::Relu6, [0.0, 0.0, 0.0, 0.0, 1.0]),
+            (Activation::HardSwish, [0.5, 1.0, 0.5, 0.0, 1.0]),
+            (Activation::HardSigmoid, [1.0 / 6.0, 0.0, 1.0 / 6.0, 0.0, 0.0]),
+            (Activation::LeakyRelu { slope: 0.25 }, [0.25, 1.0, 0.25, 0.25, 1.0]),
+        ] {
+            let d = map(&[1.0; 5], &[5], &place);
             assert_eq!(numbers(&ops::activate_backward(d, &x, activation).unwrap()), expected);
         }
     }
@@ -80,7 +73,7 @@ fn slopes_at_the_kinks_are_zero() {
 fn a_nan_stays_a_nan() {
     for place in places() {
         let x = map(&[f64::NAN, 1.0], &[2], &place);
-        for activation in ALL {
+        for activation in ACTIVATIONS {
             let zeros = map(&[0.0, 0.0], &[2], &place);
             let sum = ops::add_activate(zeros, &x, Some(activation));
             for (what, y) in [("alone", ops::activate(&x, activation)), ("of a sum", sum)] {
@@ -95,11 +88,13 @@ fn a_nan_stays_a_nan() {
 fn large_inputs_stay_finite() {
     for place in places() {
         let x = map(&[-200.0, 200.0], &[2], &place);
-        for activation in [Activation::Silu, Activation::Sigmoid] {
+        for activation in ACTIVATIONS {
             let expected = twins(&[-200.0, 200.0], Some(activation));
             let y = ops::activate(&x, activation).unwrap();
             assert_close(&format!("{place:?}"), &y, &expected, TOLERANCE);
-            let slope = |x: f64| (twin(x + 1e-3, Some(activation)) - twin(x - 1e-3, Some(activation))) / 2e-3;
+            let slope = |x: f64| {
+                (activated(x + 1e-3, Some(activation)) - activated(x - 1e-3, Some(activation))) / 2e-3
+            };
             let d = map(&[1.0, 1.0], &[2], &place);
             let d_x = ops::activate_backward(d, &x, activation).unwrap();
             assert_close(&format!("slope, {place:?}"), &d_x, &[slope(-200.0), slope(200.0)], TOLERANCE);
@@ -118,7 +113,7 @@ proptest! {
         for place in places() {
             let here = |x: &[f64]| map(x, &[rows, channels], &place);
             assert_close("add", &ops::add(here(&a), &here(&b)).unwrap(), &sum, TOLERANCE);
-            for activation in ALL.map(Some).into_iter().chain([None]) {
+            for activation in ACTIVATIONS.map(Some).into_iter().chain([None]) {
                 let y = ops::add_activate(here(&a), &here(&b), activation).unwrap();
                 assert_close(&format!("add and activate, {place:?}"), &y, &twins(&sum, activation), TOLERANCE);
             }
@@ -161,7 +156,7 @@ fn results_do_not_depend_on_the_threads() {
             .map(f64::to_bits)
             .to_vec();
         let sums = ops::sum_rows(&x).unwrap();
-        let y = ops::add_activate(y, &x, Some(Activation::Silu)).unwrap();
+        let y = ops::add_activate(y, &x, Some(Activation::Gelu)).unwrap();
         for t in [sums, y] {
             bits.extend(numbers(&t).iter().map(|v| u64::from(v.to_bits())));
         }

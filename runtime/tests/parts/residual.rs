@@ -1,7 +1,8 @@
 //! Residual sums of every kind against twins in f64: any activation, any shortcut, branches without layers.
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, project,
+    ACTIVATIONS, GRADIENT_TOLERANCE, Random, TOLERANCE, activated, assert_close, finite_difference, map,
+    numbers, project,
 };
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
@@ -48,17 +49,6 @@ fn weight(layers: &mut Sequential, name: &str) -> Vec<f64> {
     weights(layers).into_iter().find(|(found, _)| found == name).unwrap().1
 }
 
-fn apply(activation: Option<Activation>, x: f64) -> f64 {
-    let sigmoid = 1.0 / (1.0 + (-x).exp());
-    match activation {
-        None => x,
-        Some(Activation::Relu) => x.max(0.0),
-        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
-        Some(Activation::Silu) => x * sigmoid,
-        Some(Activation::Sigmoid) => sigmoid,
-    }
-}
-
 const ROWS: usize = 3;
 const WIDTH: usize = 4;
 
@@ -69,7 +59,7 @@ fn twin(x: &[f64], w: Option<&[f64]>, activation: Option<Activation>) -> Vec<f64
             Some(w) => (0..WIDTH).map(|i| w[out * WIDTH + i] * x[i]).sum::<f64>(),
             None => x[out],
         };
-        (0..WIDTH).map(|out| apply(activation, product(out) + x[out])).collect()
+        (0..WIDTH).map(|out| activated(product(out) + x[out], activation)).collect()
     };
     x.chunks(WIDTH).flat_map(row).collect()
 }
@@ -116,8 +106,7 @@ fn linear() -> Vec<NamedLayer> {
 
 #[test]
 fn every_activation_after_a_sum() {
-    use Activation::{Relu, Relu6, Sigmoid, Silu};
-    for activation in [None, Some(Relu), Some(Relu6), Some(Silu), Some(Sigmoid)] {
+    for activation in [None].into_iter().chain(ACTIVATIONS.map(Some)) {
         let shortcut = ShortcutSpec::Identity;
         hold(LayerSpec::Residual { main: linear(), shortcut, activation }, activation);
     }

@@ -25,6 +25,12 @@ pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
         None | Some(Activation::Relu | Activation::Relu6) => {}
         Some(Activation::Silu) => multiply(d, x, by, |v| Activation::Silu.derivative(v)),
         Some(Activation::Sigmoid) => multiply(d, x, by, |v| Activation::Sigmoid.derivative(v)),
+        Some(Activation::Gelu) => multiply(d, x, by, |v| Activation::Gelu.derivative(v)),
+        Some(Activation::HardSwish) => multiply(d, x, by, |v| Activation::HardSwish.derivative(v)),
+        Some(Activation::HardSigmoid) => multiply(d, x, by, |v| Activation::HardSigmoid.derivative(v)),
+        Some(Activation::LeakyRelu { slope }) => {
+            multiply(d, x, by, |v| Activation::LeakyRelu { slope }.derivative(v));
+        }
     }
 }
 

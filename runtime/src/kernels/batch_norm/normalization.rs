@@ -131,7 +131,14 @@ pub fn clamp(activation: Option<Activation>) -> Option<[f32; 2]> {
         None => Some([f32::NEG_INFINITY, f32::INFINITY]),
         Some(Activation::Relu) => Some([0.0, f32::INFINITY]),
         Some(Activation::Relu6) => Some([0.0, 6.0]),
-        Some(Activation::Silu | Activation::Sigmoid) => None,
+        Some(
+            Activation::Silu
+            | Activation::Sigmoid
+            | Activation::Gelu
+            | Activation::HardSwish
+            | Activation::HardSigmoid
+            | Activation::LeakyRelu { .. },
+        ) => None,
     }
 }
 
@@ -168,6 +175,12 @@ impl Kernel for Rows<'_> {
             Some(Activation::Relu6) => self.each(|v| Activation::Relu6.apply(v)),
             Some(Activation::Silu) => self.each(|v| Activation::Silu.apply(v)),
             Some(Activation::Sigmoid) => self.each(|v| Activation::Sigmoid.apply(v)),
+            Some(Activation::Gelu) => self.each(|v| Activation::Gelu.apply(v)),
+            Some(Activation::HardSwish) => self.each(|v| Activation::HardSwish.apply(v)),
+            Some(Activation::HardSigmoid) => self.each(|v| Activation::HardSigmoid.apply(v)),
+            Some(Activation::LeakyRelu { slope }) => {
+                self.each(|v| Activation::LeakyRelu { slope }.apply(v));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Convolutions count as if done directly, and only convolutions and linear layers count: what batch norm, pools and
 //! updates add is a few operations an element.
 
-use localgrad::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
+use localgrad::layers::spec::{Features, LayerSpec, NamedLayer};
 use localgrad::network::{NetworkSpec, blocks};
 use localgrad::rules::{AuxiliarySpec, RuleConfig, auxiliary_specs};
 use localgrad::{Error, Result};
@@ -71,7 +71,7 @@ impl Count {
         for NamedLayer { layer, .. } in layers {
             let here = Wanted { input: wanted.input || (wanted.weights && weights_below), ..wanted };
             count = count.step(layer, here)?;
-            weights_below |= has_weights(layer);
+            weights_below |= layer.has_weights();
         }
         Ok(count)
     }
@@ -85,28 +85,14 @@ impl Count {
                 passes * (output.elements() * window) as u64
             }
             LayerSpec::Linear { inputs, outputs, .. } => passes * (inputs * outputs) as u64,
-            LayerSpec::Residual { main, shortcut, .. } => {
+            _ => {
                 let start = Self { total: 0, ..self };
-                let around = match shortcut {
-                    ShortcutSpec::Projection(layers) => start.through(layers, wanted)?.total,
-                    ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => 0,
-                };
-                start.through(main, wanted)?.total + around
+                let branches = layer.branches().into_iter();
+                branches.map(|branch| Ok(start.through(branch, wanted)?.total)).sum::<Result<u64>>()?
             }
-            _ => 0,
         };
         Ok(Self { total: self.total + added, features: output })
     }
-}
-
-fn has_weights(layer: &LayerSpec) -> bool {
-    matches!(
-        layer,
-        LayerSpec::Conv { .. }
-            | LayerSpec::Linear { .. }
-            | LayerSpec::BatchNorm { .. }
-            | LayerSpec::Residual { .. }
-    )
 }
 
 #[cfg(test)]

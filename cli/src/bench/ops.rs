@@ -2,7 +2,7 @@
 
 use super::median;
 use super::product::Product;
-use localgrad::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
+use localgrad::layers::spec::{Features, LayerSpec, NamedLayer};
 use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Variable, build};
 use localgrad::maps::counted::ledger::Part;
 use localgrad::maps::{Map, Place};
@@ -58,13 +58,11 @@ fn gather(layers: &[NamedLayer], input: Features, ops: &mut Vec<Op>) -> Result<F
                     ops.push(op);
                 }
             }
-            LayerSpec::Residual { main, shortcut, .. } => {
-                gather(main, features, ops)?;
-                if let ShortcutSpec::Projection(layers) = shortcut {
-                    gather(layers, features, ops)?;
+            _ => {
+                for branch in layer.branches() {
+                    gather(branch, features, ops)?;
                 }
             }
-            _ => {}
         }
         features = layer.output(features)?;
     }

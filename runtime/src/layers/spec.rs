@@ -182,13 +182,11 @@ pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features>
 impl LayerSpec {
     /// Whether it has weights.
     pub fn has_weights(&self) -> bool {
-        let any = |layers: &[NamedLayer]| layers.iter().any(|named| named.layer.has_weights());
         match self {
             Self::Conv { .. } | Self::BatchNorm { .. } | Self::Linear { .. } => true,
-            Self::Residual { main, shortcut: ShortcutSpec::Projection(around), .. } => {
-                any(main) || any(around)
+            Self::Residual { .. } => {
+                self.branches().into_iter().flatten().any(|inner| inner.layer.has_weights())
             }
-            Self::Residual { main, .. } => any(main),
             Self::Activation(_)
             | Self::Dropout { .. }
             | Self::MaxPool(_)
@@ -197,6 +195,15 @@ impl LayerSpec {
             | Self::GlobalAveragePool
             | Self::Flatten
             | Self::Upsample { .. } => false,
+        }
+    }
+
+    /// The lists of layers inside it, each of which is given its input.
+    pub fn branches(&self) -> Vec<&[NamedLayer]> {
+        match self {
+            Self::Residual { main, shortcut: ShortcutSpec::Projection(around), .. } => vec![main, around],
+            Self::Residual { main, .. } => vec![main],
+            _ => Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::unit::{UnitKind, UnitSpec};
 use crate::error::{Error, Result};
 use crate::layers::cost::Cost;
 use crate::layers::limits::{MOST_WEIGHTS, check_numbers};
-use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, join};
+use crate::layers::spec::{LayerSpec, NamedLayer, join};
 use std::collections::HashSet;
 
 /// Units of a network.
@@ -73,12 +73,7 @@ fn check_name(name: &str) -> Result<()> {
 fn each_layer(layers: &[NamedLayer], visit: &mut dyn FnMut(&NamedLayer) -> Result<()>) -> Result<()> {
     for layer in layers {
         visit(layer)?;
-        if let LayerSpec::Residual { main, shortcut, .. } = &layer.layer {
-            each_layer(main, visit)?;
-            if let ShortcutSpec::Projection(around) = shortcut {
-                each_layer(around, visit)?;
-            }
-        }
+        layer.layer.branches().into_iter().try_for_each(|branch| each_layer(branch, visit))?;
     }
     Ok(())
 }
@@ -137,11 +132,8 @@ impl Names {
                 LayerSpec::Dropout { .. } => {
                     self.dropouts.insert(path.into_owned());
                 }
-                LayerSpec::Residual { main, shortcut, .. } => {
-                    self.add(&path, main)?;
-                    if let ShortcutSpec::Projection(around) = shortcut {
-                        self.add(&path, around)?;
-                    }
+                LayerSpec::Residual { .. } => {
+                    layer.branches().into_iter().try_for_each(|branch| self.add(&path, branch))?;
                 }
                 LayerSpec::Activation(_)
                 | LayerSpec::MaxPool(_)

@@ -481,10 +481,8 @@ fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
 
 fn has_batch_norm(network: &NetworkSpec) -> bool {
     fn any(layers: &[NamedLayer]) -> bool {
-        layers.iter().any(|NamedLayer { layer, .. }| match layer {
-            LayerSpec::BatchNorm { .. } => true,
-            LayerSpec::Residual { main, .. } => any(main),
-            _ => false,
+        layers.iter().any(|NamedLayer { layer, .. }| {
+            matches!(layer, LayerSpec::BatchNorm { .. }) || layer.branches().into_iter().any(any)
         })
     }
     let units = network.expand().unwrap_or_default();

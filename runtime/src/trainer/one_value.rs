@@ -4,7 +4,7 @@
 
 use super::TrainConfig;
 use crate::error::{Error, Result};
-use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, join};
+use crate::layers::spec::{Features, LayerSpec, NamedLayer, join};
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::auxiliary_specs;
 
@@ -100,20 +100,14 @@ fn norm_of_one_value(layers: &[NamedLayer], input: Features, path: &str) -> Resu
     let mut features = input;
     for NamedLayer { name, layer } in layers {
         let place = join(path, name);
-        let found = match layer {
-            LayerSpec::BatchNorm { .. } if features.elements() == features.channels() => {
-                Some(place.into_owned())
+        if matches!(layer, LayerSpec::BatchNorm { .. }) && features.elements() == features.channels() {
+            return Ok(Some(place.into_owned()));
+        }
+        for branch in layer.branches() {
+            let found = norm_of_one_value(branch, features, &place)?;
+            if found.is_some() {
+                return Ok(found);
             }
-            LayerSpec::Residual { main, shortcut, .. } => {
-                match (norm_of_one_value(main, features, &place)?, shortcut) {
-                    (None, ShortcutSpec::Projection(around)) => norm_of_one_value(around, features, &place)?,
-                    (found, _) => found,
-                }
-            }
-            _ => None,
-        };
-        if found.is_some() {
-            return Ok(found);
         }
         features = layer.output(features)?;
     }

@@ -20,7 +20,7 @@ use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
     Map, Place, binary_cross_entropy, contrastive, conv_norm, cross_entropy, dropout, elementwise, flatten,
-    linear, mask, residual_sum, similarity, upsampled_conv,
+    linear, mask, per_channel, prelu, residual_sum, similarity, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
 use localgrad::parameter::Parameter;
@@ -126,6 +126,26 @@ fn elementwise_operations() {
         let (a, b) = two(place);
         Box::new(move || vec![elementwise::scale(elementwise::add_scaled(a, &b, 0.5).unwrap(), 2.0).unwrap()])
     });
+    for factors in [&[IMAGES[3]][..], &[IMAGES[0], IMAGES[3]]] {
+        hold("products with numbers of a channel", move |place| {
+            let (d, x) = two(place);
+            let factors = input(place, factors);
+            Box::new(move || {
+                let sums = per_channel::d_factors(&d, &x, &factors).unwrap();
+                vec![per_channel::multiply(&x, &factors).unwrap(), sums]
+            })
+        });
+    }
+    for slopes in [1, IMAGES[3]] {
+        hold("parametric ReLU", move |place| {
+            let (d, x) = two(place);
+            let slopes = input(place, &[slopes]);
+            Box::new(move || {
+                let made = prelu::backward(d, &x, &slopes).unwrap();
+                vec![prelu::forward(&x, &slopes).unwrap(), made.d_x, made.d_slopes]
+            })
+        });
+    }
     hold("sums", move |place| {
         let (a, b) = two(place);
         Box::new(move || {

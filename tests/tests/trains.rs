@@ -75,7 +75,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
         };
-        let layer = match (from(stream, 0, 10), *features) {
+        let layer = match (from(stream, 0, 11), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
                 let config = ConvConfig {
@@ -101,6 +101,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
                 LayerSpec::Upsample { size: pair(stream, 1, 6), align_corners: from(stream, 0, 1) == 1 }
             }
             (8, _) => LayerSpec::Flatten,
+            (10, _) => LayerSpec::Prelu { slopes: [1, features.channels()][from(stream, 0, 1)] },
             (9, _) if deep > 0 => residual(stream, deep, *features),
             _ => continue,
         };

@@ -14,6 +14,7 @@ pub mod deal;
 pub mod unwritten;
 pub mod normal;
 pub mod elementwise;
+pub mod per_channel;
 pub mod batch_norm;
 pub mod residual;
 pub mod mask;

@@ -131,6 +131,11 @@ impl Walk {
                 self.keep();
                 self.kept = false;
             }
+            LayerSpec::Prelu { slopes } => {
+                self.keep();
+                self.count(0, *slopes, 0);
+                self.kept = false;
+            }
             LayerSpec::MaxPool(_) => {
                 // A byte for the position of each maximum.
                 self.keep_more(output.elements().div_ceil(size_of::<f32>()));

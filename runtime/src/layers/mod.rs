@@ -13,6 +13,7 @@ pub mod batch_norm;
 pub mod chain;
 pub mod linear;
 pub mod elementwise;
+pub mod prelu;
 pub mod pool;
 pub mod residual;
 pub mod sequential;
@@ -195,6 +196,7 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
             Box::new(linear::Linear::new(*inputs, *outputs, *bias, path, initializer)?)
         }
         LayerSpec::Activation(activation) => Box::new(elementwise::Activate { activation: *activation }),
+        LayerSpec::Prelu { slopes } => Box::new(prelu::Prelu::new(*slopes, initializer)?),
         LayerSpec::Dropout { probability } => {
             Box::new(elementwise::Dropout::new(*probability, path, initializer))
         }

@@ -110,6 +110,11 @@ pub enum LayerSpec {
     },
     /// Elementwise non-linearity.
     Activation(Activation),
+    /// ReLU with trained slopes below 0 (He et al. 2015).
+    Prelu {
+        /// Slopes: one a channel, or 1.
+        slopes: usize,
+    },
     /// Inverted dropout: active in training only.
     Dropout {
         /// Probability of dropping an element.
@@ -183,7 +188,7 @@ impl LayerSpec {
     /// Whether it has weights.
     pub fn has_weights(&self) -> bool {
         match self {
-            Self::Conv { .. } | Self::BatchNorm { .. } | Self::Linear { .. } => true,
+            Self::Conv { .. } | Self::BatchNorm { .. } | Self::Linear { .. } | Self::Prelu { .. } => true,
             Self::Residual { .. } => {
                 self.branches().into_iter().flatten().any(|inner| inner.layer.has_weights())
             }
@@ -233,6 +238,7 @@ impl LayerSpec {
             Self::BatchNorm { .. }
             | Self::Linear { .. }
             | Self::Activation(_)
+            | Self::Prelu { .. }
             | Self::Dropout { .. }
             | Self::GlobalAveragePool
             | Self::Flatten
@@ -268,6 +274,11 @@ impl LayerSpec {
                 _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
             },
             Self::Activation(activation) => check_activation(Some(*activation)).map(|()| input),
+            Self::Prelu { slopes: 1 } => Ok(input),
+            Self::Prelu { slopes } => {
+                expect_channels("a ReLU with a slope a channel", *slopes, input.channels())?;
+                Ok(input)
+            }
             Self::Dropout { probability } => {
                 if !(0.0..1.0).contains(probability) {
                     return Err(Error::config(format!(

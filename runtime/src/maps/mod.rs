@@ -18,6 +18,8 @@ pub mod batch_norm;
 pub mod norm;
 pub mod linear;
 pub mod elementwise;
+pub mod per_channel;
+pub mod prelu;
 pub mod mask;
 pub mod dropout;
 pub mod flatten;

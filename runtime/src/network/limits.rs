@@ -123,6 +123,7 @@ impl Names {
                 LayerSpec::BatchNorm { .. } => {
                     self.claim(&path, &["weight", "bias", "running_mean", "running_var"])?;
                 }
+                LayerSpec::Prelu { .. } => self.claim(&path, &["weight"])?,
                 LayerSpec::Dropout { .. } if self.dropouts.contains(&*path) => {
                     return Err(Error::config(format!(
                         "two dropouts have the name '{path}' and would drop the same elements; name each of them, \

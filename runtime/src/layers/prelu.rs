@@ -1,0 +1,54 @@
+//! The parametric ReLU as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use crate::error::Result;
+use crate::maps::Map;
+use crate::maps::prelu;
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+
+/// What slopes start from, as their authors had it.
+const START: f32 = 0.25;
+
+/// Keeps its input; `weight: [C]`, or `[1]`.
+pub struct Prelu {
+    weight: Parameter,
+}
+
+impl Prelu {
+    /// So many slopes of a quarter.
+    pub fn new(slopes: usize, initializer: &Initializer) -> Result<Self> {
+        let weight = Parameter::of_part(initializer.constant(slopes, START)?, initializer.part);
+        Ok(Self { weight })
+    }
+}
+
+impl Layer for Prelu {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        let y = prelu::forward(&x, &self.weight.value)?;
+        if mode.is_training() {
+            tape.push(&x)?;
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let x = tape.pop()?;
+        let gradients = prelu::backward(d_y, &x, &self.weight.value)?;
+        drop(x);
+        if self.weight.trainable {
+            sink.take(&mut self.weight, gradients.d_slopes)?;
+        }
+        Ok(need_input.then_some(gradients.d_x))
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(&join(path, "weight"), Variable::Parameter(&mut self.weight))
+    }
+}

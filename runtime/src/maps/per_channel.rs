@@ -1,0 +1,92 @@
+//! Products with a number of each channel: the same for all samples, as a layer's scale is, or each sample's own, as a gate's
+//! values are.
+
+use crate::composed::per_channel as composed;
+use crate::error::{Error, Result};
+use crate::kernels::per_channel as kernels;
+use crate::maps::Map;
+use crate::maps::elementwise::{rows_and_channels, same_shape};
+use crate::maps::place::{apart, change, make};
+use crate::maps::slices::{elements, tensor, update_in_place};
+
+/// `x: [N, .., C]` as groups of rows of channels, each of which has numbers of its own: one group for `numbers: [C]`, N
+/// of them for `[N, C]` or `[N, 1, 1, C]`.
+pub(super) fn grouped(x: &Map, numbers: &Map) -> Result<[usize; 3]> {
+    if std::mem::discriminant(x) != std::mem::discriminant(numbers) {
+        return Err(apart());
+    }
+    let (rows, channels) = rows_and_channels(x)?;
+    let samples = x.dims()[0];
+    let groups = match *numbers.dims() {
+        [c] if c == channels => 1,
+        [n, c] | [n, 1, 1, c] if n == samples && c == channels && x.rank() > 1 => n,
+        ref found => {
+            return Err(Error::shape(format!(
+                "{found:?} are no numbers of the channels of {:?}; give [{channels}] or [{samples}, {channels}]",
+                x.dims()
+            )));
+        }
+    };
+    Ok([groups, rows / groups, channels])
+}
+
+/// `factors · x`, of the shape of `x: [N, .., C]`, for `factors: [C]`, `[N, C]` or `[N, 1, 1, C]`.
+///
+/// # Errors
+/// `Shape` where the two do not fit.
+pub fn multiply(x: &Map, factors: &Map) -> Result<Map> {
+    let grouped = grouped(x, factors)?;
+    let [_, rows, channels] = grouped;
+    make(
+        x,
+        x.dims(),
+        || {
+            let mut y = vec![0.0; x.elem_count()];
+            let (x_elements, factors) = (elements(x)?, elements(factors)?);
+            kernels::update(&mut y, &x_elements, &factors, [rows, channels], |_, x, factor| factor * x);
+            tensor(y, x.dims())
+        },
+        || composed::multiply(x.composed()?, factors.composed()?, grouped),
+        |counter| counter.sweep(2 * x.elem_count()),
+    )
+}
+
+/// The same in the memory of `x`, whose only user the caller must be. The gradient of a product's input, too, from that of
+/// the product.
+///
+/// # Errors
+/// As for [`multiply`].
+pub fn multiply_into(x: Map, factors: &Map) -> Result<Map> {
+    let grouped = grouped(&x, factors)?;
+    let ([_, rows, channels], count) = (grouped, x.elem_count());
+    change(
+        x,
+        |x| {
+            let factors = elements(factors)?;
+            update_in_place(x, |x| kernels::scale(x, &factors, [rows, channels]))
+        },
+        |x| composed::multiply(x, factors.composed()?, grouped),
+        |counter| counter.sweep(2 * count),
+    )
+}
+
+/// The gradient of `factors`, of their shape, from `d_y`, that of their product with `x`: the sums of `d_y · x` over the
+/// rows that a number served.
+///
+/// # Errors
+/// As for [`multiply`].
+pub fn d_factors(d_y: &Map, x: &Map, factors: &Map) -> Result<Map> {
+    same_shape(d_y, x)?;
+    let grouped = grouped(x, factors)?;
+    let ([groups, rows, channels], dims) = (grouped, factors.dims());
+    make(
+        x,
+        dims,
+        || tensor(kernels::sums(&elements(d_y)?, &elements(x)?, [rows, channels], |d, x| d * x), dims),
+        || composed::sums(d_y.composed()?, x.composed()?, grouped, dims),
+        |counter| {
+            counter.scratch(kernels::sums_bytes(groups, [rows, channels], counter.threads));
+            counter.sweep(2 * x.elem_count());
+        },
+    )
+}

@@ -2,6 +2,7 @@
 
 use super::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec};
 use crate::error::Result;
+use crate::maps::activation::Activation;
 use crate::maps::map_read::is_clamp;
 
 /// Counts for one sample.
@@ -142,20 +143,7 @@ impl Walk {
                 self.kept = false;
             }
             LayerSpec::Residual { main, shortcut, activation } => {
-                let branch = self.through(main)?;
-                let around = Walk { cost: branch.cost, kept: self.trained, ..self };
-                self.cost = match shortcut {
-                    ShortcutSpec::Projection(layers) => around.through(layers)?.cost,
-                    ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => branch.cost,
-                };
-                self.kept = false;
-                match activation {
-                    None => {}
-                    Some(_) if is_clamp(*activation) => {
-                        self.keep_more(output.elements().div_ceil(ELEMENT_BITS));
-                    }
-                    Some(_) => self.keep_more(output.elements()),
-                }
+                self.sum(main, shortcut, *activation, output)?;
             }
             LayerSpec::Upsample { .. } => {
                 self.keep_if_trained();
@@ -169,5 +157,28 @@ impl Walk {
         }
         self.features = output;
         Ok(self)
+    }
+
+    /// Counts the two branches of a residual sum, and what is kept of the sum.
+    fn sum(
+        &mut self,
+        main: &[NamedLayer],
+        shortcut: &ShortcutSpec,
+        activation: Option<Activation>,
+        output: Features,
+    ) -> Result<()> {
+        let branch = self.through(main)?;
+        let around = Walk { cost: branch.cost, kept: self.trained, ..*self };
+        self.cost = match shortcut {
+            ShortcutSpec::Projection(layers) => around.through(layers)?.cost,
+            ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => branch.cost,
+        };
+        self.kept = false;
+        match activation {
+            None => {}
+            Some(_) if is_clamp(activation) => self.keep_more(output.elements().div_ceil(ELEMENT_BITS)),
+            Some(_) => self.keep_more(output.elements()),
+        }
+        Ok(())
     }
 }

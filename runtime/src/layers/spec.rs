@@ -185,13 +185,18 @@ pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features>
 }
 
 impl LayerSpec {
-    /// Whether it has weights.
+    /// Whether it, or a layer inside it, has weights.
     pub fn has_weights(&self) -> bool {
+        let within = || self.branches().into_iter().flatten().any(|inner| inner.layer.has_weights());
+        !self.tensors().is_empty() || within()
+    }
+
+    /// The names that its own weights and statistics have after the layer's.
+    pub fn tensors(&self) -> &'static [&'static str] {
         match self {
-            Self::Conv { .. } | Self::BatchNorm { .. } | Self::Linear { .. } | Self::Prelu { .. } => true,
-            Self::Residual { .. } => {
-                self.branches().into_iter().flatten().any(|inner| inner.layer.has_weights())
-            }
+            Self::Conv { bias: true, .. } | Self::Linear { bias: true, .. } => &["weight", "bias"],
+            Self::Conv { .. } | Self::Linear { .. } | Self::Prelu { .. } => &["weight"],
+            Self::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
             Self::Activation(_)
             | Self::Dropout { .. }
             | Self::MaxPool(_)
@@ -199,7 +204,8 @@ impl LayerSpec {
             | Self::AdaptiveAveragePool(_)
             | Self::GlobalAveragePool
             | Self::Flatten
-            | Self::Upsample { .. } => false,
+            | Self::Upsample { .. }
+            | Self::Residual { .. } => &[],
         }
     }
 
@@ -248,19 +254,7 @@ impl LayerSpec {
 
     fn unbounded_output(&self, input: Features) -> Result<Features> {
         match self {
-            Self::Conv { inputs, outputs, config, .. } => {
-                let (channels, height, width) = input.map()?;
-                expect_channels("convolution", *inputs, channels)?;
-                if config.groups == 0 || inputs % config.groups != 0 || outputs % config.groups != 0 {
-                    return Err(Error::shape(format!(
-                        "convolution {inputs} to {outputs} channels cannot have {} groups",
-                        config.groups
-                    )));
-                }
-                check_weight(&[*outputs, inputs / config.groups, config.kernel[0], config.kernel[1]])?;
-                let [height, width] = config.output_size(height, width)?;
-                Ok(Features::Map { channels: *outputs, height, width })
-            }
+            Self::Conv { inputs, outputs, config, .. } => convolved([*inputs, *outputs], config, input),
             Self::BatchNorm { channels, activation } => {
                 check_activation(*activation)?;
                 expect_channels("batch norm", *channels, input.channels())?;
@@ -280,22 +274,11 @@ impl LayerSpec {
                 Ok(input)
             }
             Self::Dropout { probability } => {
-                if !(0.0..1.0).contains(probability) {
-                    return Err(Error::config(format!(
-                        "dropout probability must be in [0, 1), found {probability}"
-                    )));
-                }
+                check_probability(*probability)?;
                 Ok(input)
             }
             Self::MaxPool(pool) => {
-                let pixels = pool.kernel[0] * pool.kernel[1];
-                if pixels > MOST_WINDOW_PIXELS {
-                    return Err(Error::config(format!(
-                        "a max pool over {} by {} pixels is too large, as its windows have up to \
-                         {MOST_WINDOW_PIXELS}; two pools after each other reach as far",
-                        pool.kernel[0], pool.kernel[1]
-                    )));
-                }
+                check_window(pool)?;
                 pooled(pool, input)
             }
             Self::AveragePool(pool) => pooled(pool, input),
@@ -313,6 +296,40 @@ impl LayerSpec {
                 residual_output(main, shortcut, input)
             }
         }
+    }
+}
+
+fn convolved([inputs, outputs]: [usize; 2], config: &ConvConfig, input: Features) -> Result<Features> {
+    let (channels, height, width) = input.map()?;
+    expect_channels("convolution", inputs, channels)?;
+    if config.groups == 0 || inputs % config.groups != 0 || outputs % config.groups != 0 {
+        return Err(Error::shape(format!(
+            "convolution {inputs} to {outputs} channels cannot have {} groups",
+            config.groups
+        )));
+    }
+    check_weight(&[outputs, inputs / config.groups, config.kernel[0], config.kernel[1]])?;
+    let [height, width] = config.output_size(height, width)?;
+    Ok(Features::Map { channels: outputs, height, width })
+}
+
+fn check_probability(probability: f64) -> Result<()> {
+    match (0.0..1.0).contains(&probability) {
+        true => Ok(()),
+        false => {
+            Err(Error::config(format!("dropout probability must be in [0, 1), found {probability}")))
+        }
+    }
+}
+
+fn check_window(pool: &PoolConfig) -> Result<()> {
+    let [rows, columns] = pool.kernel;
+    match rows * columns > MOST_WINDOW_PIXELS {
+        true => Err(Error::config(format!(
+            "a max pool over {rows} by {columns} pixels is too large, as its windows have up to \
+             {MOST_WINDOW_PIXELS}; two pools after each other reach as far"
+        ))),
+        false => Ok(()),
     }
 }
 

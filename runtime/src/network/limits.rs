@@ -116,33 +116,15 @@ impl Names {
     fn add(&mut self, path: &str, layers: &[NamedLayer]) -> Result<()> {
         for NamedLayer { name, layer } in layers {
             let path = join(path, name);
-            match layer {
-                LayerSpec::Conv { bias, .. } | LayerSpec::Linear { bias, .. } => {
-                    self.claim(&path, if *bias { &["weight", "bias"] } else { &["weight"] })?;
-                }
-                LayerSpec::BatchNorm { .. } => {
-                    self.claim(&path, &["weight", "bias", "running_mean", "running_var"])?;
-                }
-                LayerSpec::Prelu { .. } => self.claim(&path, &["weight"])?,
-                LayerSpec::Dropout { .. } if self.dropouts.contains(&*path) => {
-                    return Err(Error::config(format!(
-                        "two dropouts have the name '{path}' and would drop the same elements; name each of them, \
-                         such as \"dropout1\" and \"dropout2\""
-                    )));
-                }
-                LayerSpec::Dropout { .. } => {
-                    self.dropouts.insert(path.into_owned());
-                }
-                LayerSpec::Residual { .. } => {
-                    layer.branches().into_iter().try_for_each(|branch| self.add(&path, branch))?;
-                }
-                LayerSpec::Activation(_)
-                | LayerSpec::MaxPool(_)
-                | LayerSpec::AveragePool(_)
-                | LayerSpec::AdaptiveAveragePool(_)
-                | LayerSpec::GlobalAveragePool
-                | LayerSpec::Flatten
-                | LayerSpec::Upsample { .. } => {}
+            if !layer.tensors().is_empty() {
+                self.claim(&path, layer.tensors())?;
+            }
+            layer.branches().into_iter().try_for_each(|branch| self.add(&path, branch))?;
+            if matches!(layer, LayerSpec::Dropout { .. }) && !self.dropouts.insert(path.to_string()) {
+                return Err(Error::config(format!(
+                    "two dropouts have the name '{path}' and would drop the same elements; name each of them, \
+                     such as \"dropout1\" and \"dropout2\""
+                )));
             }
         }
         Ok(())

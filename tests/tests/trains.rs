@@ -75,7 +75,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
         };
-        let layer = match (from(stream, 0, 11), *features) {
+        let layer = match (from(stream, 0, 12), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
                 let config = ConvConfig {
@@ -102,6 +102,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             }
             (8, _) => LayerSpec::Flatten,
             (10, _) => LayerSpec::Prelu { slopes: [1, features.channels()][from(stream, 0, 1)] },
+            (11, _) if deep > 0 => excite(stream, *features),
             (9, _) if deep > 0 => residual(stream, deep, *features),
             _ => continue,
         };
@@ -114,6 +115,23 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
         found.push(named(format!("layer{number}"), layer));
     }
     found
+}
+
+/// Squeeze-and-excitation, or a gate of one number.
+fn excite(stream: &mut Stream, features: Features) -> LayerSpec {
+    let (inputs, outputs) = (features.channels(), from(stream, 1, 3));
+    let conv = |inputs, outputs| LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: true };
+    let linear = |inputs, outputs| LayerSpec::Linear { inputs, outputs, bias: true };
+    let then = |stream: &mut Stream| LayerSpec::Activation(activation(stream).unwrap_or(Activation::Sigmoid));
+    let mut gate = match features {
+        Features::Map { .. } => vec![LayerSpec::AdaptiveAveragePool([1, 1]), conv(inputs, outputs)],
+        Features::Flat(_) => vec![linear(inputs, outputs)],
+    };
+    gate.push(then(stream));
+    gate.push(if let Features::Map { .. } = features { conv(outputs, inputs) } else { linear(outputs, inputs) });
+    gate.push(then(stream));
+    let names = (0..).map(|number| format!("gate{number}"));
+    LayerSpec::Excite { gate: names.zip(gate).map(|(name, layer)| named(name, layer)).collect() }
 }
 
 fn residual(stream: &mut Stream, deep: usize, features: Features) -> LayerSpec {

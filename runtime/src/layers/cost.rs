@@ -142,6 +142,12 @@ impl Walk {
                 self.keep_more(output.elements().div_ceil(size_of::<f32>()));
                 self.kept = false;
             }
+            LayerSpec::Excite { gate } => {
+                self.keep();
+                self.cost = self.through(gate)?.cost;
+                self.keep_more(output.channels());
+                self.kept = false;
+            }
             LayerSpec::Residual { main, shortcut, activation } => {
                 self.sum(main, shortcut, *activation, output)?;
             }

@@ -15,6 +15,7 @@ pub mod linear;
 pub mod elementwise;
 pub mod prelu;
 pub mod pool;
+pub mod excite;
 pub mod residual;
 pub mod sequential;
 
@@ -208,6 +209,7 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         LayerSpec::Upsample { size, align_corners } => {
             Box::new(elementwise::Upsample { size: *size, align_corners: *align_corners })
         }
+        LayerSpec::Excite { gate } => Box::new(excite::Excite::new(gate, path, initializer)?),
         LayerSpec::Residual { main, shortcut, activation } => {
             Box::new(residual::Residual::new(main, shortcut, *activation, path, initializer)?)
         }

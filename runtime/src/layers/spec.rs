@@ -137,6 +137,11 @@ pub enum LayerSpec {
         /// Whether the corners of input and output coincide.
         align_corners: bool,
     },
+    /// `x · gate(x)`, as in squeeze-and-excitation (Hu et al. 2018).
+    Excite {
+        /// Gives a number for each channel of a sample: `C` features, or a map of one position.
+        gate: Vec<NamedLayer>,
+    },
     /// `activation(main(x) + shortcut(x))`.
     Residual {
         /// The branch that is trained to a residual.
@@ -205,6 +210,7 @@ impl LayerSpec {
             | Self::GlobalAveragePool
             | Self::Flatten
             | Self::Upsample { .. }
+            | Self::Excite { .. }
             | Self::Residual { .. } => &[],
         }
     }
@@ -213,7 +219,7 @@ impl LayerSpec {
     pub fn branches(&self) -> Vec<&[NamedLayer]> {
         match self {
             Self::Residual { main, shortcut: ShortcutSpec::Projection(around), .. } => vec![main, around],
-            Self::Residual { main, .. } => vec![main],
+            Self::Residual { main: inner, .. } | Self::Excite { gate: inner } => vec![inner],
             _ => Vec::new(),
         }
     }
@@ -248,6 +254,7 @@ impl LayerSpec {
             | Self::Dropout { .. }
             | Self::GlobalAveragePool
             | Self::Flatten
+            | Self::Excite { .. }
             | Self::Residual { .. } => Vec::new(),
         }
     }
@@ -291,6 +298,16 @@ impl LayerSpec {
             }
             Self::GlobalAveragePool => Ok(Features::Flat(input.map()?.0)),
             Self::Flatten => Ok(Features::Flat(input.elements())),
+            Self::Excite { gate } => {
+                let found = output_of_all(gate, input)?;
+                match found.channels() == input.channels() && found.elements() == found.channels() {
+                    true => Ok(input),
+                    false => Err(Error::shape(format!(
+                        "a gate must give a number for each of {} channels, found {found}",
+                        input.channels()
+                    ))),
+                }
+            }
             Self::Residual { main, shortcut, activation } => {
                 check_activation(*activation)?;
                 residual_output(main, shortcut, input)

@@ -13,6 +13,7 @@ use localgrad::maps::batch_norm::{self, Statistics};
 use localgrad::maps::conv::{self, ConvConfig};
 use localgrad::maps::counted::Counter;
 use localgrad::maps::counted::ledger::Moment;
+use localgrad::maps::group_norm::{self, Extent};
 use localgrad::maps::map_read::{Input, MapRead, Through};
 use localgrad::maps::norm::{self, Norm};
 use localgrad::maps::packed::Packed;
@@ -98,10 +99,12 @@ const RELU: Option<Activation> = Some(Activation::Relu);
 #[test]
 fn claims_are_what_operations_allocate() {
     elementwise_operations();
+    numbers_of_channels();
     layers_without_images();
     convolutions();
     convolutions_between_batch_norms();
     batch_norms();
+    norms_of_samples();
     pools();
     losses();
     maps_themselves();
@@ -126,6 +129,29 @@ fn elementwise_operations() {
         let (a, b) = two(place);
         Box::new(move || vec![elementwise::scale(elementwise::add_scaled(a, &b, 0.5).unwrap(), 2.0).unwrap()])
     });
+    hold("sums", move |place| {
+        let (a, b) = two(place);
+        Box::new(move || {
+            elementwise::sum_of_products(&a, &b).unwrap();
+            vec![elementwise::sum_rows(&a).unwrap()]
+        })
+    });
+    hold("dropout", |place| {
+        let x = input(place, &IMAGES);
+        let mask = dropout::Mask { probability: 0.3, seed: 1, first: 0 };
+        Box::new(move || vec![dropout::forward(x, mask).unwrap()])
+    });
+    hold("mask", |place| {
+        let x = input(place, &IMAGES);
+        Box::new(move || {
+            let mask = mask::of_output(&x, Activation::Relu).unwrap();
+            vec![mask::apply(x, &mask).unwrap(), mask]
+        })
+    });
+}
+
+fn numbers_of_channels() {
+    let two = |place: &Place| (input(place, &IMAGES), input(place, &IMAGES));
     for factors in [&[IMAGES[3]][..], &[IMAGES[0], IMAGES[3]]] {
         hold("products with numbers of a channel", move |place| {
             let (d, x) = two(place);
@@ -146,25 +172,6 @@ fn elementwise_operations() {
             })
         });
     }
-    hold("sums", move |place| {
-        let (a, b) = two(place);
-        Box::new(move || {
-            elementwise::sum_of_products(&a, &b).unwrap();
-            vec![elementwise::sum_rows(&a).unwrap()]
-        })
-    });
-    hold("dropout", |place| {
-        let x = input(place, &IMAGES);
-        let mask = dropout::Mask { probability: 0.3, seed: 1, first: 0 };
-        Box::new(move || vec![dropout::forward(x, mask).unwrap()])
-    });
-    hold("mask", |place| {
-        let x = input(place, &IMAGES);
-        Box::new(move || {
-            let mask = mask::of_output(&x, Activation::Relu).unwrap();
-            vec![mask::apply(x, &mask).unwrap(), mask]
-        })
-    });
 }
 
 fn layers_without_images() {
@@ -309,6 +316,20 @@ fn batch_norms() {
                 let made =
                     batch_norm::backward(d_y, &x, &statistics, w, b, 1e-5, activation, whole, true).unwrap();
                 vec![made.d_x.unwrap(), made.d_weight, made.d_bias]
+            })
+        });
+    }
+}
+
+fn norms_of_samples() {
+    for extent in [Extent::Position, Extent::Group(6)] {
+        hold("norm of samples", move |place| {
+            let (x, d_y) = (input(place, &IMAGES), input(place, &IMAGES));
+            let weight = place.full(&[IMAGES[3]], 1.0).unwrap();
+            Box::new(move || {
+                let y = group_norm::forward(&x, &weight, &weight, extent, 1e-5).unwrap();
+                let made = group_norm::backward(d_y, &x, &weight, extent, 1e-5).unwrap();
+                vec![y, made.d_x, made.d_weight, made.d_bias]
             })
         });
     }

@@ -149,6 +149,19 @@ fn activations_without_a_slope_are_refused() {
 }
 
 #[test]
+fn norms_that_divide_by_nothing_are_refused() {
+    let front = |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
+    for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        refused(front(LayerSpec::LayerNorm { channels: 12, epsilon }), "the epsilon of a norm");
+        refused(front(LayerSpec::GroupNorm { channels: 12, groups: 3, epsilon }), "the epsilon of a norm");
+    }
+    refused(front(LayerSpec::LayerNorm { channels: 11, epsilon: 1e-5 }), "takes 11 channels");
+    for groups in [0, 5, usize::MAX] {
+        refused(front(LayerSpec::GroupNorm { channels: 12, groups, epsilon: 1e-5 }), "cannot have");
+    }
+}
+
+#[test]
 fn a_max_pool_of_more_places_than_a_byte_counts_is_refused_up_front() {
     let with = |kernel: [usize; 2]| {
         move |spec: &mut NetworkSpec| {

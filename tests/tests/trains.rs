@@ -75,7 +75,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
         };
-        let layer = match (from(stream, 0, 12), *features) {
+        let layer = match (from(stream, 0, 13), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
                 let config = ConvConfig {
@@ -103,6 +103,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             (8, _) => LayerSpec::Flatten,
             (10, _) => LayerSpec::Prelu { slopes: [1, features.channels()][from(stream, 0, 1)] },
             (11, _) if deep > 0 => excite(stream, *features),
+            (12, _) => norm(stream, features.channels()),
             (9, _) if deep > 0 => residual(stream, deep, *features),
             _ => continue,
         };
@@ -115,6 +116,16 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
         found.push(named(format!("layer{number}"), layer));
     }
     found
+}
+
+/// One that looks at samples one by one.
+fn norm(stream: &mut Stream, channels: usize) -> LayerSpec {
+    let epsilon = [1e-5, 1e-3][from(stream, 0, 1)];
+    let groups = (1..=4).rev().find(|groups| channels.is_multiple_of(*groups)).unwrap_or(1);
+    match from(stream, 0, 1) {
+        0 => LayerSpec::LayerNorm { channels, epsilon },
+        _ => LayerSpec::GroupNorm { channels, groups, epsilon },
+    }
 }
 
 /// Squeeze-and-excitation, or a gate of one number.

@@ -11,6 +11,7 @@ pub(crate) mod elementwise;
 pub(crate) mod per_channel;
 pub(crate) mod linear;
 pub(crate) mod batch_norm;
+pub(crate) mod group_norm;
 pub(crate) mod mask;
 pub(crate) mod dropout;
 pub(crate) mod resample;

@@ -128,6 +128,11 @@ impl Walk {
                 self.count(0, 2 * channels, 0);
                 self.kept = false;
             }
+            LayerSpec::LayerNorm { channels, .. } | LayerSpec::GroupNorm { channels, .. } => {
+                self.keep();
+                self.count(0, 2 * channels, 0);
+                self.kept = false;
+            }
             LayerSpec::Activation(_) => {
                 self.keep();
                 self.kept = false;

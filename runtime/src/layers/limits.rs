@@ -21,6 +21,19 @@ pub(crate) fn check_numbers(numbers: &[usize]) -> Result<()> {
     }
 }
 
+/// What norms may add to a variance: enough that its root is no zero in f32, and no more than any norm adds.
+const EPSILONS: std::ops::RangeInclusive<f64> = 1e-12..=1.0;
+
+/// Refuses what no norm adds to a variance.
+pub(crate) fn check_epsilon(epsilon: f64) -> Result<()> {
+    match EPSILONS.contains(&epsilon) {
+        true => Ok(()),
+        false => Err(Error::config(format!(
+            "the epsilon of a norm is {epsilon}; give a number between 1e-12 and 1, such as 1e-5"
+        ))),
+    }
+}
+
 /// Refuses features of no element, or of too many.
 pub(crate) fn check_features(features: Features) -> Result<Features> {
     let elements = match features {

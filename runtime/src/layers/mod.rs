@@ -10,6 +10,7 @@ pub mod parameter_visit;
 pub mod statistic;
 pub mod conv;
 pub mod batch_norm;
+pub mod group_norm;
 pub mod chain;
 pub mod linear;
 pub mod elementwise;
@@ -21,6 +22,7 @@ pub mod sequential;
 
 use crate::error::{Error, Result};
 use crate::maps::counted::ledger::Part;
+use crate::maps::group_norm::Extent;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place};
 use crate::parameter::Parameter;
@@ -192,6 +194,12 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         }
         LayerSpec::BatchNorm { channels, activation } => {
             Box::new(batch_norm::BatchNorm::new(*channels, *activation, initializer)?)
+        }
+        LayerSpec::LayerNorm { channels, epsilon } => {
+            Box::new(group_norm::GroupNorm::new(*channels, Extent::Position, *epsilon, initializer)?)
+        }
+        LayerSpec::GroupNorm { channels, groups, epsilon } => {
+            Box::new(group_norm::GroupNorm::new(*channels, Extent::Group(*groups), *epsilon, initializer)?)
         }
         LayerSpec::Linear { inputs, outputs, bias } => {
             Box::new(linear::Linear::new(*inputs, *outputs, *bias, path, initializer)?)

@@ -1,6 +1,6 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
-use super::limits::{check_features, check_numbers, check_weight};
+use super::limits::{check_epsilon, check_features, check_numbers, check_weight};
 use crate::error::{Error, Result};
 use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
@@ -99,6 +99,24 @@ pub enum LayerSpec {
         /// Applied to the normalised value.
         activation: Option<Activation>,
     },
+    /// Layer norm (Ba et al. 2016) over the channels of each position.
+    LayerNorm {
+        /// Channels.
+        channels: usize,
+        /// Added to the variance before the root.
+        #[serde(default = "usual_epsilon")]
+        epsilon: f64,
+    },
+    /// Group norm (Wu and He 2018) over all positions of a sample.
+    GroupNorm {
+        /// Channels.
+        channels: usize,
+        /// Groups of channels, each of which has its own mean and variance.
+        groups: usize,
+        /// Added to the variance before the root.
+        #[serde(default = "usual_epsilon")]
+        epsilon: f64,
+    },
     /// Matrix product with a weight `[outputs, inputs]`.
     Linear {
         /// Input features.
@@ -153,6 +171,11 @@ pub enum LayerSpec {
     },
 }
 
+/// What norms add to a variance where nothing else is said.
+fn usual_epsilon() -> f64 {
+    1e-5
+}
+
 /// A layer and the part of its weights' names that it adds; an empty name adds nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedLayer {
@@ -199,7 +222,10 @@ impl LayerSpec {
     /// The names that its own weights and statistics have after the layer's.
     pub fn tensors(&self) -> &'static [&'static str] {
         match self {
-            Self::Conv { bias: true, .. } | Self::Linear { bias: true, .. } => &["weight", "bias"],
+            Self::Conv { bias: true, .. }
+            | Self::Linear { bias: true, .. }
+            | Self::LayerNorm { .. }
+            | Self::GroupNorm { .. } => &["weight", "bias"],
             Self::Conv { .. } | Self::Linear { .. } | Self::Prelu { .. } => &["weight"],
             Self::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
             Self::Activation(_)
@@ -248,6 +274,8 @@ impl LayerSpec {
                 vec![*stride, *channels]
             }
             Self::BatchNorm { .. }
+            | Self::LayerNorm { .. }
+            | Self::GroupNorm { .. }
             | Self::Linear { .. }
             | Self::Activation(_)
             | Self::Prelu { .. }
@@ -266,6 +294,21 @@ impl LayerSpec {
                 check_activation(*activation)?;
                 expect_channels("batch norm", *channels, input.channels())?;
                 Ok(input)
+            }
+            Self::LayerNorm { channels, epsilon } => {
+                check_epsilon(*epsilon)?;
+                expect_channels("layer norm", *channels, input.channels())?;
+                Ok(input)
+            }
+            Self::GroupNorm { channels, groups, epsilon } => {
+                check_epsilon(*epsilon)?;
+                expect_channels("group norm", *channels, input.channels())?;
+                match *groups > 0 && channels.is_multiple_of(*groups) {
+                    true => Ok(input),
+                    false => Err(Error::shape(format!(
+                        "group norm of {channels} channels cannot have {groups} groups"
+                    ))),
+                }
             }
             Self::Linear { inputs, outputs, .. } => match input {
                 Features::Flat(length) if length == *inputs => {

@@ -16,6 +16,7 @@ pub mod conv_norm;
 pub mod residual_sum;
 pub mod batch_norm;
 pub mod norm;
+pub mod group_norm;
 pub mod linear;
 pub mod elementwise;
 pub mod per_channel;

@@ -13,6 +13,7 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod excite;
+mod group_norm;
 mod initial;
 mod joint;
 mod layered;

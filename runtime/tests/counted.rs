@@ -21,7 +21,7 @@ use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
     Map, Place, binary_cross_entropy, contrastive, conv_norm, cross_entropy, dropout, elementwise, flatten,
-    linear, mask, per_channel, prelu, residual_sum, similarity, upsampled_conv,
+    linear, mask, per_channel, prelu, residual_sum, response_norm, similarity, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
 use localgrad::parameter::Parameter;
@@ -322,6 +322,15 @@ fn batch_norms() {
 }
 
 fn norms_of_samples() {
+    hold("global response norm", |place| {
+        let (x, d_y) = (input(place, &IMAGES), input(place, &IMAGES));
+        let weight = place.full(&[IMAGES[3]], 1.0).unwrap();
+        Box::new(move || {
+            let y = response_norm::forward(&x, &weight, &weight).unwrap();
+            let made = response_norm::backward(d_y, &x, &weight).unwrap();
+            vec![y, made.d_x, made.d_weight, made.d_bias]
+        })
+    });
     for extent in [Extent::Position, Extent::Group(6)] {
         hold("norm of samples", move |place| {
             let (x, d_y) = (input(place, &IMAGES), input(place, &IMAGES));

@@ -122,8 +122,9 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
 fn norm(stream: &mut Stream, channels: usize) -> LayerSpec {
     let epsilon = [1e-5, 1e-3][from(stream, 0, 1)];
     let groups = (1..=4).rev().find(|groups| channels.is_multiple_of(*groups)).unwrap_or(1);
-    match from(stream, 0, 1) {
-        0 => LayerSpec::LayerNorm { channels, epsilon },
+    match from(stream, 0, 2) {
+        0 => LayerSpec::ResponseNorm { channels },
+        1 => LayerSpec::LayerNorm { channels, epsilon },
         _ => LayerSpec::GroupNorm { channels, groups, epsilon },
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod per_channel;
 pub(crate) mod linear;
 pub(crate) mod batch_norm;
 pub(crate) mod group_norm;
+pub(crate) mod response_norm;
 pub(crate) mod mask;
 pub(crate) mod dropout;
 pub(crate) mod resample;

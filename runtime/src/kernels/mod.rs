@@ -17,6 +17,7 @@ pub mod elementwise;
 pub mod per_channel;
 pub mod batch_norm;
 pub mod group_norm;
+pub mod response_norm;
 pub mod residual;
 pub mod mask;
 pub mod half;

@@ -33,15 +33,20 @@ pub fn update(
     });
 }
 
-/// `a = number · a`, element by element, for `a: [G, rows, channels]` and `numbers: [G, channels]`.
-pub fn scale(a: &mut [f32], numbers: &[f32], [rows, channels]: [usize; 2]) {
+/// `a = f(a, number)`, element by element, for `a: [G, rows, channels]` and `numbers: [G, channels]`.
+pub fn change(
+    a: &mut [f32],
+    numbers: &[f32],
+    [rows, channels]: [usize; 2],
+    f: impl Fn(f32, f32) -> f32 + Sync,
+) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
     let together = at_least_a_piece(numbers.len() / channels, a.len());
     let groups = a.par_chunks_mut(group).zip(numbers.par_chunks(channels));
     groups.with_min_len(together).for_each(|(a, numbers)| {
         let numbers = repeated(numbers, width);
-        a.par_chunks_mut(piece).for_each(|a| Isa::best().run(Scale { a, numbers: &numbers }));
+        a.par_chunks_mut(piece).for_each(|a| Isa::best().run(Change { a, numbers: &numbers, f: &f }));
     });
 }
 
@@ -50,22 +55,25 @@ fn repeated(numbers: &[f32], width: usize) -> Vec<f32> {
     numbers.iter().copied().cycle().take(width).collect()
 }
 
-/// Whole rows of one group, to be multiplied.
-struct Scale<'a> {
+/// Whole rows of one group.
+struct Change<'a, F> {
     a: &'a mut [f32],
     numbers: &'a [f32],
+    f: &'a F,
 }
 
-impl Kernel for Scale<'_> {
+impl<F: Fn(f32, f32) -> f32> Kernel for Change<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for a in self.a.chunks_mut(self.numbers.len()) {
-            a.iter_mut().zip(self.numbers).for_each(|(a, number)| *a *= number);
+            for (a, &number) in a.iter_mut().zip(self.numbers) {
+                *a = (self.f)(*a, number);
+            }
         }
     }
 }
 
-/// Whole rows of one group.
+/// Whole rows of one group, and those beside them.
 struct Update<'a, F> {
     a: &'a mut [f32],
     b: &'a [f32],

@@ -128,7 +128,9 @@ impl Walk {
                 self.count(0, 2 * channels, 0);
                 self.kept = false;
             }
-            LayerSpec::LayerNorm { channels, .. } | LayerSpec::GroupNorm { channels, .. } => {
+            LayerSpec::LayerNorm { channels, .. }
+            | LayerSpec::GroupNorm { channels, .. }
+            | LayerSpec::ResponseNorm { channels } => {
                 self.keep();
                 self.count(0, 2 * channels, 0);
                 self.kept = false;

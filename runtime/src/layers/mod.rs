@@ -11,6 +11,7 @@ pub mod statistic;
 pub mod conv;
 pub mod batch_norm;
 pub mod group_norm;
+pub mod response_norm;
 pub mod chain;
 pub mod linear;
 pub mod elementwise;
@@ -200,6 +201,9 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         }
         LayerSpec::GroupNorm { channels, groups, epsilon } => {
             Box::new(group_norm::GroupNorm::new(*channels, Extent::Group(*groups), *epsilon, initializer)?)
+        }
+        LayerSpec::ResponseNorm { channels } => {
+            Box::new(response_norm::ResponseNorm::new(*channels, initializer)?)
         }
         LayerSpec::Linear { inputs, outputs, bias } => {
             Box::new(linear::Linear::new(*inputs, *outputs, *bias, path, initializer)?)

@@ -117,6 +117,11 @@ pub enum LayerSpec {
         #[serde(default = "usual_epsilon")]
         epsilon: f64,
     },
+    /// Global response norm (Woo et al. 2023): starts as the identity.
+    ResponseNorm {
+        /// Channels.
+        channels: usize,
+    },
     /// Matrix product with a weight `[outputs, inputs]`.
     Linear {
         /// Input features.
@@ -225,7 +230,8 @@ impl LayerSpec {
             Self::Conv { bias: true, .. }
             | Self::Linear { bias: true, .. }
             | Self::LayerNorm { .. }
-            | Self::GroupNorm { .. } => &["weight", "bias"],
+            | Self::GroupNorm { .. }
+            | Self::ResponseNorm { .. } => &["weight", "bias"],
             Self::Conv { .. } | Self::Linear { .. } | Self::Prelu { .. } => &["weight"],
             Self::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
             Self::Activation(_)
@@ -276,6 +282,7 @@ impl LayerSpec {
             Self::BatchNorm { .. }
             | Self::LayerNorm { .. }
             | Self::GroupNorm { .. }
+            | Self::ResponseNorm { .. }
             | Self::Linear { .. }
             | Self::Activation(_)
             | Self::Prelu { .. }
@@ -309,6 +316,10 @@ impl LayerSpec {
                         "group norm of {channels} channels cannot have {groups} groups"
                     ))),
                 }
+            }
+            Self::ResponseNorm { channels } => {
+                expect_channels("global response norm", *channels, input.channels())?;
+                Ok(input)
             }
             Self::Linear { inputs, outputs, .. } => match input {
                 Features::Flat(length) if length == *inputs => {

@@ -21,6 +21,7 @@ pub mod linear;
 pub mod elementwise;
 pub mod per_channel;
 pub mod prelu;
+pub mod response_norm;
 pub mod mask;
 pub mod dropout;
 pub mod flatten;

@@ -63,7 +63,7 @@ pub fn multiply_into(x: Map, factors: &Map) -> Result<Map> {
         x,
         |x| {
             let factors = elements(factors)?;
-            update_in_place(x, |x| kernels::scale(x, &factors, [rows, channels]))
+            update_in_place(x, |x| kernels::change(x, &factors, [rows, channels], |x, factor| factor * x))
         },
         |x| composed::multiply(x, factors.composed()?, grouped),
         |counter| counter.sweep(2 * count),

@@ -27,6 +27,7 @@ mod pool;
 mod prelu;
 mod random;
 mod residual;
+mod response_norm;
 mod schedule;
 mod similarity;
 mod upsample;

@@ -1,0 +1,54 @@
+//! Global response norm as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use crate::error::Result;
+use crate::maps::Map;
+use crate::maps::response_norm;
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+
+/// Keeps its input; `weight: [C]`, `bias: [C]`.
+pub struct ResponseNorm {
+    weight: Parameter,
+    bias: Parameter,
+}
+
+impl ResponseNorm {
+    /// Scale and shift zero: the identity.
+    pub fn new(channels: usize, initializer: &Initializer) -> Result<Self> {
+        let zeros = || initializer.constant(channels, 0.0).map(|x| Parameter::of_part(x, initializer.part));
+        Ok(Self { weight: zeros()?, bias: zeros()? })
+    }
+}
+
+impl Layer for ResponseNorm {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        let y = response_norm::forward(&x, &self.weight.value, &self.bias.value)?;
+        if mode.is_training() {
+            tape.push(&x)?;
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let gradients = response_norm::backward(d_y, &tape.pop()?, &self.weight.value)?;
+        if self.weight.trainable {
+            sink.take(&mut self.weight, gradients.d_weight)?;
+        }
+        if self.bias.trainable {
+            sink.take(&mut self.bias, gradients.d_bias)?;
+        }
+        Ok(need_input.then_some(gradients.d_x))
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(&join(path, "weight"), Variable::Parameter(&mut self.weight))?;
+        visitor(&join(path, "bias"), Variable::Parameter(&mut self.bias))
+    }
+}

@@ -149,6 +149,12 @@ fn activations_without_a_slope_are_refused() {
 }
 
 #[test]
+fn a_scale_without_a_name_is_refused() {
+    let scale = || unnamed(LayerSpec::Scale { channels: 12, start: 1.0 });
+    refused(|spec| spec.head.insert(0, scale()), "give it one");
+}
+
+#[test]
 fn norms_that_divide_by_nothing_are_refused() {
     let front = |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
     for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY] {

@@ -75,7 +75,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
         };
-        let layer = match (from(stream, 0, 13), *features) {
+        let layer = match (from(stream, 0, 14), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
                 let config = ConvConfig {
@@ -93,7 +93,11 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             }
             (1, _) => LayerSpec::BatchNorm { channels: features.channels(), activation: activation(stream) },
             (2, _) => LayerSpec::Activation(activation(stream).unwrap_or(Activation::Relu)),
-            (3, _) => LayerSpec::Dropout { probability: [0.0, 0.3][from(stream, 0, 1)] },
+            (3, _) => {
+                let probability = [0.0, 0.3][from(stream, 0, 1)];
+                [LayerSpec::Dropout { probability }, LayerSpec::DropPath { probability }][from(stream, 0, 1)]
+                    .clone()
+            }
             (4, _) => LayerSpec::MaxPool(pool),
             (5, _) => LayerSpec::AveragePool(pool),
             (6, _) => LayerSpec::AdaptiveAveragePool(pair(stream, 1, 5)),
@@ -103,6 +107,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             (8, _) => LayerSpec::Flatten,
             (10, _) => LayerSpec::Prelu { slopes: [1, features.channels()][from(stream, 0, 1)] },
             (11, _) if deep > 0 => excite(stream, *features),
+            (13, _) => LayerSpec::Scale { channels: features.channels(), start: 0.5 },
             (12, _) => norm(stream, features.channels()),
             (9, _) if deep > 0 => residual(stream, deep, *features),
             _ => continue,

@@ -139,6 +139,11 @@ impl Walk {
                 self.keep();
                 self.kept = false;
             }
+            LayerSpec::Scale { channels, .. } => {
+                self.keep_if_trained();
+                self.count(0, *channels, 0);
+                self.kept = false;
+            }
             LayerSpec::Prelu { slopes } => {
                 self.keep();
                 self.count(0, *slopes, 0);
@@ -163,6 +168,7 @@ impl Walk {
                 self.kept = false;
             }
             LayerSpec::Dropout { .. }
+            | LayerSpec::DropPath { .. }
             | LayerSpec::AveragePool(_)
             | LayerSpec::AdaptiveAveragePool(_)
             | LayerSpec::GlobalAveragePool

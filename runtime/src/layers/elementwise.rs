@@ -1,11 +1,11 @@
-//! Layers without weights that keep the shape or only rearrange it: activation, dropout, flatten, up-sampling.
+//! Layers without weights that keep the shape or only rearrange it: activation, dropouts, flatten, up-sampling.
 
 use super::{Draw, GradientSink, Initializer, Layer, Mode, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::dropout::Mask;
-use crate::maps::{dropout, elementwise, flatten, upsample};
+use crate::maps::{dropout, elementwise, flatten, per_channel, upsample};
 use crate::random::Stream;
 use crate::tape::Tape;
 
@@ -83,6 +83,56 @@ impl Layer for Dropout {
     ) -> Result<Option<Map>> {
         let mask = self.mask(&d_y);
         need_input.then(|| dropout::backward(d_y, mask)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Stochastic depth (Huang et al. 2016): leaves out whole samples of a branch. As [`Dropout`], of one number a sample.
+pub struct DropPath {
+    dropout: Dropout,
+}
+
+impl DropPath {
+    /// As [`Dropout::new`].
+    pub fn new(probability: f64, path: &str, initializer: &Initializer) -> Self {
+        Self { dropout: Dropout::new(probability, path, initializer) }
+    }
+
+    /// `x` as one channel of each sample, and the samples' factors.
+    fn factors(&self, x: Map) -> Result<(Map, Map)> {
+        let samples = x.dims().first().copied().unwrap_or(1).max(1);
+        let ones = x.place().full(&[samples, 1], 1.0)?;
+        let mask = self.dropout.mask(&ones);
+        let elements = x.elem_count() / samples;
+        Ok((x.contiguous()?.reshape((samples, elements, 1))?, dropout::forward(ones, mask)?))
+    }
+}
+
+impl Layer for DropPath {
+    fn forward(&mut self, x: Map, mode: Mode, _: &mut Tape) -> Result<Map> {
+        let Some(draw) = mode.draw() else { return Ok(x) };
+        self.dropout.draw = draw;
+        let shape = x.dims().to_vec();
+        let (x, factors) = self.factors(x)?;
+        per_channel::multiply(&x, &factors)?.reshape(shape)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        _: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        if !need_input {
+            return Ok(None);
+        }
+        let shape = d_y.dims().to_vec();
+        let (d_y, factors) = self.factors(d_y)?;
+        per_channel::multiply_into(d_y, &factors)?.reshape(shape).map(Some)
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {

@@ -16,6 +16,7 @@ pub mod chain;
 pub mod linear;
 pub mod elementwise;
 pub mod prelu;
+pub mod scale;
 pub mod pool;
 pub mod excite;
 pub mod residual;
@@ -212,6 +213,12 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         LayerSpec::Prelu { slopes } => Box::new(prelu::Prelu::new(*slopes, initializer)?),
         LayerSpec::Dropout { probability } => {
             Box::new(elementwise::Dropout::new(*probability, path, initializer))
+        }
+        LayerSpec::DropPath { probability } => {
+            Box::new(elementwise::DropPath::new(*probability, path, initializer))
+        }
+        LayerSpec::Scale { channels, start } => {
+            Box::new(scale::Scale::new(*channels, *start, initializer)?)
         }
         LayerSpec::MaxPool(config) => Box::new(pool::MaxPool { config: *config }),
         LayerSpec::AveragePool(config) => Box::new(pool::AveragePool { config: *config }),

@@ -143,6 +143,19 @@ pub enum LayerSpec {
         /// Probability of dropping an element.
         probability: f64,
     },
+    /// Stochastic depth (Huang et al. 2016): active in training only, at the end of a residual sum's branch. A sample is left
+    /// out as a whole, or divided by the share that is kept.
+    DropPath {
+        /// Probability of leaving a sample out.
+        probability: f64,
+    },
+    /// A trained factor of each channel, as ConvNeXt's layer scale; it has the layer's own name.
+    Scale {
+        /// Channels.
+        channels: usize,
+        /// What all factors start as.
+        start: f64,
+    },
     /// Maximum over windows.
     MaxPool(PoolConfig),
     /// Mean over windows; padding counts as zeros.
@@ -233,9 +246,11 @@ impl LayerSpec {
             | Self::GroupNorm { .. }
             | Self::ResponseNorm { .. } => &["weight", "bias"],
             Self::Conv { .. } | Self::Linear { .. } | Self::Prelu { .. } => &["weight"],
+            Self::Scale { .. } => &[""],
             Self::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
             Self::Activation(_)
             | Self::Dropout { .. }
+            | Self::DropPath { .. }
             | Self::MaxPool(_)
             | Self::AveragePool(_)
             | Self::AdaptiveAveragePool(_)
@@ -287,6 +302,8 @@ impl LayerSpec {
             | Self::Activation(_)
             | Self::Prelu { .. }
             | Self::Dropout { .. }
+            | Self::DropPath { .. }
+            | Self::Scale { .. }
             | Self::GlobalAveragePool
             | Self::Flatten
             | Self::Excite { .. }
@@ -334,7 +351,16 @@ impl LayerSpec {
                 expect_channels("a ReLU with a slope a channel", *slopes, input.channels())?;
                 Ok(input)
             }
-            Self::Dropout { probability } => {
+            Self::Scale { channels, start } => {
+                if !(*start as f32).is_finite() {
+                    return Err(Error::config(format!(
+                        "a scale cannot start as {start}; give a finite number, such as 1e-6"
+                    )));
+                }
+                expect_channels("scale", *channels, input.channels())?;
+                Ok(input)
+            }
+            Self::Dropout { probability } | Self::DropPath { probability } => {
                 check_probability(*probability)?;
                 Ok(input)
             }

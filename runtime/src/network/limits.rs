@@ -120,7 +120,8 @@ impl Names {
                 self.claim(&path, layer.tensors())?;
             }
             layer.branches().into_iter().try_for_each(|branch| self.add(&path, branch))?;
-            if matches!(layer, LayerSpec::Dropout { .. }) && !self.dropouts.insert(path.to_string()) {
+            let drops = matches!(layer, LayerSpec::Dropout { .. } | LayerSpec::DropPath { .. });
+            if drops && !self.dropouts.insert(path.to_string()) {
                 return Err(Error::config(format!(
                     "two dropouts have the name '{path}' and would drop the same elements; name each of them, \
                      such as \"dropout1\" and \"dropout2\""
@@ -138,6 +139,9 @@ impl Names {
         }
         for tensor in tensors {
             let name = join(path, tensor);
+            if name.is_empty() {
+                return Err(Error::config("a scale has its layer's own name; give it one, such as \"layer_scale\""));
+            }
             if self.tensors.contains(&*name) {
                 return Err(Error::config(format!(
                     "two weights have the name '{name}'; rename one of the units or layers called '{path}'"

@@ -28,6 +28,7 @@ mod prelu;
 mod random;
 mod residual;
 mod response_norm;
+mod scale;
 mod schedule;
 mod similarity;
 mod upsample;

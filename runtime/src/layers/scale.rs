@@ -1,0 +1,53 @@
+//! A trained factor of each channel (Touvron et al. 2021, "layer scale"), as a layer.
+
+use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
+use crate::error::Result;
+use crate::maps::{Map, per_channel};
+use crate::parameter::Parameter;
+use crate::tape::Tape;
+
+/// Keeps its input if its factors are trained; they are `[C]` and have the layer's own name.
+pub struct Scale {
+    factors: Parameter,
+}
+
+impl Scale {
+    /// All factors start as `start`.
+    pub fn new(channels: usize, start: f64, initializer: &Initializer) -> Result<Self> {
+        let factors = initializer.constant(channels, start as f32)?;
+        Ok(Self { factors: Parameter::of_part(factors, initializer.part) })
+    }
+}
+
+impl Layer for Scale {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        let y = per_channel::multiply(&x, &self.factors.value)?;
+        if mode.is_training() && self.factors.trainable {
+            tape.push(&x)?;
+        }
+        Ok(y)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let d_factors = match self.factors.trainable {
+            true => Some(per_channel::d_factors(&d_y, &tape.pop()?, &self.factors.value)?),
+            false => None,
+        };
+        // The input's gradient needs the factors from before their update.
+        let d_x = need_input.then(|| per_channel::multiply_into(d_y, &self.factors.value)).transpose()?;
+        if let Some(d_factors) = d_factors {
+            sink.take(&mut self.factors, d_factors)?;
+        }
+        Ok(d_x)
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        visitor(path, Variable::Parameter(&mut self.factors))
+    }
+}

@@ -20,7 +20,7 @@ use localgrad::maps::packed::Packed;
 use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
-    Map, Place, binary_cross_entropy, contrastive, conv_norm, cross_entropy, dropout, elementwise, flatten,
+    Map, Place, binary_cross_entropy, channels, contrastive, conv_norm, cross_entropy, dropout, elementwise, flatten,
     linear, mask, per_channel, prelu, residual_sum, response_norm, similarity, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
@@ -364,6 +364,15 @@ fn pools() {
                 pool::adaptive_average_backward(&small, &IMAGES).unwrap(),
                 pool::global_average_backward(&means, &IMAGES).unwrap(),
             ]
+        })
+    });
+    hold("channels", |place| {
+        let x = input(place, &IMAGES);
+        Box::new(move || {
+            let some = channels::slice(&x, 3, 7).unwrap();
+            let back = channels::slice_backward(&some, 3, IMAGES[3]).unwrap();
+            let all = channels::concat(&[x.clone(), some.clone()]).unwrap();
+            vec![channels::shuffle(&all, 5).unwrap(), some, back, all]
         })
     });
     hold("strided slice", |place| {

@@ -75,7 +75,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
         };
-        let layer = match (from(stream, 0, 14), *features) {
+        let layer = match (from(stream, 0, 17), *features) {
             (0, Features::Map { channels, .. }) => {
                 let groups = if from(stream, 0, 2) == 0 { channels } else { 1 };
                 let config = ConvConfig {
@@ -107,6 +107,12 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             (8, _) => LayerSpec::Flatten,
             (10, _) => LayerSpec::Prelu { slopes: [1, features.channels()][from(stream, 0, 1)] },
             (11, _) if deep > 0 => excite(stream, *features),
+            (14, _) => {
+                let first = from(stream, 0, features.channels() - 1);
+                LayerSpec::Slice { first, count: from(stream, 1, features.channels() - first) }
+            }
+            (15, _) => LayerSpec::Shuffle { groups: from(stream, 1, 3) },
+            (16, _) if deep > 0 => concat(stream, deep, *features),
             (13, _) => LayerSpec::Scale { channels: features.channels(), start: 0.5 },
             (12, _) => norm(stream, features.channels()),
             (9, _) if deep > 0 => residual(stream, deep, *features),
@@ -121,6 +127,15 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
         found.push(named(format!("layer{number}"), layer));
     }
     found
+}
+
+fn concat(stream: &mut Stream, deep: usize, features: Features) -> LayerSpec {
+    let branches = 0..from(stream, 1, 3);
+    let branch = |number| {
+        let count = from(stream, 0, 2);
+        named_below(layers(stream, count, deep - 1, &mut features.clone()), &format!("branch{number}"))
+    };
+    LayerSpec::Concat { branches: branches.map(branch).collect() }
 }
 
 /// One that looks at samples one by one.

@@ -18,4 +18,5 @@ pub(crate) mod dropout;
 pub(crate) mod resample;
 pub(crate) mod max_pool;
 pub(crate) mod subsample;
+pub(crate) mod channels;
 pub(crate) mod conv;

@@ -25,5 +25,6 @@ pub mod dropout;
 pub mod resample;
 pub mod max_pool;
 pub mod subsample;
+pub mod channels;
 pub mod simd;
 pub mod conv;

@@ -154,6 +154,14 @@ impl Walk {
                 self.keep_more(output.elements().div_ceil(size_of::<f32>()));
                 self.kept = false;
             }
+            LayerSpec::Concat { branches } => {
+                // Branches that keep their input keep one and the same.
+                for branch in branches {
+                    self.cost = self.through(branch)?.cost;
+                    self.kept |= !branch.is_empty() && self.trained;
+                }
+                self.kept = false;
+            }
             LayerSpec::Excite { gate } => {
                 self.keep();
                 self.cost = self.through(gate)?.cost;
@@ -169,6 +177,8 @@ impl Walk {
             }
             LayerSpec::Dropout { .. }
             | LayerSpec::DropPath { .. }
+            | LayerSpec::Slice { .. }
+            | LayerSpec::Shuffle { .. }
             | LayerSpec::AveragePool(_)
             | LayerSpec::AdaptiveAveragePool(_)
             | LayerSpec::GlobalAveragePool

@@ -18,6 +18,7 @@ pub mod elementwise;
 pub mod prelu;
 pub mod scale;
 pub mod pool;
+pub mod channels;
 pub mod excite;
 pub mod residual;
 pub mod sequential;
@@ -228,6 +229,9 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         LayerSpec::Upsample { size, align_corners } => {
             Box::new(elementwise::Upsample { size: *size, align_corners: *align_corners })
         }
+        LayerSpec::Slice { first, count } => Box::new(channels::Slice { first: *first, count: *count }),
+        LayerSpec::Shuffle { groups } => Box::new(channels::Shuffle { groups: *groups }),
+        LayerSpec::Concat { branches } => Box::new(channels::Concat::new(branches, path, initializer)?),
         LayerSpec::Excite { gate } => Box::new(excite::Excite::new(gate, path, initializer)?),
         LayerSpec::Residual { main, shortcut, activation } => {
             Box::new(residual::Residual::new(main, shortcut, *activation, path, initializer)?)

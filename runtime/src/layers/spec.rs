@@ -42,6 +42,15 @@ impl Features {
         }
     }
 
+    /// The same with so many channels.
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Self {
+        match self {
+            Self::Map { height, width, .. } => Self::Map { channels, height, width },
+            Self::Flat(_) => Self::Flat(channels),
+        }
+    }
+
     /// The channels, height and width of a map.
     pub fn map(self) -> Result<(usize, usize, usize)> {
         match self {
@@ -173,6 +182,23 @@ pub enum LayerSpec {
         /// Whether the corners of input and output coincide.
         align_corners: bool,
     },
+    /// Some of the channels, as for a branch that others pass by.
+    Slice {
+        /// The first of them.
+        first: usize,
+        /// How many.
+        count: usize,
+    },
+    /// The channels of groups taken in turn (Zhang et al. 2018, "ShuffleNet").
+    Shuffle {
+        /// Groups.
+        groups: usize,
+    },
+    /// What branches make of the input, side by side; a branch without layers is the input itself.
+    Concat {
+        /// The branches, in the order of their channels.
+        branches: Vec<Vec<NamedLayer>>,
+    },
     /// `x · gate(x)`, as in squeeze-and-excitation (Hu et al. 2018).
     Excite {
         /// Gives a number for each channel of a sample: `C` features, or a map of one position.
@@ -257,6 +283,9 @@ impl LayerSpec {
             | Self::GlobalAveragePool
             | Self::Flatten
             | Self::Upsample { .. }
+            | Self::Slice { .. }
+            | Self::Shuffle { .. }
+            | Self::Concat { .. }
             | Self::Excite { .. }
             | Self::Residual { .. } => &[],
         }
@@ -267,6 +296,7 @@ impl LayerSpec {
         match self {
             Self::Residual { main, shortcut: ShortcutSpec::Projection(around), .. } => vec![main, around],
             Self::Residual { main: inner, .. } | Self::Excite { gate: inner } => vec![inner],
+            Self::Concat { branches } => branches.iter().map(Vec::as_slice).collect(),
             _ => Vec::new(),
         }
     }
@@ -306,6 +336,9 @@ impl LayerSpec {
             | Self::Scale { .. }
             | Self::GlobalAveragePool
             | Self::Flatten
+            | Self::Slice { .. }
+            | Self::Shuffle { .. }
+            | Self::Concat { .. }
             | Self::Excite { .. }
             | Self::Residual { .. } => Vec::new(),
         }
@@ -378,6 +411,20 @@ impl LayerSpec {
             }
             Self::GlobalAveragePool => Ok(Features::Flat(input.map()?.0)),
             Self::Flatten => Ok(Features::Flat(input.elements())),
+            Self::Slice { first, count } => match first.checked_add(*count) {
+                Some(end) if *count > 0 && end <= input.channels() => Ok(input.with_channels(*count)),
+                _ => Err(Error::shape(format!(
+                    "{} channels cannot be cut to {count} from number {first} on",
+                    input.channels()
+                ))),
+            },
+            Self::Shuffle { groups } => match *groups > 0 && input.channels().is_multiple_of(*groups) {
+                true => Ok(input),
+                false => {
+                    Err(Error::shape(format!("{} channels cannot have {groups} groups", input.channels())))
+                }
+            },
+            Self::Concat { branches } => side_by_side(branches, input),
             Self::Excite { gate } => {
                 let found = output_of_all(gate, input)?;
                 match found.channels() == input.channels() && found.elements() == found.channels() {
@@ -434,6 +481,19 @@ fn pooled(pool: &PoolConfig, input: Features) -> Result<Features> {
     let (channels, height, width) = input.map()?;
     let [height, width] = pool.output_size([height, width])?;
     Ok(Features::Map { channels, height, width })
+}
+
+fn side_by_side(branches: &[Vec<NamedLayer>], input: Features) -> Result<Features> {
+    let [first, others @ ..] = branches else {
+        return Err(Error::shape("a concatenation needs a branch at least"));
+    };
+    others.iter().try_fold(output_of_all(first, input)?, |all, branch| {
+        let more = output_of_all(branch, input)?;
+        if all.with_channels(1) != more.with_channels(1) {
+            return Err(Error::shape(format!("{all} and {more} cannot stand side by side")));
+        }
+        check_features(all.with_channels(all.channels().saturating_add(more.channels())))
+    })
 }
 
 fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features) -> Result<Features> {

@@ -25,6 +25,7 @@ pub mod response_norm;
 pub mod mask;
 pub mod dropout;
 pub mod flatten;
+pub mod channels;
 pub mod resample;
 pub mod pool;
 pub mod upsample;

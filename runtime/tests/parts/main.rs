@@ -7,6 +7,7 @@ mod common;
 mod batch_norm;
 mod binary_cross_entropy;
 mod chain;
+mod channels;
 mod contrastive;
 mod conv;
 mod cross_entropy;

@@ -1,0 +1,128 @@
+//! Channels as layers: a slice of them, branches put side by side, and groups dealt out anew.
+
+use super::spec::NamedLayer;
+use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
+use crate::error::Result;
+use crate::maps::{Map, channels};
+use crate::tape::Tape;
+
+/// Some of the channels; keeps the shape of its input.
+pub struct Slice {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+}
+
+impl Layer for Slice {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        if mode.is_training() {
+            tape.push_shape(&x);
+        }
+        channels::slice(&x, self.first, self.count)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        tape: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let shape = tape.pop_shape()?;
+        let all = shape.last().copied().unwrap_or(0);
+        need_input.then(|| channels::slice_backward(&d_y, self.first, all)).transpose()
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Groups of channels taken in turn; keeps nothing.
+pub struct Shuffle {
+    /// Groups.
+    pub groups: usize,
+}
+
+impl Layer for Shuffle {
+    fn forward(&mut self, x: Map, _: Mode, _: &mut Tape) -> Result<Map> {
+        channels::shuffle(&x, self.groups)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        _: &mut Tape,
+        _: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let all = d_y.dims().last().copied().unwrap_or(0);
+        need_input.then(|| channels::shuffle(&d_y, all / self.groups.max(1))).transpose()
+    }
+
+    fn leaves_gradient(&self) -> bool {
+        true
+    }
+
+    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What branches make of one input, side by side; keeps the shapes.
+pub struct Concat {
+    branches: Vec<Sequential>,
+}
+
+impl Concat {
+    /// Builds all branches; their weights are named from `path` down.
+    pub fn new(branches: &[Vec<NamedLayer>], path: &str, initializer: &Initializer) -> Result<Self> {
+        let branches = branches.iter().map(|layers| Sequential::new(layers, path, initializer));
+        Ok(Self { branches: branches.collect::<Result<_>>()? })
+    }
+}
+
+impl Layer for Concat {
+    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        let branches = self.branches.iter_mut();
+        let parts =
+            branches.map(|branch| branch.forward(x.clone(), mode, tape)).collect::<Result<Vec<_>>>()?;
+        if mode.is_training() {
+            parts.iter().for_each(|part| tape.push_shape(part));
+        }
+        channels::concat(&parts)
+    }
+
+    fn backward(
+        &mut self,
+        d_y: Map,
+        tape: &mut Tape,
+        sink: &mut dyn GradientSink,
+        need_input: bool,
+    ) -> Result<Option<Map>> {
+        let mut counts = Vec::with_capacity(self.branches.len());
+        for _ in &self.branches {
+            counts.push(tape.pop_shape()?.last().copied().unwrap_or(0));
+        }
+        let mut end: usize = counts.iter().sum();
+        let mut d_x: Option<Map> = None;
+        for (branch, count) in self.branches.iter_mut().rev().zip(counts) {
+            end -= count;
+            let d_part = channels::slice(&d_y, end, count)?;
+            d_x = match d_x {
+                Some(beside) => Some(branch.backward_beside(d_part, &beside, tape, sink)?),
+                None => branch.backward(d_part, tape, sink, need_input)?,
+            };
+        }
+        Ok(d_x)
+    }
+
+    fn leaves_gradient(&self) -> bool {
+        true
+    }
+
+    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+        self.branches.iter_mut().try_for_each(|branch| branch.visit(path, visitor))
+    }
+}

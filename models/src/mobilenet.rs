@@ -53,7 +53,7 @@ pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
 fn head(number: usize, inputs: usize, classes: usize) -> Vec<NamedLayer> {
     let config = ConvConfig { kernel: [1, 1], ..ConvConfig::default() };
     let conv = LayerSpec::Conv { inputs, outputs: LAST_WIDTH, config, bias: false };
-    let norm = LayerSpec::BatchNorm { channels: LAST_WIDTH, activation: Some(Activation::Relu6) };
+    let norm = LayerSpec::batch_norm(LAST_WIDTH, Some(Activation::Relu6));
     vec![
         named(format!("features.{number}.0"), conv),
         named(format!("features.{number}.1"), norm),

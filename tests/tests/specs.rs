@@ -140,12 +140,25 @@ fn activations_without_a_slope_are_refused() {
         let front =
             |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
         refused(front(LayerSpec::Activation(activation)), "the slope of a leaky ReLU");
-        let norm = LayerSpec::BatchNorm { channels: 12, activation: Some(activation) };
+        let norm = LayerSpec::batch_norm(12, Some(activation));
         refused(front(norm), "the slope of a leaky ReLU");
         let shortcut = ShortcutSpec::Identity;
         let sum = LayerSpec::Residual { main: Vec::new(), shortcut, activation: Some(activation) };
         refused(front(sum), "the slope of a leaky ReLU");
     }
+}
+
+/// Files of batch norms as they were written before they had numbers of their own are read, and stay the same bytes.
+#[test]
+fn the_usual_numbers_of_batch_norm_are_not_written() {
+    let usual = LayerSpec::batch_norm(4, None);
+    let text = serde_json::to_string(&usual).unwrap();
+    assert_eq!(text, r#"{"batch_norm":{"channels":4,"activation":null}}"#);
+    assert_eq!(serde_json::from_str::<LayerSpec>(&text).unwrap(), usual);
+    let other = LayerSpec::BatchNorm { channels: 4, activation: None, epsilon: 1e-3, momentum: 0.01 };
+    let text = serde_json::to_string(&other).unwrap();
+    assert!(text.contains(r#""epsilon":0.001,"momentum":0.01"#), "{text}");
+    assert_eq!(serde_json::from_str::<LayerSpec>(&text).unwrap(), other);
 }
 
 #[test]
@@ -158,8 +171,14 @@ fn a_scale_without_a_name_is_refused() {
 fn norms_that_divide_by_nothing_are_refused() {
     let front = |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
     for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let norm = LayerSpec::BatchNorm { channels: 12, activation: None, epsilon, momentum: 0.1 };
+        refused(front(norm), "the epsilon of a norm");
         refused(front(LayerSpec::LayerNorm { channels: 12, epsilon }), "the epsilon of a norm");
         refused(front(LayerSpec::GroupNorm { channels: 12, groups: 3, epsilon }), "the epsilon of a norm");
+    }
+    for momentum in [-0.1, 1.5, f64::NAN] {
+        let norm = LayerSpec::BatchNorm { channels: 12, activation: None, epsilon: 1e-5, momentum };
+        refused(front(norm), "the momentum of a batch norm");
     }
     refused(front(LayerSpec::LayerNorm { channels: 11, epsilon: 1e-5 }), "takes 11 channels");
     for groups in [0, 5, usize::MAX] {

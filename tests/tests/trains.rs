@@ -91,7 +91,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             (0, Features::Flat(inputs)) => {
                 LayerSpec::Linear { inputs, outputs: from(stream, 1, 8), bias: from(stream, 0, 1) == 1 }
             }
-            (1, _) => LayerSpec::BatchNorm { channels: features.channels(), activation: activation(stream) },
+            (1, _) => batch_norm(stream, features.channels()),
             (2, _) => LayerSpec::Activation(activation(stream).unwrap_or(Activation::Relu)),
             (3, _) => {
                 let probability = [0.0, 0.3][from(stream, 0, 1)];
@@ -127,6 +127,11 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
         found.push(named(format!("layer{number}"), layer));
     }
     found
+}
+
+fn batch_norm(stream: &mut Stream, channels: usize) -> LayerSpec {
+    let (epsilon, momentum) = [(1e-5, 0.1), (1e-3, 0.01)][from(stream, 0, 1)];
+    LayerSpec::BatchNorm { channels, activation: activation(stream), epsilon, momentum }
 }
 
 fn concat(stream: &mut Stream, deep: usize, features: Features) -> LayerSpec {

@@ -9,9 +9,6 @@ use crate::maps::norm::{Norm, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 
-/// Added to the variance before the root.
-pub const EPSILON: f64 = 1e-5;
-
 /// Keeps its input and one mean and variance a channel; the output and its mask are made again in backward.
 pub struct BatchNorm {
     weight: Parameter,
@@ -19,17 +16,24 @@ pub struct BatchNorm {
     running_mean: Statistic,
     running_var: Statistic,
     activation: Option<Activation>,
+    epsilon: f64,
 }
 
 impl BatchNorm {
     /// Scale one, shift zero, running mean zero and variance one.
-    pub fn new(channels: usize, activation: Option<Activation>, initializer: &Initializer) -> Result<Self> {
+    pub fn new(
+        channels: usize,
+        activation: Option<Activation>,
+        [epsilon, momentum]: [f64; 2],
+        initializer: &Initializer,
+    ) -> Result<Self> {
         Ok(Self {
             weight: Parameter::of_part(initializer.constant(channels, 1.0)?, initializer.part),
             bias: Parameter::of_part(initializer.constant(channels, 0.0)?, initializer.part),
-            running_mean: Statistic::new(initializer.constant(channels, 0.0)?),
-            running_var: Statistic::new(initializer.constant(channels, 1.0)?),
+            running_mean: Statistic::new(initializer.constant(channels, 0.0)?, momentum),
+            running_var: Statistic::new(initializer.constant(channels, 1.0)?, momentum),
             activation,
+            epsilon,
         })
     }
 
@@ -52,7 +56,7 @@ impl BatchNorm {
     /// What the layer makes of an input with these statistics, for who reads through it.
     pub(super) fn normalization(&self, statistics: &Statistics) -> Result<Norm> {
         let (weight, bias) = (&self.weight.value, &self.bias.value);
-        Norm::new(statistics, weight, bias, EPSILON, self.activation)
+        Norm::new(statistics, weight, bias, self.epsilon, self.activation)
     }
 
     /// Hands gradients to `sink`.
@@ -67,7 +71,8 @@ impl BatchNorm {
     }
 
     fn apply(&self, x: &Map, statistics: &Statistics) -> Result<Map> {
-        batch_norm::forward(x, statistics, &self.weight.value, &self.bias.value, EPSILON, self.activation)
+        let (weight, bias) = (&self.weight.value, &self.bias.value);
+        batch_norm::forward(x, statistics, weight, bias, self.epsilon, self.activation)
     }
 }
 
@@ -106,7 +111,7 @@ impl Layer for BatchNorm {
             &statistics,
             weight,
             bias,
-            EPSILON,
+            self.epsilon,
             self.activation,
             Some(&mut whole),
             need_input,

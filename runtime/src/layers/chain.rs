@@ -154,7 +154,7 @@ impl Link {
     fn new([conv, norm]: [&NamedLayer; 2], path: &str, initializer: &Initializer) -> Result<Self> {
         let (
             LayerSpec::Conv { inputs, outputs, config, bias },
-            LayerSpec::BatchNorm { channels, activation },
+            LayerSpec::BatchNorm { channels, activation, epsilon, momentum },
         ) = (&conv.layer, &norm.layer)
         else {
             return Err(Error::internal(format!("{conv:?} and {norm:?} are no link of a chain")));
@@ -162,7 +162,7 @@ impl Link {
         let path = join(path, &conv.name);
         Ok(Self {
             conv: Conv::new(*inputs, *outputs, *config, *bias, &path, initializer)?,
-            norm: BatchNorm::new(*channels, *activation, initializer)?,
+            norm: BatchNorm::new(*channels, *activation, [*epsilon, *momentum], initializer)?,
             names: [conv.name.clone(), norm.name.clone()],
         })
     }

@@ -34,6 +34,16 @@ pub(crate) fn check_epsilon(epsilon: f64) -> Result<()> {
     }
 }
 
+/// Refuses what is no share of the newest batch.
+pub(crate) fn check_momentum(momentum: f64) -> Result<()> {
+    match (0.0..=1.0).contains(&momentum) {
+        true => Ok(()),
+        false => Err(Error::config(format!(
+            "the momentum of a batch norm is {momentum}; give the share of the newest batch, such as 0.1"
+        ))),
+    }
+}
+
 /// Refuses features of no element, or of too many.
 pub(crate) fn check_features(features: Features) -> Result<Features> {
     let elements = match features {

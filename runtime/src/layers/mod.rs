@@ -195,8 +195,8 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         LayerSpec::Conv { inputs, outputs, config, bias } => {
             Box::new(conv::Conv::new(*inputs, *outputs, *config, *bias, path, initializer)?)
         }
-        LayerSpec::BatchNorm { channels, activation } => {
-            Box::new(batch_norm::BatchNorm::new(*channels, *activation, initializer)?)
+        LayerSpec::BatchNorm { channels, activation, epsilon, momentum } => {
+            Box::new(batch_norm::BatchNorm::new(*channels, *activation, [*epsilon, *momentum], initializer)?)
         }
         LayerSpec::LayerNorm { channels, epsilon } => {
             Box::new(group_norm::GroupNorm::new(*channels, Extent::Position, *epsilon, initializer)?)

@@ -26,7 +26,7 @@ impl Variable<'_> {
     pub fn set(&mut self, value: Map) {
         match self {
             Variable::Parameter(parameter) => parameter.value = value,
-            Variable::Statistic(statistic) => **statistic = Statistic::new(value),
+            Variable::Statistic(statistic) => statistic.set(value),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
-use super::limits::{check_epsilon, check_features, check_numbers, check_weight};
+use super::limits::{check_epsilon, check_features, check_momentum, check_numbers, check_weight};
 use crate::error::{Error, Result};
 use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
@@ -107,6 +107,12 @@ pub enum LayerSpec {
         channels: usize,
         /// Applied to the normalised value.
         activation: Option<Activation>,
+        /// Added to the variance before the root. Left out where it is 1e-5, as are momenta of 0.1.
+        #[serde(default = "usual_epsilon", skip_serializing_if = "is_usual_epsilon")]
+        epsilon: f64,
+        /// Share of the newest batch in the running statistics.
+        #[serde(default = "usual_momentum", skip_serializing_if = "is_usual_momentum")]
+        momentum: f64,
     },
     /// Layer norm (Ba et al. 2016) over the channels of each position.
     LayerNorm {
@@ -220,6 +226,19 @@ fn usual_epsilon() -> f64 {
     1e-5
 }
 
+fn is_usual_epsilon(epsilon: &f64) -> bool {
+    *epsilon == usual_epsilon()
+}
+
+/// The share of the newest batch where nothing else is said.
+fn usual_momentum() -> f64 {
+    0.1
+}
+
+fn is_usual_momentum(momentum: &f64) -> bool {
+    *momentum == usual_momentum()
+}
+
 /// A layer and the part of its weights' names that it adds; an empty name adds nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedLayer {
@@ -257,6 +276,12 @@ pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features>
 }
 
 impl LayerSpec {
+    /// Batch norm as it is where nothing else is said: with an epsilon of 1e-5 and a momentum of 0.1.
+    pub fn batch_norm(channels: usize, activation: Option<Activation>) -> Self {
+        let (epsilon, momentum) = (usual_epsilon(), usual_momentum());
+        Self::BatchNorm { channels, activation, epsilon, momentum }
+    }
+
     /// Whether it, or a layer inside it, has weights.
     pub fn has_weights(&self) -> bool {
         let within = || self.branches().into_iter().flatten().any(|inner| inner.layer.has_weights());
@@ -347,8 +372,10 @@ impl LayerSpec {
     fn unbounded_output(&self, input: Features) -> Result<Features> {
         match self {
             Self::Conv { inputs, outputs, config, .. } => convolved([*inputs, *outputs], config, input),
-            Self::BatchNorm { channels, activation } => {
+            Self::BatchNorm { channels, activation, epsilon, momentum } => {
                 check_activation(*activation)?;
+                check_epsilon(*epsilon)?;
+                check_momentum(*momentum)?;
                 expect_channels("batch norm", *channels, input.channels())?;
                 Ok(input)
             }

@@ -6,14 +6,13 @@ use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::batch_norm::{unbiased, update_running};
 
-/// Share of the newest batch.
-pub const MOMENTUM: f64 = 0.1;
-
 /// A mean or a variance of each channel, `[C]`.
 #[derive(Clone, Debug)]
 pub struct Statistic {
     /// What evaluations normalize by.
     pub value: Map,
+    /// Share of the newest batch.
+    momentum: f64,
     seen: Option<Seen>,
 }
 
@@ -25,9 +24,14 @@ struct Seen {
 }
 
 impl Statistic {
-    /// One that has seen nothing yet.
-    pub fn new(value: Map) -> Self {
-        Self { value, seen: None }
+    /// One that has seen nothing yet; `momentum` is the share of the newest batch.
+    pub fn new(value: Map, momentum: f64) -> Self {
+        Self { value, momentum, seen: None }
+    }
+
+    /// Takes another value, as if it had seen nothing yet.
+    pub fn set(&mut self, value: Map) {
+        *self = Self::new(value, self.momentum);
     }
 
     /// Notes the mean of a batch.
@@ -47,7 +51,7 @@ impl Statistic {
     pub fn settle(&mut self) -> Result<()> {
         let Some(Seen { batch, rows }) = self.seen.take() else { return Ok(()) };
         let batch = rows.map_or(Ok(batch.clone()), |rows| unbiased(&batch, rows))?;
-        self.value = update_running(&self.value, &batch, MOMENTUM)?;
+        self.value = update_running(&self.value, &batch, self.momentum)?;
         Ok(())
     }
 

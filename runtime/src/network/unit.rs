@@ -138,7 +138,7 @@ impl UnitSpec {
         let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
         let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias };
         layers.push(named(&names[0], conv));
-        layers.push(named(&names[1], LayerSpec::BatchNorm { channels: self.width, activation: RELU }));
+        layers.push(named(&names[1], LayerSpec::batch_norm(self.width, RELU)));
         layers
     }
 
@@ -179,7 +179,7 @@ impl UnitSpec {
         };
         let depthwise = LayerSpec::Conv { inputs: inner, outputs: inner, config, bias: false };
         main.push(named(format!("conv.{number}.0"), depthwise));
-        let norm = LayerSpec::BatchNorm { channels: inner, activation: RELU6 };
+        let norm = LayerSpec::batch_norm(inner, RELU6);
         main.push(named(format!("conv.{number}.1"), norm));
         let (conv, bn) = (format!("conv.{}", number + 1), format!("conv.{}", number + 2));
         main.extend(conv_bn(&conv, &bn, inner, self.width, 1, 1, None));
@@ -211,6 +211,6 @@ fn conv_bn(
     };
     vec![
         named(conv, LayerSpec::Conv { inputs, outputs, config, bias: false }),
-        named(bn, LayerSpec::BatchNorm { channels: outputs, activation }),
+        named(bn, LayerSpec::batch_norm(outputs, activation)),
     ]
 }

@@ -33,7 +33,7 @@ impl Numbered {
     }
 
     fn bn_relu(&mut self, channels: usize) {
-        self.push(LayerSpec::BatchNorm { channels, activation: Some(Activation::Relu) });
+        self.push(LayerSpec::batch_norm(channels, Some(Activation::Relu)));
         self.next += 1;
     }
 
@@ -150,7 +150,7 @@ pub fn decoder(features: Features, image: [usize; 3]) -> Result<Vec<NamedLayer>>
     Ok(vec![
         named("", upsample),
         named("0", LayerSpec::Conv { inputs: channels, outputs: 12, config: same, bias: true }),
-        named("1", LayerSpec::BatchNorm { channels: 12, activation: Some(Activation::Relu) }),
+        named("1", LayerSpec::batch_norm(12, Some(Activation::Relu))),
         named("3", LayerSpec::Conv { inputs: 12, outputs: image_channels, config: same, bias: true }),
     ])
 }

@@ -182,7 +182,7 @@ fn lambda(config: &RuleConfig, number: usize, blocks: usize) -> [f64; 2] {
 fn auglocal_head(width: usize, depth: usize, classes: usize) -> Vec<NamedLayer> {
     let mut head = vec![named("0", LayerSpec::GlobalAveragePool)];
     if depth <= 1 {
-        head.push(named("2", LayerSpec::BatchNorm { channels: width, activation: None }));
+        head.push(named("2", LayerSpec::batch_norm(width, None)));
     }
     let number = if depth <= 1 { "3" } else { "2" };
     head.push(named(number, LayerSpec::Linear { inputs: width, outputs: classes, bias: true }));

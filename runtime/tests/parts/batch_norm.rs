@@ -6,9 +6,14 @@ use crate::common::{
     near_kink, numbers, places, project, with_threads,
 };
 use localgrad::ErrorKind;
+use localgrad::layers::spec::{LayerSpec, named, unnamed};
+use localgrad::layers::{Draw, Initializer, Layer, Mode, Sequential, Variable};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::{self as ops, Gradients, Statistics};
+use localgrad::maps::conv::ConvConfig;
+use localgrad::maps::counted::ledger::Part;
 use localgrad::maps::{Map, Place};
+use localgrad::tape::Tape;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -262,5 +267,49 @@ fn shapes_that_do_not_fit_are_errors() {
         assert_eq!(forward(&[2, 3], &[1]).unwrap_err().kind(), ErrorKind::Shape);
         let moved = ops::update_running(&zeros(&[3]), &zeros(&[2]), 0.1);
         assert_eq!(moved.unwrap_err().kind(), ErrorKind::Shape);
+    }
+}
+
+/// The layer with an epsilon and a momentum that are not the usual ones, alone and joined to a convolution.
+#[test]
+fn epsilon_and_momentum_are_the_specs() {
+    let (epsilon, momentum) = (0.05, 0.25);
+    let norm = |activation| LayerSpec::BatchNorm { channels: 3, activation, epsilon, momentum };
+    let config = ConvConfig { groups: 3, ..ConvConfig::default() };
+    let conv = LayerSpec::Conv { inputs: 3, outputs: 3, config, bias: false };
+    let x = Random::new(9).numbers(2 * 2 * 2 * 3);
+    let (mean, variance) = moments(&x, 3);
+    for layers in [vec![unnamed(norm(None))], vec![named("c", conv), named("n", norm(None))]] {
+        for place in places() {
+            let initializer = Initializer { seed: 1, place: place.clone(), part: Part::Weights };
+            let mut layers = Sequential::new(&layers, "", &initializer).unwrap();
+            let ones = &mut |name: &str, mut variable: Variable<'_>| {
+                if name == "c.weight" {
+                    variable.set(place.full(variable.value().dims(), 1.0)?);
+                }
+                Ok(())
+            };
+            layers.visit("", ones).unwrap();
+            let mode = Mode::Train { draw: Draw::default() };
+            let y = layers.forward(map(&x, &[2, 2, 2, 3], &place), mode, &mut Tape::new()).unwrap();
+            let normalized =
+                |(i, x): (usize, &f64)| (x - mean[i % 3]) / (variance[i % 3] + epsilon).sqrt();
+            let expected: Vec<f64> = x.iter().enumerate().map(normalized).collect();
+            assert_close(&format!("y, {place:?}"), &y, &expected, TOLERANCE);
+            let mut running = Vec::new();
+            let settle = &mut |name: &str, variable: Variable<'_>| {
+                if let Variable::Statistic(statistic) = variable {
+                    statistic.settle()?;
+                    running.push((name.to_string(), statistic.value.clone()));
+                }
+                Ok(())
+            };
+            layers.visit("", settle).unwrap();
+            let moved: Vec<f64> = mean.iter().map(|mean| momentum * mean).collect();
+            assert_close(&running[0].0, &running[0].1, &moved, TOLERANCE);
+            let moved: Vec<f64> =
+                variance.iter().map(|v| 1.0 - momentum + momentum * v * 8.0 / 7.0).collect();
+            assert_close(&running[1].0, &running[1].1, &moved, TOLERANCE);
+        }
     }
 }

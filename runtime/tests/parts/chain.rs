@@ -46,7 +46,7 @@ fn link(
     let conv = LayerSpec::Conv { inputs: channels[0], outputs: channels[1], config, bias: number == 1 };
     vec![
         named(format!("conv{number}"), conv),
-        named(format!("bn{number}"), LayerSpec::BatchNorm { channels: channels[1], activation }),
+        named(format!("bn{number}"), LayerSpec::batch_norm(channels[1], activation)),
     ]
 }
 

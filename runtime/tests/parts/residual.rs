@@ -136,7 +136,7 @@ fn conv(name: &str, kernel: usize) -> NamedLayer {
 /// The shortcut of ResNet-D (He et al. 2019): means of 2x2 pixels, then a 1x1 convolution.
 fn resnet_d(norm: bool) -> LayerSpec {
     let norm_of = |name: &str| {
-        let norm_layer = LayerSpec::BatchNorm { channels: CHANNELS[1], activation: None };
+        let norm_layer = LayerSpec::batch_norm(CHANNELS[1], None);
         norm.then(|| named(name, norm_layer))
     };
     let pool = PoolConfig { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };

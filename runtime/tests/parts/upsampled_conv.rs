@@ -252,7 +252,7 @@ fn decoder(inputs: usize, size: [usize; 2]) -> Vec<NamedLayer> {
     vec![
         named("", LayerSpec::Upsample { size, align_corners: true }),
         named("0", LayerSpec::Conv { inputs, outputs: 12, config, bias: true }),
-        named("1", LayerSpec::BatchNorm { channels: 12, activation: Some(Activation::Relu) }),
+        named("1", LayerSpec::batch_norm(12, Some(Activation::Relu))),
         named("3", LayerSpec::Conv { inputs: 12, outputs: 3, config, bias: true }),
     ]
 }

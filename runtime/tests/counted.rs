@@ -20,8 +20,8 @@ use localgrad::maps::packed::Packed;
 use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
-    Map, Place, binary_cross_entropy, channels, contrastive, conv_norm, cross_entropy, dropout, elementwise, flatten,
-    linear, mask, per_channel, prelu, residual_sum, response_norm, similarity, upsampled_conv,
+    Map, Place, binary_cross_entropy, channels, contrastive, conv_norm, cross_entropy, dropout, elementwise,
+    flatten, linear, mask, per_channel, prelu, residual_sum, response_norm, similarity, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
 use localgrad::parameter::Parameter;

@@ -157,7 +157,8 @@ fn norm(stream: &mut Stream, channels: usize) -> LayerSpec {
 /// Squeeze-and-excitation, or a gate of one number.
 fn excite(stream: &mut Stream, features: Features) -> LayerSpec {
     let (inputs, outputs) = (features.channels(), from(stream, 1, 3));
-    let conv = |inputs, outputs| LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: true };
+    let conv =
+        |inputs, outputs| LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: true };
     let linear = |inputs, outputs| LayerSpec::Linear { inputs, outputs, bias: true };
     let then = |stream: &mut Stream| LayerSpec::Activation(activation(stream).unwrap_or(Activation::Sigmoid));
     let mut gate = match features {
@@ -165,7 +166,11 @@ fn excite(stream: &mut Stream, features: Features) -> LayerSpec {
         Features::Flat(_) => vec![linear(inputs, outputs)],
     };
     gate.push(then(stream));
-    gate.push(if let Features::Map { .. } = features { conv(outputs, inputs) } else { linear(outputs, inputs) });
+    gate.push(if let Features::Map { .. } = features {
+        conv(outputs, inputs)
+    } else {
+        linear(outputs, inputs)
+    });
     gate.push(then(stream));
     let names = (0..).map(|number| format!("gate{number}"));
     LayerSpec::Excite { gate: names.zip(gate).map(|(name, layer)| named(name, layer)).collect() }

@@ -14,9 +14,7 @@ pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Gelu => (x * normal_below(x)?)?,
         Activation::HardSwish => (x * hard_sigmoid(x)?)?,
         Activation::HardSigmoid => hard_sigmoid(x)?,
-        Activation::LeakyRelu { slope } => {
-            x.gt(0f32)?.where_cond(x, &x.affine(f64::from(slope), 0.0)?)?
-        }
+        Activation::LeakyRelu { slope } => x.gt(0f32)?.where_cond(x, &x.affine(f64::from(slope), 0.0)?)?,
     })
 }
 
@@ -32,7 +30,8 @@ pub(crate) fn activate_backward(d_y: &Tensor, x: &Tensor, activation: Activation
         Activation::Sigmoid => slope_of_sigmoid(&sigmoid(x)?)?,
         Activation::Gelu => {
             // Φ + x · exp(-x² / 2) / √(2π)
-            let bell = x.sqr()?.affine(-0.5, 0.0)?.exp()?.affine(std::f64::consts::TAU.sqrt().recip(), 0.0)?;
+            let bell =
+                x.sqr()?.affine(-0.5, 0.0)?.exp()?.affine(std::f64::consts::TAU.sqrt().recip(), 0.0)?;
             (normal_below(x)? + (x * bell)?)?
         }
         Activation::HardSwish => {

@@ -13,7 +13,12 @@ pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: &Tensor, grouped: [usiz
 }
 
 /// Gradients of `forward`, of input, weight and bias, from that of its output.
-pub(crate) fn backward(d_y: &Tensor, x: &Tensor, weight: &Tensor, grouped: [usize; 3]) -> Result<[Tensor; 3]> {
+pub(crate) fn backward(
+    d_y: &Tensor,
+    x: &Tensor,
+    weight: &Tensor,
+    grouped: [usize; 3],
+) -> Result<[Tensor; 3]> {
     let (d, of_x) = (d_y.reshape(&grouped)?, x.reshape(&grouped)?);
     let [norm, mean] = norms(&of_x)?;
     let ratio = norm.broadcast_div(&mean)?;

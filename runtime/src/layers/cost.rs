@@ -101,6 +101,13 @@ impl Walk {
         self.cost = self.cost.plus(Cost { parameters: weights + others, kept_elements: 0, multiply_adds });
     }
 
+    /// Keeps the current features and counts so many numbers of a channel.
+    fn keep_and_count(&mut self, numbers: usize) {
+        self.keep();
+        self.count(0, numbers, 0);
+        self.kept = false;
+    }
+
     fn keep_if_trained(&mut self) {
         if self.trained {
             self.keep();
@@ -123,30 +130,15 @@ impl Walk {
                 self.count(inputs * outputs, if *bias { *outputs } else { 0 }, 1);
                 self.kept = false;
             }
-            LayerSpec::BatchNorm { channels, .. } => {
-                self.keep();
-                self.count(0, 2 * channels, 0);
-                self.kept = false;
-            }
-            LayerSpec::LayerNorm { channels, .. }
+            LayerSpec::BatchNorm { channels, .. }
+            | LayerSpec::LayerNorm { channels, .. }
             | LayerSpec::GroupNorm { channels, .. }
-            | LayerSpec::ResponseNorm { channels } => {
-                self.keep();
-                self.count(0, 2 * channels, 0);
-                self.kept = false;
-            }
-            LayerSpec::Activation(_) => {
-                self.keep();
-                self.kept = false;
-            }
+            | LayerSpec::ResponseNorm { channels } => self.keep_and_count(2 * channels),
+            LayerSpec::Activation(_) => self.keep_and_count(0),
+            LayerSpec::Prelu { slopes } => self.keep_and_count(*slopes),
             LayerSpec::Scale { channels, .. } => {
                 self.keep_if_trained();
                 self.count(0, *channels, 0);
-                self.kept = false;
-            }
-            LayerSpec::Prelu { slopes } => {
-                self.keep();
-                self.count(0, *slopes, 0);
                 self.kept = false;
             }
             LayerSpec::MaxPool(_) => {

@@ -34,6 +34,14 @@ pub(crate) fn check_epsilon(epsilon: f64) -> Result<()> {
     }
 }
 
+/// Refuses what a dropout cannot drop by.
+pub(crate) fn check_probability(probability: f64) -> Result<()> {
+    match (0.0..1.0).contains(&probability) {
+        true => Ok(()),
+        false => Err(Error::config(format!("dropout probability must be in [0, 1), found {probability}"))),
+    }
+}
+
 /// Refuses what is no share of the newest batch.
 pub(crate) fn check_momentum(momentum: f64) -> Result<()> {
     match (0.0..=1.0).contains(&momentum) {

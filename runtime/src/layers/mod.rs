@@ -5,6 +5,7 @@
 
 pub mod limits;
 pub mod spec;
+mod output;
 pub mod cost;
 pub mod parameter_visit;
 pub mod statistic;
@@ -218,9 +219,7 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         LayerSpec::DropPath { probability } => {
             Box::new(elementwise::DropPath::new(*probability, path, initializer))
         }
-        LayerSpec::Scale { channels, start } => {
-            Box::new(scale::Scale::new(*channels, *start, initializer)?)
-        }
+        LayerSpec::Scale { channels, start } => Box::new(scale::Scale::new(*channels, *start, initializer)?),
         LayerSpec::MaxPool(config) => Box::new(pool::MaxPool { config: *config }),
         LayerSpec::AveragePool(config) => Box::new(pool::AveragePool { config: *config }),
         LayerSpec::AdaptiveAveragePool(size) => Box::new(pool::AdaptiveAveragePool { size: *size }),

@@ -1,10 +1,11 @@
 //! Layers as data: what a layer is, the features it takes and the features it gives.
 
-use super::limits::{check_epsilon, check_features, check_momentum, check_numbers, check_weight};
+use super::limits::{check_features, check_numbers};
+use super::output::output;
 use crate::error::{Error, Result};
 use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
-use crate::maps::pool::{MOST_WINDOW_PIXELS, PoolConfig};
+use crate::maps::pool::PoolConfig;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -332,7 +333,7 @@ impl LayerSpec {
     /// `Shape` where they do not fit, `Config` where a number is out of its range or [`super::limits`] are exceeded.
     pub fn output(&self, input: Features) -> Result<Features> {
         check_numbers(&self.numbers())?;
-        check_features(self.unbounded_output(input)?)
+        check_features(output(self, input)?)
     }
 
     /// Its sizes and counts, but for those that its input or its weight bounds.
@@ -368,194 +369,4 @@ impl LayerSpec {
             | Self::Residual { .. } => Vec::new(),
         }
     }
-
-    fn unbounded_output(&self, input: Features) -> Result<Features> {
-        match self {
-            Self::Conv { inputs, outputs, config, .. } => convolved([*inputs, *outputs], config, input),
-            Self::BatchNorm { channels, activation, epsilon, momentum } => {
-                check_activation(*activation)?;
-                check_epsilon(*epsilon)?;
-                check_momentum(*momentum)?;
-                expect_channels("batch norm", *channels, input.channels())?;
-                Ok(input)
-            }
-            Self::LayerNorm { channels, epsilon } => {
-                check_epsilon(*epsilon)?;
-                expect_channels("layer norm", *channels, input.channels())?;
-                Ok(input)
-            }
-            Self::GroupNorm { channels, groups, epsilon } => {
-                check_epsilon(*epsilon)?;
-                expect_channels("group norm", *channels, input.channels())?;
-                match *groups > 0 && channels.is_multiple_of(*groups) {
-                    true => Ok(input),
-                    false => Err(Error::shape(format!(
-                        "group norm of {channels} channels cannot have {groups} groups"
-                    ))),
-                }
-            }
-            Self::ResponseNorm { channels } => {
-                expect_channels("global response norm", *channels, input.channels())?;
-                Ok(input)
-            }
-            Self::Linear { inputs, outputs, .. } => match input {
-                Features::Flat(length) if length == *inputs => {
-                    check_weight(&[*outputs, *inputs])?;
-                    Ok(Features::Flat(*outputs))
-                }
-                _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
-            },
-            Self::Activation(activation) => check_activation(Some(*activation)).map(|()| input),
-            Self::Prelu { slopes: 1 } => Ok(input),
-            Self::Prelu { slopes } => {
-                expect_channels("a ReLU with a slope a channel", *slopes, input.channels())?;
-                Ok(input)
-            }
-            Self::Scale { channels, start } => {
-                if !(*start as f32).is_finite() {
-                    return Err(Error::config(format!(
-                        "a scale cannot start as {start}; give a finite number, such as 1e-6"
-                    )));
-                }
-                expect_channels("scale", *channels, input.channels())?;
-                Ok(input)
-            }
-            Self::Dropout { probability } | Self::DropPath { probability } => {
-                check_probability(*probability)?;
-                Ok(input)
-            }
-            Self::MaxPool(pool) => {
-                check_window(pool)?;
-                pooled(pool, input)
-            }
-            Self::AveragePool(pool) => pooled(pool, input),
-            Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => {
-                let (channels, ..) = input.map()?;
-                if size.contains(&0) {
-                    return Err(Error::shape("a feature map cannot be resized to nothing"));
-                }
-                Ok(Features::Map { channels, height: size[0], width: size[1] })
-            }
-            Self::GlobalAveragePool => Ok(Features::Flat(input.map()?.0)),
-            Self::Flatten => Ok(Features::Flat(input.elements())),
-            Self::Slice { first, count } => match first.checked_add(*count) {
-                Some(end) if *count > 0 && end <= input.channels() => Ok(input.with_channels(*count)),
-                _ => Err(Error::shape(format!(
-                    "{} channels cannot be cut to {count} from number {first} on",
-                    input.channels()
-                ))),
-            },
-            Self::Shuffle { groups } => match *groups > 0 && input.channels().is_multiple_of(*groups) {
-                true => Ok(input),
-                false => {
-                    Err(Error::shape(format!("{} channels cannot have {groups} groups", input.channels())))
-                }
-            },
-            Self::Concat { branches } => side_by_side(branches, input),
-            Self::Excite { gate } => {
-                let found = output_of_all(gate, input)?;
-                match found.channels() == input.channels() && found.elements() == found.channels() {
-                    true => Ok(input),
-                    false => Err(Error::shape(format!(
-                        "a gate must give a number for each of {} channels, found {found}",
-                        input.channels()
-                    ))),
-                }
-            }
-            Self::Residual { main, shortcut, activation } => {
-                check_activation(*activation)?;
-                residual_output(main, shortcut, input)
-            }
-        }
-    }
-}
-
-fn convolved([inputs, outputs]: [usize; 2], config: &ConvConfig, input: Features) -> Result<Features> {
-    let (channels, height, width) = input.map()?;
-    expect_channels("convolution", inputs, channels)?;
-    if config.groups == 0 || inputs % config.groups != 0 || outputs % config.groups != 0 {
-        return Err(Error::shape(format!(
-            "convolution {inputs} to {outputs} channels cannot have {} groups",
-            config.groups
-        )));
-    }
-    check_weight(&[outputs, inputs / config.groups, config.kernel[0], config.kernel[1]])?;
-    let [height, width] = config.output_size(height, width)?;
-    Ok(Features::Map { channels: outputs, height, width })
-}
-
-fn check_probability(probability: f64) -> Result<()> {
-    match (0.0..1.0).contains(&probability) {
-        true => Ok(()),
-        false => {
-            Err(Error::config(format!("dropout probability must be in [0, 1), found {probability}")))
-        }
-    }
-}
-
-fn check_window(pool: &PoolConfig) -> Result<()> {
-    let [rows, columns] = pool.kernel;
-    match rows * columns > MOST_WINDOW_PIXELS {
-        true => Err(Error::config(format!(
-            "a max pool over {rows} by {columns} pixels is too large, as its windows have up to \
-             {MOST_WINDOW_PIXELS}; two pools after each other reach as far"
-        ))),
-        false => Ok(()),
-    }
-}
-
-fn pooled(pool: &PoolConfig, input: Features) -> Result<Features> {
-    let (channels, height, width) = input.map()?;
-    let [height, width] = pool.output_size([height, width])?;
-    Ok(Features::Map { channels, height, width })
-}
-
-fn side_by_side(branches: &[Vec<NamedLayer>], input: Features) -> Result<Features> {
-    let [first, others @ ..] = branches else {
-        return Err(Error::shape("a concatenation needs a branch at least"));
-    };
-    others.iter().try_fold(output_of_all(first, input)?, |all, branch| {
-        let more = output_of_all(branch, input)?;
-        if all.with_channels(1) != more.with_channels(1) {
-            return Err(Error::shape(format!("{all} and {more} cannot stand side by side")));
-        }
-        check_features(all.with_channels(all.channels().saturating_add(more.channels())))
-    })
-}
-
-fn residual_output(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features) -> Result<Features> {
-    let output = output_of_all(main, input)?;
-    let around = match shortcut {
-        ShortcutSpec::Identity => input,
-        ShortcutSpec::Projection(layers) => output_of_all(layers, input)?,
-        ShortcutSpec::Pad { stride, channels } => {
-            let (from, height, width) = input.map()?;
-            if *stride == 0 || *channels < from || (channels - from) % 2 != 0 {
-                return Err(Error::shape(format!(
-                    "a padding shortcut cannot go from {from} to {channels} channels with stride {stride}; \
-                     use a projection"
-                )));
-            }
-            Features::Map {
-                channels: *channels,
-                height: height.div_ceil(*stride),
-                width: width.div_ceil(*stride),
-            }
-        }
-    };
-    if output != around {
-        return Err(Error::shape(format!("a residual sum of {output} and {around} is not possible")));
-    }
-    Ok(output)
-}
-
-fn check_activation(activation: Option<Activation>) -> Result<()> {
-    activation.map_or(Ok(()), Activation::check)
-}
-
-fn expect_channels(what: &str, wanted: usize, found: usize) -> Result<()> {
-    if wanted == found {
-        return Ok(());
-    }
-    Err(Error::shape(format!("{what} takes {wanted} channels, found {found}")))
 }

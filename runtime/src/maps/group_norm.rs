@@ -74,8 +74,7 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -
     let sizes = sizes(x, extent)?;
     one_per_channel(sizes.channels, &[("the weight", weight)])?;
     if let Map::Composed(_) = x {
-        let made =
-            composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, sizes, epsilon)?;
+        let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, sizes, epsilon)?;
         let [d_x, d_weight, d_bias] = made.map(Map::Composed);
         return Ok(Gradients { d_x, d_weight, d_bias });
     }

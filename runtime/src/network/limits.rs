@@ -140,7 +140,9 @@ impl Names {
         for tensor in tensors {
             let name = join(path, tensor);
             if name.is_empty() {
-                return Err(Error::config("a scale has its layer's own name; give it one, such as \"layer_scale\""));
+                return Err(Error::config(
+                    "a scale has its layer's own name; give it one, such as \"layer_scale\"",
+                ));
             }
             if self.tensors.contains(&*name) {
                 return Err(Error::config(format!(

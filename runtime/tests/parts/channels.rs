@@ -157,7 +157,8 @@ fn a_split_unit_agrees_with_the_twin() {
 #[test]
 fn branches_within_branches_agree_with_the_twin() {
     let x = Random::new(5).numbers(ROWS * WIDTH);
-    let inner = LayerSpec::Concat { branches: vec![vec![linear("a", WIDTH, 2)], vec![linear("b", WIDTH, 1)]] };
+    let inner =
+        LayerSpec::Concat { branches: vec![vec![linear("a", WIDTH, 2)], vec![linear("b", WIDTH, 1)]] };
     let outer = LayerSpec::Concat { branches: vec![vec![named("in", inner)], vec![], vec![]] };
     hold(&[unnamed(outer)], &x, &[ROWS, WIDTH], &|x, weights| {
         let row = |x: &[f64]| {
@@ -174,7 +175,7 @@ fn specs_that_do_not_fit_are_refused() {
     let said = |layer: LayerSpec| layer.output(input).unwrap_err().to_string();
     assert!(said(LayerSpec::Slice { first: 4, count: 3 }).contains("cannot be cut"));
     assert!(said(LayerSpec::Slice { first: usize::MAX, count: 3 }).contains("cannot be cut"));
-    assert!(said(LayerSpec::Shuffle { groups: 4 }).contains("4 groups"));
+    assert!(said(LayerSpec::Shuffle { groups: 4 }).contains("cannot have 4 groups"));
     assert!(said(LayerSpec::Concat { branches: Vec::new() }).contains("a branch at least"));
     let pooled = vec![Vec::new(), vec![unnamed(LayerSpec::AdaptiveAveragePool([2, 3]))]];
     assert!(said(LayerSpec::Concat { branches: pooled }).contains("side by side"));

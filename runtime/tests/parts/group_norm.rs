@@ -30,7 +30,8 @@ fn members([n, positions, c]: [usize; 3], extent: Extent) -> Vec<Vec<usize>> {
 fn twin(x: &[f64], weight: &[f64], bias: &[f64], shape: [usize; 3], extent: Extent) -> Vec<f64> {
     let mut y = vec![0.0; x.len()];
     for places in members(shape, extent) {
-        let mean_of = |f: &dyn Fn(f64) -> f64| places.iter().map(|&i| f(x[i])).sum::<f64>() / places.len() as f64;
+        let mean_of =
+            |f: &dyn Fn(f64) -> f64| places.iter().map(|&i| f(x[i])).sum::<f64>() / places.len() as f64;
         let mean = mean_of(&|x| x);
         let variance = mean_of(&|x| (x - mean).powi(2));
         for i in places.iter().copied() {

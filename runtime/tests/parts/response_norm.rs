@@ -15,9 +15,7 @@ fn twin(x: &[f64], weight: &[f64], bias: &[f64], samples: usize) -> Vec<f64> {
         let norm = |channel| x.iter().skip(channel).step_by(c).map(|x| x * x).sum::<f64>().sqrt();
         let norms: Vec<f64> = (0..c).map(norm).collect();
         let mean = norms.iter().sum::<f64>() / c as f64;
-        let y = |(i, x): (usize, &f64)| {
-            weight[i % c] * x * norms[i % c] / (mean + 1e-6) + bias[i % c] + x
-        };
+        let y = |(i, x): (usize, &f64)| weight[i % c] * x * norms[i % c] / (mean + 1e-6) + bias[i % c] + x;
         x.iter().enumerate().map(y).collect()
     };
     x.chunks(x.len() / samples).flat_map(of_sample).collect()

@@ -76,7 +76,11 @@ fn a_sample_is_left_out_as_a_whole_or_scaled() {
 struct Nothing;
 
 impl localgrad::layers::GradientSink for Nothing {
-    fn take(&mut self, _: &mut localgrad::parameter::Parameter, _: localgrad::maps::Map) -> localgrad::Result<()> {
+    fn take(
+        &mut self,
+        _: &mut localgrad::parameter::Parameter,
+        _: localgrad::maps::Map,
+    ) -> localgrad::Result<()> {
         unreachable!("a layer without weights gave a gradient")
     }
 }

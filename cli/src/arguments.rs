@@ -44,13 +44,13 @@ pub enum Command {
 /// Which network.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArguments {
-    /// resnet20, resnet32, …, resnet18, resnet50, …, vgg11, …, mobilenet_v2 or a spec's .json file [default: resnet20]
+    /// resnet20, …, resnet18, …, vgg11, …, mobilenet_v2, …, efficientnet_b0 or a spec's .json file [default: resnet20]
     #[arg(long)]
     pub model: Option<String>,
     /// Way around residual units that change the shape [default: project]
     #[arg(long, value_enum)]
     pub shortcut: Option<ShortcutName>,
-    /// How resnet18 and larger ones and mobilenet_v2 begin: as for ImageNet, as pretrained weights need it, or for small
+    /// How networks of ImageNet but VGGs begin: as published, as pretrained weights need it, or for small
     /// images [default: by the images' size]
     #[arg(long, value_enum)]
     pub stem: Option<StemName>,

@@ -81,7 +81,7 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Basic { .. } => "basic",
         UnitKind::Bottleneck { .. } => "bottleneck",
         UnitKind::ConvNorm { .. } => "convolution",
-        UnitKind::InvertedResidual { .. } => "inverted residual",
+        UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every network that can be asked for by name.
 
-use crate::{mobilenet, resnet, vgg};
+use crate::{efficientnet, mobilenet, mobilenet_v3, resnet, vgg};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use localgrad::{Error, Result};
@@ -16,7 +16,7 @@ pub struct ModelConfig {
     pub widths: Option<Vec<usize>>,
     /// The way around where a residual unit changes the shape (ResNets only).
     pub shortcut: Shortcut,
-    /// How ImageNet's networks begin, where the size of the images is not to say it (ResNet-18 and larger and MobileNetV2).
+    /// How ImageNet's networks begin, where the size of the images is not to say it (all but VGGs).
     pub stem: Option<Stem>,
 }
 
@@ -70,6 +70,14 @@ pub const MODELS: &[&str] = &[
     "vgg16",
     "vgg19",
     "mobilenet_v2",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_b0",
 ];
 
 /// Whether a network is of those made for images of 32 pixels a side, rather than for photographs.
@@ -81,9 +89,9 @@ pub fn is_small(name: &str) -> bool {
 /// The spec of the network called `name`.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let depth = name.strip_prefix("resnet").and_then(|depth| depth.parse().ok());
-    if config.stem.is_some() && name != "mobilenet_v2" && !matches!(depth, Some(18 | 34 | 50 | 101 | 152)) {
+    if config.stem.is_some() && MODELS.contains(&name) && (is_small(name) || name.starts_with("vgg")) {
         return Err(Error::config(format!(
-            "{name} has one stem for images of any size; only resnet18 and larger ones and mobilenet_v2 have two"
+            "{name} has one stem for images of any size; only networks made for ImageNet, from resnet18 on, have two"
         )));
     }
     let spec = match depth {
@@ -94,6 +102,14 @@ pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         _ => match name {
             "vgg11" | "vgg13" | "vgg16" | "vgg19" => vgg::vgg(name, config)?,
             "mobilenet_v2" => mobilenet::mobilenet_v2(config)?,
+            "mobilenet_v3_small" => mobilenet_v3::small(config)?,
+            "mobilenet_v3_large" => mobilenet_v3::large(config)?,
+            "efficientnet_b0" => efficientnet::efficientnet_b0(config)?,
+            "resnext50_32x4d" => resnet::widened(name, 50, [2, 32], config)?,
+            "resnext101_32x8d" => resnet::widened(name, 101, [4, 32], config)?,
+            "resnext101_64x4d" => resnet::widened(name, 101, [4, 64], config)?,
+            "wide_resnet50_2" => resnet::widened(name, 50, [2, 1], config)?,
+            "wide_resnet101_2" => resnet::widened(name, 101, [2, 1], config)?,
             _ => {
                 return Err(Error::config(format!(
                     "there is no model '{name}'; choose one of {}",

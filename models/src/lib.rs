@@ -6,9 +6,13 @@ pub mod adapt;
 pub mod catalogue;
 pub mod cut;
 pub mod mobilenet;
+pub mod mobilenet_v3;
+pub mod efficientnet;
 pub mod names;
 pub mod published;
 pub mod resnet;
 pub mod vgg;
+#[cfg(test)]
+mod counted;
 
 pub use catalogue::{MODELS, ModelConfig, Stem, network};

@@ -5,8 +5,7 @@ use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
-use localgrad::network::NetworkSpec;
-use localgrad::network::unit::{UnitKind, UnitSpec};
+use localgrad::network::{NetworkSpec, NormConfig, UnitKind, UnitSpec};
 
 /// Expansion, width, number of units and first stride of each stage.
 const STAGES: [(usize, usize, usize, usize); 7] = [
@@ -29,7 +28,7 @@ pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3 },
+        kind: UnitKind::ConvNorm { kernel: 3, activation: Activation::Relu6, norm: NormConfig::default() },
         width: STEM_WIDTH,
         stride: if small { 1 } else { 2 },
     }];
@@ -66,12 +65,8 @@ fn head(number: usize, inputs: usize, classes: usize) -> Vec<NamedLayer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counted::parameters;
     use localgrad::layers::Features;
-
-    fn parameters(spec: &NetworkSpec) -> usize {
-        let units: usize = spec.unit_costs().unwrap().iter().map(|cost| cost.parameters).sum();
-        units + spec.head_cost().unwrap().parameters
-    }
 
     fn at(side: usize, classes: usize) -> NetworkSpec {
         mobilenet_v2(&ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()

@@ -35,6 +35,27 @@ pub fn cifar(units: &[usize], config: &ModelConfig, name: &str) -> Result<Networ
 pub fn imagenet(depth: usize, config: &ModelConfig) -> Result<NetworkSpec> {
     let name = format!("resnet{depth}");
     no_widths(&name, config)?;
+    imagenet_of(&name, depth, [1, 1], config)
+}
+
+/// The same of 3x3 convolutions `widening` times as wide in so many `groups`: ResNeXt (Xie et al. 2017) and wide ResNets
+/// (Zagoruyko and Komodakis 2016), as torchvision has them.
+pub fn widened(
+    name: &str,
+    depth: usize,
+    [widening, groups]: [usize; 2],
+    config: &ModelConfig,
+) -> Result<NetworkSpec> {
+    no_widths(name, config)?;
+    imagenet_of(name, depth, [widening, groups], config)
+}
+
+fn imagenet_of(
+    name: &str,
+    depth: usize,
+    [widening, groups]: [usize; 2],
+    config: &ModelConfig,
+) -> Result<NetworkSpec> {
     let (counts, bottleneck) = match depth {
         18 => ([2, 2, 2, 2], false),
         34 => ([3, 4, 6, 3], false),
@@ -54,14 +75,14 @@ pub fn imagenet(depth: usize, config: &ModelConfig) -> Result<NetworkSpec> {
     for (stage, &count) in counts.iter().enumerate() {
         let inner = 64 << stage;
         let kind = if bottleneck {
-            UnitKind::Bottleneck { inner, shortcut: config.shortcut }
+            UnitKind::Bottleneck { inner: inner * widening, groups, shortcut: config.shortcut }
         } else {
             UnitKind::Basic { shortcut: config.shortcut }
         };
         width = if bottleneck { 4 * inner } else { inner };
         list.extend(stage_units(stage, count, &kind, width));
     }
-    Ok(spec(&name, config, list, width))
+    Ok(spec(name, config, list, width))
 }
 
 fn stage_units(stage: usize, count: usize, kind: &UnitKind, width: usize) -> Vec<UnitSpec> {
@@ -90,4 +111,26 @@ fn wrong_widths(name: &str, stages: usize, widths: &[usize]) -> Error {
         stages + 1,
         list.join(",")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::counted::parameters;
+    use crate::{ModelConfig, network};
+
+    #[test]
+    fn as_many_parameters_as_published() {
+        // sum(p.numel() for p in torchvision.models.resnext50_32x4d().parameters()), and so on
+        let published = [
+            ("resnext50_32x4d", 25_028_904),
+            ("resnext101_32x8d", 88_791_336),
+            ("resnext101_64x4d", 83_455_272),
+            ("wide_resnet50_2", 68_883_240),
+            ("wide_resnet101_2", 126_886_696),
+        ];
+        let config = ModelConfig { input: [3, 224, 224], classes: 1000, ..ModelConfig::default() };
+        for (name, count) in published {
+            assert_eq!(parameters(&network(name, &config).unwrap()), count, "{name}");
+        }
+    }
 }

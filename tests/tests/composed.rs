@@ -10,9 +10,10 @@ use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::Place;
+use localgrad::maps::activation::Activation;
 use localgrad::model::Classifier;
-use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
+use localgrad::network::{MobileBlock, NetworkSpec, NormConfig};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
@@ -34,14 +35,18 @@ fn head(inputs: usize) -> Vec<NamedLayer> {
     ]
 }
 
+fn conv_norm(activation: Activation) -> UnitKind {
+    UnitKind::ConvNorm { kernel: 3, activation, norm: NormConfig::default() }
+}
+
 /// A small network of each family, with every kind of unit among them.
 fn families() -> Vec<NetworkSpec> {
     let residual = vec![
         unit("stem", UnitKind::Stem { kernel: 3, pool: true }, 6, 1),
         unit("a", UnitKind::Basic { shortcut: Shortcut::Project }, 6, 1),
         unit("b", UnitKind::Basic { shortcut: Shortcut::Pad }, 8, 2),
-        unit("c", UnitKind::Bottleneck { inner: 4, shortcut: Shortcut::Project }, 12, 2),
-        unit("d", UnitKind::Bottleneck { inner: 4, shortcut: Shortcut::Project }, 12, 1),
+        unit("c", UnitKind::Bottleneck { inner: 4, groups: 1, shortcut: Shortcut::Project }, 12, 2),
+        unit("d", UnitKind::Bottleneck { inner: 4, groups: 2, shortcut: Shortcut::Project }, 12, 1),
     ];
     let plain = |name: &str, width, stride| {
         let names = [format!("{name}.conv"), format!("{name}.bn")];
@@ -52,17 +57,33 @@ fn families() -> Vec<NetworkSpec> {
         unit(name, UnitKind::InvertedResidual { expansion }, width, stride)
     };
     let mobile = vec![
-        unit("stem", UnitKind::ConvNorm { kernel: 3 }, 4, 1),
+        unit("stem", conv_norm(Activation::Relu6), 4, 1),
         inverted("a", 1, 4, 1),
         inverted("b", 3, 6, 2),
         inverted("c", 3, 6, 1),
         inverted("d", 2, 8, 2),
     ];
+    let block = |name: &str, squeezed, inner, width, stride| {
+        let block = MobileBlock { inner, squeezed, ..MobileBlock::default() };
+        unit(name, UnitKind::MobileBlock(block), width, stride)
+    };
+    let gated = vec![
+        unit("stem", conv_norm(Activation::HardSwish), 4, 1),
+        block("a", 0, 4, 4, 1),
+        block("b", 2, 10, 6, 2),
+        block("c", 3, 12, 6, 1),
+        block("d", 3, 12, 8, 2),
+    ];
     let network = |name: &str, units: Vec<UnitSpec>| {
         let head = head(units.last().unwrap().width);
         NetworkSpec { name: name.into(), input: [3, 13, 16], classes: 5, units, head }
     };
-    vec![network("residual", residual), network("plain", plain), network("mobile", mobile)]
+    vec![
+        network("residual", residual),
+        network("plain", plain),
+        network("mobile", mobile),
+        network("gated", gated),
+    ]
 }
 
 fn all_rules() -> Vec<RuleConfig> {

@@ -82,7 +82,7 @@ fn numbers_that_cannot_be_counted_are_refused() {
         refused(|spec| spec.units[2].width = huge, large);
         refused(|spec| spec.units[2].stride = huge, large);
         refused(|spec| spec.units[0].kind = UnitKind::Stem { kernel: huge, pool: false }, large);
-        let inner = UnitKind::Bottleneck { inner: huge, shortcut: Shortcut::Pad };
+        let inner = UnitKind::Bottleneck { inner: huge, groups: 1, shortcut: Shortcut::Pad };
         refused(|spec| spec.units[2].kind = inner.clone(), large);
         refused(|spec| spec.units[2].kind = UnitKind::InvertedResidual { expansion: huge }, large);
         let front =

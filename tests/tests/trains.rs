@@ -12,8 +12,8 @@ use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::pool::PoolConfig;
 use localgrad::model::Classifier;
-use localgrad::network::NetworkSpec;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
+use localgrad::network::{MobileBlock, NetworkSpec, NormConfig};
 use localgrad::plan::{Workload, plan};
 use localgrad::random::Stream;
 use localgrad::rules::{RuleConfig, auxiliary_specs};
@@ -47,12 +47,27 @@ fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
 
 fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
     let shortcut = [Shortcut::Project, Shortcut::Pad][from(stream, 0, 1)];
-    let kind = match from(stream, 0, 5) {
+    let kind = match from(stream, 0, 6) {
         0 => UnitKind::Stem { kernel: from(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
         1 => UnitKind::Plain { names: ["conv".into(), "norm".into()], bias: from(stream, 0, 1) == 1 },
         2 => UnitKind::Basic { shortcut },
-        3 => UnitKind::Bottleneck { inner: from(stream, 1, 5), shortcut },
-        4 => UnitKind::ConvNorm { kernel: from(stream, 1, 5) },
+        3 => {
+            let groups = from(stream, 1, 2);
+            UnitKind::Bottleneck { inner: groups * from(stream, 1, 3), groups, shortcut }
+        }
+        4 => UnitKind::ConvNorm {
+            kernel: from(stream, 1, 5),
+            activation: activation(stream).unwrap_or(Activation::Relu6),
+            norm: NormConfig::default(),
+        },
+        5 => UnitKind::MobileBlock(MobileBlock {
+            kernel: from(stream, 1, 5),
+            inner: from(stream, 1, 9),
+            squeezed: from(stream, 0, 3),
+            activation: activation(stream).unwrap_or(Activation::Silu),
+            drop_path: [0.0, 0.2][from(stream, 0, 1)],
+            ..MobileBlock::default()
+        }),
         _ => UnitKind::InvertedResidual { expansion: from(stream, 1, 3) },
     };
     let stride = [1, 1, 1, 2, 3][from(stream, 0, 4)];

@@ -1,6 +1,7 @@
 //! What no network may exceed, and names that tell all of its weights apart. Specs come from files that anyone may have
 //! written.
 
+use super::mobile::MobileBlock;
 use super::spec::NetworkSpec;
 use super::unit::{UnitKind, UnitSpec};
 use crate::error::{Error, Result};
@@ -48,6 +49,9 @@ pub(super) fn check_sizes(spec: &NetworkSpec) -> Result<()> {
 fn check_unit(unit: &UnitSpec) -> Result<()> {
     check_name(&unit.name)?;
     let of_kind = match &unit.kind {
+        UnitKind::MobileBlock(MobileBlock { kernel, inner, squeezed, .. }) => {
+            *kernel.max(inner).max(squeezed)
+        }
         UnitKind::Plain { names, .. } => {
             names.iter().try_for_each(|name| check_name(name))?;
             0
@@ -55,7 +59,7 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
         UnitKind::Basic { .. } => 0,
         UnitKind::Bottleneck { inner: number, .. }
         | UnitKind::Stem { kernel: number, .. }
-        | UnitKind::ConvNorm { kernel: number }
+        | UnitKind::ConvNorm { kernel: number, .. }
         | UnitKind::InvertedResidual { expansion: number } => *number,
     };
     check_numbers(&[unit.width, unit.stride, of_kind]).map_err(|e| e.at(format!("unit '{}'", unit.name)))

@@ -2,10 +2,14 @@
 //!
 //! Specs know layers' specs. They know nothing of rules, tensors or training.
 
+pub mod conv_norm;
+pub mod mobile;
 pub mod unit;
 pub mod limits;
 pub mod spec;
 pub mod blocks;
 
+pub use conv_norm::NormConfig;
+pub use mobile::MobileBlock;
 pub use spec::NetworkSpec;
 pub use unit::{UnitKind, UnitSpec};

@@ -1,5 +1,7 @@
 //! Units: the pieces of a network that are never cut.
 
+use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
+use super::mobile::MobileBlock;
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use crate::maps::activation::Activation;
@@ -16,6 +18,26 @@ pub enum Shortcut {
     Project,
     /// Strided slice and zero channels.
     Pad,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+fn relu6() -> Activation {
+    Activation::Relu6
+}
+
+fn is_relu6(activation: &Activation) -> bool {
+    *activation == Activation::Relu6
 }
 
 /// What a unit is made of. The shape it takes comes from the unit before, so that a unit of the same kind can
@@ -47,14 +69,23 @@ pub enum UnitKind {
     Bottleneck {
         /// Channels between the 1x1 convolutions.
         inner: usize,
+        /// Groups of the 3x3 convolution (Xie et al. 2017, "ResNeXt").
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
         /// The way around where the shape changes.
         #[serde(default)]
         shortcut: Shortcut,
     },
-    /// Convolution, batch norm, ReLU6: the beginning of MobileNetV2.
+    /// Convolution, batch norm, activation: the beginning of MobileNets.
     ConvNorm {
         /// Side of the square kernel.
         kernel: usize,
+        /// After the batch norm; ReLU6 where nothing is said, as for MobileNetV2.
+        #[serde(default = "relu6", skip_serializing_if = "is_relu6")]
+        activation: Activation,
+        /// Of the batch norm.
+        #[serde(default, skip_serializing_if = "is_default")]
+        norm: NormConfig,
     },
     /// A unit of MobileNetV2 (Sandler et al. 2018): 1x1 convolution to more channels, 3x3 depthwise one, 1x1 one to
     /// fewer; the input is added where the shape stays.
@@ -62,6 +93,8 @@ pub enum UnitKind {
         /// Inner channels for each input channel; 1 leaves the first convolution out.
         expansion: usize,
     },
+    /// A unit of MobileNetV3 or EfficientNet.
+    MobileBlock(MobileBlock),
 }
 
 /// One unit.
@@ -95,16 +128,21 @@ impl UnitSpec {
                 main.extend(conv_bn("conv2", "bn2", self.width, self.width, 3, 1, None));
                 vec![self.residual(inputs, main, *shortcut)]
             }
-            UnitKind::Bottleneck { inner, shortcut } => {
+            UnitKind::Bottleneck { inner, groups, shortcut } => {
                 let mut main = conv_bn("conv1", "bn1", inputs, *inner, 1, 1, RELU);
-                main.extend(conv_bn("conv2", "bn2", *inner, *inner, 3, self.stride, RELU));
+                let config = ConvConfig { groups: *groups, ..square(3, self.stride) };
+                let conv = LayerSpec::Conv { inputs: *inner, outputs: *inner, config, bias: false };
+                main.push(named("conv2", conv));
+                main.push(named("bn2", LayerSpec::batch_norm(*inner, RELU)));
                 main.extend(conv_bn("conv3", "bn3", *inner, self.width, 1, 1, None));
                 vec![self.residual(inputs, main, *shortcut)]
             }
-            UnitKind::ConvNorm { kernel } => {
-                conv_bn("0", "1", inputs, self.width, *kernel, self.stride, RELU6)
+            UnitKind::ConvNorm { kernel, activation, norm } => {
+                let config = square(*kernel, self.stride);
+                conv_norm("", [inputs, self.width], config, Some(*activation), *norm)
             }
             UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
+            UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })
     }
 
@@ -170,17 +208,8 @@ impl UnitSpec {
             main.extend(conv_bn("conv.0.0", "conv.0.1", inputs, inner, 1, 1, RELU6));
             number += 1;
         }
-        let config = ConvConfig {
-            kernel: [3, 3],
-            stride: [self.stride; 2],
-            padding: [1, 1],
-            groups: inner,
-            ..ConvConfig::default()
-        };
-        let depthwise = LayerSpec::Conv { inputs: inner, outputs: inner, config, bias: false };
-        main.push(named(format!("conv.{number}.0"), depthwise));
-        let norm = LayerSpec::batch_norm(inner, RELU6);
-        main.push(named(format!("conv.{number}.1"), norm));
+        let config = depthwise(inner, 3, self.stride);
+        main.extend(conv_norm(&format!("conv.{number}"), [inner; 2], config, RELU6, NormConfig::default()));
         let (conv, bn) = (format!("conv.{}", number + 1), format!("conv.{}", number + 2));
         main.extend(conv_bn(&conv, &bn, inner, self.width, 1, 1, None));
         if self.stride > 1 || inputs != self.width {
@@ -192,25 +221,3 @@ impl UnitSpec {
 
 const RELU6: Option<Activation> = Some(Activation::Relu6);
 const RELU: Option<Activation> = Some(Activation::Relu);
-
-/// A convolution without bias that keeps the size (up to its stride), and batch norm.
-fn conv_bn(
-    conv: &str,
-    bn: &str,
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    stride: usize,
-    activation: Option<Activation>,
-) -> Vec<NamedLayer> {
-    let config = ConvConfig {
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        padding: [kernel / 2; 2],
-        ..ConvConfig::default()
-    };
-    vec![
-        named(conv, LayerSpec::Conv { inputs, outputs, config, bias: false }),
-        named(bn, LayerSpec::batch_norm(outputs, activation)),
-    ]
-}

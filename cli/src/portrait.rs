@@ -81,6 +81,7 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Basic { .. } => "basic",
         UnitKind::Bottleneck { .. } => "bottleneck",
         UnitKind::ConvNorm { .. } => "convolution",
+        UnitKind::Layers(_) => "layers",
         UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
     }
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::small_resnet;
 use localgrad::layers::limits::MOST_WEIGHTS;
-use localgrad::layers::spec::{LayerSpec, ShortcutSpec, named, unnamed};
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Features, Variable, Visitor};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
@@ -14,7 +14,7 @@ use localgrad::maps::pool::PoolConfig;
 use localgrad::maps::{Map, Place};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
-use localgrad::network::limits::{MOST_CLASSES, MOST_HEAD_LAYERS, MOST_UNITS};
+use localgrad::network::limits::{MOST_CLASSES, MOST_LAYERS, MOST_UNITS};
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::plan::{Freedom, Rates, Workload, cuts, least};
 use localgrad::rules::{Rule, RuleConfig};
@@ -126,10 +126,7 @@ fn sizes_that_no_machine_holds_are_refused() {
     refused(|spec| spec.units = vec![basic("", 4); MOST_UNITS + 1], "at most 4096 units");
     let pool =
         || unnamed(LayerSpec::AveragePool(PoolConfig { kernel: [1; 2], stride: [1; 2], padding: [0; 2] }));
-    refused(
-        |spec| drop(spec.head.splice(0..0, (0..=MOST_HEAD_LAYERS).map(|_| pool()))),
-        "at most 4096 layers",
-    );
+    refused(|spec| drop(spec.head.splice(0..0, (0..=MOST_LAYERS).map(|_| pool()))), "at most 4096 layers");
     refused(|spec| spec.units[2].name = "x".repeat(300), "300 bytes");
 }
 
@@ -159,6 +156,29 @@ fn the_usual_numbers_of_batch_norm_are_not_written() {
     let text = serde_json::to_string(&other).unwrap();
     assert!(text.contains(r#""epsilon":0.001,"momentum":0.01"#), "{text}");
     assert_eq!(serde_json::from_str::<LayerSpec>(&text).unwrap(), other);
+}
+
+/// Layers written out as a unit are held to what every list of layers is held to, and give what the unit says.
+#[test]
+fn units_of_any_layers_are_checked() {
+    let of = |layers: Vec<NamedLayer>| {
+        move |spec: &mut NetworkSpec| spec.units[1].kind = UnitKind::Layers(layers.clone())
+    };
+    let width = small_resnet([3, 8, 8]).units[0].width;
+    let conv = |name: &str, outputs| {
+        let config = ConvConfig::default();
+        named(name, LayerSpec::Conv { inputs: width, outputs, config, bias: true })
+    };
+    let mut spec = small_resnet([3, 8, 8]);
+    of(vec![conv("a", width), conv("b", width)])(&mut spec);
+    spec.validate().unwrap();
+    let text = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<NetworkSpec>(&text).unwrap(), spec);
+    refused(of(vec![conv("a", width + 1)]), "and its width is");
+    refused(of(vec![unnamed(LayerSpec::Flatten)]), "a feature map is needed");
+    refused(of(vec![conv("a", width), conv("a", width)]), "two weights have the name");
+    refused(of(vec![unnamed(LayerSpec::batch_norm(width, None)); 4097]), "a unit has at most 4096 layers");
+    refused(of(vec![conv(&"x".repeat(300), width)]), "300 bytes");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod common;
 use common::batch;
 use localgrad::data::Normalize;
 use localgrad::layers::Features;
-use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named};
+use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::pool::PoolConfig;
@@ -72,6 +72,14 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
     };
     let stride = [1, 1, 1, 2, 3][from(stream, 0, 4)];
     UnitSpec { name: format!("unit{number}"), kind, width: from(stream, 1, 9), stride }
+}
+
+/// A unit of any layers that mostly fit.
+fn written_out(stream: &mut Stream, number: usize, mut features: Features) -> UnitSpec {
+    let count = from(stream, 1, 4);
+    let layers = layers(stream, count, 2, &mut features);
+    let kind = UnitKind::Layers(layers);
+    UnitSpec { name: format!("unit{number}"), kind, width: features.channels(), stride: 1 }
 }
 
 fn activation(stream: &mut Stream) -> Option<Activation> {
@@ -214,11 +222,24 @@ fn named_below(layers: Vec<NamedLayer>, path: &str) -> Vec<NamedLayer> {
 
 fn network(stream: &mut Stream) -> NetworkSpec {
     let input = [from(stream, 1, 3), from(stream, 1, 13), from(stream, 1, 13)];
-    let units: Vec<UnitSpec> = (0..from(stream, 1, 5)).map(|number| unit(stream, number)).collect();
+    let [channels, height, width] = input;
+    let mut features = Features::Map { channels, height, width };
+    let mut units = Vec::new();
+    for number in 0..from(stream, 1, 5) {
+        let unit = match from(stream, 0, 2) {
+            0 => written_out(stream, number, features),
+            _ => unit(stream, number),
+        };
+        if let Ok(layers) = unit.layers(features.channels()) {
+            features = output_of_all(&layers, features).unwrap_or(features);
+        }
+        units.push(unit);
+    }
     let mut spec =
         NetworkSpec { name: "drawn".into(), input, classes: from(stream, 2, 5), units, head: Vec::new() };
-    let Ok(expanded) = spec.expand() else { return spec };
-    let mut features = expanded[expanded.len() - 1].1;
+    if spec.expand().is_err() {
+        return spec;
+    }
     let count = from(stream, 0, 5);
     spec.head = layers(stream, count, 2, &mut features);
     if let Features::Map { channels, .. } = features {

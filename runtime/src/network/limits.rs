@@ -12,8 +12,8 @@ use std::collections::HashSet;
 
 /// Units of a network.
 pub const MOST_UNITS: usize = 4096;
-/// Layers of a head, those inside residual sums among them.
-pub const MOST_HEAD_LAYERS: usize = 4096;
+/// Layers of a head, and of a unit that is written out, those inside residual sums and the like among them.
+pub const MOST_LAYERS: usize = 4096;
 /// Classes of a network.
 pub const MOST_CLASSES: usize = 1 << 24;
 /// Bytes of a name.
@@ -36,11 +36,16 @@ pub(super) fn check_sizes(spec: &NetworkSpec) -> Result<()> {
         )));
     }
     spec.units.iter().try_for_each(check_unit)?;
+    check_list("a head", &spec.head)
+}
+
+/// Refuses a list of too many layers, and names that are too long.
+fn check_list(what: &str, layers: &[NamedLayer]) -> Result<()> {
     let mut count = 0;
-    each_layer(&spec.head, &mut |layer| {
+    each_layer(layers, &mut |layer| {
         count += 1;
-        if count > MOST_HEAD_LAYERS {
-            return Err(Error::config(format!("a head has at most {MOST_HEAD_LAYERS} layers")));
+        if count > MOST_LAYERS {
+            return Err(Error::config(format!("{what} has at most {MOST_LAYERS} layers")));
         }
         check_name(&layer.name)
     })
@@ -54,6 +59,13 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
         }
         UnitKind::Plain { names, .. } => {
             names.iter().try_for_each(|name| check_name(name))?;
+            0
+        }
+        UnitKind::Layers(layers) => {
+            check_list("a unit", layers)?;
+            if layers.is_empty() {
+                return Err(Error::config(format!("unit '{}' has no layers; leave it out", unit.name)));
+            }
             0
         }
         UnitKind::Basic { .. } => 0,

@@ -36,8 +36,8 @@ impl NetworkSpec {
         let mut expanded = Vec::with_capacity(self.units.len());
         for (number, unit) in self.units.iter().enumerate() {
             let place = |e: Error| e.at(format!("{}, unit {number} '{}'", self.name, unit.name));
-            let layers = unit.layers(features.channels()).map_err(place)?;
-            features = output_of_all(&layers, features).map_err(place)?;
+            let (layers, output) = unit.expand(features).map_err(place)?;
+            features = output;
             expanded.push((layers, features));
         }
         Ok(expanded)

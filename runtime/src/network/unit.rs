@@ -3,7 +3,7 @@
 use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
 use super::mobile::MobileBlock;
 use crate::error::{Error, Result};
-use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
+use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all, unnamed};
 use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
 use crate::maps::pool::PoolConfig;
@@ -95,6 +95,9 @@ pub enum UnitKind {
     },
     /// A unit of MobileNetV3 or EfficientNet.
     MobileBlock(MobileBlock),
+    /// Any layers, written out. They fit features as they are given where they stand: rules that build new units for other
+    /// places refuse them where they do not fit.
+    Layers(Vec<NamedLayer>),
 }
 
 /// One unit.
@@ -142,8 +145,22 @@ impl UnitSpec {
                 conv_norm("", [inputs, self.width], config, Some(*activation), *norm)
             }
             UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
+            UnitKind::Layers(layers) => layers.clone(),
             UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })
+    }
+
+    /// The unit's layers on `features`, and what they give: a map of as many channels as the unit is wide.
+    pub fn expand(&self, features: Features) -> Result<(Vec<NamedLayer>, Features)> {
+        let layers = self.layers(features.channels())?;
+        let output = output_of_all(&layers, features)?;
+        match output.map()? {
+            (channels, ..) if channels == self.width => Ok((layers, output)),
+            (channels, ..) => Err(Error::config(format!(
+                "the unit gives {channels} channels, and its width is {}",
+                self.width
+            ))),
+        }
     }
 
     /// A unit of the same kind for another place: its own name and stride, the same width.

@@ -201,8 +201,8 @@ impl AuxiliarySpec {
         let units = self.pairs.iter().map(|pair| &pair.unit).chain(&self.units);
         units
             .map(|unit| {
-                let layers = unit.layers(features.channels())?;
-                features = output_of_all(&layers, features)?;
+                let (layers, output) = unit.expand(features)?;
+                features = output;
                 Ok(layers)
             })
             .collect()

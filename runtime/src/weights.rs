@@ -303,8 +303,15 @@ pub fn is_variance(name: &str) -> bool {
     name.ends_with("running_var")
 }
 
-/// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, nothing is
-/// changed and the error lists all that is missing, misshapen or left over.
+/// Whether two shapes hold the same numbers in the same order, one beside sides of 1: a matrix is a 1x1 convolution elsewhere,
+/// and a number a channel an image of one pixel.
+fn is_alike(a: &[usize], b: &[usize]) -> bool {
+    let sides = |dims: &[usize]| dims.iter().copied().filter(|&side| side != 1).collect::<Vec<_>>();
+    sides(a) == sides(b)
+}
+
+/// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, but for sides of 1,
+/// nothing is changed and the error lists all that is missing, misshapen or left over.
 pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     let (mut problems, mut missing) = (Vec::new(), Vec::new());
     let mut known = std::collections::BTreeSet::new();
@@ -316,7 +323,7 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
                 missing.push(name.to_string());
                 problems.push(format!("missing {name} {wanted:?}"));
             }
-            Some(found) if found.dims() != wanted => {
+            Some(found) if !is_alike(found.dims(), wanted) => {
                 problems.push(format!("{name} is {:?} where {wanted:?} is needed", found.dims()));
             }
             Some(_) => {}
@@ -332,7 +339,8 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     model.visit(&mut |name, mut variable: Variable<'_>| {
         if let Some(value) = weights.get(name) {
             // A copy, because training writes into the storage of weights.
-            variable.set(value.copy()?.to(&place)?);
+            let value = value.copy()?.reshape(variable.value().dims())?;
+            variable.set(value.to(&place)?);
         }
         Ok(())
     })

@@ -273,6 +273,32 @@ fn weights_of_one_name_are_not_written() {
 
 /// Where each rule cuts every network of the catalogue, by number of blocks: the places do not change from release to
 /// release. A checksum of all of them, which this test prints when it fails.
+/// A matrix may be a 1x1 convolution, and a number a channel an image of one pixel, in whoever's file; nothing else may be.
+#[test]
+fn weights_with_other_sides_of_one_are_read() {
+    let mut model = Model::new(small_resnet([3, 8, 8]), 3, &Device::Cpu).unwrap();
+    let mut theirs = weights::Weights::new();
+    let mut gather = |name: &str, variable: Variable<'_>| {
+        let value = variable.value().copy()?;
+        let dims = match *value.dims() {
+            [o, i] => vec![o, i, 1, 1],
+            [c] => vec![c, 1, 1],
+            ref dims => dims.to_vec(),
+        };
+        theirs.insert(name.into(), value.reshape(dims)?);
+        Ok(())
+    };
+    model.visit(&mut gather).unwrap();
+    let mut other = Model::new(small_resnet([3, 8, 8]), 4, &Device::Cpu).unwrap();
+    weights::load(&mut other, &theirs).unwrap();
+    let image = Map::new(vec![0.5; 192], (1, 8, 8, 3)).unwrap();
+    let numbers = |model: &mut Model| model.logits(&image).unwrap().numbers().unwrap();
+    assert_eq!(numbers(&mut other), numbers(&mut model));
+    theirs.insert("fc.weight".into(), Place::Host.full(&[12, 5], 1.0).unwrap());
+    let error = weights::load(&mut other, &theirs).unwrap_err().to_string();
+    assert!(error.contains("fc.weight is [12, 5] where [5, 12] is needed"), "{error}");
+}
+
 #[test]
 fn the_catalogue_is_cut_where_it_was() {
     let mut all = crc32fast::Hasher::new();

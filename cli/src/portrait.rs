@@ -81,6 +81,8 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Basic { .. } => "basic",
         UnitKind::Bottleneck { .. } => "bottleneck",
         UnitKind::ConvNorm { .. } => "convolution",
+        UnitKind::Patches { .. } => "patches",
+        UnitKind::ConvNext(_) => "inverted bottleneck",
         UnitKind::Layers(_) => "layers",
         UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
     }

@@ -1,6 +1,6 @@
 //! Every network that can be asked for by name.
 
-use crate::{efficientnet, mobilenet, mobilenet_v3, resnet, vgg};
+use crate::{convnext, efficientnet, mobilenet, mobilenet_v3, resnet, vgg};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use localgrad::{Error, Result};
@@ -78,6 +78,7 @@ pub const MODELS: &[&str] = &[
     "mobilenet_v3_small",
     "mobilenet_v3_large",
     "efficientnet_b0",
+    "convnext_tiny",
 ];
 
 /// Whether a network is of those made for images of 32 pixels a side, rather than for photographs.
@@ -105,6 +106,7 @@ pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             "mobilenet_v3_small" => mobilenet_v3::small(config)?,
             "mobilenet_v3_large" => mobilenet_v3::large(config)?,
             "efficientnet_b0" => efficientnet::efficientnet_b0(config)?,
+            "convnext_tiny" => convnext::convnext_tiny(config)?,
             "resnext50_32x4d" => resnet::widened(name, 50, [2, 32], config)?,
             "resnext101_32x8d" => resnet::widened(name, 101, [4, 32], config)?,
             "resnext101_64x4d" => resnet::widened(name, 101, [4, 64], config)?,

@@ -13,7 +13,7 @@ use localgrad::maps::Place;
 use localgrad::maps::activation::Activation;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::network::{MobileBlock, NetworkSpec, NormConfig};
+use localgrad::network::{ConvNextBlock, MobileBlock, NetworkSpec, NormConfig};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
@@ -74,6 +74,17 @@ fn families() -> Vec<NetworkSpec> {
         block("c", 3, 12, 6, 1),
         block("d", 3, 12, 8, 2),
     ];
+    let next = |name: &str, width, stride| {
+        let block = ConvNextBlock { scale: 0.5, ..ConvNextBlock::default() };
+        unit(name, UnitKind::ConvNext(block), width, stride)
+    };
+    let next = vec![
+        unit("stem", UnitKind::Patches { norm_first: false }, 4, 2),
+        next("a", 4, 1),
+        next("b", 4, 1),
+        unit("down", UnitKind::Patches { norm_first: true }, 6, 2),
+        next("c", 8, 1),
+    ];
     let network = |name: &str, units: Vec<UnitSpec>| {
         let head = head(units.last().unwrap().width);
         NetworkSpec { name: name.into(), input: [3, 13, 16], classes: 5, units, head }
@@ -83,6 +94,7 @@ fn families() -> Vec<NetworkSpec> {
         network("plain", plain),
         network("mobile", mobile),
         network("gated", gated),
+        network("next", next),
     ]
 }
 

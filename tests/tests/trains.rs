@@ -13,7 +13,7 @@ use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::pool::PoolConfig;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::network::{MobileBlock, NetworkSpec, NormConfig};
+use localgrad::network::{ConvNextBlock, MobileBlock, NetworkSpec, NormConfig};
 use localgrad::plan::{Workload, plan};
 use localgrad::random::Stream;
 use localgrad::rules::{RuleConfig, auxiliary_specs};
@@ -47,7 +47,7 @@ fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
 
 fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
     let shortcut = [Shortcut::Project, Shortcut::Pad][from(stream, 0, 1)];
-    let kind = match from(stream, 0, 6) {
+    let kind = match from(stream, 0, 8) {
         0 => UnitKind::Stem { kernel: from(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
         1 => UnitKind::Plain { names: ["conv".into(), "norm".into()], bias: from(stream, 0, 1) == 1 },
         2 => UnitKind::Basic { shortcut },
@@ -60,6 +60,8 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             activation: activation(stream).unwrap_or(Activation::Relu6),
             norm: NormConfig::default(),
         },
+        6 => UnitKind::Patches { norm_first: from(stream, 0, 1) == 1 },
+        7 => UnitKind::ConvNext(ConvNextBlock { scale: 0.5, drop_path: [0.0, 0.2][from(stream, 0, 1)] }),
         5 => UnitKind::MobileBlock(MobileBlock {
             kernel: from(stream, 1, 5),
             inner: from(stream, 1, 9),

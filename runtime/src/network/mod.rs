@@ -4,12 +4,14 @@
 
 pub mod conv_norm;
 pub mod mobile;
+pub mod convnext;
 pub mod unit;
 pub mod limits;
 pub mod spec;
 pub mod blocks;
 
 pub use conv_norm::NormConfig;
+pub use convnext::ConvNextBlock;
 pub use mobile::MobileBlock;
 pub use spec::NetworkSpec;
 pub use unit::{UnitKind, UnitSpec};

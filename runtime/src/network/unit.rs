@@ -1,6 +1,7 @@
 //! Units: the pieces of a network that are never cut.
 
 use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
+use super::convnext::{ConvNextBlock, patches};
 use super::mobile::MobileBlock;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all, unnamed};
@@ -95,6 +96,14 @@ pub enum UnitKind {
     },
     /// A unit of MobileNetV3 or EfficientNet.
     MobileBlock(MobileBlock),
+    /// A convolution of patches that touch, as wide as the stride, and layer norm: ConvNeXt's stem, and what is between its
+    /// stages.
+    Patches {
+        /// Whether layer norm comes before the convolution.
+        norm_first: bool,
+    },
+    /// A unit of ConvNeXt.
+    ConvNext(ConvNextBlock),
     /// Any layers, written out. They fit features as they are given where they stand: rules that build new units for other
     /// places refuse them where they do not fit.
     Layers(Vec<NamedLayer>),
@@ -145,6 +154,8 @@ impl UnitSpec {
                 conv_norm("", [inputs, self.width], config, Some(*activation), *norm)
             }
             UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
+            UnitKind::Patches { norm_first } => patches([inputs, self.width], self.stride, *norm_first),
+            UnitKind::ConvNext(block) => block.layers([inputs, self.width], self.stride),
             UnitKind::Layers(layers) => layers.clone(),
             UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })

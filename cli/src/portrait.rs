@@ -83,6 +83,7 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::ConvNorm { .. } => "convolution",
         UnitKind::Patches { .. } => "patches",
         UnitKind::ConvNext(_) => "inverted bottleneck",
+        UnitKind::Shuffle => "shuffle",
         UnitKind::Layers(_) => "layers",
         UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
     }

@@ -1,6 +1,6 @@
 //! Every network that can be asked for by name.
 
-use crate::{convnext, efficientnet, mobilenet, mobilenet_v3, resnet, vgg};
+use crate::{convnext, efficientnet, mobilenet, mobilenet_v3, resnet, shufflenet, vgg};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use localgrad::{Error, Result};
@@ -79,6 +79,10 @@ pub const MODELS: &[&str] = &[
     "mobilenet_v3_large",
     "efficientnet_b0",
     "convnext_tiny",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
+    "shufflenet_v2_x2_0",
 ];
 
 /// Whether a network is of those made for images of 32 pixels a side, rather than for photographs.
@@ -106,6 +110,9 @@ pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             "mobilenet_v3_small" => mobilenet_v3::small(config)?,
             "mobilenet_v3_large" => mobilenet_v3::large(config)?,
             "efficientnet_b0" => efficientnet::efficientnet_b0(config)?,
+            "shufflenet_v2_x0_5" | "shufflenet_v2_x1_0" | "shufflenet_v2_x1_5" | "shufflenet_v2_x2_0" => {
+                shufflenet::shufflenet_v2(name, config)?
+            }
             "convnext_tiny" => convnext::convnext_tiny(config)?,
             "resnext50_32x4d" => resnet::widened(name, 50, [2, 32], config)?,
             "resnext101_32x8d" => resnet::widened(name, 101, [4, 32], config)?,

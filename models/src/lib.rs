@@ -9,6 +9,7 @@ pub mod mobilenet;
 pub mod mobilenet_v3;
 pub mod efficientnet;
 pub mod convnext;
+pub mod shufflenet;
 pub mod names;
 pub mod published;
 pub mod resnet;

@@ -85,6 +85,13 @@ fn families() -> Vec<NetworkSpec> {
         unit("down", UnitKind::Patches { norm_first: true }, 6, 2),
         next("c", 8, 1),
     ];
+    let shuffled = vec![
+        unit("stem", conv_norm(Activation::Relu), 4, 1),
+        unit("a", UnitKind::Shuffle, 8, 2),
+        unit("b", UnitKind::Shuffle, 8, 1),
+        unit("c", UnitKind::Shuffle, 8, 1),
+        unit("d", UnitKind::Shuffle, 12, 2),
+    ];
     let network = |name: &str, units: Vec<UnitSpec>| {
         let head = head(units.last().unwrap().width);
         NetworkSpec { name: name.into(), input: [3, 13, 16], classes: 5, units, head }
@@ -95,6 +102,7 @@ fn families() -> Vec<NetworkSpec> {
         network("mobile", mobile),
         network("gated", gated),
         network("next", next),
+        network("shuffled", shuffled),
     ]
 }
 

@@ -68,7 +68,7 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
             }
             0
         }
-        UnitKind::Basic { .. } | UnitKind::Patches { .. } | UnitKind::ConvNext(_) => 0,
+        UnitKind::Basic { .. } | UnitKind::Patches { .. } | UnitKind::ConvNext(_) | UnitKind::Shuffle => 0,
         UnitKind::Bottleneck { inner: number, .. }
         | UnitKind::Stem { kernel: number, .. }
         | UnitKind::ConvNorm { kernel: number, .. }

@@ -5,6 +5,7 @@
 pub mod conv_norm;
 pub mod mobile;
 pub mod convnext;
+mod shuffle;
 pub mod unit;
 pub mod limits;
 pub mod spec;

@@ -3,6 +3,7 @@
 use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
 use super::convnext::{ConvNextBlock, patches};
 use super::mobile::MobileBlock;
+use super::shuffle;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all, unnamed};
 use crate::maps::activation::Activation;
@@ -104,6 +105,8 @@ pub enum UnitKind {
     },
     /// A unit of ConvNeXt.
     ConvNext(ConvNextBlock),
+    /// A unit of ShuffleNetV2; its width is even.
+    Shuffle,
     /// Any layers, written out. They fit features as they are given where they stand: rules that build new units for other
     /// places refuse them where they do not fit.
     Layers(Vec<NamedLayer>),
@@ -156,6 +159,7 @@ impl UnitSpec {
             UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
             UnitKind::Patches { norm_first } => patches([inputs, self.width], self.stride, *norm_first),
             UnitKind::ConvNext(block) => block.layers([inputs, self.width], self.stride),
+            UnitKind::Shuffle => shuffle::layers(&self.name, [inputs, self.width], self.stride)?,
             UnitKind::Layers(layers) => layers.clone(),
             UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })

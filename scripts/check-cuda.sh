@@ -7,6 +7,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ $# -gt 0 ] || set -- --workspace
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/cuda-check
+target=${CARGO_TARGET_DIR:-target}
+export CARGO_TARGET_DIR=$target/cuda-check
+# What was compiled without CUDA serves as well, as far as it does not depend on it: copied, with its times.
+if [ -d "$target/debug/.fingerprint" ] && [ ! -e "$CARGO_TARGET_DIR" ]; then
+  mkdir -p "$CARGO_TARGET_DIR/debug/deps"
+  cp -a "$target/debug/.fingerprint" "$target/debug/build" "$CARGO_TARGET_DIR/debug/"
+  find "$target/debug/deps" -name 'lib*' -exec cp -a -t "$CARGO_TARGET_DIR/debug/deps" {} +
+fi
 export PATH=$PWD/scripts/stand-in:$PATH CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90
 cargo check --locked "$@" --features cuda

@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.."
 
 command -v javac >/dev/null && command -v mvn >/dev/null || scripts/debian-packages.sh default-jdk-headless maven
 target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
-cargo build --locked --quiet --package localgrad-jni --package localgrad-ffi
+# On CI all tests are built anyway: another selection would compile dependencies anew, with other features.
+[ -n "${CI:-}" ] && selection=(--workspace --lib --tests) || selection=(--package localgrad-jni --package localgrad-ffi)
+cargo build --locked --quiet "${selection[@]}"
 # Trains through C what the tests train through Kotlin.
 mkdir -p "$target/android"
 cc -std=gnu11 -O1 -Wall -Wextra -Werror android/benches/twin.c -o "$target/android/twin" -Iffi/include \

@@ -103,6 +103,22 @@ fn every_family() {
 }
 
 #[test]
+fn gates_norms_of_samples_and_branches() {
+    let _alone = alone();
+    for (name, side, batch) in [
+        ("mobilenet_v3_small", 32, 6),
+        ("efficientnet_b0", 32, 4),
+        ("shufflenet_v2_x0_5", 32, 8),
+        ("convnext_tiny", 32, 4),
+    ] {
+        let network = at_side(name, side);
+        for rule in [Rule::Bp, Rule::Man] {
+            hold(&network, &config(&network, RuleConfig::new(rule), 3), batch, 2);
+        }
+    }
+}
+
+#[test]
 fn every_way_to_train() {
     let _alone = alone();
     let network = at_side("resnet20", 32);

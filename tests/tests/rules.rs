@@ -52,7 +52,15 @@ fn every_rule_trains_every_family() {
     let at = |name: &str, side: usize| {
         network(name, &ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() }).unwrap()
     };
-    for spec in [at("vgg11", 32), at("resnet18", 16), at("resnet50", 16), at("mobilenet_v2", 16)] {
+    for (name, side) in [
+        ("vgg11", 32),
+        ("resnet18", 16),
+        ("resnet50", 16),
+        ("mobilenet_v2", 16),
+        ("mobilenet_v3_small", 16),
+        ("shufflenet_v2_x0_5", 16),
+    ] {
+        let spec = at(name, side);
         for rule in all_rules() {
             let ends = [spec.units.len() / 2, spec.units.len() - 1];
             let losses = step_once(&spec, &config(rule.clone(), &ends), 2);
@@ -154,10 +162,14 @@ fn micro_batches_add_up() {
 
 #[test]
 fn recomputing_changes_no_bit() {
-    let with_dropout =
-        network("mobilenet_v2", &ModelConfig { input: [3, 16, 16], classes: 5, ..ModelConfig::default() });
+    let at = |name| {
+        network(name, &ModelConfig { input: [3, 16, 16], classes: 5, ..ModelConfig::default() }).unwrap()
+    };
     let all: (_, _, &[Option<f64>]) = (small_resnet([3, 9, 11]), all_rules(), &[None, Some(0.5)]);
-    for (spec, rules, limits) in [all, (with_dropout.unwrap(), vec![RuleConfig::new(Rule::Man)], &[None])] {
+    let man = || vec![RuleConfig::new(Rule::Man)];
+    // With dropout, and with branches that samples leave out.
+    let others = ["mobilenet_v2", "efficientnet_b0"].map(|name| (at(name), man(), &[None][..]));
+    for (spec, rules, limits) in [all].into_iter().chain(others) {
         let last = spec.units.len() - 1;
         for rule in &rules {
             for &clip_norm in limits {

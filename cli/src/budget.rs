@@ -4,7 +4,6 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
-use localgrad::data::ahead::BATCHES_AHEAD;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
     Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
@@ -54,9 +53,10 @@ impl Setting<'_> {
         let chunk = file.train.chunk.min(self.train.batches());
         let train = TrainConfig { chunk, ..file.train.clone() };
         let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
-        let steps = reading(steps, self.train.working_bytes().max(self.test.working_bytes()));
         Workload {
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
+            reading_bytes: self.train.working_bytes(),
+            evaluation_reading_bytes: self.test.working_bytes(),
             resumes: self.resumes,
             starts_from_file: self.starts_from_file,
             ..without_data(steps, self.train.config().augment.is_some())
@@ -145,17 +145,19 @@ pub fn most_that_fits(
 }
 
 /// The most samples, up to `wanted`, that this process may have memory to evaluate at once, beside the network and the
-/// data that are in memory. There is no plan but for the CPU.
+/// data that are in memory; reading a sample takes `reading_bytes` meanwhile. There is no plan but for the CPU.
 pub fn evaluation_batch(
     network: &NetworkSpec,
     wanted: usize,
+    reading_bytes: usize,
     device: &Device,
     workers: &Workers,
 ) -> Outcome<usize> {
     if !matches!(device, Device::Cpu) {
         return Ok(wanted);
     }
-    let needed_bytes = |samples| Ok(memory::live() + evaluation_beside(network, samples, workers.count())?);
+    let needed_bytes =
+        |samples| Ok(memory::live() + evaluation_beside(network, samples, workers.count(), reading_bytes)?);
     match most_that_fits(wanted, needed_bytes)? {
         Some(samples) => Ok(samples),
         None => {
@@ -213,12 +215,6 @@ pub fn without_data(steps: Workload, augments: bool) -> Workload {
         program_bytes: memory::live(),
         ..steps
     }
-}
-
-/// Steps whose batches are made ahead, where reading a sample takes so many bytes meanwhile.
-pub fn reading(steps: Workload, working_bytes: usize) -> Workload {
-    let batches_ahead = if working_bytes > 0 { BATCHES_AHEAD } else { 0 };
-    Workload { batches_ahead, reading_bytes: working_bytes, ..steps }
 }
 
 /// What a rule can do within a budget.

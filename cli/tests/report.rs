@@ -111,6 +111,7 @@ fn all_sections_are_there_and_tell_the_numbers() {
         "14.1 MiB",
         "0.37×",
         "5.51 MiB planned",
+        "250 ms of it for data",
         ">planned</text>",
         "localgrad train --data embedded",
     ] {

@@ -71,7 +71,8 @@ impl Pixels {
         window.check([self.height, self.width])?;
         let columns = window.left * channels..(window.left + window.width) * channels;
         let rows = self.bytes.chunks_exact(self.width * channels).skip(window.top).take(window.height);
-        let part: Vec<u8> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
+        let mut part = Vec::with_capacity(window.height * columns.len());
+        rows.for_each(|row| part.extend_from_slice(&row[columns.clone()]));
         let [rows, columns] =
             [(window.height, height), (window.width, width)].map(|(from, to)| Axis::whole(from, to));
         Ok(bilinear(&part, channels, rows, columns))

@@ -9,10 +9,6 @@ use localgrad::data::survey::Seen;
 use localgrad::data::{Dataset, ImageShape, Window};
 use localgrad::{Error, Result};
 
-/// What decoding a picture takes at most, in pictures of its size of 4 bytes a pixel: a progressive JPEG's coefficients, its
-/// pixels, and these turned or in other channels.
-const COPIES: usize = 4;
-
 /// Pictures decoded and held in memory where that takes at most `most_bytes`; else decoded whenever they are read.
 ///
 /// # Errors
@@ -113,14 +109,17 @@ fn write(bytes: &[u8], pixels: &mut [f32]) {
 /// What opening finds of a picture.
 fn look(item: &Item, shape: ImageShape) -> Result<Look> {
     let bytes = item.encoded.bytes()?;
-    let pixels = Pixels::of(picture::decode(&bytes).map_err(Error::format)?, shape.channels)?;
+    let picture = picture::decode(&bytes).map_err(Error::format)?;
+    let pixel_bytes = picture.as_bytes().len();
+    let pixels = Pixels::of(picture, shape.channels)?;
     let seen = pixels.seen(shape)?;
     let mut numbers = vec![0.0; seen.len()];
     write(&seen, &mut numbers);
     let found = Found { checksum: crc32fast::hash(&bytes), seen: Seen::of(&numbers) };
-    let decoded = pixels.height.saturating_mul(pixels.width).saturating_mul(4 * COPIES);
-    // The decoder has a copy of the file.
-    Ok(Look { found, decoding_bytes: decoded.saturating_add(3 * bytes.len()) })
+    let decoding_bytes = picture::decoding_bytes(&bytes, pixel_bytes.max(pixels.bytes.len()));
+    // Resized one way and then the other.
+    let resizing = pixels.height.saturating_mul(shape.width * shape.channels).saturating_add(2 * seen.len());
+    Ok(Look { found, decoding_bytes: decoding_bytes.saturating_add(resizing) })
 }
 
 impl Dataset for Photos {

@@ -14,6 +14,10 @@ use std::path::Path;
 const MOST_PIXEL_BYTES: u64 = 512 << 20;
 /// What EXIF data may begin with where they need not.
 const EXIF_PREFIX: &[u8] = b"Exif\0\0";
+/// The markers of progressive JPEG pictures.
+const PROGRESSIVE: [u8; 4] = [0xc2, 0xc6, 0xca, 0xce];
+/// What a decoder takes whatever the size of the picture, such as its tables.
+const DECODER_BYTES: usize = 512 << 10;
 /// Where the chunks of a PNG file begin, in bytes.
 const PNG_SIGNATURE_BYTES: usize = 8;
 /// Where those of a WebP file begin.
@@ -109,30 +113,43 @@ fn kind(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Whether the marker that ends a JPEG picture is there: each segment is passed over by its length (that of EXIF data may
-/// hold a picture of its own), and what follows the beginning of a scan byte by byte.
+/// The most memory that decoding takes at any moment, in bytes, until `Pixels` of it are resized: of a picture that takes
+/// `pixel_bytes` as it was decoded, or as a network takes it if that is more.
+pub(crate) fn decoding_bytes(bytes: &[u8], pixel_bytes: usize) -> usize {
+    let copies = match image::guess_format(bytes) {
+        // As it was decoded, and turned, in other channels or cut; before that every coefficient in 16 bits.
+        Ok(ImageFormat::Jpeg) if jpeg_markers(bytes).any(|marker| PROGRESSIVE.contains(&marker)) => 4,
+        Ok(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp) => 2,
+        // Besides these a frame, or what a picture is predicted from.
+        _ => 3,
+    };
+    // The file, and the decoder's copy of it.
+    let files = bytes.len().saturating_mul(2);
+    pixel_bytes.saturating_mul(copies).saturating_add(files).saturating_add(DECODER_BYTES)
+}
+
+/// Whether the marker that ends a JPEG picture is there.
 fn jpeg_has_its_end(bytes: &[u8]) -> bool {
     const END: u8 = 0xd9;
+    jpeg_markers(bytes).any(|marker| marker == END)
+}
+
+/// The markers of a JPEG picture: each segment is passed over by its length (that of EXIF data may hold a picture of its own),
+/// and what follows the beginning of a scan byte by byte.
+fn jpeg_markers(bytes: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
+    std::iter::from_fn(move || {
         // Whatever is no marker is passed over, as decoders do; a zero after 0xff stands for data.
-        let found = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
-        let Some(at) = found else { return false };
+        let at = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
         let marker = rest[at + 1];
         rest = &rest[at + 2..];
-        match marker {
-            END => return true,
-            // Restarts and the like stand alone.
-            0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                let Some(length) = rest.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)))
-                else {
-                    return false;
-                };
-                rest = rest.get(length.max(2)..).unwrap_or_default();
-            }
+        // The end, restarts and the like stand alone.
+        if !matches!(marker, 0x01 | 0xd0..=0xd9) {
+            let length = rest.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes)));
+            rest = length.and_then(|length| rest.get(length.max(2)..)).unwrap_or_default();
         }
-    }
+        Some(marker)
+    })
 }
 
 /// Whether a WebP file is as long as it says.

@@ -39,7 +39,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
-    let fitting = budget::evaluation_batch(network, samples, &device, &workers)?;
+    let fitting = budget::evaluation_batch(network, samples, loader.working_bytes(), &device, &workers)?;
     if fitting < samples {
         return Err(Fault::failed(format!(
             "there is not enough memory to evaluate {samples} samples at once; --batch {fitting} would do"

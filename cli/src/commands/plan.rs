@@ -130,8 +130,8 @@ fn asked(
     let [channels, height, width] = network.input;
     let shape = ImageShape { channels, height, width };
     let augment = augmentation::augmentation(&recipe.augment, "", shape)?;
-    let working_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
-    let workload = budget::reading(workload, working_bytes);
+    let reading_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
+    let workload = Workload { reading_bytes, ..workload };
     Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
 }
 

@@ -102,7 +102,7 @@ fn images(
 ) -> Outcome<(Vec<PredictRecord>, usize)> {
     let output = Output { json: arguments.output.json };
     let mut trained = trained::load(&arguments.trained, &arguments.data, None, device)?;
-    budget::evaluation_batch(&trained.model.spec, 1, device, workers)?;
+    budget::evaluation_batch(&trained.model.spec, 1, 0, device, workers)?;
     let mut records = Vec::with_capacity(files.len());
     for path in files {
         let sample = path.display().to_string();
@@ -141,7 +141,8 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), device)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let wanted = BATCH.min(dataset.len());
-    let batch = budget::evaluation_batch(&trained.model.spec, wanted, device, workers)?;
+    let reading_bytes = dataset.decoding_bytes();
+    let batch = budget::evaluation_batch(&trained.model.spec, wanted, reading_bytes, device, workers)?;
     let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(batch))?;
     data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     let mut records = Vec::new();

@@ -167,7 +167,7 @@ impl Sample {
             resident_peak_bytes: Some(((self.peak_mib + 20.0) * MIB) as u64),
             stored_bytes: None,
             storage_seconds: None,
-            waited_seconds: None,
+            waited_seconds: Some(0.25),
             interrupted: false,
             ..Done::default()
         })

@@ -2,6 +2,7 @@
 
 use super::ledger::{Moment, Part, Work};
 use super::workload::{ALLOWANCE_BYTES, Workload};
+use crate::data::ahead::BATCHES_AHEAD;
 use crate::data::{Batch, Normalize};
 use crate::error::{ErrorKind, Result};
 use crate::evaluate::Tally;
@@ -62,8 +63,7 @@ pub(super) struct Counted {
     pub(super) resting: Vec<Resting>,
     /// Bytes of the program, then batches that are made ahead, then the notes of all variables.
     rooms: Vec<Room>,
-    batches_ahead: usize,
-    reading_bytes: usize,
+    evaluation_reading_bytes: usize,
 }
 
 impl Counted {
@@ -85,10 +85,10 @@ impl Counted {
         let program = place.room(Part::Program, program_bytes + ALLOWANCE_BYTES);
         let normalize = Normalize::identity(network.input[0]);
         let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
-        let (batches_ahead, reading_bytes) = (workload.batches_ahead, workload.reading_bytes);
+        let evaluation_reading_bytes = workload.evaluation_reading_bytes;
         let (resting, rooms) = (Vec::new(), vec![program]);
-        let mut counted = Self { counter, trainer, resting, rooms, batches_ahead, reading_bytes };
-        counted.rooms.push(counted.ahead(workload.batch));
+        let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes };
+        counted.rooms.push(counted.ahead(workload.batch, workload.reading_bytes));
         counted.rest(remembers)?;
         Ok(counted)
     }
@@ -145,16 +145,13 @@ impl Counted {
         labels
     }
 
-    /// Batches of so many samples that are made ahead, and what making them takes.
-    fn ahead(&self, samples: usize) -> Room {
-        let pixels: usize = self.trainer.model.spec.input.iter().product();
-        let sample = pixels * ELEMENT_BYTES + LABEL_BYTES + size_of::<usize>() + size_of::<Result<u32>>();
-        let bytes = match self.batches_ahead {
+    /// Batches of so many samples that are made ahead, and what making them takes, where reading one takes anything.
+    fn ahead(&self, samples: usize, reading_bytes: usize) -> Room {
+        let pixels = self.trainer.model.spec.input.iter().product::<usize>() * ELEMENT_BYTES;
+        let sample = pixels + LABEL_BYTES + size_of::<usize>() + size_of::<Result<u32>>();
+        let bytes = match reading_bytes {
             0 => 0,
-            batches => {
-                batches * samples * sample
-                    + self.counter.threads * (pixels * ELEMENT_BYTES + self.reading_bytes)
-            }
+            bytes => BATCHES_AHEAD * samples * sample + self.counter.threads * (pixels + bytes),
         };
         self.place().room(Part::Batch, bytes)
     }
@@ -198,7 +195,7 @@ impl Counted {
     /// A batch of an evaluation.
     pub(super) fn evaluate(&mut self, samples: usize) -> Result<()> {
         self.counter.ledger.enter(Moment::Evaluate);
-        let _ahead = self.ahead(samples);
+        let _ahead = self.ahead(samples, self.evaluation_reading_bytes);
         let images = self.images(samples)?;
         let _labels = self.load(samples, false);
         Tally::default().add(&mut self.trainer, &Batch { images, labels: vec![0; samples] })

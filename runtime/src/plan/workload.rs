@@ -27,10 +27,11 @@ pub struct Workload {
     pub threads: usize,
     /// Whether images are varied as they are read.
     pub augments: bool,
-    /// Batches that are made ahead of their use, to be trained on or evaluated.
-    pub batches_ahead: usize,
-    /// Bytes that reading a sample takes meanwhile, in each of as many threads, where batches are made ahead.
+    /// Bytes that reading a sample to learn from takes meanwhile, in each of as many threads. If it takes any, batches are
+    /// made ahead.
     pub reading_bytes: usize,
+    /// The same of a sample to be judged by.
+    pub evaluation_reading_bytes: usize,
     /// Whether checkpoints are written.
     pub saves: bool,
     /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
@@ -53,8 +54,8 @@ impl Workload {
             evaluation_batch: None,
             threads,
             augments: false,
-            batches_ahead: 0,
             reading_bytes: 0,
+            evaluation_reading_bytes: 0,
             saves: false,
             resumes: false,
             starts_from_file: false,
@@ -160,17 +161,26 @@ pub(super) fn evaluation_bytes(workload: &Workload, planner: &mut Planner) -> Re
     counted.ok_or_else(|| Error::internal("an evaluation without a limit has passed it"))
 }
 
-/// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, at the most.
+/// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, at the most; where reading
+/// a sample takes `reading_bytes` meanwhile, batches are made ahead.
 ///
 /// # Errors
 /// Those of building the network, and `Config` for a batch or a pool of none.
-pub fn evaluation_beside(network: &NetworkSpec, samples: usize, threads: usize) -> Result<usize> {
+pub fn evaluation_beside(
+    network: &NetworkSpec,
+    samples: usize,
+    threads: usize,
+    reading_bytes: usize,
+) -> Result<usize> {
     let whole = TrainConfig {
         rule: RuleConfig::new(Rule::Bp),
         ends: vec![network.units.len().saturating_sub(1)],
         ..TrainConfig::default()
     };
-    let steps = Workload::steps(network.clone(), whole, 1, threads);
+    let steps = Workload {
+        evaluation_reading_bytes: reading_bytes,
+        ..Workload::steps(network.clone(), whole, 1, threads)
+    };
     check_batches(&Workload { evaluation_batch: Some(samples), ..steps.clone() })?;
     Ok(counted::evaluation_beside(&steps, samples)? + ALLOWANCE_BYTES)
 }

@@ -3,7 +3,7 @@
 use crate::faulty::Memory;
 use crate::run::{Run, Saver, State, state};
 use localgrad::checkpoint::{Checkpoints, Record, Saved};
-use localgrad::data::LoaderConfig;
+use localgrad::data::{AugmentConfig, LoaderConfig, RandomResizedCrop};
 use localgrad::fit::Duration;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
@@ -154,6 +154,18 @@ fn gathered_gradients_dropout_and_frozen_blocks_resume_exactly() {
     check(&run, "in order");
     run.fit.duration = Duration::Steps(8);
     check(&run, "steps");
+}
+
+#[test]
+fn a_run_whose_batches_are_made_ahead_is_exact() {
+    let mut run = Run::new(Rule::Man);
+    let crop = Some(RandomResizedCrop::default());
+    run.loader.augment = Some(AugmentConfig { padding: 0, crop, ..AugmentConfig::default() });
+    assert!(run.loader().batches_ahead() > 0);
+    check(&run, "batches made ahead");
+    run.loader.repeats = 2;
+    run.fit.duration = Duration::Steps(8);
+    check(&run, "repeated samples");
 }
 
 #[test]

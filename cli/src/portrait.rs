@@ -84,6 +84,8 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Patches { .. } => "patches",
         UnitKind::ConvNext(_) => "inverted bottleneck",
         UnitKind::Shuffle => "shuffle",
+        UnitKind::Dense { .. } => "dense",
+        UnitKind::Transition => "transition",
         UnitKind::Layers(_) => "layers",
         UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
     }

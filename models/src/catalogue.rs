@@ -1,6 +1,6 @@
 //! Every network that can be asked for by name.
 
-use crate::{convnext, efficientnet, mobilenet, mobilenet_v3, resnet, shufflenet, vgg};
+use crate::{convnext, densenet, efficientnet, mobilenet, mobilenet_v3, resnet, shufflenet, vgg};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use localgrad::{Error, Result};
@@ -83,6 +83,9 @@ pub const MODELS: &[&str] = &[
     "shufflenet_v2_x1_0",
     "shufflenet_v2_x1_5",
     "shufflenet_v2_x2_0",
+    "densenet121",
+    "densenet169",
+    "densenet201",
 ];
 
 /// Whether a network is of those made for images of 32 pixels a side, rather than for photographs.
@@ -113,6 +116,7 @@ pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             "shufflenet_v2_x0_5" | "shufflenet_v2_x1_0" | "shufflenet_v2_x1_5" | "shufflenet_v2_x2_0" => {
                 shufflenet::shufflenet_v2(name, config)?
             }
+            "densenet121" | "densenet169" | "densenet201" => densenet::densenet(name, config)?,
             "convnext_tiny" => convnext::convnext_tiny(config)?,
             "resnext50_32x4d" => resnet::widened(name, 50, [2, 32], config)?,
             "resnext101_32x8d" => resnet::widened(name, 101, [4, 32], config)?,

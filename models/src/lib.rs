@@ -10,6 +10,7 @@ pub mod mobilenet_v3;
 pub mod efficientnet;
 pub mod convnext;
 pub mod shufflenet;
+pub mod densenet;
 pub mod names;
 pub mod published;
 pub mod resnet;

@@ -39,6 +39,17 @@ fn conv_norm(activation: Activation) -> UnitKind {
     UnitKind::ConvNorm { kernel: 3, activation, norm: NormConfig::default() }
 }
 
+/// A stem, and units of DenseNet.
+fn dense() -> Vec<UnitSpec> {
+    vec![
+        unit("stem", conv_norm(Activation::Relu), 4, 1),
+        unit("a", UnitKind::Dense { inner: 6, growth: 2 }, 6, 1),
+        unit("b", UnitKind::Dense { inner: 6, growth: 2 }, 8, 1),
+        unit("c", UnitKind::Transition, 4, 2),
+        unit("d", UnitKind::Dense { inner: 6, growth: 4 }, 8, 1),
+    ]
+}
+
 /// A small network of each family, with every kind of unit among them.
 fn families() -> Vec<NetworkSpec> {
     let residual = vec![
@@ -103,6 +114,7 @@ fn families() -> Vec<NetworkSpec> {
         network("gated", gated),
         network("next", next),
         network("shuffled", shuffled),
+        network("dense", dense()),
     ]
 }
 

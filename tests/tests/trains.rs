@@ -47,7 +47,7 @@ fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
 
 fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
     let shortcut = [Shortcut::Project, Shortcut::Pad][from(stream, 0, 1)];
-    let kind = match from(stream, 0, 9) {
+    let kind = match from(stream, 0, 11) {
         0 => UnitKind::Stem { kernel: from(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
         1 => UnitKind::Plain { names: ["conv".into(), "norm".into()], bias: from(stream, 0, 1) == 1 },
         2 => UnitKind::Basic { shortcut },
@@ -60,6 +60,8 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             activation: activation(stream).unwrap_or(Activation::Relu6),
             norm: NormConfig::default(),
         },
+        10 => UnitKind::Dense { inner: from(stream, 1, 5), growth: from(stream, 1, 4) },
+        9 => UnitKind::Transition,
         8 => UnitKind::Shuffle,
         6 => UnitKind::Patches { norm_first: from(stream, 0, 1) == 1 },
         7 => UnitKind::ConvNext(ConvNextBlock { scale: 0.5, drop_path: [0.0, 0.2][from(stream, 0, 1)] }),

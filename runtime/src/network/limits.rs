@@ -68,8 +68,13 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
             }
             0
         }
-        UnitKind::Basic { .. } | UnitKind::Patches { .. } | UnitKind::ConvNext(_) | UnitKind::Shuffle => 0,
+        UnitKind::Basic { .. }
+        | UnitKind::Patches { .. }
+        | UnitKind::ConvNext(_)
+        | UnitKind::Shuffle
+        | UnitKind::Transition => 0,
         UnitKind::Bottleneck { inner: number, .. }
+        | UnitKind::Dense { inner: number, .. }
         | UnitKind::Stem { kernel: number, .. }
         | UnitKind::ConvNorm { kernel: number, .. }
         | UnitKind::InvertedResidual { expansion: number } => *number,

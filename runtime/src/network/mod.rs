@@ -6,6 +6,7 @@ pub mod conv_norm;
 pub mod mobile;
 pub mod convnext;
 mod shuffle;
+mod dense;
 pub mod unit;
 pub mod limits;
 pub mod spec;

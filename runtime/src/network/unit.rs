@@ -2,6 +2,7 @@
 
 use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
 use super::convnext::{ConvNextBlock, patches};
+use super::dense;
 use super::mobile::MobileBlock;
 use super::shuffle;
 use crate::error::{Error, Result};
@@ -107,6 +108,15 @@ pub enum UnitKind {
     ConvNext(ConvNextBlock),
     /// A unit of ShuffleNetV2; its width is even.
     Shuffle,
+    /// A unit of DenseNet: puts new channels beside those that it is given.
+    Dense {
+        /// Channels between its convolutions.
+        inner: usize,
+        /// New channels.
+        growth: usize,
+    },
+    /// What is between the stages of DenseNet: batch norm, 1x1 convolution, pool.
+    Transition,
     /// Any layers, written out. They fit features as they are given where they stand: rules that build new units for other
     /// places refuse them where they do not fit.
     Layers(Vec<NamedLayer>),
@@ -160,6 +170,10 @@ impl UnitSpec {
             UnitKind::Patches { norm_first } => patches([inputs, self.width], self.stride, *norm_first),
             UnitKind::ConvNext(block) => block.layers([inputs, self.width], self.stride),
             UnitKind::Shuffle => shuffle::layers(&self.name, [inputs, self.width], self.stride)?,
+            UnitKind::Dense { inner, growth } => {
+                dense::dense(&self.name, [inputs, self.width], [*inner, *growth], self.stride)?
+            }
+            UnitKind::Transition => dense::transition([inputs, self.width], self.stride),
             UnitKind::Layers(layers) => layers.clone(),
             UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })

@@ -110,6 +110,7 @@ fn gates_norms_of_samples_and_branches() {
         ("efficientnet_b0", 32, 4),
         ("shufflenet_v2_x0_5", 32, 8),
         ("convnext_tiny", 32, 4),
+        ("densenet121", 32, 2),
     ] {
         let network = at_side(name, side);
         for rule in [Rule::Bp, Rule::Man] {

@@ -42,7 +42,7 @@ pub fn slice(x: &Map, first: usize, count: usize) -> Result<Map> {
     )
 }
 
-/// The gradient of an input of `channels` channels from `d_y: [.., count]`, that of its [`slice`] from `first` on.
+/// The gradient of an input of `channels` channels from `d_y: [.., count]`, that of its [`slice()`] from `first` on.
 ///
 /// # Errors
 /// `Shape` where there are not so many.

@@ -5,9 +5,6 @@ use localgrad::layers::cost::Cost;
 use localgrad::network::{NetworkSpec, UnitKind, UnitSpec, blocks};
 use localgrad::rules::{RuleConfig, auxiliary_specs};
 
-/// Bytes of an f32.
-const ELEMENT_BYTES: usize = size_of::<f32>();
-
 /// Counts for a whole step.
 pub struct Portrait {
     /// Every unit.
@@ -32,8 +29,7 @@ impl Portrait {
         let costs = network.unit_costs()?;
         let head = network.head_cost()?;
         let expanded = network.expand()?;
-        let kept_bytes =
-            |cost: Cost| cost.kept_elements.saturating_mul(batch).saturating_mul(ELEMENT_BYTES) as u64;
+        let kept_bytes = |cost: Cost| cost.kept_bytes.saturating_mul(batch) as u64;
         let units = network
             .units
             .iter()

@@ -109,9 +109,9 @@ impl Model {
         let mut tape = Tape::new();
         let mut h = images.to(&self.place)?;
         for (_, unit) in &mut self.units {
-            h = unit.forward(h, Mode::Evaluate, &mut tape)?;
+            h = unit.pass(h, Mode::Evaluate, &mut tape)?;
         }
-        self.head.forward(h, Mode::Evaluate, &mut tape)
+        self.head.pass(h, Mode::Evaluate, &mut tape)
     }
 
     /// Shows every weight and running statistic under its full name.

@@ -22,7 +22,7 @@ mod sinks;
 use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layers::{Draw, GradientSink, Layer, Mode, Sequential};
+use crate::layers::{Draw, GradientSink, Layer, Mode, Need, Sequential};
 use crate::maps::loss::check_labels;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place};
@@ -308,7 +308,7 @@ impl Trainer {
         self.tape.gather(Some(WholeBatch::new(samples)));
         loop {
             for (micro, &draw) in micro_batches.iter_mut().zip(draws) {
-                let mode = Mode::Again { draw };
+                let mode = Mode::Train { draw }.again();
                 self.tape.begin_pass(micro.labels.len());
                 let h = micro.h.clone();
                 let through = self.pass(block, micro, (mode, false), &mut Discard, watch)?.is_some();
@@ -335,7 +335,7 @@ impl Trainer {
         for micro in micro_batches {
             let mut h = micro.h.get()?;
             for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
-                h = unit.forward(h, Mode::Evaluate, &mut self.tape)?;
+                h = unit.pass(h, Mode::Evaluate, &mut self.tape)?;
             }
             micro.h = self.kept(block, h, micro.labels.len(), waits)?;
         }
@@ -380,7 +380,7 @@ impl Trainer {
             }
             let mut x = MapRead::Plain(h);
             for (_, unit) in &mut self.model.units[self.ranges[block].clone()][piece.clone()] {
-                x = unit.forward_from(x, mode, tape)?;
+                x = unit.forward(x, mode, tape)?;
                 if tape.is_enough() {
                     return Ok(None);
                 }
@@ -409,7 +409,8 @@ impl Trainer {
             let units = &mut self.model.units[self.ranges[block].clone()];
             for position in piece.clone().rev() {
                 let Some(d_h) = gradient.take() else { break };
-                gradient = units[position].1.backward(d_h, &mut self.tape, sink, position > 0)?;
+                let need = if position > 0 { Need::Input } else { Need::Nothing };
+                gradient = units[position].1.backward(d_h.into(), &mut self.tape, sink, need)?;
                 if self.tape.is_enough() {
                     return Ok(None);
                 }
@@ -444,7 +445,7 @@ impl Trainer {
             let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
             return Ok((loss, 0, d_h));
         }
-        let logits = self.model.head.forward(h, mode, &mut self.tape)?;
+        let logits = self.model.head.pass(h, mode, &mut self.tape)?;
         let correct = cross_entropy::correct(&logits, &micro.labels)?;
         let smoothing = self.config.label_smoothing;
         let weights = &self.config.class_weights;
@@ -567,9 +568,9 @@ fn repeat(
     let mut x = MapRead::Plain(input.get()?);
     drop(input);
     for (_, unit) in before {
-        x = unit.forward_from(x, mode, tape)?;
+        x = unit.forward(x, mode, tape)?;
     }
-    last.repeat(x, mode, tape)
+    last.forward(x, mode.without_answer(), tape).map(drop)
 }
 
 fn auxiliary_path(block: usize) -> String {

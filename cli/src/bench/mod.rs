@@ -2,7 +2,6 @@
 //!
 //! A step is that of `train`, on a batch of random images that never changes.
 
-pub mod operations;
 pub mod product;
 pub mod resident;
 pub mod subject;

@@ -3,13 +3,15 @@
 use super::median;
 use super::product::Product;
 use localgrad::layers::spec::{Features, LayerSpec, NamedLayer};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Variable, build};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Variable, build};
+use localgrad::maps::counted::Counter;
 use localgrad::maps::counted::ledger::Part;
 use localgrad::maps::{Map, Place};
 use localgrad::network::NetworkSpec;
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
 use localgrad::{Device, Result, Tensor};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Times of which each pass's median is taken.
@@ -72,13 +74,12 @@ fn gather(layers: &[NamedLayer], input: Features, ops: &mut Vec<Op>) -> Result<F
 impl Op {
     /// Multiply-adds of one pass over `samples` samples; 0 for a batch norm.
     pub fn multiply_adds(&self, samples: usize) -> Result<usize> {
-        Ok(match &self.layer {
-            LayerSpec::Conv { inputs, config, .. } => {
-                let window = inputs / config.groups * config.kernel[0] * config.kernel[1];
-                samples * self.layer.output(self.features)?.elements() * window
-            }
-            _ => 0,
-        })
+        let counter = Arc::new(Counter::new(1));
+        let place = Place::Counted(counter.clone());
+        let x = place.full(&self.features.dims(samples), 0.0)?;
+        let mut layer = build(&self.layer, "", &Initializer { seed: 0, place, part: Part::Weights })?;
+        layer.forward(x.into(), Mode::Evaluate, &mut Tape::new())?;
+        Ok(counter.ledger.total_work().multiply_adds as usize)
     }
 
     /// Runs every pass on `samples` samples, taking turns with `product`, so that what disturbs one disturbs all.
@@ -114,11 +115,12 @@ fn pass(layer: &mut dyn Layer, x: &Map, d_y: &Map, need_input: bool) -> Result<[
     // Layers may write into their arguments.
     let (x, d_y) = (x.copy()?, d_y.copy()?);
     let start = Instant::now();
-    let y = layer.forward(x, Mode::Train { draw: Draw::default() }, &mut tape)?;
+    let y = layer.forward(x.into(), Mode::Train { draw: Draw::default() }, &mut tape)?.resolve()?;
     let forward = start.elapsed().as_secs_f64();
     drop(y);
     let start = Instant::now();
-    let d_x = layer.backward(d_y, &mut tape, &mut Forget, need_input)?;
+    let need = if need_input { Need::Input } else { Need::Nothing };
+    let d_x = layer.backward(d_y.into(), &mut tape, &mut Forget, need)?;
     let backward = start.elapsed().as_secs_f64();
     drop(d_x);
     Ok([forward, backward])
@@ -134,11 +136,7 @@ fn freeze(layer: &mut dyn Layer) -> Result<()> {
 }
 
 fn random(samples: usize, features: Features) -> Result<Map> {
-    let shape = match features {
-        Features::Map { channels, height, width } => vec![samples, height, width, channels],
-        Features::Flat(length) => vec![samples, length],
-    };
-    Ok(Tensor::rand(-1f32, 1f32, shape, &Device::Cpu)?.into())
+    Ok(Tensor::rand(-1f32, 1f32, features.dims(samples), &Device::Cpu)?.into())
 }
 
 /// Lets gradients go.

@@ -4,7 +4,7 @@ use crate::arguments::{BenchArguments, OptimizerName};
 use crate::bench::ops::{self, Op, Times};
 use crate::bench::product::Product;
 use crate::bench::subject::Subject;
-use crate::bench::{least, median, operations};
+use crate::bench::{least, median};
 use crate::budget;
 use crate::choices;
 use crate::fault::{Fault, Outcome};
@@ -86,7 +86,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         check_memory(&network, &config, arguments.batch, &workers)?;
     }
     let (ends, rule) = (config.ends.clone(), config.rule.clone());
-    let multiply_adds = operations::of_step(&network, &ends, &rule)?;
+    let operations = needed_operations(&network, &config, arguments.batch)?;
 
     let mut product = workers.run(|| Product::new(&device))?;
     let mut subject = Subject::new(&network, config, arguments.batch, (&device, &workers))?;
@@ -103,7 +103,6 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         workers.run(|| product.repeat())?;
     }
     let step_seconds = median(&subject.seconds);
-    let operations = 2.0 * multiply_adds as f64 * arguments.batch as f64;
     let record = BenchRecord {
         event: "bench",
         model: network.name.clone(),
@@ -146,6 +145,13 @@ fn check_memory(network: &NetworkSpec, config: &TrainConfig, batch: usize, worke
             _ => "take a smaller network or fewer --threads".into(),
         }
     })
+}
+
+/// Two for each multiply-add of a step that repeats nothing, however it is carried out here.
+fn needed_operations(network: &NetworkSpec, config: &TrainConfig, batch: usize) -> Outcome<f64> {
+    let TrainConfig { rule, ends, .. } = config.clone();
+    let train = TrainConfig { rule, ends, ..TrainConfig::default() };
+    Ok(2.0 * plan(&Workload::steps(network.clone(), train, batch, 1))?.step_work.multiply_adds)
 }
 
 fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {

@@ -1,10 +1,11 @@
 //! Batch norm (Ioffe and Szegedy 2015) with an activation fused in, as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Statistic, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Statistic, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::batch_norm::{self, Statistics};
+use crate::maps::map_read::MapRead;
 use crate::maps::norm::{Norm, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -77,9 +78,10 @@ impl BatchNorm {
 }
 
 impl Layer for BatchNorm {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         if !mode.is_training() {
-            return self.apply(&x, &self.running());
+            return self.apply(&x, &self.running()).map(MapRead::Plain);
         }
         let statistics = tape.statistics(batch_norm::statistics(&x)?)?;
         let y = self.apply(&x, &statistics)?;
@@ -89,15 +91,15 @@ impl Layer for BatchNorm {
         tape.push(&x)?;
         tape.push(&statistics.mean)?;
         tape.push(&statistics.variance)?;
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let variance = tape.pop()?;
         let mean = tape.pop()?;
@@ -106,7 +108,7 @@ impl Layer for BatchNorm {
         let (weight, bias) = (&self.weight.value, &self.bias.value);
         let mut whole = |sums: &NormSums, rows: usize| Ok((tape.sums(sums)?.into_owned(), tape.rows(rows)));
         let gradients = batch_norm::backward(
-            d_y,
+            d_y.own()?,
             &x,
             &statistics,
             weight,
@@ -114,11 +116,14 @@ impl Layer for BatchNorm {
             self.epsilon,
             self.activation,
             Some(&mut whole),
-            need_input,
+            need.is_some(),
         )?;
         drop(x);
         self.give(gradients.d_weight, gradients.d_bias, sink)?;
-        Ok(gradients.d_x)
+        match gradients.d_x {
+            Some(d_x) => need.of(|| Ok(d_x)),
+            None => Ok(None),
+        }
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

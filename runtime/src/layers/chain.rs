@@ -5,12 +5,11 @@
 use super::batch_norm::BatchNorm;
 use super::conv::Conv;
 use super::spec::{LayerSpec, NamedLayer, join};
-use super::{GradientSink, Initializer, Layer, Mode, Visitor};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor, input_gradient};
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::batch_norm::{self, Statistics};
 use crate::maps::conv_norm::{self, Gradients};
-use crate::maps::elementwise;
 use crate::maps::map_read::{Input, MapRead, Through, is_clamp};
 use crate::maps::norm::{self, Norm, NormGradient, NormSums};
 use crate::maps::upsample::Resize;
@@ -76,45 +75,8 @@ impl Chain {
         self.resize.filter(|resize| shape.get(1..3) != Some(&resize.size[..]))
     }
 
-    /// [`Layer::backward`], with `beside`, if there is one, added to the gradient of the input.
-    fn back(
-        &mut self,
-        d_y: Map,
-        beside: Option<&Map>,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-        need_input: bool,
-    ) -> Result<Option<Map>> {
-        let mut d = contiguous(d_y)?;
-        let Some(last) = self.links.len().checked_sub(1) else { return Ok(Some(d)) };
-        let (mut z, statistics) = pop(tape)?;
-        let mut by = self.links[last].norm.normalization(&statistics)?;
-        let mut sums = norm::sums(&d, &z, &by)?;
-        for position in (1..=last).rev() {
-            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-            let (z_before, statistics) = pop(tape)?;
-            by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
-            let x = Input::Normalized(&z_before, &by);
-            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink, true)?;
-            d = super::input_gradient(d_x)?;
-            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
-            z = z_before;
-        }
-        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-        let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
-        let gradients = self.first_back(d_z, beside, tape, need_input)?;
-        Ok(self.links[0].update(gradients, sink)?.0)
-    }
-
     /// The gradients of the first link's convolution.
-    fn first_back(
-        &self,
-        d_z: Through<'_>,
-        beside: Option<&Map>,
-        tape: &mut Tape,
-        need_input: bool,
-    ) -> Result<Gradients> {
+    fn first_back(&self, d_z: Through<'_>, tape: &mut Tape, need: Need<'_>) -> Result<Gradients> {
         let Conv { weight, config, .. } = &self.links[0].conv;
         let (weight, trainable) = (&weight.value, weight.trainable);
         let kept = if trainable { Some(tape.pop_input()?) } else { None };
@@ -127,13 +89,15 @@ impl Chain {
         if let Some(to) = self.resize_of(&shape) {
             let x = kept.map(Kept::into_map).transpose()?;
             let x = x.as_ref();
-            let mut gradients = upsampled_conv::backward(x, d_z, weight, &shape, (to, config), need_input)?;
-            if let Some(beside) = beside {
-                let d_x = super::input_gradient(gradients.d_x)?;
-                gradients.d_x = Some(elementwise::add(d_x, beside)?);
-            }
-            return Ok(gradients);
+            let found = upsampled_conv::backward(x, d_z, weight, &shape, (to, config), need.is_some())?;
+            let d_x = found.d_x.map(|d_x| need.of(|| Ok(d_x))).transpose()?.flatten();
+            return Ok(Gradients { d_x, ..found });
         }
+        let need_input = need.is_some();
+        let beside = match need {
+            Need::Sum(beside) => Some(beside),
+            Need::Nothing | Need::Input => None,
+        };
         let geometry = config.geometry(&shape, weight.dims())?;
         let together = conv_norm::is_joint(&geometry, true) || conv_norm::is_input_first(&geometry, true);
         if need_input && together {
@@ -231,11 +195,9 @@ impl Link {
         x: Input<'_>,
         d_z: Through<'_>,
         sink: &mut dyn GradientSink,
-        need_input: bool,
     ) -> Result<(Option<Map>, Option<NormSums>)> {
         let Conv { weight, config, .. } = &self.conv;
-        let gradients =
-            conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, need_input, None)?;
+        let gradients = conv_norm::backward(x, d_z, &weight.value, config, weight.trainable, true, None)?;
         self.update(gradients, sink)
     }
 
@@ -258,11 +220,6 @@ impl Link {
     }
 }
 
-/// `x` itself or a copy, whichever is contiguous, but not both.
-fn contiguous(x: Map) -> Result<Map> {
-    x.contiguous()
-}
-
 /// Takes what a link's forward pass has pushed.
 fn pop(tape: &mut Tape) -> Result<(Map, Statistics)> {
     let variance = tape.pop()?;
@@ -271,20 +228,12 @@ fn pop(tape: &mut Tape) -> Result<(Map, Statistics)> {
 }
 
 impl Layer for Chain {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
-        self.forward_lazy(x, mode, tape)?.resolve()
-    }
-
-    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.forward_from(MapRead::Plain(x), mode, tape)
-    }
-
-    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let (x, summands) = match x {
             MapRead::Sum(x, summands) => (x, Some(summands)),
             x => (x.resolve()?, None),
         };
-        let x = contiguous(x)?;
+        let x = x.contiguous()?;
         if mode.is_training() {
             tape.push_shape(&x);
             if self.links.first().is_some_and(|link| link.conv.weight.trainable) {
@@ -296,32 +245,39 @@ impl Layer for Chain {
                 let x = first.forward_resized(&x, to, mode, tape)?;
                 others.iter_mut().try_fold(x, |x, link| link.forward(&x, mode, tape))
             }
-            _ => self.links.iter_mut().try_fold(MapRead::Plain(x), |x, link| link.forward(&x, mode, tape)),
+            _ => self.links.iter_mut().try_fold(x.into(), |x, link| link.forward(&x, mode, tape)),
         }
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
-        self.back(d_y, None, tape, sink, need_input)
-    }
-
-    fn backward_beside(
-        &mut self,
-        d_y: Map,
-        beside: &Map,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-    ) -> Result<Map> {
-        super::input_gradient(self.back(d_y, Some(beside), tape, sink, true)?)
-    }
-
-    fn leaves_gradient(&self) -> bool {
-        true
+        // Only read: what lies in order serves whoever else reads it.
+        let (Grad::Own(d_y) | Grad::Lent(d_y)) = d_y;
+        let mut d = d_y.contiguous()?;
+        let last = self.links.len() - 1;
+        let (mut z, statistics) = pop(tape)?;
+        let mut by = self.links[last].norm.normalization(&statistics)?;
+        let mut sums = norm::sums(&d, &z, &by)?;
+        for position in (1..=last).rev() {
+            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
+            let (z_before, statistics) = pop(tape)?;
+            by = self.links[position - 1].norm.normalization(&statistics)?;
+            let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
+            let x = Input::Normalized(&z_before, &by);
+            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink)?;
+            d = input_gradient(d_x)?;
+            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
+            z = z_before;
+        }
+        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
+        let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
+        let gradients = self.first_back(d_z, tape, need)?;
+        Ok(self.links[0].update(gradients, sink)?.0)
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

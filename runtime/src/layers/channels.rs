@@ -1,8 +1,9 @@
 //! Channels as layers: a slice of them, branches put side by side, and groups dealt out anew.
 
 use super::spec::NamedLayer;
-use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Visitor};
 use crate::error::Result;
+use crate::maps::map_read::MapRead;
 use crate::maps::{Map, channels};
 use crate::tape::Tape;
 
@@ -15,23 +16,24 @@ pub struct Slice {
 }
 
 impl Layer for Slice {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         if mode.is_training() {
             tape.push_shape(&x);
         }
-        channels::slice(&x, self.first, self.count)
+        channels::slice(&x, self.first, self.count).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
         let all = shape.last().copied().unwrap_or(0);
-        need_input.then(|| channels::slice_backward(&d_y, self.first, all)).transpose()
+        need.of(|| channels::slice_backward(d_y.map(), self.first, all))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -46,23 +48,19 @@ pub struct Shuffle {
 }
 
 impl Layer for Shuffle {
-    fn forward(&mut self, x: Map, _: Mode, _: &mut Tape) -> Result<Map> {
-        channels::shuffle(&x, self.groups)
+    fn forward(&mut self, x: MapRead, _: Mode, _: &mut Tape) -> Result<MapRead> {
+        channels::shuffle(&x.resolve()?, self.groups).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         _: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
-        let all = d_y.dims().last().copied().unwrap_or(0);
-        need_input.then(|| channels::shuffle(&d_y, all / self.groups.max(1))).transpose()
-    }
-
-    fn leaves_gradient(&self) -> bool {
-        true
+        let all = d_y.map().dims().last().copied().unwrap_or(0);
+        need.of(|| channels::shuffle(d_y.map(), all / self.groups.max(1)))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -84,22 +82,22 @@ impl Concat {
 }
 
 impl Layer for Concat {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let branches = self.branches.iter_mut();
-        let parts =
-            branches.map(|branch| branch.forward(x.clone(), mode, tape)).collect::<Result<Vec<_>>>()?;
+        let parts = branches.map(|branch| branch.pass(x.clone(), mode, tape)).collect::<Result<Vec<_>>>()?;
         if mode.is_training() {
             parts.iter().for_each(|part| tape.push_shape(part));
         }
-        channels::concat(&parts)
+        channels::concat(&parts).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let mut counts = Vec::with_capacity(self.branches.len());
         for _ in &self.branches {
@@ -109,17 +107,11 @@ impl Layer for Concat {
         let mut d_x: Option<Map> = None;
         for (branch, count) in self.branches.iter_mut().rev().zip(counts) {
             end -= count;
-            let d_part = channels::slice(&d_y, end, count)?;
-            d_x = match d_x {
-                Some(beside) => Some(branch.backward_beside(d_part, &beside, tape, sink)?),
-                None => branch.backward(d_part, tape, sink, need_input)?,
-            };
+            let d_part = channels::slice(d_y.map(), end, count)?;
+            let need_here = d_x.as_ref().map_or(need, Need::Sum);
+            d_x = branch.backward(d_part.into(), tape, sink, need_here)?;
         }
         Ok(d_x)
-    }
-
-    fn leaves_gradient(&self) -> bool {
-        true
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Convolution as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::initial;
 use crate::maps::Map;
@@ -41,57 +41,44 @@ impl Conv {
 }
 
 impl Layer for Conv {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.bias.as_ref().map(|b| &b.value);
-        let y = conv::forward(&x, &self.weight.value, bias, &self.config)?;
-        if mode.is_training() {
-            tape.push_shape(&x);
-            if self.weight.trainable {
-                tape.push(&x)?;
+        let y = match &x {
+            MapRead::Plain(x) | MapRead::Sum(x, _) => {
+                conv::forward(x, &self.weight.value, bias, &self.config)?
             }
-        }
-        Ok(y)
-    }
-
-    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        let x = match x {
-            MapRead::Plain(x) | MapRead::Sum(x, _) => return self.forward_lazy(x, mode, tape),
-            x @ MapRead::Normalized(..) => x,
+            x @ MapRead::Normalized(..) => {
+                conv_norm::forward(x, &self.weight.value, bias, &self.config, false)?.0
+            }
         };
-        let bias = self.bias.as_ref().map(|b| &b.value);
-        let (y, _) = conv_norm::forward(&x, &self.weight.value, bias, &self.config, false)?;
         if mode.is_training() {
             tape.push_shape(x.stored());
             if self.weight.trainable {
                 tape.push_lazy(x)?;
             }
         }
-        Ok(MapRead::Plain(y))
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let x = if self.weight.trainable { Some(tape.pop_lazy()?) } else { None };
         let input_shape = tape.pop_shape()?;
         // The input's gradient needs the weight from before its update.
-        let d_x = if need_input {
-            Some(conv::d_input(&d_y, &self.weight.value, &input_shape, &self.config)?)
-        } else {
-            None
-        };
+        let d_x = need.of(|| conv::d_input(d_y.map(), &self.weight.value, &input_shape, &self.config))?;
         if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
-            sink.take(bias, conv::d_bias(&d_y)?)?;
+            sink.take(bias, conv::d_bias(d_y.map())?)?;
         }
         if let Some(x) = x {
             let shape = self.weight.value.dims();
             let d_weight = match &x {
-                MapRead::Plain(x) | MapRead::Sum(x, _) => conv::d_weight(x, &d_y, shape, &self.config)?,
-                x @ MapRead::Normalized(..) => conv_norm::d_weight(x, &d_y, shape, &self.config)?,
+                MapRead::Plain(x) | MapRead::Sum(x, _) => conv::d_weight(x, d_y.map(), shape, &self.config)?,
+                x @ MapRead::Normalized(..) => conv_norm::d_weight(x, d_y.map(), shape, &self.config)?,
             };
             drop((x, d_y));
             sink.take(&mut self.weight, d_weight)?;

@@ -1,10 +1,11 @@
 //! Layers without weights that keep the shape or only rearrange it: activation, dropouts, flatten, up-sampling.
 
-use super::{Draw, GradientSink, Initializer, Layer, Mode, Visitor};
+use super::{Draw, Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::dropout::Mask;
+use crate::maps::map_read::MapRead;
 use crate::maps::{dropout, elementwise, flatten, per_channel, upsample};
 use crate::random::Stream;
 use crate::tape::Tape;
@@ -16,23 +17,24 @@ pub struct Activate {
 }
 
 impl Layer for Activate {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = elementwise::activate(&x, self.activation)?;
         if mode.is_training() {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let x = tape.pop()?;
-        need_input.then(|| elementwise::activate_backward(d_y, &x, self.activation)).transpose()
+        need.of(|| elementwise::activate_backward(d_y.own()?, &x, self.activation))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -66,23 +68,24 @@ impl Dropout {
 }
 
 impl Layer for Dropout {
-    fn forward(&mut self, x: Map, mode: Mode, _: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, _: &mut Tape) -> Result<MapRead> {
         let Some(draw) = mode.draw() else { return Ok(x) };
         self.draw = draw;
+        let x = x.resolve()?;
         // The op works in place, and the input may be kept by the layer before.
         let mask = self.mask(&x);
-        dropout::forward(x.copy()?, mask)
+        dropout::forward(x.copy()?, mask).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         _: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
-        let mask = self.mask(&d_y);
-        need_input.then(|| dropout::backward(d_y, mask)).transpose()
+        let mask = self.mask(d_y.map());
+        need.of(|| dropout::backward(d_y.own()?, mask))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -112,27 +115,27 @@ impl DropPath {
 }
 
 impl Layer for DropPath {
-    fn forward(&mut self, x: Map, mode: Mode, _: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, _: &mut Tape) -> Result<MapRead> {
         let Some(draw) = mode.draw() else { return Ok(x) };
         self.dropout.draw = draw;
+        let x = x.resolve()?;
         let shape = x.dims().to_vec();
         let (x, factors) = self.factors(x)?;
-        per_channel::multiply(&x, &factors)?.reshape(shape)
+        per_channel::multiply(&x, &factors)?.reshape(shape).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         _: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
-        if !need_input {
-            return Ok(None);
-        }
-        let shape = d_y.dims().to_vec();
-        let (d_y, factors) = self.factors(d_y)?;
-        per_channel::multiply_into(d_y, &factors)?.reshape(shape).map(Some)
+        need.of(|| {
+            let shape = d_y.map().dims().to_vec();
+            let (d_y, factors) = self.factors(d_y.own()?)?;
+            per_channel::multiply_into(d_y, &factors)?.reshape(shape)
+        })
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -144,25 +147,23 @@ impl Layer for DropPath {
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         if mode.is_training() {
             tape.push_shape(&x);
         }
-        flatten::forward(x)
+        flatten::forward(x).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
-        if !need_input {
-            return Ok(None);
-        }
-        flatten::backward(d_y, &shape).map(Some)
+        need.of(|| flatten::backward(d_y.own()?, &shape))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -179,22 +180,23 @@ pub struct Upsample {
 }
 
 impl Layer for Upsample {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         if mode.is_training() {
             tape.push_shape(&x);
         }
-        upsample::bilinear_forward(&x, self.size, self.align_corners)
+        upsample::bilinear_forward(&x, self.size, self.align_corners).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
-        need_input.then(|| upsample::bilinear_backward(&d_y, &shape, self.align_corners)).transpose()
+        need.of(|| upsample::bilinear_backward(d_y.map(), &shape, self.align_corners))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {

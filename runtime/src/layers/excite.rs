@@ -1,8 +1,9 @@
 //! A gate on each channel, as in squeeze-and-excitation (Hu et al. 2018), as a layer.
 
 use super::spec::NamedLayer;
-use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Visitor};
 use crate::error::Result;
+use crate::maps::map_read::MapRead;
 use crate::maps::{Map, per_channel};
 use crate::tape::Tape;
 
@@ -19,30 +20,29 @@ impl Excite {
 }
 
 impl Layer for Excite {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
-        let gate = self.gate.forward(x.clone(), mode, tape)?;
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
+        let gate = self.gate.pass(x.clone(), mode, tape)?;
         let y = per_channel::multiply(&x, &gate)?;
         if mode.is_training() {
             tape.push(&x)?;
             tape.push(&gate)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let gate = tape.pop()?;
-        let d_gate = per_channel::d_factors(&d_y, &tape.pop()?, &gate)?;
-        if !need_input {
-            return self.gate.backward(d_gate, tape, sink, false);
-        }
-        let d_x = per_channel::multiply_into(d_y, &gate)?;
-        self.gate.backward_beside(d_gate, &d_x, tape, sink).map(Some)
+        let d_gate = per_channel::d_factors(d_y.map(), &tape.pop()?, &gate)?;
+        let d_x = need.of(|| per_channel::multiply_into(d_y.own()?, &gate))?;
+        let need_of_gate = d_x.as_ref().map_or(Need::Nothing, Need::Sum);
+        self.gate.backward(d_gate.into(), tape, sink, need_of_gate)
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Layer norm and group norm as layers.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::group_norm::{self, Extent};
+use crate::maps::map_read::MapRead;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 
@@ -28,23 +29,24 @@ impl GroupNorm {
 }
 
 impl Layer for GroupNorm {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = group_norm::forward(&x, &self.weight.value, &self.bias.value, self.extent, self.epsilon)?;
         if mode.is_training() {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let x = tape.pop()?;
-        let gradients = group_norm::backward(d_y, &x, &self.weight.value, self.extent, self.epsilon)?;
+        let gradients = group_norm::backward(d_y.own()?, &x, &self.weight.value, self.extent, self.epsilon)?;
         drop(x);
         if self.weight.trainable {
             sink.take(&mut self.weight, gradients.d_weight)?;
@@ -52,7 +54,7 @@ impl Layer for GroupNorm {
         if self.bias.trainable {
             sink.take(&mut self.bias, gradients.d_bias)?;
         }
-        Ok(need_input.then_some(gradients.d_x))
+        need.of(|| Ok(gradients.d_x))
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

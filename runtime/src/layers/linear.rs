@@ -1,9 +1,10 @@
 //! Matrix product as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::initial;
 use crate::maps::Map;
+use crate::maps::map_read::MapRead;
 use crate::maps::{elementwise, linear};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -35,28 +36,30 @@ impl Linear {
 }
 
 impl Layer for Linear {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = linear::forward(&x, &self.weight.value, self.bias.as_ref().map(|b| &b.value))?;
         if mode.is_training() && self.weight.trainable {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let x = if self.weight.trainable { Some(tape.pop()?) } else { None };
-        let d_x = if need_input { Some(linear::d_input(&d_y, &self.weight.value)?) } else { None };
+        let d_y = d_y.map();
+        let d_x = need.of(|| linear::d_input(d_y, &self.weight.value))?;
         if let Some(bias) = self.bias.as_mut().filter(|b| b.trainable) {
-            sink.take(bias, elementwise::sum_rows(&d_y)?)?;
+            sink.take(bias, elementwise::sum_rows(d_y)?)?;
         }
         if let Some(x) = x {
-            let d_weight = linear::d_weight(&x, &d_y)?;
+            let d_weight = linear::d_weight(&x, d_y)?;
             sink.take(&mut self.weight, d_weight)?;
         }
         Ok(d_x)

@@ -9,6 +9,7 @@ mod output;
 pub mod cost;
 pub mod parameter_visit;
 pub mod statistic;
+pub mod gradient;
 pub mod conv;
 pub mod batch_norm;
 pub mod group_norm;
@@ -24,7 +25,7 @@ pub mod excite;
 pub mod residual;
 pub mod sequential;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::maps::counted::ledger::Part;
 use crate::maps::group_norm::Extent;
 use crate::maps::map_read::MapRead;
@@ -32,6 +33,7 @@ use crate::maps::{Map, Place};
 use crate::parameter::Parameter;
 use crate::random::Stream;
 use crate::tape::Tape;
+pub use gradient::{Grad, GradientSink, Need, input_gradient};
 pub use parameter_visit::{Form, FormReader, Reader, Variable, Visitor};
 pub use sequential::Sequential;
 use spec::join;
@@ -60,6 +62,8 @@ pub enum Mode {
     Again {
         /// What dropout drew from.
         draw: Draw,
+        /// Whether its output is looked at; else a layer may answer any map of that shape.
+        answers: bool,
     },
     /// Running statistics, no dropout, nothing kept.
     Evaluate,
@@ -79,7 +83,7 @@ impl Mode {
     /// What dropout draws from, in training.
     pub fn draw(self) -> Option<Draw> {
         match self {
-            Self::Train { draw } | Self::Again { draw } => Some(draw),
+            Self::Train { draw } | Self::Again { draw, .. } => Some(draw),
             Self::Evaluate => None,
         }
     }
@@ -87,76 +91,40 @@ impl Mode {
     /// The mode in which to repeat this pass.
     #[must_use]
     pub fn again(self) -> Self {
-        self.draw().map_or(self, |draw| Self::Again { draw })
+        self.draw().map_or(self, |draw| Self::Again { draw, answers: true })
     }
-}
 
-/// Where gradients of weights go.
-pub trait GradientSink {
-    /// Takes the gradient of `parameter`, which has its shape.
-    fn take(&mut self, parameter: &mut Parameter, d_value: Map) -> Result<()>;
+    /// The mode in which to repeat it for what it leaves on the tape alone.
+    #[must_use]
+    pub fn without_answer(self) -> Self {
+        self.draw().map_or(self, |draw| Self::Again { draw, answers: false })
+    }
 
-    /// Whether parameters change when it takes their gradients.
-    fn updates(&self) -> bool {
-        true
+    /// Whether somebody looks at the output.
+    pub fn answers(self) -> bool {
+        !matches!(self, Self::Again { answers: false, .. })
     }
 }
 
 /// A function with weights and a closed-form gradient.
 pub trait Layer: Send {
-    /// Maps `x: [N, H, W, C]` or `[N, F]`; in training it pushes on `tape` what backward will pop.
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map>;
+    /// Maps `x: [N, H, W, C]` or `[N, F]`, which may still have to be normalized, as may what it gives; in training it pushes
+    /// on `tape` what backward will pop.
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead>;
 
-    /// The forward pass without its last normalization, if that can be left to whoever reads the output.
-    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.forward(x, mode, tape).map(MapRead::Plain)
-    }
-
-    /// [`Layer::forward_lazy`] of an input that may still have to be normalized.
-    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.forward_lazy(x.resolve()?, mode, tape)
-    }
-
-    /// The forward pass for what it leaves on the tape alone.
-    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
-        self.forward_from(x, mode, tape).map(drop)
-    }
-
-    /// Maps the gradient of the output to that of the input (`None` unless `need_input`), and hands the
-    /// gradients of trainable weights to `sink`. `d_y` is consumed: its storage may be written to. Without
-    /// `need_input` layers below the last weight are not visited; what they left on the tape goes, too.
+    /// Maps the gradient of the output to that of the input, as far as that is needed, and hands the gradients of trainable
+    /// weights to `sink`. Where it is not needed, layers below the last weight are not visited; what they left on the tape
+    /// goes, too.
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>>;
-
-    /// [`Layer::backward`] to the input, with `beside`, of its shape, added to its gradient.
-    fn backward_beside(
-        &mut self,
-        d_y: Map,
-        beside: &Map,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-    ) -> Result<Map> {
-        let d_x = input_gradient(self.backward(d_y, tape, sink, true)?)?;
-        crate::maps::elementwise::add(d_x, beside)
-    }
-
-    /// Whether `backward` leaves the storage of `d_y` as it is.
-    fn leaves_gradient(&self) -> bool {
-        false
-    }
 
     /// Shows every weight and running statistic, named from `path` down.
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()>;
-}
-
-/// The gradient that a backward pass was asked for.
-pub fn input_gradient(gradient: Option<Map>) -> Result<Map> {
-    gradient.ok_or_else(|| Error::internal("a layer gave no gradient for its input"))
 }
 
 /// Where new layers live and what their weights start from.

@@ -1,8 +1,9 @@
 //! Pools as layers.
 
-use super::{GradientSink, Layer, Mode, Visitor};
+use super::{Grad, GradientSink, Layer, Mode, Need, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
+use crate::maps::map_read::MapRead;
 use crate::maps::pool::{self, PoolConfig};
 use crate::tape::Tape;
 
@@ -13,25 +14,26 @@ pub struct MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let (y, positions) = pool::max_forward(&x, &self.config)?;
         if mode.is_training() {
             tape.push_shape(&x);
             tape.push(&positions)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let positions = tape.pop()?;
         let shape = tape.pop_shape()?;
-        need_input.then(|| pool::max_backward(&d_y, &positions, &shape, &self.config)).transpose()
+        need.of(|| pool::max_backward(d_y.map(), &positions, &shape, &self.config))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
@@ -91,22 +93,23 @@ impl Mean for GlobalAveragePool {
 }
 
 impl<M: Mean> Layer for M {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         if mode.is_training() {
             tape.push_shape(&x);
         }
-        Mean::forward(self, &x)
+        Mean::forward(self, &x).map(MapRead::Plain)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         _: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let shape = tape.pop_shape()?;
-        need_input.then(|| Mean::backward(self, &d_y, &shape)).transpose()
+        need.of(|| Mean::backward(self, d_y.map(), &shape))
     }
 
     fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {

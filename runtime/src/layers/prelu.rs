@@ -1,8 +1,9 @@
 //! The parametric ReLU as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::maps::Map;
+use crate::maps::map_read::MapRead;
 use crate::maps::prelu;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -24,28 +25,29 @@ impl Prelu {
 }
 
 impl Layer for Prelu {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = prelu::forward(&x, &self.weight.value)?;
         if mode.is_training() {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let x = tape.pop()?;
-        let gradients = prelu::backward(d_y, &x, &self.weight.value)?;
+        let gradients = prelu::backward(d_y.own()?, &x, &self.weight.value)?;
         drop(x);
         if self.weight.trainable {
             sink.take(&mut self.weight, gradients.d_slopes)?;
         }
-        Ok(need_input.then_some(gradients.d_x))
+        need.of(|| Ok(gradients.d_x))
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

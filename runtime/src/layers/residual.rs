@@ -1,7 +1,7 @@
 //! The residual sum (He et al. 2015) as a layer.
 
 use super::spec::{NamedLayer, ShortcutSpec};
-use super::{GradientSink, Initializer, Layer, Mode, Sequential, Visitor};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
@@ -43,7 +43,7 @@ impl Residual {
 
     /// What is summed. `x` is not [`MapRead::Normalized`], as both branches read it.
     fn summands(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<(MapRead, MapRead)> {
-        let mut main = self.main.forward_from(x.clone(), mode, tape)?;
+        let mut main = self.main.forward(x.clone(), mode, tape)?;
         if main.stored().shares_memory(x.stored()) {
             // The sum may take the main branch's place, and others read `x`.
             main = MapRead::Plain(main.stored().copy()?);
@@ -57,7 +57,7 @@ impl Residual {
                 }
                 MapRead::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
-            Shortcut::Projection(layers) => layers.forward_from(x, mode, tape)?,
+            Shortcut::Projection(layers) => layers.forward(x, mode, tape)?,
         };
         Ok((main, around))
     }
@@ -69,86 +69,84 @@ impl Residual {
 }
 
 impl Layer for Residual {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
-        self.forward_lazy(x, mode, tape)?.resolve()
-    }
-
-    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.forward_from(MapRead::Plain(x), mode, tape)
-    }
-
-    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let x = x.without_normalization()?;
         // Of two sums after each other the first is kept, and the second made again from it.
         let keeps_x = mode.is_training() && !matches!(x, MapRead::Sum(..));
         let (main, around) = self.summands(x, mode, tape)?;
-        let summands = match (&main, &around, &self.shortcut) {
-            (MapRead::Normalized(main, by), MapRead::Plain(around), Shortcut::Identity)
-                if keeps_x && self.unmasked().is_none() =>
-            {
-                let (main, by, around) = (main.clone(), by.clone(), around.clone());
-                Some(Summands { main, by, around, activation: self.activation })
-            }
-            _ => None,
-        };
         if let Some(activation) = self.unmasked() {
             let (sum, _) = residual_sum::add_activate(main, around, None, false)?;
             if mode.is_training() {
                 tape.push(&sum)?;
             }
-            return Ok(MapRead::Plain(elementwise::activate(&sum, activation)?));
+            return match mode.answers() {
+                true => elementwise::activate(&sum, activation).map(MapRead::Plain),
+                false => Ok(sum.into()),
+            };
         }
+        if !mode.answers() {
+            let any = main.stored().clone();
+            if let Some(mask) = residual_sum::sum_mask(main, around, self.activation)? {
+                tape.push(&mask)?;
+            }
+            return Ok(any.into());
+        }
+        let summands = match (&main, &around, &self.shortcut) {
+            (MapRead::Normalized(main, by), MapRead::Plain(around), Shortcut::Identity) if keeps_x => {
+                let (main, by, around) = (main.clone(), by.clone(), around.clone());
+                Some(Summands { main, by, around, activation: self.activation })
+            }
+            _ => None,
+        };
         let (y, mask) = residual_sum::add_activate(main, around, self.activation, mode.is_training())?;
         if let Some(mask) = mask {
             tape.push(&mask)?;
         }
         Ok(match summands {
             Some(summands) => MapRead::Sum(y, summands),
-            None => MapRead::Plain(y),
+            None => y.into(),
         })
-    }
-
-    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
-        let (main, around) = self.summands(x.without_normalization()?, mode, tape)?;
-        if self.unmasked().is_some() {
-            return tape.push(&residual_sum::add_activate(main, around, None, false)?.0);
-        }
-        if let Some(mask) = residual_sum::sum_mask(main, around, self.activation)? {
-            tape.push(&mask)?;
-        }
-        Ok(())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let d_sum = match (self.activation, self.unmasked()) {
-            (_, Some(activation)) => elementwise::activate_backward(d_y, &tape.pop()?, activation)?,
-            (Some(_), None) => mask::apply(d_y, &tape.pop()?)?,
+            (_, Some(activation)) => {
+                elementwise::activate_backward(d_y.own()?, &tape.pop()?, activation)?.into()
+            }
+            (Some(_), None) => mask::apply(d_y.own()?, &tape.pop()?)?.into(),
             (None, None) => d_y,
         };
-        // Both branches read this gradient: one that writes into it must not have what the other reads.
-        let for_around = |writer: &Sequential| {
-            if writer.leaves_gradient() { Ok(d_sum.clone()) } else { d_sum.copy() }
-        };
-        let d_around = match &mut self.shortcut {
-            Shortcut::Identity => need_input.then(|| for_around(&self.main)).transpose()?,
+        // Both branches read this gradient, the main one last.
+        let (d_around, d_main) = match &mut self.shortcut {
+            Shortcut::Identity if need.is_some() => {
+                let d_around = d_sum.map().clone();
+                (Some(d_around.clone()), Grad::Lent(d_around))
+            }
+            Shortcut::Identity => (None, d_sum),
             Shortcut::Pad { stride, .. } => {
                 let shape = tape.pop_shape()?;
-                need_input.then(|| pool::subsample_backward(&d_sum, &shape, *stride)).transpose()?
+                let d_around = match need {
+                    Need::Nothing => None,
+                    _ => Some(pool::subsample_backward(d_sum.map(), &shape, *stride)?),
+                };
+                (d_around, d_sum)
             }
             Shortcut::Projection(layers) => {
-                let d_around = for_around(layers)?;
-                layers.backward(d_around, tape, sink, need_input)?
+                let lent = Grad::Lent(d_sum.map().clone());
+                (layers.backward(lent, tape, sink, need.alone())?, d_sum)
             }
         };
-        match d_around {
-            Some(d_around) => self.main.backward_beside(d_sum, &d_around, tape, sink).map(Some),
-            None => self.main.backward(d_sum, tape, sink, false).map(|_| None),
+        let need_of_main = d_around.as_ref().map_or(Need::Nothing, Need::Sum);
+        let d_x = self.main.backward(d_main, tape, sink, need_of_main)?;
+        match (need, d_x) {
+            (Need::Nothing, _) | (_, None) => Ok(None),
+            (need, Some(d_x)) => need.of(|| Ok(d_x)),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Global response norm as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor, spec::join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
 use crate::error::Result;
 use crate::maps::Map;
+use crate::maps::map_read::MapRead;
 use crate::maps::response_norm;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -22,29 +23,30 @@ impl ResponseNorm {
 }
 
 impl Layer for ResponseNorm {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = response_norm::forward(&x, &self.weight.value, &self.bias.value)?;
         if mode.is_training() {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
-        let gradients = response_norm::backward(d_y, &tape.pop()?, &self.weight.value)?;
+        let gradients = response_norm::backward(d_y.own()?, &tape.pop()?, &self.weight.value)?;
         if self.weight.trainable {
             sink.take(&mut self.weight, gradients.d_weight)?;
         }
         if self.bias.trainable {
             sink.take(&mut self.bias, gradients.d_bias)?;
         }
-        Ok(need_input.then_some(gradients.d_x))
+        need.of(|| Ok(gradients.d_x))
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

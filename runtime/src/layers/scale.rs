@@ -1,7 +1,8 @@
 //! A trained factor of each channel (Touvron et al. 2021, "layer scale"), as a layer.
 
-use super::{GradientSink, Initializer, Layer, Mode, Variable, Visitor};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor};
 use crate::error::Result;
+use crate::maps::map_read::MapRead;
 use crate::maps::{Map, per_channel};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -20,27 +21,28 @@ impl Scale {
 }
 
 impl Layer for Scale {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        let x = x.resolve()?;
         let y = per_channel::multiply(&x, &self.factors.value)?;
         if mode.is_training() && self.factors.trainable {
             tape.push(&x)?;
         }
-        Ok(y)
+        Ok(y.into())
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
         let d_factors = match self.factors.trainable {
-            true => Some(per_channel::d_factors(&d_y, &tape.pop()?, &self.factors.value)?),
+            true => Some(per_channel::d_factors(d_y.map(), &tape.pop()?, &self.factors.value)?),
             false => None,
         };
         // The input's gradient needs the factors from before their update.
-        let d_x = need_input.then(|| per_channel::multiply_into(d_y, &self.factors.value)).transpose()?;
+        let d_x = need.of(|| per_channel::multiply_into(d_y.own()?, &self.factors.value))?;
         if let Some(d_factors) = d_factors {
             sink.take(&mut self.factors, d_factors)?;
         }

@@ -2,10 +2,9 @@
 
 use super::chain::Chain;
 use super::spec::{NamedLayer, join};
-use super::{GradientSink, Initializer, Layer, Mode, Visitor, build, input_gradient};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor, build, input_gradient};
 use crate::error::Result;
 use crate::maps::Map;
-use crate::maps::elementwise;
 use crate::maps::map_read::MapRead;
 use crate::tape::Tape;
 
@@ -48,57 +47,58 @@ impl Sequential {
         self.layers.is_empty()
     }
 
-    /// Notes where on the tape its own begins.
-    fn begin(&mut self, mode: Mode, tape: &Tape) {
-        if mode.is_training() {
-            self.height = tape.height();
-        }
+    /// The forward pass to a map that is in memory.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub fn pass(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        self.forward(x.into(), mode, tape)?.resolve()
     }
 
     /// Backward for callers that need the input's gradient.
+    ///
+    /// # Errors
+    /// Those of the layers.
     pub fn backward_to_input(
         &mut self,
         d_y: Map,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
     ) -> Result<Map> {
-        input_gradient(self.backward(d_y, tape, sink, true)?)
+        input_gradient(self.backward(d_y.into(), tape, sink, Need::Input)?)
     }
 }
 
 impl Layer for Sequential {
-    fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
-        self.forward_lazy(x, mode, tape)?.resolve()
-    }
-
-    fn forward_lazy(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.forward_from(MapRead::Plain(x), mode, tape)
-    }
-
-    fn forward_from(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        self.begin(mode, tape);
-        self.layers.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))
-    }
-
-    fn repeat(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<()> {
-        self.begin(mode, tape);
-        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(()) };
-        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward_from(x, mode, tape))?;
-        last.repeat(x, mode, tape)
+    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
+        if mode.is_training() {
+            self.height = tape.height();
+        }
+        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(x) };
+        let answering = if mode.answers() { mode } else { mode.again() };
+        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, answering, tape))?;
+        last.forward(x, mode, tape)
     }
 
     fn backward(
         &mut self,
-        d_y: Map,
+        d_y: Grad,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-        need_input: bool,
+        need: Need<'_>,
     ) -> Result<Option<Map>> {
+        if self.layers.is_empty() {
+            return need.of(|| d_y.own());
+        }
         let mut gradient = d_y;
         for (position, (_, layer)) in self.layers.iter_mut().enumerate().rev() {
-            let need = need_input || position > self.first_weighted;
-            match layer.backward(gradient, tape, sink, need)? {
-                Some(d_x) => gradient = d_x,
+            let need_here = match position {
+                0 => need,
+                _ if need.is_some() || position > self.first_weighted => Need::Input,
+                _ => Need::Nothing,
+            };
+            match layer.backward(gradient, tape, sink, need_here)? {
+                Some(d_x) => gradient = Grad::Own(d_x),
                 None => {
                     // Whoever comes before this list finds what it left itself.
                     tape.cut_back(self.height);
@@ -106,28 +106,7 @@ impl Layer for Sequential {
                 }
             }
         }
-        Ok(need_input.then_some(gradient))
-    }
-
-    fn backward_beside(
-        &mut self,
-        d_y: Map,
-        beside: &Map,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-    ) -> Result<Map> {
-        let Some(((_, first), others)) = self.layers.split_first_mut() else {
-            return elementwise::add(d_y, beside);
-        };
-        let mut gradient = d_y;
-        for (_, layer) in others.iter_mut().rev() {
-            gradient = input_gradient(layer.backward(gradient, tape, sink, true)?)?;
-        }
-        first.backward_beside(gradient, beside, tape, sink)
-    }
-
-    fn leaves_gradient(&self) -> bool {
-        self.layers.last().is_some_and(|(_, layer)| layer.leaves_gradient())
+        gradient.own().map(Some)
     }
 
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {

@@ -43,6 +43,14 @@ impl Features {
         }
     }
 
+    /// The shape of a map of so many samples.
+    pub fn dims(self, samples: usize) -> Vec<usize> {
+        match self {
+            Self::Map { channels, height, width } => vec![samples, height, width, channels],
+            Self::Flat(length) => vec![samples, length],
+        }
+    }
+
     /// The same with so many channels.
     #[must_use]
     pub fn with_channels(self, channels: usize) -> Self {

@@ -178,7 +178,7 @@ fn joint(
             _ => None,
         };
         read(d_y.z, elsewhere, elsewhere, |counter| {
-            counter.convolve(geometry, PassKind::Joint);
+            counter.convolve_for(geometry, PassKind::Joint, 1 + usize::from(need_weight));
             counter.sum_rows(geometry.x_len(), geometry.in_channels);
         })?;
         return Ok(Gradients { d_weight, d_x, sums });

@@ -42,6 +42,12 @@ pub struct Summands {
     pub activation: Option<Activation>,
 }
 
+impl From<Map> for MapRead {
+    fn from(x: Map) -> Self {
+        Self::Plain(x)
+    }
+}
+
 impl MapRead {
     /// The map itself, normalized now if need be.
     pub fn resolve(self) -> Result<Map> {

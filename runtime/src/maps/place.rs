@@ -139,7 +139,10 @@ pub struct Room {
 
 fn outline(counter: &Arc<Counter>, dims: &[usize], bytes: bool) -> Result<Outline> {
     let each = if bytes { 1 } else { ELEMENT_BYTES };
-    let taken = dims.iter().product::<usize>() * each + MAP_BYTES;
+    let elements = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let taken = elements.and_then(|count| count.checked_mul(each)?.checked_add(MAP_BYTES));
+    let taken =
+        taken.ok_or_else(|| Error::config(format!("a map of {dims:?} is too large to be counted")))?;
     let memory = Memory::Own(counter.ledger.take(Part::Passing, taken));
     counter.check()?;
     Ok(Outline { dims: sizes(dims)?, bytes, memory, counter: counter.clone() })

@@ -44,7 +44,7 @@ pub fn forward(
             tensor(y, &y_dims(&geometry)[..])
         },
         || Err(Error::internal("a convolution reads through an up-sampling where no kernels are")),
-        |counter| counter.convolve_upsampled(&geometry, [height, width], false),
+        |counter| counter.convolve_upsampled(&geometry, [height, width], None),
     )
 }
 
@@ -67,7 +67,9 @@ pub fn backward<'a>(
         let place = d_y.stored().place();
         let d_weight = x.map(|_| place.empty(weight.dims())).transpose()?;
         let d_x = need_input.then(|| place.empty(input_shape)).transpose()?;
-        outline.counter.convolve_upsampled(&geometry, [input_shape[1], input_shape[2]], true);
+        let gradients = usize::from(d_weight.is_some()) + usize::from(need_input);
+        let size = [input_shape[1], input_shape[2]];
+        outline.counter.convolve_upsampled(&geometry, size, Some(gradients));
         return Ok(Gradients { d_weight, d_x, sums: None });
     }
     let d_y = d_y.elements()?;

@@ -5,7 +5,7 @@ use super::mobile::MobileBlock;
 use super::spec::NetworkSpec;
 use super::unit::{UnitKind, UnitSpec};
 use crate::error::{Error, Result};
-use crate::layers::cost::Cost;
+use crate::layers::cost::parameters;
 use crate::layers::limits::{MOST_WEIGHTS, check_numbers};
 use crate::layers::spec::{LayerSpec, NamedLayer, join};
 use std::collections::HashSet;
@@ -100,8 +100,13 @@ fn each_layer(layers: &[NamedLayer], visit: &mut dyn FnMut(&NamedLayer) -> Resul
 }
 
 /// Refuses a network whose weights no machine here could train, before it takes the memory.
-pub(super) fn check_weights(spec: &NetworkSpec, costs: impl Iterator<Item = Cost>) -> Result<()> {
-    let parameters = costs.fold(0usize, |sum, cost| sum.saturating_add(cost.parameters));
+pub(super) fn check_weights<'a>(
+    spec: &'a NetworkSpec,
+    units: impl Iterator<Item = &'a [NamedLayer]>,
+) -> Result<()> {
+    let parameters = units
+        .chain([&spec.head[..]])
+        .try_fold(0usize, |sum, layers| Ok::<_, Error>(sum.saturating_add(parameters(layers)?)))?;
     match parameters > MOST_WEIGHTS {
         true => Err(Error::config(format!(
             "{} has {parameters} weights, and at most {MOST_WEIGHTS} are trained",

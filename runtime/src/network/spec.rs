@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::layers::cost::{Cost, Walk};
 use crate::layers::limits::check_features;
 use crate::layers::spec::{Features, NamedLayer, output_of_all};
+use crate::maps::counted::Counter;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A network for classification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,13 +60,8 @@ impl NetworkSpec {
 
     /// The same of units that were expanded.
     pub(crate) fn costs_of(&self, expanded: &[(Vec<NamedLayer>, Features)]) -> Result<Vec<Cost>> {
-        let mut walk = Walk { kept: true, ..Walk::new(self.input_features()) };
-        let mut costs = Vec::with_capacity(expanded.len());
-        for (layers, _) in expanded {
-            walk = Walk { cost: Cost::default(), ..walk }.through(layers)?;
-            costs.push(walk.cost);
-        }
-        Ok(costs)
+        let mut walk = Walk::new(self.input_features(), &Arc::new(Counter::new(1)))?;
+        expanded.iter().map(|(layers, _)| walk.through(layers, true)).collect()
     }
 
     /// What the head costs.
@@ -74,7 +71,7 @@ impl NetworkSpec {
 
     /// What the head costs on the last unit's features.
     pub(crate) fn head_cost_on(&self, features: Features) -> Result<Cost> {
-        Ok(Walk { kept: true, ..Walk::new(features) }.through(&self.head)?.cost)
+        Walk::new(features, &Arc::new(Counter::new(1)))?.through(&self.head, true)
     }
 
     /// Widest unit, in channels.
@@ -111,7 +108,7 @@ impl NetworkSpec {
                 self.name, self.classes
             )));
         }
-        limits::check_weights(self, self.costs_of(&expanded)?.into_iter().chain([self.head_cost_on(last)?]))?;
+        limits::check_weights(self, expanded.iter().map(|(layers, _)| &layers[..]))?;
         let named = self.units.iter().zip(&expanded);
         limits::check_names(self, named.map(|(unit, (layers, _))| (&unit.name[..], &layers[..])))
     }

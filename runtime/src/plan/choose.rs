@@ -8,6 +8,7 @@
 
 use super::counted::Planner;
 use super::cuts;
+use super::least;
 use super::rates::Rates;
 use super::size::words;
 use super::workload::{Plan, Workload, evaluation_bytes, plan, plan_within};
@@ -137,7 +138,7 @@ impl Candidate {
         Ok(candidate)
     }
 
-    fn unplanned(workload: &Workload) -> Self {
+    pub(super) fn unplanned(workload: &Workload) -> Self {
         let train = &workload.train;
         Self {
             ends: train.ends.clone(),
@@ -190,9 +191,9 @@ pub struct Choice {
 /// # Errors
 /// `Config` with the least that would do, when nothing fits; those of planning.
 pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
-    let mut fitting = search(workload, freedom, budget_bytes, rates, true)?.0.into_iter();
+    let mut fitting = search(workload, freedom, budget_bytes, rates)?.into_iter();
     let Some(chosen) = fitting.next() else {
-        let (_, least) = search(workload, freedom, budget_bytes, rates, false)?;
+        let least = least::of_ways(workload, freedom, budget_bytes, rates)?;
         return Err(refusal(workload, budget_bytes, least));
     };
     let plan = plan(&chosen.applied(workload))?;
@@ -216,47 +217,20 @@ pub fn fastest(
     budget_bytes: usize,
     rates: &Rates,
 ) -> Result<Option<Candidate>> {
-    Ok(search(workload, freedom, budget_bytes, rates, true)?.0.into_iter().next())
+    Ok(search(workload, freedom, budget_bytes, rates)?.into_iter().next())
 }
 
-/// The way to train that needs least memory; none where there is no cut to choose from.
-///
-/// # Errors
-/// Those of planning.
-pub fn least(workload: &Workload, freedom: &Freedom, rates: &Rates) -> Result<Option<Candidate>> {
-    let mut workload = workload.clone();
-    if freedom.files {
-        (workload.train.offload, workload.train.features_on_disk) = (true, true);
-    }
-    if freedom.half && workload.train.activations == Precision::F32 {
-        workload.train.activations = Precision::Bf16;
-    }
-    Ok(search_one(&workload, freedom, 0, rates, false, &mut Planner::default())?.1)
-}
-
-/// What fits, the best first, and what needs least where nothing does, unless counting `stops` at the budget. Ways that
-/// wait in files or in fewer bits are looked at where nothing without them fits and has good statistics.
+/// What fits, the best first. Ways that wait in files or in fewer bits are looked at where nothing without them fits and
+/// has good statistics.
 fn search(
     workload: &Workload,
     freedom: &Freedom,
     budget_bytes: usize,
     rates: &Rates,
-    stops: bool,
-) -> Result<(Vec<Candidate>, Option<Candidate>)> {
+) -> Result<Vec<Candidate>> {
     let mut planner = Planner::default();
-    let TrainConfig { activations, .. } = workload.train;
-    let (half, files) = (freedom.half && activations == Precision::F32, freedom.files);
-    // What needs least comes second: where it does not fit, nothing does.
-    let mut ways = vec![(false, false), (files, half), (files, false), (false, half)];
-    let mut seen = Vec::new();
-    ways.retain(|way| {
-        !seen.contains(way) && {
-            seen.push(*way);
-            true
-        }
-    });
-    let (mut fitting, mut least) = (Vec::<Candidate>::new(), None::<Candidate>);
-    for (number, (in_file, halved)) in ways.into_iter().enumerate() {
+    let mut fitting = Vec::<Candidate>::new();
+    for (number, way) in ways(workload, freedom).into_iter().enumerate() {
         // Exact micro-batches take so long that larger ones are looked for with a file.
         let enough = |candidate: &Candidate| {
             let slow = candidate.exact && candidate.micro_batch.is_some();
@@ -265,43 +239,59 @@ fn search(
         if number == 1 && fitting.iter().any(enough) || number > 1 && fitting.is_empty() {
             break;
         }
-        let mut changed = workload.clone();
-        if in_file {
-            (changed.train.offload, changed.train.features_on_disk) = (true, true);
-        }
-        if halved {
-            changed.train.activations = Precision::Bf16;
-        }
-        let (found, needs_least) = search_one(&changed, freedom, budget_bytes, rates, stops, &mut planner)?;
-        fitting.extend(found);
-        least = [least, needs_least].into_iter().flatten().min_by_key(|candidate| candidate.peak_bytes);
+        fitting.extend(search_one(&way.of(workload), freedom, budget_bytes, rates, &mut planner)?);
     }
     let order = |candidate: &Candidate| candidate.order(workload.batch);
     fitting.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(std::cmp::Ordering::Equal));
-    Ok((fitting, least))
+    Ok(fitting)
 }
 
-/// For each cut, and each way to repeat forward passes, the largest micro-batches that keep to the budget; and of those
-/// that do not, the one that needs least.
+/// What waits where.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    files: bool,
+    half: bool,
+}
+
+impl Way {
+    /// The workload, waiting so.
+    pub(super) fn of(self, workload: &Workload) -> Workload {
+        let mut workload = workload.clone();
+        if self.files {
+            (workload.train.offload, workload.train.features_on_disk) = (true, true);
+        }
+        if self.half {
+            workload.train.activations = Precision::Bf16;
+        }
+        workload
+    }
+}
+
+/// The ways there are; that which needs least comes second: where it does not fit, nothing does.
+pub(super) fn ways(workload: &Workload, freedom: &Freedom) -> Vec<Way> {
+    let half = freedom.half && workload.train.activations == Precision::F32;
+    let mut ways = Vec::new();
+    for (files, half) in [(false, false), (freedom.files, half), (freedom.files, false), (false, half)] {
+        if !ways.contains(&Way { files, half }) {
+            ways.push(Way { files, half });
+        }
+    }
+    ways
+}
+
+/// For each cut, and each way to repeat forward passes, the largest micro-batches that keep to the budget.
 fn search_one(
     workload: &Workload,
     freedom: &Freedom,
     budget_bytes: usize,
     rates: &Rates,
-    stops: bool,
     planner: &mut Planner,
-) -> Result<(Vec<Candidate>, Option<Candidate>)> {
-    let (mut fitting, mut least) = (Vec::new(), None::<Candidate>);
+) -> Result<Vec<Candidate>> {
+    let mut fitting = Vec::new();
     let mut changed = workload.clone();
     for ends in &freedom.cuts {
         let sizes = micro_batches(workload, freedom, ends)?;
         for (recompute, pieces) in repetitions(workload, freedom, ends)? {
-            // What takes more is of no interest.
-            let limit_bytes = match &least {
-                _ if stops => Some(budget_bytes),
-                Some(least) => Some(budget_bytes.max(least.peak_bytes)),
-                None => None,
-            };
             let mut try_size = |size: usize| {
                 let start = Candidate {
                     ends: ends.clone(),
@@ -310,27 +300,27 @@ fn search_one(
                     pieces: pieces.clone(),
                     ..Candidate::unplanned(workload)
                 };
-                smallest_evaluation(&mut changed, start, (budget_bytes, limit_bytes), rates, planner)
+                smallest_evaluation(&mut changed, start, (budget_bytes, Some(budget_bytes)), rates, planner)
             };
-            let found = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)?;
-            if found.peak_bytes <= budget_bytes {
-                let is_whole = found.micro_batch == sizes[0];
-                fitting.push(found);
-                // To repeat more would only take longer.
-                if is_whole {
-                    break;
-                }
-            } else if least.as_ref().is_none_or(|least| found.peak_bytes < least.peak_bytes) {
-                least = Some(found);
+            let Some(found) = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)? else { continue };
+            let is_whole = found.micro_batch == sizes[0];
+            fitting.push(found);
+            // To repeat more would only take longer.
+            if is_whole {
+                break;
             }
         }
     }
-    Ok((fitting, least))
+    Ok(fitting)
 }
 
 /// What may be repeated: forward passes of blocks, where there are auxiliary networks to do so before, and those of
 /// pieces: of many cuts of a network that is one block, of every unit where there are several blocks.
-fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<(bool, Vec<usize>)>> {
+pub(super) fn repetitions(
+    workload: &Workload,
+    freedom: &Freedom,
+    ends: &[usize],
+) -> Result<Vec<(bool, Vec<usize>)>> {
     let TrainConfig { recompute, pieces, exact, .. } = &workload.train;
     if *exact {
         return Ok(vec![(*recompute, pieces.clone())]);
@@ -349,7 +339,11 @@ fn repetitions(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result
 
 /// The sizes of micro-batches to try: all of the batch, then ever smaller, but none of which batch norm would see a
 /// single value.
-fn micro_batches(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Result<Vec<Option<usize>>> {
+pub(super) fn micro_batches(
+    workload: &Workload,
+    freedom: &Freedom,
+    ends: &[usize],
+) -> Result<Vec<Option<usize>>> {
     if !freedom.micro_batch {
         return Ok(vec![workload.train.micro_batch]);
     }
@@ -361,37 +355,37 @@ fn micro_batches(workload: &Workload, freedom: &Freedom, ends: &[usize]) -> Resu
     Ok(halves.map(|size| (size < workload.batch).then_some(size)).collect())
 }
 
-/// The first of `count` ever smaller sizes of micro-batches that fits, larger ones being faster; where none fits, that
-/// which needs least.
+/// The first of `count` ever smaller sizes of micro-batches that fits, larger ones being faster.
 fn largest_that_fits(
     count: usize,
     budget_bytes: usize,
     try_size: &mut dyn FnMut(usize) -> Result<Candidate>,
-) -> Result<Candidate> {
+) -> Result<Option<Candidate>> {
+    let fits_in = |candidate: &Candidate| candidate.peak_bytes <= budget_bytes;
     let whole = try_size(0)?;
-    if whole.peak_bytes <= budget_bytes || count == 1 {
-        return Ok(whole);
+    if fits_in(&whole) || count == 1 {
+        return Ok(Some(whole).filter(fits_in));
     }
     // Below the whole batch, where gradients are gathered, a smaller size takes no more memory.
     let (mut too_large, mut fits) = (0, count - 1);
     let mut found = try_size(fits)?;
-    if found.peak_bytes > budget_bytes {
-        return Ok(if whole.peak_bytes < found.peak_bytes { whole } else { found });
+    if !fits_in(&found) {
+        return Ok(None);
     }
     while fits - too_large > 1 {
         let middle = (fits + too_large) / 2;
         let candidate = try_size(middle)?;
-        match candidate.peak_bytes <= budget_bytes {
+        match fits_in(&candidate) {
             true => (fits, found) = (middle, candidate),
             false => too_large = middle,
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// `candidate` with its bytes and seconds, its evaluation's batch halved for as long as that is what does not fit; past
 /// `limit_bytes` it is said to take all there is.
-fn smallest_evaluation(
+pub(super) fn smallest_evaluation(
     workload: &mut Workload,
     mut candidate: Candidate,
     (budget_bytes, limit_bytes): (usize, Option<usize>),

@@ -1,9 +1,11 @@
 //! Where to cut a network into so many blocks: so that the largest keeps as little as can be.
 
 use crate::error::{Error, Result};
+use crate::maps::counted::Counter;
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::spec::Boundary;
 use crate::rules::{Rule, RuleConfig};
+use std::sync::Arc;
 
 /// What each unit keeps for its backward pass, and what the auxiliary network behind it would keep.
 struct Costs {
@@ -14,15 +16,16 @@ struct Costs {
 impl Costs {
     fn new(network: &NetworkSpec, rule: &RuleConfig) -> Result<Self> {
         let expanded = network.expand()?;
-        let units: Vec<usize> = network.costs_of(&expanded)?.iter().map(|cost| cost.kept_elements).collect();
+        let counter = Arc::new(Counter::new(1));
+        let units: Vec<usize> = network.costs_of(&expanded)?.iter().map(|cost| cost.kept_bytes).collect();
         let mut boundaries = Vec::with_capacity(units.len());
         for (end, (_, features)) in expanded.iter().enumerate() {
             let kept = if end + 1 < units.len() {
                 // Only the boundary's own place matters to what its auxiliary network keeps.
                 let boundary = Boundary { end, number: 0, blocks: 2, features: *features };
-                boundary.auxiliary(network, rule)?.cost(*features)?.kept_elements
+                boundary.auxiliary(network, rule)?.cost_by(*features, &counter)?.kept_bytes
             } else {
-                network.head_cost_on(*features)?.kept_elements
+                network.head_cost_on(*features)?.kept_bytes
             };
             boundaries.push(kept);
         }
@@ -59,7 +62,7 @@ pub fn even_pieces(network: &NetworkSpec, count: usize) -> Result<Vec<usize>> {
 
 /// What each unit keeps, where nothing but units is kept.
 fn kept_by_units(network: &NetworkSpec) -> Result<Costs> {
-    let units: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_elements).collect();
+    let units: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_bytes).collect();
     Ok(Costs { boundaries: vec![0; units.len()], units })
 }
 

@@ -13,8 +13,10 @@ pub mod cuts;
 pub mod rates;
 pub mod size;
 pub mod choose;
+mod least;
 
-pub use choose::{Candidate, Choice, Freedom, choose, fastest, least};
+pub use choose::{Candidate, Choice, Freedom, choose, fastest};
+pub use least::least;
 pub use ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 pub use rates::Rates;
 pub use workload::{BlockBytes, Plan, Workload, evaluation_beside, plan};

@@ -6,7 +6,7 @@ use super::spec::{AuxiliarySpec, Task};
 use crate::data::Normalize;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, join};
-use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor, input_gradient};
+use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
 use crate::maps::Map;
 use crate::maps::loss::Loss;
 use crate::maps::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
@@ -101,7 +101,7 @@ impl Auxiliary {
             y = pair.forward(y, mode, tape)?;
         }
         for (_, unit) in &mut self.units {
-            y = unit.forward(y, mode, tape)?;
+            y = unit.pass(y, mode, tape)?;
         }
         let (loss, d_y) = self.branches(y, target, mode, tape, sink)?;
         let mut d_h = d_y;
@@ -109,7 +109,7 @@ impl Auxiliary {
             d_h = unit.backward_to_input(d_h, tape, sink)?;
         }
         for (_, pair) in self.pairs.iter_mut().rev() {
-            d_h = input_gradient(pair.backward(d_h, tape, sink, true)?)?;
+            d_h = pair.backward(d_h, tape, sink)?;
         }
         Ok((loss, d_h))
     }
@@ -127,7 +127,7 @@ impl Auxiliary {
         let [lambda_second, lambda_task] = self.lambda;
         // Only branches after the head need the body's output again.
         let mut again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
-        let output = self.head.forward(y, mode, tape)?;
+        let output = self.head.pass(y, mode, tape)?;
         let (loss, share) = match self.task {
             Task::CrossEntropy => {
                 let (labels, smoothing) = (target.labels, target.label_smoothing);
@@ -153,7 +153,7 @@ impl Auxiliary {
                 target.images.ok_or_else(|| Error::internal("a decoder needs the images to compare with"))?;
             // The last branch lets go of its input as soon as it can.
             let y = if self.similarity.is_some() { again.clone() } else { again.take() };
-            let output = decoder.forward(needed(y)?, mode, tape)?;
+            let output = decoder.pass(needed(y)?, mode, tape)?;
             let loss =
                 binary_cross_entropy::sigmoid_binary_cross_entropy(&output, &normalize.invert(images)?)?;
             drop(output);
@@ -169,7 +169,7 @@ impl Auxiliary {
             d_y = elementwise::add(d_y, &d_branch)?;
         }
         if let Some(layers) = &mut self.similarity {
-            let output = layers.forward(needed(again)?, mode, tape)?;
+            let output = layers.pass(needed(again)?, mode, tape)?;
             let loss = similarity::predsim(&output, target.labels, target.classes)?;
             let (value, d_output) = weigh(loss.finite()?, lambda_second, target.weight)?;
             total += value;

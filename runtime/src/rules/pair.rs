@@ -5,11 +5,12 @@
 use super::spec::PairSpec;
 use crate::error::{Error, Result};
 use crate::layers::spec::join;
-use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
+use crate::layers::{
+    Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable, Visitor, input_gradient,
+};
 use crate::maps::Map;
 use crate::maps::counted::ledger::Part;
 use crate::maps::elementwise;
-use crate::maps::map_read::MapRead;
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 
@@ -84,59 +85,17 @@ impl Pair {
         Ok(scale.value.numbers()?.first().map(|&scale| f64::from(scale)))
     }
 
-    /// The backward pass of one copy after the other, each after its forward pass.
-    fn backward_again(
-        &mut self,
-        d_y: Map,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-        need_input: bool,
-    ) -> Result<Option<Map>> {
-        let (h, pass, balance) = (tape.pop()?, self.pass.again(), self.balance()?);
-        let mut d_scale = 0.0;
-        let mut repeat = |copy: &mut Sequential, h: Map, tape: &mut Tape, sign: f64| -> Result<()> {
-            if balance.is_none() {
-                return copy.repeat(MapRead::Plain(h), pass, tape);
-            }
-            let y = copy.forward(h, pass, tape)?;
-            d_scale += sign * elementwise::sum_of_products(&d_y, &y)?;
-            Ok(())
-        };
-        let scaled = |d: Map, factor: Option<f64>| match factor {
-            Some(factor) => elementwise::scale(d, factor),
-            None => Ok(d),
-        };
-        repeat(&mut self.ema, h.clone(), tape, -1.0)?;
-        let Some(bias) = &mut self.bias else {
-            return self.ema.backward(d_y, tape, sink, need_input);
-        };
-        let d_ema = scaled(d_y.copy()?, balance.map(|s| 2.0 - s))?;
-        let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
-        repeat(bias, h, tape, 1.0)?;
-        let through_bias = bias.backward(scaled(d_y, balance)?, tape, sink, need_input)?;
-        if let Some(scale) = &mut self.scale {
-            let d_scale = scale.value.place().full(&[1], d_scale as f32)?;
-            sink.take(scale, d_scale)?;
-        }
-        sum(through_bias, through_ema)
-    }
-}
-
-fn sum(a: Option<Map>, b: Option<Map>) -> Result<Option<Map>> {
-    match (a, b) {
-        (Some(a), Some(b)) => Ok(Some(elementwise::add(a, &b)?)),
-        _ => Ok(None),
-    }
-}
-
-impl Layer for Pair {
-    fn forward(&mut self, h: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+    /// `y` of `h`.
+    ///
+    /// # Errors
+    /// Those of its layers.
+    pub fn forward(&mut self, h: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
         let recompute = self.recompute && mode.is_training();
         self.pass = mode;
         let mut forgetting = tape.for_later();
         let kept = if recompute { &mut forgetting } else { &mut *tape };
-        let bias = self.bias.as_mut().map(|bias| bias.forward(h.clone(), mode, kept)).transpose()?;
-        let ema = self.ema.forward(h.clone(), mode, kept)?;
+        let bias = self.bias.as_mut().map(|bias| bias.pass(h.clone(), mode, kept)).transpose()?;
+        let ema = self.ema.pass(h.clone(), mode, kept)?;
         if recompute {
             tape.push(&h)?;
         }
@@ -153,37 +112,75 @@ impl Layer for Pair {
         elementwise::add_scaled(elementwise::scale(bias.copy()?, s)?, &ema, 2.0 - s)
     }
 
-    fn backward(
-        &mut self,
-        d_y: Map,
-        tape: &mut Tape,
-        sink: &mut dyn GradientSink,
-        need_input: bool,
-    ) -> Result<Option<Map>> {
+    /// The gradient of `h`; those of the trained copy and of the scale go to `sink`.
+    ///
+    /// # Errors
+    /// Those of its layers and of `sink`.
+    pub fn backward(&mut self, d_y: Map, tape: &mut Tape, sink: &mut dyn GradientSink) -> Result<Map> {
         if self.recompute {
-            return self.backward_again(d_y, tape, sink, need_input);
+            return self.backward_again(d_y, tape, sink);
         }
         let balance = self.balance()?;
         let Some(copy) = &mut self.bias else {
-            return self.ema.backward(d_y, tape, sink, need_input);
+            return self.ema.backward_to_input(d_y, tape, sink);
         };
-        let (mut d_bias, mut d_ema) = (d_y.copy()?, d_y);
-        if let (Some(scale), Some(s)) = (self.scale.as_mut(), balance) {
-            let ema = tape.pop()?;
-            let bias = tape.pop()?;
-            let d_scale =
-                elementwise::sum_of_products(&d_ema, &bias)? - elementwise::sum_of_products(&d_ema, &ema)?;
-            d_bias = elementwise::scale(d_bias, s)?;
-            d_ema = elementwise::scale(d_ema, 2.0 - s)?;
+        let (d_bias, d_ema) = match (self.scale.as_mut(), balance) {
+            (Some(scale), Some(s)) => {
+                let ema = tape.pop()?;
+                let bias = tape.pop()?;
+                let d_scale =
+                    elementwise::sum_of_products(&d_y, &bias)? - elementwise::sum_of_products(&d_y, &ema)?;
+                let d_bias = elementwise::scale(d_y.copy()?, s)?;
+                let d_ema = elementwise::scale(d_y, 2.0 - s)?;
+                let d_scale = scale.value.place().full(&[1], d_scale as f32)?;
+                sink.take(scale, d_scale)?;
+                (d_bias, Grad::Own(d_ema))
+            }
+            _ => (d_y.clone(), Grad::Lent(d_y)),
+        };
+        let through_ema = input_gradient(self.ema.backward(d_ema, tape, sink, Need::Input)?)?;
+        elementwise::add(copy.backward_to_input(d_bias, tape, sink)?, &through_ema)
+    }
+
+    /// The backward pass of one copy after the other, each after its forward pass.
+    fn backward_again(&mut self, d_y: Map, tape: &mut Tape, sink: &mut dyn GradientSink) -> Result<Map> {
+        let (h, pass, balance) = (tape.pop()?, self.pass.again(), self.balance()?);
+        let mut d_scale = 0.0;
+        let mut repeat = |copy: &mut Sequential, h: Map, tape: &mut Tape, sign: f64| -> Result<()> {
+            if balance.is_none() {
+                return copy.forward(h.into(), pass.without_answer(), tape).map(drop);
+            }
+            let y = copy.pass(h, pass, tape)?;
+            d_scale += sign * elementwise::sum_of_products(&d_y, &y)?;
+            Ok(())
+        };
+        repeat(&mut self.ema, h.clone(), tape, -1.0)?;
+        let Some(bias) = &mut self.bias else {
+            return self.ema.backward_to_input(d_y, tape, sink);
+        };
+        let d_ema = match balance {
+            Some(s) => Grad::Own(elementwise::scale(d_y.copy()?, 2.0 - s)?),
+            None => Grad::Lent(d_y.clone()),
+        };
+        let through_ema = input_gradient(self.ema.backward(d_ema, tape, sink, Need::Input)?)?;
+        repeat(bias, h, tape, 1.0)?;
+        let d_bias = match balance {
+            Some(s) => elementwise::scale(d_y, s)?,
+            None => d_y,
+        };
+        let through_bias = bias.backward_to_input(d_bias, tape, sink)?;
+        if let Some(scale) = &mut self.scale {
             let d_scale = scale.value.place().full(&[1], d_scale as f32)?;
             sink.take(scale, d_scale)?;
         }
-        let through_ema = self.ema.backward(d_ema, tape, sink, need_input)?;
-        let through_bias = copy.backward(d_bias, tape, sink, need_input)?;
-        sum(through_bias, through_ema)
+        elementwise::add(through_bias, &through_ema)
     }
 
-    fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
+    /// Shows every weight and running statistic, named from `path` down.
+    ///
+    /// # Errors
+    /// Those of `visitor`.
+    pub fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
         if let Some(bias) = &mut self.bias {
             bias.visit(&join(path, "bias"), visitor)?;
         }

@@ -7,9 +7,11 @@ use crate::error::{Error, Result};
 use crate::layers::cost::{Cost, Walk};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, named, output_of_all};
 use crate::maps::conv::ConvConfig;
+use crate::maps::counted::Counter;
 use crate::network::{NetworkSpec, UnitSpec, blocks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// What the head is trained to do.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -230,30 +232,31 @@ impl AuxiliarySpec {
     /// What it costs on a block's output of the given features. The branches after the body run one after the
     /// other, so only the larger one's kept elements count.
     pub fn cost(&self, features: Features) -> Result<Cost> {
-        let mut walk = Walk { kept: true, ..Walk::new(features) };
+        self.cost_by(features, &Arc::new(Counter::new(1)))
+    }
+
+    /// The same, counted by `counter`, which knows what kernels allocate for shapes that it has seen.
+    pub(crate) fn cost_by(&self, features: Features, counter: &Arc<Counter>) -> Result<Cost> {
+        let mut walk = Walk::new(features, counter)?;
+        let mut total = Cost::default();
         for (number, layers) in self.body(features)?.iter().enumerate() {
-            let start = Walk { cost: Cost::default(), ..walk };
-            let (mut cost, pair) = (walk.cost, self.pairs.get(number));
-            let after = start.through(layers)?;
-            if pair.is_none_or(|pair| pair.trained) {
-                cost = cost.plus(after.cost);
+            let pair = self.pairs.get(number);
+            if pair.is_some_and(|pair| pair.trained) {
+                // Its averaged copy goes beside it.
+                total = total.plus(walk.beside(layers, false)?);
             }
-            if pair.is_some() {
-                cost = cost.plus(Walk { trained: false, ..start }.through(layers)?.cost);
-            }
-            walk = Walk { cost, ..after };
+            total = total.plus(walk.through(layers, pair.is_none_or(|pair| pair.trained))?);
         }
-        let kept_by_body = walk.cost.kept_elements;
-        let mut total = walk.cost;
+        let kept_by_body = total.kept_bytes;
         let mut largest = 0;
         for branch in
             [Some(&self.head), self.decoder.as_ref(), self.similarity.as_ref()].into_iter().flatten()
         {
-            let cost = Walk { cost: Cost::default(), ..walk }.through(branch)?.cost;
-            largest = largest.max(cost.kept_elements);
+            let cost = walk.aside(branch)?;
+            largest = largest.max(cost.kept_bytes);
             total = total.plus(cost);
         }
-        total.kept_elements = kept_by_body + largest;
+        total.kept_bytes = kept_by_body + largest;
         Ok(total)
     }
 }

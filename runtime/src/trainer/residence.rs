@@ -220,7 +220,7 @@ impl Trainer {
                 Some((_, unit)) => unit,
                 None => &mut self.model.head,
             };
-            h = layers.forward(h, Mode::Evaluate, &mut tape)?;
+            h = layers.pass(h, Mode::Evaluate, &mut tape)?;
             self.release(group)?;
         }
         Ok(h)

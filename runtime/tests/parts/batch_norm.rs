@@ -291,7 +291,7 @@ fn epsilon_and_momentum_are_the_specs() {
             };
             layers.visit("", ones).unwrap();
             let mode = Mode::Train { draw: Draw::default() };
-            let y = layers.forward(map(&x, &[2, 2, 2, 3], &place), mode, &mut Tape::new()).unwrap();
+            let y = layers.pass(map(&x, &[2, 2, 2, 3], &place), mode, &mut Tape::new()).unwrap();
             let normalized = |(i, x): (usize, &f64)| (x - mean[i % 3]) / (variance[i % 3] + epsilon).sqrt();
             let expected: Vec<f64> = x.iter().enumerate().map(normalized).collect();
             assert_close(&format!("y, {place:?}"), &y, &expected, TOLERANCE);

@@ -3,7 +3,7 @@
 use crate::common::{Random, map, numbers, with_threads};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable, build};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable, build};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::Statistics;
 use localgrad::maps::conv::ConvConfig;
@@ -61,12 +61,14 @@ impl OneByOne {
     }
 
     fn forward(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Map {
-        self.0.iter_mut().fold(x, |x, (_, layer)| layer.forward(x, mode, tape).unwrap())
+        self.0
+            .iter_mut()
+            .fold(x, |x, (_, layer)| layer.forward(x.into(), mode, tape).unwrap().resolve().unwrap())
     }
 
     fn backward(&mut self, d_y: Map, tape: &mut Tape, sink: &mut Keep) -> Map {
         let layers = self.0.iter_mut().rev();
-        layers.fold(d_y, |d, (_, layer)| layer.backward(d, tape, sink, true).unwrap().unwrap())
+        layers.fold(d_y, |d, (_, layer)| layer.backward(d.into(), tape, sink, Need::Input).unwrap().unwrap())
     }
 }
 
@@ -105,13 +107,13 @@ fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
     let (mut chain, mut layers) = (Sequential::new(specs, "", &initializer()).unwrap(), OneByOne::new(specs));
     let x = random(&shape, seed);
     let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: Draw::default() });
-    let found = chain.forward(x.clone(), mode, &mut tapes[0]).unwrap();
+    let found = chain.pass(x.clone(), mode, &mut tapes[0]).unwrap();
     let expected = layers.forward(x.clone(), mode, &mut tapes[1]);
     close("y", &numbers(&found), &numbers(&expected), 1.0);
 
     let d_y = random(found.dims(), seed + 1);
     let (mut gradients, mut expected) = (Keep::default(), Keep::default());
-    let d_x = chain.backward(d_y.copy().unwrap(), &mut tapes[0], &mut gradients, true).unwrap().unwrap();
+    let d_x = chain.backward_to_input(d_y.copy().unwrap(), &mut tapes[0], &mut gradients).unwrap();
     let expected_d_x = layers.backward(d_y.copy().unwrap(), &mut tapes[1], &mut expected);
     assert!(tapes[0].is_empty() && tapes[1].is_empty());
     // A convolution's bias before batch norm has no gradient but rounding: the scale is that of the sums.
@@ -124,7 +126,7 @@ fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
     let expected: Vec<f32> = layers.0.iter_mut().flat_map(|(_, layer)| statistics(layer.as_mut())).collect();
     close("statistics", &statistics(&mut chain), &expected, 1.0);
 
-    let found = chain.forward(x.clone(), Mode::Evaluate, &mut tapes[0]).unwrap();
+    let found = chain.pass(x.clone(), Mode::Evaluate, &mut tapes[0]).unwrap();
     let expected = layers.forward(x, Mode::Evaluate, &mut tapes[1]);
     assert!(tapes[0].is_empty());
     close("evaluated y", &numbers(&found), &numbers(&expected), 1.0);
@@ -191,8 +193,8 @@ fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
         chain.visit("", freeze).unwrap();
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
         let x = random(&[2, 7, 7, 6], 1);
-        chain.forward(x, Mode::Train { draw: Draw::default() }, &mut tape).unwrap();
-        let d_x = chain.backward(random(&[2, 7, 7, 6], 2), &mut tape, &mut sink, true).unwrap().unwrap();
+        chain.pass(x, Mode::Train { draw: Draw::default() }, &mut tape).unwrap();
+        let d_x = chain.backward_to_input(random(&[2, 7, 7, 6], 2), &mut tape, &mut sink).unwrap();
         assert!(tape.is_empty());
         assert_eq!(sink.0.is_empty(), !trainable);
         numbers(&d_x)
@@ -214,7 +216,7 @@ fn a_residual_sum_equals_its_branches() {
     let (mut main, mut around) = (OneByOne::new(&main), OneByOne::new(&around));
     let x = random(&[3, 9, 7, 6], 4);
     let (mut tape, mode) = (Tape::new(), Mode::Train { draw: Draw::default() });
-    let y = unit.forward(x.clone(), mode, &mut tape).unwrap();
+    let y = unit.pass(x.clone(), mode, &mut tape).unwrap();
     let mut tapes = [Tape::new(), Tape::new()];
     let branches = [main.forward(x.clone(), mode, &mut tapes[0]), around.forward(x, mode, &mut tapes[1])];
     let [a, b] = branches;
@@ -223,7 +225,7 @@ fn a_residual_sum_equals_its_branches() {
 
     let d_y = random(y.dims(), 5);
     let (mut found, mut sink) = (Keep::default(), Keep::default());
-    let d_x = unit.backward(d_y.copy().unwrap(), &mut tape, &mut found, true).unwrap().unwrap();
+    let d_x = unit.backward_to_input(d_y.copy().unwrap(), &mut tape, &mut found).unwrap();
     let open: Vec<f32> =
         numbers(&expected).iter().zip(numbers(&d_y)).map(|(&y, d)| if y > 0.0 { d } else { 0.0 }).collect();
     let d_sum = || Map::new(open.clone(), d_y.dims()).unwrap();
@@ -241,10 +243,9 @@ fn results_do_not_depend_on_the_threads() {
     let run = || {
         let mut chain = Sequential::new(&specs, "", &initializer()).unwrap();
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
-        let y = chain
-            .forward(random(&[5, 33, 29, 3], 1), Mode::Train { draw: Draw::default() }, &mut tape)
-            .unwrap();
-        let d_x = chain.backward(random(y.dims(), 2), &mut tape, &mut sink, true).unwrap().unwrap();
+        let y =
+            chain.pass(random(&[5, 33, 29, 3], 1), Mode::Train { draw: Draw::default() }, &mut tape).unwrap();
+        let d_x = chain.backward_to_input(random(y.dims(), 2), &mut tape, &mut sink).unwrap();
         let mut all = numbers(&y);
         all.extend(numbers(&d_x));
         all.extend(sink.0.into_iter().flat_map(|(_, d)| d));
@@ -305,14 +306,14 @@ fn sums_that_are_made_again_change_no_bit() {
             (Sequential::new(&specs, "", &initializer()).unwrap(), OneByOne::new(&specs));
         let x = random(&shape, 11);
         let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: Draw::default() });
-        let y = units.forward(x.clone(), mode, &mut tapes[0]).unwrap();
+        let y = units.pass(x.clone(), mode, &mut tapes[0]).unwrap();
         assert_eq!(numbers(&y), numbers(&kept.forward(x, mode, &mut tapes[1])));
         let sums = tapes.each_ref().map(|tape| format!("{tape:?}").matches("Sum(").count());
         assert_eq!(sums, [2, 0], "every second sum is made again");
 
         let d_y = random(y.dims(), 12);
         let (mut found, mut expected) = (Keep::default(), Keep::default());
-        let d_x = units.backward(d_y.copy().unwrap(), &mut tapes[0], &mut found, true).unwrap().unwrap();
+        let d_x = units.backward_to_input(d_y.copy().unwrap(), &mut tapes[0], &mut found).unwrap();
         assert_eq!(numbers(&d_x), numbers(&kept.backward(d_y, &mut tapes[1], &mut expected)));
         assert!(found.0 == expected.0, "gradients of weights");
     }

@@ -6,9 +6,8 @@ use crate::common::{
 };
 use localgrad::Result;
 use localgrad::layers::spec::NamedLayer;
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable};
 use localgrad::maps::counted::ledger::Part;
-use localgrad::maps::map_read::MapRead;
 use localgrad::maps::{Map, Place};
 use localgrad::parameter::Parameter;
 use localgrad::tape::Tape;
@@ -68,11 +67,11 @@ pub fn hold(layers: &[NamedLayer], x: &[f64], dims: &[usize], twin: &Twin<'_>) {
         let d_y = Random::new(8).numbers(expected.len());
         let input = map(x, dims, &place);
         let mut tape = Tape::new();
-        let y = layers.forward(input.clone(), mode, &mut tape).unwrap();
+        let y = layers.pass(input.clone(), mode, &mut tape).unwrap();
         assert_close(&format!("y, {place:?}"), &y, &expected, TOLERANCE);
         assert_close("the input", &input, x, 0.0);
         let gradient = || map(&d_y, y.dims(), &place);
-        let d_x = layers.backward(gradient(), &mut tape, &mut Leave, true).unwrap().unwrap();
+        let d_x = layers.backward_to_input(gradient(), &mut tape, &mut Leave).unwrap();
         assert!(tape.is_empty());
         let d_x_twin = finite_difference(|x| project(&twin(x, &weights), &d_y), x);
         assert_eq!(d_x.dims(), dims);
@@ -88,15 +87,15 @@ pub fn hold(layers: &[NamedLayer], x: &[f64], dims: &[usize], twin: &Twin<'_>) {
         }
         // A pass that is repeated for its tape alone leaves what backward needs; without the input's gradient the others
         // are the same.
-        layers.repeat(MapRead::Plain(input.clone()), mode.again(), &mut tape).unwrap();
-        assert!(layers.backward(gradient(), &mut tape, &mut Leave, false).unwrap().is_none());
+        layers.forward(input.clone().into(), mode.without_answer(), &mut tape).unwrap();
+        assert!(layers.backward(gradient().into(), &mut tape, &mut Leave, Need::Nothing).unwrap().is_none());
         assert!(tape.is_empty());
         let again = gradients(&mut layers);
         assert_eq!(again.len(), found.len());
         for (name, d_value) in &found {
             assert_eq!(numbers(&again[name]), numbers(d_value), "d_{name}, {place:?}");
         }
-        let evaluated = layers.forward(input.clone(), Mode::Evaluate, &mut tape).unwrap();
+        let evaluated = layers.pass(input.clone(), Mode::Evaluate, &mut tape).unwrap();
         assert_close(&format!("evaluated, {place:?}"), &evaluated, &expected, TOLERANCE);
         assert!(tape.is_empty());
         assert_close("the input", &input, x, 0.0);

@@ -6,11 +6,10 @@ use crate::common::{
 };
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Sequential, Variable};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::counted::ledger::Part;
-use localgrad::maps::map_read::MapRead;
 use localgrad::maps::pool::PoolConfig;
 use localgrad::maps::{Map, Place};
 use localgrad::parameter::Parameter;
@@ -74,11 +73,11 @@ fn hold(layer: LayerSpec, activation: Option<Activation>) {
     let input = map(&x, &[ROWS, WIDTH], &Place::Host);
     let expected = twin(&x, w.as_deref(), activation);
     let (mut tape, mut sink) = (Tape::new(), Keep::default());
-    let y = layers.forward(input.clone(), TRAIN, &mut tape).unwrap();
+    let y = layers.pass(input.clone(), TRAIN, &mut tape).unwrap();
     assert_close(&format!("y of {what}"), &y, &expected, TOLERANCE);
     assert_close("the input", &input, &x, 0.0);
     let gradient = || map(&d_y, &[ROWS, WIDTH], &Place::Host);
-    let d_x = layers.backward(gradient(), &mut tape, &mut sink, true).unwrap().unwrap();
+    let d_x = layers.backward_to_input(gradient(), &mut tape, &mut sink).unwrap();
     assert!(tape.is_empty());
     let d_x_twin = finite_difference(|x| project(&twin(x, w.as_deref(), activation), &d_y), &x);
     assert_close(&format!("d_x of {what}"), &d_x, &d_x_twin, GRADIENT_TOLERANCE);
@@ -88,10 +87,10 @@ fn hold(layer: LayerSpec, activation: Option<Activation>) {
     }
     // A pass that is repeated for its tape alone leaves what that needs.
     let mut again = Keep::default();
-    layers.repeat(MapRead::Plain(input.clone()), TRAIN.again(), &mut tape).unwrap();
-    let repeated = layers.backward(gradient(), &mut tape, &mut again, true).unwrap().unwrap();
+    layers.forward(input.clone().into(), TRAIN.without_answer(), &mut tape).unwrap();
+    let repeated = layers.backward_to_input(gradient(), &mut tape, &mut again).unwrap();
     assert_eq!((numbers(&repeated), again.0), (numbers(&d_x), sink.0));
-    let evaluated = layers.forward(input.clone(), Mode::Evaluate, &mut tape).unwrap();
+    let evaluated = layers.pass(input.clone(), Mode::Evaluate, &mut tape).unwrap();
     assert_close(&format!("evaluated y of {what}"), &evaluated, &expected, TOLERANCE);
     assert_close("the input", &input, &x, 0.0);
 }
@@ -177,8 +176,10 @@ fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
         // What a unit before it would have left there.
         tape.push(&map(&[7.0], &[1], &Place::Host)).unwrap();
-        let y = layers.forward(map(&x, &shape, &Place::Host), TRAIN, &mut tape).unwrap();
-        let d_x = layers.backward(map(&d_y, &out, &Place::Host), &mut tape, &mut sink, need_input).unwrap();
+        let y = layers.pass(map(&x, &shape, &Place::Host), TRAIN, &mut tape).unwrap();
+        let need = if need_input { Need::Input } else { Need::Nothing };
+        let d_y = map(&d_y, &out, &Place::Host).into();
+        let d_x = layers.backward(d_y, &mut tape, &mut sink, need).unwrap();
         assert_eq!(d_x.is_some(), need_input);
         assert_eq!(numbers(&tape.pop().unwrap()), [7.0]);
         assert!(tape.is_empty());

@@ -4,7 +4,7 @@
 use crate::common::{Random, map, numbers, places};
 use crate::layered::hold;
 use localgrad::layers::spec::{Features, LayerSpec, named, unnamed};
-use localgrad::layers::{Draw, Initializer, Layer, Mode, Sequential};
+use localgrad::layers::{Draw, Initializer, Mode, Sequential};
 use localgrad::maps::Place;
 use localgrad::maps::counted::ledger::Part;
 use localgrad::tape::Tape;
@@ -47,7 +47,7 @@ fn a_sample_is_left_out_as_a_whole_or_scaled() {
         let pass = |layers: &mut Sequential, pass, start, count| {
             let mode = Mode::Train { draw: Draw { pass, first: start } };
             let x = map(&x, &dims, &place).samples(start, count).unwrap().contiguous().unwrap();
-            numbers(&layers.forward(x, mode, &mut Tape::new()).unwrap())
+            numbers(&layers.pass(x, mode, &mut Tape::new()).unwrap())
         };
         let y = pass(&mut layers, 3, 0, SAMPLES);
         let mut left_out = 0;
@@ -62,12 +62,12 @@ fn a_sample_is_left_out_as_a_whole_or_scaled() {
         assert!((863..=1137).contains(&left_out), "{left_out}");
         assert_eq!(first.get_or_insert(y.clone()), &y, "{place:?}");
         // The gradient goes the same way.
-        let d = layers.backward(map(&x, &dims, &place), &mut Tape::new(), &mut Nothing, true).unwrap();
-        assert_eq!(numbers(&d.unwrap()), y);
+        let d = layers.backward_to_input(map(&x, &dims, &place), &mut Tape::new(), &mut Nothing).unwrap();
+        assert_eq!(numbers(&d), y);
         // A share of the batch is treated as within the whole; another pass, and evaluation, otherwise.
         assert_eq!(pass(&mut layers, 3, 100, 50), y[600..900]);
         assert_ne!(pass(&mut layers, 4, 0, SAMPLES), y);
-        let evaluated = layers.forward(map(&x, &dims, &place), Mode::Evaluate, &mut Tape::new()).unwrap();
+        let evaluated = layers.pass(map(&x, &dims, &place), Mode::Evaluate, &mut Tape::new()).unwrap();
         assert_eq!(numbers(&evaluated), numbers(&map(&x, &dims, &place)));
     }
 }

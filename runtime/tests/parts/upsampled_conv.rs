@@ -7,7 +7,7 @@ use crate::common::{
 };
 use localgrad::layers::spec::named;
 use localgrad::layers::{
-    Draw, GradientSink, Initializer, Layer, LayerSpec, Mode, NamedLayer, Sequential, Variable, build,
+    Draw, GradientSink, Initializer, Layer, LayerSpec, Mode, NamedLayer, Need, Sequential, Variable, build,
 };
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::{self, ConvConfig};
@@ -284,16 +284,17 @@ fn a_decoder_agrees_with_its_layers_apart() {
         let (x, d_y) = (draw(&[3, height, 17, 20]), draw(&[3, 16, 17, 3]));
         let mode = Mode::Train { draw: Draw::default() };
         let (mut tape, mut sink) = (Tape::new(), Kept::default());
-        let y = fused.forward(x.clone(), mode, &mut tape).unwrap();
+        let y = fused.pass(x.clone(), mode, &mut tape).unwrap();
         let d_x = fused.backward_to_input(d_y.copy().unwrap(), &mut tape, &mut sink).unwrap();
         assert!(tape.is_empty());
 
         let mut expected = Kept::default();
-        let y_apart = apart.iter_mut().fold(x, |x, layer| layer.forward(x, mode, &mut tape).unwrap());
-        let d_x_apart = apart
+        let y_apart = apart
             .iter_mut()
-            .rev()
-            .fold(d_y, |d, layer| layer.backward(d, &mut tape, &mut expected, true).unwrap().unwrap());
+            .fold(x, |x, layer| layer.forward(x.into(), mode, &mut tape).unwrap().resolve().unwrap());
+        let d_x_apart = apart.iter_mut().rev().fold(d_y, |d, layer| {
+            layer.backward(d.into(), &mut tape, &mut expected, Need::Input).unwrap().unwrap()
+        });
         assert_eq!(sink.0.len(), if trainable { 6 } else { 0 });
         assert_eq!(sink.0.len(), expected.0.len());
         let sorted = |mut maps: Vec<Map>| {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
 mod measure;
+mod work;
 
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;

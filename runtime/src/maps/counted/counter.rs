@@ -88,26 +88,32 @@ impl Counter {
         self.ledger.work(0.0, (elements * ELEMENT_BYTES) as f64);
     }
 
-    /// A pass of a convolution.
+    /// A pass of a convolution that makes one map.
     pub(crate) fn convolve(&self, geometry: &Geometry, pass: PassKind) {
+        self.convolve_for(geometry, pass, 1);
+    }
+
+    /// A pass of a convolution that makes so many maps.
+    pub(crate) fn convolve_for(&self, geometry: &Geometry, pass: PassKind, made: usize) {
         let bytes = {
             let mut known = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || workspace(Path::best(), geometry, pass);
             known.entry((*geometry, pass)).or_insert_with(new).bytes(self.threads)
         };
         self.scratch(bytes);
-        self.count(geometry, geometry.x_len() + geometry.y_len() + 2 * geometry.weight_len());
+        self.count(geometry, geometry.x_len() + geometry.y_len() + 2 * geometry.weight_len(), made);
     }
 
-    /// A pass of a convolution of images of `size` rows and columns that are up-sampled on the way.
-    pub(crate) fn convolve_upsampled(&self, geometry: &Geometry, size: [usize; 2], backward: bool) {
-        let found = upsampled_workspace(Isa::best(), geometry, size, backward);
+    /// A pass of a convolution of images of `size` rows and columns that are up-sampled on the way: forward, or backward to
+    /// so many gradients.
+    pub(crate) fn convolve_upsampled(&self, geometry: &Geometry, size: [usize; 2], gradients: Option<usize>) {
+        let found = upsampled_workspace(Isa::best(), geometry, size, gradients.is_some());
         self.scratch(found.bytes(self.threads.min(geometry.images)));
-        self.count(geometry, geometry.y_len());
+        self.count(geometry, geometry.y_len(), gradients.unwrap_or(1));
     }
 
-    fn count(&self, geometry: &Geometry, elements: usize) {
-        let multiply_adds = geometry.y_len() * geometry.group_in() * geometry.taps();
+    fn count(&self, geometry: &Geometry, elements: usize, made: usize) {
+        let multiply_adds = made * geometry.y_len() * geometry.group_in() * geometry.taps();
         self.ledger.work(multiply_adds as f64, (elements * ELEMENT_BYTES) as f64);
     }
 

@@ -165,20 +165,25 @@ struct Book {
     current: usize,
     work: Work,
     limit_bytes: Option<usize>,
+    overflows: bool,
 }
 
 impl Book {
     fn add(&mut self, part: Part, bytes: usize) {
         let index = part as usize;
-        self.live[index] += bytes;
-        self.total += bytes;
+        // What cannot be counted, on processors of 32 bits, is past any limit.
+        let (total, overflows) = self.total.overflowing_add(bytes);
+        self.overflows |= overflows;
+        self.live[index] = self.live[index].wrapping_add(bytes);
+        self.total = total;
         self.worst[index] = self.worst[index].max(self.live[index]);
         self.note();
     }
 
     fn remove(&mut self, part: Part, bytes: usize) {
-        self.live[part as usize] -= bytes;
-        self.total -= bytes;
+        let index = part as usize;
+        self.live[index] = self.live[index].wrapping_sub(bytes);
+        self.total = self.total.wrapping_sub(bytes);
     }
 
     /// Sees whether there was never more at this moment.
@@ -211,7 +216,7 @@ impl Ledger {
     pub fn take(&self, part: Part, bytes: usize) -> Held {
         let mut book = self.book();
         book.add(part, bytes);
-        if book.limit_bytes.is_some_and(|limit| book.total > limit) {
+        if book.overflows || book.limit_bytes.is_some_and(|limit| book.total > limit) {
             self.0.is_over.store(true, Ordering::Relaxed);
         }
         drop(book);
@@ -274,6 +279,11 @@ impl Ledger {
     /// Bytes in memory now.
     pub fn live_bytes(&self) -> usize {
         self.book().total
+    }
+
+    /// Those of a part.
+    pub(crate) fn live_bytes_of(&self, part: Part) -> usize {
+        self.book().live[part as usize]
     }
 
     /// The most at each moment, in the order in which they began.

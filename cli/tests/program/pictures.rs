@@ -1,5 +1,4 @@
 //! Pictures that people have: turned as their EXIF data say, refused where they are not whole.
-#![allow(clippy::unwrap_used)]
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::{DynamicImage, ExtendedColorType, GenericImageView, ImageEncoder, Rgb, RgbImage};
@@ -110,12 +109,12 @@ fn no_part_of_a_picture_passes_for_all_of_it() {
     let files = [
         ("jpeg", encoded("jpeg", &stored(1), Some(exif(1, true)))),
         ("jpeg with a thumbnail", encoded("jpeg", &stored(1), Some(thumbnail))),
-        ("progressive jpeg", include_bytes!("pictures/progressive.jpg").to_vec()),
-        ("jpeg with restarts", include_bytes!("pictures/restarts.jpg").to_vec()),
+        ("progressive jpeg", include_bytes!("../pictures/progressive.jpg").to_vec()),
+        ("jpeg with restarts", include_bytes!("../pictures/restarts.jpg").to_vec()),
         ("png", encoded("png", &stored(1), None)),
-        ("interlaced png", include_bytes!("pictures/interlaced.png").to_vec()),
+        ("interlaced png", include_bytes!("../pictures/interlaced.png").to_vec()),
         ("webp", encoded("webp", &stored(1), Some(exif(1, true)))),
-        ("lossy webp", include_bytes!("pictures/lossy.webp").to_vec()),
+        ("lossy webp", include_bytes!("../pictures/lossy.webp").to_vec()),
     ];
     for (what, bytes) in files {
         let whole = decode(&bytes).unwrap();

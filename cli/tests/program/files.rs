@@ -1,5 +1,4 @@
 //! Files that are given to the program: what they say of themselves is used, and what is wrong with them is said.
-#![allow(clippy::unwrap_used)]
 
 use localgrad::data::Normalize;
 use localgrad::maps::{Map, Place};

@@ -1,10 +1,7 @@
 //! Networks from files that anyone may have written: what cannot be trained or kept is refused with a sentence, before
 //! anything is made of it.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::small_resnet;
+use crate::common::small_resnet;
 use localgrad::layers::limits::MOST_WEIGHTS;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Features, Variable, Visitor};

@@ -1,9 +1,6 @@
 //! Data sets and pictures in archives, and hostile archives.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{collection, gzipped, picture, tar, written, zip};
+use crate::files::{collection, gzipped, picture, tar, written, zip};
 use localgrad::data::{Dataset, ImageShape};
 use localgrad_data::archive::{Archive, Want};
 use localgrad_data::open::{has_parts, numbers};

@@ -1,10 +1,7 @@
 //! Moving averages of all units of the path: what they follow, and that with them in the place of everything that
 //! follows a block's gradient is the whole network's.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::{batch, parameters_of, small_resnet};
+use crate::common::{batch, parameters_of, small_resnet};
 use localgrad::Device;
 use localgrad::data::Normalize;
 use localgrad::layers::Variable;

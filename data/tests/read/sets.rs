@@ -1,7 +1,4 @@
 //! Published data sets as they are distributed, written here to the letter of their formats, and hostile ones.
-#![allow(clippy::unwrap_used)]
-
-mod files;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -314,7 +311,7 @@ fn mnist_and_its_kin_go_by_every_name() {
             (0..labels.len() as u8).flat_map(|image| (0..4).map(move |at| image * 10 + at)).collect();
         let count = labels.len() as u32;
         let write = |name: String, bytes: Vec<u8>| {
-            let packed = files::gzipped(&bytes);
+            let packed = crate::files::gzipped(&bytes);
             let bytes = if name.ends_with(".gz") { packed } else { bytes };
             std::fs::write(folder.join(name), bytes).unwrap();
         };

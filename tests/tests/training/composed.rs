@@ -1,10 +1,7 @@
 //! What a GPU would run, run on the CPU: whole trainers whose operations are all composed from candle's primitives give
 //! what the kernels give, by every rule, on units of every kind, with whatever waits elsewhere meanwhile.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::{batch, small_resnet, values, weights_of};
+use crate::common::{batch, small_resnet, values, weights_of};
 use localgrad::Device;
 use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;

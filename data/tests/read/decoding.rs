@@ -1,5 +1,4 @@
 //! Pictures of every kind, and what a network sees of them.
-#![allow(clippy::unwrap_used)]
 
 use image::{DynamicImage, Rgb, RgbImage};
 use localgrad::data::ImageShape;
@@ -54,18 +53,18 @@ fn a_network_sees_what_torchvision_shows_it() {
 #[test]
 fn every_kind_of_picture_is_read() {
     let files: [(&str, &[u8], bool); 12] = [
-        ("cmyk.jpg", include_bytes!("pictures/cmyk.jpg"), true),
-        ("palette.png", include_bytes!("pictures/palette.png"), true),
-        ("palette.bmp", include_bytes!("pictures/palette.bmp"), true),
-        ("animated.gif", include_bytes!("pictures/animated.gif"), true),
-        ("alpha.png", include_bytes!("pictures/alpha.png"), true),
-        ("alpha.bmp", include_bytes!("pictures/alpha.bmp"), true),
-        ("plain.bmp", include_bytes!("pictures/plain.bmp"), true),
-        ("lossy.webp", include_bytes!("pictures/lossy.webp"), true),
-        ("grey.jpg", include_bytes!("pictures/grey.jpg"), false),
-        ("grey_16.png", include_bytes!("pictures/grey_16.png"), false),
-        ("grey_alpha.png", include_bytes!("pictures/grey_alpha.png"), false),
-        ("one_bit.png", include_bytes!("pictures/one_bit.png"), false),
+        ("cmyk.jpg", include_bytes!("../pictures/cmyk.jpg"), true),
+        ("palette.png", include_bytes!("../pictures/palette.png"), true),
+        ("palette.bmp", include_bytes!("../pictures/palette.bmp"), true),
+        ("animated.gif", include_bytes!("../pictures/animated.gif"), true),
+        ("alpha.png", include_bytes!("../pictures/alpha.png"), true),
+        ("alpha.bmp", include_bytes!("../pictures/alpha.bmp"), true),
+        ("plain.bmp", include_bytes!("../pictures/plain.bmp"), true),
+        ("lossy.webp", include_bytes!("../pictures/lossy.webp"), true),
+        ("grey.jpg", include_bytes!("../pictures/grey.jpg"), false),
+        ("grey_16.png", include_bytes!("../pictures/grey_16.png"), false),
+        ("grey_alpha.png", include_bytes!("../pictures/grey_alpha.png"), false),
+        ("one_bit.png", include_bytes!("../pictures/one_bit.png"), false),
     ];
     for (name, bytes, is_coloured) in files {
         let picture = decode(bytes).unwrap_or_else(|cause| panic!("{name}: {cause}"));
@@ -91,8 +90,8 @@ fn every_kind_of_picture_is_read() {
 
 #[test]
 fn parts_of_pictures_are_refused_and_hostile_sizes_too() {
-    let bmp = include_bytes!("pictures/plain.bmp");
-    let gif = include_bytes!("pictures/animated.gif");
+    let bmp = include_bytes!("../pictures/plain.bmp");
+    let gif = include_bytes!("../pictures/animated.gif");
     for bytes in [&bmp[..], gif] {
         let whole = decode(bytes).unwrap();
         for length in 0..bytes.len() {

@@ -1,5 +1,4 @@
 //! Pictures in folders, as people have them.
-#![allow(clippy::unwrap_used)]
 
 use image::{ImageFormat, Rgb, RgbImage};
 use localgrad::data::{Dataset, ImageShape};

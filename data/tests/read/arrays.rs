@@ -1,9 +1,6 @@
 //! Images and labels in NumPy's arrays, and hostile ones.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{npy, zip};
+use crate::files::{npy, zip};
 use localgrad::data::Dataset;
 use localgrad_data::npy::Array;
 use localgrad_data::open::{has_parts, numbers};

@@ -1,6 +1,5 @@
 //! What happens where less memory may be had than is asked for, and with more threads than any machine has.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -1,9 +1,6 @@
 //! What waits in files, in fewer bits, in chunks or in shares: the same training, or as near to it as is promised.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::{batch, parameters_of, small_resnet, weights_of};
+use crate::common::{batch, parameters_of, small_resnet, weights_of};
 use localgrad::Device;
 use localgrad::ErrorKind;
 use localgrad::checkpoint::{Checkpoints, Configuration};

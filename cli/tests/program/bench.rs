@@ -1,5 +1,4 @@
 //! `localgrad bench` as scripts run it: the keys that they read, stepping on demand, and refusals.
-#![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
 use std::io::Write;

@@ -1,9 +1,6 @@
 //! Lists of pictures and shards of them.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{collection, gzipped, picture, tar, written};
+use crate::files::{collection, gzipped, picture, tar, written};
 use localgrad_data::{Collection, Part, look};
 
 /// Names and classes of the pictures of a part.

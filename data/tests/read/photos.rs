@@ -1,9 +1,6 @@
 //! Pictures that are decoded whenever they are read.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{collection, tar, written, zip};
+use crate::files::{collection, tar, written, zip};
 use image::{ImageFormat, Rgb, RgbImage};
 use localgrad::data::survey::Survey;
 use localgrad::data::{Dataset, ImageShape, Window};

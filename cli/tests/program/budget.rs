@@ -1,5 +1,4 @@
 //! A memory budget as users name it: planned without training, kept to in training, or refused at once.
-#![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
 use std::path::Path;

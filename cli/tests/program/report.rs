@@ -1,8 +1,6 @@
 //! The report page: whole, well formed, escaped, and sensible for any metrics file.
 
-mod common;
-
-use common::{Sample, many, pair};
+use crate::common::{Sample, many, pair};
 use localgrad_cli::metrics::{self, Record, Step, Warning, Writer};
 use localgrad_cli::report::{render, write_report};
 use std::path::Path;

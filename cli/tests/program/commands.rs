@@ -1,5 +1,4 @@
 //! The program as its users run it: exit codes, JSON lines, files, and one clear line for what cannot work.
-#![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
 use std::path::Path;

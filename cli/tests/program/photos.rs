@@ -1,5 +1,4 @@
 //! From a folder of pictures to a network that knows the names of its classes, in a command.
-#![allow(clippy::unwrap_used)]
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;

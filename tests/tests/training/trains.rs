@@ -1,10 +1,7 @@
 //! Networks that nobody thought of: whatever is not refused is planned within what it then takes, trains by every rule
 //! that accepts it, and classifies.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::batch;
+use crate::common::batch;
 use localgrad::data::Normalize;
 use localgrad::layers::Features;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all};

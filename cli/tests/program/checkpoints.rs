@@ -1,5 +1,4 @@
 //! Resuming and fine-tuning as users do it.
-#![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,0 +1,14 @@
+//! The program as people run it, and its reports.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+mod bench;
+mod budget;
+mod checkpoints;
+mod commands;
+mod files;
+mod limits;
+mod photos;
+mod pictures;
+mod report;

@@ -1,0 +1,11 @@
+//! Networks, rules and ways to wait against each other: what must not change a result does not.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod averages;
+mod composed;
+mod specs;
+mod trains;
+mod waiting;

@@ -29,8 +29,9 @@ use crate::maps::{Map, Place};
 use crate::maps::{cross_entropy, elementwise};
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
-use crate::rules::auxiliary::{Auxiliary, Target};
+use crate::rules::auxiliary::Auxiliary;
 use crate::rules::auxiliary_specs;
+use crate::rules::judge::Target;
 use crate::scratch::{Scratch, Traffic};
 use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
@@ -460,7 +461,7 @@ impl Trainer {
     /// this step.
     fn follow(&mut self, block: usize) -> Result<()> {
         let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) else { return Ok(()) };
-        auxiliary.follow(&mut self.model.units)
+        auxiliary.exit.follow(&mut self.model.units)
     }
 
     /// Cuts the batch into shares on the device: views of it.
@@ -468,7 +469,7 @@ impl Trainer {
         let samples = batch.labels.len();
         self.check_batch(batch)?;
         let images = batch.images.to(&self.model.place)?;
-        let needs_images = self.auxiliaries.iter().flatten().any(Auxiliary::needs_images);
+        let needs_images = self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images());
         let size = self.config.micro_batch.unwrap_or(samples).min(samples);
         let waits = self.waits(samples.div_ceil(size));
         let weights = &self.config.class_weights;

@@ -8,7 +8,9 @@ pub mod heads;
 pub mod auglocal;
 pub mod spec;
 pub mod auxiliary;
+pub mod exit;
 pub mod pair;
+pub mod judge;
 
 pub use config::{Head, Rule, RuleConfig};
 pub use spec::{AuxiliarySpec, PairSpec, Task, auxiliary_specs};

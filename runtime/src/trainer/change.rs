@@ -41,7 +41,7 @@ impl Trainer {
         let pieces = config.pieces.clone();
         self.config =
             TrainConfig { micro_batch, recompute, activations, features, pieces, ..self.config.clone() };
-        self.auxiliaries.iter_mut().flatten().for_each(|auxiliary| auxiliary.set_recompute(recompute));
+        self.auxiliaries.iter_mut().flatten().for_each(|auxiliary| auxiliary.exit.set_recompute(recompute));
         self.tape = Tape::in_precision(activations);
         self.shelf.precision = features;
         Ok(())

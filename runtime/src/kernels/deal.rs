@@ -1,8 +1,9 @@
 //! Work dealt to the threads of the pool as they come free. Each makes what it computes with once, however the work
 //! falls out, and one that wakes late finds nothing left to wait for.
 
+use rayon::prelude::*;
 use std::iter::Enumerate;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Gives every item to `work` and answers what it made of them, in their order. A thread that takes part begins with
 /// what `worker` makes.
@@ -15,36 +16,48 @@ where
     T: Send,
 {
     let count = items.len();
-    let deck = Mutex::new(items.enumerate());
+    let (deck, made) = (Mutex::new(items.enumerate()), Mutex::new(Vec::new()));
     let hand = || {
-        let mut done = Vec::new();
-        let Some((index, item)) = draw(&deck) else { return done };
+        let Some((index, item)) = draw(&deck) else { return };
         let mut with = worker();
-        done.push((index, work(&mut with, item)));
+        let mut mine = vec![(index, work(&mut with, item))];
         while let Some((index, item)) = draw(&deck) {
-            done.push((index, work(&mut with, item)));
+            mine.push((index, work(&mut with, item)));
         }
-        done
+        locked(&made).append(&mut mine);
     };
-    let mut done = together(rayon::current_num_threads().min(count), &hand);
-    done.sort_unstable_by_key(|&(index, _)| index);
-    done.into_iter().map(|(_, made)| made).collect()
+    together(rayon::current_num_threads().min(count), &hand);
+    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    made.sort_unstable_by_key(|&(index, _)| index);
+    made.into_iter().map(|(_, made)| made).collect()
 }
 
 fn draw<I: Iterator>(deck: &Mutex<Enumerate<I>>) -> Option<(usize, I::Item)> {
-    // An iterator that panicked is as far as it came; the panic itself goes on in its own thread.
-    deck.lock().unwrap_or_else(PoisonError::into_inner).next()
+    locked(deck).next()
 }
 
-/// `hand` on so many threads, and what all of them made.
-fn together<T: Send>(threads: usize, hand: &(impl Fn() -> Vec<T> + Sync)) -> Vec<T> {
+/// What a thread panicked with is as far as it came; the panic itself goes on in that thread.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `hand` on so many threads. What it does is not known here, so that the pool's plumbing is compiled once.
+fn together(threads: usize, hand: &(dyn Fn() + Sync)) {
     if threads <= 1 {
         return hand();
     }
     let others = threads / 2;
-    let (mut done, more) = rayon::join(|| together(threads - others, hand), || together(others, hand));
-    done.extend(more);
-    done
+    rayon::join(|| together(threads - others, hand), || together(others, hand));
+}
+
+/// Gives `work` every piece of `a` with the piece of `b` beside it, each of so many elements. As with [`deal`], the plumbing
+/// is compiled once for all kernels on the same kinds of elements: a small kernel is a fraction of it.
+pub fn pairs<A: Send, B: Sync>(
+    (a, a_piece): (&mut [A], usize),
+    (b, b_piece): (&[B], usize),
+    work: &(dyn Fn(&mut [A], &[B]) + Sync),
+) {
+    a.par_chunks_mut(a_piece).zip(b.par_chunks(b_piece)).for_each(|(a, b)| work(a, b));
 }
 
 #[cfg(test)]

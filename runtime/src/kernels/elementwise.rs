@@ -1,5 +1,6 @@
 //! Elementwise kernels and plain sums.
 
+use super::deal::pairs;
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::maps::activation::Activation;
@@ -71,9 +72,7 @@ pub fn scale(x: &mut [f32], factor: f32) {
 
 /// `a = f(a, b)`, element by element.
 pub fn update(a: &mut [f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
-    a.par_chunks_mut(PIECE).zip(b.par_chunks(PIECE)).for_each(|(a, b)| {
-        Isa::best().run(Update { a, b, f: &f });
-    });
+    pairs((a, PIECE), (b, PIECE), &|a, b| Isa::best().run(Update { a, b, f: &f }));
 }
 
 /// `a = a + b` of elements few enough for this thread.
@@ -101,7 +100,7 @@ impl<F: Fn(f32, f32) -> f32> Kernel for Update<'_, F> {
 pub fn sum_rows(x: &[f32], channels: usize) -> Vec<f32> {
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
     let mut partials = vec![0.0; x.len().div_ceil(piece) * channels];
-    partials.par_chunks_mut(channels).zip(x.par_chunks(piece)).for_each(|(sums, x)| {
+    pairs((&mut partials, channels), (x, piece), &|sums, x| {
         let mut strip_sums = vec![0.0; channels];
         for strip in x.chunks(STRIP * channels) {
             strip_sums.fill(0.0);

@@ -1,9 +1,8 @@
 //! Normalization of each sample by itself, over groups of its channels: layer norm is one group of one position.
 
-use super::deal::deal;
+use super::deal::{deal, pairs};
 use super::pieces::{STRIP, add_in_order, at_least_a_piece, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 
 /// How a map `[S, rows, channels]` is normalized: each of `groups` groups of channels of each of S samples has a mean and a
 /// variance over its rows and channels.
@@ -32,7 +31,7 @@ impl Sizes {
 pub fn forward(x: &[f32], [weight, bias]: [&[f32]; 2], sizes: Sizes, epsilon: f64) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
     let piece = at_least_a_piece(x.len() / sizes.sample(), x.len()) * sizes.sample();
-    y.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(y, x)| {
+    pairs((&mut y, piece), (x, piece), &|y, x| {
         Isa::best().run(Forward { x, y, weight, bias, sizes, epsilon });
     });
     y

@@ -1,5 +1,6 @@
 //! Numbers in 16 bits and back, each rounded to the nearest, ties to even.
 
+use super::deal::pairs;
 use super::pieces::PIECE;
 use super::unwritten::{Unwritten, overwritten};
 use crate::precision::Precision;
@@ -46,7 +47,7 @@ fn piece_fits(x: &[f32], precision: Precision) -> bool {
 pub fn widen<'a>(bits: &[u16], precision: Precision, y: impl Into<Unwritten<'a>>) {
     // SAFETY: only numbers are stored.
     let y = unsafe { y.into().room() };
-    y.par_chunks_mut(PIECE).zip(bits.par_chunks(PIECE)).for_each(|(y, bits)| {
+    pairs((y, PIECE), (bits, PIECE), &|y, bits| {
         y.fill(MaybeUninit::new(0.0));
         // SAFETY: the line before has written every element.
         let y = unsafe { overwritten(y) };

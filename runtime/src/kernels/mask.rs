@@ -1,7 +1,7 @@
 //! A bit an element: which outputs of a clamp lie inside it.
 
+use super::deal::pairs;
 use super::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 
 /// Elements to a task, whole bytes of bits.
 const PIECE: usize = 1 << 15;
@@ -13,9 +13,7 @@ const GROUP: usize = 16;
 /// Bit `i % 8` of byte `i / 8` says whether `0 < y[i] < upper`.
 pub fn pack(isa: Isa, y: &[f32], upper: f32) -> Vec<u8> {
     let mut bits = vec![0u8; y.len().div_ceil(BYTE)];
-    bits.par_chunks_mut(PIECE / BYTE)
-        .zip(y.par_chunks(PIECE))
-        .for_each(|(bits, y)| isa.run(Pack { y, upper, bits }));
+    pairs((&mut bits, PIECE / BYTE), (y, PIECE), &|bits, y| isa.run(Pack { y, upper, bits }));
     bits
 }
 
@@ -52,9 +50,7 @@ impl Kernel for Pack<'_> {
 
 /// Sets `d` to 0 wherever its bit is not set.
 pub fn apply(isa: Isa, d: &mut [f32], bits: &[u8]) {
-    d.par_chunks_mut(PIECE)
-        .zip(bits.par_chunks(PIECE / BYTE))
-        .for_each(|(d, bits)| isa.run(Apply { d, bits }));
+    pairs((d, PIECE), (bits, PIECE / BYTE), &|d, bits| isa.run(Apply { d, bits }));
 }
 
 /// Elements to be kept or not.

@@ -1,5 +1,6 @@
 //! Optimizer updates, in place: one pass over value, gradient and state.
 
+use super::deal::pairs;
 use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use rayon::prelude::*;
@@ -93,7 +94,7 @@ pub fn update(mut slices: Vec<&mut [f32]>, gradient: &[f32], step: &Step) -> Res
 
 fn sgd(value: &mut [f32], gradient: &[f32], step: &SgdStep) {
     let SgdStep { rate, weight_decay, .. } = *step;
-    value.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(|(value, gradient)| {
+    pairs((value, CHUNK), (gradient, CHUNK), &|value, gradient| {
         for (p, &g) in value.iter_mut().zip(gradient) {
             *p -= rate * (g + weight_decay * *p);
         }
@@ -128,7 +129,7 @@ fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f3
 
 /// sum += factor·x.
 pub fn add_scaled(sum: &mut [f32], x: &[f32], factor: f32) {
-    sum.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(sum, x)| {
+    pairs((sum, CHUNK), (x, CHUNK), &|sum, x| {
         for (s, &x) in sum.iter_mut().zip(x) {
             *s += factor * x;
         }

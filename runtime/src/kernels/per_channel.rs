@@ -1,6 +1,6 @@
 //! Maps beside numbers of a channel: `x: [G, R, C]` and `[G, C]` of numbers, where each of G groups of R rows has its own.
 
-use super::deal::deal;
+use super::deal::{deal, pairs};
 use super::pieces::{PIECE, STRIP, add_in_order, at_least_a_piece, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -21,15 +21,27 @@ pub fn update(
     [rows, channels]: [usize; 2],
     f: impl Fn(f32, f32, f32) -> f32 + Sync,
 ) {
+    let run = |a: &mut [f32], b: &[f32], numbers: &[f32]| Isa::best().run(Update { a, b, numbers, f: &f });
+    each_group(a, b, numbers, [rows, channels], &run);
+}
+
+/// Changes some whole rows by those beside them and the numbers of their channels.
+type OnRows<'a> = &'a (dyn Fn(&mut [f32], &[f32], &[f32]) + Sync);
+
+fn each_group(
+    a: &mut [f32],
+    b: &[f32],
+    numbers: &[f32],
+    [rows, channels]: [usize; 2],
+    run: OnRows<'_>,
+) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
     let together = at_least_a_piece(numbers.len() / channels, a.len());
     let groups = a.par_chunks_mut(group).zip(b.par_chunks(group)).zip(numbers.par_chunks(channels));
     groups.with_min_len(together).for_each(|((a, b), numbers)| {
         let numbers = repeated(numbers, width);
-        a.par_chunks_mut(piece).zip(b.par_chunks(piece)).for_each(|(a, b)| {
-            Isa::best().run(Update { a, b, numbers: &numbers, f: &f });
-        });
+        pairs((a, piece), (b, piece), &|a, b| run(a, b, &numbers));
     });
 }
 
@@ -40,13 +52,24 @@ pub fn change(
     [rows, channels]: [usize; 2],
     f: impl Fn(f32, f32) -> f32 + Sync,
 ) {
+    change_each_group(a, numbers, [rows, channels], &|a, numbers| {
+        Isa::best().run(Change { a, numbers, f: &f });
+    });
+}
+
+fn change_each_group(
+    a: &mut [f32],
+    numbers: &[f32],
+    [rows, channels]: [usize; 2],
+    run: &(dyn Fn(&mut [f32], &[f32]) + Sync),
+) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
     let together = at_least_a_piece(numbers.len() / channels, a.len());
     let groups = a.par_chunks_mut(group).zip(numbers.par_chunks(channels));
     groups.with_min_len(together).for_each(|(a, numbers)| {
         let numbers = repeated(numbers, width);
-        a.par_chunks_mut(piece).for_each(|a| Isa::best().run(Change { a, numbers: &numbers, f: &f }));
+        a.par_chunks_mut(piece).for_each(|a| run(a, &numbers));
     });
 }
 
@@ -102,6 +125,14 @@ pub fn sums(
     [rows, channels]: [usize; 2],
     f: impl Fn(f32, f32) -> f32 + Sync,
 ) -> Vec<f32> {
+    let run = |a: &[f32], b: &[f32], lanes: &mut [f32]| Isa::best().run(Strip { a, b, lanes, f: &f });
+    sums_by(a, b, [rows, channels], &run)
+}
+
+/// Adds what two strips of whole rows give to the lanes.
+type AddStrip<'a> = &'a (dyn Fn(&[f32], &[f32], &mut [f32]) + Sync);
+
+fn sums_by(a: &[f32], b: &[f32], [rows, channels]: [usize; 2], run: AddStrip<'_>) -> Vec<f32> {
     let group = rows * channels;
     let width = width(rows, channels);
     let lanes = || vec![0.0; width];
@@ -109,7 +140,7 @@ pub fn sums(
         let piece = rows_per_piece(rows, channels) * channels;
         let mut partials = vec![0.0; a.len().div_ceil(piece) * channels];
         let pieces = partials.chunks_mut(channels).zip(a.chunks(piece).zip(b.chunks(piece)));
-        deal(pieces, lanes, |lanes, (totals, (a, b))| add(totals, lanes, a, b, &f));
+        deal(pieces, lanes, |lanes, (totals, (a, b))| add(totals, lanes, a, b, run));
         return add_in_order(&partials, channels).into_iter().map(|sum| sum as f32).collect();
     }
     let mut all = vec![0.0; a.len() / rows];
@@ -117,7 +148,7 @@ pub fn sums(
     let worker = || (lanes(), vec![0.0; channels]);
     deal(groups, worker, |(lanes, totals), (all, (a, b))| {
         totals.fill(0.0);
-        add(totals, lanes, a, b, &f);
+        add(totals, lanes, a, b, run);
         all.iter_mut().zip(totals.iter()).for_each(|(all, &total)| *all = total as f32);
     });
     all
@@ -134,11 +165,11 @@ pub fn sums_bytes(groups: usize, [rows, channels]: [usize; 2], threads: usize) -
 }
 
 /// Adds what some rows give to `totals`; `lanes` is scratch.
-fn add(totals: &mut [f64], lanes: &mut [f32], a: &[f32], b: &[f32], f: &impl Fn(f32, f32) -> f32) {
+fn add(totals: &mut [f64], lanes: &mut [f32], a: &[f32], b: &[f32], run: AddStrip<'_>) {
     let strip = STRIP * lanes.len();
     for (a, b) in a.chunks(strip).zip(b.chunks(strip)) {
         lanes.fill(0.0);
-        Isa::best().run(Strip { a, b, lanes, f });
+        run(a, b, lanes);
         for lanes in lanes.chunks_exact(totals.len()) {
             totals.iter_mut().zip(lanes).for_each(|(total, &sum)| *total += f64::from(sum));
         }

@@ -3,11 +3,10 @@
 use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
-use crate::kernels::deal::deal;
+use crate::kernels::deal::{deal, pairs};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::maps::activation::Activation;
-use rayon::prelude::*;
 
 /// The sums over rows that every gradient needs, one a channel.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
 fn multiply(d: &mut [f32], x: &[f32], by: &Normalization, derivative: impl Fn(f32) -> f32 + Sync) {
     let width = by.width();
     let piece = PIECE.div_ceil(width) * width;
-    d.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(|(d, x)| {
+    pairs((d, piece), (x, piece), &|d, x| {
         for (d, x) in d.chunks_mut(width).zip(x.chunks(width)) {
             let n = x.len();
             let (mean, scale, bias) = (&by.mean[..n], &by.scale[..n], &by.bias[..n]);
@@ -221,18 +220,16 @@ impl Gradient {
 pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    d.par_chunks_mut(piece)
-        .zip(x.par_chunks(piece))
-        .for_each(|(d, x)| isa.run(Rows { to: d, other: x, by, width, pair: |d, x| [d, x] }));
+    let run = |d: &mut [f32], x: &[f32]| isa.run(Rows { to: d, other: x, by, width, pair: |d, x| [d, x] });
+    pairs((d, piece), (x, piece), &run);
 }
 
 /// [`d_input`] in the place of `x`.
 pub fn d_input_over(isa: Isa, d: &[f32], x: &mut [f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    x.par_chunks_mut(piece)
-        .zip(d.par_chunks(piece))
-        .for_each(|(x, d)| isa.run(Rows { to: x, other: d, by, width, pair: |x, d| [d, x] }));
+    let run = |x: &mut [f32], d: &[f32]| isa.run(Rows { to: x, other: d, by, width, pair: |x, d| [d, x] });
+    pairs((x, piece), (d, piece), &run);
 }
 
 /// [`d_input`] of some rows, on this thread, into `d_x`.

@@ -1,10 +1,10 @@
 //! The normalization of a channel and the activation after it.
 
 use super::cyclic::{cyclic, cyclic_len, width};
+use crate::kernels::deal::pairs;
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::maps::activation::Activation;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// What becomes of a channel: activation((x - mean) · scale + bias). The vectors repeat their channels.
@@ -154,8 +154,7 @@ pub fn forward(isa: Isa, x: &[f32], by: &Normalization, y: &mut [MaybeUninit<f32
     assert_eq!(x.len(), y.len(), "x and y have one length");
     let width = by.width();
     let piece = PIECE.div_ceil(width) * width;
-    let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece));
-    pieces.for_each(|(y, x)| isa.run(Rows { x, y, by, width }));
+    pairs((y, piece), (x, piece), &|y, x| isa.run(Rows { x, y, by, width }));
 }
 
 /// Some rows to normalize.

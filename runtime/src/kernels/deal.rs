@@ -2,7 +2,6 @@
 //! falls out, and one that wakes late finds nothing left to wait for.
 
 use rayon::prelude::*;
-use std::iter::Enumerate;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Gives every item to `work` and answers what it made of them, in their order. A thread that takes part begins with
@@ -16,24 +15,24 @@ where
     T: Send,
 {
     let count = items.len();
-    let (deck, made) = (Mutex::new(items.enumerate()), Mutex::new(Vec::new()));
+    let deck = Mutex::new((items.enumerate(), Vec::with_capacity(count)));
     let hand = || {
-        let Some((index, item)) = draw(&deck) else { return };
+        let Some((mut index, mut item)) = locked(&deck).0.next() else { return };
         let mut with = worker();
-        let mut mine = vec![(index, work(&mut with, item))];
-        while let Some((index, item)) = draw(&deck) {
-            mine.push((index, work(&mut with, item)));
+        loop {
+            let done = work(&mut with, item);
+            let (items, made) = &mut *locked(&deck);
+            made.push((index, done));
+            match items.next() {
+                Some(next) => (index, item) = next,
+                None => return,
+            }
         }
-        locked(&made).append(&mut mine);
     };
     together(rayon::current_num_threads().min(count), &hand);
-    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (_, mut made) = deck.into_inner().unwrap_or_else(PoisonError::into_inner);
     made.sort_unstable_by_key(|&(index, _)| index);
     made.into_iter().map(|(_, made)| made).collect()
-}
-
-fn draw<I: Iterator>(deck: &Mutex<Enumerate<I>>) -> Option<(usize, I::Item)> {
-    locked(deck).next()
 }
 
 /// What a thread panicked with is as far as it came; the panic itself goes on in that thread.

@@ -28,13 +28,7 @@ pub fn update(
 /// Changes some whole rows by those beside them and the numbers of their channels.
 type OnRows<'a> = &'a (dyn Fn(&mut [f32], &[f32], &[f32]) + Sync);
 
-fn each_group(
-    a: &mut [f32],
-    b: &[f32],
-    numbers: &[f32],
-    [rows, channels]: [usize; 2],
-    run: OnRows<'_>,
-) {
+fn each_group(a: &mut [f32], b: &[f32], numbers: &[f32], [rows, channels]: [usize; 2], run: OnRows<'_>) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
     let together = at_least_a_piece(numbers.len() / channels, a.len());

@@ -7,7 +7,6 @@ use crate::kernels::batch_norm as kernels;
 use crate::kernels::simd::Isa;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
-use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
 use crate::maps::elementwise::{check_apart, combine_with, one_per_channel, rows_and_channels, same_shape};
 use crate::maps::norm::{Norm, NormSums};
 use crate::maps::place::{make, read};
@@ -180,14 +179,23 @@ fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
 /// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
 pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Map> {
     same_shape(running, observed)?;
-    let update = || {
-        let (running, observed) = (running.tensor()?, observed.tensor()?);
-        Ok((running.affine(1.0 - momentum, 0.0)? + observed.affine(momentum, 0.0)?)?)
-    };
-    // The two products live beside the sum.
-    make(running, running.dims(), update, update, |counter| {
-        counter.scratch(2 * (running.elem_count() * ELEMENT_BYTES + MAP_BYTES));
-    })
+    make(
+        running,
+        running.dims(),
+        || {
+            let (keep, take) = ((1.0 - momentum) as f32, momentum as f32);
+            let (running, observed) = (elements(running)?, elements(observed)?);
+            let numbers: Vec<f32> =
+                running.iter().zip(observed.iter()).map(|(r, o)| r * keep + o * take).collect();
+            let channels = numbers.len();
+            tensor(numbers, channels)
+        },
+        || {
+            let (running, observed) = (running.composed()?, observed.composed()?);
+            Ok((running.affine(1.0 - momentum, 0.0)? + observed.affine(momentum, 0.0)?)?)
+        },
+        |_| (),
+    )
 }
 
 /// The unbiased variance, `variance · rows / (rows - 1)`. Of one row there is none: the biased one stays.

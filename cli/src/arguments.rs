@@ -1,7 +1,7 @@
 //! The command line's words.
 
-use crate::augmentation::AugmentArguments;
 use crate::class_weights::ClassWeights;
+pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
 use localgrad::precision::Precision;
@@ -221,28 +221,6 @@ pub enum TaskName {
     Contrastive,
 }
 
-/// `--optimizer`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OptimizerName {
-    /// SGD with Nesterov momentum
-    Sgd,
-    /// AdamW
-    Adamw,
-}
-
-/// `--schedule`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ScheduleName {
-    /// Half a cosine with warm-up, from --lr to a share of it (--lr-floor) that the last epoch trains just above
-    Cosine,
-    /// The same as published, to 0: the last epoch changes no weight
-    CosineToZero,
-    /// Times 0.1 (--step-factor) after each of --milestones
-    Step,
-    /// The same rate throughout
-    Constant,
-}
-
 /// `train`.
 #[derive(Args, Clone, Debug)]
 pub struct TrainArguments {
@@ -328,65 +306,6 @@ pub struct CheckpointArguments {
     /// (--recompute, --pieces, --offload, --features-on-disk, --scratch), and --activations where f16 was too small
     #[arg(long, requires = "out")]
     pub resume: bool,
-}
-
-/// How training goes.
-#[derive(Args, Clone, Debug)]
-pub struct RecipeArguments {
-    /// Samples a step
-    #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
-    /// Samples that pass through a block at once. Without --exact each such share moves batch norm's running statistics by
-    /// a tenth, the last of a batch, too, however few samples it has: let N divide the batch
-    #[arg(long, value_name = "N")]
-    pub micro_batch: Option<usize>,
-    /// Passes over the data
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
-    pub epochs: Option<usize>,
-    /// Steps, instead of epochs
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw]
-    #[arg(long)]
-    pub lr: Option<f64>,
-    /// How the rate changes
-    #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
-    pub schedule: ScheduleName,
-    /// Epochs (or steps) of warm-up, at most a quarter of the run [default: 10]
-    #[arg(long)]
-    pub warmup: Option<usize>,
-    /// Share of --lr that the cosine ends at [default: 0.01]
-    #[arg(long, value_name = "SHARE")]
-    pub lr_floor: Option<f64>,
-    /// Last epoch (or step) at each rate, for --schedule step
-    #[arg(long, value_delimiter = ',')]
-    pub milestones: Option<Vec<usize>>,
-    /// What each milestone multiplies the rate by [default: 0.1]
-    #[arg(long)]
-    pub step_factor: Option<f64>,
-    /// How gradients change weights
-    #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
-    pub optimizer: OptimizerName,
-    /// Momentum of sgd [default: 0.9]
-    #[arg(long)]
-    pub momentum: Option<f64>,
-    /// Weight decay [default: 0.0001 for sgd, 0.01 for adamw]
-    #[arg(long)]
-    pub weight_decay: Option<f64>,
-    /// Share of each label spread over all classes [default: 0]
-    #[arg(long)]
-    pub label_smoothing: Option<f64>,
-    /// Largest norm of a block's gradient
-    #[arg(long, value_name = "NORM")]
-    pub clip_norm: Option<f64>,
-    #[command(flatten)]
-    pub(crate) augment: AugmentArguments,
-    /// Keep the order of the data
-    #[arg(long)]
-    pub no_shuffle: bool,
-    /// Seed of weights, order and augmentation
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
 }
 
 /// Trained weights: a run's, or a file's.

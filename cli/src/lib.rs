@@ -7,6 +7,7 @@
 
 pub mod class_weights;
 pub mod augmentation;
+pub mod recipe;
 pub mod arguments;
 pub mod fault;
 pub mod output;

@@ -2,12 +2,13 @@
 
 use crate::error::Result;
 use crate::layers::{
-    Features, FormReader, Initializer, Layer, Mode, NamedLayer, Reader, Sequential, Variable, Visitor,
+    Features, FormReader, Initializer, Layer, Mode, NamedLayer, Reader, Sequential, Trains, Variable, Visitor,
 };
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Map, Place};
 use crate::network::NetworkSpec;
 use crate::tape::Tape;
+use crate::trainer::Selection;
 
 /// A network that classifies: a model, or one in training, whose weights may wait elsewhere.
 pub trait Classifier {
@@ -81,25 +82,26 @@ impl Model {
     pub fn new(spec: NetworkSpec, seed: u64, place: impl Into<Place>) -> Result<Self> {
         spec.validate()?;
         let expanded = spec.expand()?;
-        Self::build(spec, &expanded, seed, &place.into(), &mut |_, _| Ok(()))
+        Self::build(spec, &expanded, (seed, Selection::All), &place.into(), &mut |_, _| Ok(()))
     }
 
     /// The same of a spec that was found valid and expanded; `each` is given every unit, and then the head, with its number as soon as it is built.
     pub(crate) fn build(
         spec: NetworkSpec,
         expanded: &[(Vec<NamedLayer>, Features)],
-        seed: u64,
+        (seed, selection): (u64, Selection),
         place: &Place,
         each: &mut dyn FnMut(usize, &mut Sequential) -> Result<()>,
     ) -> Result<Self> {
-        let initializer = Initializer { seed, place: place.clone(), part: Part::Weights };
+        let initializer = |trains| Initializer { seed, place: place.clone(), part: Part::Weights, trains };
         let mut units = Vec::with_capacity(spec.units.len());
         for (unit, (layers, _)) in spec.units.iter().zip(expanded) {
-            let mut built = Sequential::new(layers, &unit.name, &initializer)?;
+            let trains = selection.of_unit(units.len(), expanded.len());
+            let mut built = Sequential::new(layers, &unit.name, &initializer(trains))?;
             each(units.len(), &mut built)?;
             units.push((unit.name.clone(), built));
         }
-        let mut head = Sequential::new(&spec.head, "", &initializer)?;
+        let mut head = Sequential::new(&spec.head, "", &initializer(Trains::ALL))?;
         each(units.len(), &mut head)?;
         Ok(Self { spec, units, head, place: place.clone() })
     }

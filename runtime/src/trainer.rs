@@ -17,7 +17,9 @@ mod config;
 pub mod one_value;
 mod open_step;
 mod residence;
+mod selection;
 mod sinks;
+mod still;
 
 use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
@@ -41,6 +43,7 @@ use build::build_auxiliaries;
 pub(crate) use build::{check_shares, check_weights};
 pub use config::TrainConfig;
 pub use open_step::OpenStep;
+pub use selection::Selection;
 use open_step::{Features, MicroBatch, recut};
 use sinks::{Accumulate, Discard, Update};
 use std::ops::{Range, RangeInclusive};
@@ -73,7 +76,10 @@ pub struct Trainer {
     pub model: Model,
     config: TrainConfig,
     ranges: Vec<RangeInclusive<usize>>,
-    /// One a block but the last; none for a frozen block.
+    /// The first unit of which something is trained, and the blocks before it, which have none.
+    first_trained: usize,
+    still_blocks: usize,
+    /// One a block but the last; none for a block that stays as it is.
     auxiliaries: Vec<Option<Auxiliary>>,
     normalize: Normalize,
     tape: Tape,
@@ -127,17 +133,21 @@ impl Trainer {
         let expanded = spec.expand()?;
         let groups = residence::auxiliary_group(spec.units.len(), specs.len());
         let mut depot = config.offload.then(|| Depot::new(scratch.clone(), groups));
-        let auxiliaries = build_auxiliaries(&expanded, &config, &specs, place, &mut depot)?;
-        let model =
-            Model::build(spec, &expanded, config.seed, place, &mut |group, layers| match &mut depot {
-                Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
-                None => Ok(()),
-            })?;
+        let first_trained = config.first_trained(&expanded);
+        let still_blocks = config.still_blocks(first_trained);
+        let auxiliaries = build_auxiliaries(&expanded, (&config, still_blocks), &specs, place, &mut depot)?;
+        let mut put = |group, layers: &mut Sequential| match &mut depot {
+            Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
+            None => Ok(()),
+        };
+        let model = Model::build(spec, &expanded, (config.seed, config.selection), place, &mut put)?;
         let shelf =
             Shelf { precision: config.features, on_file: config.features_on_disk, scratch: scratch.clone() };
         Ok(Self {
             model,
             ranges: blocks::ranges(&config.ends),
+            first_trained,
+            still_blocks,
             auxiliaries,
             normalize,
             tape: Tape::in_precision(config.activations),
@@ -172,7 +182,7 @@ impl Trainer {
     /// The first of the numbers of as many passes as a step of so many shares takes.
     fn number_passes(&mut self, shares: usize) -> u64 {
         let first = self.passes;
-        self.passes += (self.ranges.len() - self.config.frozen) as u64 * self.numbers(shares);
+        self.passes += (self.ranges.len() - self.still_blocks) as u64 * self.numbers(shares);
         first
     }
 
@@ -217,13 +227,17 @@ impl Trainer {
         let block = report.losses.len();
         if self.is_frozen(block) {
             watch(Stage::Forward(block));
-            self.pass_frozen(block, micro_batches)?;
+            self.pass_still(block, micro_batches)?;
             report.losses.push(f64::NAN);
             return Ok(());
         }
-        let trained_before = (block - self.config.frozen) as u64;
+        let trained_before = (block - self.still_blocks) as u64;
         let first_pass = *first_pass + trained_before * self.numbers(micro_batches.len());
         let draws = self.draws(micro_batches, first_pass);
+        if !self.still(block).is_empty() {
+            watch(Stage::Forward(block));
+            self.pass_still(block, micro_batches)?;
+        }
         let trained = self.train_shares(block, micro_batches, &draws, *learning_rate, watch);
         if trained.is_err() {
             self.abandon(block)?;
@@ -330,19 +344,6 @@ impl Trainer {
         shares > 1 || self.config.chunk > 1 || !self.config.block_batches.is_empty()
     }
 
-    /// Brings all micro-batches through a block that is not trained, by its running statistics.
-    fn pass_frozen(&mut self, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
-        let waits = self.waits(micro_batches.len());
-        for micro in micro_batches {
-            let mut h = micro.h.get()?;
-            for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
-                h = unit.pass(h, Mode::Evaluate, &mut self.tape)?;
-            }
-            micro.h = self.kept(block, h, micro.labels.len(), waits)?;
-        }
-        Ok(())
-    }
-
     /// The output of a block as it is kept for the next one.
     fn kept(&self, block: usize, h: Map, samples: usize, waits: bool) -> Result<Features> {
         if block + 1 == self.ranges.len() {
@@ -364,7 +365,8 @@ impl Trainer {
     ) -> Result<Option<Passed>> {
         watch(Stage::Forward(block));
         let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
-        let pieces = pieces(&self.ranges[block], &self.config.pieces);
+        let range = self.trained(block);
+        let pieces = pieces(&range, &self.config.pieces);
         let mut inputs = Vec::new();
         let mut h = micro.h.get()?;
         for (number, piece) in pieces.iter().enumerate() {
@@ -380,7 +382,7 @@ impl Trainer {
                 tape = &mut forgetting;
             }
             let mut x = MapRead::Plain(h);
-            for (_, unit) in &mut self.model.units[self.ranges[block].clone()][piece.clone()] {
+            for (_, unit) in &mut self.model.units[range.clone()][piece.clone()] {
                 x = unit.forward(x, mode, tape)?;
                 if tape.is_enough() {
                     return Ok(None);
@@ -394,20 +396,19 @@ impl Trainer {
         micro.h = self.kept(block, h.clone(), micro.labels.len(), waits)?;
 
         watch(Stage::Loss(block));
-        let (loss, correct, d_h) = self.loss(block, h, micro, mode, sink)?;
+        let (loss, correct, mut gradient) = self.loss(block, h, micro, mode, sink)?;
         if !self.tape.gathers() {
             self.settle(block)?;
         }
 
         watch(Stage::Backward(block));
-        let mut gradient = Some(d_h);
         for (number, piece) in pieces.iter().enumerate().rev() {
             if inputs.len() > number {
                 self.enter_piece(block, piece, true)?;
-                let units = &mut self.model.units[self.ranges[block].clone()][piece.clone()];
+                let units = &mut self.model.units[range.clone()][piece.clone()];
                 repeat(units, inputs.pop(), mode.again(), &mut self.tape)?;
             }
-            let units = &mut self.model.units[self.ranges[block].clone()];
+            let units = &mut self.model.units[range.clone()];
             for position in piece.clone().rev() {
                 let Some(d_h) = gradient.take() else { break };
                 let need = if position > 0 { Need::Input } else { Need::Nothing };
@@ -423,7 +424,8 @@ impl Trainer {
     }
 
     /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many samples were
-    /// classified right, and the gradient of `h`. A loss that is no number is an error before `sink` is given anything.
+    /// classified right, and the gradient of `h`, unless no unit of the block is trained. A loss that is no number is an error
+    /// before `sink` is given anything.
     fn loss(
         &mut self,
         block: usize,
@@ -431,7 +433,7 @@ impl Trainer {
         micro: &MicroBatch,
         mode: Mode,
         sink: &mut dyn GradientSink,
-    ) -> Result<(f64, usize, Map)> {
+    ) -> Result<(f64, usize, Option<Map>)> {
         if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
             let images = micro.images.as_ref().map(Features::get).transpose()?;
             let target = Target {
@@ -444,7 +446,7 @@ impl Trainer {
                 label_weight: micro.label_weight,
             };
             let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
-            return Ok((loss, 0, d_h));
+            return Ok((loss, 0, Some(d_h)));
         }
         let logits = self.model.head.pass(h, mode, &mut self.tape)?;
         let correct = cross_entropy::correct(&logits, &micro.labels)?;
@@ -453,7 +455,8 @@ impl Trainer {
         let loss = cross_entropy::weighted_softmax_cross_entropy(&logits, &micro.labels, smoothing, weights)?
             .finite()?;
         let d_logits = elementwise::scale(loss.d_input, micro.label_weight)?;
-        let d_h = self.model.head.backward_to_input(d_logits, &mut self.tape, sink)?;
+        let need = if self.trained(block).is_empty() { Need::Nothing } else { Need::Input };
+        let d_h = self.model.head.backward(d_logits.into(), &mut self.tape, sink, need)?;
         Ok((loss.value * (micro.label_weight / micro.weight), correct, d_h))
     }
 
@@ -524,7 +527,7 @@ impl Trainer {
 
     /// Whether training leaves `block` as it is.
     pub fn is_frozen(&self, block: usize) -> bool {
-        block < self.config.frozen
+        block < self.still_blocks
     }
 
     /// The units of each block.

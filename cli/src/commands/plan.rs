@@ -122,6 +122,7 @@ fn asked(
         clip_norm: recipe.clip_norm,
         micro_batch: recipe.micro_batch,
         recompute: rule.recompute,
+        selection: recipe.selection,
         ..TrainConfig::default()
     };
     let train = choices::waiting(&arguments.waiting, train);

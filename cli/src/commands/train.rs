@@ -442,6 +442,7 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 pieces,
                 seed: recipe.seed,
                 frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
+                selection: recipe.selection,
                 ..TrainConfig::default()
             },
         ),

@@ -4,11 +4,12 @@ use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Statistic, Varia
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
-use crate::maps::batch_norm::{self, Statistics};
+use crate::maps::batch_norm::{self, Statistics, WholeSums};
 use crate::maps::map_read::MapRead;
 use crate::maps::norm::{Norm, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
+use std::borrow::Cow;
 
 /// Keeps its input and one mean and variance a channel; the output and its mask are made again in backward.
 pub struct BatchNorm {
@@ -18,6 +19,8 @@ pub struct BatchNorm {
     running_var: Statistic,
     activation: Option<Activation>,
     epsilon: f64,
+    /// Whether it goes by its running statistics, which stay where they are, in training, too.
+    is_still: bool,
 }
 
 impl BatchNorm {
@@ -29,13 +32,51 @@ impl BatchNorm {
         initializer: &Initializer,
     ) -> Result<Self> {
         Ok(Self {
-            weight: Parameter::of_part(initializer.constant(channels, 1.0)?, initializer.part),
-            bias: Parameter::of_part(initializer.constant(channels, 0.0)?, initializer.part),
+            weight: initializer.parameter(initializer.constant(channels, 1.0)?, initializer.trains.norms),
+            bias: initializer.parameter(initializer.constant(channels, 0.0)?, initializer.trains.shifts()),
             running_mean: Statistic::new(initializer.constant(channels, 0.0)?, momentum),
             running_var: Statistic::new(initializer.constant(channels, 1.0)?, momentum),
             activation,
             epsilon,
+            is_still: !initializer.trains.norms,
         })
+    }
+
+    /// Whether a pass goes by the statistics of its batch.
+    pub(super) fn takes_batch(&self, mode: Mode) -> bool {
+        mode.is_training() && !self.is_still
+    }
+
+    /// Keeps the statistics that a pass of training went by, unless they are at hand anyway.
+    pub(super) fn keep(&self, statistics: &Statistics, tape: &mut Tape) -> Result<()> {
+        if self.is_still {
+            return Ok(());
+        }
+        tape.push(&statistics.mean)?;
+        tape.push(&statistics.variance)
+    }
+
+    /// Takes what [`BatchNorm::keep`] kept.
+    pub(super) fn kept(&self, tape: &mut Tape) -> Result<Statistics> {
+        if self.is_still {
+            return Ok(self.running());
+        }
+        let variance = tape.pop()?;
+        Ok(Statistics { mean: tape.pop()?, variance })
+    }
+
+    /// The sums that the gradient of an input of `rows` rows needs whose own are `own`, and the rows that they are of; none
+    /// where statistics are constants.
+    pub(super) fn whole_sums<'a>(
+        &self,
+        own: &'a NormSums,
+        rows: usize,
+        tape: &mut Tape,
+    ) -> Result<(Option<Cow<'a, NormSums>>, usize)> {
+        match self.is_still {
+            true => Ok((None, rows)),
+            false => Ok((Some(tape.sums(own)?), tape.rows(rows))),
+        }
     }
 
     /// The statistics of evaluation.
@@ -80,17 +121,18 @@ impl BatchNorm {
 impl Layer for BatchNorm {
     fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let x = x.resolve()?;
-        if !mode.is_training() {
-            return self.apply(&x, &self.running()).map(MapRead::Plain);
-        }
-        let statistics = tape.statistics(batch_norm::statistics(&x)?)?;
+        let statistics = match self.takes_batch(mode) {
+            true => tape.statistics(batch_norm::statistics(&x)?)?,
+            false => self.running(),
+        };
         let y = self.apply(&x, &statistics)?;
-        if mode.observes() {
+        if self.takes_batch(mode) && mode.observes() {
             self.observe(&statistics, tape.rows(x.elem_count() / self.channels()));
         }
-        tape.push(&x)?;
-        tape.push(&statistics.mean)?;
-        tape.push(&statistics.variance)?;
+        if mode.is_training() {
+            tape.push(&x)?;
+            self.keep(&statistics, tape)?;
+        }
         Ok(y.into())
     }
 
@@ -101,12 +143,11 @@ impl Layer for BatchNorm {
         sink: &mut dyn GradientSink,
         need: Need<'_>,
     ) -> Result<Option<Map>> {
-        let variance = tape.pop()?;
-        let mean = tape.pop()?;
+        let statistics = self.kept(tape)?;
         let x = tape.pop()?;
-        let statistics = Statistics { mean, variance };
         let (weight, bias) = (&self.weight.value, &self.bias.value);
         let mut whole = |sums: &NormSums, rows: usize| Ok((tape.sums(sums)?.into_owned(), tape.rows(rows)));
+        let whole: Option<&mut WholeSums<'_>> = if self.is_still { None } else { Some(&mut whole) };
         let gradients = batch_norm::backward(
             d_y.own()?,
             &x,
@@ -115,7 +156,7 @@ impl Layer for BatchNorm {
             bias,
             self.epsilon,
             self.activation,
-            Some(&mut whole),
+            whole,
             need.is_some(),
         )?;
         drop(x);

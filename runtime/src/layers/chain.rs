@@ -5,7 +5,7 @@
 use super::batch_norm::BatchNorm;
 use super::conv::Conv;
 use super::spec::{LayerSpec, NamedLayer, join};
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor, input_gradient};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Trains, Visitor, input_gradient};
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::batch_norm::{self, Statistics};
@@ -53,6 +53,11 @@ pub(crate) fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a 
     }
 }
 
+/// Whether biases are trained before batch norms whose statistics stay where they are.
+fn is_shifted(trains: Trains) -> bool {
+    trains.biases && !trains.norms
+}
+
 impl Chain {
     /// The chain that the first of `layers` make, and how many they are; none where there is nothing to join.
     pub(super) fn of_prefix(
@@ -60,7 +65,12 @@ impl Chain {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Option<(Self, usize)>> {
-        let (resize, pairs) = prefix(layers);
+        let (resize, mut pairs) = prefix(layers);
+        if is_shifted(initializer.trains) {
+            // A link takes its convolution's bias for one that batch norm takes out again.
+            let first = pairs.iter().position(|[conv, _]| matches!(conv.layer, LayerSpec::Conv { bias: true, .. }));
+            pairs.truncate(first.unwrap_or(pairs.len()));
+        }
         if pairs.is_empty() || !initializer.place.reads_through() {
             return Ok(None);
         }
@@ -135,7 +145,8 @@ impl Link {
     fn forward(&mut self, x: &MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let weight = &self.conv.weight.value;
-        let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, mode.is_training())?;
+        let takes_batch = self.norm.takes_batch(mode);
+        let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, takes_batch)?;
         self.normalized(z, statistics, mode, tape)
     }
 
@@ -143,11 +154,11 @@ impl Link {
     fn forward_resized(&mut self, x: &Map, to: Resize, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let z = upsampled_conv::forward(x, to, &self.conv.weight.value, bias, &self.conv.config)?;
-        let statistics = mode.is_training().then(|| batch_norm::statistics(&z)).transpose()?;
+        let statistics = self.norm.takes_batch(mode).then(|| batch_norm::statistics(&z)).transpose()?;
         self.normalized(z, statistics, mode, tape)
     }
 
-    /// Takes the batch's `statistics` of `z`, in training, and keeps both.
+    /// Takes the batch's `statistics` of `z`, if it goes by them; in training both are kept.
     fn normalized(
         &mut self,
         z: Map,
@@ -162,13 +173,20 @@ impl Link {
                 if mode.observes() {
                     self.norm.observe(&statistics, tape.rows(z.elem_count() / self.norm.channels()));
                 }
-                tape.push(&z)?;
-                tape.push(&statistics.mean)?;
-                tape.push(&statistics.variance)?;
                 statistics
             }
         };
+        if mode.is_training() {
+            tape.push(&z)?;
+            self.norm.keep(&statistics, tape)?;
+        }
         Ok(MapRead::Normalized(z, self.norm.normalization(&statistics)?))
+    }
+
+    /// Takes what the forward pass has pushed.
+    fn pop(&self, tape: &mut Tape) -> Result<(Map, Statistics)> {
+        let statistics = self.norm.kept(tape)?;
+        Ok((tape.pop()?, statistics))
     }
 
     /// Hands the gradients of batch norm to `sink` and answers how to get from the gradient of its output to that of
@@ -181,9 +199,9 @@ impl Link {
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
     ) -> Result<NormGradient> {
-        let rows = tape.rows(elements / by.channels());
         let z = &self.conv.weight.value;
-        let gradient = by.gradient(Some(&*tape.sums(sums)?), rows, z)?;
+        let (whole, rows) = self.norm.whole_sums(sums, elements / by.channels(), tape)?;
+        let gradient = by.gradient(whole.as_deref(), rows, z)?;
         let (d_weight, d_bias) = sums.gradients(z)?;
         self.norm.give(d_weight, d_bias, sink)?;
         Ok(gradient)
@@ -220,13 +238,6 @@ impl Link {
     }
 }
 
-/// Takes what a link's forward pass has pushed.
-fn pop(tape: &mut Tape) -> Result<(Map, Statistics)> {
-    let variance = tape.pop()?;
-    let mean = tape.pop()?;
-    Ok((tape.pop()?, Statistics { mean, variance }))
-}
-
 impl Layer for Chain {
     fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let (x, summands) = match x {
@@ -260,12 +271,12 @@ impl Layer for Chain {
         let (Grad::Own(d_y) | Grad::Lent(d_y)) = d_y;
         let mut d = d_y.contiguous()?;
         let last = self.links.len() - 1;
-        let (mut z, statistics) = pop(tape)?;
+        let (mut z, statistics) = self.links[last].pop(tape)?;
         let mut by = self.links[last].norm.normalization(&statistics)?;
         let mut sums = norm::sums(&d, &z, &by)?;
         for position in (1..=last).rev() {
             let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-            let (z_before, statistics) = pop(tape)?;
+            let (z_before, statistics) = self.links[position - 1].pop(tape)?;
             by = self.links[position - 1].norm.normalization(&statistics)?;
             let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
             let x = Input::Normalized(&z_before, &by);

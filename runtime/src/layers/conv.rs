@@ -1,7 +1,7 @@
 //! Convolution as a layer.
 
 use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::initial;
 use crate::maps::Map;
 use crate::maps::conv::{self, ConvConfig};
@@ -33,8 +33,9 @@ impl Conv {
             .draw([path, "weight"], &shape, |stream| initial::convolution_weight(shape, stream))?;
         let fan_in = shape[1] * height * width;
         let draw_bias = || {
-            initializer
-                .draw([path, "bias"], &[outputs], |stream| initial::linear_bias(outputs, fan_in, stream))
+            let draw = |stream: &mut _| initial::linear_bias(outputs, fan_in, stream);
+            let bias = initializer.draw([path, "bias"], &[outputs], draw)?;
+            Ok::<_, Error>(Parameter { trainable: initializer.trains.biases, ..bias })
         };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()?, config })
     }

@@ -1,7 +1,7 @@
 //! What layers cost, counted by the layers themselves on maps without numbers.
 
 use super::spec::{Features, NamedLayer};
-use super::{Draw, Initializer, Layer, Mode, Sequential, Variable};
+use super::{Draw, Initializer, Layer, Mode, Sequential, Trains, Variable};
 use crate::error::Result;
 use crate::maps::counted::Counter;
 use crate::maps::counted::ledger::Part;
@@ -109,7 +109,8 @@ pub(crate) fn parameters(layers: &[NamedLayer]) -> Result<usize> {
 /// Layers of maps without numbers, and how many numbers they would train.
 fn built(layers: &[NamedLayer], counter: &Arc<Counter>, trained: bool) -> Result<(Sequential, usize)> {
     let place = Place::Counted(counter.clone());
-    let mut layers = Sequential::new(layers, "", &Initializer { seed: 0, place, part: Part::Weights })?;
+    let initializer = Initializer { seed: 0, place, part: Part::Weights, trains: Trains::ALL };
+    let mut layers = Sequential::new(layers, "", &initializer)?;
     let mut parameters = 0usize;
     layers.visit("", &mut |_, variable| {
         if let Variable::Parameter(parameter) = variable {

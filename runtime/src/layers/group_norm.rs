@@ -20,8 +20,8 @@ impl GroupNorm {
     /// Scale one, shift zero.
     pub fn new(channels: usize, extent: Extent, epsilon: f64, initializer: &Initializer) -> Result<Self> {
         Ok(Self {
-            weight: Parameter::of_part(initializer.constant(channels, 1.0)?, initializer.part),
-            bias: Parameter::of_part(initializer.constant(channels, 0.0)?, initializer.part),
+            weight: initializer.parameter(initializer.constant(channels, 1.0)?, initializer.trains.norms),
+            bias: initializer.parameter(initializer.constant(channels, 0.0)?, initializer.trains.shifts()),
             extent,
             epsilon,
         })

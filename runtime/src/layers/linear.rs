@@ -1,7 +1,7 @@
 //! Matrix product as a layer.
 
 use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::initial;
 use crate::maps::Map;
 use crate::maps::map_read::MapRead;
@@ -28,8 +28,9 @@ impl Linear {
             initial::linear_weight(outputs, inputs, stream)
         })?;
         let draw_bias = || {
-            initializer
-                .draw([path, "bias"], &[outputs], |stream| initial::linear_bias(outputs, inputs, stream))
+            let draw = |stream: &mut _| initial::linear_bias(outputs, inputs, stream);
+            let bias = initializer.draw([path, "bias"], &[outputs], draw)?;
+            Ok::<_, Error>(Parameter { trainable: initializer.trains.biases, ..bias })
         };
         Ok(Self { weight, bias: bias.then(draw_bias).transpose()? })
     }

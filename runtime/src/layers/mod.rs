@@ -5,6 +5,7 @@
 
 pub mod limits;
 pub mod spec;
+pub mod trains;
 mod output;
 pub mod cost;
 pub mod parameter_visit;
@@ -39,6 +40,7 @@ pub use sequential::Sequential;
 use spec::join;
 pub use spec::{Features, LayerSpec, NamedLayer};
 pub use statistic::Statistic;
+pub use trains::Trains;
 
 /// What dropout draws from: it differs from pass to pass, and is the same when a run is repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,10 +138,12 @@ pub struct Initializer {
     pub place: Place,
     /// What their memory is for.
     pub part: Part,
+    /// Which of them are trained.
+    pub trains: Trains,
 }
 
 impl Initializer {
-    /// A trainable parameter whose start is drawn from the stream of its name, which is `path` and `name`.
+    /// A weight whose start is drawn from the stream of its name, which is `path` and `name`.
     pub fn draw(
         &self,
         [path, name]: [&str; 2],
@@ -147,7 +151,12 @@ impl Initializer {
         make: impl FnOnce(&mut Stream) -> Result<Map>,
     ) -> Result<Parameter> {
         let value = self.place.made(dims, || make(&mut Stream::new(self.seed, &join(path, name), &[])))?;
-        Ok(Parameter::of_part(value, self.part))
+        Ok(self.parameter(value, self.trains.weights))
+    }
+
+    /// The parameter that starts as `value`.
+    pub fn parameter(&self, value: Map, trainable: bool) -> Parameter {
+        Parameter { trainable, ..Parameter::of_part(value, self.part) }
     }
 
     /// A number for each of so many channels, all the same.

@@ -19,8 +19,8 @@ pub struct Prelu {
 impl Prelu {
     /// So many slopes of a quarter.
     pub fn new(slopes: usize, initializer: &Initializer) -> Result<Self> {
-        let weight = Parameter::of_part(initializer.constant(slopes, START)?, initializer.part);
-        Ok(Self { weight })
+        let start = initializer.constant(slopes, START)?;
+        Ok(Self { weight: initializer.parameter(start, initializer.trains.weights) })
     }
 }
 

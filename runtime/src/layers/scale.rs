@@ -16,7 +16,7 @@ impl Scale {
     /// All factors start as `start`.
     pub fn new(channels: usize, start: f64, initializer: &Initializer) -> Result<Self> {
         let factors = initializer.constant(channels, start as f32)?;
-        Ok(Self { factors: Parameter::of_part(factors, initializer.part) })
+        Ok(Self { factors: initializer.parameter(factors, initializer.trains.weights) })
     }
 }
 

@@ -11,8 +11,8 @@ use crate::tape::Tape;
 /// A list of layers, each with its part of the name.
 pub struct Sequential {
     layers: Vec<(String, Box<dyn Layer>)>,
-    /// Position of the first layer that has weights; nothing below it needs a gradient of its own.
-    first_weighted: usize,
+    /// Position of the first layer of which something is trained; nothing below it needs a gradient of its own.
+    first_trained: usize,
     /// What was on the tape before its forward pass.
     height: usize,
 }
@@ -21,25 +21,26 @@ impl Sequential {
     /// Builds every layer; weights are named from `path` down.
     pub fn new(specs: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
         let mut layers = Vec::with_capacity(specs.len());
-        let mut first_weighted = specs.len();
+        let mut first_trained = specs.len();
         let mut rest = specs;
-        while let [spec, after @ ..] = rest {
-            if spec.layer.has_weights() {
-                first_weighted = first_weighted.min(layers.len());
-            }
+        while let Some(spec) = rest.first() {
+            let taken;
             let (name, layer): (_, Box<dyn Layer>);
-            if let Some((chain, taken)) = Chain::of_prefix(rest, path, initializer)? {
-                first_weighted = first_weighted.min(layers.len());
+            if let Some((chain, joined)) = Chain::of_prefix(rest, path, initializer)? {
                 (name, layer) = (String::new(), Box::new(chain));
-                rest = &rest[taken..];
+                taken = rest.split_at(joined);
             } else {
                 (name, layer) =
                     (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?);
-                rest = after;
+                taken = rest.split_at(1);
+            }
+            if taken.0.iter().any(|spec| initializer.trains.any_of(&spec.layer)) {
+                first_trained = first_trained.min(layers.len());
             }
             layers.push((name, layer));
+            rest = taken.1;
         }
-        Ok(Self { layers, first_weighted, height: 0 })
+        Ok(Self { layers, first_trained, height: 0 })
     }
 
     /// No layers: the identity.
@@ -94,7 +95,7 @@ impl Layer for Sequential {
         for (position, (_, layer)) in self.layers.iter_mut().enumerate().rev() {
             let need_here = match position {
                 0 => need,
-                _ if need.is_some() || position > self.first_weighted => Need::Input,
+                _ if need.is_some() || position > self.first_trained => Need::Input,
                 _ => Need::Nothing,
             };
             match layer.backward(gradient, tape, sink, need_here)? {

@@ -70,7 +70,7 @@ impl Trainer {
     pub(super) fn counted_rounds(&mut self, block: usize) -> Result<Option<Rounds>> {
         let Some(counter) = self.model.place.counter().cloned() else { return Ok(None) };
         let (mut statistics, mut bytes) = (0, 0);
-        self.visit_present(block, &mut |_, variable| {
+        self.visit_observing(block, &mut |_, variable| {
             if let Variable::Statistic(statistic) = variable {
                 statistics += 1;
                 bytes += (statistic.value.elem_count() + HANDLES) * STATISTIC_BYTES;

@@ -3,28 +3,28 @@
 use super::{TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::layers::{Features, Initializer, NamedLayer};
+use crate::layers::{Features, Initializer, NamedLayer, Trains};
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Place, cross_entropy};
 use crate::network::NetworkSpec;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
 
-/// Builds one for every block but the last and the frozen; each goes to the depot, if there is one, as soon as it is
+/// Builds one for every block but the last and the first `still`, which are not trained; each goes to the depot, if there is one, as soon as it is
 /// built.
 pub(super) fn build_auxiliaries(
     expanded: &[(Vec<NamedLayer>, Features)],
-    config: &TrainConfig,
+    (config, still): (&TrainConfig, usize),
     specs: &[AuxiliarySpec],
     place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
-    let initializer = Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary };
+    let initializer = Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary, trains: Trains::ALL };
     specs
         .iter()
         .enumerate()
         .map(|(block, auxiliary)| {
-            if block < config.frozen {
+            if block < still {
                 return Ok(None);
             }
             let features = expanded[config.ends[block]].1;

@@ -1,5 +1,6 @@
 //! How a network is trained, and what of it cannot work.
 
+use super::selection::Selection;
 use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::precision::Precision;
@@ -44,6 +45,10 @@ pub struct TrainConfig {
     /// The first blocks, as many as this, stay as they are.
     #[serde(default)]
     pub frozen: usize,
+    /// What is trained of the others. What comes before the first trained weight is passed by running statistics, and so are
+    /// batch norms that are not trained.
+    #[serde(default, skip_serializing_if = "Selection::is_all")]
+    pub selection: Selection,
     /// Whether batch norm's statistics are those of the whole batch in micro-batches, too, so that a step in
     /// micro-batches is one of the whole batch, up to rounding. It repeats a block's passes twice for each batch norm.
     #[serde(default)]
@@ -90,6 +95,7 @@ impl Default for TrainConfig {
             pieces: Vec::new(),
             seed: 0,
             frozen: 0,
+            selection: Selection::All,
             exact: false,
             activations: Precision::F32,
             features: Precision::F32,
@@ -126,6 +132,7 @@ impl TrainConfig {
             )));
         }
         self.validate_schedule()?;
+        self.selection.check(self.ends.last().map_or(0, |last| last.saturating_add(1)))?;
         if self.frozen > 0 && self.frozen >= self.ends.len() {
             return Err(Error::config(format!(
                 "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",

@@ -70,9 +70,13 @@ fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<
     let auxiliaries = auxiliary_specs(network, &train.ends, &train.rule)?;
     let expanded = network.expand()?;
     let mut found = Vec::new();
-    for (block, range) in blocks::ranges(&train.ends).into_iter().enumerate().skip(train.frozen) {
+    let first_trained = train.first_trained(&expanded);
+    let still_blocks = train.still_blocks(first_trained);
+    for (block, range) in blocks::ranges(&train.ends).into_iter().enumerate().skip(still_blocks) {
         let mut norm = None;
-        for unit in range.clone() {
+        // Others go by their running statistics.
+        let takes_batch = |unit: &usize| train.selection.of_unit(*unit, expanded.len()).norms;
+        for unit in (first_trained.max(*range.start())..=*range.end()).filter(takes_batch) {
             let input = if unit == 0 { network.input_features() } else { expanded[unit - 1].1 };
             let name = &network.units[unit].name;
             norm = norm.map_or_else(|| norm_of_one_value(&expanded[unit].0, input, name), |n| Ok(Some(n)))?;

@@ -72,7 +72,7 @@ impl Trainer {
 
     /// Whether the pieces of a block come and go one at a time.
     fn goes_in_pieces(&self, block: usize) -> bool {
-        !self.is_frozen(block) && pieces(&self.ranges[block], &self.config.pieces).len() > 1
+        !self.is_frozen(block) && pieces(&self.trained(block), &self.config.pieces).len() > 1
     }
 
     /// The units that a block's moving averages follow.
@@ -86,12 +86,12 @@ impl Trainer {
         if self.depot.is_some() {
             watch(Stage::Forward(block));
         }
-        let wanted = if self.is_frozen(block) { Presence::Values } else { Presence::Whole };
+        self.still(block).try_for_each(|unit| self.fetch(unit, Presence::Values))?;
         if !self.goes_in_pieces(block) {
-            self.ranges[block].clone().try_for_each(|unit| self.fetch(unit, wanted))?;
+            self.trained(block).try_for_each(|unit| self.fetch(unit, Presence::Whole))?;
         }
-        if wanted == Presence::Whole {
-            self.fetch(self.judge(block), wanted)?;
+        if !self.is_frozen(block) {
+            self.fetch(self.judge(block), Presence::Whole)?;
         }
         for unit in self.followed(block) {
             self.fetch(unit, Presence::Values)?;
@@ -127,7 +127,7 @@ impl Trainer {
             return Ok(());
         }
         let (first, wanted) =
-            (*self.ranges[block].start(), if whole { Presence::Whole } else { Presence::Values });
+            (*self.trained(block).start(), if whole { Presence::Whole } else { Presence::Values });
         piece.clone().try_for_each(|unit| self.fetch(first + unit, wanted))
     }
 
@@ -136,7 +136,7 @@ impl Trainer {
         if !self.goes_in_pieces(block) {
             return Ok(());
         }
-        let first = *self.ranges[block].start();
+        let first = *self.trained(block).start();
         piece.clone().try_for_each(|unit| match changed {
             true => self.release(first + unit),
             false => self.with_depot(first + unit, |depot, visit| depot.forget(first + unit, visit)),
@@ -179,6 +179,11 @@ impl Trainer {
             }
             (variable, _) => reader(name, variable.form()),
         })
+    }
+
+    /// What of a block training may change, by group.
+    pub(super) fn trained_groups(&self, block: usize) -> impl Iterator<Item = usize> + use<> {
+        self.trained(block).chain([self.judge(block)])
     }
 
     /// Shows every weight and statistic of one block to who changes nothing.
@@ -286,6 +291,11 @@ impl Trainer {
         for (_, unit) in &mut self.model.units[self.ranges[block].clone()] {
             unit.visit("", visitor)?;
         }
+        self.visit_judge(block, visitor)
+    }
+
+    /// Shows the variables of what judges `block` where they are.
+    pub(super) fn visit_judge(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
         match self.auxiliaries.get_mut(block) {
             Some(Some(auxiliary)) => auxiliary.visit("", visitor),
             Some(None) => Ok(()),

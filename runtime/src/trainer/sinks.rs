@@ -54,7 +54,7 @@ impl Trainer {
             None => 1.0,
         };
         let config = self.config.optimizer.clone();
-        self.visit_block(block, &mut |_, variable| {
+        let update = &mut |_: &str, variable: Variable<'_>| {
             if let Variable::Parameter(parameter) = variable
                 && let Some(gradient) = parameter.accumulated.take()
             {
@@ -62,19 +62,21 @@ impl Trainer {
                 optimizer::update(parameter, &gradient, &config, learning_rate)?;
             }
             Ok(())
-        })
+        };
+        self.trained_groups(block).try_for_each(|group| self.visit_group(group, update))
     }
 
     /// Norm of the block's accumulated gradient. One that is no number could not be clipped: by infinity all becomes 0
     /// or NaN, and NaN bounds nothing.
     fn accumulated_norm(&mut self, block: usize) -> Result<f64> {
         let mut sum_of_squares = 0.0;
-        self.read_block(block, &mut |_, variable| {
+        let add = &mut |_: &str, variable: &Variable<'_>| {
             if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
                 sum_of_squares += elementwise::sum_of_squares(gradient)?;
             }
             Ok(())
-        })?;
+        };
+        self.trained_groups(block).try_for_each(|group| self.read_group(group, add))?;
         let norm = f64::sqrt(sum_of_squares);
         if norm.is_finite() { Ok(norm) } else { Err(Error::not_finite("norm of the gradient", norm)) }
     }

@@ -7,7 +7,7 @@ use crate::common::{
 };
 use localgrad::ErrorKind;
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
-use localgrad::layers::{Draw, Initializer, Layer, Mode, Sequential, Variable};
+use localgrad::layers::{Draw, Initializer, Layer, Mode, Sequential, Trains, Variable};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::{self as ops, Gradients, Statistics};
 use localgrad::maps::conv::ConvConfig;
@@ -281,7 +281,7 @@ fn epsilon_and_momentum_are_the_specs() {
     let (mean, variance) = moments(&x, 3);
     for layers in [vec![unnamed(norm(None))], vec![named("c", conv), named("n", norm(None))]] {
         for place in places() {
-            let initializer = Initializer { seed: 1, place: place.clone(), part: Part::Weights };
+            let initializer = Initializer { seed: 1, place: place.clone(), part: Part::Weights, trains: Trains::ALL };
             let mut layers = Sequential::new(&layers, "", &initializer).unwrap();
             let ones = &mut |name: &str, mut variable: Variable<'_>| {
                 if name == "c.weight" {

@@ -3,7 +3,7 @@
 use crate::common::{Random, map, numbers, with_threads};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable, build};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Trains, Variable, build};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::Statistics;
 use localgrad::maps::conv::ConvConfig;
@@ -33,7 +33,7 @@ impl GradientSink for Keep {
 }
 
 fn initializer() -> Initializer {
-    Initializer { seed: 7, place: Place::Host, part: Part::Weights }
+    Initializer { seed: 7, place: Place::Host, part: Part::Weights, trains: Trains::ALL }
 }
 
 /// One link: a convolution that keeps the size up to its stride, and its batch norm.

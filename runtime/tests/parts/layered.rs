@@ -6,7 +6,7 @@ use crate::common::{
 };
 use localgrad::Result;
 use localgrad::layers::spec::NamedLayer;
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Trains, Variable};
 use localgrad::maps::counted::ledger::Part;
 use localgrad::maps::{Map, Place};
 use localgrad::parameter::Parameter;
@@ -44,7 +44,7 @@ fn gradients(layers: &mut Sequential) -> BTreeMap<String, Map> {
 
 /// The layers at `place` with weights drawn from `seed`, and these.
 fn built(layers: &[NamedLayer], place: &Place, seed: u64) -> (Sequential, Weights) {
-    let initializer = Initializer { seed, place: place.clone(), part: Part::Weights };
+    let initializer = Initializer { seed, place: place.clone(), part: Part::Weights, trains: Trains::ALL };
     let mut layers = Sequential::new(layers, "", &initializer).unwrap();
     let (mut random, mut weights) = (Random::new(seed), Weights::new());
     let draw = &mut |name: &str, mut variable: Variable<'_>| {

@@ -6,7 +6,7 @@ use crate::common::{
 };
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Variable};
+use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Trains, Variable};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::counted::ledger::Part;
@@ -30,7 +30,7 @@ impl GradientSink for Keep {
 }
 
 fn sequential(layers: &[NamedLayer]) -> Sequential {
-    Sequential::new(layers, "", &Initializer { seed: 3, place: Place::Host, part: Part::Weights }).unwrap()
+    Sequential::new(layers, "", &Initializer { seed: 3, place: Place::Host, part: Part::Weights, trains: Trains::ALL }).unwrap()
 }
 
 /// The values of all weights, by name.

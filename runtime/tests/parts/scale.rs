@@ -4,7 +4,7 @@
 use crate::common::{Random, map, numbers, places};
 use crate::layered::hold;
 use localgrad::layers::spec::{Features, LayerSpec, named, unnamed};
-use localgrad::layers::{Draw, Initializer, Mode, Sequential};
+use localgrad::layers::{Draw, Initializer, Mode, Sequential, Trains};
 use localgrad::maps::Place;
 use localgrad::maps::counted::ledger::Part;
 use localgrad::tape::Tape;
@@ -32,7 +32,7 @@ const PROBABILITY: f64 = 0.25;
 
 fn drop_path(place: &Place) -> Sequential {
     let layers = [named("drop", LayerSpec::DropPath { probability: PROBABILITY })];
-    Sequential::new(&layers, "", &Initializer { seed: 5, place: place.clone(), part: Part::Weights }).unwrap()
+    Sequential::new(&layers, "", &Initializer { seed: 5, place: place.clone(), part: Part::Weights, trains: Trains::ALL }).unwrap()
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! The first units, which stay as they are: samples pass through them by running statistics, and nothing is kept for a
+//! backward pass.
+
+use super::open_step::{Features, MicroBatch};
+use super::{TrainConfig, Trainer};
+use crate::error::Result;
+use crate::layers::{Features as Shape, Layer, Mode, NamedLayer, Visitor};
+use crate::shelf::Parcel;
+use std::ops::{Range, RangeInclusive};
+
+impl TrainConfig {
+    /// The first of these units, layers and features each, of which something is trained; their number where only the head
+    /// is.
+    pub fn first_trained(&self, units: &[(Vec<NamedLayer>, Shape)]) -> usize {
+        let behind_frozen = self.frozen.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end + 1);
+        self.selection.first_unit(units).max(behind_frozen)
+    }
+
+    /// How many blocks stay as they are where that is the first trained unit. The last one has the head and never does.
+    pub fn still_blocks(&self, first_trained: usize) -> usize {
+        let before_last = &self.ends[..self.ends.len().saturating_sub(1)];
+        before_last.iter().take_while(|&&end| end < first_trained).count()
+    }
+}
+
+impl Trainer {
+    /// The units of a block that are trained; none in a block that stays as it is.
+    pub(super) fn trained(&self, block: usize) -> RangeInclusive<usize> {
+        let range = &self.ranges[block];
+        self.first_trained.max(*range.start())..=*range.end()
+    }
+
+    /// The units of a block that stay as they are.
+    pub(super) fn still(&self, block: usize) -> Range<usize> {
+        let range = &self.ranges[block];
+        *range.start()..self.first_trained.clamp(*range.start(), *range.end() + 1)
+    }
+
+    /// Shows the variables, where they are, of what goes by the statistics of its batch as `block` is trained.
+    pub(super) fn visit_observing(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
+        let units = self.model.units.len();
+        for number in self.trained(block) {
+            if self.config.selection.of_unit(number, units).norms {
+                self.model.units[number].1.visit("", visitor)?;
+            }
+        }
+        self.visit_judge(block, visitor)
+    }
+
+    /// Brings all micro-batches through the units of a block that stay as they are.
+    pub(super) fn pass_still(&mut self, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
+        let units = self.still(block);
+        if units.is_empty() {
+            return Ok(());
+        }
+        let waits = self.waits(micro_batches.len());
+        for micro in micro_batches {
+            let mut h = micro.h.get()?;
+            for (_, unit) in &mut self.model.units[units.clone()] {
+                h = unit.pass(h, Mode::Evaluate, &mut self.tape)?;
+            }
+            let parcel = if waits { self.shelf.put(h)? } else { Parcel::Whole(h) };
+            micro.h = Features::of(parcel, micro.labels.len());
+        }
+        Ok(())
+    }
+}

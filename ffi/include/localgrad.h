@@ -606,6 +606,10 @@ typedef struct {
   int32_t average_alone;
   // Of LG_SCHEDULE_COSINE: the share of `learning_rate` that it ends at, from 0 to 1; 0.01.
   double schedule_floor;
+  // What is trained of the blocks that are: "head", "norms" (scales and shifts of norms, beside the head), "biases" (beside
+  // the head), "last-2-units" (or another number, and the head) or "all"; NULL, which is "all". What comes before is passed
+  // by running statistics and keeps no activations, and batch norms that are not trained go by theirs, too.
+  const char *train;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.

@@ -60,6 +60,7 @@ struct Case {
     micro_batch: Option<usize>,
     recompute: bool,
     frozen: usize,
+    train: &'static str,
     /// aux_depth, ema_momentum and average_alone, as C says them.
     numbers: [&'static str; 3],
 }
@@ -74,6 +75,7 @@ impl Case {
             micro_batch: None,
             recompute: false,
             frozen: 0,
+            train: "all",
             numbers: ["0", "-1", "0"],
         }
     }
@@ -99,6 +101,7 @@ impl Case {
             recompute: self.recompute,
             seed: 7,
             frozen: self.frozen,
+            selection: self.train.parse().unwrap(),
             ..TrainConfig::default()
         };
         let mut trainer = Trainer::new(network, train, Normalize::half(1), &Device::Cpu).unwrap();
@@ -128,6 +131,7 @@ impl Case {
             .arg(self.micro_batch.unwrap_or(0).to_string())
             .args([u8::from(self.recompute).to_string(), self.frozen.to_string()])
             .args(self.numbers)
+            .arg(self.train)
             .output()
             .unwrap();
         succeed("trajectory", output)
@@ -152,6 +156,10 @@ fn both_ways_compute_the_same() {
     cases.push(Case { clip_norm: Some(0.5), ..Case::new(Rule::Dgl) });
     cases.push(Case { micro_batch: Some(4), recompute: true, ..Case::new(Rule::Man) });
     cases.push(Case { rule: conv, head: "1c1f", frozen: 1, ..Case::new(Rule::Man) });
+    cases.push(Case { train: "head", ..Case::new(Rule::Bp) });
+    cases.push(Case { train: "norms", ..Case::new(Rule::Man) });
+    cases.push(Case { train: "biases", micro_batch: Some(4), ..Case::new(Rule::Dgl) });
+    cases.push(Case { train: "last-2-units", clip_norm: Some(0.5), ..Case::new(Rule::Bp) });
     // The recommended local rule, a path of averages alone, and AugLocal at another depth.
     let over = |head| RuleConfig::named(Rule::Man, Some(head)).unwrap();
     let rule = RuleConfig { depth: 1, ema_momentum: 0.9, ..over("auglocal") };

@@ -60,6 +60,7 @@ struct Config {
     aux_depth: usize,
     ema_momentum: f64,
     average_alone: bool,
+    train: Option<String>,
 }
 
 fn wrong(cause: &serde_json::Error) -> Fault {
@@ -95,6 +96,7 @@ pub(crate) fn with_config<T>(
         mean_and_deviation,
         device: config.device.as_deref(),
         scratch: config.scratch.as_deref(),
+        train: config.train.as_deref(),
     };
     work(&numbers, &pointed)
 }

@@ -15,7 +15,7 @@ use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::{DEFAULT_FLOOR, Schedule};
-use localgrad_runtime::trainer::{TrainConfig, one_value};
+use localgrad_runtime::trainer::{Selection, TrainConfig, one_value};
 use localgrad_runtime::{Device, device};
 use std::ffi::c_char;
 use std::mem::offset_of;
@@ -144,6 +144,10 @@ pub struct lg_trainer_config {
     pub average_alone: i32,
     /// Of LG_SCHEDULE_COSINE: the share of `learning_rate` that it ends at, from 0 to 1; 0.01.
     pub schedule_floor: f64,
+    /// What is trained of the blocks that are: "head", "norms" (scales and shifts of norms, beside the head), "biases" (beside
+    /// the head), "last-2-units" (or another number, and the head) or "all"; NULL, which is "all". What comes before is passed
+    /// by running statistics and keeps no activations, and batch norms that are not trained go by theirs, too.
+    pub train: *const c_char,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -192,6 +196,7 @@ unsafe impl Versioned for lg_trainer_config {
             ema_momentum: -1.0,
             average_alone: 0,
             schedule_floor: DEFAULT_FLOOR,
+            train: std::ptr::null(),
         }
     }
 
@@ -227,6 +232,8 @@ pub struct Pointed<'a> {
     pub device: Option<&'a str>,
     /// `scratch`.
     pub scratch: Option<&'a str>,
+    /// `train`.
+    pub train: Option<&'a str>,
 }
 
 impl<'a> Pointed<'a> {
@@ -250,6 +257,7 @@ impl<'a> Pointed<'a> {
                 mean_and_deviation: has_numbers.then(numbers).transpose()?,
                 device: pointers::optional_text(config.device, "device")?,
                 scratch: pointers::optional_text(config.scratch, "scratch")?,
+                train: pointers::optional_text(config.train, "train")?,
             })
         }
     }
@@ -310,6 +318,7 @@ impl Settings {
             pieces,
             seed: config.seed,
             frozen: config.frozen_blocks,
+            selection: pointed.train.map_or(Ok(Selection::All), str::parse)?,
             exact: config.exact_micro_batches != 0,
             activations: read_activations(config)?,
             offload: config.offload != 0,

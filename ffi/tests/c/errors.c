@@ -162,6 +162,8 @@ static void configurations(void) {
   BAD_CONFIG(LG_STATUS_CONFIG, "batch", config.batch = 0);
   BAD_CONFIG(LG_STATUS_CONFIG, "batch", config.batch = SIZE_MAX);
   BAD_CONFIG(LG_STATUS_CONFIG, "frozen", config.frozen_blocks = 3);
+  BAD_CONFIG(LG_STATUS_CONFIG, "last-2-units", config.train = "heads");
+  BAD_CONFIG(LG_STATUS_CONFIG, "last 99 of", config.train = "last-99-units");
   BAD_CONFIG(LG_STATUS_ARGUMENT, "lg_optimizer", config.optimizer = 2);
   BAD_CONFIG(LG_STATUS_CONFIG, "momentum", config.momentum = 1.0);
   BAD_CONFIG(LG_STATUS_CONFIG, "weight_decay", config.weight_decay = -1.0);

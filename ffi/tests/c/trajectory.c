@@ -1,5 +1,5 @@
 /* Trains as its arguments say and prints what came of it, bit for bit.
- * usage: trajectory WEIGHTS RULE HEAD OPTIMIZER CLIP_NORM MICRO_BATCH RECOMPUTE FROZEN DEPTH MOMENTUM ALONE
+ * usage: trajectory WEIGHTS RULE HEAD OPTIMIZER CLIP_NORM MICRO_BATCH RECOMPUTE FROZEN DEPTH MOMENTUM ALONE TRAIN
  * HEAD "-", DEPTH 0 and MOMENTUM -1 are the rule's own */
 #include "common.h"
 
@@ -21,7 +21,7 @@ int main(int count, char **arguments) {
   double losses[3];
   uint64_t step;
   size_t block;
-  CHECK(count == 12);
+  CHECK(count == 13);
   error = lg_error_create();
   network = make_network(CLASSES);
   config = make_config();
@@ -36,6 +36,7 @@ int main(int count, char **arguments) {
   config.aux_depth = (size_t)atoi(arguments[9]);
   config.ema_momentum = atof(arguments[10]);
   config.average_alone = atoi(arguments[11]);
+  config.train = arguments[12];
   config.learning_rate = 0.01;
   config.schedule = LG_SCHEDULE_COSINE;
   config.schedule_steps = 8;

@@ -29,8 +29,24 @@ public struct TrainerConfiguration: Sendable {
   public enum Train: Sendable, Hashable {
     /// The whole network.
     case all
+    /// The head alone; everything before it stays as it is, and keeps no activations.
+    case head
+    /// Scales and shifts of norms, and the head.
+    case norms
+    /// Biases, the shifts of norms among them, and the head; batch norms go by their running statistics.
+    case biases
     /// The last units, as many as this, and the head, as one block; the units before stay as they are.
     case lastUnits(Int)
+
+    /// Its name in C, where it has one; nil is all of the blocks that are trained.
+    var name: String? {
+      switch self {
+      case .all, .lastUnits: nil
+      case .head: "head"
+      case .norms: "norms"
+      case .biases: "biases"
+      }
+    }
   }
 
   /// How gradients change weights.
@@ -187,7 +203,8 @@ public struct TrainerConfiguration: Sendable {
     _ network: Network, _ config: inout lg_trainer_config, _ arena: Arena
   ) throws(LocalgradError) {
     guard case .lastUnits(let count) = train else {
-      config.rule = arena.text(rule?.rawValue)
+      config.rule = arena.text((rule ?? (train == .head ? .bp : nil))?.rawValue)
+      config.train = arena.text(train.name)
       config.blocks = try size(blocks, "blocks")
       config.ends = arena.array(try ends.sizes("ends"))
       (config.ends_count, config.frozen_blocks) = (ends.count, try size(frozenBlocks, "frozenBlocks"))

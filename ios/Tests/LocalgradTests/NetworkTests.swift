@@ -77,5 +77,9 @@ import Testing
     let trainer = try Trainer(network, TrainerConfiguration(train: .lastUnits(2), batch: 4))
     #expect(try await trainer.status().blocks == 2)
     #expect(try await Trainer(network, TrainerConfiguration(train: .lastUnits(4), batch: 4)).status().blocks == 1)
+    #expect(try await Trainer(network, TrainerConfiguration(train: .head, batch: 4)).status().blocks == 1)
+    for selection in [TrainerConfiguration.Train.norms, .biases] {
+      #expect(try await Trainer(network, TrainerConfiguration(train: selection, batch: 4)).status().blocks == 4)
+    }
   }
 }

@@ -33,11 +33,23 @@ public enum class Precision {
 }
 
 /** What of a network is trained. */
-public class Train private constructor(internal val lastUnits: Int?) {
+public class Train private constructor(internal val lastUnits: Int?, internal val name: String?) {
     public companion object {
         /** All of it. */
         @JvmField
-        public val ALL: Train = Train(null)
+        public val ALL: Train = Train(null, null)
+
+        /** The head alone; everything before it stays as it is, and keeps no activations. */
+        @JvmField
+        public val HEAD: Train = Train(null, "head")
+
+        /** Scales and shifts of norms, and the head. */
+        @JvmField
+        public val NORMS: Train = Train(null, "norms")
+
+        /** Biases, the shifts of norms among them, and the head; batch norms go by their running statistics. */
+        @JvmField
+        public val BIASES: Train = Train(null, "biases")
 
         /**
          * The last [count] units and the head; what comes before stays as it is, and keeps no activations. That is
@@ -46,7 +58,7 @@ public class Train private constructor(internal val lastUnits: Int?) {
         @JvmStatic
         public fun lastUnits(count: Int): Train {
             if (count < 1) throw LocalgradException.Argument("the last $count units are none; train at least 1")
-            return Train(count)
+            return Train(count, null)
         }
     }
 }
@@ -63,7 +75,7 @@ public class TrainerConfig {
     /** The classifier of each auxiliary network, such as `dgl` or `1c2f`; null is the rule's own. */
     public var head: String? = null
 
-    /** What is trained; in place of [blocks], [ends] and [frozenBlocks]. */
+    /** What is trained; [Train.lastUnits] in place of [blocks], [ends] and [frozenBlocks]. */
     public var train: Train = Train.ALL
 
     /** Local blocks to cut the network into; 0 is 4, or 1 for `bp`. */
@@ -216,7 +228,8 @@ public class TrainerConfig {
         }
         val isTail = last != null && last < units
         // One block is trained, with the network's own head: a rule that adds nothing to those before it will do.
-        json.put("rule", rule ?: if (isTail) "greedy" else null)
+        json.put("rule", rule ?: if (isTail) "greedy" else if (train === Train.HEAD) "bp" else null)
+        json.put("train", train.name)
         json.put("head", head)
         json.count("blocks", blocks.toLong())
         json.put("ends", if (isTail) listOf(units - last - 1, units - 1) else ends)

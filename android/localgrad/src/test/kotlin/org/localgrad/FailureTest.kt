@@ -67,6 +67,9 @@ class FailureTest {
                 blocks = 3
             }
         }
+        for (selection in listOf(Train.HEAD, Train.NORMS, Train.BIASES)) {
+            Trainer(network) { train = selection }.use { assertEquals(if (selection === Train.HEAD) 1 else 4, it.info.blocks) }
+        }
         refused<LocalgradException.Argument>("train at least 1") { Train.lastUnits(0) }
         refused<LocalgradException.Config>("bogus") { Network.create("bogus") }
         refused<LocalgradException.Format> { Network.fromJson("{}") }

@@ -43,8 +43,8 @@ use build::build_auxiliaries;
 pub(crate) use build::{check_shares, check_weights};
 pub use config::TrainConfig;
 pub use open_step::OpenStep;
-pub use selection::Selection;
 use open_step::{Features, MicroBatch, recut};
+pub use selection::Selection;
 use sinks::{Accumulate, Discard, Update};
 use std::ops::{Range, RangeInclusive};
 

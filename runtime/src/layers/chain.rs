@@ -68,7 +68,8 @@ impl Chain {
         let (resize, mut pairs) = prefix(layers);
         if is_shifted(initializer.trains) {
             // A link takes its convolution's bias for one that batch norm takes out again.
-            let first = pairs.iter().position(|[conv, _]| matches!(conv.layer, LayerSpec::Conv { bias: true, .. }));
+            let first =
+                pairs.iter().position(|[conv, _]| matches!(conv.layer, LayerSpec::Conv { bias: true, .. }));
             pairs.truncate(first.unwrap_or(pairs.len()));
         }
         if pairs.is_empty() || !initializer.place.reads_through() {

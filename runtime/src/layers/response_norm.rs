@@ -17,7 +17,8 @@ pub struct ResponseNorm {
 impl ResponseNorm {
     /// Scale and shift zero: the identity.
     pub fn new(channels: usize, initializer: &Initializer) -> Result<Self> {
-        let zeros = |trainable| initializer.constant(channels, 0.0).map(|x| initializer.parameter(x, trainable));
+        let zeros =
+            |trainable| initializer.constant(channels, 0.0).map(|x| initializer.parameter(x, trainable));
         Ok(Self { weight: zeros(initializer.trains.norms)?, bias: zeros(initializer.trains.shifts())? })
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn build_auxiliaries(
     place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
-    let initializer = Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary, trains: Trains::ALL };
+    let initializer =
+        Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary, trains: Trains::ALL };
     specs
         .iter()
         .enumerate()

@@ -118,12 +118,21 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        let all = [Selection::All, Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(12)];
+        let all =
+            [Selection::All, Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(12)];
         for selection in all {
             assert_eq!(selection.to_string().parse::<Selection>().unwrap(), selection);
         }
         assert_eq!("last-1-unit".parse::<Selection>().unwrap(), Selection::LastUnits(1));
-        for text in ["", "heads", "last-units", "last-0-units", "last--1-units", "last-2", "last-99999999999999999999-units"] {
+        for text in [
+            "",
+            "heads",
+            "last-units",
+            "last-0-units",
+            "last--1-units",
+            "last-2",
+            "last-99999999999999999999-units",
+        ] {
             assert!(text.parse::<Selection>().unwrap_err().to_string().contains("last-2-units"), "{text}");
         }
     }

@@ -12,7 +12,8 @@ impl TrainConfig {
     /// The first of these units, layers and features each, of which something is trained; their number where only the head
     /// is.
     pub fn first_trained(&self, units: &[(Vec<NamedLayer>, Shape)]) -> usize {
-        let behind_frozen = self.frozen.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end + 1);
+        let behind_frozen =
+            self.frozen.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |end| end + 1);
         self.selection.first_unit(units).max(behind_frozen)
     }
 

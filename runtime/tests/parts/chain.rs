@@ -3,7 +3,9 @@
 use crate::common::{Random, map, numbers, with_threads};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
-use localgrad::layers::{Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Trains, Variable, build};
+use localgrad::layers::{
+    Draw, GradientSink, Initializer, Layer, Mode, Need, Sequential, Trains, Variable, build,
+};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::batch_norm::Statistics;
 use localgrad::maps::conv::ConvConfig;

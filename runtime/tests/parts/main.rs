@@ -32,5 +32,6 @@ mod response_norm;
 mod scale;
 mod schedule;
 mod similarity;
+mod still;
 mod upsample;
 mod upsampled_conv;

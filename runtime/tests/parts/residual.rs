@@ -30,7 +30,12 @@ impl GradientSink for Keep {
 }
 
 fn sequential(layers: &[NamedLayer]) -> Sequential {
-    Sequential::new(layers, "", &Initializer { seed: 3, place: Place::Host, part: Part::Weights, trains: Trains::ALL }).unwrap()
+    Sequential::new(
+        layers,
+        "",
+        &Initializer { seed: 3, place: Place::Host, part: Part::Weights, trains: Trains::ALL },
+    )
+    .unwrap()
 }
 
 /// The values of all weights, by name.

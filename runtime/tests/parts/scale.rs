@@ -32,7 +32,12 @@ const PROBABILITY: f64 = 0.25;
 
 fn drop_path(place: &Place) -> Sequential {
     let layers = [named("drop", LayerSpec::DropPath { probability: PROBABILITY })];
-    Sequential::new(&layers, "", &Initializer { seed: 5, place: place.clone(), part: Part::Weights, trains: Trains::ALL }).unwrap()
+    Sequential::new(
+        &layers,
+        "",
+        &Initializer { seed: 5, place: place.clone(), part: Part::Weights, trains: Trains::ALL },
+    )
+    .unwrap()
 }
 
 #[test]

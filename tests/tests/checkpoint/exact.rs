@@ -11,7 +11,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::threads::Workers;
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Selection, TrainConfig};
 
 /// Steps of a run: two epochs of five.
 const STEPS: usize = 10;
@@ -149,6 +149,11 @@ fn gathered_gradients_dropout_and_frozen_blocks_resume_exactly() {
     let mut run = Run::new(Rule::Man);
     run.train.frozen = 1;
     check(&run, "frozen");
+    for selection in [Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(2)] {
+        let mut run = Run::new(Rule::Man);
+        run.train.selection = selection;
+        check(&run, &selection.to_string());
+    }
     let mut run = Run::new(Rule::Greedy);
     run.loader = LoaderConfig { shuffle: false, drop_last: true, augment: None, ..run.loader };
     check(&run, "in order");

@@ -9,7 +9,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Selection, TrainConfig, Trainer};
 use localgrad::{ErrorKind, memory};
 use localgrad_models::{ModelConfig, network};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -130,6 +130,11 @@ fn every_way_to_train() {
     hold(&network, &TrainConfig { micro_batch: Some(16), ..man.clone() }, 40, 2);
     hold(&network, &TrainConfig { micro_batch: Some(5), recompute: true, ..man.clone() }, 40, 1);
     hold(&network, &TrainConfig { frozen: 2, ..man.clone() }, 32, 1);
+    for selection in [Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(3)] {
+        hold(&network, &TrainConfig { selection, ..man.clone() }, 32, 1);
+        hold(&network, &TrainConfig { selection, ..bp.clone() }, 32, 2);
+        hold(&network, &TrainConfig { selection, micro_batch: Some(8), exact: true, ..bp.clone() }, 32, 2);
+    }
     hold(&network, &TrainConfig { micro_batch: Some(12), ..bp.clone() }, 36, 3);
     hold(&network, &TrainConfig { clip_norm: Some(1.0), ..bp.clone() }, 16, 1);
     hold(&network, &TrainConfig { optimizer: OptimizerConfig::adamw(), ..bp.clone() }, 16, 2);

@@ -16,7 +16,7 @@ use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
-use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
+use localgrad::trainer::{OpenStep, Selection, TrainConfig, Trainer};
 
 const RATE: f64 = 0.05;
 
@@ -253,6 +253,10 @@ fn optimizers_clipping_and_shares_are_those_of_kernels() {
             ..local(RuleConfig::new(Rule::Dgl))
         },
         TrainConfig { chunk: 2, block_batches: vec![7, 14, 4], ..local(RuleConfig::new(Rule::Infopro)) },
+        TrainConfig { selection: Selection::Norms, ..man() },
+        TrainConfig { selection: Selection::Biases, micro_batch: Some(3), ..man() },
+        TrainConfig { selection: Selection::LastUnits(2), ..bp() },
+        TrainConfig { selection: Selection::Head, ..bp() },
     ];
     for config in cases {
         let kernels = train(&spec, &config, &batches, &Place::Host);

@@ -18,7 +18,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::sweep::sweep;
-use localgrad::trainer::{OpenStep, TrainConfig, Trainer};
+use localgrad::trainer::{OpenStep, Selection, TrainConfig, Trainer};
 use localgrad::weights::{self, Card};
 
 const RATE: f64 = 0.05;
@@ -114,6 +114,10 @@ fn weights_and_features_in_a_file_change_nothing() {
         TrainConfig { pieces: vec![1, 2, 4], ..bp() },
         TrainConfig { pieces: vec![1, 4], optimizer: adamw, micro_batch: Some(4), ..bp() },
         TrainConfig { recompute: true, ..local(Rule::Man) },
+        TrainConfig { selection: Selection::LastUnits(2), micro_batch: Some(4), ..bp() },
+        TrainConfig { selection: Selection::Norms, pieces: vec![1, 4], clip_norm: Some(0.5), ..bp() },
+        TrainConfig { selection: Selection::Head, chunk: 2, ..local(Rule::Man) },
+        TrainConfig { selection: Selection::Biases, ..local(Rule::Man) },
         TrainConfig { rule: path.clone(), ..local(Rule::Man) },
         TrainConfig { rule: RuleConfig { trained_copy: false, ..path }, ..local(Rule::Man) },
     ];

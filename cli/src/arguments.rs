@@ -186,7 +186,15 @@ pub struct WaitingArguments {
     /// What features wait in between blocks, of micro-batches or of a chunk, and between pieces: f32, f16 or bf16
     #[arg(long, value_name = "BITS", value_parser = precision, default_value = "f32")]
     pub features: Precision,
-    /// Let these features wait in a scratch file
+    /// Keep what the first units, which stay as they are (--train, --freeze), make of V showings of each sample, so that
+    /// they are not passed every epoch: epochs show these in turn. 1 with --no-augment; as many as there are epochs show what
+    /// they would without it
+    #[arg(long, value_name = "V")]
+    pub cache_features: Option<usize>,
+    /// What these are kept in: f32, which loses nothing, f16 or bf16
+    #[arg(long, value_name = "BITS", value_parser = precision, default_value = "f16", requires = "cache_features")]
+    pub cache_precision: Precision,
+    /// Let features wait in a scratch file
     #[arg(long)]
     pub features_on_disk: bool,
     /// Let weights, optimizer state and moving averages wait in a scratch file while other blocks are trained
@@ -411,6 +419,9 @@ pub struct PlanArguments {
     pub(crate) recipe: RecipeArguments,
     #[command(flatten)]
     pub(crate) budget: BudgetArguments,
+    /// Samples to learn from, whose features --cache-features keeps
+    #[arg(long, value_name = "N", requires = "cache_features")]
+    pub samples: Option<usize>,
     /// The main rules beside each other instead of one rule's plan, and which to prefer
     #[arg(long)]
     pub compare: bool,

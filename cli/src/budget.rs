@@ -54,6 +54,7 @@ impl Setting<'_> {
         let train = TrainConfig { chunk, ..file.train.clone() };
         let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
         Workload {
+            samples: self.train.dataset().len(),
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             reading_bytes: self.train.working_bytes(),
             evaluation_reading_bytes: self.test.working_bytes(),

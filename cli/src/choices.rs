@@ -158,6 +158,9 @@ pub fn waiting(arguments: &WaitingArguments, train: TrainConfig) -> TrainConfig 
         offload: arguments.offload,
         chunk: arguments.chunk,
         block_batches: arguments.block_batches.clone(),
+        cache: arguments
+            .cache_features
+            .map(|variants| CacheConfig { variants, precision: arguments.cache_precision }),
         ..train
     }
 }

@@ -1,8 +1,9 @@
 //! A whole run: epochs of steps, an evaluation after each, and events for those who watch. It can go on from
 //! anywhere between two steps.
 
+use crate::cache::{Input, batches_of_images};
 use crate::data::Loader;
-use crate::data::ahead::{Feed, with_feed};
+use crate::data::ahead::with_feed;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, check_data, evaluate};
 use crate::progress::{Best, Progress};
@@ -248,12 +249,13 @@ pub fn fit_from(
     progress.check(trainer.ranges().len(), train.batches())?;
     let total_steps = config.total_steps(train.batches());
     let first = (progress.epoch as u64 - 1, progress.position);
-    let (interrupted, waited_seconds) =
-        with_feed(train, first, total_steps.saturating_sub(progress.steps), |feed| {
-            let data = (train, test);
-            let interrupted = train_through(&mut progress, trainer, data, config, observer, feed)?;
-            Ok((interrupted, feed.waited_seconds))
-        })?;
+    let left = total_steps.saturating_sub(progress.steps);
+    let ahead = batches_of_images(trainer.config().cache, train.batches(), first, left);
+    let (interrupted, waited_seconds) = with_feed(train, first, ahead, |feed| {
+        let mut input = Input::new(trainer, feed)?;
+        let interrupted = train_through(&mut progress, trainer, (train, test), config, observer, &mut input)?;
+        Ok((interrupted, feed.waited_seconds))
+    })?;
     Ok(FitReport {
         steps: progress.steps,
         samples: progress.samples,
@@ -274,13 +276,13 @@ fn train_through(
     data: (&Loader, Option<&Loader>),
     config: &FitConfig,
     observer: &mut dyn Observer,
-    feed: &mut Feed<'_>,
+    input: &mut Input<'_, '_>,
 ) -> Result<bool> {
     let train = data.0;
     let total_steps = config.total_steps(train.batches());
     let mut interrupted = false;
     while !interrupted && !config.is_over(progress, total_steps) {
-        interrupted = train_epoch(progress, trainer, train, config, observer, feed)?
+        interrupted = train_epoch(progress, trainer, train, config, observer, input)?
             || close_epoch(progress, trainer, data, config, observer)?;
         let ended = config.is_over(progress, total_steps);
         interrupted &= !ended;
@@ -299,14 +301,14 @@ fn train_epoch(
     train: &Loader,
     config: &FitConfig,
     observer: &mut dyn Observer,
-    feed: &mut Feed<'_>,
+    input: &mut Input<'_, '_>,
 ) -> Result<bool> {
     let total_steps = config.total_steps(train.batches());
     while progress.position < train.batches() && progress.steps < total_steps {
         let left = (train.batches() - progress.position).min(total_steps - progress.steps);
         let mut stops = false;
         for (samples, learning_rate, report, seconds) in
-            train_chunk(progress, trainer, config, left, observer, feed)?
+            train_chunk(progress, trainer, config, left, observer, input)?
         {
             progress.count(&report, samples, seconds);
             let event = Event::Step {
@@ -340,14 +342,14 @@ fn train_chunk(
     config: &FitConfig,
     left: usize,
     observer: &mut dyn Observer,
-    feed: &mut Feed<'_>,
+    input: &mut Input<'_, '_>,
 ) -> Result<Vec<(usize, f64, StepReport, f64)>> {
     let started = Instant::now();
     let first = progress.steps + 1;
     let mut steps = Vec::new();
     for number in 0..trainer.config().chunk.min(left) {
-        let batch = feed.batch(progress.epoch as u64 - 1, progress.position + number)?;
-        steps.push(trainer.begin(&batch, config.rate(first + number, progress.epoch))?);
+        let place = (progress.epoch as u64 - 1, progress.position + number);
+        steps.push(input.begin(trainer, place, config.rate(first + number, progress.epoch))?);
     }
     let told: Vec<_> = steps.iter().map(|step| (step.samples(), step.learning_rate())).collect();
     let place = if told.len() == 1 { format!("step {first}") } else { format!("steps from {first} on") };

@@ -25,6 +25,7 @@ mod depot;
 pub mod trainer;
 pub mod sweep;
 pub mod evaluate;
+mod cache;
 pub mod progress;
 pub mod fit;
 pub mod plan;

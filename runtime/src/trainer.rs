@@ -18,6 +18,7 @@ pub mod one_value;
 mod open_step;
 mod residence;
 mod selection;
+mod shares;
 mod sinks;
 mod still;
 
@@ -25,7 +26,6 @@ use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Draw, GradientSink, Layer, Mode, Need, Sequential};
-use crate::maps::loss::check_labels;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place};
 use crate::maps::{cross_entropy, elementwise};
@@ -39,9 +39,9 @@ use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
 pub(crate) use alike::Alike;
-use build::build_auxiliaries;
+use build::{build_auxiliaries, check_cache};
 pub(crate) use build::{check_shares, check_weights};
-pub use config::TrainConfig;
+pub use config::{CacheConfig, TrainConfig};
 pub use open_step::OpenStep;
 use open_step::{Features, MicroBatch, recut};
 pub use selection::Selection;
@@ -135,6 +135,7 @@ impl Trainer {
         let mut depot = config.offload.then(|| Depot::new(scratch.clone(), groups));
         let first_trained = config.first_trained(&expanded);
         let still_blocks = config.still_blocks(first_trained);
+        check_cache(&config, first_trained, &specs, still_blocks)?;
         let auxiliaries = build_auxiliaries(&expanded, (&config, still_blocks), &specs, place, &mut depot)?;
         let mut put = |group, layers: &mut Sequential| match &mut depot {
             Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
@@ -169,14 +170,6 @@ impl Trainer {
         let mut step = self.begin(batch, learning_rate)?;
         while self.train_next(&mut step, watch)? {}
         Ok(step.report)
-    }
-
-    /// Begins a step on `batch` without training anything yet.
-    pub fn begin(&mut self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
-        let micro_batches = self.micro_batches(batch)?;
-        let first_pass = self.number_passes(micro_batches.len());
-        let report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
-        Ok(OpenStep { micro_batches, learning_rate, report, first_pass })
     }
 
     /// The first of the numbers of as many passes as a step of so many shares takes.
@@ -223,18 +216,20 @@ impl Trainer {
 
     /// Trains the block of `step` that is next, which is in memory.
     pub(crate) fn train_entered(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<()> {
-        let OpenStep { micro_batches, learning_rate, report, first_pass } = step;
+        let OpenStep { micro_batches, learning_rate, report, first_pass, passed } = step;
         let block = report.losses.len();
         if self.is_frozen(block) {
-            watch(Stage::Forward(block));
-            self.pass_still(block, micro_batches)?;
+            if !*passed {
+                watch(Stage::Forward(block));
+                self.pass_still(block, micro_batches)?;
+            }
             report.losses.push(f64::NAN);
             return Ok(());
         }
         let trained_before = (block - self.still_blocks) as u64;
         let first_pass = *first_pass + trained_before * self.numbers(micro_batches.len());
         let draws = self.draws(micro_batches, first_pass);
-        if !self.still(block).is_empty() {
+        if !*passed && !self.still(block).is_empty() {
             watch(Stage::Forward(block));
             self.pass_still(block, micro_batches)?;
         }
@@ -465,49 +460,6 @@ impl Trainer {
     fn follow(&mut self, block: usize) -> Result<()> {
         let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) else { return Ok(()) };
         auxiliary.exit.follow(&mut self.model.units)
-    }
-
-    /// Cuts the batch into shares on the device: views of it.
-    fn micro_batches(&self, batch: &Batch) -> Result<Vec<MicroBatch>> {
-        let samples = batch.labels.len();
-        self.check_batch(batch)?;
-        let images = batch.images.to(&self.model.place)?;
-        let needs_images = self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images());
-        let size = self.config.micro_batch.unwrap_or(samples).min(samples);
-        let waits = self.waits(samples.div_ceil(size));
-        let weights = &self.config.class_weights;
-        let total = cross_entropy::total_weight(&batch.labels, weights);
-        let mut shares = Vec::with_capacity(samples.div_ceil(size));
-        for first in (0..samples).step_by(size) {
-            let count = size.min(samples - first);
-            // No copy: nobody writes into images, and candle would copy the whole batch for each share.
-            let h = images.samples(first, count)?;
-            let h = Features::of(if waits { self.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count);
-            let labels = batch.labels[first..first + count].to_vec();
-            shares.push(MicroBatch {
-                images: needs_images.then(|| h.clone()),
-                h,
-                weight: count as f64 / samples as f64,
-                label_weight: cross_entropy::total_weight(&labels, weights) / total,
-                _room: open_step::room(&self.model.place, count),
-                labels,
-            });
-        }
-        Ok(shares)
-    }
-
-    fn check_batch(&self, batch: &Batch) -> Result<()> {
-        let [channels, height, width] = self.model.spec.input;
-        let samples = batch.labels.len();
-        if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
-            // In the loss they would be found when running statistics have seen the batch.
-            return check_labels(&batch.labels, samples, self.model.spec.classes);
-        }
-        Err(Error::shape(format!(
-            "{} takes images [N, {height}, {width}, {channels}] with N labels, found {:?} with {samples}",
-            self.model.spec.name,
-            batch.images.dims()
-        )))
     }
 
     /// The configuration it was made with.

@@ -132,8 +132,17 @@ fn asked(
     let shape = ImageShape { channels, height, width };
     let augment = augmentation::augmentation(&recipe.augment, "", shape)?;
     let reading_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
-    let workload = Workload { reading_bytes, ..workload };
+    let samples = samples(arguments)?;
+    let workload = Workload { reading_bytes, samples, ..workload };
     Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
+}
+
+/// Samples whose features are kept.
+fn samples(arguments: &PlanArguments) -> Outcome<usize> {
+    match (arguments.waiting.cache_features, arguments.samples) {
+        (Some(_), None) => Err(Fault::usage("say of how many samples the features are kept: --samples N")),
+        (_, samples) => Ok(samples.unwrap_or(0)),
+    }
 }
 
 fn record<'a>(

@@ -21,7 +21,23 @@ pub struct Feed<'a> {
     pub waited_seconds: f64,
 }
 
-impl Feed<'_> {
+impl<'a> Feed<'a> {
+    /// What the batches are of.
+    pub(crate) fn loader(&self) -> &'a Loader {
+        self.loader
+    }
+
+    /// Some samples as `epoch` shows them for the first time; nothing is made ahead.
+    ///
+    /// # Errors
+    /// Those of [`Loader::showing`].
+    pub(crate) fn showing(&mut self, samples: &[usize], epoch: u64) -> Result<Batch> {
+        let asked = Instant::now();
+        let batch = self.loader.showing(samples, epoch);
+        self.waited_seconds += asked.elapsed().as_secs_f64();
+        batch
+    }
+
     /// The next batch, which is batch `position` of `epoch`: the same to the bit wherever it was made.
     ///
     /// # Errors

@@ -176,17 +176,35 @@ impl Loader {
     /// `Config` when the epoch has no such batch; the errors of reading otherwise.
     pub fn batch(&self, epoch: u64, position: usize) -> Result<Batch> {
         let samples = self.samples(epoch, position)?;
+        let LoaderConfig { repeats, batch, .. } = self.config;
+        self.read_all(&samples, epoch, |number| (position * batch + number) % repeats)
+    }
+
+    /// These samples as `epoch` shows them for the first time.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn showing(&self, samples: &[usize], epoch: u64) -> Result<Batch> {
+        self.read_all(samples, epoch, |_| 0)
+    }
+
+    /// Reads samples, of which `repeat` says how often the epoch has shown each before.
+    fn read_all(
+        &self,
+        samples: &[usize],
+        epoch: u64,
+        repeat: impl Fn(usize) -> usize + Sync,
+    ) -> Result<Batch> {
         let ImageShape { channels, height, width } = self.dataset.shape();
         let size = self.dataset.shape().elements();
-        let LoaderConfig { seed, repeats, batch, .. } = self.config;
+        let seed = self.config.seed;
         let mut images = vec![0.0; samples.len() * size];
         let labels: Vec<Result<u32>> = images
             .par_chunks_exact_mut(size)
-            .zip(&samples)
+            .zip(samples)
             .enumerate()
             .map_init(Vec::new, |scratch, (number, (image, &sample))| {
-                let repeat = (position * batch + number) % repeats;
-                self.read(Showing { seed, epoch, sample, repeat }, image, scratch)
+                self.read(Showing { seed, epoch, sample, repeat: repeat(number) }, image, scratch)
             })
             .collect();
         // Collected one by one so that of several errors the first sample's is reported.

@@ -2,9 +2,10 @@
 
 use super::ledger::{Moment, Part, Work};
 use super::workload::{ALLOWANCE_BYTES, Workload};
+use crate::cache::ENTRY_BYTES;
 use crate::data::ahead::BATCHES_AHEAD;
 use crate::data::{Batch, Normalize};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::Tally;
 use crate::layers::Variable;
 use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
@@ -13,8 +14,9 @@ use crate::maps::place::Room;
 use crate::maps::{Map, Place};
 use crate::optimizer::prepare_state;
 use crate::parameter::Parameter;
+use crate::shelf::Parcel;
 use crate::sweep::sweep;
-use crate::trainer::{OpenStep, Stage, TrainConfig, Trainer};
+use crate::trainer::{CacheConfig, OpenStep, Stage, TrainConfig, Trainer};
 use std::sync::Arc;
 
 /// Bytes of a label.
@@ -89,6 +91,7 @@ impl Counted {
         let (resting, rooms) = (Vec::new(), vec![program]);
         let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes };
         counted.rooms.push(counted.ahead(workload.batch, workload.reading_bytes));
+        counted.rooms.push(counted.kept_features(workload)?);
         counted.rest(remembers)?;
         Ok(counted)
     }
@@ -156,6 +159,43 @@ impl Counted {
         self.place().room(Part::Batch, bytes)
     }
 
+    /// Features that are kept of all samples but those of a batch, and where each is found.
+    fn kept_features(&self, workload: &Workload) -> Result<Room> {
+        let train = &workload.train;
+        let Some(CacheConfig { variants, precision }) = train.cache else {
+            return Ok(self.place().room(Part::Kept, 0));
+        };
+        let numbers =
+            if train.features_on_disk { 0 } else { self.trainer.still_elements()? * precision.bytes() };
+        let showings = workload.samples.saturating_mul(variants);
+        let bytes = showings.saturating_sub(workload.batch).saturating_mul(numbers + ENTRY_BYTES);
+        let places = (showings.saturating_mul(size_of::<Option<Parcel>>()))
+            .saturating_add(workload.samples.saturating_mul(LABEL_BYTES));
+        if bytes.saturating_add(places) > isize::MAX as usize / 2 {
+            return Err(Error::config(format!(
+                "the features of {variants} showings of {} samples are more than any memory holds",
+                workload.samples
+            )));
+        }
+        Ok(self.place().room(Part::Kept, bytes + places))
+    }
+
+    /// What the first units make of a batch, sample by sample as it is kept.
+    fn pass_still(&mut self, images: Map, cache: CacheConfig) -> Result<Vec<Parcel>> {
+        let samples = images.dims()[0];
+        let group = self.trainer.config().micro_batch.unwrap_or(samples).min(samples).max(1);
+        let shelf = self.trainer.cache_shelf(cache.precision);
+        let mut kept = Vec::with_capacity(samples);
+        for first in (0..samples).step_by(group) {
+            let count = group.min(samples - first);
+            let h = self.trainer.still_features(&images.samples(first, count)?)?;
+            for sample in 0..count {
+                kept.push(shelf.put(h.samples(sample, 1)?.copy()?)?);
+            }
+        }
+        Ok(kept)
+    }
+
     /// A chunk of steps from the loading of the first batch on; the work of each.
     pub(super) fn step(&mut self, workload: &Workload) -> Result<Work> {
         let ledger = self.counter.ledger.clone();
@@ -163,9 +203,20 @@ impl Counted {
         let first = self.images(samples)?;
         let _labels = self.load(samples, workload.augments);
         ledger.enter(Moment::Forward(0));
-        let before = ledger.total_work();
         let chunk = workload.train.chunk;
         let mut steps = Vec::with_capacity(chunk);
+        if let Some(cache) = workload.train.cache {
+            let kept = self.pass_still(first, cache)?;
+            // Most steps find what they need.
+            let before = ledger.total_work();
+            for _ in 0..chunk {
+                steps.push(self.trainer.begin_behind(kept.clone(), vec![0; samples], 0.0)?);
+            }
+            drop(kept);
+            self.sweep(steps)?;
+            return Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64));
+        }
+        let before = ledger.total_work();
         let mut batch = Batch { images: first, labels: vec![0; samples] };
         steps.push(self.trainer.begin(&batch, 0.0)?);
         for _ in 1..chunk {

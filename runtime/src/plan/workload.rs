@@ -21,6 +21,8 @@ pub struct Workload {
     pub train: TrainConfig,
     /// Samples a step.
     pub batch: usize,
+    /// Samples to learn from, where features of all of them are kept; else of no matter.
+    pub samples: usize,
     /// Samples of an evaluation's batch; `None` where nothing is evaluated.
     pub evaluation_batch: Option<usize>,
     /// Worker threads.
@@ -51,6 +53,7 @@ impl Workload {
             network,
             train,
             batch,
+            samples: 0,
             evaluation_batch: None,
             threads,
             augments: false,

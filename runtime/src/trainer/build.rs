@@ -58,3 +58,27 @@ pub(crate) fn check_shares(config: &TrainConfig, specs: &[AuxiliarySpec]) -> Res
         false => Ok(()),
     }
 }
+
+/// Refuses to keep features where none are alike from epoch to epoch, or where losses compare with the images.
+pub(super) fn check_cache(
+    config: &TrainConfig,
+    first_trained: usize,
+    specs: &[AuxiliarySpec],
+    still: usize,
+) -> Result<()> {
+    if config.cache.is_none() {
+        return Ok(());
+    }
+    if first_trained == 0 {
+        return Err(Error::config(
+            "features are to be kept, but the first unit is trained, so that they change from step to step; train the head \
+             or the last units alone, or freeze the first blocks",
+        ));
+    }
+    match specs.iter().skip(still).any(|spec| spec.decoder.is_some()) {
+        true => Err(Error::config(
+            "features are to be kept, but a decoder compares with the images; choose another head, or keep none",
+        )),
+        false => Ok(()),
+    }
+}

@@ -74,6 +74,20 @@ pub struct TrainConfig {
     /// blocks take the run's.
     #[serde(default)]
     pub block_batches: Vec<usize>,
+    /// Whether what the first units, which stay as they are, make of each sample is kept, where `features_on_disk` says, so
+    /// that they are not passed every epoch. It is for runs on a data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
+}
+
+/// Features of units that stay as they are, which are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheConfig {
+    /// Showings of each sample whose features are kept: as many as there are different draws of its augmentation, or fewer,
+    /// which epochs then show in turn. 1 without augmentation.
+    pub variants: usize,
+    /// What they wait in.
+    pub precision: Precision,
 }
 
 fn one() -> usize {
@@ -103,6 +117,7 @@ impl Default for TrainConfig {
             offload: false,
             chunk: 1,
             block_batches: Vec::new(),
+            cache: None,
         }
     }
 }
@@ -154,6 +169,9 @@ impl TrainConfig {
                  {MOST_CHUNK}",
                 self.chunk
             )));
+        }
+        if self.cache.is_some_and(|cache| cache.variants == 0) {
+            return Err(Error::config("features are kept of at least one showing of each sample, found 0"));
         }
         let Self { block_batches, ends, .. } = self;
         if !block_batches.is_empty() && (block_batches.len() != ends.len() || block_batches.contains(&0)) {

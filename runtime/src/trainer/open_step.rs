@@ -17,6 +17,8 @@ pub struct OpenStep {
     pub(super) report: StepReport,
     /// Number of its first pass through a block.
     pub(super) first_pass: u64,
+    /// Whether its samples have passed the units that stay as they are.
+    pub(super) passed: bool,
 }
 
 impl OpenStep {
@@ -68,6 +70,11 @@ impl Features {
         Self(vec![(parcel, 0..samples)])
     }
 
+    /// Those of samples that wait each for itself.
+    pub(super) fn of_samples(samples: impl Iterator<Item = Parcel>) -> Self {
+        Self(samples.map(|parcel| (parcel, 0..1)).collect())
+    }
+
     /// The shape of what waits in one part.
     pub(super) fn dims(&self) -> Option<&[usize]> {
         self.0.first().map(|(parcel, _)| parcel.dims())
@@ -113,6 +120,7 @@ pub(super) fn recut(
     mut first_pass: impl FnMut(usize) -> u64,
 ) -> Vec<OpenStep> {
     let losses = steps.first().map_or(0, |step| step.report.losses.len());
+    let passed = steps.first().is_some_and(|step| step.passed);
     let (mut h, mut images, mut labels, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut has_images = false;
     for step in steps {
@@ -142,6 +150,7 @@ pub(super) fn recut(
             micro_batches,
             learning_rate: rates[0],
             report: StepReport { losses: vec![f64::NAN; losses], correct: 0 },
+            passed,
         });
     }
     cut
@@ -164,7 +173,7 @@ mod tests {
             _room: Room::default(),
         };
         let report = StepReport { losses: vec![0.5], correct: 0 };
-        OpenStep { micro_batches: vec![micro], learning_rate, report, first_pass: 0 }
+        OpenStep { micro_batches: vec![micro], learning_rate, report, first_pass: 0, passed: false }
     }
 
     #[test]

@@ -57,12 +57,12 @@ impl Trainer {
         work(depot, &mut |visitor| visit_group(model, auxiliaries, group, visitor))
     }
 
-    fn fetch(&mut self, group: usize, wanted: Presence) -> Result<()> {
+    pub(super) fn fetch(&mut self, group: usize, wanted: Presence) -> Result<()> {
         self.with_depot(group, |depot, visit| depot.fetch(group, wanted, visit))
     }
 
     /// Lets a group go, with its changes if all of it is there.
-    fn release(&mut self, group: usize) -> Result<()> {
+    pub(super) fn release(&mut self, group: usize) -> Result<()> {
         self.with_depot(group, |depot, visit| match depot.presence(group) {
             Presence::Whole => depot.put(group, visit),
             Presence::Values => depot.forget(group, visit),
@@ -86,7 +86,6 @@ impl Trainer {
         if self.depot.is_some() {
             watch(Stage::Forward(block));
         }
-        self.still(block).try_for_each(|unit| self.fetch(unit, Presence::Values))?;
         if !self.goes_in_pieces(block) {
             self.trained(block).try_for_each(|unit| self.fetch(unit, Presence::Whole))?;
         }

@@ -3,9 +3,13 @@
 
 use super::open_step::{Features, MicroBatch};
 use super::{TrainConfig, Trainer};
+use crate::depot::Presence;
 use crate::error::Result;
 use crate::layers::{Features as Shape, Layer, Mode, NamedLayer, Visitor};
-use crate::shelf::Parcel;
+use crate::maps::Map;
+use crate::precision::Precision;
+use crate::shelf::{Parcel, Shelf};
+use crate::tape::Tape;
 use std::ops::{Range, RangeInclusive};
 
 impl TrainConfig {
@@ -48,12 +52,46 @@ impl Trainer {
         self.visit_judge(block, visitor)
     }
 
+    /// What all units that stay as they are make of images, as [`Trainer::pass_still`] does.
+    ///
+    /// # Errors
+    /// Those of the device, and of the file where weights wait in one.
+    pub(crate) fn still_features(&mut self, images: &Map) -> Result<Map> {
+        let mut h = images.to(&self.model.place)?;
+        let mut tape = Tape::forgetting();
+        for unit in 0..self.first_trained {
+            self.fetch(unit, Presence::Values)?;
+            h = self.model.units[unit].1.pass(h, Mode::Evaluate, &mut tape)?;
+            self.release(unit)?;
+        }
+        Ok(h)
+    }
+
+    /// Numbers of a sample's features behind these units.
+    ///
+    /// # Errors
+    /// Those of expanding specs.
+    pub(crate) fn still_elements(&self) -> Result<usize> {
+        let spec = &self.model.spec;
+        Ok(match self.first_trained.checked_sub(1) {
+            None => spec.input_features().elements(),
+            Some(last) => spec.expand()?[last].1.elements(),
+        })
+    }
+
+    /// Where such features wait that are kept.
+    pub(crate) fn cache_shelf(&self, precision: Precision) -> Shelf {
+        let on_file = self.config.features_on_disk;
+        Shelf { precision, on_file, scratch: self.scratch.clone().filter(|_| on_file) }
+    }
+
     /// Brings all micro-batches through the units of a block that stay as they are.
     pub(super) fn pass_still(&mut self, block: usize, micro_batches: &mut [MicroBatch]) -> Result<()> {
         let units = self.still(block);
         if units.is_empty() {
             return Ok(());
         }
+        units.clone().try_for_each(|unit| self.fetch(unit, Presence::Values))?;
         let waits = self.waits(micro_batches.len());
         for micro in micro_batches {
             let mut h = micro.h.get()?;

@@ -1,0 +1,172 @@
+//! What the units that stay as they are make of each sample, kept: these units are passed once for each of a few showings,
+//! which epochs then repeat in turn, and not every epoch.
+//!
+//! How many samples pass at once may decide the last digits of what they become. So they always pass in as many as a step
+//! has, of which the last ones are filled up: what is kept is a function of sample and showing alone, and a run that goes on
+//! makes the same anew.
+
+use crate::data::ahead::Feed;
+use crate::data::{Batch, Loader};
+use crate::error::{Error, Result};
+use crate::maps::Map;
+use crate::precision::Precision;
+use crate::shelf::{Parcel, Shelf};
+use crate::trainer::{CacheConfig, OpenStep, Trainer};
+
+/// What a sample's features take beside their numbers: the parcel, what it is shared by, its shape and its place.
+pub(crate) const ENTRY_BYTES: usize = 320;
+
+/// Where the steps of a run come from: from batches of images, or from features that are kept of them.
+pub(crate) struct Input<'a, 'f> {
+    feed: &'a mut Feed<'f>,
+    cache: Option<FeatureCache>,
+}
+
+impl<'a, 'f> Input<'a, 'f> {
+    /// The steps of `trainer` on what `feed` brings.
+    ///
+    /// # Errors
+    /// `Config` where showings cannot be kept.
+    pub(crate) fn new(trainer: &Trainer, feed: &'a mut Feed<'f>) -> Result<Self> {
+        let loader = feed.loader();
+        let cache =
+            trainer.config().cache.map(|config| FeatureCache::new(config, trainer, loader)).transpose()?;
+        Ok(Self { feed, cache })
+    }
+
+    /// Begins a step on batch `position` of `epoch`, both counted from 0.
+    ///
+    /// # Errors
+    /// Those of reading samples, and of passing them.
+    pub(crate) fn begin(
+        &mut self,
+        trainer: &mut Trainer,
+        (epoch, position): (u64, usize),
+        learning_rate: f64,
+    ) -> Result<OpenStep> {
+        match &mut self.cache {
+            None => trainer.begin(&self.feed.batch(epoch, position)?, learning_rate),
+            Some(cache) => {
+                let (parcels, labels) = cache.features(trainer, self.feed, (epoch, position))?;
+                trainer.begin_behind(parcels, labels, learning_rate)
+            }
+        }
+    }
+}
+
+/// How many of the `batches` of a run from batch `position` of `epoch` on are made of images that nobody has passed yet, epoch
+/// by epoch; later ones are kept, or made anew one by one.
+pub(crate) fn batches_of_images(
+    cache: Option<CacheConfig>,
+    per_epoch: usize,
+    (epoch, position): (u64, usize),
+    batches: usize,
+) -> usize {
+    let Some(CacheConfig { variants, .. }) = cache else { return batches };
+    let epochs = usize::try_from((variants as u64).saturating_sub(epoch)).unwrap_or(usize::MAX);
+    epochs.saturating_mul(per_epoch).saturating_sub(position).min(batches)
+}
+
+/// The features of each showing of each sample that have been made so far.
+struct FeatureCache {
+    shelf: Shelf,
+    showings: usize,
+    /// Samples that pass at once.
+    group: usize,
+    /// By sample, then by showing.
+    kept: Vec<Option<Parcel>>,
+    labels: Vec<u32>,
+}
+
+impl FeatureCache {
+    fn new(config: CacheConfig, trainer: &Trainer, loader: &Loader) -> Result<Self> {
+        let CacheConfig { variants, precision } = config;
+        if loader.config().repeats > 1 {
+            return Err(Error::config(
+                "repeated augmentation shows a sample anew within an epoch, and features are kept of one showing an epoch; \
+                 leave one of them out",
+            ));
+        }
+        if loader.config().augment.is_none() && variants > 1 {
+            return Err(Error::config(format!(
+                "samples that are not varied look the same every time; keep the features of 1 showing, not of {variants}"
+            )));
+        }
+        let samples = loader.dataset().len();
+        let batch = loader.config().batch.min(samples);
+        let places =
+            samples.checked_mul(variants).filter(|places| *places <= isize::MAX as usize / ENTRY_BYTES);
+        let places = places.ok_or_else(|| {
+            Error::config(format!(
+                "the features of {variants} showings of {samples} samples are too many to keep"
+            ))
+        })?;
+        Ok(Self {
+            shelf: trainer.cache_shelf(precision),
+            showings: variants,
+            group: trainer.config().micro_batch.map_or(batch, |share| share.min(batch)).max(1),
+            kept: vec![None; places],
+            labels: vec![0; samples],
+        })
+    }
+
+    /// What a batch has become, sample by sample, and its labels.
+    fn features(
+        &mut self,
+        trainer: &mut Trainer,
+        feed: &mut Feed<'_>,
+        (epoch, position): (u64, usize),
+    ) -> Result<(Vec<Parcel>, Vec<u32>)> {
+        let samples = feed.loader().samples(epoch, position)?;
+        let showing = epoch % self.showings as u64;
+        let showings = self.showings;
+        let place = |sample: usize| sample * showings + showing as usize;
+        if epoch == showing {
+            let batch = feed.batch(epoch, position)?;
+            self.keep(trainer, &samples, showing, &batch)?;
+        } else {
+            let missing: Vec<usize> =
+                samples.iter().copied().filter(|&sample| self.kept[place(sample)].is_none()).collect();
+            for missing in missing.chunks(self.group) {
+                let batch = feed.showing(missing, showing)?;
+                self.keep(trainer, missing, showing, &batch)?;
+            }
+        }
+        let kept = samples.iter().map(|&sample| {
+            self.kept[place(sample)].clone().ok_or_else(|| Error::internal("features were not kept"))
+        });
+        Ok((kept.collect::<Result<_>>()?, samples.iter().map(|&sample| self.labels[sample]).collect()))
+    }
+
+    /// Passes the images of `samples`, and keeps what they become.
+    fn keep(&mut self, trainer: &mut Trainer, samples: &[usize], showing: u64, batch: &Batch) -> Result<()> {
+        trainer.check_batch(batch)?;
+        for (number, samples) in samples.chunks(self.group).enumerate() {
+            let first = number * self.group;
+            let images = filled_up(&batch.images.samples(first, samples.len())?, self.group)?;
+            let h = trainer.still_features(&images)?;
+            for (number, &sample) in samples.iter().enumerate() {
+                let mut own = h.samples(number, 1)?;
+                if self.shelf.precision == Precision::F32 && !self.shelf.on_file {
+                    // What is shared with others lives as long as they do.
+                    own = own.copy()?;
+                }
+                self.kept[sample * self.showings + showing as usize] = Some(self.shelf.put(own)?);
+                self.labels[sample] = batch.labels[first + number];
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The images, and the last of them again until they are `count`.
+fn filled_up(images: &Map, count: usize) -> Result<Map> {
+    let found = images.dims()[0];
+    if found == count {
+        return Ok(images.clone());
+    }
+    let last = images.samples(found - 1, 1)?;
+    let parts: Vec<Map> =
+        std::iter::once(images.clone()).chain((found..count).map(|_| last.clone())).collect();
+    Map::cat(&parts)
+}

@@ -1,0 +1,99 @@
+//! A batch cut into shares, each of which passes a block at once.
+
+use super::open_step::{self, Features, MicroBatch, OpenStep};
+use super::{StepReport, Trainer};
+use crate::data::Batch;
+use crate::error::{Error, Result};
+use crate::maps::cross_entropy;
+use crate::maps::loss::check_labels;
+use crate::shelf::Parcel;
+
+impl Trainer {
+    /// Begins a step on `batch` without training anything yet.
+    pub fn begin(&mut self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
+        let samples = batch.labels.len();
+        self.check_batch(batch)?;
+        let images = batch.images.to(&self.model.place)?;
+        let waits = self.waits(samples.div_ceil(self.share_of(samples)));
+        let micro_batches = self.shares(&batch.labels, |trainer, first, count| {
+            // No copy: nobody writes into images, and candle would copy the whole batch for each share.
+            let h = images.samples(first, count)?;
+            Ok(Features::of(if waits { trainer.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count))
+        })?;
+        Ok(self.opened(micro_batches, learning_rate, false))
+    }
+
+    /// The same of what the units that stay as they are have made of each sample.
+    ///
+    /// # Errors
+    /// `Shape` where labels are no classes of the network.
+    pub(crate) fn begin_behind(
+        &mut self,
+        samples: Vec<Parcel>,
+        labels: Vec<u32>,
+        learning_rate: f64,
+    ) -> Result<OpenStep> {
+        check_labels(&labels, samples.len(), self.model.spec.classes)?;
+        let micro_batches = self.shares(&labels, |_, first, count| {
+            Ok(Features::of_samples(samples[first..first + count].iter().cloned()))
+        })?;
+        Ok(self.opened(micro_batches, learning_rate, true))
+    }
+
+    fn opened(&mut self, micro_batches: Vec<MicroBatch>, learning_rate: f64, passed: bool) -> OpenStep {
+        let first_pass = self.number_passes(micro_batches.len());
+        let report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
+        OpenStep { micro_batches, learning_rate, report, first_pass, passed }
+    }
+
+    /// Samples of each share, of a batch of so many.
+    fn share_of(&self, samples: usize) -> usize {
+        self.config.micro_batch.unwrap_or(samples).min(samples).max(1)
+    }
+
+    /// Cuts a batch with these labels into shares; `h` gives what is in each, from its first sample on and so many.
+    fn shares(
+        &self,
+        labels: &[u32],
+        h: impl Fn(&Self, usize, usize) -> Result<Features>,
+    ) -> Result<Vec<MicroBatch>> {
+        let samples = labels.len();
+        let needs_images = self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images());
+        let size = self.share_of(samples);
+        let weights = &self.config.class_weights;
+        let total = cross_entropy::total_weight(labels, weights);
+        let mut shares = Vec::with_capacity(samples.div_ceil(size));
+        for first in (0..samples).step_by(size) {
+            let count = size.min(samples - first);
+            let h = h(self, first, count)?;
+            let labels = labels[first..first + count].to_vec();
+            shares.push(MicroBatch {
+                images: needs_images.then(|| h.clone()),
+                h,
+                weight: count as f64 / samples as f64,
+                label_weight: cross_entropy::total_weight(&labels, weights) / total,
+                _room: open_step::room(&self.model.place, count),
+                labels,
+            });
+        }
+        Ok(shares)
+    }
+
+    /// Refuses a batch that the network does not take.
+    ///
+    /// # Errors
+    /// `Shape`.
+    pub(crate) fn check_batch(&self, batch: &Batch) -> Result<()> {
+        let [channels, height, width] = self.model.spec.input;
+        let samples = batch.labels.len();
+        if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
+            // In the loss they would be found when running statistics have seen the batch.
+            return check_labels(&batch.labels, samples, self.model.spec.classes);
+        }
+        Err(Error::shape(format!(
+            "{} takes images [N, {height}, {width}, {channels}] with N labels, found {:?} with {samples}",
+            self.model.spec.name,
+            batch.images.dims()
+        )))
+    }
+}

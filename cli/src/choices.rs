@@ -16,7 +16,7 @@ use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{CacheConfig, TrainConfig};
 use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, Stem, published};

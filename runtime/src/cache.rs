@@ -75,7 +75,6 @@ struct FeatureCache {
     group: usize,
     /// By sample, then by showing.
     kept: Vec<Option<Parcel>>,
-    labels: Vec<u32>,
 }
 
 impl FeatureCache {
@@ -106,7 +105,6 @@ impl FeatureCache {
             showings: variants,
             group: trainer.config().micro_batch.map_or(batch, |share| share.min(batch)).max(1),
             kept: vec![None; places],
-            labels: vec![0; samples],
         })
     }
 
@@ -135,7 +133,8 @@ impl FeatureCache {
         let kept = samples.iter().map(|&sample| {
             self.kept[place(sample)].clone().ok_or_else(|| Error::internal("features were not kept"))
         });
-        Ok((kept.collect::<Result<_>>()?, samples.iter().map(|&sample| self.labels[sample]).collect()))
+        let labels = samples.iter().map(|&sample| feed.loader().dataset().label(sample));
+        Ok((kept.collect::<Result<_>>()?, labels.collect::<Result<_>>()?))
     }
 
     /// Passes the images of `samples`, and keeps what they become.
@@ -152,7 +151,6 @@ impl FeatureCache {
                     own = own.copy()?;
                 }
                 self.kept[sample * self.showings + showing as usize] = Some(self.shelf.put(own)?);
-                self.labels[sample] = batch.labels[first + number];
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use crate::automatic;
 use crate::budget;
 use crate::choices;
 use crate::commands::compare;
-use crate::fault::Outcome;
+use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
 use localgrad::data::ImageShape;
 use localgrad::network::NetworkSpec;

@@ -169,8 +169,7 @@ impl Counted {
             if train.features_on_disk { 0 } else { self.trainer.still_elements()? * precision.bytes() };
         let showings = workload.samples.saturating_mul(variants);
         let bytes = showings.saturating_sub(workload.batch).saturating_mul(numbers + ENTRY_BYTES);
-        let places = (showings.saturating_mul(size_of::<Option<Parcel>>()))
-            .saturating_add(workload.samples.saturating_mul(LABEL_BYTES));
+        let places = showings.saturating_mul(size_of::<Option<Parcel>>());
         if bytes.saturating_add(places) > isize::MAX as usize / 2 {
             return Err(Error::config(format!(
                 "the features of {variants} showings of {} samples are more than any memory holds",

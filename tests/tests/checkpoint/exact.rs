@@ -11,7 +11,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::threads::Workers;
-use localgrad::trainer::{Selection, TrainConfig};
+use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
 
 /// Steps of a run: two epochs of five.
 const STEPS: usize = 10;
@@ -171,6 +171,22 @@ fn a_run_whose_batches_are_made_ahead_is_exact() {
     run.loader.repeats = 2;
     run.fit.duration = Duration::Steps(8);
     check(&run, "repeated samples");
+}
+
+#[test]
+fn features_that_are_kept_are_made_anew_after_a_kill() {
+    for (selection, rule) in [(Selection::Head, Rule::Bp), (Selection::LastUnits(2), Rule::Man)] {
+        for (variants, precision) in [(1, Precision::F16), (2, Precision::F32), (3, Precision::Bf16)] {
+            let mut run = Run::new(rule);
+            run.train.selection = selection;
+            run.train.cache = Some(CacheConfig { variants, precision });
+            check(&run, &format!("{selection}, {variants} showings in {precision}"));
+            run.train.micro_batch = Some(3);
+            let crop = Some(RandomResizedCrop::default());
+            run.loader.augment = Some(AugmentConfig { padding: 0, crop, ..AugmentConfig::default() });
+            check(&run, &format!("{selection}, {variants} showings in {precision}, made ahead"));
+        }
+    }
 }
 
 #[test]

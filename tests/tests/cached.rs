@@ -1,0 +1,181 @@
+//! Features of units that stay as they are, kept: the same training as without, and each showing is read and passed once.
+#![allow(clippy::unwrap_used)] // nothing here is outside tests
+
+mod common;
+
+use common::{small_resnet, weights_of};
+use localgrad::Result;
+use localgrad::data::{AugmentConfig, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
+use localgrad::fit::{Control, Duration, Event, FitConfig, fit};
+use localgrad::network::NetworkSpec;
+use localgrad::precision::Precision;
+use localgrad::random::Stream;
+use localgrad::rules::{Rule, RuleConfig};
+use localgrad::schedule::Schedule;
+use localgrad::scratch::Scratch;
+use localgrad::trainer::{CacheConfig, Selection, TrainConfig, Trainer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const SAMPLES: usize = 12;
+const EPOCHS: usize = 3;
+const SIDE: usize = 8;
+
+/// Noise, and how often it was read.
+struct Noise {
+    samples: usize,
+    reads: AtomicUsize,
+}
+
+impl Dataset for Noise {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn shape(&self) -> ImageShape {
+        ImageShape { channels: 3, height: SIDE, width: SIDE }
+    }
+
+    fn classes(&self) -> usize {
+        5
+    }
+
+    fn label(&self, index: usize) -> Result<u32> {
+        Ok(index as u32 % 5)
+    }
+
+    fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let mut stream = Stream::new(index as u64, "noise", &[]);
+        pixels.iter_mut().for_each(|pixel| *pixel = stream.uniform_f32());
+        self.label(index)
+    }
+}
+
+struct Run {
+    weights: Vec<(String, Vec<u32>)>,
+    told: Vec<String>,
+    reads: usize,
+}
+
+/// Trains on so many samples in batches of 4.
+fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool) -> Result<Run> {
+    let directory = tempfile::tempdir().unwrap();
+    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let normalize = Normalize::half(3);
+    let place = &localgrad::Device::Cpu;
+    let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize.clone(), place, scratch)?;
+    let data = Arc::new(Noise { samples, reads: AtomicUsize::new(0) });
+    let augment = augments.then(|| AugmentConfig { padding: 2, ..AugmentConfig::default() });
+    let loader = LoaderConfig { batch: 4, seed: 9, augment, ..LoaderConfig::default() };
+    let loader = Loader::new(data.clone(), normalize, loader).unwrap();
+    let how = FitConfig {
+        duration: Duration::Epochs(EPOCHS),
+        schedule: Schedule::Constant,
+        learning_rate: 0.05,
+        ..FitConfig::default()
+    };
+    let mut told = Vec::new();
+    fit(&mut trainer, &loader, None, &how, &mut |event| {
+        if let Event::Step { step, losses, .. } = event {
+            told.push(format!("{step}: {losses:?}"));
+        }
+        Control::Continue
+    })?;
+    Ok(Run { weights: weights_of(&mut trainer), told, reads: data.reads.load(Ordering::Relaxed) })
+}
+
+fn bp(selection: Selection) -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], selection, ..TrainConfig::default() }
+}
+
+fn local(rule: Rule, selection: Selection) -> TrainConfig {
+    TrainConfig { rule: RuleConfig::new(rule), ends: vec![1, 3, 6], selection, ..TrainConfig::default() }
+}
+
+fn kept(variants: usize, precision: Precision, config: &TrainConfig) -> TrainConfig {
+    TrainConfig { cache: Some(CacheConfig { variants, precision }), ..config.clone() }
+}
+
+fn same(spec: &NetworkSpec, plain: &TrainConfig, cached: &TrainConfig, augments: bool, reads: usize) {
+    let what = format!("{cached:?}");
+    let (plain, cached) =
+        (run(spec, plain, SAMPLES, augments).unwrap(), run(spec, cached, SAMPLES, augments).unwrap());
+    assert_eq!(plain.told, cached.told, "{what}");
+    assert!(plain.weights == cached.weights, "{what}: other weights");
+    assert_eq!(plain.reads, EPOCHS * SAMPLES);
+    assert_eq!(cached.reads, reads, "{what}");
+}
+
+#[test]
+fn features_that_are_kept_change_nothing() {
+    let spec = small_resnet([3, SIDE, SIDE]);
+    for plain in [
+        bp(Selection::Head),
+        bp(Selection::LastUnits(2)),
+        TrainConfig { micro_batch: Some(2), clip_norm: Some(0.5), ..bp(Selection::LastUnits(3)) },
+        TrainConfig { pieces: vec![1, 4, 5], ..bp(Selection::LastUnits(3)) },
+        local(Rule::Man, Selection::LastUnits(4)),
+        local(Rule::Dgl, Selection::LastUnits(1)),
+        TrainConfig { frozen: 1, chunk: 2, ..local(Rule::Greedy, Selection::All) },
+        TrainConfig { frozen: 1, selection: Selection::Norms, ..local(Rule::Man, Selection::All) },
+    ] {
+        for (offload, features_on_disk) in [(false, false), (true, false), (true, true)] {
+            let plain = TrainConfig { offload, features_on_disk, ..plain.clone() };
+            // Not varied, a sample is always the same; varied, an epoch has a draw of its own.
+            same(&spec, &plain, &kept(1, Precision::F32, &plain), false, SAMPLES);
+            same(&spec, &plain, &kept(EPOCHS, Precision::F32, &plain), true, EPOCHS * SAMPLES);
+            same(&spec, &plain, &kept(EPOCHS + 4, Precision::F32, &plain), true, EPOCHS * SAMPLES);
+        }
+    }
+}
+
+#[test]
+fn in_fewer_bits_they_are_those_of_a_run_that_rounds_them() {
+    let spec = small_resnet([3, SIDE, SIDE]);
+    for precision in [Precision::F16, Precision::Bf16] {
+        // Between shares features wait, and are rounded.
+        let plain = TrainConfig { features: precision, micro_batch: Some(2), ..bp(Selection::LastUnits(2)) };
+        for features_on_disk in [false, true] {
+            let plain = TrainConfig { features_on_disk, ..plain.clone() };
+            same(&spec, &plain, &kept(1, precision, &plain), false, SAMPLES);
+            same(&spec, &plain, &kept(EPOCHS, precision, &plain), true, EPOCHS * SAMPLES);
+        }
+    }
+}
+
+#[test]
+fn fewer_showings_come_again_in_turn() {
+    let spec = small_resnet([3, SIDE, SIDE]);
+    let config = kept(2, Precision::F16, &bp(Selection::Head));
+    // The last batch is of fewer samples: what is kept does not depend on it.
+    for samples in [12, 14] {
+        let found = run(&spec, &config, samples, true).unwrap();
+        assert_eq!(found.reads, 2 * samples);
+        let all = run(&spec, &kept(EPOCHS, Precision::F16, &bp(Selection::Head)), samples, true).unwrap();
+        let steps = samples.div_ceil(4);
+        assert_eq!(found.told[..2 * steps], all.told[..2 * steps]);
+        assert_ne!(found.told[2 * steps..], all.told[2 * steps..]);
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused() {
+    let spec = small_resnet([3, SIDE, SIDE]);
+    let refused = |config: &TrainConfig, augments: bool| {
+        run(&spec, config, SAMPLES, augments).err().unwrap().to_string()
+    };
+    for selection in [Selection::All, Selection::Norms, Selection::LastUnits(7)] {
+        let message = refused(&kept(1, Precision::F16, &bp(selection)), false);
+        assert!(message.contains("the first unit is trained") && message.contains("head"), "{message}");
+    }
+    let message = refused(&kept(0, Precision::F16, &bp(Selection::Head)), false);
+    assert!(message.contains("at least one showing"), "{message}");
+    let message = refused(&kept(3, Precision::F16, &bp(Selection::Head)), false);
+    assert!(message.contains("1 showing, not of 3"), "{message}");
+    let decoder = kept(1, Precision::F16, &local(Rule::Infopro, Selection::LastUnits(4)));
+    let message = refused(&decoder, false);
+    assert!(message.contains("compares with the images"), "{message}");
+    let message = refused(&kept(usize::MAX / 2, Precision::F16, &bp(Selection::Head)), true);
+    assert!(message.contains("too many"), "{message}");
+}

@@ -3,54 +3,22 @@
 
 mod common;
 
-use common::{small_resnet, weights_of};
+use common::{Noise, small_resnet, weights_of};
 use localgrad::Result;
-use localgrad::data::{AugmentConfig, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
+use localgrad::data::{AugmentConfig, Loader, LoaderConfig, Normalize};
 use localgrad::fit::{Control, Duration, Event, FitConfig, fit};
 use localgrad::network::NetworkSpec;
 use localgrad::precision::Precision;
-use localgrad::random::Stream;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::scratch::Scratch;
 use localgrad::trainer::{CacheConfig, Selection, TrainConfig, Trainer};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 const SAMPLES: usize = 12;
 const EPOCHS: usize = 3;
 const SIDE: usize = 8;
-
-/// Noise, and how often it was read.
-struct Noise {
-    samples: usize,
-    reads: AtomicUsize,
-}
-
-impl Dataset for Noise {
-    fn len(&self) -> usize {
-        self.samples
-    }
-
-    fn shape(&self) -> ImageShape {
-        ImageShape { channels: 3, height: SIDE, width: SIDE }
-    }
-
-    fn classes(&self) -> usize {
-        5
-    }
-
-    fn label(&self, index: usize) -> Result<u32> {
-        Ok(index as u32 % 5)
-    }
-
-    fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        let mut stream = Stream::new(index as u64, "noise", &[]);
-        pixels.iter_mut().for_each(|pixel| *pixel = stream.uniform_f32());
-        self.label(index)
-    }
-}
 
 struct Run {
     weights: Vec<(String, Vec<u32>)>,
@@ -65,7 +33,7 @@ fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool)
     let normalize = Normalize::half(3);
     let place = &localgrad::Device::Cpu;
     let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize.clone(), place, scratch)?;
-    let data = Arc::new(Noise { samples, reads: AtomicUsize::new(0) });
+    let data = Arc::new(Noise::new(samples, SIDE));
     let augment = augments.then(|| AugmentConfig { padding: 2, ..AugmentConfig::default() });
     let loader = LoaderConfig { batch: 4, seed: 9, augment, ..LoaderConfig::default() };
     let loader = Loader::new(data.clone(), normalize, loader).unwrap();

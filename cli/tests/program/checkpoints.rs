@@ -177,6 +177,49 @@ fn finetuning_replaces_the_head_and_freezes_blocks() {
 }
 
 #[test]
+fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let (first, weights) = (at("first"), at("first/weights.safetensors"));
+    lines(&[&SMALL[..], &["--rule", "bp", "--steps", "2", "--out", &first]].concat());
+    let before = exported(&first);
+    for (what, moved) in [("head", "fc"), ("last-1-units", "layer3.0")] {
+        let [plain, kept] = [false, true].map(|keeps| {
+            let run = at(&format!("{what}-{keeps}"));
+            let tune = ["finetune", "--init", &weights, "--rule", "bp", "--train", what, "--epochs", "2"];
+            let mut words = [&tune[..], &SMALL[1..], &["--out", &run]].concat();
+            if keeps {
+                words.extend(["--cache-features", "2", "--cache-precision", "f32"]);
+            }
+            lines(&words);
+            exported(&run)
+        });
+        for name in before.keys() {
+            assert_eq!(bits(&plain, name), bits(&kept, name), "{name} of {what}");
+            let stays = !name.starts_with("fc") && !name.starts_with(moved);
+            assert!(!stays || bits(&before, name) == bits(&kept, name), "{name} of {what}");
+        }
+        assert_ne!(bits(&before, "fc.weight"), bits(&kept, "fc.weight"));
+    }
+    let tune = [&["finetune", "--init", &weights][..], &SMALL[1..]].concat();
+    let with = |words: &[&'static str]| refusal(&[&tune[..], words].concat(), 2);
+    assert!(with(&["--cache-features", "1"]).contains("first unit is trained"));
+    assert!(with(&["--train", "heads"]).contains("last-2-units"));
+    assert!(with(&["--train", "last-9-units"]).contains("the last 9 of 4 units"));
+    assert!(with(&["--cache-precision", "f16"]).contains("--cache-features"));
+    assert!(!Path::new("runs").exists(), "a refusal makes nothing");
+    let resumed = refusal(&["train", "--resume", "--out", &at("head-true"), "--train", "norms"], 2);
+    assert!(resumed.contains("train.selection was") && resumed.contains("norms"), "{resumed}");
+    let plan = ["plan", "--json", "--rule", "bp", "--train", "head"];
+    let planned = |words: &[&str]| lines(&[&plan[..], words].concat())[0]["planned_bytes"].as_u64().unwrap();
+    let (whole, head) =
+        (lines(&["plan", "--json", "--rule", "bp"])[0]["planned_bytes"].clone(), planned(&[]));
+    assert!(4 * head < whole.as_u64().unwrap(), "{head} of {whole}");
+    assert!(planned(&["--cache-features", "3", "--samples", "50000"]) > head + 3 * 50_000 * 2 * 64);
+    assert!(refusal(&[&plan[..], &["--cache-features", "3"]].concat(), 2).contains("--samples N"));
+}
+
+#[test]
 fn a_run_goes_on_by_the_schedule_that_it_began_with() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run").to_string_lossy().into_owned();

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use localgrad::Device;
-use localgrad::data::{Batch, Normalize};
+use localgrad::data::{Batch, Dataset, ImageShape, Normalize};
 use localgrad::layers::Variable;
 use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
 use localgrad::random::Stream;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, resnet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seven units of few channels.
 pub fn small_resnet(input: [usize; 3]) -> NetworkSpec {
@@ -25,6 +26,46 @@ pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
         (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
     let labels = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
     Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), labels }
+}
+
+/// A data set of noise in three channels and five classes, and how often a sample was read.
+pub struct Noise {
+    samples: usize,
+    side: usize,
+    /// Samples that were read.
+    pub reads: AtomicUsize,
+}
+
+impl Noise {
+    /// So many samples, of which nothing was read yet.
+    pub fn new(samples: usize, side: usize) -> Self {
+        Self { samples, side, reads: AtomicUsize::new(0) }
+    }
+}
+
+impl Dataset for Noise {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn shape(&self) -> ImageShape {
+        ImageShape { channels: 3, height: self.side, width: self.side }
+    }
+
+    fn classes(&self) -> usize {
+        5
+    }
+
+    fn label(&self, index: usize) -> localgrad::Result<u32> {
+        Ok(index as u32 % 5)
+    }
+
+    fn read(&self, index: usize, pixels: &mut [f32]) -> localgrad::Result<u32> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let mut stream = Stream::new(index as u64, "noise", &[]);
+        pixels.iter_mut().for_each(|pixel| *pixel = stream.uniform_f32());
+        self.label(index)
+    }
 }
 
 /// The batch twice over.

@@ -1,6 +1,9 @@
 //! The memory plan holds: what training really allocates is never more than planned, and not much less.
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
+#[path = "../common/mod.rs"]
+mod common;
+mod kept;
 mod measure;
 mod work;
 

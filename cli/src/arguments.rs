@@ -397,6 +397,9 @@ pub struct InspectArguments {
     /// Samples a step, for the activations' bytes
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch: usize,
+    /// Say what a file of weights is instead: whose names its tensors have, its network and its classes
+    #[arg(long, value_name = "W.safetensors", conflicts_with_all = ["model", "spec"])]
+    pub weights: Option<PathBuf>,
     /// Print the network's spec as JSON instead; --model reads it back
     #[arg(long)]
     pub spec: bool,

@@ -28,6 +28,7 @@ impl Origin {
                 let run = directory.read_run_file()?;
                 Card::of(&run.network, &run.normalize, &run.class_names)
             }
+            (Some(path), None) if arguments.model.model.is_none() => trained::card_or_identity(path)?,
             (Some(path), None) => weights::read_card(path)?,
         };
         Ok(Self { card })

@@ -12,6 +12,7 @@ pub mod convnext;
 pub mod shufflenet;
 pub mod densenet;
 pub mod names;
+pub mod identify;
 pub mod published;
 pub mod resnet;
 pub mod vgg;

@@ -223,6 +223,29 @@ pub fn read_chosen(
     of_tensors(&tensors, &name, |name| chosen.get(name).cloned())
 }
 
+/// Name and shape of every tensor of a safetensors file, of which only the header is read.
+///
+/// # Errors
+/// As [`read_card`].
+pub fn listed(path: &Path) -> Result<Vec<(String, Vec<usize>)>> {
+    let header = card::read_header(path)?;
+    let wrong = |cause: &dyn std::fmt::Display| {
+        Error::format(format!("{}: not a whole safetensors file: {cause}", path.display()))
+    };
+    let entries: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&header).map_err(|cause| wrong(&cause))?;
+    let tensors = entries.into_iter().filter(|(name, _)| name != "__metadata__");
+    let shape = |entry: &serde_json::Value| {
+        entry.get("shape")?.as_array()?.iter().map(|size| usize::try_from(size.as_u64()?).ok()).collect()
+    };
+    tensors
+        .map(|(name, entry)| {
+            let shape = shape(&entry).ok_or_else(|| wrong(&format!("tensor {name} has no shape")))?;
+            Ok((name, shape))
+        })
+        .collect()
+}
+
 /// Refuses what has no end and what would block: pipes and devices.
 fn check_is_file(path: &Path) -> Result<()> {
     if std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?.is_file() {

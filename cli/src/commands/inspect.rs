@@ -2,12 +2,16 @@
 
 use crate::arguments::InspectArguments;
 use crate::choices;
+use crate::commands::trained;
 use crate::fault::{Fault, Outcome};
 use crate::metrics::{BlockRecord, UnitRecord};
 use crate::output::{Output, bytes, count, table};
 use crate::portrait::Portrait;
 use localgrad::rules::Rule;
+use localgrad::weights;
+use localgrad_models::MODELS;
 use serde::Serialize;
+use std::path::Path;
 
 #[derive(Serialize)]
 struct InspectRecord<'a> {
@@ -25,6 +29,9 @@ struct InspectRecord<'a> {
 /// Shows what a network, cut into blocks for a rule, consists of; trains nothing.
 pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
+    if let Some(path) = &arguments.weights {
+        return tell(path, output);
+    }
     let input = choices::image_size(&arguments.shape.input)?;
     let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
     if arguments.spec {
@@ -64,6 +71,42 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     output.text(&unit_table(&portrait));
     output.text(&format!("\n{} with {} blocks, batch {}\n", rule.rule, ends.len(), arguments.batch));
     output.text(&block_table(&portrait));
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct IdentifiedRecord<'a> {
+    event: &'static str,
+    file: String,
+    origin: &'a str,
+    model: &'a str,
+    classes: usize,
+    class_names: &'a [String],
+}
+
+/// Says what a file of weights is.
+fn tell(path: &Path, output: Output) -> Outcome<()> {
+    let card = weights::read_card(path)?;
+    let identity = if card.network.is_some() { None } else { trained::identity(path)? };
+    let (origin, model, classes) = match (&card.network, &identity) {
+        (Some(network), _) => ("localgrad", network.name.as_str(), network.classes),
+        (None, Some(found)) => (found.origin, found.model, found.config.classes),
+        (None, None) => {
+            return Err(Fault::failed(format!(
+                "{} holds {} tensors of a network that is none of: {}",
+                path.display(),
+                weights::listed(path)?.len(),
+                MODELS.join(", ")
+            )));
+        }
+    };
+    let file = path.display().to_string();
+    let text = format!("{file}: {origin}, {model}, {classes} classes");
+    let class_names = &card.class_names;
+    output.record(&IdentifiedRecord { event: "identified", file, origin, model, classes, class_names });
+    if !output.json {
+        output.text(&text);
+    }
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use localgrad::data::{Dataset, ImageShape, Normalize};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
 use localgrad::trainer::{TrainConfig, Trainer};
-use localgrad::weights::{self, Weights};
+use localgrad::weights::{self, Card, Weights};
+use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -95,7 +96,10 @@ fn from_file(
     dataset: Option<&dyn Dataset>,
     device: &Device,
 ) -> Outcome<Trained> {
-    let card = weights::read_card(path)?;
+    let card = match arguments.model.model {
+        Some(_) => weights::read_card(path)?,
+        None => card_or_identity(path)?,
+    };
     let spec = match arguments.model.model {
         Some(_) => described(arguments, card.network.as_ref(), dataset)?,
         None => of_card(arguments, path, card.network)?,
@@ -105,6 +109,35 @@ fn from_file(
     load_file(&mut model, path)?;
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
     Ok(Trained { model, normalize, class_names: card.class_names })
+}
+
+/// What a file says of itself; one that says nothing of its network is known by its tensors, and one for photographs then
+/// wants them normalised as all are.
+///
+/// # Errors
+/// Those of reading its header.
+pub fn card_or_identity(path: &Path) -> Outcome<Card> {
+    let card = weights::read_card(path)?;
+    if card.network.is_some() {
+        return Ok(card);
+    }
+    let Some(found) = identity(path)? else { return Ok(card) };
+    complain(&format!("{}: {}", path.display(), found.words()));
+    let is_published = found.origin == "torchvision" && found.config.input[0] == 3;
+    let imagenet = || Normalize::named("imagenet", 3).ok().filter(|_| is_published);
+    let network = Some(localgrad_models::network(found.model, &found.config)?);
+    Ok(Card { network, normalize: card.normalize.or_else(imagenet), ..card })
+}
+
+/// The network that a file's tensors are of, if it is one that is known.
+///
+/// # Errors
+/// Those of reading its header.
+pub fn identity(path: &Path) -> Outcome<Option<Identity>> {
+    let listed = weights::listed(path)?;
+    let shown: Vec<(&str, &[usize])> =
+        listed.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    Ok(identify(&shown))
 }
 
 /// The network that a file says it is of.

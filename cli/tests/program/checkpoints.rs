@@ -181,12 +181,13 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
     let (first, weights) = (at("first"), at("first/weights.safetensors"));
-    lines(&[&SMALL[..], &["--rule", "bp", "--steps", "2", "--out", &first]].concat());
+    lines(&[&SMALL[..], &["--rule", "greedy", "--blocks", "2", "--steps", "2", "--out", &first]].concat());
     let before = exported(&first);
     for (what, moved) in [("head", "fc"), ("last-1-units", "layer3.0")] {
         let [plain, kept] = [false, true].map(|keeps| {
             let run = at(&format!("{what}-{keeps}"));
-            let tune = ["finetune", "--init", &weights, "--rule", "bp", "--train", what, "--epochs", "2"];
+            let tune = ["finetune", "--init", &weights, "--train", what, "--epochs", "2"];
+            let tune = [&tune[..], &["--rule", "greedy", "--blocks", "2"]].concat();
             let mut words = [&tune[..], &SMALL[1..], &["--out", &run]].concat();
             if keeps {
                 words.extend(["--cache-features", "2", "--cache-precision", "f32"]);

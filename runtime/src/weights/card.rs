@@ -117,6 +117,14 @@ impl Card {
 /// # Errors
 /// `Io` when it cannot be read, `Format` when it has no safetensors header, or one that says what cannot be.
 pub fn read_card(path: &Path) -> Result<Card> {
+    of_header(&read_header(path)?, &path.display().to_string())
+}
+
+/// The header of a safetensors file.
+///
+/// # Errors
+/// As [`read_card`].
+pub(super) fn read_header(path: &Path) -> Result<Vec<u8>> {
     let io = |cause| Error::io(path, cause);
     super::check_is_file(path)?;
     let mut file = File::open(path).map_err(io)?;
@@ -127,7 +135,7 @@ pub fn read_card(path: &Path) -> Result<Card> {
     let name = path.display().to_string();
     let end = 8 + header_bytes(&start, len, &name)?;
     file.take(end.saturating_sub(start.len()) as u64).read_to_end(&mut start).map_err(io)?;
-    of_header(start.get(8..end).unwrap_or_default(), &name)
+    Ok(start.get(8..end).unwrap_or_default().to_vec())
 }
 
 /// The same out of memory. `name` is what error messages call the file.

@@ -55,6 +55,7 @@ impl Setting<'_> {
         let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
         Workload {
             samples: self.train.dataset().len(),
+            evaluation_samples: self.test.dataset().len(),
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             reading_bytes: self.train.working_bytes(),
             evaluation_reading_bytes: self.test.working_bytes(),

@@ -1,13 +1,16 @@
 //! What the units that stay as they are make of each sample, kept: these units are passed once for each of a few showings,
 //! which epochs then repeat in turn, and not every epoch.
 //!
+//! The same for samples to be judged by, of which each has one showing.
+//!
 //! How many samples pass at once may decide the last digits of what they become. So they always pass in as many as a step
 //! has, of which the last ones are filled up: what is kept is a function of sample and showing alone, and a run that goes on
 //! makes the same anew.
 
-use crate::data::ahead::Feed;
+use crate::data::ahead::{Feed, with_feed};
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
+use crate::evaluate::{Evaluation, Tally, evaluate};
 use crate::maps::Map;
 use crate::precision::Precision;
 use crate::shelf::{Parcel, Shelf};
@@ -20,6 +23,7 @@ pub(crate) const ENTRY_BYTES: usize = 320;
 pub(crate) struct Input<'a, 'f> {
     feed: &'a mut Feed<'f>,
     cache: Option<FeatureCache>,
+    judged: Vec<Option<Parcel>>,
 }
 
 impl<'a, 'f> Input<'a, 'f> {
@@ -31,7 +35,7 @@ impl<'a, 'f> Input<'a, 'f> {
         let loader = feed.loader();
         let cache =
             trainer.config().cache.map(|config| FeatureCache::new(config, trainer, loader)).transpose()?;
-        Ok(Self { feed, cache })
+        Ok(Self { feed, cache, judged: Vec::new() })
     }
 
     /// Begins a step on batch `position` of `epoch`, both counted from 0.
@@ -51,6 +55,44 @@ impl<'a, 'f> Input<'a, 'f> {
                 trainer.begin_behind(parcels, labels, learning_rate)
             }
         }
+    }
+}
+
+impl Input<'_, '_> {
+    /// As [`evaluate`]; where features are kept to learn from, those of the samples to be judged by are, too, batch by batch,
+    /// which are the same every time.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub(crate) fn evaluate(
+        &mut self,
+        trainer: &mut Trainer,
+        loader: &Loader,
+        watch: &mut dyn FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Evaluation>> {
+        let Some(cache) = &self.cache else { return evaluate(trainer, loader, watch) };
+        let (shelf, judged, batches) = (&cache.shelf, &mut self.judged, loader.batches());
+        judged.resize(batches, None);
+        let first = judged.iter().take_while(|kept| kept.is_some()).count();
+        with_feed(loader, (0, first), batches - first, |feed| {
+            let mut tally = Tally::default();
+            for (position, kept) in judged.iter_mut().enumerate() {
+                let samples = loader.samples(0, position)?;
+                let parcel = match kept.take() {
+                    Some(parcel) => parcel,
+                    None => shelf.put(trainer.still_features(&feed.batch(0, position)?.images)?)?,
+                };
+                let h = kept.insert(parcel).get(0..samples.len())?;
+                let labels = samples.iter().map(|&sample| loader.dataset().label(sample));
+                let labels = labels.collect::<Result<Vec<_>>>()?;
+                let logits = trainer.logits_behind(h)?;
+                tally.count(&logits, &labels, trainer.model.spec.classes)?;
+                if !watch(position + 1, batches) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(tally.evaluation()))
+        })
     }
 }
 

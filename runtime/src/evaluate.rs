@@ -3,7 +3,7 @@
 use crate::data::ahead::with_feed;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
-use crate::maps::cross_entropy;
+use crate::maps::{Map, cross_entropy};
 use crate::model::Classifier;
 use serde::{Deserialize, Serialize};
 
@@ -96,16 +96,21 @@ impl Tally {
     /// Runs a batch through the network and counts it.
     pub fn add(&mut self, model: &mut dyn Classifier, batch: &Batch) -> Result<()> {
         let logits = model.logits(&batch.images)?;
-        let count = batch.labels.len();
-        let hits = cross_entropy::hits(&logits, &batch.labels)?;
-        self.classes.resize(self.classes.len().max(model.spec().classes), ClassCount::default());
-        for (&label, hit) in batch.labels.iter().zip(hits) {
+        self.count(&logits, &batch.labels, model.spec().classes)
+    }
+
+    /// Counts what a network of so many classes gave for samples of these labels.
+    pub(crate) fn count(&mut self, logits: &Map, labels: &[u32], classes: usize) -> Result<()> {
+        let count = labels.len();
+        let hits = cross_entropy::hits(logits, labels)?;
+        self.classes.resize(self.classes.len().max(classes), ClassCount::default());
+        for (&label, hit) in labels.iter().zip(hits) {
             let class = &mut self.classes[label as usize];
             class.samples += 1;
             class.correct += usize::from(hit);
             self.correct += usize::from(hit);
         }
-        let loss = cross_entropy::softmax_cross_entropy(&logits, &batch.labels, 0.0)?;
+        let loss = cross_entropy::softmax_cross_entropy(logits, labels, 0.0)?;
         self.loss_sum += loss.value * count as f64;
         self.samples += count;
         Ok(())

@@ -5,7 +5,7 @@ use crate::cache::{Input, batches_of_images};
 use crate::data::Loader;
 use crate::data::ahead::with_feed;
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, check_data, evaluate};
+use crate::evaluate::{Evaluation, check_data};
 use crate::progress::{Best, Progress};
 use crate::schedule::Schedule;
 use crate::sweep::sweep;
@@ -283,7 +283,7 @@ fn train_through(
     let mut interrupted = false;
     while !interrupted && !config.is_over(progress, total_steps) {
         interrupted = train_epoch(progress, trainer, train, config, observer, input)?
-            || close_epoch(progress, trainer, data, config, observer)?;
+            || close_epoch(progress, trainer, data, config, observer, input)?;
         let ended = config.is_over(progress, total_steps);
         interrupted &= !ended;
         if progress.closed && progress.position == train.batches() {
@@ -372,11 +372,12 @@ fn close_epoch(
     (train, test): (&Loader, Option<&Loader>),
     config: &FitConfig,
     observer: &mut dyn Observer,
+    input: &mut Input<'_, '_>,
 ) -> Result<bool> {
     let mut evaluation = None;
     if let Some(test) = test {
         let mut stopped = false;
-        evaluation = evaluate(trainer, test, &mut |done, batches| {
+        evaluation = input.evaluate(trainer, test, &mut |done, batches| {
             stopped |= observer.hear(&Event::Evaluating { done, batches }) == Control::Stop;
             !stopped
         })?;

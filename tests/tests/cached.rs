@@ -44,12 +44,19 @@ fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool)
         ..FitConfig::default()
     };
     let mut told = Vec::new();
-    fit(&mut trainer, &loader, None, &how, &mut |event| {
-        if let Event::Step { step, losses, .. } = event {
-            told.push(format!("{step}: {losses:?}"));
+    let judged = Arc::new(Noise::new(10, SIDE));
+    let test = Loader::new(judged.clone(), Normalize::half(3), LoaderConfig::evaluation(4)).unwrap();
+    fit(&mut trainer, &loader, Some(&test), &how, &mut |event| {
+        match event {
+            Event::Step { step, losses, .. } => told.push(format!("{step}: {losses:?}")),
+            Event::Epoch { evaluation, .. } => told.push(format!("{evaluation:?}")),
+            _ => {}
         }
         Control::Continue
     })?;
+    // Those to be judged by are passed once where features are kept.
+    let passes = if config.cache.is_some() { 1 } else { EPOCHS };
+    assert_eq!(judged.reads.load(Ordering::Relaxed), 10 * passes);
     Ok(Run { weights: weights_of(&mut trainer), told, reads: data.reads.load(Ordering::Relaxed) })
 }
 

@@ -168,7 +168,9 @@ impl Counted {
         let numbers =
             if train.features_on_disk { 0 } else { self.trainer.still_elements()? * precision.bytes() };
         let showings = workload.samples.saturating_mul(variants);
-        let bytes = showings.saturating_sub(workload.batch).saturating_mul(numbers + ENTRY_BYTES);
+        let judged = workload.evaluation_batch.map_or(0, |_| workload.evaluation_samples);
+        let kept = showings.saturating_sub(workload.batch).saturating_add(judged);
+        let bytes = kept.saturating_mul(numbers + ENTRY_BYTES);
         let places = showings.saturating_mul(size_of::<Option<Parcel>>());
         if bytes.saturating_add(places) > isize::MAX as usize / 2 {
             return Err(Error::config(format!(

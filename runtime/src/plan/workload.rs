@@ -25,6 +25,8 @@ pub struct Workload {
     pub samples: usize,
     /// Samples of an evaluation's batch; `None` where nothing is evaluated.
     pub evaluation_batch: Option<usize>,
+    /// Samples to be judged by, where features of all of them are kept; else of no matter.
+    pub evaluation_samples: usize,
     /// Worker threads.
     pub threads: usize,
     /// Whether images are varied as they are read.
@@ -55,6 +57,7 @@ impl Workload {
             batch,
             samples: 0,
             evaluation_batch: None,
+            evaluation_samples: 0,
             threads,
             augments: false,
             reading_bytes: 0,

@@ -216,9 +216,14 @@ impl Trainer {
         if self.depot.is_none() {
             return self.model.logits(images);
         }
-        let mut h = images.to(&self.model.place)?;
+        let h = images.to(&self.model.place)?;
+        self.logits_from(0, h)
+    }
+
+    /// The logits of what comes into unit `first`, with one unit in memory at a time where weights wait in a file.
+    pub(super) fn logits_from(&mut self, first: usize, mut h: Map) -> Result<Map> {
         let mut tape = Tape::forgetting();
-        for group in 0..=self.model.units.len() {
+        for group in first..=self.model.units.len() {
             self.fetch(group, Presence::Values)?;
             let layers = match self.model.units.get_mut(group) {
                 Some((_, unit)) => unit,

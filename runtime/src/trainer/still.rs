@@ -67,6 +67,14 @@ impl Trainer {
         Ok(h)
     }
 
+    /// The logits of what these units have made of images.
+    ///
+    /// # Errors
+    /// As [`Trainer::still_features`].
+    pub(crate) fn logits_behind(&mut self, h: Map) -> Result<Map> {
+        self.logits_from(self.first_trained, h)
+    }
+
     /// Numbers of a sample's features behind these units.
     ///
     /// # Errors

@@ -266,7 +266,8 @@ pub struct TrainArguments {
     #[arg(long, value_name = "balanced|W,W,…")]
     pub class_weights: Option<ClassWeights>,
     /// Keep the weights of the best epoch, too, in weights-best.safetensors: that of the best accuracy or, with
-    /// --class-weights balanced, of the best mean of the classes' accuracies; of equal ones that of the least loss
+    /// --class-weights balanced, of the best mean of the classes' accuracies; of equal ones that of the least loss. finetune
+    /// does so anyway
     #[arg(long)]
     pub keep_best: bool,
     /// End after N epochs that brought nothing better, by the measure of --keep-best

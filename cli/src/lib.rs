@@ -27,6 +27,7 @@ pub mod origin;
 pub mod resume;
 pub mod budget;
 pub mod resident;
+pub mod judged;
 pub mod session;
 pub mod bench;
 pub mod commands;

@@ -29,6 +29,8 @@ pub enum Record {
     Epoch(Epoch),
     /// Something that the user should know.
     Warning(Warning),
+    /// What the network takes for what at the end, if that was looked at.
+    Judged(Judged),
     /// The run ended.
     Done(Done),
 }
@@ -168,6 +170,34 @@ pub struct Warning {
     pub message: String,
 }
 
+/// What a network takes for what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Name of the run.
+    pub run: String,
+    /// Names of the classes; none where they are too many for a table.
+    pub classes: Vec<String>,
+    /// Of each class, how many of its evaluation samples were taken for each.
+    pub confusion: Vec<Vec<u64>>,
+    /// The surest mistakes, that of the highest probability first.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A sample that was taken for something else.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Its file, or its number.
+    pub sample: String,
+    /// Its class.
+    pub class: String,
+    /// The class that the network found likeliest.
+    pub taken_for: String,
+    /// With this probability.
+    pub probability: f64,
+    /// A small picture of it: a BMP file in base 64.
+    pub thumbnail: String,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Done {
@@ -253,6 +283,7 @@ impl Record {
             Self::Memory(memory) => &memory.run,
             Self::Epoch(epoch) => &epoch.run,
             Self::Warning(warning) => &warning.run,
+            Self::Judged(judged) => &judged.run,
             Self::Done(done) => &done.run,
         }
     }

@@ -3,6 +3,7 @@
 use crate::commands::trained::{self, Loaded};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
+use crate::judged;
 use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer, class_records};
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
@@ -61,6 +62,8 @@ pub struct Session<'a> {
     pub weights: PathBuf,
     /// Where those of the best epoch go, if they are kept.
     pub best_weights: Option<PathBuf>,
+    /// Whether what is taken for what is looked at in the end.
+    pub judges: bool,
     /// Where results go.
     pub output: Output,
 }
@@ -165,6 +168,12 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     }
     let done = log.done(&report, trainer.traffic());
     log.tell_if_slow(&done)?;
+    if session.judges && !report.interrupted {
+        let judge = || judged::judge(&session.name, &mut trainer, session.test, &file.class_names);
+        if let Some(judged) = session.workers.run(judge)? {
+            log.writer.write(&Record::Judged(judged))?;
+        }
+    }
     // Who reads that the run is done finds its weights.
     let card = Card::of(&file.network, &file.normalize, &file.class_names);
     weights::write_network(&session.weights, &mut trainer, &card, false)?;

@@ -149,7 +149,9 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             planned_bytes,
             limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
-            best_weights: arguments.keep_best.then(|| directory.best_weights(rival)),
+            // A small set is soon learnt by heart.
+            best_weights: (arguments.keep_best || plan.tuning.is_some())
+                .then(|| directory.best_weights(rival)),
             checkpoint: directory.checkpoint(rival),
             scratch: arguments.waiting.scratch.clone().unwrap_or_else(|| directory.path.clone()),
             scratch_limit_bytes: arguments.waiting.scratch_limit.map(|bytes| bytes as u64),
@@ -163,6 +165,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             test: &test,
             device: &device,
             workers: &workers,
+            judges: plan.tuning.is_some(),
             output,
         }
     };

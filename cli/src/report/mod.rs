@@ -10,6 +10,7 @@ mod labels;
 mod summary;
 mod accuracy;
 mod classes;
+mod mistakes;
 mod losses;
 mod memory;
 mod network;
@@ -58,6 +59,7 @@ pub fn render(records: Vec<metrics::Record>) -> String {
         summary::comparison(&runs),
         accuracy::accuracy(&runs),
         classes::classes(&runs),
+        mistakes::mistakes(&runs),
         losses::losses(&runs),
         memory::memory(&runs),
         network::network(&runs),
@@ -67,7 +69,7 @@ pub fn render(records: Vec<metrics::Record>) -> String {
     let title = network.map_or("Training report".into(), |network| format!("Training report: {network}"));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\" />\n<meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\" />\n<meta \
+         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\" />\n<meta \
          name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n<meta name=\"color-scheme\" \
          content=\"light dark\" />\n<title>{title}</title>\n<style>\n{}</style></head>\n<body><main>{}{}</main>\n<div \
          id=\"tip\" aria-hidden=\"true\"></div>\n<script>\n{}</script></body></html>\n",

@@ -1,6 +1,6 @@
 //! The records of a file sorted by run, and the few numbers that the sections share.
 
-use crate::metrics::{BlockRecord, Done, Epoch, Memory, Record, Start, Step};
+use crate::metrics::{BlockRecord, Done, Epoch, Judged, Memory, Record, Start, Step};
 
 /// All that a file says about one run.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct Run {
     pub(crate) memory: Option<Memory>,
     /// In the order in which they came.
     pub(crate) warnings: Vec<String>,
+    /// What it takes for what, if that was looked at.
+    pub(crate) judged: Option<Judged>,
     /// How it ended, if it did.
     pub(crate) done: Option<Done>,
 }
@@ -41,7 +43,7 @@ impl Run {
         match record {
             Record::Start(start) => {
                 self.start = Some(*start);
-                self.done = None;
+                (self.judged, self.done) = (None, None);
             }
             Record::Step(step) => {
                 self.steps.truncate(self.steps.partition_point(|s| s.step < step.step));
@@ -57,6 +59,7 @@ impl Run {
                     self.warnings.push(warning.message);
                 }
             }
+            Record::Judged(judged) => self.judged = Some(judged),
             Record::Done(done) => self.done = Some(done),
         }
     }

@@ -202,6 +202,25 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
         }
         assert_ne!(bits(&before, "fc.weight"), bits(&kept, "fc.weight"));
     }
+    // What it takes for what is kept, and so is the best epoch.
+    let run = directory.path().join("head-true");
+    assert!(run.join("weights-best.safetensors").is_file());
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("What is taken for what") && page.contains("src=\"data:image/bmp;base64,Qk"));
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let records: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |event: &str| records.iter().find(|record| record["event"] == event).unwrap();
+    let (judged, done) = (of("judged"), of("done"));
+    let counts: Vec<Vec<u64>> = serde_json::from_value(judged["confusion"].clone()).unwrap();
+    for (class, row) in counts.iter().enumerate() {
+        let samples = done["classes"][class]["samples"].as_u64().unwrap();
+        assert_eq!(row.iter().sum::<u64>(), samples);
+        let right = done["classes"][class]["accuracy"].as_f64().unwrap() * samples as f64;
+        assert_eq!(row[class], right.round() as u64);
+    }
+    let sure = |place: usize| judged["mistakes"][place]["probability"].as_f64().unwrap();
+    assert!(sure(0) >= sure(1) && judged["mistakes"].as_array().unwrap().len() == 12);
+
     let tune = [&["finetune", "--init", &weights][..], &SMALL[1..]].concat();
     let with = |words: &[&'static str]| refusal(&[&tune[..], words].concat(), 2);
     assert!(with(&["--cache-features", "1"]).contains("first unit is trained"));

@@ -10,8 +10,8 @@ use crate::network::NetworkSpec;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
 
-/// Builds one for every block but the last and the first `still`, which are not trained; each goes to the depot, if there is one, as soon as it is
-/// built.
+/// Builds one for every block but the last and the first `still`, which are not trained; each goes to the depot, if there
+/// is one, as soon as it is built.
 pub(super) fn build_auxiliaries(
     expanded: &[(Vec<NamedLayer>, Features)],
     (config, still): (&TrainConfig, usize),

@@ -18,6 +18,7 @@ pub mod network;
 pub mod rules;
 pub mod optimizer;
 pub mod schedule;
+pub mod selection;
 pub mod model;
 pub mod signature;
 pub mod data;

@@ -7,8 +7,8 @@ use crate::layers::{
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Map, Place};
 use crate::network::NetworkSpec;
+use crate::selection::Selection;
 use crate::tape::Tape;
-use crate::trainer::Selection;
 
 /// A network that classifies: a model, or one in training, whose weights may wait elsewhere.
 pub trait Classifier {

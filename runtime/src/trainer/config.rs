@@ -1,10 +1,10 @@
 //! How a network is trained, and what of it cannot work.
 
-use super::selection::Selection;
 use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::precision::Precision;
 use crate::rules::{Rule, RuleConfig};
+use crate::selection::Selection;
 use serde::{Deserialize, Serialize};
 
 /// The most batches of a chunk: each waits, and is planned, on its own.

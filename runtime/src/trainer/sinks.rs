@@ -54,7 +54,7 @@ impl Trainer {
             None => 1.0,
         };
         let config = self.config.optimizer.clone();
-        let update = &mut |_: &str, variable: Variable<'_>| {
+        let update = &mut |_: &str, variable: Variable<'_>| -> Result<()> {
             if let Variable::Parameter(parameter) = variable
                 && let Some(gradient) = parameter.accumulated.take()
             {
@@ -70,7 +70,7 @@ impl Trainer {
     /// or NaN, and NaN bounds nothing.
     fn accumulated_norm(&mut self, block: usize) -> Result<f64> {
         let mut sum_of_squares = 0.0;
-        let add = &mut |_: &str, variable: &Variable<'_>| {
+        let add = &mut |_: &str, variable: &Variable<'_>| -> Result<()> {
             if let Variable::Parameter(Parameter { accumulated: Some(gradient), .. }) = variable {
                 sum_of_squares += elementwise::sum_of_squares(gradient)?;
             }

@@ -235,8 +235,9 @@ pub fn listed(path: &Path) -> Result<Vec<(String, Vec<usize>)>> {
     let entries: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&header).map_err(|cause| wrong(&cause))?;
     let tensors = entries.into_iter().filter(|(name, _)| name != "__metadata__");
-    let shape = |entry: &serde_json::Value| {
-        entry.get("shape")?.as_array()?.iter().map(|size| usize::try_from(size.as_u64()?).ok()).collect()
+    let shape = |entry: &serde_json::Value| -> Option<Vec<usize>> {
+        let sizes = entry.get("shape")?.as_array()?.iter();
+        sizes.map(|size| usize::try_from(size.as_u64()?).ok()).collect()
     };
     tensors
         .map(|(name, entry)| {

@@ -191,9 +191,9 @@ pub struct WaitingArguments {
     /// they would without it
     #[arg(long, value_name = "V")]
     pub cache_features: Option<usize>,
-    /// What these are kept in: f32, which loses nothing, f16 or bf16
-    #[arg(long, value_name = "BITS", value_parser = precision, default_value = "f16", requires = "cache_features")]
-    pub cache_precision: Precision,
+    /// What these are kept in: f32, which loses nothing, f16 (half the bytes) or bf16 [default: that of --features]
+    #[arg(long, value_name = "BITS", value_parser = precision, requires = "cache_features")]
+    pub cache_precision: Option<Precision>,
     /// Let features wait in a scratch file
     #[arg(long)]
     pub features_on_disk: bool,

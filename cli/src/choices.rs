@@ -158,9 +158,10 @@ pub fn waiting(arguments: &WaitingArguments, train: TrainConfig) -> TrainConfig 
         offload: arguments.offload,
         chunk: arguments.chunk,
         block_batches: arguments.block_batches.clone(),
-        cache: arguments
-            .cache_features
-            .map(|variants| CacheConfig { variants, precision: arguments.cache_precision }),
+        cache: arguments.cache_features.map(|variants| CacheConfig {
+            variants,
+            precision: arguments.cache_precision.unwrap_or(arguments.features),
+        }),
         ..train
     }
 }

@@ -190,7 +190,7 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
             let tune = [&tune[..], &["--rule", "greedy", "--blocks", "2"]].concat();
             let mut words = [&tune[..], &SMALL[1..], &["--out", &run]].concat();
             if keeps {
-                words.extend(["--cache-features", "2", "--cache-precision", "f32"]);
+                words.extend(["--cache-features", "2"]);
             }
             lines(&words);
             exported(&run)
@@ -235,7 +235,9 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
     let (whole, head) =
         (lines(&["plan", "--json", "--rule", "bp"])[0]["planned_bytes"].clone(), planned(&[]));
     assert!(4 * head < whole.as_u64().unwrap(), "{head} of {whole}");
-    assert!(planned(&["--cache-features", "3", "--samples", "50000"]) > head + 3 * 50_000 * 2 * 64);
+    let keeping = |bits| planned(&["--cache-features", "3", "--samples", "50000", "--cache-precision", bits]);
+    let numbers = 3 * 50_000 * 64;
+    assert!(keeping("f32") > head + 4 * numbers && keeping("f32") > keeping("f16") + 2 * numbers - (1 << 20));
     assert!(refusal(&[&plan[..], &["--cache-features", "3"]].concat(), 2).contains("--samples N"));
 }
 

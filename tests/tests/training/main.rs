@@ -5,7 +5,9 @@
 mod common;
 
 mod averages;
+mod cached;
 mod composed;
+mod selection;
 mod specs;
 mod trains;
 mod waiting;

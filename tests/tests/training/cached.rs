@@ -1,9 +1,6 @@
 //! Features of units that stay as they are, kept: the same training as without, and each showing is read and passed once.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::{Noise, small_resnet, weights_of};
+use crate::common::{Noise, small_resnet, weights_of};
 use localgrad::Result;
 use localgrad::data::{AugmentConfig, Loader, LoaderConfig, Normalize};
 use localgrad::evaluate::Evaluation;

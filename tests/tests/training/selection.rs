@@ -1,9 +1,6 @@
 //! What of a network is trained, by name: that and nothing else moves, and by the loss' own slope.
-#![allow(clippy::unwrap_used)] // nothing here is outside tests
 
-mod common;
-
-use common::{batch, small_resnet, values, weights_of};
+use crate::common::{batch, small_resnet, values, weights_of};
 use localgrad::data::Normalize;
 use localgrad::evaluate::Tally;
 use localgrad::layers::Variable;

@@ -174,13 +174,13 @@ impl Map {
         Ok(all)
     }
 
-    /// A copy that shares nothing with it.
+    /// A copy that shares nothing with it, and holds nothing but what it shows.
     ///
     /// # Errors
     /// Those of the device.
     pub fn copy(&self) -> Result<Self> {
         match self {
-            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.copy()?)),
+            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.force_contiguous()?)),
             Self::Counted(x) => self.place().empty(&x.dims),
         }
     }

@@ -101,7 +101,8 @@ impl Model {
             each(units.len(), &mut built)?;
             units.push((unit.name.clone(), built));
         }
-        let mut head = Sequential::new(&spec.head, "", &initializer(Trains::ALL))?;
+        let parts = selection.of_head(&spec.head, units.len());
+        let mut head = Sequential::of_parts(&parts, "", &initializer(Trains::ALL))?;
         each(units.len(), &mut head)?;
         Ok(Self { spec, units, head, place: place.clone() })
     }

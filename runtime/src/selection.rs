@@ -1,12 +1,13 @@
 //! What of a network is trained, by name.
 
 use crate::error::{Error, Result};
-use crate::layers::{Features, NamedLayer, Trains};
+use crate::layers::{Features, LayerSpec, NamedLayer, Trains};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What of a network is trained. The head always is, and so are auxiliary networks.
+/// What of a network is trained. The head always is, from its pool over the whole map on, and so are auxiliary networks.
+/// Layers of the head before that pool count as a unit more, which `LastUnits` has beside the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selection {
@@ -39,6 +40,14 @@ impl Selection {
             Self::LastUnits(count) if number + count >= units => Trains::ALL,
             Self::LastUnits(_) => Trains::NONE,
         }
+    }
+
+    /// The head of a network of so many `units` in two parts, and what of each is trained: all up to the pool over the whole
+    /// map, and that with all behind it. Where there is none, the first part is empty.
+    pub fn of_head(self, head: &[NamedLayer], units: usize) -> [(&[NamedLayer], Trains); 2] {
+        let pool = head.iter().position(|layer| matches!(layer.layer, LayerSpec::GlobalAveragePool));
+        let (before, behind) = head.split_at(pool.unwrap_or(0));
+        [(before, self.of_unit(units, units)), (behind, Trains::ALL)]
     }
 
     /// The first of these units, layers and features each, of which something is trained; their number where nothing is.

@@ -442,7 +442,10 @@ impl Trainer {
             let (loss, d_h) = auxiliary.loss(h, &target, mode, &mut self.tape, sink)?;
             return Ok((loss, 0, Some(d_h)));
         }
-        let logits = self.model.head.pass(h, mode, &mut self.tape)?;
+        let logits = match micro.passed_head {
+            false => self.model.head.pass(h, mode, &mut self.tape)?,
+            true => self.model.head.pass_behind_still(h, mode, &mut self.tape)?,
+        };
         let correct = cross_entropy::correct(&logits, &micro.labels)?;
         let smoothing = self.config.label_smoothing;
         let weights = &self.config.class_weights;

@@ -31,14 +31,15 @@ impl BatchNorm {
         [epsilon, momentum]: [f64; 2],
         initializer: &Initializer,
     ) -> Result<Self> {
+        let is_still = !initializer.trains.norms;
         Ok(Self {
             weight: initializer.parameter(initializer.constant(channels, 1.0)?, initializer.trains.norms),
             bias: initializer.parameter(initializer.constant(channels, 0.0)?, initializer.trains.shifts()),
-            running_mean: Statistic::new(initializer.constant(channels, 0.0)?, momentum),
-            running_var: Statistic::new(initializer.constant(channels, 1.0)?, momentum),
+            running_mean: Statistic::new(initializer.constant(channels, 0.0)?, momentum, is_still),
+            running_var: Statistic::new(initializer.constant(channels, 1.0)?, momentum, is_still),
             activation,
             epsilon,
-            is_still: !initializer.trains.norms,
+            is_still,
         })
     }
 

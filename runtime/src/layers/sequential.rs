@@ -1,27 +1,69 @@
 //! Layers one after the other.
 
 use super::chain::Chain;
-use super::spec::{NamedLayer, join};
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor, build, input_gradient};
+use super::spec::{LayerSpec, NamedLayer, join};
+use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Trains, Visitor, build, input_gradient};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::map_read::MapRead;
 use crate::tape::Tape;
+use std::ops::Range;
 
 /// A list of layers, each with its part of the name.
 pub struct Sequential {
     layers: Vec<(String, Box<dyn Layer>)>,
     /// Position of the first layer of which something is trained; nothing below it needs a gradient of its own.
     first_trained: usize,
+    /// The first layers that are passed in the same way every time.
+    still: Still,
     /// What was on the tape before its forward pass.
     height: usize,
+}
+
+/// The first layers of a list of which nothing is trained and that draw nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Still {
+    /// Layers, of which some may be several joined.
+    layers: usize,
+    /// Specs that these are of.
+    pub(crate) specs: usize,
+    /// Whether another follows that is not of them.
+    ends: bool,
+}
+
+/// Whether a layer draws random numbers in training.
+fn draws(layer: &LayerSpec) -> bool {
+    matches!(layer, LayerSpec::Dropout { .. } | LayerSpec::DropPath { .. })
+        || layer.branches().into_iter().flatten().any(|inner| draws(&inner.layer))
 }
 
 impl Sequential {
     /// Builds every layer; weights are named from `path` down.
     pub fn new(specs: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<Self> {
-        let mut layers = Vec::with_capacity(specs.len());
-        let mut first_trained = specs.len();
+        Self::of_parts(&[(specs, initializer.trains)], path, initializer)
+    }
+
+    /// The same of lists one after the other, of each of which something else is trained.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub(crate) fn of_parts(
+        parts: &[(&[NamedLayer], Trains)],
+        path: &str,
+        initializer: &Initializer,
+    ) -> Result<Self> {
+        let mut built =
+            Self { layers: Vec::new(), first_trained: usize::MAX, still: Still::default(), height: 0 };
+        for (specs, trains) in parts {
+            let Initializer { seed, part, .. } = *initializer;
+            let place = initializer.place.clone();
+            built.extend(specs, path, &Initializer { seed, place, part, trains: *trains })?;
+        }
+        Ok(built)
+    }
+
+    fn extend(&mut self, specs: &[NamedLayer], path: &str, initializer: &Initializer) -> Result<()> {
+        let Self { layers, first_trained, still, .. } = self;
         let mut rest = specs;
         while let Some(spec) = rest.first() {
             let taken;
@@ -34,13 +76,56 @@ impl Sequential {
                     (spec.name.clone(), build(&spec.layer, &join(path, &spec.name), initializer)?);
                 taken = rest.split_at(1);
             }
-            if taken.0.iter().any(|spec| initializer.trains.any_of(&spec.layer)) {
-                first_trained = first_trained.min(layers.len());
+            let is_trained = taken.0.iter().any(|spec| initializer.trains.any_of(&spec.layer));
+            if is_trained {
+                *first_trained = (*first_trained).min(layers.len());
+            }
+            still.ends |= is_trained || taken.0.iter().any(|spec| draws(&spec.layer));
+            if !still.ends {
+                still.layers += 1;
+                still.specs += taken.0.len();
             }
             layers.push((name, layer));
             rest = taken.1;
         }
-        Ok(Self { layers, first_trained, height: 0 })
+        Ok(())
+    }
+
+    /// Its first layers that are passed in the same way every time.
+    pub(crate) fn still(&self) -> Still {
+        self.still
+    }
+
+    /// What these make of `x`.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub(crate) fn pass_still(&mut self, x: Map, tape: &mut Tape) -> Result<Map> {
+        self.forward_through(0..self.still.layers, x.into(), Mode::Evaluate, tape)?.resolve()
+    }
+
+    /// The forward pass of what these have made, through the layers behind them.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    pub(crate) fn pass_behind_still(&mut self, x: Map, mode: Mode, tape: &mut Tape) -> Result<Map> {
+        self.forward_through(self.still.layers..self.layers.len(), x.into(), mode, tape)?.resolve()
+    }
+
+    fn forward_through(
+        &mut self,
+        layers: Range<usize>,
+        x: MapRead,
+        mode: Mode,
+        tape: &mut Tape,
+    ) -> Result<MapRead> {
+        if mode.is_training() {
+            self.height = tape.height();
+        }
+        let Some(((_, last), before)) = self.layers[layers].split_last_mut() else { return Ok(x) };
+        let answering = if mode.answers() { mode } else { mode.again() };
+        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, answering, tape))?;
+        last.forward(x, mode, tape)
     }
 
     /// No layers: the identity.
@@ -72,13 +157,7 @@ impl Sequential {
 
 impl Layer for Sequential {
     fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        if mode.is_training() {
-            self.height = tape.height();
-        }
-        let Some(((_, last), before)) = self.layers.split_last_mut() else { return Ok(x) };
-        let answering = if mode.answers() { mode } else { mode.again() };
-        let x = before.iter_mut().try_fold(x, |x, (_, layer)| layer.forward(x, answering, tape))?;
-        last.forward(x, mode, tape)
+        self.forward_through(0..self.layers.len(), x, mode, tape)
     }
 
     fn backward(

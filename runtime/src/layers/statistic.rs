@@ -13,6 +13,8 @@ pub struct Statistic {
     pub value: Map,
     /// Share of the newest batch.
     momentum: f64,
+    /// Whether it stays where it is in training, too.
+    is_still: bool,
     seen: Option<Seen>,
 }
 
@@ -24,14 +26,19 @@ struct Seen {
 }
 
 impl Statistic {
-    /// One that has seen nothing yet; `momentum` is the share of the newest batch.
-    pub fn new(value: Map, momentum: f64) -> Self {
-        Self { value, momentum, seen: None }
+    /// One that has seen nothing yet; `momentum` is the share of the newest batch. One that is `still` is shown none.
+    pub fn new(value: Map, momentum: f64, is_still: bool) -> Self {
+        Self { value, momentum, is_still, seen: None }
+    }
+
+    /// Whether training shows it batches.
+    pub fn moves(&self) -> bool {
+        !self.is_still
     }
 
     /// Takes another value, as if it had seen nothing yet.
     pub fn set(&mut self, value: Map) {
-        *self = Self::new(value, self.momentum);
+        *self = Self::new(value, self.momentum, self.is_still);
     }
 
     /// Notes the mean of a batch.

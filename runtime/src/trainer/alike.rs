@@ -70,8 +70,10 @@ impl Trainer {
     pub(super) fn counted_rounds(&mut self, block: usize) -> Result<Option<Rounds>> {
         let Some(counter) = self.model.place.counter().cloned() else { return Ok(None) };
         let (mut statistics, mut bytes) = (0, 0);
-        self.visit_observing(block, &mut |_, variable| {
-            if let Variable::Statistic(statistic) = variable {
+        self.visit_present(block, &mut |_, variable| {
+            if let Variable::Statistic(statistic) = variable
+                && statistic.moves()
+            {
                 statistics += 1;
                 bytes += (statistic.value.elem_count() + HANDLES) * STATISTIC_BYTES;
             }

@@ -4,7 +4,7 @@
 
 use super::TrainConfig;
 use crate::error::{Error, Result};
-use crate::layers::spec::{Features, LayerSpec, NamedLayer, join};
+use crate::layers::spec::{Features, LayerSpec, NamedLayer, join, output_of_all};
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::auxiliary_specs;
 
@@ -84,7 +84,7 @@ fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<
         let output = expanded[*range.end()].1;
         if norm.is_none() {
             norm = match auxiliaries.get(block) {
-                None => norm_of_one_value(&network.head, output, "")?,
+                None => norm_of_head(network, train, output)?,
                 Some(auxiliary) => {
                     let place = format!("aux.{block}");
                     auxiliary
@@ -98,6 +98,19 @@ fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<
         found.extend(norm.map(|norm| (block, format!("'{norm}'"))));
     }
     Ok(found)
+}
+
+/// The first batch norm of the head that goes by its batch and has one value of a channel.
+fn norm_of_head(network: &NetworkSpec, train: &TrainConfig, input: Features) -> Result<Option<String>> {
+    let mut features = input;
+    for (layers, trains) in train.selection.of_head(&network.head, network.units.len()) {
+        let norm = if trains.norms { norm_of_one_value(layers, features, "")? } else { None };
+        if norm.is_some() {
+            return Ok(norm);
+        }
+        features = output_of_all(layers, features)?;
+    }
+    Ok(None)
 }
 
 fn norm_of_one_value(layers: &[NamedLayer], input: Features, path: &str) -> Result<Option<String>> {

@@ -41,6 +41,8 @@ impl OpenStep {
 /// A share of the batch.
 pub(super) struct MicroBatch {
     pub(super) h: Features,
+    /// Whether `h` has passed the first layers of the head, too, which stay as they are.
+    pub(super) passed_head: bool,
     /// Where losses compare with the images.
     pub(super) images: Option<Features>,
     pub(super) labels: Vec<u32>,
@@ -121,6 +123,7 @@ pub(super) fn recut(
 ) -> Vec<OpenStep> {
     let losses = steps.first().map_or(0, |step| step.report.losses.len());
     let passed = steps.first().is_some_and(|step| step.passed);
+    let passed_head = steps.iter().flat_map(|step| &step.micro_batches).any(|micro| micro.passed_head);
     let (mut h, mut images, mut labels, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut has_images = false;
     for step in steps {
@@ -138,6 +141,7 @@ pub(super) fn recut(
         let total = total_weight(labels, class_weights);
         let share = |part: &[u32]| MicroBatch {
             h: h.split_off_front(part.len()),
+            passed_head,
             images: has_images.then(|| images.split_off_front(part.len())),
             labels: part.to_vec(),
             weight: part.len() as f64 / labels.len() as f64,
@@ -166,6 +170,7 @@ mod tests {
         let h = Map::new(numbers, (count, 1)).unwrap();
         let micro = MicroBatch {
             h: Features::of(Parcel::Whole(h), count),
+            passed_head: false,
             images: None,
             labels: samples.collect(),
             weight: 1.0,

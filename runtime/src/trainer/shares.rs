@@ -15,7 +15,7 @@ impl Trainer {
         self.check_batch(batch)?;
         let images = batch.images.to(&self.model.place)?;
         let waits = self.waits(samples.div_ceil(self.share_of(samples)));
-        let micro_batches = self.shares(&batch.labels, |trainer, first, count| {
+        let micro_batches = self.shares(&batch.labels, false, |trainer, first, count| {
             // No copy: nobody writes into images, and candle would copy the whole batch for each share.
             let h = images.samples(first, count)?;
             Ok(Features::of(if waits { trainer.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count))
@@ -34,7 +34,8 @@ impl Trainer {
         learning_rate: f64,
     ) -> Result<OpenStep> {
         check_labels(&labels, samples.len(), self.model.spec.classes)?;
-        let micro_batches = self.shares(&labels, |_, first, count| {
+        let passed_head = self.still_head().is_some();
+        let micro_batches = self.shares(&labels, passed_head, |_, first, count| {
             Ok(Features::of_samples(samples[first..first + count].iter().cloned()))
         })?;
         Ok(self.opened(micro_batches, learning_rate, true))
@@ -55,6 +56,7 @@ impl Trainer {
     fn shares(
         &self,
         labels: &[u32],
+        passed_head: bool,
         h: impl Fn(&Self, usize, usize) -> Result<Features>,
     ) -> Result<Vec<MicroBatch>> {
         let samples = labels.len();
@@ -70,6 +72,7 @@ impl Trainer {
             shares.push(MicroBatch {
                 images: needs_images.then(|| h.clone()),
                 h,
+                passed_head,
                 weight: count as f64 / samples as f64,
                 label_weight: cross_entropy::total_weight(&labels, weights) / total,
                 _room: open_step::room(&self.model.place, count),

@@ -5,7 +5,9 @@ use super::open_step::{Features, MicroBatch};
 use super::{TrainConfig, Trainer};
 use crate::depot::Presence;
 use crate::error::Result;
-use crate::layers::{Features as Shape, Layer, Mode, NamedLayer, Visitor};
+use crate::layers::sequential::Still;
+use crate::layers::spec::output_of_all;
+use crate::layers::{Features as Shape, Mode, NamedLayer};
 use crate::maps::Map;
 use crate::precision::Precision;
 use crate::shelf::{Parcel, Shelf};
@@ -41,18 +43,13 @@ impl Trainer {
         *range.start()..self.first_trained.clamp(*range.start(), *range.end() + 1)
     }
 
-    /// Shows the variables, where they are, of what goes by the statistics of its batch as `block` is trained.
-    pub(super) fn visit_observing(&mut self, block: usize, visitor: &mut Visitor<'_>) -> Result<()> {
-        let units = self.model.units.len();
-        for number in self.trained(block) {
-            if self.config.selection.of_unit(number, units).norms {
-                self.model.units[number].1.visit("", visitor)?;
-            }
-        }
-        self.visit_judge(block, visitor)
+    /// The first layers of the head that are passed with the units that stay as they are, where these are all units; none
+    /// else.
+    pub(super) fn still_head(&self) -> Option<Still> {
+        (self.first_trained == self.model.units.len()).then(|| self.model.head.still())
     }
 
-    /// What all units that stay as they are make of images, as [`Trainer::pass_still`] does.
+    /// What all that stays as it is makes of images, as [`Trainer::pass_still`] does and the first layers of the head do.
     ///
     /// # Errors
     /// Those of the device, and of the file where weights wait in one.
@@ -64,27 +61,42 @@ impl Trainer {
             h = self.model.units[unit].1.pass(h, Mode::Evaluate, &mut tape)?;
             self.release(unit)?;
         }
+        if self.still_head().is_some() {
+            let head = self.model.units.len();
+            self.fetch(head, Presence::Values)?;
+            h = self.model.head.pass_still(h, &mut tape)?;
+            self.release(head)?;
+        }
         Ok(h)
     }
 
-    /// The logits of what these units have made of images.
+    /// The logits of what these have made of images.
     ///
     /// # Errors
     /// As [`Trainer::still_features`].
     pub(crate) fn logits_behind(&mut self, h: Map) -> Result<Map> {
-        self.logits_from(self.first_trained, h)
+        if self.still_head().is_none() {
+            return self.logits_from(self.first_trained, h);
+        }
+        let head = self.model.units.len();
+        self.fetch(head, Presence::Values)?;
+        let logits = self.model.head.pass_behind_still(h, Mode::Evaluate, &mut Tape::forgetting())?;
+        self.release(head)?;
+        Ok(logits)
     }
 
-    /// Numbers of a sample's features behind these units.
+    /// Numbers of a sample's features behind them.
     ///
     /// # Errors
     /// Those of expanding specs.
     pub(crate) fn still_elements(&self) -> Result<usize> {
         let spec = &self.model.spec;
-        Ok(match self.first_trained.checked_sub(1) {
-            None => spec.input_features().elements(),
-            Some(last) => spec.expand()?[last].1.elements(),
-        })
+        let last = match self.first_trained.checked_sub(1) {
+            None => spec.input_features(),
+            Some(last) => spec.expand()?[last].1,
+        };
+        let of_head = self.still_head().map_or(0, |still| still.specs);
+        Ok(output_of_all(&spec.head[..of_head], last)?.elements())
     }
 
     /// Where such features wait that are kept.

@@ -5,6 +5,9 @@ use localgrad::Result;
 use localgrad::data::{AugmentConfig, Loader, LoaderConfig, Normalize};
 use localgrad::evaluate::Evaluation;
 use localgrad::fit::{Control, Duration, Event, FitConfig, fit};
+use localgrad::layers::spec::{LayerSpec, named, unnamed};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::ConvConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
@@ -14,7 +17,8 @@ use localgrad::trainer::{CacheConfig, Selection, TrainConfig, Trainer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const SAMPLES: usize = 12;
+/// Of these the last batch has fewer than the others.
+const SAMPLES: usize = 14;
 const EPOCHS: usize = 3;
 const SIDE: usize = 8;
 
@@ -69,23 +73,33 @@ fn bp(selection: Selection) -> TrainConfig {
 }
 
 fn local(rule: Rule, selection: Selection) -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(rule), ends: vec![1, 3, 6], selection, ..TrainConfig::default() }
+    // MAN's own heads have a decoder.
+    let head = (rule == Rule::Man).then_some("dgl");
+    let rule = RuleConfig::named(rule, head).unwrap();
+    TrainConfig { rule, ends: vec![1, 3, 6], selection, ..TrainConfig::default() }
 }
 
 fn kept(variants: usize, precision: Precision, config: &TrainConfig) -> TrainConfig {
     TrainConfig { cache: Some(CacheConfig { variants, precision }), ..config.clone() }
 }
 
-fn same(spec: &NetworkSpec, plain: &TrainConfig, cached: &TrainConfig, augments: bool, reads: usize) {
+/// Trains both ways on so many samples, of which the second shows each only so often.
+fn same(
+    spec: &NetworkSpec,
+    [plain, cached]: [&TrainConfig; 2],
+    augments: bool,
+    samples: usize,
+    showings: usize,
+) {
     let what = format!("{cached:?}");
     let is_exact = cached.cache.is_some_and(|cache| cache.precision == Precision::F32);
-    let [plain, cached] = [plain, cached].map(|config| run(spec, config, SAMPLES, augments).unwrap());
+    let [plain, cached] = [plain, cached].map(|config| run(spec, config, samples, augments).unwrap());
     assert_eq!(plain.told, cached.told, "{what}");
     // In fewer bits samples to be judged by are rounded, which nothing rounds otherwise.
     assert!(!is_exact || plain.evaluations == cached.evaluations, "{what}: other evaluations");
     assert!(plain.weights == cached.weights, "{what}: other weights");
-    assert_eq!(plain.reads, EPOCHS * SAMPLES);
-    assert_eq!(cached.reads, reads, "{what}");
+    assert_eq!(plain.reads, EPOCHS * samples);
+    assert_eq!(cached.reads, showings * samples, "{what}");
 }
 
 #[test]
@@ -94,7 +108,7 @@ fn features_that_are_kept_change_nothing() {
     for plain in [
         bp(Selection::Head),
         bp(Selection::LastUnits(2)),
-        TrainConfig { micro_batch: Some(2), clip_norm: Some(0.5), ..bp(Selection::LastUnits(3)) },
+        TrainConfig { micro_batch: Some(3), clip_norm: Some(0.5), ..bp(Selection::LastUnits(3)) },
         TrainConfig { pieces: vec![1, 4, 5], ..bp(Selection::LastUnits(3)) },
         local(Rule::Man, Selection::LastUnits(4)),
         local(Rule::Dgl, Selection::LastUnits(1)),
@@ -104,10 +118,35 @@ fn features_that_are_kept_change_nothing() {
         for (offload, features_on_disk) in [(false, false), (true, false), (true, true)] {
             let plain = TrainConfig { offload, features_on_disk, ..plain.clone() };
             // Not varied, a sample is always the same; varied, an epoch has a draw of its own.
-            same(&spec, &plain, &kept(1, Precision::F32, &plain), false, SAMPLES);
-            same(&spec, &plain, &kept(EPOCHS, Precision::F32, &plain), true, EPOCHS * SAMPLES);
-            same(&spec, &plain, &kept(EPOCHS + 4, Precision::F32, &plain), true, EPOCHS * SAMPLES);
+            same(&spec, [&plain, &kept(1, Precision::F32, &plain)], false, SAMPLES, 1);
+            same(&spec, [&plain, &kept(EPOCHS, Precision::F32, &plain)], true, SAMPLES, EPOCHS);
+            same(&spec, [&plain, &kept(EPOCHS + 4, Precision::F32, &plain)], true, SAMPLES, EPOCHS);
         }
+    }
+}
+
+/// What comes before the pool is not trained with the head, nor passed again.
+#[test]
+fn the_front_of_a_head_is_passed_once() {
+    let mut spec = small_resnet([3, SIDE, SIDE]);
+    let inputs = spec.expand().unwrap().last().unwrap().1.channels();
+    let config = ConvConfig::default();
+    spec.head = vec![
+        named("last", LayerSpec::Conv { inputs, outputs: 12, config, bias: false }),
+        named("norm", LayerSpec::batch_norm(12, Some(Activation::Relu))),
+        unnamed(LayerSpec::GlobalAveragePool),
+        named("drop", LayerSpec::Dropout { probability: 0.2 }),
+        named("fc", LayerSpec::Linear { inputs: 12, outputs: 5, bias: true }),
+    ];
+    for plain in [
+        bp(Selection::Head),
+        TrainConfig { micro_batch: Some(3), offload: true, ..bp(Selection::Head) },
+        TrainConfig { micro_batch: Some(2), exact: true, ..bp(Selection::Head) },
+        TrainConfig { chunk: 2, ..local(Rule::Man, Selection::Head) },
+        bp(Selection::LastUnits(1)),
+    ] {
+        same(&spec, [&plain, &kept(1, Precision::F32, &plain)], false, SAMPLES, 1);
+        same(&spec, [&plain, &kept(EPOCHS, Precision::F32, &plain)], true, SAMPLES, EPOCHS);
     }
 }
 
@@ -115,12 +154,12 @@ fn features_that_are_kept_change_nothing() {
 fn in_fewer_bits_they_are_those_of_a_run_that_rounds_them() {
     let spec = small_resnet([3, SIDE, SIDE]);
     for precision in [Precision::F16, Precision::Bf16] {
-        // Between shares features wait, and are rounded.
+        // Between shares features wait, and are rounded; every batch has two.
         let plain = TrainConfig { features: precision, micro_batch: Some(2), ..bp(Selection::LastUnits(2)) };
         for features_on_disk in [false, true] {
             let plain = TrainConfig { features_on_disk, ..plain.clone() };
-            same(&spec, &plain, &kept(1, precision, &plain), false, SAMPLES);
-            same(&spec, &plain, &kept(EPOCHS, precision, &plain), true, EPOCHS * SAMPLES);
+            same(&spec, [&plain, &kept(1, precision, &plain)], false, 12, 1);
+            same(&spec, [&plain, &kept(EPOCHS, precision, &plain)], true, 12, EPOCHS);
         }
     }
 }

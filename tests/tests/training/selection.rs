@@ -75,6 +75,9 @@ fn what_is_not_named_stays_to_the_bit() {
         for (number, (layers, _)) in spec.expand().unwrap().iter().enumerate() {
             add_layers(layers, &spec.units[number].name, number, &mut all);
         }
+        // What the head has before its pool counts as a unit.
+        let pool = spec.head.iter().position(|layer| matches!(layer.layer, LayerSpec::GlobalAveragePool));
+        add_layers(&spec.head[..pool.unwrap()], "", spec.units.len(), &mut all);
         for (selection, rule) in SELECTIONS.into_iter().flat_map(|s| [(s, Rule::Bp), (s, Rule::Man)]) {
             let mut config = bp(&spec, selection);
             if rule == Rule::Man {

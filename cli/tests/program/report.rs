@@ -1,7 +1,7 @@
 //! The report page: whole, well formed, escaped, and sensible for any metrics file.
 
 use crate::common::{Sample, many, pair};
-use localgrad_cli::metrics::{self, Record, Step, Warning, Writer};
+use localgrad_cli::metrics::{self, Judged, Mistake, Record, Step, Warning, Writer};
 use localgrad_cli::report::{render, write_report};
 use std::path::Path;
 
@@ -62,6 +62,7 @@ fn assert_text(text: &str) {
 /// Checks what holds for every page.
 fn assert_sound(page: &str) {
     assert_well_formed(page);
+    let page = &without_pictures(page);
     for wrong in ["http:", "https:", "url(", "@import", " src=", "NaN", "inf,", "inf\"", "Infinity"] {
         assert!(!page.contains(wrong), "the page contains {wrong}");
     }
@@ -71,6 +72,18 @@ fn assert_sound(page: &str) {
         let (points, _) = points.split_once('"').expect("a closing quote");
         assert!(points.split(' ').count() <= 600, "{} points", points.split(' ').count());
     }
+}
+
+/// The page without the pictures that it holds itself, which its content policy must let through.
+fn without_pictures(page: &str) -> String {
+    let mut parts = page.split(" src=\"data:image/bmp;base64,");
+    let first = parts.next().unwrap().to_string();
+    parts.fold(first, |page, part| {
+        assert!(page.contains("default-src 'none'; img-src data:;"), "pictures are not let through");
+        let (picture, rest) = part.split_once('"').expect("a closing quote");
+        assert!(picture.starts_with("Qk"), "{picture} is no BMP file");
+        page + rest
+    })
 }
 
 fn write(directory: &Path, records: &[Record]) {
@@ -187,12 +200,58 @@ fn everything_from_the_file_is_escaped() {
         (unit.name, unit.kind, unit.features) = (text.clone(), text.clone(), text.clone());
     }
     start.blocks.iter_mut().for_each(|block| block.auxiliary.clone_from(&text));
-    records.push(Record::Warning(Warning { run: text.clone(), message: text }));
+    records.push(Record::Warning(Warning { run: text.clone(), message: text.clone() }));
+    let mistake = Mistake {
+        sample: text.clone(),
+        class: text.clone(),
+        taken_for: text.clone(),
+        probability: f64::NAN,
+        thumbnail: text.clone(),
+    };
+    let (classes, confusion) = (vec![text.clone(); 3], vec![vec![1], vec![]]);
+    records.push(Record::Judged(Judged { run: text, classes, confusion, mistakes: vec![mistake] }));
     let page = render(records);
     assert_sound(&page);
     assert_eq!(page.matches("<script").count(), 1);
     assert!(!page.contains("alert('") && !page.contains("\" onload"));
     assert!(page.matches("&lt;script&gt;alert(&#39;&amp;&#39;)").count() > 20);
+}
+
+#[test]
+fn mistakes_are_shown_with_their_pictures() {
+    let mistake = |sample: &str, probability, thumbnail: &str| Mistake {
+        sample: sample.into(),
+        class: "cat".into(),
+        taken_for: "dog".into(),
+        probability,
+        thumbnail: thumbnail.into(),
+    };
+    let mistakes = vec![mistake("tom & co.png", 0.987, "Qk1GAAAA+/8="), mistake("7", 0.5, "")];
+    let judged = |run: &str| {
+        Record::Judged(Judged {
+            run: run.into(),
+            classes: vec!["cat".into(), "dog".into()],
+            confusion: vec![vec![31, 2], vec![0, 17]],
+            mistakes: mistakes.clone(),
+        })
+    };
+    let page = render(pair().into_iter().chain([judged("man"), judged("bp")]).collect());
+    assert_sound(&page);
+    assert_eq!(page.matches("What is taken for what: ").count(), 2);
+    let rows = [
+        "<th scope=\"row\">cat</th><td><strong>31</strong></td><td>2</td>",
+        "<th scope=\"row\">dog</th><td></td><td><strong>17</strong></td>",
+        "<td><img alt=\"tom &amp; co.png\" src=\"data:image/bmp;base64,Qk1GAAAA+/8=\" /></td><th scope=\"row\">tom &amp; \
+         co.png</th><td>cat</td><td>dog</td><td>98.7 %</td>",
+        "<td></td><th scope=\"row\">7</th>",
+    ];
+    for row in rows {
+        assert_eq!(page.matches(row).count(), 2, "{row}");
+    }
+    // A run that goes on is yet to be judged anew.
+    let [before, again] = [pair(), pair()];
+    let page = render(before.into_iter().chain([judged("man")]).chain(again).collect());
+    assert!(!page.contains("taken for what"));
 }
 
 fn rename(mut record: Record, name: &str) -> Record {
@@ -202,6 +261,7 @@ fn rename(mut record: Record, name: &str) -> Record {
         Record::Memory(memory) => &mut memory.run,
         Record::Epoch(epoch) => &mut epoch.run,
         Record::Warning(warning) => &mut warning.run,
+        Record::Judged(judged) => &mut judged.run,
         Record::Done(done) => &mut done.run,
     };
     *run = name.into();
@@ -238,7 +298,7 @@ fn numbers_out_of_all_proportion_make_a_page() {
             Record::Epoch(epoch) => epoch.accuracy = 0.5,
             Record::Done(done) => (done.peak_bytes, done.seconds) = (u64::MAX, 1e18),
             Record::Start(start) => start.blocks.iter_mut().for_each(|block| block.last_unit = usize::MAX),
-            Record::Warning(_) => {}
+            Record::Warning(_) | Record::Judged(_) => {}
         }
     }
     assert_sound(&render(records));

@@ -162,15 +162,14 @@ impl Counted {
     /// Features that are kept of all samples but those of a batch, and where each is found.
     fn kept_features(&self, workload: &Workload) -> Result<Room> {
         let train = &workload.train;
-        let Some(CacheConfig { variants, precision }) = train.cache else {
+        let Some(cache) = train.cache else {
             return Ok(self.place().room(Part::Kept, 0));
         };
-        let numbers =
-            if train.features_on_disk { 0 } else { self.trainer.still_elements()? * precision.bytes() };
+        let CacheConfig { variants, .. } = cache;
         let showings = workload.samples.saturating_mul(variants);
         let judged = workload.evaluation_batch.map_or(0, |_| workload.evaluation_samples);
         let kept = showings.saturating_sub(workload.batch).saturating_add(judged);
-        let bytes = kept.saturating_mul(numbers + ENTRY_BYTES);
+        let bytes = kept.saturating_mul(self.entry_bytes(cache)?);
         let places = showings.saturating_mul(size_of::<Option<Parcel>>());
         if bytes.saturating_add(places) > isize::MAX as usize / 2 {
             return Err(Error::config(format!(
@@ -181,6 +180,15 @@ impl Counted {
         Ok(self.place().room(Part::Kept, bytes + places))
     }
 
+    /// What the features of a sample take that are kept.
+    fn entry_bytes(&self, cache: CacheConfig) -> Result<usize> {
+        let numbers = match self.trainer.config().features_on_disk {
+            true => 0,
+            false => self.trainer.still_elements()?,
+        };
+        Ok(numbers * cache.precision.bytes() + ENTRY_BYTES)
+    }
+
     /// What the first units make of a batch, sample by sample as it is kept.
     fn pass_still(&mut self, images: Map, cache: CacheConfig) -> Result<Vec<Parcel>> {
         let samples = images.dims()[0];
@@ -189,7 +197,15 @@ impl Counted {
         let mut kept = Vec::with_capacity(samples);
         for first in (0..samples).step_by(group) {
             let count = group.min(samples - first);
+            // A few that are missing pass as as many as a group has, when all others are there.
+            let others = samples - 1 - first;
+            let images_bytes = images.elem_count() / samples * ELEMENT_BYTES;
+            let rooms = [
+                self.place().room(Part::Kept, others * self.entry_bytes(cache)?),
+                self.place().room(Part::Batch, (group - 1) * images_bytes),
+            ];
             let h = self.trainer.still_features(&images.samples(first, count)?)?;
+            drop(rooms);
             for sample in 0..count {
                 kept.push(shelf.put(h.samples(sample, 1)?.copy()?)?);
             }

@@ -109,13 +109,15 @@ fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> 
     let config = ModelConfig { input: [channels, height, width], classes, ..config };
     let wanted = tensors(&network(model, &config).ok()?).ok()?;
     let is_same = |(name, shape): &(String, Vec<usize>)| shapes.get(name.as_str()) == Some(&shape.as_slice());
-    let origin = if is_small(model) { "a ResNet for CIFAR" } else { "torchvision" };
+    let ours = if is_small(model) { "a ResNet for CIFAR" } else { "torchvision" };
+    let origin = mapping.elsewhere.unwrap_or(ours);
     wanted.iter().all(is_same).then_some(Identity { origin, model, config })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hugging_face;
 
     fn shown(tensors: &[(String, Vec<usize>)]) -> Vec<(&str, &[usize])> {
         tensors.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect()
@@ -138,6 +140,27 @@ mod tests {
                 own.reverse();
                 assert_eq!(identify(&shown(&own)), Some(found));
             }
+        }
+    }
+
+    #[test]
+    fn names_of_hugging_face_are_told() {
+        for (model, prefix) in
+            [("resnet18", "resnet."), ("resnet50", "resnet."), ("convnext_tiny", "convnext.")]
+        {
+            let config = ModelConfig { classes: 17, ..candidates(model)[0].clone() };
+            let own = tensors(&network(model, &config).unwrap()).unwrap();
+            let names = own.iter().map(|(name, _)| name.clone()).collect();
+            let theirs: BTreeMap<String, String> =
+                hugging_face::names(&names).into_iter().map(|(theirs, ours)| (ours, theirs)).collect();
+            let wrapped = |name: &str| match name.starts_with("classifier") {
+                true => name.to_string(),
+                false => format!("{prefix}{name}"),
+            };
+            let renamed: Vec<_> =
+                own.iter().map(|(name, shape)| (wrapped(&theirs[name]), shape.clone())).collect();
+            let found = identify(&shown(&renamed)).unwrap();
+            assert_eq!(found.words(), format!("Hugging Face, {model}, 17 classes"));
         }
     }
 

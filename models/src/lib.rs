@@ -11,6 +11,7 @@ pub mod efficientnet;
 pub mod convnext;
 pub mod shufflenet;
 pub mod densenet;
+pub mod hugging_face;
 pub mod names;
 pub mod identify;
 pub mod published;

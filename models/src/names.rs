@@ -1,11 +1,26 @@
 //! Names that weights carry elsewhere, and ours.
 
+use crate::hugging_face;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
 /// write around a network.
-pub const PREFIXES: [&str; 7] =
-    ["module.", "_orig_mod.", "model.", "backbone.", "net.", "encoder.", "state_dict."];
+pub const PREFIXES: [&str; 11] = [
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "backbone.",
+    "net.",
+    "encoder.",
+    "state_dict.",
+    "resnet.",
+    "regnet.",
+    "convnext.",
+    "timm_model.",
+];
+
+/// Who writes names as [`hugging_face`] has them.
+pub const HUGGING_FACE: &str = "Hugging Face";
 
 /// Our name (torchvision's) for a weight that a file calls `name`, in a network whose classifier we call
 /// `head` (`fc` or `classifier`).
@@ -35,6 +50,8 @@ pub struct Mapping {
     pub left_out: Vec<String>,
     /// Batch norm's counters, which are left out, too.
     pub counters: usize,
+    /// Who else writes names as this file does, where they are not ours.
+    pub elsewhere: Option<&'static str>,
 }
 
 /// Finds the network's own names (`ours`) in those of a file, each with its shape.
@@ -44,8 +61,12 @@ pub fn map<'a>(
     head: &str,
 ) -> Mapping {
     let mut mapping = Mapping::default();
+    let theirs = hugging_face::names(ours);
     for (name, shape) in file {
-        let (found, prefix) = unwrapped(name, ours, head);
+        let (found, prefix) = unwrapped(name, (ours, &theirs), head);
+        if theirs.contains_key(&name[prefix.len()..]) && !ours.contains(&name[prefix.len()..]) {
+            mapping.elsewhere = Some(HUGGING_FACE);
+        }
         let is_ours = ours.contains(&found);
         if !is_ours && is_counter(&found) {
             mapping.counters += 1;
@@ -63,14 +84,22 @@ pub fn map<'a>(
     mapping
 }
 
-/// Our name for the file's, and what was taken off its beginning: as little as makes it ours, or all that is known.
-fn unwrapped<'a>(name: &'a str, ours: &BTreeSet<String>, head: &str) -> (String, &'a str) {
+/// Our name for the file's, and what was taken off its beginning: as little as makes it ours, or all that is known. `theirs`
+/// has ours by names from elsewhere.
+fn unwrapped<'a>(
+    name: &'a str,
+    (ours, theirs): (&BTreeSet<String>, &BTreeMap<String, String>),
+    head: &str,
+) -> (String, &'a str) {
     let mut rest = name;
     loop {
         let found = canonical(rest, head);
         let taken = name.len() - rest.len();
         if ours.contains(rest) {
             return (rest.to_string(), &name[..taken]);
+        }
+        if let Some(found) = theirs.get(rest) {
+            return (found.clone(), &name[..taken]);
         }
         let inner = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
         match inner {

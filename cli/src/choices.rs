@@ -6,6 +6,7 @@ use crate::arguments::{
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
+use crate::recipe::Defaults;
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
@@ -16,7 +17,7 @@ use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::threads::Workers;
-use localgrad::trainer::{CacheConfig, TrainConfig};
+use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
 use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, Stem, published};
@@ -81,6 +82,16 @@ pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
         _ => Err(Fault::usage(format!(
             "--input takes channels, height and width such as 3x32x32, found '{text}'"
         ))),
+    }
+}
+
+/// The rule where nobody names one. A last part that is trained alone keeps little, and is trained end to end unless words
+/// about blocks or their heads are there.
+pub fn usual_rule(arguments: &RuleArguments, recipe: &RecipeArguments) -> Rule {
+    let is_cut = arguments.head.is_some() || arguments.blocks.is_some() || arguments.ends.is_some();
+    match recipe.selection {
+        Selection::Head | Selection::LastUnits(_) if !is_cut => Rule::Bp,
+        _ => Rule::Man,
     }
 }
 
@@ -314,8 +325,8 @@ fn refuse_unused_in(recipe: &RecipeArguments) -> Outcome<()> {
     }
 }
 
-/// How long and how fast to train; `epochs` where neither `--epochs` nor `--steps` was given.
-pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<FitConfig> {
+/// How long and how fast to train on batches of `batch`; as `defaults` say where nothing else was said.
+pub fn fit(recipe: &RecipeArguments, batch: usize, defaults: &Defaults) -> Outcome<FitConfig> {
     refuse_unused_in(recipe)?;
     let schedule = match recipe.schedule {
         ScheduleName::Constant => Schedule::Constant,
@@ -333,11 +344,13 @@ pub fn fit(recipe: &RecipeArguments, batch: usize, epochs: usize) -> Outcome<Fit
         },
     };
     let default_rate = match recipe.optimizer {
-        OptimizerName::Sgd => 0.1 * batch as f64 / 128.0,
-        OptimizerName::Adamw => 1e-3,
+        OptimizerName::Sgd => defaults.sgd_rate * batch as f64 / 128.0,
+        OptimizerName::Adamw => defaults.adamw_rate,
     };
     let config = FitConfig {
-        duration: recipe.steps.map_or(Duration::Epochs(recipe.epochs.unwrap_or(epochs)), Duration::Steps),
+        duration: recipe
+            .steps
+            .map_or(Duration::Epochs(recipe.epochs.unwrap_or(defaults.epochs)), Duration::Steps),
         schedule,
         learning_rate: recipe.lr.unwrap_or(default_rate),
         ..FitConfig::default()

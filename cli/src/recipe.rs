@@ -4,10 +4,30 @@ use crate::augmentation::AugmentArguments;
 use clap::{Args, ValueEnum};
 use localgrad::trainer::Selection;
 
+/// What is done where nobody says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// Samples a step.
+    pub batch: usize,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Rate of sgd for 128 samples a step; others have it in proportion.
+    pub sgd_rate: f64,
+    /// Rate of adamw.
+    pub adamw_rate: f64,
+}
+
+impl Defaults {
+    /// A network that starts from nothing.
+    pub const TRAIN: Self = Self { batch: 128, epochs: 30, sgd_rate: 0.1, adamw_rate: 1e-3 };
+    /// One that starts from weights, on few samples: more steps an epoch, and smaller ones.
+    pub const FINETUNE: Self = Self { batch: 32, epochs: 30, sgd_rate: 0.02, adamw_rate: 2e-4 };
+}
+
 /// How training goes.
 #[derive(Args, Clone, Debug)]
 pub struct RecipeArguments {
-    /// Samples a step
+    /// Samples a step [default: 128, of finetune 32]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Samples that pass through a block at once. Without --exact each such share moves batch norm's running statistics by
@@ -20,7 +40,7 @@ pub struct RecipeArguments {
     /// Steps, instead of epochs
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw]
+    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw; of finetune a fifth of these]
     #[arg(long)]
     pub lr: Option<f64>,
     /// How the rate changes
@@ -53,8 +73,8 @@ pub struct RecipeArguments {
     /// Largest norm of a block's gradient
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,
-    /// What is trained: head, norms, biases (the last two beside the head), the last units and the head as in
-    /// last-2-units, or all. What comes before is passed by running statistics, and so are batch norms that are not trained
+    /// What is trained: head (from the pool over the whole picture on), norms, biases (both beside the head), the last units
+    /// and all behind them as in last-2-units, or all. What comes before is passed by running statistics, and so are batch norms that are not trained
     #[arg(long = "train", value_name = "WHAT", default_value = "all", value_parser = selection)]
     pub selection: Selection,
     #[command(flatten)]

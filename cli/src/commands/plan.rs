@@ -12,7 +12,6 @@ use localgrad::data::ImageShape;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
-use localgrad::rules::Rule;
 use localgrad::trainer::TrainConfig;
 use localgrad_models::cut::Cut;
 use serde::Serialize;
@@ -111,7 +110,7 @@ fn asked(
     threads: usize,
 ) -> Outcome<(Workload, Freedom)> {
     let recipe = &arguments.recipe;
-    let config = choices::rule(rule, Rule::Man)?;
+    let config = choices::rule(rule, choices::usual_rule(rule, recipe))?;
     let Cut { ends, pieces } = choices::cut(rule, &arguments.waiting.block_batches, network, &config)?;
     let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
     let train = TrainConfig {

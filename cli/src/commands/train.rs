@@ -14,6 +14,7 @@ use crate::metrics::{self, Done, Writer};
 use crate::origin::Origin;
 use crate::output::{Output, bytes, table};
 use crate::photos;
+use crate::recipe::Defaults;
 use crate::report::{Run, gather};
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
@@ -30,11 +31,6 @@ use localgrad_data::{Collection, Part};
 use localgrad_models::cut::Cut;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Samples a step where nobody says so.
-const DEFAULT_BATCH: usize = 128;
-/// Passes over the data where nobody says so.
-const DEFAULT_EPOCHS: usize = 30;
 
 /// Trains, alone or (as the demonstration) beside end-to-end training of the same network.
 pub fn run(arguments: &TrainArguments) -> Outcome<()> {
@@ -99,6 +95,11 @@ impl Plan {
             FinetuneOrTrain::Finetune(words) => Self::finetune(&words),
         };
         Ok((plan, Some(directory), resume::lasting(&words)))
+    }
+
+    /// The recipe where nobody says otherwise.
+    fn defaults(&self) -> &'static Defaults {
+        if self.tuning.is_some() { &Defaults::FINETUNE } else { &Defaults::TRAIN }
     }
 
     /// That fine-tuning has weights to start from.
@@ -238,8 +239,13 @@ impl Runs {
         directory: Option<&RunDirectory>,
     ) -> Outcome<Self> {
         let budget_bytes = arguments.budget.memory_budget;
-        if let Some(directory) = directory.filter(|_| arguments.recipe.lr_floor.is_none()) {
-            file.fit.schedule = file.fit.schedule.as_begun(&directory.read_run_file()?.fit.schedule);
+        if let Some(directory) = directory {
+            let was = directory.read_run_file()?.fit;
+            if arguments.recipe.lr_floor.is_none() {
+                file.fit.schedule = file.fit.schedule.as_begun(&was.schedule);
+            }
+            // What a rate is by default may be another than when the run began.
+            file.fit.learning_rate = arguments.recipe.lr.unwrap_or(was.learning_rate);
         }
         if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
             let was = directory.read_run_file()?.train;
@@ -353,7 +359,9 @@ impl Data {
         let class_names = origin.class_names(arguments, train.as_ref(), classes, plan.tuning.is_none())?;
         let normalize = origin.normalize(arguments, train.as_ref(), pictures.is_some())?;
         let recipe = &arguments.recipe;
-        let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
+        let begun = directory.map(RunDirectory::read_run_file).transpose()?;
+        let batch = begun.map_or(plan.defaults().batch, |run| run.batch);
+        let batch = recipe.batch.unwrap_or(batch);
         let config = LoaderConfig {
             batch,
             shuffle: !recipe.no_shuffle,
@@ -421,10 +429,10 @@ fn automatic(
 
 fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let (recipe, network) = (&arguments.recipe, data.network.clone());
-    let rule = choices::rule(&arguments.rule, Rule::Man)?;
+    let rule = choices::rule(&arguments.rule, choices::usual_rule(&arguments.rule, recipe))?;
     let Cut { ends, pieces } =
         choices::cut(&arguments.rule, &arguments.waiting.block_batches, &network, &rule)?;
-    let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
+    let batch = data.train.config().batch;
     let file = RunFile {
         version: env!("CARGO_PKG_VERSION").into(),
         network,
@@ -455,7 +463,7 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 Some(ClassWeights::Balanced) => Measure::MacroAccuracy,
                 _ => Measure::Accuracy,
             },
-            ..choices::fit(recipe, batch, DEFAULT_EPOCHS)?
+            ..choices::fit(recipe, batch, plan.defaults())?
         },
         batch,
         held_out_evenly: data.held_out_evenly,

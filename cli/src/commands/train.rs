@@ -102,6 +102,11 @@ impl Plan {
         if self.tuning.is_some() { &Defaults::FINETUNE } else { &Defaults::TRAIN }
     }
 
+    /// Whether the best epoch's weights are kept, too: a small set is soon learnt by heart.
+    fn keeps_best(&self) -> bool {
+        self.arguments.keep_best || self.tuning.is_some()
+    }
+
     /// That fine-tuning has weights to start from.
     fn check_start(&self) -> Outcome<()> {
         if self.tuning.is_some() && self.arguments.init.is_none() {
@@ -125,8 +130,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let device = localgrad::device::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
-    let said = arguments.data.normalize.is_some();
-    workers.run(|| data_checks::check_ranges(&data.train, &data.test, said))?;
+    workers.run(|| data_checks::check_ranges(&data.train, &data.test, arguments.data.normalize.is_some()))?;
     let resumes = directory.is_some();
     let setting = Setting {
         train: &data.train,
@@ -150,9 +154,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             planned_bytes,
             limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
-            // A small set is soon learnt by heart.
-            best_weights: (arguments.keep_best || plan.tuning.is_some())
-                .then(|| directory.best_weights(rival)),
+            best_weights: plan.keeps_best().then(|| directory.best_weights(rival)),
             checkpoint: directory.checkpoint(rival),
             scratch: arguments.waiting.scratch.clone().unwrap_or_else(|| directory.path.clone()),
             scratch_limit_bytes: arguments.waiting.scratch_limit.map(|bytes| bytes as u64),

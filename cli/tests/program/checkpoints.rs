@@ -228,7 +228,7 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
     assert!(with(&["--train", "last-9-units"]).contains("the last 9 of 4 units"));
     assert!(with(&["--cache-precision", "f16"]).contains("--cache-features"));
     assert!(!Path::new("runs").exists(), "a refusal makes nothing");
-    let resumed = refusal(&["train", "--resume", "--out", &at("head-true"), "--train", "norms"], 2);
+    let resumed = refusal(&["train", "--resume", "--out", &at("head-false"), "--train", "norms"], 2);
     assert!(resumed.contains("train.selection was") && resumed.contains("norms"), "{resumed}");
     let plan = ["plan", "--json", "--rule", "bp", "--train", "head"];
     let planned = |words: &[&str]| lines(&[&plan[..], words].concat())[0]["planned_bytes"].as_u64().unwrap();

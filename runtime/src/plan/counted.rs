@@ -229,8 +229,9 @@ impl Counted {
             for _ in 0..chunk {
                 steps.push(self.trainer.begin_behind(kept.clone(), vec![0; samples], 0.0)?);
             }
-            drop(kept);
             self.sweep(steps)?;
+            // Steps let go of features that stay where they are.
+            drop(kept);
             return Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64));
         }
         let before = ledger.total_work();

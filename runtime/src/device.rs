@@ -1,6 +1,19 @@
-//! Devices by name, and what each says of its own memory.
+//! Devices by name, and what each says of its own memory; with the feature `emulated`, the kernels of devices and one that
+//! runs them on the CPU.
 
 mod peak;
+#[cfg(feature = "emulated")]
+pub mod table;
+#[cfg(feature = "emulated")]
+pub mod arguments;
+#[cfg(feature = "emulated")]
+pub mod launch;
+#[cfg(feature = "emulated")]
+pub mod launches;
+#[cfg(feature = "emulated")]
+pub mod driver;
+#[cfg(feature = "emulated")]
+pub mod emulated;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::simd::Isa;

@@ -126,7 +126,7 @@ fn centre_backward(d_v: &[f32], v: &[f32], norm: f64) -> Vec<f64> {
 }
 
 /// Similarity of two samples of the same class, and of two samples of different classes: one-hot rows have no others.
-fn label_similarities(classes: usize) -> (f64, f64) {
+pub(crate) fn label_similarities(classes: usize) -> (f64, f64) {
     let mean = 1.0 / classes as f64;
     let divisor = EPSILON + (1.0 - mean).sqrt();
     ((1.0 - mean) / (divisor * divisor), -mean / (divisor * divisor))

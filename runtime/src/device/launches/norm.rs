@@ -1,0 +1,114 @@
+//! Batch norm, residual sums and their masks.
+
+use crate::device::arguments::Norm;
+use crate::device::launch::{Launch, Traffic, whole};
+use crate::device::launches::{PART_CHANNELS, PART_ROWS};
+use crate::device::table::body::Body;
+use crate::device::table::kernel::{Kernel, Source};
+use crate::error::Result;
+
+/// The running statistics are written.
+pub const WITH_RUNNING: u32 = 1;
+/// The other summand has a norm.
+pub const BOTH_NORMALIZED: u32 = 2;
+/// The mask is written.
+pub const WRITES_MASK: u32 = 4;
+/// Rows of floats of a norm: mean, scale, bias, centre, slope, 1/deviation.
+pub const NORM_ROWS: usize = 6;
+/// Channels of a block that adds parts.
+const FINISH_CHANNELS: usize = 32;
+/// Elements of a block whose threads have a byte of a mask each.
+const MASK_ELEMENTS: usize = 2048;
+
+/// The arguments of a map `[rows, channels]`; the caller sets what else its kernel looks at.
+///
+/// # Errors
+/// Of a map that is too large for a device.
+pub fn arguments(rows: usize, channels: usize) -> Result<Norm> {
+    Ok(Norm {
+        rows: whole(rows)?,
+        channels: whole(channels)?,
+        elements: whole(rows * channels)?,
+        tiles: whole(rows.div_ceil(PART_ROWS))?,
+        tile_rows: PART_ROWS as u32,
+        bounds: [f32::NEG_INFINITY, f32::INFINITY],
+        ..Norm::default()
+    })
+}
+
+/// [`Body::NormMoments`], [`Body::NormSums`] and [`Body::ColumnParts`]: a part for each [`PART_ROWS`] rows.
+///
+/// # Errors
+/// Of a map that is too large for a device.
+pub fn parts(body: Body, p: &Norm) -> Result<Launch> {
+    let kernel = Kernel { is_wide: p.channels.is_multiple_of(4), ..Kernel::of(body) };
+    let grid = [p.tiles, p.channels.div_ceil(PART_CHANNELS as u32), 1];
+    let (maps, rows) = match body {
+        Body::NormSums => (2, 2),
+        Body::NormMoments => (1, 2),
+        _ => (1, 1),
+    };
+    let (elements, parts) = (p.elements as usize, rows * p.tiles as usize * p.channels as usize);
+    Launch::new(kernel, grid, p, Traffic::floats(maps * elements, parts, 3 * elements))
+}
+
+/// [`Body::NormFinish`] and [`Body::NormSumsFinish`].
+///
+/// # Errors
+/// `Internal` for another body.
+pub fn finish(body: Body, p: &Norm) -> Result<Launch> {
+    let channels = p.channels as usize;
+    let parts = 2 * p.tiles as usize * channels;
+    let traffic = Traffic::floats(parts, NORM_ROWS * channels, 3 * parts);
+    Launch::new(Kernel::of(body), [whole(channels.div_ceil(FINISH_CHANNELS))?, 1, 1], p, traffic)
+}
+
+/// The norm of constant statistics.
+///
+/// # Errors
+/// `Internal`, as [`finish`].
+pub fn of_running(p: &Norm) -> Result<Launch> {
+    let traffic = Traffic::floats(4 * p.channels as usize, NORM_ROWS * p.channels as usize, 0);
+    Launch::new(Kernel::of(Body::NormOfRunning), [p.channels.div_ceil(256), 1, 1], p, traffic)
+}
+
+/// What is read through a norm, written to memory: [`Source::Normalized`], or the gradient by [`Source::Through`].
+///
+/// # Errors
+/// `Internal`, as [`finish`].
+pub fn apply(map: Source, p: &Norm) -> Result<Launch> {
+    let kernel = Kernel { map, is_wide: p.channels.is_multiple_of(4), ..Kernel::of(Body::NormApply) };
+    let elements = p.elements as usize;
+    let maps = if map == Source::Through { 2 } else { 1 };
+    let traffic = Traffic::floats(maps * elements, elements, 4 * elements);
+    Launch::new(kernel, [whole(elements.div_ceil(1024))?, 1, 1], p, traffic)
+}
+
+/// The slope of the activation behind a norm, multiplied into a gradient.
+///
+/// # Errors
+/// `Internal`, as [`finish`].
+pub fn slope(p: &Norm) -> Result<Launch> {
+    let elements = p.elements as usize;
+    Launch::flat(Body::NormSlope, elements, p, Traffic::floats(2 * elements, elements, 4 * elements))
+}
+
+/// [`Body::ResidualSum`], [`Body::MaskOf`] and [`Body::MaskApply`].
+///
+/// # Errors
+/// `Internal`, as [`finish`].
+pub fn masked(body: Body, p: &Norm) -> Result<Launch> {
+    let elements = p.elements as usize;
+    let mask = u64::from(p.elements.div_ceil(8));
+    let mut traffic = match body {
+        Body::ResidualSum => Traffic::floats(2 * elements, elements, 4 * elements),
+        Body::MaskOf => Traffic::floats(elements, 0, elements),
+        _ => Traffic::floats(elements, elements, elements),
+    };
+    match body {
+        Body::MaskApply => traffic.bytes_read += mask,
+        Body::ResidualSum if p.flags & WRITES_MASK == 0 => {}
+        _ => traffic.bytes_written += mask,
+    }
+    Launch::new(Kernel::of(body), [whole(elements.div_ceil(MASK_ELEMENTS))?, 1, 1], p, traffic)
+}

@@ -1,0 +1,240 @@
+//! The functions of `kernels/*.h` that are kernels, and the memory that each is given.
+
+/// What memory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// f32.
+    F32,
+    /// Bytes: masks and places.
+    U8,
+    /// The bits of numbers in 16 bits.
+    U16,
+    /// Words: labels and tables.
+    U32,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::U8 => 1,
+            Self::U16 => 2,
+        }
+    }
+
+    /// The type in the kernels' language.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::F32 => "float",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "unsigned",
+        }
+    }
+}
+
+/// What a kernel does with memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads it.
+    Read,
+    /// Writes it, and may read it.
+    Write,
+}
+
+/// A piece of memory that a kernel is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its parameter.
+    pub name: &'static str,
+    /// What it holds.
+    pub element: Element,
+    /// What is done with it.
+    pub access: Access,
+}
+
+/// A kernel but for what it is specialised for; in the order of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Each is the function of its name, whose comment says what it does.
+pub enum Body {
+    ConvForward,
+    ConvDInput,
+    ConvDWeight,
+    DepthwiseForward,
+    DepthwiseDInput,
+    DepthwiseDWeight,
+    NormMoments,
+    NormSums,
+    ColumnParts,
+    NormFinish,
+    NormOfRunning,
+    NormSumsFinish,
+    NormApply,
+    NormSlope,
+    ResidualSum,
+    MaskOf,
+    MaskApply,
+    Activate,
+    ActivateBackward,
+    AddActivate,
+    AddScaled,
+    Scale,
+    Dropout,
+    Narrow,
+    Widen,
+    MaxPool,
+    MaxPoolBackward,
+    Subsample,
+    SubsampleBackward,
+    Resample,
+    MeanPool,
+    CrossEntropy,
+    BinaryCrossEntropy,
+    SumParts,
+    Deviation,
+    DeviationBackward,
+    SimilarityRows,
+    SimilarityErrors,
+    SimilarityBackward,
+    Sgd,
+    AdamW,
+    GatherGradients,
+    Average,
+    SquareParts,
+    ClipFactor,
+}
+
+/// What the table says of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which.
+    pub body: Body,
+    /// The function.
+    pub function: &'static str,
+    /// Its memory, in the order of its parameters: what [`Row::slots`] reads.
+    memory: &'static str,
+    /// The struct of its arguments.
+    pub arguments: &'static str,
+    /// Threads of a block; where there is a tile, its.
+    pub threads: u32,
+    /// Floats of shared memory; where there is a tile, its.
+    pub shared: u32,
+    /// Whether what it writes may be what it reads.
+    pub may_overlap: bool,
+}
+
+impl Row {
+    /// Its memory: names, with `=` behind what is written and `:u8` and the like behind what is no f32.
+    pub fn slots(&self) -> Vec<Slot> {
+        let slot = |text: &'static str| {
+            let (text, access) = match text.strip_suffix('=') {
+                Some(written) => (written, Access::Write),
+                None => (text, Access::Read),
+            };
+            let (name, element) = match text.split_once(':') {
+                Some((name, "u8")) => (name, Element::U8),
+                Some((name, "u16")) => (name, Element::U16),
+                Some((name, _)) => (name, Element::U32),
+                None => (text, Element::F32),
+            };
+            Slot { name, element, access }
+        };
+        self.memory.split(' ').map(slot).collect()
+    }
+}
+
+/// Threads of a block, and its floats of shared memory.
+type Block = (u32, u32);
+/// The tile's.
+const TILE: Block = (0, 0);
+/// 32 channels and 64 rows: `Lanes` of `depthwise.h`.
+const LANES: Block = (128, 64 * 36 + 128 * 4);
+/// The parts of 32 channels.
+const FINISH: Block = (512, 2 * 512);
+/// Elements.
+const FLAT: Block = (256, 0);
+/// Elements, and sums over the block.
+const SUMS: Block = (256, 256 / 32);
+const TWO_SUMS: Block = (256, 2 * 256 / 32);
+
+const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= parts=";
+const DEPTHWISE: &str = "in other norm weight z z_norm out= parts=";
+const D_WEIGHT: &str = "in other norm d z z_norm parts=";
+const UPDATE: &str = "values= states= gradients averages= table:u32 factor";
+
+const fn row(
+    body: Body,
+    function: &'static str,
+    memory: &'static str,
+    arguments: &'static str,
+    (threads, shared): Block,
+) -> Row {
+    Row { body, function, memory, arguments, threads, shared, may_overlap: false }
+}
+
+const fn in_place(body: Body, function: &'static str, memory: &'static str, arguments: &'static str) -> Row {
+    Row { may_overlap: true, ..row(body, function, memory, arguments, FLAT) }
+}
+
+use Body as B;
+#[rustfmt::skip] // A table.
+const ROWS: [Row; 45] = [
+    row(B::ConvForward, "conv_gather", GATHER, "Conv", TILE),
+    row(B::ConvDInput, "conv_gather", GATHER, "Conv", TILE),
+    row(B::ConvDWeight, "conv_d_weight", D_WEIGHT, "Conv", TILE),
+    row(B::DepthwiseForward, "depthwise_gather", DEPTHWISE, "Conv", LANES),
+    row(B::DepthwiseDInput, "depthwise_gather", DEPTHWISE, "Conv", LANES),
+    row(B::DepthwiseDWeight, "depthwise_d_weight", D_WEIGHT, "Conv", LANES),
+    row(B::NormMoments, "norm_moments", "x parts=", "Norm", LANES),
+    row(B::NormSums, "norm_sums", "d z norm parts=", "Norm", LANES),
+    row(B::ColumnParts, "column_parts", "x parts=", "Norm", LANES),
+    row(B::NormFinish, "norm_finish", "parts weight bias norm= running=", "Norm", FINISH),
+    row(B::NormOfRunning, "norm_of_running", "weight bias running norm=", "Norm", FLAT),
+    row(B::NormSumsFinish, "norm_sums_finish", "parts norm= d_weight= d_bias=", "Norm", FINISH),
+    in_place(B::NormApply, "norm_apply", "x other norm out=", "Norm"),
+    row(B::NormSlope, "norm_slope", "d= x norm", "Norm", FLAT),
+    in_place(B::ResidualSum, "residual_sum", "x norm around around_norm y= mask:u8=", "Norm"),
+    row(B::MaskOf, "mask_of", "y mask:u8=", "Norm", FLAT),
+    row(B::MaskApply, "mask_apply", "d= mask:u8", "Norm", FLAT),
+    in_place(B::Activate, "activate", "x y=", "Elements"),
+    row(B::ActivateBackward, "activate_backward", "d= x", "Elements", FLAT),
+    row(B::AddActivate, "add_activate", "a= b", "Elements", FLAT),
+    row(B::AddScaled, "add_scaled", "a= b", "Elements", FLAT),
+    in_place(B::Scale, "scale", "x y=", "Elements"),
+    in_place(B::Dropout, "dropout", "x y=", "Elements"),
+    row(B::Narrow, "narrow", "x y:u16=", "Elements", FLAT),
+    row(B::Widen, "widen", "x:u16 y=", "Elements", FLAT),
+    row(B::MaxPool, "max_pool", "x y= places:u8=", "Pool", FLAT),
+    row(B::MaxPoolBackward, "max_pool_backward", "d_y places:u8 d_x=", "Pool", FLAT),
+    row(B::Subsample, "subsample", "x y=", "Pool", FLAT),
+    row(B::SubsampleBackward, "subsample_backward", "d_y d_x=", "Pool", FLAT),
+    row(B::Resample, "resample", "x table:u32 y=", "Resample", FLAT),
+    row(B::MeanPool, "mean_pool", "x y=", "Norm", LANES),
+    row(B::CrossEntropy, "cross_entropy", "logits labels:u32 class_weights d_logits= found=", "Loss", TWO_SUMS),
+    row(B::BinaryCrossEntropy, "binary_cross_entropy", "logits targets d_logits= parts=", "Elements", SUMS),
+    row(B::SumParts, "sum_parts", "parts found=", "Elements", SUMS),
+    row(B::Deviation, "deviation", "x mean= deviations=", "Similarity", LANES),
+    row(B::DeviationBackward, "deviation_backward", "x mean deviations d d_x=", "Similarity", FLAT),
+    row(B::SimilarityRows, "similarity_rows", "x rows= norms=", "Similarity", SUMS),
+    row(B::SimilarityErrors, "similarity_errors", "rows labels:u32 errors= parts=", "Similarity", SUMS),
+    row(B::SimilarityBackward, "similarity_backward", "errors rows norms d_x=", "Similarity", SUMS),
+    row(B::Sgd, "sgd", UPDATE, "Update", FLAT),
+    row(B::AdamW, "adamw", UPDATE, "Update", FLAT),
+    row(B::GatherGradients, "gather_gradients", "gradients sums= table:u32", "Update", FLAT),
+    row(B::Average, "average", "values averages= table:u32", "Update", FLAT),
+    row(B::SquareParts, "square_parts", "gradients parts= table:u32", "Update", SUMS),
+    row(B::ClipFactor, "clip_factor", "parts found=", "Elements", SUMS),
+];
+
+impl Body {
+    /// All, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(|row| row.body)
+    }
+
+    /// What the table says of it.
+    pub fn row(self) -> Row {
+        ROWS[self as usize]
+    }
+}

@@ -1,0 +1,339 @@
+//! The three passes of convolutions, read through everything, on every unit.
+
+use crate::common::Random;
+use crate::norm::{check_moments, check_sums};
+use crate::reference::{ALL, Read, bilinear, device_index, on_device, products, resampled};
+use crate::run::{Case, NEAR, Outcome, Run, in_every_order};
+use localgrad::device::emulated::Memory;
+use localgrad::device::launches::conv::{self as launches, WithParts};
+use localgrad::device::launches::elements::upsampling;
+use localgrad::device::launches::update::{Slot, Table};
+use localgrad::device::table::all::Class;
+use localgrad::device::table::kernel::Source;
+use localgrad::kernels::conv::Geometry;
+use localgrad::maps::conv::ConvConfig;
+
+use Source::{Normalized, Plain, Sum, Through, Upsampled};
+
+pub(crate) const CASES: [(&str, Case); 13] = [
+    ("a 3x3 of even channels", |run| {
+        let g = geometry([2, 7, 5, 8], 12, 3, 1, 1, 1, 1);
+        all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
+    }),
+    ("a 3x3 with stride 2, wide", |run| {
+        let g = geometry([3, 9, 7, 20], 68, 3, 2, 1, 1, 1);
+        all(run, &g, Class::Scalar, [Plain, Through], NEAR)
+    }),
+    ("a stem of 7x7 and 3 channels", |run| {
+        let g = geometry([1, 13, 11, 3], 10, 7, 2, 3, 1, 1);
+        all(run, &g, Class::Scalar, [Plain, Through], NEAR)
+    }),
+    ("a projection with stride 2 of a residual sum", |run| {
+        let g = geometry([2, 6, 6, 16], 32, 1, 2, 0, 1, 1);
+        all(run, &g, Class::Scalar, [Sum, Through], NEAR)
+    }),
+    ("odd channels, stride 3, dilation 2", |run| {
+        let g = geometry([2, 11, 8, 5], 7, 3, 3, 2, 2, 1);
+        all(run, &g, Class::Scalar, [Normalized, Plain], NEAR)
+    }),
+    ("stride 2 and dilation 2", |run| {
+        let g = geometry([1, 10, 9, 4], 4, 3, 2, 2, 2, 1);
+        all(run, &g, Class::Scalar, [Sum, Through], NEAR)
+    }),
+    ("groups", |run| {
+        let g = geometry([2, 6, 5, 12], 24, 3, 1, 1, 1, 3);
+        all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
+    }),
+    ("odd groups with stride 2", |run| {
+        let g = geometry([1, 7, 6, 10], 15, 3, 2, 1, 1, 5);
+        all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
+    }),
+    ("one pixel, which is a linear layer", |run| {
+        let g = geometry([5, 1, 1, 12], 7, 1, 1, 0, 1, 1);
+        all(run, &g, Class::Scalar, [Plain, Plain], NEAR)
+    }),
+    ("an up-sampled map", |run| {
+        upsampled(run, [2, 3, 4, 8], [6, 8], 12)?;
+        upsampled(run, [1, 4, 3, 3], [7, 6], 5)
+    }),
+    ("three passes of TF32", |run| {
+        for outputs in [12, 24, 68] {
+            let g = geometry([2, 6, 5, 20], outputs, 3, 1, 1, 1, 1);
+            all(run, &g, Class::TensorCores { passes: 3 }, [Normalized, Through], NEAR)?;
+        }
+        Ok(())
+    }),
+    ("TF32", |run| {
+        let g = geometry([2, 7, 5, 20], 24, 3, 2, 1, 1, 1);
+        all(run, &g, Class::TensorCores { passes: 1 }, [Sum, Through], 3e-3)
+    }),
+    ("matrices of simdgroups", |run| {
+        for outputs in [12, 24, 68] {
+            let g = geometry([2, 5, 5, 20], outputs, 3, 2, 1, 1, 1);
+            all(run, &g, Class::Simdgroups, [Sum, Through], NEAR)?;
+        }
+        Ok(())
+    }),
+];
+
+#[test]
+fn all_passes_are_those_of_the_twin() {
+    for (name, case) in CASES {
+        println!("{name}");
+        in_every_order(case);
+    }
+}
+
+pub(crate) fn geometry(
+    x_shape: [usize; 4],
+    out_channels: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    groups: usize,
+) -> Geometry {
+    let config = ConvConfig {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 2],
+        dilation: [dilation; 2],
+        groups,
+    };
+    config.geometry(&x_shape, &[out_channels, x_shape[3] / groups, kernel, kernel]).unwrap()
+}
+
+/// A clamp that some numbers are outside of.
+pub(crate) const MAP_BOUNDS: [f32; 2] = [0.0, 1.5];
+const GRADIENT_BOUNDS: [f32; 2] = [0.0, 1.2];
+
+pub(crate) fn all(
+    run: &mut Run<'_>,
+    g: &Geometry,
+    class: Class,
+    [map, gradient]: [Source; 2],
+    tolerance: f64,
+) -> Outcome<()> {
+    let mut random = Random::new(7);
+    let x = Read::new(&mut random, map, g.x_len(), g.in_channels, MAP_BOUNDS);
+    let d = Read::new(&mut random, gradient, g.y_len(), g.out_channels, GRADIENT_BOUNDS);
+    let weight = random.numbers(g.weight_len());
+    forward(run, g, class, &x, &weight, tolerance)?;
+    d_input(run, g, class, &d, &weight, tolerance)?;
+    d_weight(run, g, class, &x, &d, tolerance)
+}
+
+/// What is read, on the device: `x`, the other, the norm.
+fn uploaded(run: &Run<'_>, read: &Read) -> [Memory; 3] {
+    [run.floats(&read.x), run.floats(&read.other), run.floats(&read.norm)]
+}
+
+fn config(x: &Read, d: &Read) -> launches::Read {
+    launches::Read {
+        map: x.source,
+        bounds: x.bounds,
+        gradient: d.source,
+        norm_bounds: d.bounds,
+        ..Default::default()
+    }
+}
+
+/// Nothing, read as it is.
+fn nothing() -> Read {
+    Read { source: Plain, x: vec![], other: vec![], norm: vec![], channels: 1, bounds: ALL }
+}
+
+fn forward(
+    run: &mut Run<'_>,
+    g: &Geometry,
+    class: Class,
+    x: &Read,
+    weight: &[f64],
+    tolerance: f64,
+) -> Outcome<()> {
+    let bias = Random::new(3).numbers(g.out_channels);
+    let flags = launches::WITH_BIAS | launches::WITH_MOMENTS;
+    let with_parts = launches::forward(g, &config(x, &nothing()), flags, class).unwrap();
+    let [x_on, other, norm] = uploaded(run, x);
+    let (weight_on, bias_on) = (run.floats(&on_device(g, weight)), run.floats(&bias));
+    let (out, parts) = (run.room(g.y_len()), run.room(with_parts.parts_len));
+    run.launch(
+        &with_parts.launch,
+        &[
+            (Some(&x_on), x.x.len()),
+            (Some(&other), x.other.len()),
+            (Some(&norm), x.norm.len()),
+            (Some(&weight_on), weight.len()),
+            (Some(&bias_on), bias.len()),
+            (None, 0),
+            (None, 0),
+            (None, 0),
+            (None, 0),
+            (Some(&out), g.y_len()),
+            (Some(&parts), with_parts.parts_len),
+        ],
+    )?;
+    let read = x.all();
+    let mut y: Vec<f64> = (0..g.y_len()).map(|i| bias[i % g.out_channels]).collect();
+    products(g, |y_at, x_at, w_at| y[y_at] += read[x_at] * weight[w_at]);
+    run.near("y", &out, &y, tolerance)?;
+    let y: Vec<f64> = run.read(&out, y.len()).into_iter().map(f64::from).collect();
+    check_moments(run, &parts, &with_parts, &y, g.out_channels)
+}
+
+fn d_input(
+    run: &mut Run<'_>,
+    g: &Geometry,
+    class: Class,
+    d: &Read,
+    weight: &[f64],
+    tolerance: f64,
+) -> Outcome<()> {
+    let mut random = Random::new(5);
+    let before = Read::new(&mut random, Normalized, g.x_len(), g.in_channels, MAP_BOUNDS);
+    let beside = random.numbers(g.x_len());
+    let mask: Vec<u8> = (0..g.x_len().div_ceil(8)).map(|_| random.next_u64() as u8).collect();
+    let flags = launches::WITH_BESIDE | launches::WITH_MASK | launches::WITH_SUMS;
+    let with_parts = launches::d_input(g, &config(&before, d), flags, class).unwrap();
+    let [z, d_on, norm] = uploaded(run, d);
+    let weight_on = run.floats(&on_device(g, weight));
+    let (beside_on, mask_on) = (run.floats(&beside), run.bytes(&mask));
+    let [before_x, _, before_norm] = uploaded(run, &before);
+    let (out, parts) = (run.room(g.x_len()), run.room(with_parts.parts_len));
+    run.launch(
+        &with_parts.launch,
+        &[
+            (Some(&z), g.y_len()),
+            (Some(&d_on), g.y_len()),
+            (Some(&norm), d.norm.len()),
+            (Some(&weight_on), weight.len()),
+            (None, 0),
+            (Some(&beside_on), g.x_len()),
+            (Some(&mask_on), mask.len()),
+            (Some(&before_x), g.x_len()),
+            (Some(&before_norm), before.norm.len()),
+            (Some(&out), g.x_len()),
+            (Some(&parts), with_parts.parts_len),
+        ],
+    )?;
+    let (read, mut d_x) = (d.all(), beside);
+    products(g, |y_at, x_at, w_at| d_x[x_at] += read[y_at] * weight[w_at]);
+    for (i, d_x) in d_x.iter_mut().enumerate() {
+        *d_x = if mask[i / 8] >> (i % 8) & 1 == 1 { *d_x } else { 0.0 };
+    }
+    run.near("d_x", &out, &d_x, tolerance)?;
+    let d_x: Vec<f64> = run.read(&out, d_x.len()).into_iter().map(f64::from).collect();
+    check_sums(run, &parts, &with_parts, &before, &d_x)
+}
+
+fn d_weight(
+    run: &mut Run<'_>,
+    g: &Geometry,
+    class: Class,
+    x: &Read,
+    d: &Read,
+    tolerance: f64,
+) -> Outcome<()> {
+    let with_parts = launches::d_weight(g, &config(x, d), class).unwrap();
+    let [x_on, other, norm] = uploaded(run, x);
+    let [z, d_on, d_norm] = uploaded(run, d);
+    let d_on = if d.source == Through { &d_on } else { &z };
+    let parts = run.room(with_parts.parts_len);
+    run.launch(
+        &with_parts.launch,
+        &[
+            (Some(&x_on), x.x.len()),
+            (Some(&other), x.other.len()),
+            (Some(&norm), x.norm.len()),
+            (Some(d_on), g.y_len()),
+            (Some(&z), g.y_len()),
+            (Some(&d_norm), d.norm.len()),
+            (Some(&parts), with_parts.parts_len),
+        ],
+    )?;
+    let (x_read, d_read) = (x.all(), d.all());
+    let mut twin = vec![0.0; g.weight_len()];
+    products(g, |y_at, x_at, w_at| twin[device_index(g, w_at)] += d_read[y_at] * x_read[x_at]);
+    check_weight(run, g, &parts, &with_parts, &twin, tolerance)
+}
+
+/// Adds the splits, as an update does, and holds the sum against the twin.
+pub(crate) fn check_weight(
+    run: &mut Run<'_>,
+    g: &Geometry,
+    parts: &Memory,
+    with_parts: &WithParts,
+    twin: &[f64],
+    tolerance: f64,
+) -> Outcome<()> {
+    let len = g.weight_len();
+    let table = Table::new(&[Slot { len, splits: with_parts.parts, ..Slot::default() }]).unwrap();
+    let (whole, words) = (run.room(len), run.words(&table.words));
+    let memory =
+        [(Some(parts), with_parts.parts_len), (Some(&whole), len), (Some(&words), table.words.len())];
+    run.launch(&table.gather(false).unwrap(), &memory)?;
+    run.near("d_weight", &whole, twin, tolerance)
+}
+
+fn upsampled(run: &mut Run<'_>, small: [usize; 4], size: [usize; 2], outputs: usize) -> Outcome<()> {
+    let [images, height, width, channels] = small;
+    let g = geometry([images, size[0], size[1], channels], outputs, 3, 1, 1, 1, 1);
+    let mut random = Random::new(11);
+    let (rows, columns) = (bilinear(height, size[0]), bilinear(width, size[1]));
+    let (x, weight) = (random.numbers(small.iter().product()), random.numbers(g.weight_len()));
+    let d = random.numbers(g.y_len());
+    let table: Vec<f64> = upsampling(&rows, &columns).into_iter().map(f64::from).collect();
+    let read = launches::Read { map: Upsampled, small: [height, width], ..Default::default() };
+    let (x_on, table_on) = (run.floats(&x), run.floats(&table));
+    let (weight_on, d_on) = (run.floats(&on_device(&g, &weight)), run.floats(&d));
+    let large = resampled(&x, channels, &rows, &columns);
+
+    let with_parts = launches::forward(&g, &read, 0, Class::Scalar).unwrap();
+    let out = run.room(g.y_len());
+    let mut memory = vec![(Some(&x_on), x.len()), (None, 0), (Some(&table_on), table.len())];
+    memory.extend([(Some(&weight_on), weight.len()), (None, 0), (None, 0), (None, 0), (None, 0), (None, 0)]);
+    memory.extend([(Some(&out), g.y_len()), (None, 0)]);
+    run.launch(&with_parts.launch, &memory)?;
+    let mut y = vec![0.0; g.y_len()];
+    products(&g, |y_at, x_at, w_at| y[y_at] += large[x_at] * weight[w_at]);
+    run.near("y of an up-sampled map", &out, &y, NEAR)?;
+
+    let with_parts = launches::d_weight(&g, &read, Class::Scalar).unwrap();
+    let parts = run.room(with_parts.parts_len);
+    let memory = [
+        (Some(&x_on), x.len()),
+        (None, 0),
+        (Some(&table_on), table.len()),
+        (Some(&d_on), d.len()),
+        (None, 0),
+        (None, 0),
+        (Some(&parts), with_parts.parts_len),
+    ];
+    run.launch(&with_parts.launch, &memory)?;
+    let mut twin = vec![0.0; g.weight_len()];
+    products(&g, |y_at, x_at, w_at| twin[device_index(&g, w_at)] += d[y_at] * large[x_at]);
+    check_weight(run, &g, &parts, &with_parts, &twin, NEAR)
+}
+
+/// A NaN goes where it belongs and nowhere else: not into what is 0 beyond the end of k, or of a map.
+#[test]
+fn a_nan_stays_where_it_belongs() {
+    in_every_order(|run| {
+        for (g, class) in [
+            (geometry([2, 7, 5, 12], 12, 3, 1, 1, 1, 1), Class::Scalar),
+            (geometry([2, 5, 9, 20], 40, 3, 1, 1, 1, 1), Class::Scalar),
+            (geometry([2, 5, 4, 3], 5, 3, 1, 1, 1, 1), Class::Scalar),
+            (geometry([1, 5, 4, 12], 8, 3, 1, 1, 1, 1), Class::TensorCores { passes: 3 }),
+            (geometry([1, 5, 4, 12], 8, 3, 1, 1, 1, 1), Class::Simdgroups),
+        ] {
+            for source in [Plain, Normalized, Sum] {
+                let mut random = Random::new(13);
+                let mut x = Read::new(&mut random, source, g.x_len(), g.in_channels, MAP_BOUNDS);
+                x.x[g.x_len() / 3] = f64::NAN;
+                let weight = random.numbers(g.weight_len());
+                forward(run, &g, class, &x, &weight, NEAR)?;
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,16 @@
+//! The kernels of devices on the emulated one: each against a naive f64 twin, in three orders of lanes and blocks, which give
+//! the same bits; and without each barrier, which is seen.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod run;
+mod reference;
+mod conv;
+mod depthwise;
+mod norm;
+mod elements;
+mod loss;
+mod update;
+mod unit;
+mod checks;
+mod table;

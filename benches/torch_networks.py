@@ -65,10 +65,10 @@ def imagenet_resnet(unit, counts, channels, side, classes):
     return nn.Sequential(*stem, *units, *classifier(last, classes))
 
 
-def vgg11(channels, side, classes):
+def vgg11_bn(channels, side, classes):
     """With batch norm and, for small images, one linear layer."""
     if side > 64:
-        raise SystemExit("vgg11 is compared on images of at most 64 pixels")
+        raise SystemExit("vgg11_bn is compared on images of at most 64 pixels")
     layers, inputs = [], channels
     for stage, count in enumerate([1, 1, 2, 2, 2]):
         for _ in range(count):
@@ -116,6 +116,6 @@ def network(name, image, classes):
         return imagenet_resnet(*deep[name], channels, side, classes)
     if name in ("resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet110"):
         return cifar_resnet(int(name.removeprefix("resnet")), channels, classes)
-    if name in ("vgg11", "mobilenet_v2"):
+    if name in ("vgg11_bn", "mobilenet_v2"):
         return globals()[name](channels, side, classes)
     raise SystemExit(f"{name} has no twin in PyTorch; add it to benches/torch_networks.py")

@@ -75,7 +75,7 @@ SUITE = [
     Case("resnet32", 128, ways=RESNET32_WAYS),
     Case("resnet18", 32),
     Case("resnet50", 8, (3, 224, 224), 1000),
-    Case("vgg11", 64),
+    Case("vgg11_bn", 64),
     Case("mobilenet_v2", 64),
     Case("mobilenet_v2", 8, (3, 224, 224), 1000),
 ]
@@ -84,7 +84,7 @@ BOUNDS = {
     ("resnet32", "bp"): (0.6, 0.8, 0.55),
     ("resnet18", "bp"): (0.8, 0.8, 0.55),
     ("resnet50", "bp"): (0.9, 0.8, 0.55),
-    ("vgg11", "bp"): (0.9, 0.8, 0.55),
+    ("vgg11_bn", "bp"): (0.9, 0.8, 0.55),
     ("mobilenet_v2", "bp"): (0.9, 0.8, 0.55),
     ("resnet32", "greedy, 16 blocks"): (0.55, 0.13, 0.13),
     ("resnet32", "man + infopro, 4 blocks"): (1.0, None, None),

@@ -44,7 +44,7 @@ pub enum Command {
 /// Which network.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArguments {
-    /// resnet20, …, resnet18, …, vgg11, …, mobilenet_v2, …, efficientnet_b0 or a spec's .json file [default: resnet20]
+    /// resnet20, …, resnet18, …, vgg11_bn, …, mobilenet_v2, …, efficientnet_b0 or a spec's .json file [default: resnet20]
     #[arg(long)]
     pub model: Option<String>,
     /// Way around residual units that change the shape [default: project]

@@ -20,7 +20,7 @@ use localgrad::threads::Workers;
 use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
 use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
-use localgrad_models::{ModelConfig, Stem, published};
+use localgrad_models::{ModelConfig, Stem, published, vgg};
 use std::path::Path;
 
 /// The word for the data inside the program.
@@ -64,6 +64,20 @@ pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) ->
         }),
     };
     Ok(localgrad_models::network(name, &config)?)
+}
+
+/// The same for weights whose file may say that it is of `of_file`: the name that this network had then is understood, too.
+pub fn network_of_weights(
+    arguments: &ModelArguments,
+    of_file: Option<&NetworkSpec>,
+    input: [usize; 3],
+    classes: usize,
+) -> Outcome<NetworkSpec> {
+    let same = of_file.filter(|network| arguments.model.as_deref() == Some(network.name.as_str()));
+    let Some(before) = same else { return network(arguments, input, classes) };
+    let arguments = ModelArguments { model: Some(vgg::name_of(before)), ..arguments.clone() };
+    // It keeps the name, so that the same words mean it again.
+    Ok(NetworkSpec { name: before.name.clone(), ..network(&arguments, input, classes)? })
 }
 
 fn read_spec(path: &Path) -> Outcome<NetworkSpec> {

@@ -23,7 +23,10 @@ impl Origin {
     /// Those of reading it.
     pub fn of(arguments: &TrainArguments, directory: Option<&RunDirectory>) -> Outcome<Self> {
         let card = match (&arguments.init, directory) {
-            (None, _) => Card::default(),
+            (None, None) => Card::default(),
+            (None, Some(directory)) => {
+                Card { network: Some(directory.read_run_file()?.network), ..Card::default() }
+            }
             (Some(_), Some(directory)) => {
                 let run = directory.read_run_file()?;
                 Card::of(&run.network, &run.normalize, &run.class_names)
@@ -45,7 +48,7 @@ impl Origin {
         classes: usize,
     ) -> Outcome<NetworkSpec> {
         let Some(path) = arguments.init.as_deref().filter(|_| arguments.model.model.is_none()) else {
-            return choices::network(&arguments.model, input, classes);
+            return choices::network_of_weights(&arguments.model, self.card.network.as_ref(), input, classes);
         };
         let network = self.card.network.clone().ok_or_else(|| trained::unknown_network(path))?;
         trained::refuse_without_model(&arguments.model)?;

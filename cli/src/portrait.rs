@@ -75,15 +75,20 @@ fn kind(unit: &UnitSpec) -> &'static str {
         UnitKind::Stem { .. } => "stem",
         UnitKind::Plain { .. } => "plain",
         UnitKind::Basic { .. } => "basic",
-        UnitKind::Bottleneck { .. } => "bottleneck",
+        UnitKind::Bottleneck { .. } | UnitKind::RegnetBlock(_) => "bottleneck",
         UnitKind::ConvNorm { .. } => "convolution",
         UnitKind::Patches { .. } => "patches",
         UnitKind::ConvNext(_) => "inverted bottleneck",
         UnitKind::Shuffle => "shuffle",
         UnitKind::Dense { .. } => "dense",
         UnitKind::Transition => "transition",
+        UnitKind::Fire { .. } => "fire",
+        UnitKind::Separable { .. } => "separable",
+        UnitKind::TemporalBlock(_) => "temporal",
         UnitKind::Layers(_) => "layers",
-        UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) => "inverted residual",
+        UnitKind::InvertedResidual { .. } | UnitKind::MobileBlock(_) | UnitKind::MnasBlock(_) => {
+            "inverted residual"
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn stem(inputs: usize, small: bool) -> Vec<NamedLayer> {
     let conv = LayerSpec::Conv { inputs, outputs: STEM_WIDTH, config, bias: false };
     let mut layers = vec![named("conv0", conv), named("norm0", LayerSpec::batch_norm(STEM_WIDTH, RELU))];
     if !small {
-        let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+        let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
         layers.push(unnamed(LayerSpec::MaxPool(pool)));
     }
     layers

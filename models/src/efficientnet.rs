@@ -1,6 +1,7 @@
 //! EfficientNet (Tan and Le 2019), named as torchvision names it.
 
 use crate::catalogue::{ModelConfig, no_widths};
+use crate::scaled::divisible;
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
@@ -18,39 +19,67 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
     (6, 3, 1, 320, 1),
 ];
 const STEM_WIDTH: usize = 32;
-const LAST_WIDTH: usize = 1280;
-const SWISH: Activation = Activation::Silu;
+/// Channels of the last convolution, for each of the last unit's.
+const LAST_EXPANSION: usize = 4;
 /// The probability that a sample does without the last unit, towards which it grows from 0.
 const DROP_PATH: f64 = 0.2;
 
-/// `efficientnet_b0`. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the second
-/// stage keep the size, unless the configuration says otherwise.
-pub fn efficientnet_b0(config: &ModelConfig) -> Result<NetworkSpec> {
-    let name = "efficientnet_b0";
+/// What tells the networks apart.
+struct Form {
+    /// What widths are multiplied by.
+    width: f64,
+    /// What numbers of units are multiplied by, and rounded up.
+    depth: f64,
+    /// Before the classifier.
+    dropout: f64,
+    /// After the convolutions.
+    activation: Activation,
+    /// Whether units have squeeze-and-excitation.
+    excites: bool,
+}
+
+const B0: Form = Form { width: 1.0, depth: 1.0, dropout: 0.2, activation: Activation::Silu, excites: true };
+
+fn form(name: &str) -> Form {
+    match name {
+        "efficientnet_b1" => Form { depth: 1.1, ..B0 },
+        "efficientnet_b2" => Form { width: 1.1, depth: 1.2, dropout: 0.3, ..B0 },
+        "efficientnet_lite0" => Form { activation: Activation::Relu6, excites: false, ..B0 },
+        _ => B0,
+    }
+}
+
+/// `efficientnet_b0`, `_b1`, `_b2` or `_lite0`; the last is without squeeze-and-excitation and has ReLU6. The last 1x1
+/// convolution belongs to the head. For images of at most 64 pixels the stem and the second stage keep the size, unless the
+/// configuration says otherwise.
+pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
+    let form = form(name);
+    let scaled = |width: usize| divisible(width as f64 * form.width);
+    let units_of = |count: usize| (count as f64 * form.depth).ceil() as usize;
     let small = config.small_stem();
+    let mut width = scaled(STEM_WIDTH);
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: SWISH, norm: NormConfig::default() },
-        width: STEM_WIDTH,
+        kind: UnitKind::ConvNorm { kernel: 3, activation: form.activation, norm: NormConfig::default() },
+        width,
         stride: if small { 1 } else { 2 },
     }];
-    let count: usize = STAGES.iter().map(|stage| stage.4).sum();
-    let mut width = STEM_WIDTH;
+    let count: usize = STAGES.iter().map(|stage| units_of(stage.4)).sum();
     for (stage, (expansion, kernel, first_stride, stage_width, count_here)) in STAGES.into_iter().enumerate()
     {
-        for position in 0..count_here {
+        for position in 0..units_of(count_here) {
             let block = MobileBlock {
                 kernel,
                 inner: expansion * width,
-                squeezed: width / 4,
-                activation: SWISH,
-                gate: [SWISH, Activation::Sigmoid],
+                squeezed: if form.excites { width / 4 } else { 0 },
+                activation: form.activation,
+                gate: [form.activation, Activation::Sigmoid],
                 norm: NormConfig::default(),
                 drop_path: DROP_PATH * (units.len() - 1) as f64 / count as f64,
             };
             let keeps_size = position > 0 || (small && stage == 1);
-            width = stage_width;
+            width = scaled(stage_width);
             units.push(UnitSpec {
                 name: format!("features.{}.{position}", stage + 1),
                 kind: UnitKind::MobileBlock(block),
@@ -59,18 +88,19 @@ pub fn efficientnet_b0(config: &ModelConfig) -> Result<NetworkSpec> {
             });
         }
     }
-    let head = head(STAGES.len() + 1, width, config.classes);
+    let head = head(STAGES.len() + 1, width, config.classes, &form);
     Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
 }
 
-fn head(number: usize, inputs: usize, classes: usize) -> Vec<NamedLayer> {
-    let conv = LayerSpec::Conv { inputs, outputs: LAST_WIDTH, config: ConvConfig::default(), bias: false };
+fn head(number: usize, inputs: usize, classes: usize, form: &Form) -> Vec<NamedLayer> {
+    let last = LAST_EXPANSION * inputs;
+    let conv = LayerSpec::Conv { inputs, outputs: last, config: ConvConfig::default(), bias: false };
     vec![
         named(format!("features.{number}.0"), conv),
-        named(format!("features.{number}.1"), LayerSpec::batch_norm(LAST_WIDTH, Some(SWISH))),
+        named(format!("features.{number}.1"), LayerSpec::batch_norm(last, Some(form.activation))),
         unnamed(LayerSpec::GlobalAveragePool),
-        named("classifier.0", LayerSpec::Dropout { probability: 0.2 }),
-        named("classifier.1", LayerSpec::Linear { inputs: LAST_WIDTH, outputs: classes, bias: true }),
+        named("classifier.0", LayerSpec::Dropout { probability: form.dropout }),
+        named("classifier.1", LayerSpec::Linear { inputs: last, outputs: classes, bias: true }),
     ]
 }
 
@@ -80,14 +110,22 @@ mod tests {
     use crate::counted::parameters;
     use localgrad::layers::Features;
 
+    fn of(name: &str, side: usize, classes: usize) -> NetworkSpec {
+        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        efficientnet(name, &config).unwrap()
+    }
+
     fn at(side: usize, classes: usize) -> NetworkSpec {
-        efficientnet_b0(&ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+        of("efficientnet_b0", side, classes)
     }
 
     #[test]
     fn as_many_parameters_as_published() {
-        // sum(p.numel() for p in torchvision.models.efficientnet_b0().parameters())
-        assert_eq!(parameters(&at(224, 1000)), 5_288_548);
+        // sum(p.numel() for p in torchvision.models.efficientnet_b0().parameters()), and so on; of the last one timm's
+        let published = [("b0", 5_288_548), ("b1", 7_794_184), ("b2", 9_109_994), ("lite0", 4_652_008)];
+        for (size, count) in published {
+            assert_eq!(parameters(&of(&format!("efficientnet_{size}"), 224, 1000)), count, "{size}");
+        }
         assert_eq!(parameters(&at(32, 10)), 5_288_548 - 1281 * 990);
     }
 
@@ -100,5 +138,6 @@ mod tests {
         let names: Vec<&str> = spec.units.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(names[..4], ["features.0", "features.1.0", "features.2.0", "features.2.1"]);
         assert_eq!(spec.units.len(), 17);
+        assert_eq!(of("efficientnet_b2", 224, 1000).units.len(), 24);
     }
 }

@@ -1,6 +1,6 @@
 //! Which network a file's tensors are of, by their names and shapes.
 
-use crate::catalogue::{is_small, network};
+use crate::catalogue::{has_one_stem, is_small, network};
 use crate::names;
 use crate::{MODELS, ModelConfig, Stem};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, join};
@@ -83,6 +83,11 @@ fn candidates(model: &str) -> Vec<ModelConfig> {
         ..ModelConfig::default()
     };
     match (is_small(model), model.starts_with("vgg")) {
+        _ if model.starts_with("mlperf")
+            || !is_small(model) && !model.starts_with("vgg") && has_one_stem(model) =>
+        {
+            vec![of(32, None, Shortcut::Project)]
+        }
         (true, _) => [Shortcut::Project, Shortcut::Pad].map(|shortcut| of(32, None, shortcut)).into(),
         (_, true) => [224, 32].map(|side| of(side, None, Shortcut::Project)).into(),
         _ => [(224, Stem::Imagenet), (32, Stem::Small)]
@@ -97,7 +102,7 @@ fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> 
     let ours = tensors(&spec).ok()?;
     let head = spec.head.iter().rev().find(|layer| !layer.name.is_empty())?.name.as_str();
     let names: BTreeSet<String> = ours.iter().map(|(name, _)| name.clone()).collect();
-    let mapping = names::map(file.iter().copied(), &names, head);
+    let mapping = names::map(file.iter().copied(), &names, &spec);
     let shapes: BTreeMap<&str, &[usize]> =
         file.iter().filter_map(|(name, shape)| Some((mapping.ours.get(*name)?.as_str(), *shape))).collect();
     if shapes.len() != ours.len() {

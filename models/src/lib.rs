@@ -12,11 +12,19 @@ pub mod convnext;
 pub mod shufflenet;
 pub mod densenet;
 pub mod hugging_face;
+pub mod squeezenet;
+pub mod mobilenet_v1;
+pub mod mnasnet;
+pub mod regnet;
+pub mod temporal;
+pub mod tiny;
+pub mod timm;
 pub mod names;
 pub mod identify;
 pub mod published;
 pub mod resnet;
 pub mod vgg;
+mod scaled;
 #[cfg(test)]
 mod counted;
 

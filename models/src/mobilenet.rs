@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al. 2018), named as torchvision names it.
 
 use crate::catalogue::{ModelConfig, no_widths};
+use crate::scaled::{divisible, multiplier};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
@@ -20,21 +21,22 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 const STEM_WIDTH: usize = 32;
 const LAST_WIDTH: usize = 1280;
 
-/// `mobilenet_v2`. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the
-/// second stage keep the size, unless the configuration says otherwise.
-pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
-    let name = "mobilenet_v2";
+/// `mobilenet_v2`, or with other widths `mobilenet_v2_x0_5` and the like. The last 1x1 convolution belongs to the head. For
+/// images of at most 64 pixels the stem and the second stage keep the size, unless the configuration says otherwise.
+pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
+    let multiplier = multiplier(name, "mobilenet_v2")?;
+    let scaled = |width: usize| divisible(width as f64 * multiplier);
+    let mut width = scaled(STEM_WIDTH);
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
         kind: UnitKind::ConvNorm { kernel: 3, activation: Activation::Relu6, norm: NormConfig::default() },
-        width: STEM_WIDTH,
+        width,
         stride: if small { 1 } else { 2 },
     }];
-    let mut width = STEM_WIDTH;
     for (stage, (expansion, stage_width, count, first_stride)) in STAGES.into_iter().enumerate() {
-        width = stage_width;
+        width = scaled(stage_width);
         for position in 0..count {
             let keeps_size = position > 0 || (small && stage == 1);
             units.push(UnitSpec {
@@ -45,20 +47,22 @@ pub fn mobilenet_v2(config: &ModelConfig) -> Result<NetworkSpec> {
             });
         }
     }
-    let head = head(units.len(), width, config.classes);
+    let last = divisible(LAST_WIDTH as f64 * multiplier.max(1.0));
+    let head = head(units.len(), [width, last, config.classes]);
     Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
 }
 
-fn head(number: usize, inputs: usize, classes: usize) -> Vec<NamedLayer> {
+/// From so many inputs through so many channels to so many classes.
+fn head(number: usize, [inputs, last, classes]: [usize; 3]) -> Vec<NamedLayer> {
     let config = ConvConfig { kernel: [1, 1], ..ConvConfig::default() };
-    let conv = LayerSpec::Conv { inputs, outputs: LAST_WIDTH, config, bias: false };
-    let norm = LayerSpec::batch_norm(LAST_WIDTH, Some(Activation::Relu6));
+    let conv = LayerSpec::Conv { inputs, outputs: last, config, bias: false };
+    let norm = LayerSpec::batch_norm(last, Some(Activation::Relu6));
     vec![
         named(format!("features.{number}.0"), conv),
         named(format!("features.{number}.1"), norm),
         unnamed(LayerSpec::GlobalAveragePool),
         named("classifier.0", LayerSpec::Dropout { probability: 0.2 }),
-        named("classifier.1", LayerSpec::Linear { inputs: LAST_WIDTH, outputs: classes, bias: true }),
+        named("classifier.1", LayerSpec::Linear { inputs: last, outputs: classes, bias: true }),
     ]
 }
 
@@ -69,7 +73,12 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(side: usize, classes: usize) -> NetworkSpec {
-        mobilenet_v2(&ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+        of("mobilenet_v2", side, classes)
+    }
+
+    fn of(name: &str, side: usize, classes: usize) -> NetworkSpec {
+        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        mobilenet_v2(name, &config).unwrap()
     }
 
     #[test]
@@ -77,6 +86,11 @@ mod tests {
         // sum(p.numel() for p in torchvision.models.mobilenet_v2().parameters())
         assert_eq!(parameters(&at(224, 1000)), 3_504_872);
         assert_eq!(parameters(&at(32, 10)), 3_504_872 - 1281 * 990);
+        // torchvision.models.mobilenet_v2(width_mult=0.35), and so on
+        let others = [("x0_35", 1_677_128), ("x0_5", 1_968_680), ("x0_75", 2_636_424), ("x1_4", 6_108_776)];
+        for (width, count) in others {
+            assert_eq!(parameters(&of(&format!("mobilenet_v2_{width}"), 224, 1000)), count, "{width}");
+        }
     }
 
     #[test]

@@ -12,8 +12,10 @@ type Unit = (usize, usize, usize, usize, Activation, usize);
 
 const RELU: Activation = Activation::Relu;
 const SWISH: Activation = Activation::HardSwish;
-/// Of all batch norms.
+/// Of torchvision's batch norms.
 const NORM: NormConfig = NormConfig { epsilon: 1e-3, momentum: 0.01 };
+/// At the end of timm's names.
+const TIMM: &str = "_100";
 const STEM_WIDTH: usize = 16;
 
 const LARGE: &[Unit] = &[
@@ -48,30 +50,24 @@ const SMALL: &[Unit] = &[
     (5, 576, 96, 144, SWISH, 1),
 ];
 
-/// `mobilenet_v3_large`. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the
-/// first unit with a stride keep the size, unless the configuration says otherwise.
-pub fn large(config: &ModelConfig) -> Result<NetworkSpec> {
-    mobilenet_v3("mobilenet_v3_large", LARGE, 1280, config)
-}
-
-/// `mobilenet_v3_small`; as [`large`].
-pub fn small(config: &ModelConfig) -> Result<NetworkSpec> {
-    mobilenet_v3("mobilenet_v3_small", SMALL, 1024, config)
-}
-
-fn mobilenet_v3(name: &str, table: &[Unit], features: usize, config: &ModelConfig) -> Result<NetworkSpec> {
+/// `mobilenet_v3_large` or `mobilenet_v3_small`, or timm's `mobilenetv3_large_100` or `mobilenetv3_small_100`, whose batch
+/// norms have the usual numbers. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and
+/// the first unit with a stride keep the size, unless the configuration says otherwise.
+pub fn mobilenet_v3(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
+    let (table, features) = if name.contains("large") { (LARGE, 1280) } else { (SMALL, 1024) };
+    let norm = if name.ends_with(TIMM) { NormConfig::default() } else { NORM };
     no_widths(name, config)?;
     let small = config.small_stem();
     let kept = table.iter().position(|unit| unit.5 > 1).filter(|_| small);
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: SWISH, norm: NORM },
+        kind: UnitKind::ConvNorm { kernel: 3, activation: SWISH, norm },
         width: STEM_WIDTH,
         stride: if small { 1 } else { 2 },
     }];
     let mut last = STEM_WIDTH;
     for (number, &(kernel, inner, width, squeezed, activation, stride)) in table.iter().enumerate() {
-        let block = MobileBlock { kernel, inner, squeezed, activation, norm: NORM, ..MobileBlock::default() };
+        let block = MobileBlock { kernel, inner, squeezed, activation, norm, ..MobileBlock::default() };
         units.push(UnitSpec {
             name: format!("features.{}", units.len()),
             kind: UnitKind::MobileBlock(block),
@@ -80,15 +76,15 @@ fn mobilenet_v3(name: &str, table: &[Unit], features: usize, config: &ModelConfi
         });
         last = width;
     }
-    let head = head(units.len(), last, features, config.classes);
+    let head = head(units.len(), [last, features, config.classes], norm);
     Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
 }
 
 /// The last convolution has six channels for each of the last unit's.
-fn head(number: usize, inputs: usize, features: usize, classes: usize) -> Vec<NamedLayer> {
+fn head(number: usize, [inputs, features, classes]: [usize; 3], norm: NormConfig) -> Vec<NamedLayer> {
     let outputs = 6 * inputs;
     let conv = LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: false };
-    let NormConfig { epsilon, momentum } = NORM;
+    let NormConfig { epsilon, momentum } = norm;
     let norm = LayerSpec::BatchNorm { channels: outputs, activation: Some(SWISH), epsilon, momentum };
     vec![
         named(format!("features.{number}.0"), conv),
@@ -109,7 +105,7 @@ mod tests {
 
     fn at(side: usize, classes: usize) -> [NetworkSpec; 2] {
         let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
-        [large(&config).unwrap(), small(&config).unwrap()]
+        ["mobilenet_v3_large", "mobilenet_v3_small"].map(|name| mobilenet_v3(name, &config).unwrap())
     }
 
     #[test]

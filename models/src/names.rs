@@ -1,6 +1,7 @@
 //! Names that weights carry elsewhere, and ours.
 
-use crate::hugging_face;
+use crate::{hugging_face, timm};
+use localgrad::network::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
@@ -21,6 +22,8 @@ pub const PREFIXES: [&str; 11] = [
 
 /// Who writes names as [`hugging_face`] has them.
 pub const HUGGING_FACE: &str = "Hugging Face";
+/// Who writes names as [`timm`] has them.
+pub const TIMM: &str = "timm";
 
 /// Our name (torchvision's) for a weight that a file calls `name`, in a network whose classifier we call
 /// `head` (`fc` or `classifier`).
@@ -54,18 +57,39 @@ pub struct Mapping {
     pub elsewhere: Option<&'static str>,
 }
 
-/// Finds the network's own names (`ours`) in those of a file, each with its shape.
+/// Finds the network's own names (`ours`) in those of a file, each with its shape. The file may have timm's.
 pub fn map<'a>(
     file: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     ours: &BTreeSet<String>,
-    head: &str,
+    network: &NetworkSpec,
 ) -> Mapping {
+    let head = network.head.iter().rev().find(|layer| !layer.name.is_empty());
+    let head = head.map_or("fc", |layer| &layer.name);
+    let hugging_face = hugging_face::names(ours);
+    map_to(file, &Known { ours, timm: timm::names(network), hugging_face, head })
+}
+
+/// What names may mean.
+struct Known<'a> {
+    ours: &'a BTreeSet<String>,
+    /// Ours by timm's.
+    timm: BTreeMap<String, String>,
+    /// And by Hugging Face's.
+    hugging_face: BTreeMap<String, String>,
+    /// The classifier's.
+    head: &'a str,
+}
+
+fn map_to<'a>(file: impl IntoIterator<Item = (&'a str, &'a [usize])>, known: &Known<'_>) -> Mapping {
+    let ours = known.ours;
     let mut mapping = Mapping::default();
-    let theirs = hugging_face::names(ours);
     for (name, shape) in file {
-        let (found, prefix) = unwrapped(name, (ours, &theirs), head);
-        if theirs.contains_key(&name[prefix.len()..]) && !ours.contains(&name[prefix.len()..]) {
+        let (found, prefix) = unwrapped(name, known);
+        let inner = &name[prefix.len()..];
+        if known.hugging_face.contains_key(inner) && !ours.contains(inner) {
             mapping.elsewhere = Some(HUGGING_FACE);
+        } else if known.timm.contains_key(inner) && !ours.contains(inner) {
+            mapping.elsewhere = Some(TIMM);
         }
         let is_ours = ours.contains(&found);
         if !is_ours && is_counter(&found) {
@@ -84,21 +108,17 @@ pub fn map<'a>(
     mapping
 }
 
-/// Our name for the file's, and what was taken off its beginning: as little as makes it ours, or all that is known. `theirs`
-/// has ours by names from elsewhere.
-fn unwrapped<'a>(
-    name: &'a str,
-    (ours, theirs): (&BTreeSet<String>, &BTreeMap<String, String>),
-    head: &str,
-) -> (String, &'a str) {
+/// Our name for the file's, and what was taken off its beginning: as little as makes it ours, or all that is known.
+fn unwrapped<'a>(name: &'a str, known: &Known<'_>) -> (String, &'a str) {
+    let ours = known.ours;
     let mut rest = name;
     loop {
-        let found = canonical(rest, head);
+        let found = canonical(rest, known.head);
         let taken = name.len() - rest.len();
         if ours.contains(rest) {
             return (rest.to_string(), &name[..taken]);
         }
-        if let Some(found) = theirs.get(rest) {
+        if let Some(found) = known.hugging_face.get(rest).or_else(|| known.timm.get(rest)) {
             return (found.clone(), &name[..taken]);
         }
         let inner = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
@@ -148,7 +168,10 @@ mod tests {
     }
 
     fn mapped(names: &[(&str, &[usize])]) -> Mapping {
-        map(names.iter().copied(), &ours(), "fc")
+        map_to(
+            names.iter().copied(),
+            &Known { ours: &ours(), timm: BTreeMap::new(), hugging_face: BTreeMap::new(), head: "fc" },
+        )
     }
 
     #[test]

@@ -3,8 +3,11 @@
 
 use crate::catalogue::{ModelConfig, no_widths};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::ConvConfig;
+use localgrad::maps::pool::PoolConfig;
 use localgrad::network::NetworkSpec;
-use localgrad::network::unit::{UnitKind, UnitSpec};
+use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::{Error, Result};
 
 /// The CIFAR form with `units[s]` basic units in stage s; widths (of the stem and each stage) 16, 16, 32, 64
@@ -50,6 +53,48 @@ pub fn widened(
     imagenet_of(name, depth, [widening, groups], config)
 }
 
+/// ResNet-D (He et al. 2019), as timm has it: a stem of three 3x3 convolutions, and ways around that pool before they project.
+///
+/// # Errors
+/// `Config` for another way around, besides those of the ImageNet form.
+pub fn averaged(name: &str, depth: usize, config: &ModelConfig) -> Result<NetworkSpec> {
+    no_widths(name, config)?;
+    if config.shortcut == Shortcut::Pad {
+        return Err(Error::config(format!(
+            "{name} pools on its ways around; leave the padding shortcut out"
+        )));
+    }
+    let config = ModelConfig { shortcut: Shortcut::Average, ..config.clone() };
+    let mut spec = imagenet_of(name, depth, [1, 1], &config)?;
+    if let Some(stem) = spec.units.first_mut() {
+        stem.kind = UnitKind::Layers(deep_stem([config.input[0], stem.width], config.small_stem()));
+    }
+    Ok(spec)
+}
+
+/// From so many channels to so many.
+fn deep_stem([inputs, width]: [usize; 2], small: bool) -> Vec<NamedLayer> {
+    let stride = if small { 1 } else { 2 };
+    let inner = width / 2;
+    let mut layers = Vec::new();
+    for (names, inputs, outputs, stride) in [
+        (["conv1.0", "conv1.1"], inputs, inner, stride),
+        (["conv1.3", "conv1.4"], inner, inner, 1),
+        (["conv1.6", "bn1"], inner, width, 1),
+    ] {
+        let config =
+            ConvConfig { kernel: [3, 3], stride: [stride; 2], padding: [1, 1], ..ConvConfig::default() };
+        let [conv, norm] = names;
+        layers.push(named(conv, LayerSpec::Conv { inputs, outputs, config, bias: false }));
+        layers.push(named(norm, LayerSpec::batch_norm(outputs, Some(Activation::Relu))));
+    }
+    if !small {
+        let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
+        layers.push(unnamed(LayerSpec::MaxPool(pool)));
+    }
+    layers
+}
+
 fn imagenet_of(
     name: &str,
     depth: usize,
@@ -58,6 +103,7 @@ fn imagenet_of(
 ) -> Result<NetworkSpec> {
     let (counts, bottleneck) = match depth {
         18 => ([2, 2, 2, 2], false),
+        26 => ([2, 2, 2, 2], true),
         34 => ([3, 4, 6, 3], false),
         50 => ([3, 4, 6, 3], true),
         101 => ([3, 4, 23, 3], true),
@@ -117,6 +163,9 @@ fn wrong_widths(name: &str, stages: usize, widths: &[usize]) -> Error {
 mod tests {
     use crate::counted::parameters;
     use crate::{ModelConfig, network};
+    use localgrad::layers::Features;
+    use localgrad::layers::spec::NamedLayer;
+    use localgrad::network::unit::Shortcut;
 
     #[test]
     fn as_many_parameters_as_published() {
@@ -127,10 +176,32 @@ mod tests {
             ("resnext101_64x4d", 83_455_272),
             ("wide_resnet50_2", 68_883_240),
             ("wide_resnet101_2", 126_886_696),
+            // sum(p.numel() for p in timm.create_model("resnet18d").parameters()), and so on
+            ("resnet18d", 11_708_744),
+            ("resnet34d", 21_816_904),
+            ("resnet50d", 25_576_264),
         ];
         let config = ModelConfig { input: [3, 224, 224], classes: 1000, ..ModelConfig::default() };
         for (name, count) in published {
             assert_eq!(parameters(&network(name, &config).unwrap()), count, "{name}");
         }
+    }
+
+    #[test]
+    fn resnet_d_pools_on_its_ways_around() {
+        let config = ModelConfig { input: [3, 97, 97], ..ModelConfig::default() };
+        let spec = network("resnet18d", &config).unwrap();
+        // 97 to 49 in the stem, 25 in its pool, and rounded up from there on.
+        let last = spec.features_after(spec.units.len() - 1).unwrap();
+        assert_eq!(last, Features::Map { channels: 512, height: 4, width: 4 });
+        let expanded = spec.expand().unwrap();
+        let names = |layers: &[NamedLayer]| layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            names(&expanded[0].0)[..6],
+            ["conv1.0", "conv1.1", "conv1.3", "conv1.4", "conv1.6", "bn1"]
+        );
+        assert_eq!(names(expanded[3].0[0].layer.branches()[1]), ["", "downsample.1", "downsample.2"]);
+        let refused = ModelConfig { shortcut: Shortcut::Pad, ..config };
+        assert!(network("resnet18d", &refused).unwrap_err().to_string().contains("leave the padding"));
     }
 }

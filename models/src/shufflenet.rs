@@ -50,7 +50,7 @@ fn stem(inputs: usize, small: bool) -> Vec<NamedLayer> {
     let config = ConvConfig { kernel: [3, 3], stride, padding: [1, 1], ..ConvConfig::default() };
     let mut layers = conv_bn("conv1", inputs, STEM_WIDTH, config);
     if !small {
-        let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+        let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
         layers.push(unnamed(LayerSpec::MaxPool(pool)));
     }
     layers

@@ -345,7 +345,7 @@ fn norms_of_samples() {
 }
 
 fn pools() {
-    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
     hold("max pool", move |place| {
         let x = input(place, &IMAGES);
         Box::new(move || {

@@ -48,25 +48,45 @@ fn every_rule_trains_a_residual_network_cut_anywhere() {
     }
 }
 
+/// One step of every rule, of a network cut in two.
+fn train_by_every_rule(spec: &NetworkSpec) {
+    for rule in all_rules() {
+        let ends = [spec.units.len() / 2, spec.units.len() - 1];
+        let losses = step_once(spec, &config(rule.clone(), &ends), 2);
+        assert!(losses.iter().all(|loss| loss.is_finite()), "{} {rule:?}: {losses:?}", spec.name);
+    }
+}
+
 #[test]
 fn every_rule_trains_every_family() {
-    let at = |name: &str, side: usize| {
-        network(name, &ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() }).unwrap()
-    };
     for (name, side) in [
-        ("vgg11", 32),
+        ("vgg11_bn", 32),
         ("resnet18", 16),
         ("resnet50", 16),
         ("mobilenet_v2", 16),
         ("mobilenet_v3_small", 16),
         ("shufflenet_v2_x0_5", 16),
     ] {
-        let spec = at(name, side);
-        for rule in all_rules() {
-            let ends = [spec.units.len() / 2, spec.units.len() - 1];
-            let losses = step_once(&spec, &config(rule.clone(), &ends), 2);
-            assert!(losses.iter().all(|loss| loss.is_finite()), "{} {rule:?}: {losses:?}", spec.name);
-        }
+        let config = ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() };
+        train_by_every_rule(&network(name, &config).unwrap());
+    }
+}
+
+#[test]
+fn every_rule_trains_networks_of_phones_and_boards() {
+    for (name, input) in [
+        ("mobilenet_v1_x0_25", [3, 16, 16]),
+        ("mobilenet_v2_x0_35", [3, 16, 16]),
+        ("squeezenet1_1", [3, 32, 32]),
+        ("mnasnet0_5", [3, 16, 16]),
+        ("regnet_y_400mf", [3, 16, 16]),
+        ("mlperf_resnet8", [3, 16, 16]),
+        ("mlperf_ds_cnn", [1, 49, 10]),
+        ("resnet1d", [9, 1, 32]),
+        ("tcn", [9, 1, 32]),
+    ] {
+        let config = ModelConfig { input, classes: 4, ..ModelConfig::default() };
+        train_by_every_rule(&network(name, &config).unwrap());
     }
 }
 

@@ -15,6 +15,7 @@ use localgrad::weights::{self, Card, Weights};
 use localgrad_models::catalogue::is_small;
 use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
+use localgrad_models::vgg;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -230,7 +231,7 @@ impl Loaded {
 /// Reads a weights file, whatever spelling of names it uses, into `model`.
 pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     let (tensors, mapping) = read_file(model, path)?;
-    weights::load(model, &tensors).map_err(|cause| unfitting(cause, path, &tensors))?;
+    weights::load(model, &tensors).map_err(|cause| unfitting(cause, path, model.spec(), &tensors))?;
     Ok(Loaded {
         event: "loaded",
         tensors: tensors.len(),
@@ -243,8 +244,8 @@ pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
 /// The same but for the head, which stays as it is.
 pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     let (tensors, mapping) = read_file(model, path)?;
-    let loaded =
-        weights::load_body(model, tensors.clone()).map_err(|cause| unfitting(cause, path, &tensors))?;
+    let loaded = weights::load_body(model, tensors.clone())
+        .map_err(|cause| unfitting(cause, path, model.spec(), &tensors))?;
     Ok(Loaded {
         event: "loaded",
         tensors: loaded.taken,
@@ -255,8 +256,11 @@ pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
 }
 
 /// The refusal of a file, with what may be the matter.
-fn unfitting(cause: localgrad::Error, path: &Path, tensors: &Weights) -> Fault {
+fn unfitting(cause: localgrad::Error, path: &Path, network: &NetworkSpec, tensors: &Weights) -> Fault {
     let fault = Fault::from(cause.at(path.display()));
+    if let Some(advice) = vgg::advice(network, tensors.keys().map(String::as_str)) {
+        return fault.and(&format!("; {advice}"));
+    }
     match tensors.get("conv1.weight").map(|weight| weight.dims()) {
         Some([_, _, 7, 7]) => {
             fault.and("; its first convolution is 7x7, which --stem imagenet gives small images, too")
@@ -272,11 +276,9 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mappi
         ours.insert(name.to_string());
         Ok(())
     })?;
-    let head = model.spec().head.iter().rev().find(|layer| !layer.name.is_empty());
-    let head = head.map_or("fc", |layer| &layer.name).to_string();
     let mut mapping = Mapping::default();
     let tensors = weights::read_chosen(path, |listed| {
-        mapping = names::map(listed.iter().copied(), &ours, &head);
+        mapping = names::map(listed.iter().copied(), &ours, model.spec());
         mapping.ours.clone()
     })?;
     if let Some(words) = mapping.words() {
@@ -332,5 +334,5 @@ fn described(
         .or(of_file.map(|network| network.classes))
         .or(dataset.map(Dataset::classes))
         .ok_or_else(|| Fault::usage("say how many classes the network has: --classes 10"))?;
-    choices::network(&arguments.model, input, classes)
+    choices::network_of_weights(&arguments.model, of_file, input, classes)
 }

@@ -289,7 +289,7 @@ fn a_spec_from_anyone_is_refused_where_it_is_wrong() {
 #[test]
 fn a_spec_goes_out_and_comes_back() {
     let directory = tempfile::tempdir().unwrap();
-    let base = ["inspect", "--model", "vgg11", "--rule", "auglocal"];
+    let base = ["inspect", "--model", "vgg11_bn", "--rule", "auglocal"];
     let spec = localgrad(&[&base[..], &["--spec"]].concat()).stdout;
     let file = path(directory.path(), "mine.json");
     std::fs::write(&file, spec).unwrap();

@@ -448,3 +448,46 @@ fn what_cannot_be_written_is_no_success() {
     let [_, error] = told(&["export", "--run", &run, "--out", "/dev/full"], 1);
     assert!(error.contains("/dev/full"), "{error}");
 }
+
+/// Before there were VGGs without batch norm, those with it had the names of these: their files are understood by both.
+#[test]
+fn weights_of_a_vgg_are_found_by_the_name_that_it_had() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = path(directory.path(), "before.safetensors");
+    let config = localgrad_models::ModelConfig { input: [3, 16, 16], classes: 3, ..Default::default() };
+    let mut spec = localgrad_models::network("vgg11_bn", &config).unwrap();
+    spec.name = "vgg11".into();
+    let mut model = localgrad::model::Model::new(spec.clone(), 0, &localgrad::Device::Cpu).unwrap();
+    let card = Card::of(&spec, &Normalize::half(3), &[]);
+    weights::write_network(Path::new(&file), &mut model, &card, false).unwrap();
+    let set = write_data(directory.path());
+    let eval = ["eval", "--weights", &file, "--data", &set, "--json"];
+    let found = lines(&eval);
+    for name in ["vgg11", "vgg11_bn"] {
+        assert_eq!(lines(&[&eval[..], &["--model", name]].concat()), found, "{name}");
+    }
+    let [_, error] = told(&[&eval[..], &["--model", "vgg13"]].concat(), 1);
+    assert!(error.contains("features.") && error.contains("vgg13_bn has"), "{error}");
+}
+
+/// And their runs go on by the words that they began with.
+#[test]
+fn a_run_of_a_vgg_goes_on_by_the_name_that_it_had() {
+    let directory = tempfile::tempdir().unwrap();
+    let (set, run) = (write_data(directory.path()), path(directory.path(), "run"));
+    let config = localgrad_models::ModelConfig { input: [3, 16, 16], classes: 3, ..Default::default() };
+    let mut spec = localgrad_models::network("vgg11_bn", &config).unwrap();
+    spec.name = "vgg11".into();
+    let file = path(directory.path(), "vgg11.json");
+    std::fs::write(&file, serde_json::to_string(&spec).unwrap()).unwrap();
+    let words = ["train", "--data", &set, "--model", &file, "--batch", "6", "--lr", "0.01", "--json"];
+    told(&[&words[..], &["--steps", "1", "--out", &run]].concat(), 0);
+    let run_file = Path::new(&run).join("run.json");
+    let text = std::fs::read_to_string(&run_file).unwrap();
+    assert!(text.contains(&file), "{text}");
+    std::fs::write(&run_file, text.replace(&file, "vgg11")).unwrap();
+    for steps in 2..4 {
+        let words = ["train", "--resume", "--out", &run, "--steps", &steps.to_string(), "--json"];
+        assert_eq!(lines(&words).last().unwrap()["steps"], steps);
+    }
+}

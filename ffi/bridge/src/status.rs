@@ -65,6 +65,12 @@ impl Fault {
         Self::new(lg_status::Argument, message)
     }
 
+    /// The same with more to be said after it.
+    #[must_use]
+    pub fn and(self, more: &str) -> Self {
+        Self { message: format!("{}; {more}", self.message), ..self }
+    }
+
     /// A configuration that cannot work.
     pub fn config(message: impl Into<String>) -> Self {
         Self::new(lg_status::Config, message)

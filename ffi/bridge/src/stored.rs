@@ -5,6 +5,7 @@ use crate::events::{Event, lg_event_kind};
 use crate::session::{Session, Shared};
 use crate::settings::Numbers;
 use crate::status::{Fault, Outcome, lg_status};
+use localgrad_models::vgg;
 use localgrad_runtime::checkpoint::blob::{self, Blob};
 use localgrad_runtime::checkpoint::{Checkpoints, Configuration, Saved};
 use localgrad_runtime::optimizer::OptimizerConfig;
@@ -167,7 +168,7 @@ impl Session {
         now.train.label_smoothing = saved.train.label_smoothing;
         now.train.clip_norm = saved.train.clip_norm;
         copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
-        saved.check_same(&now)?;
+        saved.check_same(&now).map_err(|error| other(error, saved, &now))?;
         let is = self.trainer.config();
         let chosen =
             |train: &TrainConfig| (train.ends.clone(), train.micro_batch, train.activations, train.recompute);
@@ -200,6 +201,16 @@ impl Session {
             self.set_damaged();
             error.into()
         })
+    }
+}
+
+/// The refusal of a state that another trainer saved, which may have been made when its network had another name.
+fn other(error: Error, saved: &Configuration, now: &Configuration) -> Fault {
+    let name = vgg::name_of(&saved.network);
+    let fault = Fault::from(error);
+    match saved.network.name == now.network.name && name != saved.network.name {
+        true => fault.and(&format!("the network that was called {} is {name}", saved.network.name)),
+        false => fault,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::pointers::{self, LONGEST_TEXT_BYTES};
 use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
-use localgrad_models::names;
+use localgrad_models::{names, vgg};
 use localgrad_runtime::model::Classifier;
 use localgrad_runtime::weights;
 use std::collections::BTreeSet;
@@ -45,18 +45,21 @@ impl Session {
             ours.insert(name.to_string());
             Ok(())
         })?;
-        let head = model.model.spec.head.iter().rev().find(|layer| !layer.name.is_empty());
-        let head = head.map_or("fc", |layer| &layer.name);
         let tensors = weights::read_chosen(path, |listed| {
-            let mapping = names::map(listed.iter().copied(), &ours, head);
+            let mapping = names::map(listed.iter().copied(), &ours, &model.model.spec);
             if let Some(words) = mapping.words() {
                 log::info!("{}: {words}", path.display());
             }
             mapping.ours
         })?;
+        let advice = vgg::advice(&model.model.spec, tensors.keys().map(String::as_str));
+        let unfitting = |error| match advice {
+            Some(advice) => Fault::from(error).and(&advice),
+            None => Fault::from(error),
+        };
         match parts {
-            0 => weights::load(model, &tensors)?,
-            1 => drop(weights::load_body(model, tensors)?),
+            0 => weights::load(model, &tensors).map_err(unfitting)?,
+            1 => drop(weights::load_body(model, tensors).map_err(unfitting)?),
             other => return Err(Fault::argument(format!("parts is {other}, which is no lg_weights"))),
         }
         self.note_new_state();

@@ -155,7 +155,7 @@ impl Configuration {
     }
 
     /// Refuses to go on as `now` what began as `self`, naming each field that differs. The length of the run may, and
-    /// what changes no result.
+    /// what changes no result, such as what people call the network.
     ///
     /// # Errors
     /// `Config`, with the fields.
@@ -167,7 +167,8 @@ impl Configuration {
         let keeps_all = keeps_inputs && !either(|train| train.activations != Precision::F32);
         let repeated = [keeps_inputs.then_some(PIECES), keeps_all.then_some(RECOMPUTE)];
         let mut found = Vec::new();
-        let before = Self { class_names: now.class_names.clone(), ..self.clone() };
+        let network = NetworkSpec { name: now.network.name.clone(), ..self.network.clone() };
+        let before = Self { class_names: now.class_names.clone(), network, ..self.clone() };
         differences("", &serde_json::to_value(before)?, &serde_json::to_value(now)?, &mut found);
         let leaves_f16 = train.activations == Precision::F16;
         found.retain(|(field, _, _)| field != PATIENCE && !(leaves_f16 && field == ACTIVATIONS));
@@ -260,6 +261,18 @@ mod tests {
         before.check_same(&here).unwrap();
         let note = before.note(&here).unwrap();
         assert!(note.contains("rvv") && note.contains(Isa::best().name()), "{note}");
+    }
+
+    #[test]
+    fn a_network_may_go_on_by_another_name() {
+        let here = configuration();
+        let renamed = |name: &str, classes| {
+            let network = NetworkSpec { name: name.into(), classes, ..here.network.clone() };
+            Configuration { network, ..here.clone() }
+        };
+        here.check_same(&renamed("other", 2)).unwrap();
+        let error = here.check_same(&renamed("other", 3)).unwrap_err().to_string();
+        assert!(error.contains("network.classes") && !error.contains("network.name"), "{error}");
     }
 
     #[test]

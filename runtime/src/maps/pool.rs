@@ -23,6 +23,14 @@ pub struct PoolConfig {
     pub stride: [usize; 2],
     /// Pixels added on each side; at most half the kernel, so that no window lies in the padding alone.
     pub padding: [usize; 2],
+    /// Whether a last window that begins on the image may reach beyond it (PyTorch's `ceil_mode`). What lies beyond the
+    /// padding does not count. Left out where it is not so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub round_up: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The most pixels of a window that a maximum is taken over: a place in it is a byte.
@@ -31,13 +39,13 @@ pub const MOST_WINDOW_PIXELS: usize = 256;
 impl Default for PoolConfig {
     /// Windows of 2 by 2, side by side.
     fn default() -> Self {
-        Self { kernel: [2, 2], stride: [2, 2], padding: [0, 0] }
+        Self { kernel: [2, 2], stride: [2, 2], padding: [0, 0], round_up: false }
     }
 }
 
 impl PoolConfig {
     /// The size of the output for images of the size `input`, both (rows, columns): (input + 2 · padding -
-    /// kernel) / stride + 1, rounded down.
+    /// kernel) / stride + 1, rounded down, or up as long as the last window begins on the image or before it.
     ///
     /// # Errors
     /// A configuration error where kernel or stride is 0, the padding is more than half the kernel, or no
@@ -53,13 +61,17 @@ impl PoolConfig {
                 )));
             }
             let padded = padding.checked_mul(2).and_then(|both| both.checked_add(input[axis]));
-            let Some(room) = padded.and_then(|padded| padded.checked_sub(kernel)) else {
+            // The places where a window may begin, the first among them.
+            let reach = if self.round_up { stride - 1 } else { 0 };
+            let begins = padded.and_then(|padded| padded.checked_add(reach)?.checked_sub(kernel));
+            let Some(windows) = begins.map(|begins| begins / stride + 1) else {
                 return Err(Error::config(format!(
                     "a pooling window of {kernel} does not fit {} pixels padded by {padding}",
                     input[axis]
                 )));
             };
-            output[axis] = room / stride + 1;
+            let on_image = |window: usize| window == 0 || window * stride < input[axis] + padding;
+            output[axis] = if on_image(windows - 1) { windows } else { windows - 1 };
         }
         Ok(output)
     }

@@ -42,7 +42,7 @@ pub(super) fn transition([inputs, width]: [usize; 2], stride: usize) -> Vec<Name
     let mut layers =
         vec![named("norm", LayerSpec::batch_norm(inputs, RELU)), named("conv", conv([inputs, width], 1))];
     if stride > 1 {
-        let pool = PoolConfig { kernel: [stride; 2], stride: [stride; 2], padding: [0, 0] };
+        let pool = PoolConfig { kernel: [stride; 2], stride: [stride; 2], ..PoolConfig::default() };
         layers.push(unnamed(LayerSpec::AveragePool(pool)));
     }
     layers

@@ -1,8 +1,11 @@
 //! What no network may exceed, and names that tell all of its weights apart. Specs come from files that anyone may have
 //! written.
 
+use super::mnas::MnasBlock;
 use super::mobile::MobileBlock;
+use super::regnet::RegnetBlock;
 use super::spec::NetworkSpec;
+use super::temporal::TemporalBlock;
 use super::unit::{UnitKind, UnitSpec};
 use crate::error::{Error, Result};
 use crate::layers::cost::parameters;
@@ -57,6 +60,11 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
         UnitKind::MobileBlock(MobileBlock { kernel, inner, squeezed, .. }) => {
             *kernel.max(inner).max(squeezed)
         }
+        UnitKind::MnasBlock(MnasBlock { kernel, expansion, .. }) => *kernel.max(expansion),
+        UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed }) => *group_width.max(squeezed),
+        UnitKind::TemporalBlock(TemporalBlock { kernels, dilation, .. }) => {
+            kernels.iter().copied().fold(*dilation, usize::max)
+        }
         UnitKind::Plain { names, .. } => {
             names.iter().try_for_each(|name| check_name(name))?;
             0
@@ -75,6 +83,8 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
         | UnitKind::Transition => 0,
         UnitKind::Bottleneck { inner: number, .. }
         | UnitKind::Dense { inner: number, .. }
+        | UnitKind::Fire { squeezed: number }
+        | UnitKind::Separable { kernel: number, .. }
         | UnitKind::Stem { kernel: number, .. }
         | UnitKind::ConvNorm { kernel: number, .. }
         | UnitKind::InvertedResidual { expansion: number } => *number,

@@ -84,7 +84,11 @@ impl MobileBlock {
 }
 
 /// Squeeze-and-excitation (Hu et al. 2018) of a map, its convolutions named as torchvision names them.
-fn squeeze_and_excite(channels: usize, squeezed: usize, [inner, outer]: [Activation; 2]) -> LayerSpec {
+pub(super) fn squeeze_and_excite(
+    channels: usize,
+    squeezed: usize,
+    [inner, outer]: [Activation; 2],
+) -> LayerSpec {
     let conv =
         |inputs, outputs| LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: true };
     LayerSpec::Excite {

@@ -3,8 +3,13 @@
 use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
 use super::convnext::{ConvNextBlock, patches};
 use super::dense;
+use super::fire;
+use super::mnas::MnasBlock;
 use super::mobile::MobileBlock;
+use super::regnet::RegnetBlock;
+use super::separable;
 use super::shuffle;
+use super::temporal::TemporalBlock;
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, ShortcutSpec, named, output_of_all, unnamed};
 use crate::maps::activation::Activation;
@@ -21,6 +26,10 @@ pub enum Shortcut {
     Project,
     /// Strided slice and zero channels.
     Pad,
+    /// 1x1 convolution with a bias, and no batch norm.
+    Convolve,
+    /// 2x2 average pool with the stride, rounded up, then 1x1 convolution and batch norm (He et al. 2019, "ResNet-D").
+    Average,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -33,6 +42,14 @@ fn one() -> usize {
 
 fn is_one(number: &usize) -> bool {
     *number == 1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn relu6() -> Activation {
@@ -55,12 +72,15 @@ pub enum UnitKind {
         /// Whether a 3x3 max pool with stride 2 follows, as for ImageNet-size input.
         pool: bool,
     },
-    /// A unit of VGG: 2x2 max pool if the stride is 2, 3x3 convolution, batch norm, ReLU.
+    /// A unit of VGG: 2x2 max pool if the stride is 2, 3x3 convolution, batch norm if it has one, ReLU.
     Plain {
         /// Names of the convolution and the batch norm.
         names: [String; 2],
         /// Whether the convolution has a bias.
         bias: bool,
+        /// Whether it has batch norm; it has where nothing is said.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        norm: bool,
     },
     /// Two 3x3 convolutions and a shortcut (He et al. 2015).
     Basic {
@@ -117,6 +137,25 @@ pub enum UnitKind {
     },
     /// What is between the stages of DenseNet: batch norm, 1x1 convolution, pool.
     Transition,
+    /// A unit of SqueezeNet; its width is even.
+    Fire {
+        /// Channels between its convolutions.
+        squeezed: usize,
+    },
+    /// A unit of MobileNetV1: depthwise convolution, 1x1 convolution, each with batch norm and activation.
+    Separable {
+        /// Side of the square depthwise kernel.
+        kernel: usize,
+        /// After the batch norms; ReLU6 where nothing is said.
+        #[serde(default = "relu6", skip_serializing_if = "is_relu6")]
+        activation: Activation,
+    },
+    /// A unit of MNASNet.
+    MnasBlock(MnasBlock),
+    /// A unit of a RegNet; its width is a multiple of that of a group.
+    RegnetBlock(RegnetBlock),
+    /// A unit for windows of time.
+    TemporalBlock(TemporalBlock),
     /// Any layers, written out. They fit features as they are given where they stand: rules that build new units for other
     /// places refuse them where they do not fit.
     Layers(Vec<NamedLayer>),
@@ -147,7 +186,7 @@ impl UnitSpec {
         }
         Ok(match &self.kind {
             UnitKind::Stem { kernel, pool } => self.stem(inputs, *kernel, *pool),
-            UnitKind::Plain { names, bias } => self.plain(inputs, names, *bias),
+            UnitKind::Plain { names, bias, norm } => self.plain(inputs, names, [*bias, *norm]),
             UnitKind::Basic { shortcut } => {
                 let mut main = conv_bn("conv1", "bn1", inputs, self.width, 3, self.stride, RELU);
                 main.extend(conv_bn("conv2", "bn2", self.width, self.width, 3, 1, None));
@@ -174,6 +213,15 @@ impl UnitSpec {
                 dense::dense(&self.name, [inputs, self.width], [*inner, *growth], self.stride)?
             }
             UnitKind::Transition => dense::transition([inputs, self.width], self.stride),
+            UnitKind::Fire { squeezed } => {
+                fire::layers(&self.name, [inputs, self.width], *squeezed, self.stride)?
+            }
+            UnitKind::Separable { kernel, activation } => {
+                separable::layers([inputs, self.width], *kernel, self.stride, *activation)
+            }
+            UnitKind::MnasBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
+            UnitKind::RegnetBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
+            UnitKind::TemporalBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
             UnitKind::Layers(layers) => layers.clone(),
             UnitKind::MobileBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
         })
@@ -196,8 +244,8 @@ impl UnitSpec {
     #[must_use]
     pub fn again(&self, name: impl Into<String>, stride: usize) -> UnitSpec {
         let kind = match &self.kind {
-            UnitKind::Plain { bias, .. } => {
-                UnitKind::Plain { names: ["conv".into(), "bn".into()], bias: *bias }
+            UnitKind::Plain { bias, norm, .. } => {
+                UnitKind::Plain { names: ["conv".into(), "bn".into()], bias: *bias, norm: *norm }
             }
             kind => kind.clone(),
         };
@@ -207,22 +255,27 @@ impl UnitSpec {
     fn stem(&self, inputs: usize, kernel: usize, pool: bool) -> Vec<NamedLayer> {
         let mut layers = conv_bn("conv1", "bn1", inputs, self.width, kernel, self.stride, RELU);
         if pool {
-            let pool = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+            let pool =
+                PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
             layers.push(unnamed(LayerSpec::MaxPool(pool)));
         }
         layers
     }
 
-    fn plain(&self, inputs: usize, names: &[String; 2], bias: bool) -> Vec<NamedLayer> {
+    fn plain(&self, inputs: usize, names: &[String; 2], [bias, norm]: [bool; 2]) -> Vec<NamedLayer> {
         let mut layers = Vec::new();
         if self.stride > 1 {
-            let pool = PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], padding: [0, 0] };
+            let pool =
+                PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], ..PoolConfig::default() };
             layers.push(unnamed(LayerSpec::MaxPool(pool)));
         }
         let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
         let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias };
         layers.push(named(&names[0], conv));
-        layers.push(named(&names[1], LayerSpec::batch_norm(self.width, RELU)));
+        layers.push(match norm {
+            true => named(&names[1], LayerSpec::batch_norm(self.width, RELU)),
+            false => unnamed(LayerSpec::Activation(Activation::Relu)),
+        });
         layers
     }
 
@@ -230,6 +283,12 @@ impl UnitSpec {
         let shortcut = match shortcut {
             _ if self.stride == 1 && inputs == self.width => ShortcutSpec::Identity,
             Shortcut::Pad => ShortcutSpec::Pad { stride: self.stride, channels: self.width },
+            Shortcut::Convolve => {
+                let config = square(1, self.stride);
+                let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias: true };
+                ShortcutSpec::Projection(vec![named("downsample.0", conv)])
+            }
+            Shortcut::Average => ShortcutSpec::Projection(self.averaged(inputs)),
             Shortcut::Project => ShortcutSpec::Projection(conv_bn(
                 "downsample.0",
                 "downsample.1",
@@ -241,6 +300,17 @@ impl UnitSpec {
             )),
         };
         unnamed(LayerSpec::Residual { main, shortcut, activation: RELU })
+    }
+
+    /// The way around of ResNet-D, named as timm names it.
+    fn averaged(&self, inputs: usize) -> Vec<NamedLayer> {
+        let mut layers = Vec::new();
+        if self.stride > 1 {
+            let pool = PoolConfig { stride: [self.stride; 2], round_up: true, ..PoolConfig::default() };
+            layers.push(unnamed(LayerSpec::AveragePool(pool)));
+        }
+        layers.extend(conv_bn("downsample.1", "downsample.2", inputs, self.width, 1, 1, None));
+        layers
     }
 
     /// Named as torchvision names it: each convolution with its batch norm has a number, but the last stands alone.

@@ -138,7 +138,7 @@ fn predsim_pool(channels: usize, size: [usize; 2], limit: usize) -> (PoolConfig,
         }
     }
     let padding = [0, 1].map(|side| kernel[side] * (pooled[side] - size[side] / kernel[side]) / 2);
-    (PoolConfig { kernel, stride: kernel, padding }, pooled)
+    (PoolConfig { kernel, stride: kernel, padding, ..PoolConfig::default() }, pooled)
 }
 
 /// InfoPro's decoder from `features` to logits of the image's pixels; the sigmoid is part of its loss.

@@ -63,10 +63,21 @@ impl Images {
 }
 
 /// The numbers of each window, by its output position.
-fn windows(x: &Images, config: &PoolConfig, of: impl Fn(&[f64]) -> f64) -> Images {
+fn windows(x: &Images, config: &PoolConfig, of: impl Fn(&[f64], [usize; 2]) -> f64) -> Images {
     let [n, h, w, c] = x.dims;
     let size = |i: usize, axis: usize| {
-        (i + 2 * config.padding[axis] - config.kernel[axis]) / config.stride[axis] + 1
+        let [kernel, stride, padding] = [config.kernel, config.stride, config.padding].map(|pair| pair[axis]);
+        let fits = |window: usize| match config.round_up {
+            // It begins on the image or before, and the one before it left something.
+            true => window * stride < i + padding && (window * stride + kernel < i + 2 * padding + stride),
+            false => window * stride + kernel <= i + 2 * padding,
+        };
+        (0..).take_while(|&window| fits(window)).count()
+    };
+    // Pixels of a window, padding among them.
+    let counted = |i: usize, axis: usize, window: usize| {
+        let begin = window * config.stride[axis];
+        (begin + config.kernel[axis]).min(i + 2 * config.padding[axis]) - begin
     };
     Images::from_fn([n, size(h, 0), size(w, 1), c], |n, row, column, channel| {
         let mut window = Vec::new();
@@ -79,16 +90,16 @@ fn windows(x: &Images, config: &PoolConfig, of: impl Fn(&[f64]) -> f64) -> Image
                 }
             }
         }
-        of(&window)
+        of(&window, [counted(h, 0, row), counted(w, 1, column)])
     })
 }
 
 fn max_twin(x: &Images, config: &PoolConfig) -> Images {
-    windows(x, config, |window| window.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    windows(x, config, |window, _| window.iter().copied().fold(f64::NEG_INFINITY, f64::max))
 }
 
 fn average_twin(x: &Images, config: &PoolConfig) -> Images {
-    windows(x, config, |window| window.iter().sum::<f64>() / (config.kernel[0] * config.kernel[1]) as f64)
+    windows(x, config, |window, [rows, columns]| window.iter().sum::<f64>() / (rows * columns) as f64)
 }
 
 fn adaptive_twin(x: &Images, output: [usize; 2]) -> Images {
@@ -147,8 +158,9 @@ fn pools() -> impl Strategy<Value = ([usize; 4], PoolConfig)> {
             })
         })
     };
-    (1usize..4, axis(), axis(), 1usize..13).prop_map(|(n, (h, kh, sh, ph), (w, kw, sw, pw), c)| {
-        ([n, h, w, c], PoolConfig { kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw] })
+    let sizes = (1usize..4, axis(), axis(), 1usize..13, any::<bool>());
+    sizes.prop_map(|(n, (h, kh, sh, ph), (w, kw, sw, pw), c, round_up)| {
+        ([n, h, w, c], PoolConfig { kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw], round_up })
     })
 }
 
@@ -235,7 +247,7 @@ proptest! {
 #[test]
 fn of_equal_pixels_the_first_wins() {
     let x = Images { dims: [1, 3, 3, 1], numbers: vec![1.0; 9] };
-    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
     for place in places() {
         let (y, positions) = ops::max_forward(&x.at(&place), &config).unwrap();
         assert_eq!(numbers(&y), [1.0; 4]);
@@ -247,9 +259,34 @@ fn of_equal_pixels_the_first_wins() {
     }
 }
 
+/// `torch.nn.functional.max_pool2d(torch.zeros(1, 1, n, n), k, s, p, ceil_mode=True).shape`.
+#[test]
+fn sizes_rounded_up_are_torchs() {
+    let size = |input: usize, kernel, stride, padding| {
+        let config =
+            PoolConfig { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], round_up: true };
+        config.output_size([input; 2]).map(|[rows, _]| rows).ok()
+    };
+    assert_eq!([size(109, 3, 2, 0), size(54, 3, 2, 0), size(27, 3, 2, 0)], [Some(54), Some(27), Some(13)]);
+    assert_eq!([size(7, 2, 2, 0), size(8, 2, 2, 0), size(32, 3, 2, 0)], [Some(4), Some(4), Some(16)]);
+    // A window in the padding alone is none, and one of less than the kernel is one if it leaves less than the stride.
+    assert_eq!([size(5, 2, 2, 1), size(2, 3, 2, 0), size(1, 3, 2, 0)], [Some(3), Some(1), None]);
+}
+
+/// What is written of a pool is what it was before pools could round up.
+#[test]
+fn the_usual_rounding_is_not_written() {
+    let text = r#"{"kernel":[2,2],"stride":[2,2],"padding":[0,0]}"#;
+    assert_eq!(serde_json::to_string(&PoolConfig::default()).unwrap(), text);
+    assert_eq!(serde_json::from_str::<PoolConfig>(text).unwrap(), PoolConfig::default());
+    let config = PoolConfig { round_up: true, ..PoolConfig::default() };
+    let text = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<PoolConfig>(&text).unwrap(), config);
+}
+
 #[test]
 fn infinities_and_what_is_not_a_number_pass_through() {
-    let config = PoolConfig { kernel: [1, 3], stride: [1, 3], padding: [0, 1] };
+    let config = PoolConfig { kernel: [1, 3], stride: [1, 3], padding: [0, 1], ..PoolConfig::default() };
     let (nan, low) = (f64::NAN, f64::NEG_INFINITY);
     let x = Images { dims: [1, 1, 8, 1], numbers: vec![low, low, nan, 5.0, nan, 1.0, nan, 7.0] };
     for place in places() {
@@ -265,7 +302,7 @@ fn infinities_and_what_is_not_a_number_pass_through() {
 fn results_do_not_depend_on_the_threads() {
     let mut random = Random::new(9);
     let x = Images::random([3, 37, 29, 19], &mut random);
-    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+    let config = PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
     let run = || {
         let here = x.at(&Place::Host);
         let (max, positions) = ops::max_forward(&here, &config).unwrap();
@@ -297,6 +334,7 @@ fn refuses(place: &Place) {
         kernel: [kernel; 2],
         stride: [stride; 2],
         padding: [padding; 2],
+        ..PoolConfig::default()
     };
     let kind = |result: localgrad::Result<Map>| result.unwrap_err().kind();
     let x = zeros(&[1, 4, 4, 2]);

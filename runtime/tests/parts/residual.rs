@@ -143,7 +143,7 @@ fn resnet_d(norm: bool) -> LayerSpec {
         let norm_layer = LayerSpec::batch_norm(CHANNELS[1], None);
         norm.then(|| named(name, norm_layer))
     };
-    let pool = PoolConfig { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+    let pool = PoolConfig { kernel: [2, 2], stride: [2, 2], padding: [0, 0], ..PoolConfig::default() };
     let main = std::iter::once(conv("main", 2)).chain(norm_of("main_norm")).collect();
     let around =
         [unnamed(LayerSpec::AveragePool(pool)), conv("around", 1)].into_iter().chain(norm_of("norm"));

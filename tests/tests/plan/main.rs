@@ -93,7 +93,7 @@ fn every_rule_on_a_residual_network() {
 #[test]
 fn every_family() {
     let _alone = alone();
-    for (name, side, batch) in [("vgg11", 32, 4), ("resnet18", 32, 4), ("mobilenet_v2", 32, 4)] {
+    for (name, side, batch) in [("vgg11_bn", 32, 4), ("resnet18", 32, 4), ("mobilenet_v2", 32, 4)] {
         let network = at_side(name, side);
         for rule in [Rule::Bp, Rule::Man] {
             hold(&network, &config(&network, RuleConfig::new(rule), 3), batch, 2);
@@ -117,6 +117,25 @@ fn gates_norms_of_samples_and_branches() {
         ("densenet121", 32, 2),
     ] {
         let network = at_side(name, side);
+        for rule in [Rule::Bp, Rule::Man] {
+            hold(&network, &config(&network, RuleConfig::new(rule), 3), batch, 2);
+        }
+    }
+}
+
+#[test]
+fn pools_that_round_up_groups_and_windows_of_time() {
+    let _alone = alone();
+    let square = [3, 32, 32];
+    for (name, input, batch) in [
+        ("squeezenet1_1", square, 8),
+        ("mobilenet_v1_x0_25", square, 16),
+        ("mnasnet0_5", square, 8),
+        ("regnet_y_400mf", square, 6),
+        ("resnet18d", square, 4),
+        ("tcn", [9, 1, 128], 32),
+    ] {
+        let network = network(name, &ModelConfig { input, ..ModelConfig::default() }).unwrap();
         for rule in [Rule::Bp, Rule::Man] {
             hold(&network, &config(&network, RuleConfig::new(rule), 3), batch, 2);
         }

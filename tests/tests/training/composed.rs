@@ -10,7 +10,9 @@ use localgrad::maps::Place;
 use localgrad::maps::activation::Activation;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::network::{ConvNextBlock, MobileBlock, NetworkSpec, NormConfig};
+use localgrad::network::{
+    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, RegnetBlock, TemporalBlock,
+};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
@@ -47,6 +49,30 @@ fn dense() -> Vec<UnitSpec> {
     ]
 }
 
+/// Units of SqueezeNet, MobileNetV1 and a RegNet.
+fn fires() -> Vec<UnitSpec> {
+    let regular = RegnetBlock { group_width: 4, squeezed: 2 };
+    vec![
+        unit("stem", conv_norm(Activation::Relu), 4, 1),
+        unit("a", UnitKind::Fire { squeezed: 3 }, 8, 2),
+        unit("b", UnitKind::Separable { kernel: 3, activation: Activation::Relu6 }, 8, 1),
+        unit("c", UnitKind::RegnetBlock(regular.clone()), 8, 1),
+        unit("d", UnitKind::RegnetBlock(regular), 12, 2),
+    ]
+}
+
+/// Units of MNASNet, for windows of time, and of other ways around.
+fn mixed() -> Vec<UnitSpec> {
+    let along = TemporalBlock { kernels: vec![5, 3], dilation: 2, dropout: 0.0 };
+    vec![
+        unit("stem", conv_norm(Activation::Relu), 4, 1),
+        unit("a", UnitKind::MnasBlock(MnasBlock { expansion: 2, ..MnasBlock::default() }), 4, 1),
+        unit("b", UnitKind::TemporalBlock(along), 6, 2),
+        unit("c", UnitKind::Basic { shortcut: Shortcut::Average }, 8, 2),
+        unit("d", UnitKind::Basic { shortcut: Shortcut::Convolve }, 12, 2),
+    ]
+}
+
 /// A small network of each family, with every kind of unit among them.
 fn families() -> Vec<NetworkSpec> {
     let residual = vec![
@@ -58,7 +84,7 @@ fn families() -> Vec<NetworkSpec> {
     ];
     let plain = |name: &str, width, stride| {
         let names = [format!("{name}.conv"), format!("{name}.bn")];
-        unit("", UnitKind::Plain { names, bias: true }, width, stride)
+        unit("", UnitKind::Plain { names, bias: true, norm: true }, width, stride)
     };
     let plain = vec![plain("0", 4, 1), plain("1", 8, 2), plain("2", 8, 1), plain("3", 12, 2)];
     let inverted = |name: &str, expansion, width, stride| {
@@ -112,6 +138,8 @@ fn families() -> Vec<NetworkSpec> {
         network("next", next),
         network("shuffled", shuffled),
         network("dense", dense()),
+        network("fires", fires()),
+        network("mixed", mixed()),
     ]
 }
 

@@ -10,7 +10,9 @@ use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::pool::PoolConfig;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::network::{ConvNextBlock, MobileBlock, NetworkSpec, NormConfig};
+use localgrad::network::{
+    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, RegnetBlock, TemporalBlock,
+};
 use localgrad::plan::{Workload, plan};
 use localgrad::random::Stream;
 use localgrad::rules::{RuleConfig, auxiliary_specs};
@@ -43,10 +45,15 @@ fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
 }
 
 fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
-    let shortcut = [Shortcut::Project, Shortcut::Pad][from(stream, 0, 1)];
-    let kind = match from(stream, 0, 11) {
+    let shortcut =
+        [Shortcut::Project, Shortcut::Pad, Shortcut::Average, Shortcut::Convolve][from(stream, 0, 3)];
+    let kind = match from(stream, 0, 16) {
         0 => UnitKind::Stem { kernel: from(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
-        1 => UnitKind::Plain { names: ["conv".into(), "norm".into()], bias: from(stream, 0, 1) == 1 },
+        1 => UnitKind::Plain {
+            names: ["conv".into(), "norm".into()],
+            bias: from(stream, 0, 1) == 1,
+            norm: from(stream, 0, 1) == 1,
+        },
         2 => UnitKind::Basic { shortcut },
         3 => {
             let groups = from(stream, 1, 2);
@@ -57,6 +64,22 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             activation: activation(stream).unwrap_or(Activation::Relu6),
             norm: NormConfig::default(),
         },
+        16 => UnitKind::TemporalBlock(TemporalBlock {
+            kernels: vec![3; from(stream, 1, 3)],
+            dilation: from(stream, 1, 4),
+            dropout: [0.0, 0.2][from(stream, 0, 1)],
+        }),
+        15 => UnitKind::RegnetBlock(RegnetBlock {
+            group_width: from(stream, 1, 2),
+            squeezed: from(stream, 0, 3),
+        }),
+        14 => UnitKind::MnasBlock(MnasBlock {
+            kernel: from(stream, 1, 5),
+            expansion: from(stream, 1, 3),
+            ..MnasBlock::default()
+        }),
+        13 => UnitKind::Separable { kernel: from(stream, 1, 5), activation: Activation::Relu6 },
+        12 => UnitKind::Fire { squeezed: from(stream, 1, 3) },
         10 => UnitKind::Dense { inner: from(stream, 1, 5), growth: from(stream, 1, 4) },
         9 => UnitKind::Transition,
         8 => UnitKind::Shuffle,
@@ -99,6 +122,7 @@ fn layers(stream: &mut Stream, count: usize, deep: usize, features: &mut Feature
             kernel: pair(stream, 1, 3),
             stride: pair(stream, 1, 3),
             padding: pair(stream, 0, 1),
+            round_up: from(stream, 0, 1) == 1,
         };
         let layer = match (from(stream, 0, 17), *features) {
             (0, Features::Map { channels, .. }) => {

@@ -7,7 +7,7 @@ use crate::maps::Map;
 use crate::maps::resample::{expect_gradient, image_dims, resample};
 
 /// The mean of each window: `x: [N, H, W, C]` -> `[N, OH, OW, C]`. Padding counts as zeros, in the sum and
-/// in the number (PyTorch's `count_include_pad`).
+/// in the number (PyTorch's `count_include_pad`); what lies beyond it does not count.
 pub fn average_forward(x: &Map, config: &PoolConfig) -> Result<Map> {
     let [_, height, width, _] = image_dims(x.dims())?;
     let [rows, columns] = taps([height, width], config)?;
@@ -71,7 +71,9 @@ fn taps(input: [usize; 2], config: &PoolConfig) -> Result<[Taps; 2]> {
         let (kernel, padding) = (config.kernel[axis], config.padding[axis]);
         Taps::new(input[axis], output[axis], |i| {
             let first = i * config.stride[axis];
-            (first.max(padding)..first + kernel).map(move |row| (row - padding, 1.0 / kernel as f32))
+            let end = (first + kernel).min(input[axis] + 2 * padding);
+            let weight = 1.0 / (end - first) as f32;
+            (first.max(padding)..end).map(move |row| (row - padding, weight))
         })
     }))
 }

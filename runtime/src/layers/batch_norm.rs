@@ -1,6 +1,9 @@
 //! Batch norm (Ioffe and Szegedy 2015) with an activation fused in, as a layer.
 
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Statistic, Variable, Visitor, spec::join};
+use super::{
+    Grad, GradientSink, Initializer, Layer, Mode, Need, Statistic, Variable, Visitor, gradient::give,
+    spec::join,
+};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
@@ -104,13 +107,8 @@ impl BatchNorm {
 
     /// Hands gradients to `sink`.
     pub(super) fn give(&mut self, d_weight: Map, d_bias: Map, sink: &mut dyn GradientSink) -> Result<()> {
-        if self.weight.trainable {
-            sink.take(&mut self.weight, d_weight)?;
-        }
-        if self.bias.trainable {
-            sink.take(&mut self.bias, d_bias)?;
-        }
-        Ok(())
+        give(&mut self.weight, d_weight, sink)?;
+        give(&mut self.bias, d_bias, sink)
     }
 
     fn apply(&self, x: &Map, statistics: &Statistics) -> Result<Map> {

@@ -15,6 +15,14 @@ pub trait GradientSink {
     }
 }
 
+/// Hands on the gradient of `parameter`, if it is trained.
+///
+/// # Errors
+/// Those of `sink`.
+pub fn give(parameter: &mut Parameter, d_value: Map, sink: &mut dyn GradientSink) -> Result<()> {
+    if parameter.trainable { sink.take(parameter, d_value) } else { Ok(()) }
+}
+
 /// The gradient of a layer's output.
 #[derive(Debug)]
 pub enum Grad {

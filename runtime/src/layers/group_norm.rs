@@ -1,6 +1,8 @@
 //! Layer norm and group norm as layers.
 
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
+use super::{
+    Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, gradient::give, spec::join,
+};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::group_norm::{self, Extent};
@@ -48,12 +50,8 @@ impl Layer for GroupNorm {
         let x = tape.pop()?;
         let gradients = group_norm::backward(d_y.own()?, &x, &self.weight.value, self.extent, self.epsilon)?;
         drop(x);
-        if self.weight.trainable {
-            sink.take(&mut self.weight, gradients.d_weight)?;
-        }
-        if self.bias.trainable {
-            sink.take(&mut self.bias, gradients.d_bias)?;
-        }
+        give(&mut self.weight, gradients.d_weight, sink)?;
+        give(&mut self.bias, gradients.d_bias, sink)?;
         need.of(|| Ok(gradients.d_x))
     }
 

@@ -1,6 +1,8 @@
 //! The parametric ReLU as a layer.
 
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
+use super::{
+    Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, gradient::give, spec::join,
+};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::map_read::MapRead;
@@ -44,9 +46,7 @@ impl Layer for Prelu {
         let x = tape.pop()?;
         let gradients = prelu::backward(d_y.own()?, &x, &self.weight.value)?;
         drop(x);
-        if self.weight.trainable {
-            sink.take(&mut self.weight, gradients.d_slopes)?;
-        }
+        give(&mut self.weight, gradients.d_slopes, sink)?;
         need.of(|| Ok(gradients.d_x))
     }
 

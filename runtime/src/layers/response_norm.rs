@@ -1,6 +1,8 @@
 //! Global response norm as a layer.
 
-use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, spec::join};
+use super::{
+    Grad, GradientSink, Initializer, Layer, Mode, Need, Variable, Visitor, gradient::give, spec::join,
+};
 use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::map_read::MapRead;
@@ -41,12 +43,8 @@ impl Layer for ResponseNorm {
         need: Need<'_>,
     ) -> Result<Option<Map>> {
         let gradients = response_norm::backward(d_y.own()?, &tape.pop()?, &self.weight.value)?;
-        if self.weight.trainable {
-            sink.take(&mut self.weight, gradients.d_weight)?;
-        }
-        if self.bias.trainable {
-            sink.take(&mut self.bias, gradients.d_bias)?;
-        }
+        give(&mut self.weight, gradients.d_weight, sink)?;
+        give(&mut self.bias, gradients.d_bias, sink)?;
         need.of(|| Ok(gradients.d_x))
     }
 

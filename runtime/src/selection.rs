@@ -1,13 +1,15 @@
 //! What of a network is trained, by name.
 
 use crate::error::{Error, Result};
-use crate::layers::{Features, LayerSpec, NamedLayer, Trains};
+use crate::layers::{Features, NamedLayer, Trains};
+use crate::network::head;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What of a network is trained. The head always is, from its pool over the whole map on, and so are auxiliary networks.
-/// Layers of the head before that pool count as a unit more, which `LastUnits` has beside the others.
+/// What of a network is trained. The head always is, from its pool over the whole map on, or from the layer that gives the
+/// classes where that comes first, and so are auxiliary networks. Layers of the head before that count as a unit more, which
+/// `LastUnits` has beside the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selection {
@@ -37,16 +39,15 @@ impl Selection {
             Self::Head => Trains::NONE,
             Self::Norms => Trains { norms: true, ..Trains::NONE },
             Self::Biases => Trains { biases: true, ..Trains::NONE },
-            Self::LastUnits(count) if number + count >= units => Trains::ALL,
+            Self::LastUnits(count) if count >= units.saturating_sub(number) => Trains::ALL,
             Self::LastUnits(_) => Trains::NONE,
         }
     }
 
-    /// The head of a network of so many `units` in two parts, and what of each is trained: all up to the pool over the whole
-    /// map, and that with all behind it. Where there is none, the first part is empty.
+    /// The head of a network of so many `units` in two parts, and what of each is trained: what belongs to the body (see
+    /// [`head::of_body`]), and all behind it.
     pub fn of_head(self, head: &[NamedLayer], units: usize) -> [(&[NamedLayer], Trains); 2] {
-        let pool = head.iter().position(|layer| matches!(layer.layer, LayerSpec::GlobalAveragePool));
-        let (before, behind) = head.split_at(pool.unwrap_or(0));
+        let (before, behind) = head.split_at(head::of_body(head));
         [(before, self.of_unit(units, units)), (behind, Trains::ALL)]
     }
 
@@ -153,5 +154,6 @@ mod tests {
         assert!(refusal.contains("last-4-units"), "{refusal}");
         assert_eq!(Selection::LastUnits(1).of_unit(2, 4), Trains::NONE);
         assert_eq!(Selection::LastUnits(1).of_unit(3, 4), Trains::ALL);
+        assert_eq!(Selection::LastUnits(usize::MAX).of_unit(3, 4), Trains::ALL);
     }
 }

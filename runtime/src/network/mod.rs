@@ -13,6 +13,7 @@ pub mod mnas;
 mod separable;
 mod fire;
 pub mod unit;
+pub mod head;
 pub mod limits;
 pub mod spec;
 pub mod blocks;

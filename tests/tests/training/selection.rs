@@ -4,8 +4,9 @@ use crate::common::{batch, small_resnet, values, weights_of};
 use localgrad::data::Normalize;
 use localgrad::evaluate::Tally;
 use localgrad::layers::Variable;
-use localgrad::layers::spec::{LayerSpec, NamedLayer, join};
+use localgrad::layers::spec::{LayerSpec, NamedLayer, join, named, unnamed};
 use localgrad::maps::Place;
+use localgrad::maps::conv::ConvConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Rule, RuleConfig};
@@ -70,7 +71,7 @@ fn trainer(spec: &NetworkSpec, config: &TrainConfig, place: Place) -> Trainer {
 #[test]
 fn what_is_not_named_stays_to_the_bit() {
     let at = |name| network(name, &ModelConfig { input: [3, 32, 32], classes: 5, ..ModelConfig::default() });
-    for spec in [small_resnet([3, 8, 8]), at("shufflenet_v2_x0_5").unwrap(), at("vgg11").unwrap()] {
+    for spec in [small_resnet([3, 8, 8]), at("shufflenet_v2_x0_5").unwrap(), at("vgg11_bn").unwrap()] {
         let mut all = Layers::new();
         for (number, (layers, _)) in spec.expand().unwrap().iter().enumerate() {
             add_layers(layers, &spec.units[number].name, number, &mut all);
@@ -96,12 +97,40 @@ fn what_is_not_named_stays_to_the_bit() {
                 let Some(moves) = moves(&spec, &all, selection, name) else { continue };
                 // What batch norm takes out again has no gradient.
                 let is_lost =
-                    spec.name == "vgg11" && name.ends_with(".bias") && selection != Selection::Biases;
+                    spec.name == "vgg11_bn" && name.ends_with(".bias") && selection != Selection::Biases;
                 if !(is_lost && moves) {
                     assert_eq!(*before != after, moves, "{}: {name}, {selection} with {rule}", spec.name);
                 }
             }
         }
+    }
+}
+
+/// As SqueezeNet has it: the pool is behind the convolution that gives the classes.
+#[test]
+fn a_convolution_that_gives_the_classes_is_trained() {
+    let mut spec = small_resnet([3, 8, 8]);
+    let inputs = spec.expand().unwrap().last().unwrap().1.channels();
+    let conv =
+        LayerSpec::Conv { inputs, outputs: spec.classes, config: ConvConfig::default(), bias: true };
+    spec.head = vec![
+        named("drop", LayerSpec::Dropout { probability: 0.1 }),
+        named("classifier", conv),
+        unnamed(LayerSpec::GlobalAveragePool),
+    ];
+    for selection in SELECTIONS {
+        let mut trainer = trainer(&spec, &bp(&spec, selection), Place::Host);
+        let before = weights_of(&mut trainer);
+        trainer.step(&batch(&spec, 4, 3), 0.05, &mut |_| {}).unwrap();
+        let after = weights_of(&mut trainer);
+        let moved = |name: &str| {
+            let of = |weights: &[(String, Vec<u32>)]| {
+                weights.iter().find(|(found, _)| found == name).unwrap().1.clone()
+            };
+            of(&before) != of(&after)
+        };
+        assert!(moved("classifier.weight") && moved("classifier.bias"), "{selection}");
+        assert_eq!(moved("conv1.weight"), selection == Selection::All, "{selection}");
     }
 }
 
@@ -137,7 +166,7 @@ fn biases_follow_the_slope_of_the_evaluations_loss() {
     let cases = [
         (small_resnet([3, 8, 8]), Place::Host),
         (small_resnet([3, 8, 8]), composing),
-        (network("vgg11", &vgg).unwrap(), Place::Host),
+        (network("vgg11_bn", &vgg).unwrap(), Place::Host),
     ];
     for (spec, place) in cases {
         let config = TrainConfig { optimizer: plain.clone(), ..bp(&spec, Selection::Biases) };

@@ -21,7 +21,7 @@ pub struct Arguments {
 pub enum Command {
     /// Train a network; with no argument, MAN beside end-to-end training on the embedded data
     Train(Box<TrainArguments>),
-    /// Train on from given weights with a new head, for other classes
+    /// Train on from given weights with a new last layer, for other classes
     Finetune(Box<FinetuneArguments>),
     /// Accuracy of trained weights on a data set
     Eval(EvalArguments),
@@ -287,7 +287,7 @@ pub struct TrainArguments {
 pub struct FinetuneArguments {
     #[command(flatten)]
     pub(crate) train: TrainArguments,
-    /// Number of classes of the new head [default: that of the data]
+    /// Number of classes [default: that of the data]
     #[arg(long, value_name = "N")]
     pub classes: Option<usize>,
     /// Leave the first M blocks as they are: M or first-M-blocks

@@ -375,7 +375,7 @@ enum lg_weights
  {
   // All of them, which must be exactly the network's.
   LG_WEIGHTS_ALL = 0,
-  // All but the head, which stays as it is: to fine-tune.
+  // All but the layer that gives the classes, which stays as it is: to fine-tune.
   LG_WEIGHTS_BODY = 1,
 };
 #ifndef __cplusplus
@@ -919,8 +919,8 @@ lg_status lg_network_to_json(const lg_network *network,
 // Describes the network. Any thread.
 lg_status lg_network_describe(const lg_network *network, lg_network_info *info, lg_error *error);
 
-// Makes the same network with a head for another number of classes, to fine-tune it on other data: load the old
-// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps those of its body, and its
+// Makes the same network with a new layer for another number of classes, to fine-tune it on other data: load the old
+// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps all others, and its
 // normalisation, but no names of classes. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays
 // as it is. Any thread.
 lg_status lg_network_replace_head(const lg_network *network,

@@ -1,16 +1,17 @@
 //! A network for other images and other classes than it was written for.
 
 use localgrad::layers::spec::LayerSpec;
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, head};
 use localgrad::{Error, Result};
 
-/// `network` for images of `input` (channels, height, width) and so many classes: the head's last layer with weights
-/// gets as many outputs. Whatever else it was written with stays, such as its stem.
+/// `network` for images of `input` (channels, height, width) and so many classes: the head's layer that gives them gets as
+/// many outputs. Whatever else it was written with stays, such as its stem.
 ///
 /// # Errors
 /// `Config` when the head does not end in a layer with one output a class, or does not fit such images.
 pub fn adapt(mut network: NetworkSpec, input: [usize; 3], classes: usize) -> Result<NetworkSpec> {
-    let outputs = network.head.iter_mut().rev().find_map(|layer| match &mut layer.layer {
+    let classifier = head::classifier(&network.head).and_then(|position| network.head.get_mut(position));
+    let outputs = classifier.and_then(|layer| match &mut layer.layer {
         LayerSpec::Linear { outputs, .. } | LayerSpec::Conv { outputs, .. } => Some(outputs),
         _ => None,
     });
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn other_images_and_classes_are_those_of_the_same_name() {
         let config = ModelConfig { input: [1, 32, 32], classes: 7, ..ModelConfig::default() };
-        for name in ["resnet20", "resnet18", "vgg11", "mobilenet_v2"] {
+        for name in ["resnet20", "resnet18", "vgg11", "mobilenet_v2", "squeezenet1_1"] {
             let written = network(name, &config).unwrap();
             let adapted = adapt(network(name, &ModelConfig::default()).unwrap(), [1, 32, 32], 7).unwrap();
             assert_eq!(adapted, written, "{name}");

@@ -3,7 +3,7 @@
 use crate::catalogue::{has_one_stem, is_small, network};
 use crate::names;
 use crate::{MODELS, ModelConfig, Stem};
-use localgrad::layers::spec::{LayerSpec, NamedLayer, join};
+use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,22 +31,14 @@ impl Identity {
 /// # Errors
 /// Those of expanding the spec.
 pub fn tensors(spec: &NetworkSpec) -> localgrad::Result<Vec<(String, Vec<usize>)>> {
-    let mut found = Vec::new();
-    for (unit, (layers, _)) in spec.units.iter().zip(spec.expand()?) {
-        add(&layers, &unit.name, &mut found);
-    }
-    add(&spec.head, "", &mut found);
-    Ok(found)
-}
-
-fn add(layers: &[NamedLayer], path: &str, found: &mut Vec<(String, Vec<usize>)>) {
-    for NamedLayer { name, layer } in layers {
-        let place = join(path, name);
-        for own in layer.tensors() {
-            found.push((join(&place, own).into_owned(), shape(layer, own)));
-        }
-        layer.branches().into_iter().for_each(|branch| add(branch, &place, found));
-    }
+    let expanded = spec.expand()?;
+    let units = spec.units.iter().zip(&expanded).map(|(unit, (layers, _))| (&*unit.name, &layers[..]));
+    let layers = units.chain([("", &spec.head[..])]).flat_map(|(path, layers)| weighted(path, layers));
+    let of_layer = |(path, layer): (String, &LayerSpec)| {
+        let named = |own: &&str| (join(&path, own).into_owned(), shape(layer, own));
+        layer.tensors().iter().map(named).collect::<Vec<_>>()
+    };
+    Ok(layers.flat_map(of_layer).collect())
 }
 
 /// The shape of a layer's own tensor.

@@ -1,6 +1,6 @@
 //! The names that timm gives to networks, and to their weights, which we name as torchvision does.
 
-use localgrad::layers::spec::{LayerSpec, NamedLayer, join};
+use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::{NetworkSpec, UnitKind, UnitSpec};
 use std::collections::BTreeMap;
 
@@ -83,21 +83,6 @@ fn family(network: &NetworkSpec) -> Option<Family> {
         UnitKind::ConvNext(_) => Some(Family::ConvNext),
         _ => None,
     }
-}
-
-/// The layers with weights among `layers`, and inside them, in order.
-fn weighted<'a>(path: &str, layers: &'a [NamedLayer]) -> Vec<Weighted<'a>> {
-    let mut found = Vec::new();
-    for NamedLayer { name, layer } in layers {
-        let path = join(path, name);
-        if !layer.tensors().is_empty() {
-            found.push((path.to_string(), layer));
-        }
-        for branch in layer.branches() {
-            found.extend(weighted(&path, branch));
-        }
-    }
-    found
 }
 
 /// Whether `unit` is the first of a stage.
@@ -205,6 +190,7 @@ fn head(family: Family, layers: usize, stages: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identify::tensors;
     use crate::{ModelConfig, network};
 
     /// Names that are in timm's files, and ours.
@@ -259,16 +245,7 @@ mod tests {
     fn every_weight_has_one_name() {
         for (model, ..) in KNOWN {
             let spec = network(model, &ModelConfig::default()).unwrap();
-            let mut ours: Vec<String> = Vec::new();
-            let mut add = |path: &str, layers: &[NamedLayer]| {
-                for (name, layer) in weighted(path, layers) {
-                    ours.extend(layer.tensors().iter().map(|tensor| join(&name, tensor).into_owned()));
-                }
-            };
-            for (unit, (layers, _)) in spec.units.iter().zip(&spec.expand().unwrap()) {
-                add(&unit.name, layers);
-            }
-            add("", &spec.head);
+            let mut ours: Vec<String> = tensors(&spec).unwrap().into_iter().map(|(name, _)| name).collect();
             let mut named: Vec<String> = names(&spec).into_values().collect();
             named.sort();
             ours.sort();

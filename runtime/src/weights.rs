@@ -6,14 +6,16 @@ pub use card::{Card, card_from_bytes, read_card};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::Variable;
+use crate::layers::spec::{LayerSpec, NamedLayer, join, weighted};
 use crate::maps::slices::elements;
 use crate::maps::{Map, Place};
 use crate::model::Classifier;
+use crate::network::head;
 use crate::signature::Signature;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -338,7 +340,7 @@ fn is_alike(a: &[usize], b: &[usize]) -> bool {
 /// nothing is changed and the error lists all that is missing, misshapen or left over.
 pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     let (mut problems, mut missing) = (Vec::new(), Vec::new());
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = BTreeSet::new();
     model.read_forms(&mut |name, form| {
         known.insert(name.to_string());
         let wanted = form.dims;
@@ -375,27 +377,47 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
 pub struct LoadedBody {
     /// Tensors taken.
     pub taken: usize,
-    /// Tensors of the head, which stay as they are.
+    /// Tensors of the head that stay as they are.
     pub new: Vec<String>,
     /// Tensors that were left out, because they are another head's.
     pub left_out: Vec<String>,
 }
 
-/// Loads `weights` into the network but for its head, which stays as it is.
+/// Loads `weights` into the network but for the layer that gives the classes, which stays as it is. So do the layers between
+/// the pool over the whole map and that one if `weights` has not all of them: they may be a body's alone.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_body(model: &mut dyn Classifier, mut weights: Weights) -> Result<LoadedBody> {
-    let mut head = Weights::new();
+    let layers = &model.spec().head;
+    let body = head::of_body(layers);
+    let [behind, classifying] =
+        [body, head::classifier(layers).unwrap_or(body)].map(|first| tensors(&layers[first..]));
+    let mut kept = Weights::new();
     model.read_head(&mut |name, variable| {
-        head.insert(name.into(), variable.value().clone());
+        kept.insert(name.into(), variable.value().clone());
         Ok(())
     })?;
-    let left_out = head.keys().filter(|name| weights.remove(*name).is_some()).cloned().collect();
-    let loaded = LoadedBody { taken: weights.len(), new: head.keys().cloned().collect(), left_out };
-    weights.append(&mut head);
+    let fits = |name: &String| match (weights.get(name), kept.get(name)) {
+        (Some(found), Some(wanted)) => is_alike(found.dims(), wanted.dims()),
+        _ => false,
+    };
+    let has_all = behind.difference(&classifying).all(fits);
+    let new = if has_all { classifying } else { behind };
+    kept.retain(|name, _| new.contains(name));
+    let left_out = kept.keys().filter(|name| weights.remove(*name).is_some()).cloned().collect();
+    let loaded = LoadedBody { taken: weights.len(), new: kept.keys().cloned().collect(), left_out };
+    weights.append(&mut kept);
     load(model, &weights)?;
     Ok(loaded)
+}
+
+/// The names of all tensors of a head's layers.
+fn tensors(layers: &[NamedLayer]) -> BTreeSet<String> {
+    let of_layer = |(path, layer): (String, &LayerSpec)| {
+        layer.tensors().iter().map(|tensor| join(&path, tensor).into_owned()).collect::<Vec<_>>()
+    };
+    weighted("", layers).into_iter().flat_map(of_layer).collect()
 }
 
 /// What does not fit. Names that are all in the file's own way are shown beside those that are missed.

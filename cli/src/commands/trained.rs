@@ -241,7 +241,7 @@ pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     })
 }
 
-/// The same but for the head, which stays as it is.
+/// The same but for the layer that gives the classes, which stays as it is.
 pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
     let (tensors, mapping) = read_file(model, path)?;
     let loaded = weights::load_body(model, tensors.clone())

@@ -55,7 +55,7 @@ impl NetworkObject {
         Ok(Self { spec, normalize, class_names, pretrained })
     }
 
-    /// The same network with a new head for classes of these names.
+    /// The same network with a new layer for classes of these names.
     pub fn replace_head_named(&self, class_names: Vec<String>) -> Outcome<Self> {
         let replaced = self.replace_head(class_names.len())?;
         Ok(Self { class_names, ..replaced })

@@ -6,9 +6,9 @@ use crate::handles::{self, Object};
 use crate::library::fixed_text;
 use crate::pointers::{self, LONGEST_TEXT_BYTES, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
+use localgrad_models::adapt::adapt;
 use localgrad_models::{MODELS, ModelConfig};
 use localgrad_runtime::data::Normalize;
-use localgrad_runtime::layers::LayerSpec;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::network::unit::Shortcut;
 use localgrad_runtime::weights::Weights;
@@ -220,9 +220,9 @@ impl NetworkObject {
         })
     }
 
-    /// The same network with a new head for another number of classes, which have no names.
+    /// The same network with a new layer for another number of classes, which have no names.
     pub fn replace_head(&self, classes: usize) -> Outcome<Self> {
-        let spec = with_classes(&self.spec, classes)?;
+        let spec = adapt(self.spec.clone(), self.spec.input, classes)?;
         let pretrained = self.pretrained.clone().map(|before| Pretrained { head_is_new: true, ..before });
         Ok(Self { spec, class_names: Vec::new(), pretrained, normalize: self.normalize.clone() })
     }
@@ -341,8 +341,8 @@ pub unsafe extern "C" fn lg_network_describe(
     })
 }
 
-/// Makes the same network with a head for another number of classes, to fine-tune it on other data: load the old
-/// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps those of its body, and its
+/// Makes the same network with a new layer for another number of classes, to fine-tune it on other data: load the old
+/// weights into its trainer with LG_WEIGHTS_BODY; a network that carries weights keeps all others, and its
 /// normalisation, but no names of classes. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays
 /// as it is. Any thread.
 #[unsafe(no_mangle)]
@@ -360,16 +360,6 @@ pub unsafe extern "C" fn lg_network_replace_head(
         // SAFETY: as above.
         unsafe { pointers::write(replaced, handles::insert(object), "replaced") }
     })
-}
-
-fn with_classes(spec: &NetworkSpec, classes: usize) -> Outcome<NetworkSpec> {
-    let mut spec = NetworkSpec { classes, ..spec.clone() };
-    let Some(LayerSpec::Linear { outputs, .. }) = spec.head.last_mut().map(|last| &mut last.layer) else {
-        return Err(Fault::config(format!("the head of {} does not end in a linear layer", spec.name)));
-    };
-    *outputs = classes;
-    spec.validate()?;
-    Ok(spec)
 }
 
 /// Destroys a network. Trainers made from it go on. NULL, and one that was destroyed before, do nothing. Any thread.

@@ -18,7 +18,7 @@ use std::path::Path;
 pub enum lg_weights {
     /// All of them, which must be exactly the network's.
     All = 0,
-    /// All but the head, which stays as it is: to fine-tune.
+    /// All but the layer that gives the classes, which stays as it is: to fine-tune.
     Body = 1,
 }
 

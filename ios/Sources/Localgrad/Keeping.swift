@@ -27,7 +27,7 @@ public enum Setting: Int32, Sendable {
 public enum Parts: Int32, Sendable {
   /// All of them, which must be exactly the network's.
   case all = 0
-  /// All but the head, which stays as it is: to fine-tune.
+  /// All but the layer that gives the classes, which stays as it is: to fine-tune.
   case body = 1
 }
 

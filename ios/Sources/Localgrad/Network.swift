@@ -114,14 +114,14 @@ public final class Network: Sendable {
     (classNames, hasWeights, hasNormalization) = (names, info.has_weights == 1, info.has_normalize == 1)
   }
 
-  /// The same network with a new head for so many classes, to fine-tune it on other data. One that carries weights keeps
-  /// those of its body.
+  /// The same network with a new layer for so many classes, to fine-tune it on other data. One that carries weights keeps
+  /// all others.
   public func replacingHead(classes: Int) throws(LocalgradError) -> Network {
     let classes = try size(classes, "classes")
     return try Network { lg_network_replace_head(handle.pointer, classes, $0, $1) }
   }
 
-  /// The same network with a new head for classes of these names.
+  /// The same network with a new layer for classes of these names.
   public func replacingHead(classes names: [String]) throws(LocalgradError) -> Network {
     let arena = Arena()
     let texts = arena.array(names.map(arena.text))

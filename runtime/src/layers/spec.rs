@@ -277,6 +277,19 @@ pub fn join<'a>(path: &'a str, name: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// The layers with weights among `layers`, and inside them, in order; each with its full name, below `path`.
+pub fn weighted<'a>(path: &str, layers: &'a [NamedLayer]) -> Vec<(String, &'a LayerSpec)> {
+    let mut found = Vec::new();
+    for NamedLayer { name, layer } in layers {
+        let path = join(path, name);
+        if !layer.tensors().is_empty() {
+            found.push((path.to_string(), layer));
+        }
+        layer.branches().into_iter().for_each(|branch| found.extend(weighted(&path, branch)));
+    }
+    found
+}
+
 /// The features after a list of layers. Errors name the first layer that does not fit.
 pub fn output_of_all(layers: &[NamedLayer], input: Features) -> Result<Features> {
     layers.iter().try_fold(input, |features, NamedLayer { name, layer }| {

@@ -111,8 +111,7 @@ fn what_is_not_named_stays_to_the_bit() {
 fn a_convolution_that_gives_the_classes_is_trained() {
     let mut spec = small_resnet([3, 8, 8]);
     let inputs = spec.expand().unwrap().last().unwrap().1.channels();
-    let conv =
-        LayerSpec::Conv { inputs, outputs: spec.classes, config: ConvConfig::default(), bias: true };
+    let conv = LayerSpec::Conv { inputs, outputs: spec.classes, config: ConvConfig::default(), bias: true };
     spec.head = vec![
         named("drop", LayerSpec::Dropout { probability: 0.1 }),
         named("classifier", conv),

@@ -337,6 +337,40 @@ fn weights_with_other_sides_of_one_are_read() {
     assert!(error.contains("fc.weight is [12, 5] where [5, 12] is needed"), "{error}");
 }
 
+/// What a network knows besides its classes is not made anew for others: that of a head before its last layer, too.
+#[test]
+fn a_body_is_all_but_the_layer_that_gives_the_classes() {
+    let of = |name: &str, classes, seed| {
+        let config = ModelConfig { classes, ..ModelConfig::default() };
+        Model::new(network(name, &config).unwrap(), seed, &Device::Cpu).unwrap()
+    };
+    for (name, layer) in [
+        ("resnet8", "fc"),
+        ("mobilenet_v2_x0_35", "classifier.1"),
+        ("mobilenet_v3_small", "classifier.3"),
+        ("squeezenet1_1", "classifier.1"),
+        ("convnext_atto", "classifier.2"),
+    ] {
+        let (file, mut model) = (weights::of_model(&mut of(name, 7, 1)).unwrap(), of(name, 5, 2));
+        let loaded = weights::load_body(&mut model, file.clone()).unwrap();
+        assert_eq!(loaded.new, ["bias", "weight"].map(|own| format!("{layer}.{own}")), "{name}");
+        assert_eq!((loaded.taken, &loaded.left_out), (file.len() - 2, &loaded.new), "{name}");
+        for (own, value) in weights::of_model(&mut model).unwrap() {
+            let is_same = value.numbers().unwrap() == file[&own].numbers().unwrap();
+            assert_eq!(is_same, !loaded.new.contains(&own), "{name}: {own}");
+        }
+    }
+    // Of a body alone nothing is known behind the pool; what is before it has to be there.
+    let mut file = weights::of_model(&mut of("mobilenet_v3_small", 7, 1)).unwrap();
+    file.retain(|name, _| !name.starts_with("classifier."));
+    let mut model = of("mobilenet_v3_small", 5, 2);
+    let loaded = weights::load_body(&mut model, file.clone()).unwrap();
+    assert_eq!((loaded.taken, loaded.new.len(), loaded.left_out.len()), (file.len(), 4, 0));
+    file.retain(|name, _| !name.starts_with("features.12."));
+    let error = weights::load_body(&mut model, file).unwrap_err().to_string();
+    assert!(error.contains("missing features.12.0.weight"), "{error}");
+}
+
 /// A checksum of where each rule cuts these networks, by number of blocks.
 fn cuts_of(names: &[&str]) -> u32 {
     let mut all = crc32fast::Hasher::new();

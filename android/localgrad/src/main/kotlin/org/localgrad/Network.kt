@@ -95,11 +95,11 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** Its description, which [fromJson] reads. */
     public fun toJson(): String = Native.networkToJson(handle)
 
-    /** The same network with a new head for other classes, to fine-tune it on other data; the rest keeps its weights. */
+    /** The same network with a new layer for other classes, to fine-tune it on other data; the rest keeps its weights. */
     public fun replaceHead(classes: List<String>): Network =
         Network(Native.networkReplaceHeadNamed(handle, names(classes)))
 
-    /** The same network with a new head for so many classes without names. */
+    /** The same network with a new layer for so many classes without names. */
     public fun replaceHead(classes: Int): Network = Network(Native.networkReplaceHead(handle, classes))
 
     /** The same network with names for its classes. */

@@ -53,7 +53,7 @@ public enum class Parts {
     /** All of them. */
     ALL,
 
-    /** All but those of the head. */
+    /** All but those of the layer that gives the classes. */
     BODY,
 }
 

@@ -127,6 +127,9 @@ pub const MODELS: &[&str] = &[
     "tcn",
 ];
 
+/// What networks for photographs were made for: channels, height and width.
+pub const PHOTO: [usize; 3] = [3, 224, 224];
+
 /// Depths of the CIFAR form of residual networks.
 const CIFAR_DEPTHS: [usize; 8] = [8, 14, 20, 26, 32, 44, 56, 110];
 
@@ -142,6 +145,16 @@ fn depth(name: &str) -> Option<(usize, &str)> {
 pub fn is_small(name: &str) -> bool {
     let of_cifar = matches!(depth(name), Some((depth, "")) if CIFAR_DEPTHS.contains(&depth));
     of_cifar || name == "mlperf_resnet8"
+}
+
+/// The images that a network was made for: channels, height and width.
+pub fn usual_input(name: &str) -> [usize; 3] {
+    match name {
+        "mlperf_ds_cnn" => [1, 49, 10],
+        "resnet1d" | "tcn" => [9, 1, 128],
+        _ if is_small(name) => [3, 32, 32],
+        _ => PHOTO,
+    }
 }
 
 /// Whether a network begins in one way whatever the size of its images.

@@ -1,19 +1,24 @@
 //! Which network a file's tensors are of, by their names and shapes.
 
-use crate::catalogue::{has_one_stem, is_small, network};
-use crate::names;
+use crate::catalogue::{PHOTO, has_one_stem, is_small, network, usual_input};
+use crate::names::{self, TIMM};
+use crate::timm;
 use crate::{MODELS, ModelConfig, Stem};
 use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
+use localgrad::weights::is_alike;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Small images: channels, height and width.
+const SMALL: [usize; 3] = [3, 32, 32];
 
 /// What a file is of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// Whose names its tensors have.
     pub origin: &'static str,
-    /// The network's name.
+    /// The network's name, which is timm's where the origin is.
     pub model: &'static str,
     /// What the name leaves open, as the file has it; its images' size is the usual one.
     pub config: ModelConfig,
@@ -61,30 +66,37 @@ fn shape(layer: &LayerSpec, own: &str) -> Vec<usize> {
     }
 }
 
-/// The network that tensors of these names and shapes are of, whatever wraps it; none where it is none of [`MODELS`].
+/// The network that tensors of these names and shapes (but for sides of 1) are of, whatever wraps it; none where it is none of
+/// [`MODELS`].
 pub fn identify(file: &[(&str, &[usize])]) -> Option<Identity> {
     MODELS.iter().find_map(|model| candidates(model).into_iter().find_map(|config| fits(model, config, file)))
 }
 
 /// What the name of a network may leave open; published forms come first.
 fn candidates(model: &str) -> Vec<ModelConfig> {
-    let of = |side, stem, shortcut| ModelConfig {
-        input: [3, side, side],
-        stem,
-        shortcut,
-        ..ModelConfig::default()
-    };
-    match (is_small(model), model.starts_with("vgg")) {
-        _ if model.starts_with("mlperf")
-            || !is_small(model) && !model.starts_with("vgg") && has_one_stem(model) =>
-        {
-            vec![of(32, None, Shortcut::Project)]
-        }
-        (true, _) => [Shortcut::Project, Shortcut::Pad].map(|shortcut| of(32, None, shortcut)).into(),
-        (_, true) => [224, 32].map(|side| of(side, None, Shortcut::Project)).into(),
-        _ => [(224, Stem::Imagenet), (32, Stem::Small)]
-            .map(|(side, stem)| of(side, Some(stem), Shortcut::Project))
+    let usual = ModelConfig { input: usual_input(model), ..ModelConfig::default() };
+    let around = |shortcut| ModelConfig { shortcut, ..usual.clone() };
+    let begun = |input, stem| ModelConfig { input, stem, ..usual.clone() };
+    match model {
+        "mlperf_resnet8" | "mlperf_ds_cnn" | "resnet1d" | "tcn" => vec![usual],
+        _ if is_small(model) => [Shortcut::Project, Shortcut::Pad].map(around).into(),
+        // VGGs, whose heads are others for small images.
+        _ if has_one_stem(model) => [PHOTO, SMALL].map(|input| begun(input, None)).into(),
+        _ => [(PHOTO, Stem::Imagenet), (SMALL, Stem::Small)]
+            .map(|(input, stem)| begun(input, Some(stem)))
             .into(),
+    }
+}
+
+/// Whose names we have for a network's weights.
+fn writer(model: &str) -> &'static str {
+    match model {
+        "mlperf_ds_cnn" | "resnet1d" | "tcn" => "localgrad",
+        _ if is_small(model) => "a ResNet for CIFAR",
+        _ if model.starts_with("mobilenet_v1") => TIMM,
+        // ResNet-D.
+        _ if model.starts_with("resnet") && model.ends_with('d') => TIMM,
+        _ => "torchvision",
     }
 }
 
@@ -105,9 +117,11 @@ fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> 
     let [_, height, width] = config.input;
     let config = ModelConfig { input: [channels, height, width], classes, ..config };
     let wanted = tensors(&network(model, &config).ok()?).ok()?;
-    let is_same = |(name, shape): &(String, Vec<usize>)| shapes.get(name.as_str()) == Some(&shape.as_slice());
-    let ours = if is_small(model) { "a ResNet for CIFAR" } else { "torchvision" };
-    let origin = mapping.elsewhere.unwrap_or(ours);
+    let is_same = |(name, shape): &(String, Vec<usize>)| {
+        shapes.get(name.as_str()).is_some_and(|found| is_alike(found, shape))
+    };
+    let origin = mapping.elsewhere.unwrap_or_else(|| writer(model));
+    let model = if origin == TIMM { timm::name_of(model) } else { model };
     wanted.iter().all(is_same).then_some(Identity { origin, model, config })
 }
 
@@ -129,8 +143,9 @@ mod tests {
                 let mut own = tensors(&network(model, &config).unwrap()).unwrap();
                 let found = identify(&shown(&own)).unwrap();
                 let again = tensors(&network(found.model, &found.config).unwrap()).unwrap();
-                assert_eq!((found.model, &again), (*model, &own));
-                assert!(found.words().ends_with(&format!("{model}, 17 classes")), "{}", found.words());
+                let called = if found.origin == TIMM { timm::name_of(model) } else { *model };
+                assert_eq!((found.model, &again), (called, &own));
+                assert!(found.words().ends_with(&format!("{called}, 17 classes")), "{}", found.words());
                 // Wrapped, with torch's counters, in another order.
                 own.iter_mut().for_each(|(name, _)| *name = format!("module.{name}"));
                 own.push(("module.bn1.num_batches_tracked".into(), Vec::new()));
@@ -140,25 +155,63 @@ mod tests {
         }
     }
 
+    fn inverted(names: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        names.into_iter().map(|(theirs, ours)| (ours, theirs)).collect()
+    }
+
+    /// What is found for the tensors of a network under other names, `theirs` by ours, where names of `ends` have two sides of
+    /// 1 more.
+    fn words(model: &str, theirs: &BTreeMap<String, String>, ends: &str) -> String {
+        let config = ModelConfig { classes: 17, ..candidates(model)[0].clone() };
+        let mut renamed = tensors(&network(model, &config).unwrap()).unwrap();
+        for (name, shape) in &mut renamed {
+            *name = theirs.get(name).unwrap_or(name).clone();
+            if name.ends_with(ends) {
+                shape.extend([1, 1]);
+            }
+        }
+        identify(&shown(&renamed)).unwrap().words()
+    }
+
     #[test]
     fn names_of_hugging_face_are_told() {
         for (model, prefix) in
             [("resnet18", "resnet."), ("resnet50", "resnet."), ("convnext_tiny", "convnext.")]
         {
-            let config = ModelConfig { classes: 17, ..candidates(model)[0].clone() };
-            let own = tensors(&network(model, &config).unwrap()).unwrap();
-            let names = own.iter().map(|(name, _)| name.clone()).collect();
-            let theirs: BTreeMap<String, String> =
-                hugging_face::names(&names).into_iter().map(|(theirs, ours)| (ours, theirs)).collect();
-            let wrapped = |name: &str| match name.starts_with("classifier") {
-                true => name.to_string(),
-                false => format!("{prefix}{name}"),
-            };
-            let renamed: Vec<_> =
-                own.iter().map(|(name, shape)| (wrapped(&theirs[name]), shape.clone())).collect();
-            let found = identify(&shown(&renamed)).unwrap();
-            assert_eq!(found.words(), format!("Hugging Face, {model}, 17 classes"));
+            let own = tensors(&network(model, &candidates(model)[0]).unwrap()).unwrap();
+            let mut theirs = inverted(hugging_face::names(&own.into_iter().map(|(name, _)| name).collect()));
+            for name in theirs.values_mut().filter(|name| !name.starts_with("classifier")) {
+                *name = format!("{prefix}{name}");
+            }
+            assert_eq!(words(model, &theirs, "none"), format!("Hugging Face, {model}, 17 classes"));
         }
+    }
+
+    #[test]
+    fn names_of_timm_are_told() {
+        for (ours, called) in [
+            ("mobilenet_v1", "mobilenetv1_100"),
+            ("mobilenet_v2", "mobilenetv2_100"),
+            ("mobilenet_v3_small", "mobilenetv3_small_100"),
+            ("mobilenet_v3_large", "mobilenetv3_large_100"),
+            ("efficientnet_b0", "efficientnet_b0"),
+            ("efficientnet_lite0", "efficientnet_lite0"),
+            ("mnasnet1_0", "mnasnet_100"),
+            ("regnet_y_400mf", "regnety_004"),
+            ("resnet50d", "resnet50d"),
+            ("convnext_atto", "convnext_atto"),
+        ] {
+            let theirs = inverted(timm::names(&network(ours, &candidates(ours)[0]).unwrap()));
+            // There MobileNetV3's matrix before the last is a convolution.
+            let ends = if ours.contains("v3") { "conv_head.weight" } else { "none" };
+            assert_eq!(words(ours, &theirs, ends), format!("timm, {called}, 17 classes"));
+        }
+    }
+
+    #[test]
+    fn sides_of_one_are_of_no_matter() {
+        let found = words("convnext_tiny", &BTreeMap::new(), "layer_scale");
+        assert_eq!(found, "torchvision, convnext_tiny, 17 classes");
     }
 
     #[test]

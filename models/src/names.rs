@@ -55,9 +55,12 @@ pub struct Mapping {
     pub counters: usize,
     /// Who else writes names as this file does, where they are not ours.
     pub elsewhere: Option<&'static str>,
+    /// The network that such a file is of, where the network at hand has the same form and other batch norms.
+    pub other: Option<&'static str>,
 }
 
-/// Finds the network's own names (`ours`) in those of a file, each with its shape. The file may have timm's.
+/// Finds the network's own names (`ours`) in those of a file, each with its shape. The file may have timm's or Hugging
+/// Face's.
 pub fn map<'a>(
     file: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     ours: &BTreeSet<String>,
@@ -66,7 +69,9 @@ pub fn map<'a>(
     let head = network.head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name);
     let hugging_face = hugging_face::names(ours);
-    map_to(file, &Known { ours, timm: timm::names(network), hugging_face, head })
+    let mapping = map_to(file, &Known { ours, timm: timm::names(network), hugging_face, head });
+    let is_timms = mapping.elsewhere == Some(TIMM);
+    Mapping { other: timm::other(&network.name).filter(|_| is_timms), ..mapping }
 }
 
 /// What names may mean.
@@ -132,7 +137,7 @@ fn unwrapped<'a>(name: &'a str, known: &Known<'_>) -> (String, &'a str) {
 }
 
 impl Mapping {
-    /// What was done besides reading, in words; nothing where nothing was.
+    /// What was done besides reading, and what may be wrong with it, in words; nothing where nothing is.
     pub fn words(&self) -> Option<String> {
         let mut done: Vec<String> = self
             .stripped
@@ -145,6 +150,11 @@ impl Mapping {
         }
         if !left_out.is_empty() {
             done.push(format!("left out: {}", left_out.join(", ")));
+        }
+        if let Some(other) = self.other {
+            done.push(format!(
+                "these are timm's weights, of batch norms with other numbers: the network is {other}"
+            ));
         }
         (!done.is_empty()).then(|| done.join("; "))
     }
@@ -214,5 +224,20 @@ mod tests {
             "{words}"
         );
         assert_eq!(mapped(&[("conv1.weight", &[2])]).words(), None);
+    }
+
+    #[test]
+    fn a_network_with_other_batch_norms_is_told() {
+        let words = |model: &str, name: &str| {
+            let spec = crate::network(model, &crate::ModelConfig::default()).unwrap();
+            let ours = crate::identify::tensors(&spec).unwrap().into_iter().map(|(name, _)| name).collect();
+            let shape: &[usize] = &[16, 3, 3, 3];
+            map([(name, shape)], &ours, &spec).words()
+        };
+        let told = words("mobilenet_v3_small", "conv_stem.weight").unwrap();
+        assert!(told.contains("mobilenetv3_small_100"), "{told}");
+        assert_eq!(words("mobilenetv3_small_100", "conv_stem.weight"), None);
+        assert_eq!(words("mobilenet_v3_small", "features.0.0.weight"), None);
+        assert_eq!(words("mobilenet_v2", "conv_stem.weight"), None);
     }
 }

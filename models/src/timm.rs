@@ -5,7 +5,7 @@ use localgrad::network::{NetworkSpec, UnitKind, UnitSpec};
 use std::collections::BTreeMap;
 
 /// Networks that timm calls otherwise, and our names for them. (Its RegNetX-400MF and RegNetY-800MF have other widths, but
-/// for these two. Its MobileNetV3s have other batch norms, and go by its names.)
+/// for these two.)
 const MODELS: &[(&str, &str)] = &[
     ("mobilenetv1_100", "mobilenet_v1"),
     ("mobilenetv2_035", "mobilenet_v2_x0_35"),
@@ -21,6 +21,20 @@ const MODELS: &[(&str, &str)] = &[
     ("regnety_004", "regnet_y_400mf"),
     ("regnety_008_tv", "regnet_y_800mf"),
 ];
+
+/// Networks that have other batch norms there: they go by timm's name and, with torchvision's, by ours.
+const OTHERS: &[(&str, &str)] =
+    &[("mobilenetv3_small_100", "mobilenet_v3_small"), ("mobilenetv3_large_100", "mobilenet_v3_large")];
+
+/// Timm's name of the network that we call `ours`.
+pub fn name_of(ours: &'static str) -> &'static str {
+    MODELS.iter().chain(OTHERS).find(|(_, name)| *name == ours).map_or(ours, |(theirs, _)| *theirs)
+}
+
+/// Timm's name of its own network of that form, where the one that is called `ours` has other batch norms.
+pub fn other(ours: &str) -> Option<&'static str> {
+    OTHERS.iter().find(|(_, name)| *name == ours).map(|(theirs, _)| *theirs)
+}
 
 /// Our name of the network that timm calls `name`, where ours is another.
 pub fn model(name: &str) -> Option<&'static str> {
@@ -228,6 +242,19 @@ mod tests {
         for (theirs, ours) in MODELS {
             assert_eq!(network(theirs, &config).unwrap(), network(ours, &config).unwrap(), "{theirs}");
         }
+    }
+
+    #[test]
+    fn networks_have_the_names_of_timm() {
+        for (theirs, ours) in MODELS.iter().chain(OTHERS) {
+            assert_eq!(name_of(ours), *theirs);
+        }
+        assert_eq!(name_of("efficientnet_b0"), "efficientnet_b0");
+        for (theirs, ours) in OTHERS {
+            let [a, b] = [theirs, ours].map(|name| network(name, &ModelConfig::default()).unwrap());
+            assert!(other(ours) == Some(*theirs) && a.head != b.head);
+        }
+        assert_eq!([other("mobilenet_v2"), other("mobilenetv3_small_100")], [None, None]);
     }
 
     #[test]

@@ -331,7 +331,7 @@ pub fn is_variance(name: &str) -> bool {
 
 /// Whether two shapes hold the same numbers in the same order, one beside sides of 1: a matrix is a 1x1 convolution elsewhere,
 /// and a number a channel an image of one pixel.
-fn is_alike(a: &[usize], b: &[usize]) -> bool {
+pub fn is_alike(a: &[usize], b: &[usize]) -> bool {
     let sides = |dims: &[usize]| dims.iter().copied().filter(|&side| side != 1).collect::<Vec<_>>();
     sides(a) == sides(b)
 }

@@ -14,7 +14,7 @@ use localgrad::random::Stream;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::threads::Workers;
 use localgrad::trainer::{TrainConfig, Trainer};
-use localgrad_models::catalogue::is_small;
+use localgrad_models::catalogue::{PHOTO, usual_input};
 use localgrad_models::{MODELS, ModelConfig, cut, network};
 use std::time::Instant;
 
@@ -31,7 +31,8 @@ fn main() {
         std::env::args().skip(1).partition(|word| word == "time");
     let known = filled::known();
     for name in MODELS.iter().filter(|name| names.is_empty() || names.iter().any(|named| named == *name)) {
-        let (input, classes, batch) = usual(name);
+        let input = usual_input(name);
+        let (classes, batch) = usual(name, input);
         let spec = network(name, &ModelConfig { input, classes, ..ModelConfig::default() }).unwrap();
         let costs = spec.unit_costs().unwrap().into_iter();
         let cost = costs.fold(spec.head_cost().unwrap(), |sum, cost| sum.plus(cost));
@@ -55,13 +56,13 @@ fn main() {
     }
 }
 
-/// The input that a network was made for, classes, and a batch.
-fn usual(name: &str) -> ([usize; 3], usize, usize) {
+/// Classes of the data that a network was made for, and a batch of its images.
+fn usual(name: &str, input: [usize; 3]) -> (usize, usize) {
     match name {
-        "mlperf_ds_cnn" => ([1, 49, 10], 12, 64),
-        "resnet1d" | "tcn" => ([9, 1, 128], 6, 64),
-        _ if is_small(name) => ([3, 32, 32], 10, 64),
-        _ => ([3, 224, 224], 1000, 8),
+        "mlperf_ds_cnn" => (12, 64),
+        "resnet1d" | "tcn" => (6, 64),
+        _ if input == PHOTO => (1000, 8),
+        _ => (10, 64),
     }
 }
 

@@ -12,7 +12,7 @@ use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::weights::{self, Card, Weights};
-use localgrad_models::catalogue::is_small;
+use localgrad_models::catalogue::PHOTO;
 use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
 use localgrad_models::vgg;
@@ -125,8 +125,7 @@ pub fn card_or_identity(path: &Path) -> Outcome<Card> {
     }
     let Some(found) = identity(path)? else { return Ok(card) };
     complain(&format!("{}: {}", path.display(), found.words()));
-    let is_published = !is_small(found.model) && found.config.input[0] == 3;
-    let imagenet = || Normalize::named("imagenet", 3).ok().filter(|_| is_published);
+    let imagenet = || Some(Normalize::imagenet()).filter(|_| found.config.input == PHOTO);
     let network = Some(localgrad_models::network(found.model, &found.config)?);
     Ok(Card { network, normalize: card.normalize.or_else(imagenet), ..card })
 }

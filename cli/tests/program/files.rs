@@ -181,6 +181,38 @@ fn names_of_elsewhere_are_known_or_shown() {
     assert!(error.contains("visual.trunk.bn1.bias") && error.contains(" bn1.weight"), "{error}");
 }
 
+/// What timm's files are of is found out, told, and named where another network is asked for.
+#[test]
+fn a_network_is_known_by_the_names_of_timm() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, picture) = (path(directory.path(), "w.safetensors"), path(directory.path(), "p.png"));
+    image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 7])).save(&picture).unwrap();
+    let called = "mobilenetv3_small_100";
+    let config = localgrad_models::ModelConfig { input: [3, 224, 224], classes: 3, ..Default::default() };
+    let spec = localgrad_models::network(called, &config).unwrap();
+    let names = localgrad_models::timm::names(&spec);
+    let mut model = localgrad::model::Model::new(spec, 0, &localgrad::Device::Cpu).unwrap();
+    let ours = weights::of_model(&mut model).unwrap();
+    let theirs: Weights = names.iter().map(|(theirs, own)| (theirs.clone(), ours[own].clone())).collect();
+    assert_eq!(theirs.len(), ours.len());
+    weights::write(Path::new(&file), &theirs, &Card::default(), false).unwrap();
+    let found = &lines(&["inspect", "--weights", &file, "--json"])[0];
+    assert_eq!(
+        (&found["origin"], &found["model"], &found["classes"]),
+        (&"timm".into(), &called.into(), &3.into())
+    );
+    let [text, _] = told(&["inspect", "--weights", &file], 0);
+    assert!(text.trim_end().ends_with("timm, mobilenetv3_small_100, 3 classes"), "{text}");
+
+    let predict = ["predict", "--weights", &file, &picture, "--json"];
+    let size = ["--input", "3x224x224", "--classes", "3", "--normalize", "imagenet", "--model"];
+    let [right, _] = told(&predict, 0);
+    let [same, error] = told(&[&predict[..], &size, &[called]].concat(), 0);
+    assert!(same == right && !error.contains("batch norms"), "{error}");
+    let [other, error] = told(&[&predict[..], &size, &["mobilenet_v3_small"]].concat(), 0);
+    assert!(other != right && error.contains("the network is mobilenetv3_small_100"), "{error}");
+}
+
 #[test]
 fn other_formats_are_told_by_their_first_bytes() {
     let directory = tempfile::tempdir().unwrap();

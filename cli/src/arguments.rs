@@ -125,7 +125,7 @@ pub struct OutputArguments {
 pub struct RuleArguments {
     /// bp, greedy, dgl, predsim, infopro, auglocal, man or manpp; for train and plan also auto, which is bp where that
     /// keeps to the budget and a local rule where it does not [default: man; for bench, and with --train head or the last
-    /// units, bp]
+    /// units where no other word is about blocks, bp]
     #[arg(long)]
     pub rule: Option<String>,
     /// Cut the network into K blocks: published places where there are any, even memory elsewhere. With bp, which has

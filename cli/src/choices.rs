@@ -100,10 +100,16 @@ pub fn image_size(text: &str) -> Outcome<[usize; 3]> {
 }
 
 /// The rule where nobody names one. A last part that is trained alone keeps little, and is trained end to end unless words
-/// about blocks or their heads are there.
-pub fn usual_rule(arguments: &RuleArguments, recipe: &RecipeArguments) -> Rule {
-    let is_cut = arguments.head.is_some() || arguments.blocks.is_some() || arguments.ends.is_some();
-    match recipe.selection {
+/// about blocks or their heads are there, or so many blocks are to be `frozen`.
+pub fn usual_rule(
+    arguments: &RuleArguments,
+    waiting: &WaitingArguments,
+    selection: Selection,
+    frozen: usize,
+) -> Rule {
+    let has_blocks = arguments.blocks.is_some() || arguments.ends.is_some() || frozen > 0;
+    let is_cut = has_blocks || arguments.head.is_some() || !waiting.block_batches.is_empty();
+    match selection {
         Selection::Head | Selection::LastUnits(_) if !is_cut => Rule::Bp,
         _ => Rule::Man,
     }

@@ -45,17 +45,19 @@ pub fn found(arguments: &DataArguments) -> Outcome<Option<Collection>> {
     }
 }
 
-/// The pictures that training is of, if it is of pictures; what is not said is chosen for them, and told.
+/// The pictures that training is of, if it is of pictures; what is not said is chosen for them, and told: at most
+/// `most_samples` a step.
 ///
 /// # Errors
 /// Those of looking at pictures and weights; when `--input` is given for other data.
 pub fn chosen(
     arguments: &mut TrainArguments,
     directory: Option<&RunDirectory>,
+    most_samples: usize,
 ) -> Outcome<Option<Collection>> {
     let pictures = found(&arguments.data)?;
     match &pictures {
-        Some(collection) => complete(arguments, collection, directory)?,
+        Some(collection) => complete(arguments, collection, directory, most_samples)?,
         None if arguments.input.is_some() => {
             return Err(Fault::usage(
                 "--input is for pictures of any size; these data have one of their own: leave it out",
@@ -71,6 +73,7 @@ fn complete(
     arguments: &mut TrainArguments,
     collection: &Collection,
     directory: Option<&RunDirectory>,
+    most_samples: usize,
 ) -> Outcome<()> {
     if arguments.input.is_none() {
         let spec = arguments.model.model.as_deref().filter(|model| model.ends_with(".json"));
@@ -87,7 +90,11 @@ fn complete(
     }
     let pictures = collection.whole().items.len().min(arguments.data.limit.unwrap_or(usize::MAX));
     let [most, least] = BATCHES;
-    let batch = (pictures / STEPS).max(1).next_power_of_two().clamp(least, most);
+    let batch = match directory {
+        // What is chosen may be other than when the run began.
+        Some(directory) => directory.read_run_file()?.batch,
+        None => (pictures / STEPS).max(1).next_power_of_two().clamp(least, most.min(most_samples)),
+    };
     arguments.recipe.batch.get_or_insert(batch);
     if directory.is_none() {
         Output { json: arguments.output.json }.text(&words(arguments, collection));

@@ -27,7 +27,7 @@ impl Defaults {
 /// How training goes.
 #[derive(Args, Clone, Debug)]
 pub struct RecipeArguments {
-    /// Samples a step [default: 128, of finetune 32]
+    /// Samples a step [default: 128, of finetune 32; of folders of pictures fewer, by how many there are]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Samples that pass through a block at once. Without --exact each such share moves batch norm's running statistics by
@@ -74,7 +74,8 @@ pub struct RecipeArguments {
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,
     /// What is trained: head (from the pool over the whole picture on), norms, biases (both beside the head), the last units
-    /// and all behind them as in last-2-units, or all. What comes before is passed by running statistics, and so are batch norms that are not trained
+    /// and all behind them as in last-2-units, or all. What comes before is passed by running statistics, and batch norms that
+    /// are not trained go by theirs
     #[arg(long = "train", value_name = "WHAT", default_value = "all", value_parser = selection)]
     pub selection: Selection,
     #[command(flatten)]

@@ -110,7 +110,8 @@ fn asked(
     threads: usize,
 ) -> Outcome<(Workload, Freedom)> {
     let recipe = &arguments.recipe;
-    let config = choices::rule(rule, choices::usual_rule(rule, recipe))?;
+    let usual = choices::usual_rule(rule, &arguments.waiting, recipe.selection, 0);
+    let config = choices::rule(rule, usual)?;
     let Cut { ends, pieces } = choices::cut(rule, &arguments.waiting.block_batches, network, &config)?;
     let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
     let train = TrainConfig {

@@ -124,7 +124,8 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         demonstration::complete(&mut plan.arguments);
     }
     plan.check_start()?;
-    let pictures = photos::chosen(&mut plan.arguments, directory.as_ref())?;
+    let most_samples = plan.defaults().batch;
+    let pictures = photos::chosen(&mut plan.arguments, directory.as_ref(), most_samples)?;
     let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
     let device = localgrad::device::open(&arguments.device.device)?;
@@ -431,7 +432,9 @@ fn automatic(
 
 fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let (recipe, network) = (&arguments.recipe, data.network.clone());
-    let rule = choices::rule(&arguments.rule, choices::usual_rule(&arguments.rule, recipe))?;
+    let frozen = plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen);
+    let usual = choices::usual_rule(&arguments.rule, &arguments.waiting, recipe.selection, frozen);
+    let rule = choices::rule(&arguments.rule, usual)?;
     let Cut { ends, pieces } =
         choices::cut(&arguments.rule, &arguments.waiting.block_batches, &network, &rule)?;
     let batch = data.train.config().batch;
@@ -454,7 +457,7 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 recompute: arguments.rule.recompute,
                 pieces,
                 seed: recipe.seed,
-                frozen: plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen),
+                frozen,
                 selection: recipe.selection,
                 ..TrainConfig::default()
             },

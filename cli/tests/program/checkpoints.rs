@@ -241,6 +241,46 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
     assert!(refusal(&[&plan[..], &["--cache-features", "3"]].concat(), 2).contains("--samples N"));
 }
 
+/// The recipe of `finetune` where nobody says otherwise, and that of a run that began by another.
+#[test]
+fn a_finetuned_run_keeps_the_recipe_that_it_began_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let (first, run, weights) = (at("first"), at("run"), at("first/weights.safetensors"));
+    lines(&[&SMALL[..], &["--rule", "greedy", "--blocks", "2", "--steps", "1", "--out", &first]].concat());
+    let of = |run: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(Path::new(run).join("run.json")).unwrap()).unwrap()
+    };
+    let tune = ["finetune", "--init", &weights, "--train", "head", "--limit", "40", "--json", "--out"];
+    let tuned = |name: &str, more: &[&str]| {
+        let run = at(name);
+        lines(&[&tune[..], &[run.as_str(), "--epochs", "1"], more].concat());
+        of(&run)
+    };
+    let usual = tuned("usual", &[]);
+    assert_eq!((&usual["batch"], &usual["fit"]["learning_rate"]), (&32.into(), &0.005.into()));
+    assert_eq!((&usual["train"]["rule"]["rule"], &usual["train"]["ends"]), (&"bp".into(), &[3].into()));
+    let adamw = tuned("adamw", &["--optimizer", "adamw"]);
+    assert_eq!(adamw["fit"]["learning_rate"], 2e-4);
+    // Words about blocks, and those that leave some as they are, ask for blocks.
+    let frozen = tuned("frozen", &["--freeze", "first-1-blocks"]);
+    let local = (&frozen["train"]["rule"]["rule"], &frozen["train"]["ends"]);
+    assert_eq!(local, (&"man".into(), &[0, 1, 2, 3].into()));
+
+    tuned("run", &["--batch", "12", "--lr", "0.03"]);
+    let file = Path::new(&run).join("run.json");
+    let mut json = of(&run);
+    // As when other numbers were the default.
+    let words = json["words"].as_array_mut().unwrap();
+    let count = words.len();
+    words.retain(|word| !["--batch", "12", "--lr", "0.03"].contains(&word.as_str().unwrap()));
+    assert_eq!(words.len(), count - 4);
+    std::fs::write(&file, json.to_string()).unwrap();
+    lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
+    let after = of(&run);
+    assert_eq!((&after["batch"], &after["fit"]["learning_rate"]), (&12.into(), &0.03.into()));
+}
+
 #[test]
 fn a_run_goes_on_by_the_schedule_that_it_began_with() {
     let directory = tempfile::tempdir().unwrap();

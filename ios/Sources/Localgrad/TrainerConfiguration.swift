@@ -29,7 +29,7 @@ public struct TrainerConfiguration: Sendable {
   public enum Train: Sendable, Hashable {
     /// The whole network.
     case all
-    /// The head alone; everything before it stays as it is, and keeps no activations.
+    /// The head alone, end to end unless blocks are asked for; what comes before stays as it is, and keeps no activations.
     case head
     /// Scales and shifts of norms, and the head.
     case norms
@@ -203,7 +203,8 @@ public struct TrainerConfiguration: Sendable {
     _ network: Network, _ config: inout lg_trainer_config, _ arena: Arena
   ) throws(LocalgradError) {
     guard case .lastUnits(let count) = train else {
-      config.rule = arena.text((rule ?? (train == .head ? .bp : nil))?.rawValue)
+      let isCut = blocks != 0 || !ends.isEmpty || frozenBlocks != 0 || head != nil
+      config.rule = arena.text((rule ?? (train == .head && !isCut ? .bp : nil))?.rawValue)
       config.train = arena.text(train.name)
       config.blocks = try size(blocks, "blocks")
       config.ends = arena.array(try ends.sizes("ends"))

@@ -78,6 +78,12 @@ import Testing
     #expect(try await trainer.status().blocks == 2)
     #expect(try await Trainer(network, TrainerConfiguration(train: .lastUnits(4), batch: 4)).status().blocks == 1)
     #expect(try await Trainer(network, TrainerConfiguration(train: .head, batch: 4)).status().blocks == 1)
+    let cut = {
+      var configuration = TrainerConfiguration(train: .head, batch: 4)
+      configuration.blocks = 2
+      return configuration
+    }()
+    #expect(try await Trainer(network, cut).status().blocks == 2)
     for selection in [TrainerConfiguration.Train.norms, .biases] {
       #expect(try await Trainer(network, TrainerConfiguration(train: selection, batch: 4)).status().blocks == 4)
     }

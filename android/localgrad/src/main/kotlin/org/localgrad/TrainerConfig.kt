@@ -39,7 +39,7 @@ public class Train private constructor(internal val lastUnits: Int?, internal va
         @JvmField
         public val ALL: Train = Train(null, null)
 
-        /** The head alone; everything before it stays as it is, and keeps no activations. */
+        /** The head alone, end to end unless blocks are asked for; what comes before stays, and keeps no activations. */
         @JvmField
         public val HEAD: Train = Train(null, "head")
 
@@ -227,8 +227,9 @@ public class TrainerConfig {
             throw LocalgradException.Config("train says what is frozen; leave blocks, ends and frozenBlocks as they are")
         }
         val isTail = last != null && last < units
+        val isCut = blocks != 0 || ends != null || frozenBlocks != 0 || head != null
         // One block is trained, with the network's own head: a rule that adds nothing to those before it will do.
-        json.put("rule", rule ?: if (isTail) "greedy" else if (train === Train.HEAD) "bp" else null)
+        json.put("rule", rule ?: if (isTail) "greedy" else if (train === Train.HEAD && !isCut) "bp" else null)
         json.put("train", train.name)
         json.put("head", head)
         json.count("blocks", blocks.toLong())

@@ -70,6 +70,12 @@ class FailureTest {
         for (selection in listOf(Train.HEAD, Train.NORMS, Train.BIASES)) {
             Trainer(network) { train = selection }.use { assertEquals(if (selection === Train.HEAD) 1 else 4, it.info.blocks) }
         }
+        val cut =
+            Trainer(network) {
+                train = Train.HEAD
+                blocks = 2
+            }
+        cut.use { assertEquals(2, it.info.blocks) }
         refused<LocalgradException.Argument>("train at least 1") { Train.lastUnits(0) }
         refused<LocalgradException.Config>("bogus") { Network.create("bogus") }
         refused<LocalgradException.Format> { Network.fromJson("{}") }

@@ -1,6 +1,6 @@
 //! What is known of the weights that a run starts from: their network, and what they want of images.
 
-use crate::arguments::TrainArguments;
+use crate::arguments::{ModelArguments, TrainArguments};
 use crate::choices;
 use crate::commands::trained;
 use crate::fault::Outcome;
@@ -9,11 +9,16 @@ use localgrad::data::{Dataset, Normalize};
 use localgrad::network::NetworkSpec;
 use localgrad::weights::{self, Card};
 use localgrad_models::adapt::adapt;
+use localgrad_models::catalogue::PHOTO;
+use std::path::Path;
 
 /// Of `--init`, what its file says of itself; of a run that goes on, what it began with.
 #[derive(Debug, Default)]
 pub struct Origin {
-    card: Card,
+    /// What its file, or its run, says.
+    pub card: Card,
+    /// A line for people about a file whose network was found by its tensors.
+    pub words: Option<String>,
 }
 
 impl Origin {
@@ -31,10 +36,26 @@ impl Origin {
                 let run = directory.read_run_file()?;
                 Card::of(&run.network, &run.normalize, &run.class_names)
             }
-            (Some(path), None) if arguments.model.model.is_none() => trained::card_or_identity(path)?,
-            (Some(path), None) => weights::read_card(path)?,
+            (Some(path), None) => return Self::of_file(&arguments.model, path),
         };
-        Ok(Self { card })
+        Ok(Self { card, words: None })
+    }
+
+    /// What a file says of itself. One that says nothing of its network is known by its tensors, where none is named, and one
+    /// for photographs then wants them normalised as all are.
+    ///
+    /// # Errors
+    /// Those of reading its header.
+    pub fn of_file(model: &ModelArguments, path: &Path) -> Outcome<Self> {
+        let card = weights::read_card(path)?;
+        if card.network.is_some() || model.model.is_some() {
+            return Ok(Self { card, words: None });
+        }
+        let Some(found) = trained::identity(path)? else { return Ok(Self { card, words: None }) };
+        let words = Some(format!("{}: {}", path.display(), found.words()));
+        let imagenet = || Some(Normalize::imagenet()).filter(|_| found.config.input == PHOTO);
+        let network = Some(localgrad_models::network(found.model, &found.config)?);
+        Ok(Self { card: Card { network, normalize: card.normalize.or_else(imagenet), ..card }, words })
     }
 
     /// The network to train on images of `input` and so many classes: the one that is named, or else the weights' own.

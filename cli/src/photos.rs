@@ -11,8 +11,8 @@ use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::RunDirectory;
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape};
+use localgrad::memory;
 use localgrad::threads::Workers;
-use localgrad::{memory, weights};
 use localgrad_data::{Collection, Found, Listing, Part, Reading, look, photos};
 use std::path::Path;
 use std::sync::Arc;
@@ -246,7 +246,7 @@ fn known(
         return Ok((file.network.input, file.class_names));
     }
     let Some(path) = &arguments.weights else { return Err(Fault::usage("name a --run, or --weights")) };
-    let card = weights::read_card(path)?;
+    let Origin { card, .. } = Origin::of_file(&arguments.model, path)?;
     let said = arguments.input.as_deref().map(choices::image_size).transpose()?;
     let classes = card.network.as_ref().map_or(0, |network| network.classes);
     let names = choices::class_names(data, classes.max(arguments.classes.unwrap_or(0)))?;

@@ -19,7 +19,7 @@ pub struct ModelConfig {
     pub widths: Option<Vec<usize>>,
     /// The way around where a residual unit changes the shape (ResNets only).
     pub shortcut: Shortcut,
-    /// How ImageNet's networks begin, where the size of the images is not to say it (all but VGGs).
+    /// How ImageNet's networks begin, where the size of the images is not to say it (not VGGs, which begin in one way).
     pub stem: Option<Stem>,
 }
 

@@ -93,7 +93,8 @@ fn tell(path: &Path, output: Output) -> Outcome<()> {
         (None, Some(found)) => (found.origin, found.model, found.config.classes),
         (None, None) => {
             return Err(Fault::failed(format!(
-                "{} holds {} tensors of a network that is none of: {}",
+                "{} holds {} tensors of a network that is none of: {}; tell what uses them by --model with a spec, such as \
+                 inspect --spec prints",
                 path.display(),
                 weights::listed(path)?.len(),
                 MODELS.join(", ")

@@ -12,7 +12,7 @@ use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{self, Done, Writer};
 use crate::origin::Origin;
-use crate::output::{Output, bytes, table};
+use crate::output::{Output, bytes, complain, table};
 use crate::photos;
 use crate::recipe::Defaults;
 use crate::report::{Run, gather};
@@ -337,6 +337,7 @@ impl Data {
     fn open(plan: &Plan, pictures: Option<&Collection>, directory: Option<&RunDirectory>) -> Outcome<Self> {
         let arguments = &plan.arguments;
         let origin = Origin::of(arguments, directory)?;
+        origin.words.iter().for_each(|words| complain(words));
         let held_out_evenly = match directory {
             Some(directory) => directory.read_run_file()?.held_out_evenly,
             None => true,

@@ -3,6 +3,7 @@
 use crate::arguments::{DataArguments, ModelArguments, TrainedArguments};
 use crate::choices;
 use crate::fault::{Fault, Outcome};
+use crate::origin::Origin;
 use crate::output::{Output, complain};
 use crate::run_directory::{RunDirectory, RunFile};
 use localgrad::Device;
@@ -11,8 +12,7 @@ use localgrad::data::{Dataset, ImageShape, Normalize};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
 use localgrad::trainer::{TrainConfig, Trainer};
-use localgrad::weights::{self, Card, Weights};
-use localgrad_models::catalogue::PHOTO;
+use localgrad::weights::{self, Weights};
 use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
 use localgrad_models::vgg;
@@ -98,10 +98,8 @@ fn from_file(
     dataset: Option<&dyn Dataset>,
     device: &Device,
 ) -> Outcome<Trained> {
-    let card = match arguments.model.model {
-        Some(_) => weights::read_card(path)?,
-        None => card_or_identity(path)?,
-    };
+    let Origin { card, words } = Origin::of_file(&arguments.model, path)?;
+    words.iter().for_each(|words| complain(words));
     let spec = match arguments.model.model {
         Some(_) => described(arguments, card.network.as_ref(), dataset)?,
         None => of_card(arguments, path, card.network)?,
@@ -111,23 +109,6 @@ fn from_file(
     load_file(&mut model, path)?;
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
     Ok(Trained { model, normalize, class_names: card.class_names })
-}
-
-/// What a file says of itself; one that says nothing of its network is known by its tensors, and one for photographs then
-/// wants them normalised as all are.
-///
-/// # Errors
-/// Those of reading its header.
-pub fn card_or_identity(path: &Path) -> Outcome<Card> {
-    let card = weights::read_card(path)?;
-    if card.network.is_some() {
-        return Ok(card);
-    }
-    let Some(found) = identity(path)? else { return Ok(card) };
-    complain(&format!("{}: {}", path.display(), found.words()));
-    let imagenet = || Some(Normalize::imagenet()).filter(|_| found.config.input == PHOTO);
-    let network = Some(localgrad_models::network(found.model, &found.config)?);
-    Ok(Card { network, normalize: card.normalize.or_else(imagenet), ..card })
 }
 
 /// The network that a file's tensors are of, if it is one that is known.

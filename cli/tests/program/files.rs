@@ -211,6 +211,26 @@ fn a_network_is_known_by_the_names_of_timm() {
     assert!(same == right && !error.contains("batch norms"), "{error}");
     let [other, error] = told(&[&predict[..], &size, &["mobilenet_v3_small"]].concat(), 0);
     assert!(other != right && error.contains("the network is mobilenetv3_small_100"), "{error}");
+
+    let photos = directory.path().join("photos");
+    for class in ["a", "b", "c"] {
+        std::fs::create_dir_all(photos.join(class)).unwrap();
+        for number in 0..5 {
+            std::fs::copy(&picture, photos.join(class).join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let photos = path(directory.path(), "photos");
+    let [out, error] = told(&["eval", "--weights", &file, "--data", &photos, "--json"], 0);
+    assert_eq!(serde_json::from_str::<Value>(out.trim()).unwrap()["samples"], 15, "{out}");
+    assert_eq!(error.matches("timm, mobilenetv3_small_100").count(), 1, "{error}");
+    let tuned = path(directory.path(), "tuned");
+    let tune =
+        ["finetune", &photos, "--init", &file, "--train", "head", "--steps", "1", "--input", "3x32x32"];
+    let [out, error] = told(&[&tune[..], &["--json", "--out", &tuned]].concat(), 0);
+    assert_eq!(error.matches("timm, mobilenetv3_small_100").count(), 1, "{error}");
+    let loaded = out.lines().find(|line| line.contains("\"loaded\"")).unwrap();
+    let loaded: Value = serde_json::from_str(loaded).unwrap();
+    assert_eq!(loaded["new"], serde_json::json!(["classifier.3.bias", "classifier.3.weight"]), "{loaded}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ static lg_network *load(const char *path, const float *expected) {
   return loaded;
 }
 
-/* Body and normalisation stay, head and names are new. */
+/* Normalisation and all layers but the last stay, names are new. */
 static void replace_head(lg_network *loaded, const char *path) {
   static float old_weight[4096], new_weight[4096];
   size_t bytes = 0;
@@ -135,6 +135,13 @@ static void replace_head(lg_network *loaded, const char *path) {
   named = NULL;
   OK(lg_network_load(path, &named, error));
   CHECK(info_of(named).classes == 2 && strcmp(class_of(named, 0), "ripe") == 0);
+  lg_network_destroy(named);
+
+  /* Its classes come from a convolution, and a pool is behind it. */
+  OK(lg_network_create("squeezenet1_1", NULL, &named, error));
+  OK(lg_network_replace_head(named, 3, &replaced, error));
+  CHECK(info_of(replaced).classes == 3);
+  lg_network_destroy(replaced);
   lg_network_destroy(named);
 }
 

@@ -32,6 +32,8 @@ pub fn wanted(arguments: &TrainArguments) -> bool {
         && !rule.average_alone
         && !waiting.exact
         && waiting.block_batches.is_empty()
+        && waiting.cache_features.is_none()
+        && arguments.recipe.selection.is_all()
         && augmentation::said(&arguments.recipe.augment).is_none()
         && arguments.init.is_none()
         && arguments.budget.memory_budget.is_none()
@@ -53,5 +55,26 @@ pub fn complete(arguments: &mut TrainArguments) {
     recipe.augment.no_augment = true;
     if recipe.steps.is_none() {
         recipe.epochs.get_or_insert(EPOCHS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resume::{FinetuneOrTrain, parsed};
+
+    #[test]
+    fn what_is_named_is_no_demonstration() {
+        let wants = |words: &str| {
+            let words: Vec<String> = words.split(' ').map(String::from).collect();
+            match parsed(&words).unwrap() {
+                FinetuneOrTrain::Train(words) => wanted(&words),
+                FinetuneOrTrain::Finetune(words) => wanted(&words.train),
+            }
+        };
+        assert!(wants("train") && wants("train --seed 3 --epochs 1 --train all"));
+        for words in ["--rule bp", "--model resnet8", "--train head", "--cache-features 2", "--no-flip"] {
+            assert!(!wants(&format!("train {words}")), "{words}");
+        }
     }
 }

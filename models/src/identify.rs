@@ -104,6 +104,9 @@ fn writer(model: &str) -> &'static str {
 fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> Option<Identity> {
     let spec = network(model, &config).ok()?;
     let ours = tensors(&spec).ok()?;
+    if file.len() < ours.len() {
+        return None;
+    }
     let head = spec.head.iter().rev().find(|layer| !layer.name.is_empty())?.name.as_str();
     let names: BTreeSet<String> = ours.iter().map(|(name, _)| name.clone()).collect();
     let mapping = names::map(file.iter().copied(), &names, &spec);
@@ -165,7 +168,7 @@ mod tests {
         let config = ModelConfig { classes: 17, ..candidates(model)[0].clone() };
         let mut renamed = tensors(&network(model, &config).unwrap()).unwrap();
         for (name, shape) in &mut renamed {
-            *name = theirs.get(name).unwrap_or(name).clone();
+            *name = theirs.get(&*name).unwrap_or(&*name).clone();
             if name.ends_with(ends) {
                 shape.extend([1, 1]);
             }

@@ -124,7 +124,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         demonstration::complete(&mut plan.arguments);
     }
     plan.check_start()?;
-    let most_samples = plan.defaults().batch;
+    let (resumes, most_samples) = (directory.is_some(), plan.defaults().batch);
     let pictures = photos::chosen(&mut plan.arguments, directory.as_ref(), most_samples)?;
     let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
@@ -132,7 +132,6 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let workers = choices::workers(arguments.device.threads)?;
     let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
     workers.run(|| data_checks::check_ranges(&data.train, &data.test, arguments.data.normalize.is_some()))?;
-    let resumes = directory.is_some();
     let setting = Setting {
         train: &data.train,
         test: &data.test,

@@ -1,7 +1,7 @@
 //! A network for other images and other classes than it was written for.
 
 use localgrad::layers::spec::LayerSpec;
-use localgrad::network::{NetworkSpec, head};
+use localgrad::network::{NetworkSpec, UnitKind, UnitSpec, head};
 use localgrad::{Error, Result};
 
 /// `network` for images of `input` (channels, height, width) and so many classes: the head's layer that gives them gets as
@@ -25,20 +25,37 @@ pub fn adapt(mut network: NetworkSpec, input: [usize; 3], classes: usize) -> Res
             )));
         }
     }
+    if let Some(first) = network.units.first_mut() {
+        take_channels(first, network.input[0], input[0]);
+    }
     (network.input, network.classes) = (input, classes);
     network.validate()?;
     Ok(network)
 }
 
+/// Lets a unit that is written as layers take another number of channels; the other kinds take what they are given.
+fn take_channels(unit: &mut UnitSpec, before: usize, channels: usize) {
+    let UnitKind::Layers(layers) = &mut unit.kind else { return };
+    for layer in layers {
+        match &mut layer.layer {
+            LayerSpec::Conv { inputs, config, .. } if *inputs == before && config.groups == 1 => {
+                *inputs = channels
+            }
+            _ => continue,
+        }
+        return;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ModelConfig, Stem, network};
+    use crate::{MODELS, ModelConfig, Stem, network};
 
     #[test]
     fn other_images_and_classes_are_those_of_the_same_name() {
         let config = ModelConfig { input: [1, 32, 32], classes: 7, ..ModelConfig::default() };
-        for name in ["resnet20", "resnet18", "vgg11", "mobilenet_v2", "squeezenet1_1"] {
+        for name in MODELS {
             let written = network(name, &config).unwrap();
             let adapted = adapt(network(name, &ModelConfig::default()).unwrap(), [1, 32, 32], 7).unwrap();
             assert_eq!(adapted, written, "{name}");

@@ -3,7 +3,9 @@
 use crate::choices::EMBEDDED;
 use crate::fault::{Fault, Outcome};
 use clap::Args;
-use localgrad::data::{AugmentConfig, ColorJitter, ImageShape, Loader, RandAugment, RandomResizedCrop};
+use localgrad::data::{
+    AugmentConfig, BlendConfig, ColorJitter, ImageShape, Loader, RandAugment, RandomResizedCrop,
+};
 use std::str::FromStr;
 
 /// How images are varied.
@@ -29,6 +31,19 @@ pub struct AugmentArguments {
     /// Show each sample of an epoch R times, varied anew each time, and so only one of R samples
     #[arg(long, value_name = "R", default_value_t = 1)]
     pub repeated_augment: usize,
+    /// Average two samples of a batch and their labels, with a share drawn from Beta(A, A); 0.2 is usual
+    #[arg(long, value_name = "A")]
+    pub mixup: Option<f64>,
+    /// Put a rectangle of one sample of a batch into another, and part their labels by its area, of which a share drawn from
+    /// Beta(A, A) stays; 1 is usual. Beside --mixup each batch takes one of both
+    #[arg(long, value_name = "A")]
+    pub cutmix: Option<f64>,
+}
+
+/// How samples are mixed, if they are.
+pub fn blend(arguments: &AugmentArguments) -> Option<BlendConfig> {
+    let AugmentArguments { mixup, cutmix, .. } = *arguments;
+    (mixup.is_some() || cutmix.is_some()).then_some(BlendConfig { mixup, cutmix })
 }
 
 /// Numbers with commas between them.

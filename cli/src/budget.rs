@@ -59,6 +59,7 @@ impl Setting<'_> {
             evaluation_batch: Some(file.batch.min(self.test.dataset().len())),
             reading_bytes: self.train.working_bytes(),
             evaluation_reading_bytes: self.test.working_bytes(),
+            blends: self.train.config().blend.is_some(),
             resumes: self.resumes,
             starts_from_file: self.starts_from_file,
             ..without_data(steps, self.train.config().augment.is_some())

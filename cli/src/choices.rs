@@ -10,12 +10,13 @@ use crate::recipe::Defaults;
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
-use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, cuts};
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
+use localgrad::targets::TargetKind;
 use localgrad::threads::Workers;
 use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
 use localgrad_data::Part;
@@ -39,8 +40,27 @@ pub fn data_name(arguments: &DataArguments) -> &str {
     arguments.data.as_deref().unwrap_or(EMBEDDED)
 }
 
-/// The spec that `--model` names: one of the catalogue, or a JSON file.
-pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) -> Outcome<NetworkSpec> {
+/// What a network learns of `dataset`: what this has, by the loss that `--huber` says.
+pub fn objective(dataset: &dyn Dataset, huber: Option<f64>) -> Outcome<Objective> {
+    let objective = match (dataset.target_kind(), huber) {
+        (TargetKind::Values, Some(delta)) => Objective::Huber { delta },
+        (kind, None) => kind.into(),
+        (kind, Some(_)) => {
+            let noun = kind.noun();
+            return Err(Fault::usage(format!(
+                "--huber is for data with values, and these have {noun}; leave it out"
+            )));
+        }
+    };
+    Ok(objective.validate().map(|()| objective)?)
+}
+
+/// The spec that `--model` names: one of the catalogue, for so many outputs of that objective, or a JSON file.
+pub fn network(
+    arguments: &ModelArguments,
+    input: [usize; 3],
+    (classes, objective): (usize, Objective),
+) -> Outcome<NetworkSpec> {
     let name = arguments.model.as_deref().unwrap_or(DEFAULT_MODEL);
     if name.ends_with(".json") {
         if arguments.shortcut.is_some() || arguments.widths.is_some() || arguments.stem.is_some() {
@@ -53,6 +73,7 @@ pub fn network(arguments: &ModelArguments, input: [usize; 3], classes: usize) ->
     let config = ModelConfig {
         input,
         classes,
+        objective,
         widths: arguments.widths.clone(),
         shortcut: match arguments.shortcut {
             None | Some(ShortcutName::Project) => Shortcut::Project,
@@ -71,13 +92,13 @@ pub fn network_of_weights(
     arguments: &ModelArguments,
     of_file: Option<&NetworkSpec>,
     input: [usize; 3],
-    classes: usize,
+    answers: (usize, Objective),
 ) -> Outcome<NetworkSpec> {
     let same = of_file.filter(|network| arguments.model.as_deref() == Some(network.name.as_str()));
-    let Some(before) = same else { return network(arguments, input, classes) };
+    let Some(before) = same else { return network(arguments, input, answers) };
     let arguments = ModelArguments { model: Some(vgg::name_of(before)), ..arguments.clone() };
     // It keeps the name, so that the same words mean it again.
-    Ok(NetworkSpec { name: before.name.clone(), ..network(&arguments, input, classes)? })
+    Ok(NetworkSpec { name: before.name.clone(), ..network(&arguments, input, answers)? })
 }
 
 fn read_spec(path: &Path) -> Outcome<NetworkSpec> {

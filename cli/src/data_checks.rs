@@ -5,6 +5,7 @@ use crate::fault::{Fault, Outcome};
 use crate::output::count;
 use localgrad::data::survey::range_of_some;
 use localgrad::data::{Dataset, Loader, Normalize};
+use localgrad::targets::TargetKind;
 
 /// Of numbers that are to lie in [0, 1]: how far outside they may be.
 const MARGIN: f32 = 0.5;
@@ -26,6 +27,16 @@ pub fn check_pair(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
             test.shape()
         )));
     }
+    let kinds = [train.target_kind(), test.target_kind()];
+    if kinds[0] != kinds[1] || kinds[0] != TargetKind::Class && train.classes() != test.classes() {
+        return Err(Fault::failed(format!(
+            "train has {} {} and test {} {}, where both must have the same",
+            train.classes(),
+            kinds[0].noun(),
+            test.classes(),
+            kinds[1].noun()
+        )));
+    }
     if test.classes() > train.classes() {
         return Err(Fault::failed(format!(
             "test has labels up to {}, where train has {} classes",
@@ -39,6 +50,9 @@ pub fn check_pair(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
 /// Looks for labels that make more classes than there are: refuses what can only be a mistake and warns of what may be one.
 /// Warns of classes, too, that would be judged and cannot be learnt.
 pub fn check_classes(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
+    if train.target_kind() != TargetKind::Class {
+        return Ok(());
+    }
     let classes = train.classes();
     let mut largest = (0, "train", 0);
     let mut occurring = |name, set: &dyn Dataset| -> Outcome<Vec<bool>> {

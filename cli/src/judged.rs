@@ -33,7 +33,9 @@ pub fn judge(
         let batch = loader.batch(0, position)?;
         let samples = loader.samples(0, position)?;
         let logits = model.logits(&batch.images)?.numbers()?;
-        for (number, (logits, &label)) in logits.chunks(classes.max(1)).zip(&batch.labels).enumerate() {
+        for (number, (logits, &label)) in
+            logits.chunks(classes.max(1)).zip(batch.targets.labels()?).enumerate()
+        {
             let Some((found, probability)) = likeliest(logits) else { return Ok(None) };
             let label = label as usize;
             if let Some(count) = confusion.get_mut(label).and_then(|row| row.get_mut(found)) {

@@ -9,8 +9,9 @@ mod tests;
 
 pub use file::{Writer, read};
 
-use localgrad::evaluate::{ClassCount, Evaluation};
+use localgrad::evaluate::{Answers, ClassCount, Evaluation};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// Name of the file in a run directory.
 pub const FILE_NAME: &str = "metrics.jsonl";
@@ -152,6 +153,9 @@ pub struct Epoch {
     /// The mean of this fraction over the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_accuracy: Option<f64>,
+    /// What answers that are no classes were judged by, the first by its name.
+    #[serde(flatten)]
+    pub judged: MetricRecord,
     /// Mean training loss of each block over the epoch.
     #[serde(deserialize_with = "finite_or_nan_list")]
     pub train_losses: Vec<f64>,
@@ -237,6 +241,9 @@ pub struct Done {
     /// The mean of the accuracies of the classes, in which each counts the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_accuracy: Option<f64>,
+    /// What answers that are no classes were judged by, the first by its name.
+    #[serde(flatten)]
+    pub judged: MetricRecord,
     /// Each class, in the order of the labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassRecord>,
@@ -253,6 +260,57 @@ pub struct Done {
     pub interrupted: bool,
 }
 
+/// What answers that are no classes are judged by; nothing of classes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricRecord {
+    /// The name of the one that they are judged by first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// All of them, by name. One that is not finite is written as `null` and read as NaN.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "finite_or_nan_map")]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl MetricRecord {
+    /// Those of an evaluation.
+    pub fn of(found: Option<&Evaluation>) -> Self {
+        match found.filter(|found| found.answers != Answers::Classes) {
+            None => Self::default(),
+            Some(found) => Self {
+                metric: Some(found.metric().0.into()),
+                metrics: found.metrics().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            },
+        }
+    }
+
+    /// The first of them.
+    pub fn first(&self) -> Option<(&str, f64)> {
+        let name = self.metric.as_deref()?;
+        Some((name, *self.metrics.get(name)?))
+    }
+}
+
+/// A metric and its value as people read it: shares in hundredths.
+pub fn metric_text(name: &str, value: f64) -> String {
+    match name.ends_with("_error") {
+        true => format!("{value:.4}"),
+        false => format!("{:.2} %", 100.0 * value),
+    }
+}
+
+impl Done {
+    /// What the run is judged by, where it is not its accuracy.
+    pub fn metric_name(&self) -> Option<&str> {
+        self.judged.metric.as_deref()
+    }
+
+    /// Its value in words.
+    pub fn metric_text(&self) -> String {
+        let (name, value) = self.judged.first().unwrap_or(("accuracy", self.accuracy));
+        metric_text(name, value)
+    }
+}
+
 /// What an evaluation found of one class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassRecord {
@@ -262,6 +320,9 @@ pub struct ClassRecord {
     pub samples: u64,
     /// Fraction of them that was classified rightly; `null` where there are none.
     pub accuracy: Option<f64>,
+    /// Of a label, the fraction of the samples found to have it that have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
 }
 
 /// The records of the classes of an evaluation; `names` as far as they are known.
@@ -270,6 +331,7 @@ pub fn class_records(found: &Evaluation, names: &[String]) -> Vec<ClassRecord> {
         name: names.get(number).cloned().unwrap_or_else(|| number.to_string()),
         samples: class.samples as u64,
         accuracy: class.accuracy(),
+        precision: found.precision(number),
     };
     found.classes.iter().enumerate().map(record).collect()
 }
@@ -297,4 +359,11 @@ fn finite_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Res
 fn finite_or_nan_list<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<f64>, D::Error> {
     let values = Vec::<Option<f64>>::deserialize(deserializer)?;
     Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}
+
+fn finite_or_nan_map<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<BTreeMap<String, f64>, D::Error> {
+    let values = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }

@@ -6,7 +6,7 @@ use crate::commands::trained;
 use crate::fault::Outcome;
 use crate::run_directory::RunDirectory;
 use localgrad::data::{Dataset, Normalize};
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::weights::{self, Card};
 use localgrad_models::adapt::adapt;
 use localgrad_models::catalogue::PHOTO;
@@ -58,7 +58,8 @@ impl Origin {
         Ok(Self { card: Card { network, normalize: card.normalize.or_else(imagenet), ..card }, words })
     }
 
-    /// The network to train on images of `input` and so many classes: the one that is named, or else the weights' own.
+    /// The network to train on images of `input`, with so many outputs of that objective: the one that is named, or else the
+    /// weights' own.
     ///
     /// # Errors
     /// A request for its name, where neither says it.
@@ -66,14 +67,15 @@ impl Origin {
         &self,
         arguments: &TrainArguments,
         input: [usize; 3],
-        classes: usize,
+        (classes, objective): (usize, Objective),
     ) -> Outcome<NetworkSpec> {
         let Some(path) = arguments.init.as_deref().filter(|_| arguments.model.model.is_none()) else {
-            return choices::network_of_weights(&arguments.model, self.card.network.as_ref(), input, classes);
+            let (of_file, answers) = (self.card.network.as_ref(), (classes, objective));
+            return choices::network_of_weights(&arguments.model, of_file, input, answers);
         };
         let network = self.card.network.clone().ok_or_else(|| trained::unknown_network(path))?;
         trained::refuse_without_model(&arguments.model)?;
-        Ok(adapt(network, input, classes)?)
+        Ok(adapt(NetworkSpec { objective, ..network }, input, classes)?)
     }
 
     /// The images that the weights were made for (channels, height, width), where that is known.

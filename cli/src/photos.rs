@@ -12,6 +12,7 @@ use crate::run_directory::RunDirectory;
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, ImageShape};
 use localgrad::memory;
+use localgrad::network::Objective;
 use localgrad::threads::Workers;
 use localgrad_data::{Collection, Found, Listing, Part, Reading, look, photos};
 use std::path::Path;
@@ -77,7 +78,8 @@ fn complete(
 ) -> Outcome<()> {
     if arguments.input.is_none() {
         let spec = arguments.model.model.as_deref().filter(|model| model.ends_with(".json"));
-        let of_spec = spec.map(|_| choices::network(&arguments.model, [0; 3], 0)).transpose()?;
+        let of_spec =
+            spec.map(|_| choices::network(&arguments.model, [0; 3], (0, Objective::Classes))).transpose()?;
         let of_spec = of_spec.map(|network| network.input);
         let [channels, height, width] = match of_spec.or(Origin::of(arguments, directory)?.input()) {
             Some(input) => input,

@@ -70,6 +70,9 @@ pub struct RecipeArguments {
     /// Share of each label spread over all classes [default: 0]
     #[arg(long)]
     pub label_smoothing: Option<f64>,
+    /// The error from which on the loss of values grows in proportion to it, rather than to its square
+    #[arg(long, value_name = "DELTA")]
+    pub huber: Option<f64>,
     /// Largest norm of a block's gradient
     #[arg(long, value_name = "NORM")]
     pub clip_norm: Option<f64>,

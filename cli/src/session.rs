@@ -4,7 +4,9 @@ use crate::commands::trained::{self, Loaded};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::judged;
-use crate::metrics::{self, Done, Epoch, Memory, Record, Step, Warning, Writer, class_records};
+use crate::metrics::{
+    self, Done, Epoch, Memory, MetricRecord, Record, Step, Warning, Writer, class_records, metric_text,
+};
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
 use crate::progress::Bar;
@@ -13,7 +15,7 @@ use crate::run_directory::RunFile;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
 use localgrad::device::{PeakMemory, reset_peak};
-use localgrad::evaluate::Evaluation;
+use localgrad::evaluate::{Answers, Evaluation};
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
 use localgrad::memory;
 use localgrad::model::Classifier;
@@ -245,7 +247,8 @@ struct Log<'a> {
     saved_steps: usize,
     saved_at: Instant,
     seconds: f64,
-    accuracy: Option<f64>,
+    /// What the last evaluation is judged by, in words.
+    judged: String,
     file: &'a RunFile,
     best_weights: Option<&'a Path>,
     /// Steps after which the best weights were written.
@@ -277,7 +280,7 @@ impl<'a> Log<'a> {
             saved_steps: progress.steps,
             saved_at: Instant::now(),
             seconds: progress.train_seconds,
-            accuracy: progress.evaluation.as_ref().map(|found| found.accuracy),
+            judged: progress.evaluation.as_ref().map(in_words).unwrap_or_default(),
             file: session.file,
             best_weights: session.best_weights.as_deref(),
             best_steps: None,
@@ -321,7 +324,9 @@ impl<'a> Log<'a> {
             Event::Epoch { epoch, losses, evaluation, .. } => {
                 let found = evaluation.as_ref();
                 let accuracy = found.map_or(f64::NAN, |found| found.accuracy);
-                self.accuracy = found.map(|found| found.accuracy).or(self.accuracy);
+                if let Some(found) = found {
+                    self.judged = in_words(found);
+                }
                 if let Some(Err(cause)) = found.map(Evaluation::check) {
                     self.warn(format!("the evaluation of epoch {epoch}: {cause}"));
                 }
@@ -331,7 +336,8 @@ impl<'a> Log<'a> {
                     run: self.name.into(),
                     epoch: *epoch as u64,
                     accuracy,
-                    macro_accuracy: found.map(Evaluation::macro_accuracy),
+                    macro_accuracy: macro_accuracy(found),
+                    judged: MetricRecord::of(found),
                     train_losses: losses.clone(),
                     seconds: self.seconds,
                     peak_bytes: self.peak_bytes(),
@@ -356,8 +362,7 @@ impl<'a> Log<'a> {
 
     fn message(&self, epoch: usize, losses: &[f64]) -> String {
         let loss = losses.last().copied().unwrap_or(f64::NAN);
-        let accuracy = self.accuracy.map_or(String::new(), |a| format!("  accuracy {:.1} %", 100.0 * a));
-        format!("epoch {epoch}  loss {loss:.3}{accuracy}  peak {}", bytes(self.peak_bytes()))
+        format!("epoch {epoch}  loss {loss:.3}{}  peak {}", self.judged, bytes(self.peak_bytes()))
     }
 
     /// The most memory that the run had in use on its device, before it was killed and resumed, too.
@@ -425,10 +430,11 @@ impl<'a> Log<'a> {
             accuracy: found.map_or(f64::NAN, |found| found.accuracy),
             top1_error: found.map_or(f64::NAN, Evaluation::top1_error),
             loss: found.map_or(report.loss, |found| found.loss),
-            macro_accuracy: found.map(Evaluation::macro_accuracy),
+            macro_accuracy: macro_accuracy(found),
+            judged: MetricRecord::of(found),
             classes: found.map_or(Vec::new(), |found| class_records(found, &self.file.class_names)),
             best_epoch: report.best.map(|best| best.epoch as u64),
-            best_accuracy: report.best.map(|best| best.accuracy),
+            best_accuracy: report.best.map(|best| best.accuracy).filter(|accuracy| !accuracy.is_nan()),
             ended_early: report.ended_early,
             steps: report.steps as u64,
             seconds: report.train_seconds,
@@ -442,6 +448,20 @@ impl<'a> Log<'a> {
             interrupted: report.interrupted,
         }
     }
+}
+
+/// What an evaluation is judged by, as the bar shows it.
+fn in_words(found: &Evaluation) -> String {
+    match found.metric() {
+        ("accuracy", accuracy) => format!("  accuracy {:.1} %", 100.0 * accuracy),
+        (name, value) => format!("  {} {}", name.replace('_', " "), metric_text(name, value)),
+    }
+}
+
+/// The mean of the accuracies of classes, where answers are classes.
+fn macro_accuracy(found: Option<&Evaluation>) -> Option<f64> {
+    let found = found.filter(|found| found.answers == Answers::Classes);
+    found.map(Evaluation::macro_accuracy)
 }
 
 impl Observer for Log<'_> {

@@ -42,6 +42,9 @@
 // Bytes of the text of an event, with the zero byte that ends it.
 #define LG_EVENT_TEXT_BYTES 128
 
+// Bytes of a metric's name, with the zero byte that ends it.
+#define LG_METRIC_NAME_BYTES 32
+
 // In place of a block: all of them, as any larger number is.
 #define LG_ALL_BLOCKS 4294967295
 
@@ -194,6 +197,29 @@ typedef int32_t lg_shortcut;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What a network answers with, and the loss that it is trained by.
+enum lg_objective
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // One class: softmax cross-entropy.
+  LG_OBJECTIVE_CLASSES = 0,
+  // Several labels, each there or not: sigmoid binary cross-entropy. Samples come with targets.
+  LG_OBJECTIVE_LABELS = 1,
+  // Values: squared error. Samples come with targets.
+  LG_OBJECTIVE_VALUES = 2,
+  // Values: Huber loss. Samples come with targets.
+  LG_OBJECTIVE_HUBER = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum lg_objective lg_objective;
+#else
+typedef int32_t lg_objective;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // How gradients change weights.
 enum lg_optimizer
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -245,7 +271,7 @@ enum lg_event_kind
   // A step is done: `step`, `samples`, `loss` of the last block, `accuracy` on the batch while training, `seconds`,
   // `progress`, `peak_bytes`.
   LG_EVENT_KIND_STEP = 2,
-  // An evaluation is done: `samples`, `loss`, `accuracy`.
+  // An evaluation is done: `samples`, `loss`, `accuracy` (NaN where answers are values), `metric`, and its name as `text`.
   LG_EVENT_KIND_EVALUATION = 3,
   // A checkpoint was written: `step`, `seconds` that it took.
   LG_EVENT_KIND_CHECKPOINT = 4,
@@ -474,7 +500,7 @@ typedef struct {
   size_t height;
   // Columns; 32.
   size_t width;
-  // Classes; 10.
+  // Classes, or labels or values; 10.
   size_t classes;
   // Widths of the stem and of each stage, where they are not the published ones; NULL. CIFAR ResNets only.
   const size_t *widths;
@@ -482,6 +508,10 @@ typedef struct {
   size_t widths_count;
   // An lg_shortcut; LG_SHORTCUT_PROJECT.
   int32_t shortcut;
+  // The error from which on the loss of LG_OBJECTIVE_HUBER grows in proportion to it; 1.
+  double huber_delta;
+  // An lg_objective; LG_OBJECTIVE_CLASSES.
+  int32_t objective;
 } lg_network_options;
 
 // What a network is.
@@ -508,6 +538,8 @@ typedef struct {
   int32_t has_weights;
   // 1 if it carries its normalisation, which its trainers use where their configuration names none.
   int32_t has_normalize;
+  // An lg_objective: what `classes` counts.
+  int32_t objective;
 } lg_network_info;
 
 // How a trainer is made. lg_trainer_config_init gives each field the value that stands behind its semicolon. Texts
@@ -634,7 +666,7 @@ typedef struct {
   size_t ends[LG_PLAN_BLOCKS];
 } lg_plan;
 
-// Images with their labels, lent for the time of a call.
+// Images with what they are to be answered with, lent for the time of a call.
 typedef struct {
   // sizeof(lg_samples).
   size_t struct_size;
@@ -650,6 +682,10 @@ typedef struct {
   size_t count;
   // The class of each, from 0; NULL where none are needed.
   const uint32_t *labels;
+  // In place of labels, a row of as many numbers for each as the network has outputs: of a network whose objective is
+  // labels 1 for one that is there and else 0, of one whose objective is values these, and of one that classifies the
+  // shares of the classes, which sum up to 1. NULL for labels.
+  const float *targets;
 } lg_samples;
 
 // A frame of a camera or a bitmap, lent for the time of a call.
@@ -688,7 +724,7 @@ typedef struct {
   uint64_t samples;
   // Mean loss of a sample; NaN for a frozen block, which has none.
   double loss;
-  // Share of the samples that were classified right, in [0, 1].
+  // Share of the samples that were classified right, in [0, 1], or of the labels; NaN where answers are values.
   double accuracy;
   // How long it took, in seconds.
   double seconds;
@@ -703,6 +739,8 @@ typedef struct {
   int32_t pause_reason;
   // Share of the time that is spent at work, in (0, 1].
   double work_fraction;
+  // What the network is judged by, which `text` names.
+  double metric;
 } lg_event;
 
 // Where a trainer stands.
@@ -750,7 +788,8 @@ typedef struct {
   uint64_t step;
   // Samples in it.
   size_t samples;
-  // How many of them were classified right, while training.
+  // How many of them were classified right, while training; of a network whose objective is labels, how many labels; 0
+  // where it is values.
   size_t correct;
   // Mean loss of the last block, which is the network's own.
   double loss;
@@ -804,10 +843,15 @@ typedef struct {
   size_t struct_size;
   // Samples.
   size_t samples;
-  // Share of them that were classified right, in [0, 1].
+  // Share of them that were classified right, in [0, 1]; of a network whose objective is labels the share of the right
+  // answers, and NaN of one whose objective is values.
   double accuracy;
-  // Mean cross-entropy.
+  // Mean cross-entropy, or loss of the network's objective.
   double loss;
+  // What the network is judged by: "accuracy", "label_accuracy" or, of values, "mean_absolute_error".
+  char metric_name[LG_METRIC_NAME_BYTES];
+  // Its value.
+  double metric;
 } lg_evaluation;
 
 // What a weight, or a running statistic, is.

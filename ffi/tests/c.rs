@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "examples/push.c",
     "examples/pull.c",
     "examples/finetune.c",
@@ -20,6 +20,7 @@ const PROGRAMS: [&str; 11] = [
     "tests/c/errors.c",
     "tests/c/weights.c",
     "tests/c/card.c",
+    "tests/c/objective.c",
     FORK,
 ];
 /// Not under Valgrind, to which all that the parent's threads have is lost in the child.

@@ -4,8 +4,9 @@ use crate::{
     convnext, densenet, efficientnet, mnasnet, mobilenet, mobilenet_v1, mobilenet_v3, regnet, resnet,
     shufflenet, squeezenet, temporal, timm, tiny, vgg,
 };
-use localgrad::network::NetworkSpec;
-use localgrad::network::unit::Shortcut;
+use localgrad::layers::spec::NamedLayer;
+use localgrad::network::unit::{Shortcut, UnitSpec};
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::{Error, Result};
 
 /// What a name leaves open.
@@ -13,8 +14,10 @@ use localgrad::{Error, Result};
 pub struct ModelConfig {
     /// Channels, height and width of an image.
     pub input: [usize; 3],
-    /// Number of classes.
+    /// Number of classes, or of the labels or values that `objective` is.
     pub classes: usize,
+    /// What the network answers with.
+    pub objective: Objective,
     /// Widths of the stem and the stages, where they are not the published ones (CIFAR ResNets only).
     pub widths: Option<Vec<usize>>,
     /// The way around where a residual unit changes the shape (ResNets only).
@@ -24,6 +27,12 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// The network of these units and this head.
+    pub(crate) fn network(&self, name: &str, units: Vec<UnitSpec>, head: Vec<NamedLayer>) -> NetworkSpec {
+        let Self { input, classes, objective, .. } = *self;
+        NetworkSpec { name: name.into(), input, classes, objective, units, head }
+    }
+
     /// Whether a network of ImageNet begins without making images smaller.
     pub(crate) fn small_stem(&self) -> bool {
         match self.stem {
@@ -49,7 +58,14 @@ pub enum Stem {
 impl Default for ModelConfig {
     /// CIFAR-10.
     fn default() -> Self {
-        Self { input: [3, 32, 32], classes: 10, widths: None, shortcut: Shortcut::Project, stem: None }
+        Self {
+            input: [3, 32, 32],
+            classes: 10,
+            objective: Objective::Classes,
+            widths: None,
+            shortcut: Shortcut::Project,
+            stem: None,
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub fn convnext(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         named("classifier.0", LayerSpec::LayerNorm { channels: inputs, epsilon: 1e-6 }),
         named("classifier.2", LayerSpec::Linear { inputs, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 #[cfg(test)]

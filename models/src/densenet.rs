@@ -57,7 +57,7 @@ pub fn densenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         unnamed(LayerSpec::GlobalAveragePool),
         named("classifier", LayerSpec::Linear { inputs: width, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn stem(inputs: usize, small: bool) -> Vec<NamedLayer> {

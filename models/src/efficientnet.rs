@@ -89,7 +89,7 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         }
     }
     let head = head(STAGES.len() + 1, width, config.classes, &form);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn head(number: usize, inputs: usize, classes: usize, form: &Form) -> Vec<NamedLayer> {

@@ -64,7 +64,7 @@ pub fn mnasnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         named("classifier.0", LayerSpec::Dropout { probability: 0.2 }),
         named("classifier.1", LayerSpec::Linear { inputs: LAST_WIDTH, outputs: config.classes, bias: true }),
     ]);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn stem([inputs, first, width]: [usize; 3], stride: usize) -> Vec<NamedLayer> {

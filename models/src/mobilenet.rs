@@ -49,7 +49,7 @@ pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     }
     let last = divisible(LAST_WIDTH as f64 * multiplier.max(1.0));
     let head = head(units.len(), [width, last, config.classes]);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 /// From so many inputs through so many channels to so many classes.

@@ -43,7 +43,7 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         unnamed(LayerSpec::GlobalAveragePool),
         named("classifier", LayerSpec::Linear { inputs: width, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn stem(inputs: usize, outputs: usize, stride: usize) -> Vec<NamedLayer> {

@@ -77,7 +77,7 @@ pub fn mobilenet_v3(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         last = width;
     }
     let head = head(units.len(), [last, features, config.classes], norm);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 /// The last convolution has six channels for each of the last unit's.

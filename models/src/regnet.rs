@@ -51,7 +51,7 @@ pub fn regnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn spec(name: &str, config: &ModelConfig, units: Vec<UnitSpec>, width: usize) ->
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs: width, outputs: config.classes, bias: true }),
     ];
-    NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head }
+    config.network(name, units, head)
 }
 
 fn wrong_widths(name: &str, stages: usize, widths: &[usize]) -> Error {

@@ -42,7 +42,7 @@ pub fn shufflenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         }));
     }
     let head = head(third, last, config.classes);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn stem(inputs: usize, small: bool) -> Vec<NamedLayer> {

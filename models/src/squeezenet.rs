@@ -45,7 +45,7 @@ pub fn squeezenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         number += 1;
     }
     let head = head(units.last().map_or(stem_width, |unit| unit.width), config.classes);
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 /// A convolution with a stride of 2, or, without a kernel, one of 3x3 pixels that keeps the size.

@@ -41,7 +41,7 @@ fn network(name: &str, config: &ModelConfig, blocks: &[(usize, TemporalBlock)]) 
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs: WIDTH, outputs: config.classes, bias: true }),
     ];
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn stem(inputs: usize) -> Vec<NamedLayer> {

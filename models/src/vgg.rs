@@ -70,7 +70,7 @@ pub fn vgg(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     }
     let size = [config.input[1], config.input[2]];
     let head = if size[0].max(size[1]) <= 64 { small_head(size, config) } else { published_head(config) };
-    Ok(NetworkSpec { name: name.into(), input: config.input, classes: config.classes, units, head })
+    Ok(config.network(name, units, head))
 }
 
 fn small_head(size: [usize; 2], config: &ModelConfig) -> Vec<NamedLayer> {

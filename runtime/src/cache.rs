@@ -14,6 +14,7 @@ use crate::evaluate::{Evaluation, Tally, evaluate};
 use crate::maps::Map;
 use crate::precision::Precision;
 use crate::shelf::{Parcel, Shelf};
+use crate::targets::Targets;
 use crate::trainer::{CacheConfig, OpenStep, Trainer};
 
 /// What a sample's features take beside their numbers: the parcel, what it is shared by, its shape and its place.
@@ -51,8 +52,8 @@ impl<'a, 'f> Input<'a, 'f> {
         match &mut self.cache {
             None => trainer.begin(&self.feed.batch(epoch, position)?, learning_rate),
             Some(cache) => {
-                let (parcels, labels) = cache.features(trainer, self.feed, (epoch, position))?;
-                trainer.begin_behind(parcels, labels, learning_rate)
+                let (parcels, targets) = cache.features(trainer, self.feed, (epoch, position))?;
+                trainer.begin_behind(parcels, &targets, learning_rate)
             }
         }
     }
@@ -83,10 +84,9 @@ impl Input<'_, '_> {
                     None => shelf.put(trainer.still_features(&feed.batch(0, position)?.images)?)?,
                 };
                 let h = kept.insert(parcel).get(0..samples.len())?;
-                let labels = samples.iter().map(|&sample| loader.dataset().label(sample));
-                let labels = labels.collect::<Result<Vec<_>>>()?;
+                let targets = loader.targets(&samples)?;
                 let logits = trainer.logits_behind(h)?;
-                tally.count(&logits, &labels, trainer.model.spec.classes)?;
+                tally.count(&logits, &targets, &trainer.model.spec)?;
                 if !watch(position + 1, batches) {
                     return Ok(None);
                 }
@@ -133,6 +133,11 @@ impl FeatureCache {
                 "samples that are not varied look the same every time; keep the features of 1 showing, not of {variants}"
             )));
         }
+        if loader.config().blend.is_some() {
+            return Err(Error::config(
+                "samples are to be mixed with others, and features are kept of each alone; leave one of them out",
+            ));
+        }
         let samples = loader.dataset().len();
         let batch = loader.config().batch.min(samples);
         let places =
@@ -150,13 +155,13 @@ impl FeatureCache {
         })
     }
 
-    /// What a batch has become, sample by sample, and its labels.
+    /// What a batch has become, sample by sample, and its targets.
     fn features(
         &mut self,
         trainer: &mut Trainer,
         feed: &mut Feed<'_>,
         (epoch, position): (u64, usize),
-    ) -> Result<(Vec<Parcel>, Vec<u32>)> {
+    ) -> Result<(Vec<Parcel>, Targets)> {
         let samples = feed.loader().samples(epoch, position)?;
         let showing = epoch % self.showings as u64;
         let showings = self.showings;
@@ -175,8 +180,7 @@ impl FeatureCache {
         let kept = samples.iter().map(|&sample| {
             self.kept[place(sample)].clone().ok_or_else(|| Error::internal("features were not kept"))
         });
-        let labels = samples.iter().map(|&sample| feed.loader().dataset().label(sample));
-        Ok((kept.collect::<Result<_>>()?, labels.collect::<Result<_>>()?))
+        Ok((kept.collect::<Result<_>>()?, feed.loader().targets(&samples)?))
     }
 
     /// Passes the images of `samples`, and keeps what they become.

@@ -5,7 +5,7 @@ use crate::cache::{Input, batches_of_images};
 use crate::data::Loader;
 use crate::data::ahead::with_feed;
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluation, check_data};
+use crate::evaluate::{Answers, Evaluation, check_data};
 use crate::progress::{Best, Progress};
 use crate::schedule::Schedule;
 use crate::sweep::sweep;
@@ -53,11 +53,12 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// What `evaluation` is judged by; larger is better.
+    /// What `evaluation` is judged by; larger is better. Of values it is their mean absolute error, negated.
     pub fn of(self, evaluation: &Evaluation) -> f64 {
-        match self {
-            Self::Accuracy => evaluation.accuracy,
-            Self::MacroAccuracy => evaluation.macro_accuracy(),
+        match (&evaluation.answers, self) {
+            (Answers::Values { mean_absolute_error, .. }, _) => -mean_absolute_error,
+            (_, Self::Accuracy) => evaluation.accuracy,
+            (_, Self::MacroAccuracy) => evaluation.macro_accuracy(),
         }
     }
 }
@@ -108,7 +109,7 @@ pub enum Event {
         epoch: usize,
         /// Mean loss of each block over the epoch.
         losses: Vec<f64>,
-        /// Share of the training samples classified right while training.
+        /// Share of the answers that were right while training: samples classified right, or labels. NaN for values.
         train_accuracy: f64,
         /// What the test data say, if there are any.
         evaluation: Option<Evaluation>,
@@ -389,7 +390,7 @@ fn close_epoch(
     let event = Event::Epoch {
         epoch: progress.epoch,
         losses: progress.mean_losses(),
-        train_accuracy: progress.train_accuracy(),
+        train_accuracy: progress.train_accuracy(trainer.model.spec.answers()),
         evaluation,
         seconds: progress.epoch_seconds,
     };

@@ -24,7 +24,7 @@ pub struct Progress {
     pub closed: bool,
     /// The epoch's sum of each block's loss over the samples.
     pub loss_sums: Vec<f64>,
-    /// The epoch's samples that were classified right while training.
+    /// The epoch's answers that were right while training: samples classified right, or labels.
     pub correct: usize,
     /// The epoch's samples so far.
     pub epoch_samples: usize,
@@ -49,7 +49,7 @@ pub struct Best {
     pub steps: usize,
     /// What it is judged by: larger is better.
     pub score: f64,
-    /// Its accuracy.
+    /// Its accuracy; NaN where answers are values.
     pub accuracy: f64,
     /// Its loss, which decides between equal scores.
     pub loss: f64,
@@ -125,9 +125,12 @@ impl Progress {
         self.loss_sums.iter().map(|sum| sum * share).collect()
     }
 
-    /// Share of the epoch's samples that were classified right while training.
-    pub fn train_accuracy(&self) -> f64 {
-        self.correct as f64 / self.epoch_samples.max(1) as f64
+    /// Share of the answers that were right in the epoch's training, of which each sample has so many; NaN for none.
+    pub fn train_accuracy(&self, answers: usize) -> f64 {
+        match answers {
+            0 => f64::NAN,
+            answers => self.correct as f64 / (self.epoch_samples.max(1) as f64 * answers as f64),
+        }
     }
 
     /// Refuses what no run of so many blocks and batches an epoch can have come to.

@@ -26,12 +26,12 @@ use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Draw, GradientSink, Layer, Mode, Need, Sequential};
 use crate::maps::map_read::MapRead;
-use crate::maps::{Map, Place};
-use crate::maps::{cross_entropy, elementwise};
+use crate::maps::{Map, Place, elementwise};
 use crate::model::Model;
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::auxiliary::Auxiliary;
 use crate::rules::auxiliary_specs;
+use crate::rules::criterion::Criterion;
 use crate::rules::judge::Target;
 use crate::scratch::{Scratch, Traffic};
 pub use crate::selection::Selection;
@@ -65,7 +65,7 @@ pub enum Stage {
 pub struct StepReport {
     /// Loss of each block, before its update; NaN for a frozen block, which has none.
     pub losses: Vec<f64>,
-    /// Samples that the network classified right, in training mode.
+    /// Answers of the network that were right, in training mode: samples classified right, or labels; none of values.
     pub correct: usize,
 }
 
@@ -190,8 +190,8 @@ impl Trainer {
             if !self.config.exact {
                 return Draw { pass: first_pass + number as u64, first: 0 };
             }
-            first += micro.labels.len();
-            Draw { pass: first_pass, first: first - micro.labels.len() }
+            first += micro.targets.len();
+            Draw { pass: first_pass, first: first - micro.targets.len() }
         };
         micro_batches.iter().enumerate().map(draw).collect()
     }
@@ -245,7 +245,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// One block on all micro-batches, with its update; its loss, and how many samples the network classified right.
+    /// One block on all micro-batches, with its update; its loss, and how many of the network's answers were right.
     fn train_shares(
         &mut self,
         block: usize,
@@ -278,7 +278,7 @@ impl Trainer {
             let optimizer = self.config.optimizer.clone();
             let mut update = Update { optimizer, learning_rate };
             let sink: &mut dyn GradientSink = if gathers { &mut Accumulate } else { &mut update };
-            self.tape.begin_pass(micro.labels.len());
+            self.tape.begin_pass(micro.targets.len());
             let passed = self.pass(block, micro, (mode, waits), sink, watch)?;
             let passed = passed.ok_or_else(|| Error::internal("a pass of training was cut short"))?;
             loss += passed.loss * micro.weight;
@@ -313,12 +313,12 @@ impl Trainer {
         draws: &[Draw],
         watch: &mut dyn FnMut(Stage),
     ) -> Result<()> {
-        let samples = micro_batches.iter().map(|micro| micro.labels.len()).sum();
+        let samples = micro_batches.iter().map(|micro| micro.targets.len()).sum();
         self.tape.gather(Some(WholeBatch::new(samples)));
         loop {
             for (micro, &draw) in micro_batches.iter_mut().zip(draws) {
                 let mode = Mode::Train { draw }.again();
-                self.tape.begin_pass(micro.labels.len());
+                self.tape.begin_pass(micro.targets.len());
                 let h = micro.h.clone();
                 let through = self.pass(block, micro, (mode, false), &mut Discard, watch)?.is_some();
                 micro.h = h;
@@ -371,7 +371,7 @@ impl Trainer {
             if repeats || !is_last {
                 inputs.push(match number {
                     0 => micro.h.clone(),
-                    _ => Features::of(self.shelf.put(h.clone())?, micro.labels.len()),
+                    _ => Features::of(self.shelf.put(h.clone())?, micro.targets.len()),
                 });
                 tape = &mut forgetting;
             }
@@ -387,7 +387,7 @@ impl Trainer {
                 self.leave_piece(block, piece, false)?;
             }
         }
-        micro.h = self.kept(block, h.clone(), micro.labels.len(), waits)?;
+        micro.h = self.kept(block, h.clone(), micro.targets.len(), waits)?;
 
         watch(Stage::Loss(block));
         let (loss, correct, mut gradient) = self.loss(block, h, micro, mode, sink)?;
@@ -417,8 +417,8 @@ impl Trainer {
         Ok(Some(Passed { loss, correct }))
     }
 
-    /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many samples were
-    /// classified right, and the gradient of `h`, unless no unit of the block is trained. A loss that is no number is an error
+    /// What judges the output `h` of a block: its auxiliary network, or the head. Gives the loss, how many answers were
+    /// right, and the gradient of `h`, unless no unit of the block is trained. A loss that is no number is an error
     /// before `sink` is given anything.
     fn loss(
         &mut self,
@@ -428,14 +428,18 @@ impl Trainer {
         mode: Mode,
         sink: &mut dyn GradientSink,
     ) -> Result<(f64, usize, Option<Map>)> {
+        let criterion = Criterion {
+            objective: self.model.spec.objective,
+            label_smoothing: self.config.label_smoothing,
+            class_weights: &self.config.class_weights,
+        };
         if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
             let images = micro.images.as_ref().map(Features::get).transpose()?;
             let target = Target {
-                labels: &micro.labels,
+                targets: &micro.targets,
                 classes: self.model.spec.classes,
+                criterion,
                 images: images.as_ref().map(|images| (images, &self.normalize)),
-                label_smoothing: self.config.label_smoothing,
-                class_weights: &self.config.class_weights,
                 weight: micro.weight,
                 label_weight: micro.label_weight,
             };
@@ -446,11 +450,8 @@ impl Trainer {
             false => self.model.head.pass(h, mode, &mut self.tape)?,
             true => self.model.head.pass_behind_still(h, mode, &mut self.tape)?,
         };
-        let correct = cross_entropy::correct(&logits, &micro.labels)?;
-        let smoothing = self.config.label_smoothing;
-        let weights = &self.config.class_weights;
-        let loss = cross_entropy::weighted_softmax_cross_entropy(&logits, &micro.labels, smoothing, weights)?
-            .finite()?;
+        let correct = criterion.right(&logits, &micro.targets)?;
+        let loss = criterion.loss(&logits, &micro.targets)?.finite()?;
         let d_logits = elementwise::scale(loss.d_input, micro.label_weight)?;
         let need = if self.trained(block).is_empty() { Need::Nothing } else { Need::Input };
         let d_h = self.model.head.backward(d_logits.into(), &mut self.tape, sink, need)?;

@@ -21,7 +21,8 @@ use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
     Map, Place, binary_cross_entropy, channels, contrastive, conv_norm, cross_entropy, dropout, elementwise,
-    flatten, linear, mask, per_channel, prelu, residual_sum, response_norm, similarity, upsampled_conv,
+    errors, flatten, linear, mask, per_channel, prelu, residual_sum, response_norm, similarity,
+    soft_cross_entropy, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
 use localgrad::parameter::Parameter;
@@ -397,6 +398,17 @@ fn losses() {
     hold("softmax cross-entropy", move |place| {
         let (x, labels) = (input(place, &[200, 10]), of.clone());
         Box::new(move || vec![cross_entropy::softmax_cross_entropy(&x, &labels, 0.1).unwrap().d_input])
+    });
+    hold("cross-entropy of shares", |place| {
+        let (x, shares) = (input(place, &[200, 10]), vec![0.1; 2000]);
+        Box::new(move || vec![soft_cross_entropy::soft_cross_entropy(&x, &shares, 0.1, &[]).unwrap().d_input])
+    });
+    hold("errors of values", |place| {
+        let (x, values) = (input(place, &[200, 10]), vec![0.1; 2000]);
+        Box::new(move || {
+            let squared = errors::squared_error(&x, &values).unwrap().d_input;
+            vec![squared, errors::huber(&x, &values, 0.5).unwrap().d_input]
+        })
     });
     hold("binary cross-entropy", |place| {
         let (x, targets) = (input(place, &IMAGES), place.full(&IMAGES, 0.5).unwrap());

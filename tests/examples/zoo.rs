@@ -80,8 +80,9 @@ fn milliseconds(spec: &NetworkSpec, train: &TrainConfig, samples: usize) -> f64 
     let [channels, height, width] = spec.input;
     let mut stream = Stream::new(1, "zoo", &[]);
     let pixels = (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
-    let labels = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    let batch = Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), labels };
+    let labels: Vec<u32> = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
+    let images = Map::new(pixels, (samples, height, width, channels)).unwrap();
+    let batch = Batch { images, targets: labels.into() };
     let mut seconds: Vec<f64> = Workers::start(THREADS).unwrap().run(|| {
         let normalize = Normalize::half(channels);
         let mut trainer = Trainer::new(spec.clone(), train.clone(), normalize, &Device::Cpu).unwrap();

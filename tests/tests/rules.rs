@@ -280,7 +280,7 @@ fn wrong_batches_are_refused() {
     let grey = batch(&small_resnet([1, 8, 8]), 2, 0);
     assert!(trainer.step(&grey, 0.1, &mut |_| {}).unwrap_err().to_string().contains("takes images"));
     let mut mislabelled = batch(&spec, 2, 0);
-    mislabelled.labels[1] = 99;
+    mislabelled.targets = vec![0, 99].into();
     assert!(trainer.step(&mislabelled, 0.1, &mut |_| {}).is_err());
     // A refused batch leaves nothing behind that would spoil the next.
     trainer.step(&batch(&spec, 2, 0), 0.1, &mut |_| {}).unwrap();
@@ -323,7 +323,8 @@ fn exits_answer_by_themselves() {
         for logits in logits {
             let is_right =
                 |(row, &label): (&[f32], &u32)| row.iter().all(|&logit| logit <= row[label as usize]);
-            let right = logits.chunks(5).zip(&batch.labels).filter(|&pair| is_right(pair)).count();
+            let right =
+                logits.chunks(5).zip(batch.targets.labels().unwrap()).filter(|&pair| is_right(pair)).count();
             assert!(right >= 9, "{rule}: {right} of 12 that were learnt");
         }
     }

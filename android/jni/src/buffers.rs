@@ -33,7 +33,7 @@ pub(crate) fn samples<'a>(
         Pixels::F32(unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) })
     };
     let layout = if layout == 0 { lg_layout::Nhwc } else { lg_layout::Nchw };
-    Ok(Samples { pixels, layout, count, labels })
+    Ok(Samples { pixels, layout, count, labels, targets: &[] })
 }
 
 /// So many bytes of a direct buffer, from a place on; they live and stay as they are while `'a` lasts, as those of

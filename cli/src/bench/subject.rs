@@ -112,7 +112,7 @@ fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
     let mut stream = Stream::new(0, "bench", &[]);
     let elements = samples * channels * height * width;
     let pixels: Vec<f32> = (0..elements).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
-    let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
+    let labels: Vec<u32> = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
     let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?.into();
-    Ok(Batch { images, labels })
+    Ok(Batch { images, targets: labels.into() })
 }

@@ -7,12 +7,12 @@ use crate::commands::trained;
 use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
-use crate::metrics::{ClassRecord, class_records};
+use crate::metrics::{ClassRecord, MetricRecord, class_records, metric_text};
 use crate::output::{Output, table};
 use crate::photos;
 use crate::progress::Bar;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
-use localgrad::evaluate::evaluate;
+use localgrad::evaluate::{Answers, Evaluation, evaluate};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -20,11 +20,16 @@ use std::sync::Arc;
 #[derive(Serialize)]
 struct EvalRecord {
     event: &'static str,
-    accuracy: f64,
-    top1_error: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top1_error: Option<f64>,
     loss: f64,
     samples: usize,
-    macro_accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    macro_accuracy: Option<f64>,
+    #[serde(flatten)]
+    judged: MetricRecord,
     classes: Vec<ClassRecord>,
 }
 
@@ -59,26 +64,36 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
         found.ok_or_else(|| Fault::failed("stopped before the end; there is no accuracy to report"))?;
     found.check()?;
     let classes = class_records(&found, &trained.class_names);
+    let classifies = found.answers == Answers::Classes;
     output.record(&EvalRecord {
         event: "evaluated",
-        accuracy: found.accuracy,
-        top1_error: found.top1_error(),
+        accuracy: classifies.then_some(found.accuracy),
+        top1_error: classifies.then(|| found.top1_error()),
         loss: found.loss,
         samples: found.samples,
-        macro_accuracy: found.macro_accuracy(),
+        macro_accuracy: classifies.then(|| found.macro_accuracy()),
+        judged: MetricRecord::of(Some(&found)),
         classes: classes.clone(),
     });
     if !output.json {
         output.text(&format!(
-            "accuracy {:.2} %  macro average {:.2} %  loss {:.4}  ({} samples)\n\n{}",
-            100.0 * found.accuracy,
-            100.0 * found.macro_accuracy(),
+            "{}  loss {:.4}  ({} samples){}",
+            metrics_text(&found),
             found.loss,
             found.samples,
-            class_table(classes)
+            if classes.is_empty() { String::new() } else { format!("\n\n{}", class_table(classes)) }
         ));
     }
     Ok(())
+}
+
+/// What the answers are judged by, in words.
+fn metrics_text(found: &Evaluation) -> String {
+    let word = |(name, value): (&str, f64)| match name {
+        "macro_accuracy" => format!("macro average {}", metric_text(name, value)),
+        name => format!("{} {}", name.replace('_', " "), metric_text(name, value)),
+    };
+    found.metrics().into_iter().map(word).collect::<Vec<String>>().join("  ")
 }
 
 /// The most classes that are shown.
@@ -87,6 +102,7 @@ const SHOWN_CLASSES: usize = 20;
 /// The accuracy of each class; of many classes those that are worst.
 fn class_table(mut classes: Vec<ClassRecord>) -> String {
     let all = classes.len();
+    let are_labels = classes.iter().any(|class| class.precision.is_some());
     if all > SHOWN_CLASSES {
         classes.retain(|class| class.accuracy.is_some());
         classes.sort_by(|a, b| a.accuracy.partial_cmp(&b.accuracy).unwrap_or(Ordering::Equal));
@@ -94,9 +110,16 @@ fn class_table(mut classes: Vec<ClassRecord>) -> String {
     }
     let row = |class: &ClassRecord| {
         let accuracy = class.accuracy.map_or("–".into(), |share| format!("{:.2} %", 100.0 * share));
-        vec![class.name.clone(), class.samples.to_string(), accuracy]
+        let mut cells = vec![class.name.clone(), class.samples.to_string(), accuracy];
+        if are_labels {
+            cells.push(class.precision.map_or("–".into(), |share| format!("{:.2} %", 100.0 * share)));
+        }
+        cells
     };
     let rows: Vec<Vec<String>> = classes.iter().map(row).collect();
     let heading = if all > rows.len() { format!("worst {} of {all}", rows.len()) } else { "class".into() };
-    table(&[&heading, "samples", "accuracy"], &rows)
+    match are_labels {
+        true => table(&[&heading, "samples", "recall", "precision"], &rows),
+        false => table(&[&heading, "samples", "accuracy"], &rows),
+    }
 }

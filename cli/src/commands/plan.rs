@@ -9,7 +9,7 @@ use crate::commands::compare;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
 use localgrad::data::ImageShape;
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
 use localgrad::trainer::TrainConfig;
@@ -71,7 +71,7 @@ struct MomentRecord {
 pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let input = choices::image_size(&arguments.shape.input)?;
-    let network = choices::network(&arguments.model, input, arguments.shape.classes)?;
+    let network = choices::network(&arguments.model, input, (arguments.shape.classes, Objective::Classes))?;
     let workers = choices::workers(arguments.threads)?;
     let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
     let budget_bytes = arguments.budget.memory_budget;

@@ -11,6 +11,7 @@ use crate::photos;
 use localgrad::Device;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::maps::Map;
+use localgrad::targets::TargetKind;
 use localgrad::threads::Workers;
 use localgrad_data::{folder, picture};
 use serde::Serialize;
@@ -25,13 +26,25 @@ struct Guess {
     probability: f64,
 }
 
+#[derive(Clone, Serialize)]
+struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    value: f32,
+}
+
 #[derive(Serialize)]
 struct PredictRecord {
     event: &'static str,
     sample: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<u32>,
+    /// Likeliest first; of labels each has a probability of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Guess>,
+    /// Of a network that answers with values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    values: Vec<Answer>,
     #[serde(flatten)]
     logits: Option<Logits>,
 }
@@ -127,7 +140,7 @@ fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> O
     let logits = workers.run(|| trained.model.logits(&image.into()))?;
     let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
     found
-        .and_then(|logits| Ok(Judgement { classes: guesses(&logits, &trained.class_names, top)?, logits }))
+        .and_then(|logits| Judgement::of(logits, trained, top))
         .map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
 }
 
@@ -149,13 +162,14 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
     for position in 0..loader.batches() {
         let batch = workers.run(|| loader.batch(0, position))?;
         let logits = workers.run(|| trained.model.logits(&batch.images))?;
-        for (row, label) in rows(&logits)?.into_iter().zip(batch.labels) {
+        for (number, row) in rows(&logits)?.into_iter().enumerate() {
+            let label = batch.targets.labels().ok().and_then(|labels| labels.get(number).copied());
             let place = records.len();
             let name = loader.dataset().sample_name(place);
             let sample = name.map_or_else(|| place.to_string(), String::from);
-            let classes = guesses(&row, &trained.class_names, arguments.top)
+            let judgement = Judgement::of(row, &trained, arguments.top)
                 .map_err(|cause| Fault::failed(format!("sample {sample}: {cause}")))?;
-            let record = Judgement { classes, logits: row }.record(sample, Some(label), arguments.logits);
+            let record = judgement.record(sample, label, arguments.logits);
             output.record(&record);
             records.push(record);
         }
@@ -167,15 +181,45 @@ fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> 
 struct Judgement {
     /// Likeliest first.
     classes: Vec<Guess>,
+    values: Vec<Answer>,
     logits: Vec<f32>,
 }
 
 impl Judgement {
+    /// What the outputs for one sample say, as far as the `top` likeliest classes or labels.
+    fn of(outputs: Vec<f32>, trained: &Trained, top: usize) -> Outcome<Self> {
+        if let Some(&found) = outputs.iter().find(|output| !output.is_finite()) {
+            return Err(localgrad::Error::no_answer(found.into()).into());
+        }
+        let names = &trained.class_names;
+        let (mut classes, mut values) = (Vec::new(), Vec::new());
+        match trained.model.spec.objective.target_kind() {
+            TargetKind::Class => classes = guesses(&shares(&outputs), names, top),
+            TargetKind::Labels => {
+                let chances: Vec<f64> = outputs.iter().map(|&z| 1.0 / (1.0 + f64::from(-z).exp())).collect();
+                classes = guesses(&chances, names, top);
+            }
+            TargetKind::Values => {
+                let answer =
+                    |(number, &value): (usize, &f32)| Answer { name: names.get(number).cloned(), value };
+                values = outputs.iter().enumerate().map(answer).collect();
+            }
+        }
+        Ok(Self { classes, values, logits: outputs })
+    }
+
     fn record(self, sample: String, label: Option<u32>, with_logits: bool) -> PredictRecord {
         let likeliest = self.classes.first().cloned().filter(|_| with_logits);
         let logits =
             likeliest.map(|likeliest| Logits { file: sample.clone(), likeliest, logits: self.logits });
-        PredictRecord { event: "predicted", sample, label, classes: self.classes, logits }
+        PredictRecord {
+            event: "predicted",
+            sample,
+            label,
+            classes: self.classes,
+            values: self.values,
+            logits,
+        }
     }
 }
 
@@ -185,19 +229,21 @@ fn rows(logits: &Map) -> Outcome<Vec<Vec<f32>>> {
     Ok(logits.numbers()?.chunks(classes).map(<[f32]>::to_vec).collect())
 }
 
-/// The `top` likeliest classes by a sample's logits, likeliest first.
-fn guesses(logits: &[f32], names: &[String], top: usize) -> Outcome<Vec<Guess>> {
-    if let Some(&found) = logits.iter().find(|logit| !logit.is_finite()) {
-        return Err(localgrad::Error::no_answer(found.into()).into());
-    }
+/// The softmax of logits.
+fn shares(logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f64> = logits.iter().map(|&v| f64::from(v - largest).exp()).collect();
     let sum: f64 = weights.iter().sum();
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
+    weights.into_iter().map(|weight| weight / sum).collect()
+}
+
+/// The `top` likeliest classes by their probabilities, likeliest first.
+fn guesses(probabilities: &[f64], names: &[String], top: usize) -> Vec<Guess> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     let guess =
-        |class: usize| Guess { class, name: names.get(class).cloned(), probability: weights[class] / sum };
-    Ok(order.into_iter().take(top).map(guess).collect())
+        |class: usize| Guess { class, name: names.get(class).cloned(), probability: probabilities[class] };
+    order.into_iter().take(top).map(guess).collect()
 }
 
 fn row(record: &PredictRecord) -> Vec<String> {
@@ -205,6 +251,10 @@ fn row(record: &PredictRecord) -> Vec<String> {
         let name = guess.name.clone().unwrap_or_else(|| guess.class.to_string());
         format!("{name} {:.1} %", 100.0 * guess.probability)
     };
-    let classes: Vec<String> = record.classes.iter().map(guess).collect();
-    vec![record.sample.clone(), classes.join("  ")]
+    let answer = |answer: &Answer| {
+        let name = answer.name.as_ref().map_or(String::new(), |name| format!("{name} "));
+        format!("{name}{:.4}", answer.value)
+    };
+    let classes = record.classes.iter().map(guess).chain(record.values.iter().map(answer));
+    vec![record.sample.clone(), classes.collect::<Vec<String>>().join("  ")]
 }

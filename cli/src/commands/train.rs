@@ -168,7 +168,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             test: &test,
             device: &device,
             workers: &workers,
-            judges: plan.tuning.is_some(),
+            judges: plan.tuning.is_some() && file.network.objective.is_classes(),
             output,
         }
     };
@@ -355,7 +355,8 @@ impl Data {
         let classes =
             plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or_else(|| train.classes());
         let input = [shape.channels, shape.height, shape.width];
-        let network = origin.network(arguments, input, classes)?;
+        let objective = choices::objective(train.as_ref(), arguments.recipe.huber)?;
+        let network = origin.network(arguments, input, (classes, objective))?;
         if let (Some(init), None) = (plan.start(), directory) {
             check_start(&init, network.clone())?;
         }
@@ -372,6 +373,7 @@ impl Data {
             seed: recipe.seed,
             augment: augmentation::augmentation(&recipe.augment, &name, train.shape())?,
             repeats: recipe.augment.repeated_augment,
+            blend: augmentation::blend(&recipe.augment),
         };
         Ok(Self {
             train: Loader::new(train, normalize.clone(), config)?,
@@ -486,6 +488,11 @@ fn class_weights(arguments: &TrainArguments, data: &Data, classes: usize) -> Out
         None => return Ok(Vec::new()),
         Some(ClassWeights::Given(weights)) => weights.clone(),
         Some(ClassWeights::Balanced) => {
+            if !data.network.objective.is_classes() {
+                return Err(Fault::usage(
+                    "--class-weights is for data with one class a sample; leave it out",
+                ));
+            }
             let mut weights = balanced_class_weights(data.train.dataset())?;
             weights.resize(classes.max(weights.len()), 1.0);
             weights
@@ -531,10 +538,11 @@ pub(crate) fn closing_table(runs: &[Run]) -> String {
         Some(vec![
             format!("{}{stopped}", run.name),
             run.start.as_ref().map_or(0, |start| start.blocks.len()).to_string(),
-            format!("{:.2} %", 100.0 * done.accuracy),
+            done.metric_text(),
             bytes(done.peak_bytes),
             format!("{:.1}", done.seconds),
         ])
     });
-    table(&["rule", "blocks", "accuracy", "measured peak", "seconds"], &rows.collect::<Vec<_>>())
+    let judged = runs.iter().find_map(|run| run.done.as_ref()?.metric_name()).unwrap_or("accuracy");
+    table(&["rule", "blocks", judged, "measured peak", "seconds"], &rows.collect::<Vec<_>>())
 }

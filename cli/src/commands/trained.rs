@@ -10,7 +10,8 @@ use localgrad::Device;
 use localgrad::checkpoint::Saved;
 use localgrad::data::{Dataset, ImageShape, Normalize};
 use localgrad::model::{Classifier, Model};
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, Objective};
+use localgrad::targets::TargetKind;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::weights::{self, Weights};
 use localgrad_models::identify::{Identity, identify};
@@ -79,10 +80,21 @@ fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
             network.name
         )));
     }
-    if dataset.classes() > network.classes {
+    let (kind, wanted) = (dataset.target_kind(), network.objective.target_kind());
+    if kind != wanted {
         return Err(Fault::usage(format!(
-            "the data have {} classes and {} knows {}; name other --data",
+            "the data have {} and {} answers with {}; name other --data",
+            kind.noun(),
+            network.name,
+            wanted.noun()
+        )));
+    }
+    if dataset.classes() > network.classes || kind != TargetKind::Class && dataset.classes() < network.classes
+    {
+        return Err(Fault::usage(format!(
+            "the data have {} {} and {} knows {}; name other --data",
             dataset.classes(),
+            kind.noun(),
             network.name,
             network.classes
         )));
@@ -314,5 +326,7 @@ fn described(
         .or(of_file.map(|network| network.classes))
         .or(dataset.map(Dataset::classes))
         .ok_or_else(|| Fault::usage("say how many classes the network has: --classes 10"))?;
-    choices::network_of_weights(&arguments.model, of_file, input, classes)
+    let of_data = |set: &dyn Dataset| Objective::from(set.target_kind());
+    let objective = of_file.map(|network| network.objective).or(dataset.map(of_data)).unwrap_or_default();
+    choices::network_of_weights(&arguments.model, of_file, input, (classes, objective))
 }

@@ -1,11 +1,12 @@
-//! Accuracy after each epoch, all runs in one chart.
+//! What runs are judged by after each epoch, such as their accuracy, all runs in one chart.
 
 use super::axis::{Axis, Unit};
 use super::chart::{Chart, Curve};
 use super::curve::{POINT_LIMIT, Point, range, thin};
-use super::runs::Run;
+use super::runs::{Run, heading, metric_words};
 use super::text::percent;
 use super::{run_style, section};
+use crate::metrics::Epoch;
 
 /// The chart, or nothing if no run has ended an epoch.
 pub(crate) fn accuracy(runs: &[Run]) -> String {
@@ -23,24 +24,40 @@ pub(crate) fn accuracy(runs: &[Run]) -> String {
     };
     let outcomes: Vec<String> =
         curves.iter().map(|curve| format!("{} ends at {}", curve.name, curve.label)).collect();
+    let words = metric_words(runs);
+    let title = format!("{} after each epoch", heading(&words));
+    let y = match are_errors(runs) {
+        true => Axis::rounded(&words, Unit::Number, low.min(0.0), high),
+        false => Axis::rounded(&words, Unit::Percent, low, high.min(1.0)),
+    };
     let chart = Chart {
         id: "accuracy".into(),
-        title: "Accuracy after each epoch".into(),
+        title: title.clone(),
         description: format!("{}.", outcomes.join("; ")),
         x,
-        y: Axis::rounded("accuracy", Unit::Percent, low, high.min(1.0)),
+        y,
         curves,
         bands: Vec::new(),
         levels: Vec::new(),
     };
-    let note =
-        "<p class=\"note\">The part of the evaluation samples that the network classified rightly.</p>";
-    section("accuracy", "Accuracy after each epoch", &format!("{}{note}", chart.responsive()))
+    let note = match words.as_str() {
+        "accuracy" => "The part of the evaluation samples that the network classified rightly.",
+        "label accuracy" => "The part of the right answers, of one for each label of each evaluation sample.",
+        _ => "The mean distance of the answers from the values of the evaluation samples.",
+    };
+    let note = format!("<p class=\"note\">{note}</p>");
+    section("accuracy", &title, &format!("{}{note}", chart.responsive()))
+}
+
+/// Whether runs are judged by errors, which are the better the less, and no shares.
+fn are_errors(runs: &[Run]) -> bool {
+    runs.iter().find_map(Run::metric).is_some_and(|(name, _)| name.ends_with("_error"))
 }
 
 fn curve(runs: &[Run], at: usize) -> Option<Curve> {
     let run = &runs[at];
-    let points: Vec<Point> = run.epochs.iter().map(|epoch| (epoch.epoch as f64, epoch.accuracy)).collect();
+    let value = |epoch: &Epoch| epoch.judged.first().map_or(epoch.accuracy, |(_, value)| value);
+    let points: Vec<Point> = run.epochs.iter().map(|epoch| (epoch.epoch as f64, value(epoch))).collect();
     let last = points.iter().rev().find(|point| point.1.is_finite())?.1;
     let (colour, dashed) = run_style(runs, at);
     Some(Curve {
@@ -49,7 +66,7 @@ fn curve(runs: &[Run], at: usize) -> Option<Curve> {
         dashed,
         dots: points.len() <= 30,
         points: thin(&points, POINT_LIMIT),
-        label: percent(last),
+        label: if are_errors(runs) { format!("{last:.3}") } else { percent(last) },
         ..Curve::default()
     })
 }

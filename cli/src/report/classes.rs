@@ -33,6 +33,10 @@ pub(crate) fn classes(runs: &[Run]) -> String {
          scope=\"col\">Samples</th>{headings}</tr></thead><tbody>{lines}<tr><th scope=\"row\">Mean of the \
          classes</th><td></td>{means}</tr></tbody></table></div>"
     );
+    if first.iter().any(|class| class.precision.is_some()) {
+        let note = "<p class=\"note\">The part of the evaluation samples with each label for which the network found it.</p>";
+        return section("classes", "Recall of each label", &format!("{table}{note}"));
+    }
     let note = "<p class=\"note\">The part of each class's evaluation samples that was classified rightly at the end. In \
                 the mean every class counts the same, however many samples it has.</p>";
     section("classes", "Accuracy of each class", &format!("{table}{note}"))

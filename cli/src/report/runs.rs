@@ -1,6 +1,6 @@
 //! The records of a file sorted by run, and the few numbers that the sections share.
 
-use crate::metrics::{BlockRecord, Done, Epoch, Judged, Memory, Record, Start, Step};
+use crate::metrics::{BlockRecord, Done, Epoch, Judged, Memory, MetricRecord, Record, Start, Step};
 
 /// All that a file says about one run.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +90,14 @@ impl Run {
         done.or(self.epochs.last().map(|epoch| epoch.accuracy)).filter(|accuracy| accuracy.is_finite())
     }
 
+    /// What it is judged by, by its name, and the last value that is known.
+    pub(crate) fn metric(&self) -> Option<(&str, f64)> {
+        let judged =
+            self.done.as_ref().map(|done| &done.judged).or(self.epochs.last().map(|epoch| &epoch.judged));
+        let found = judged.and_then(MetricRecord::first).filter(|(_, value)| value.is_finite());
+        found.or(self.accuracy().map(|accuracy| ("accuracy", accuracy)))
+    }
+
     /// The peak in bytes so far.
     pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let last_epoch = self.epochs.last().map(|epoch| epoch.peak_bytes);
@@ -113,6 +121,17 @@ impl Run {
         let last_step = self.steps.last().map_or(0, |step| step.step);
         self.done.as_ref().map_or(last_step, |done| done.steps)
     }
+}
+
+/// What the runs are judged by, in words.
+pub(crate) fn metric_words(runs: &[Run]) -> String {
+    runs.iter().find_map(Run::metric).map_or("accuracy".into(), |(name, _)| name.replace('_', " "))
+}
+
+/// Words as a heading begins with them.
+pub(crate) fn heading(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The run that others are compared with: the first end-to-end one.

@@ -1,9 +1,10 @@
 //! The head of the page: what was trained, what came out in a sentence, and all runs in one table.
 
 use super::palette::block_colour;
-use super::runs::{Run, baseline};
+use super::runs::{Run, baseline, heading, metric_words};
 use super::text::{UNKNOWN, bytes, count, counted, escape, percent, points, ratio, seconds, times};
 use super::{run_style, section};
+use crate::metrics::metric_text;
 
 /// The title and what was trained on what.
 pub(crate) fn header(runs: &[Run]) -> String {
@@ -29,7 +30,8 @@ pub(crate) fn comparison(runs: &[Run]) -> String {
         return section("summary", "Summary", "<p>There are no records yet: the run has only begun.</p>");
     }
     let rows: String = (0..runs.len()).map(|at| row(runs, at)).collect();
-    let headings: String = ["Run", "Rule", "Blocks", "Accuracy", "Peak memory", "Time", "Speed"]
+    let judged = heading(&metric_words(runs));
+    let headings: String = ["Run", "Rule", "Blocks", &judged, "Peak memory", "Time", "Speed"]
         .iter()
         .map(|heading| format!("<th scope=\"col\">{heading}</th>"))
         .collect();
@@ -81,6 +83,7 @@ fn row(runs: &[Run], at: usize) -> String {
         1 => "1".into(),
         many => format!("{many} {}", swatches(many)),
     };
+    let judged = heading(&metric_words(runs));
     let cells = [
         (
             "Run",
@@ -92,7 +95,7 @@ fn row(runs: &[Run], at: usize) -> String {
         ),
         ("Rule", rule),
         ("Blocks", blocks),
-        ("Accuracy", accuracy_cell(run, base)),
+        (&judged, accuracy_cell(run, base)),
         ("Peak memory", memory_cell(runs, run, base, &colour)),
         ("Time", time_cell(runs, run, base, &colour)),
         ("Speed", run.samples_per_second().map_or(UNKNOWN.into(), |speed| format!("{speed:.0} samples/s"))),
@@ -122,7 +125,11 @@ fn status(run: &Run) -> String {
 }
 
 fn accuracy_cell(run: &Run, base: Option<&Run>) -> String {
-    let Some(accuracy) = run.accuracy() else { return UNKNOWN.into() };
+    let accuracy = match run.metric() {
+        Some((name, value)) if name.ends_with("_error") => return metric_text(name, value),
+        Some((_, share)) => share,
+        None => return UNKNOWN.into(),
+    };
     let difference = base.and_then(Run::accuracy).map(|base| points(accuracy - base));
     format!("{}{}", percent(accuracy), small(difference))
 }

@@ -39,7 +39,8 @@ pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
     };
     let (network, train, batch) = (settings.network.clone(), settings.train.clone(), settings.batch);
     // Samples may be pushed while a step that was interrupted still has its own.
-    let pushed = batch * (settings.intake.shape.elements() + 1) * size_of::<f32>();
+    let targets = if network.objective.is_classes() { 1 } else { network.classes };
+    let pushed = batch * (settings.intake.shape.elements() + targets) * size_of::<f32>();
     Ok(Workload {
         evaluation_batch: Some(settings.evaluation_batch),
         saves: true,

@@ -336,7 +336,7 @@ impl Settings {
             fit,
             batch: config.batch,
             evaluation_batch: config.batch,
-            intake: Intake { shape, classes: network.classes, normalize },
+            intake: Intake { shape, classes: network.classes, objective: network.objective, normalize },
             device,
             threads: config.threads,
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),

@@ -30,7 +30,7 @@ pub enum lg_event_kind {
     /// A step is done: `step`, `samples`, `loss` of the last block, `accuracy` on the batch while training, `seconds`,
     /// `progress`, `peak_bytes`.
     Step = 2,
-    /// An evaluation is done: `samples`, `loss`, `accuracy`.
+    /// An evaluation is done: `samples`, `loss`, `accuracy` (NaN where answers are values), `metric`, and its name as `text`.
     Evaluation = 3,
     /// A checkpoint was written: `step`, `seconds` that it took.
     Checkpoint = 4,
@@ -89,7 +89,7 @@ pub struct lg_event {
     pub samples: u64,
     /// Mean loss of a sample; NaN for a frozen block, which has none.
     pub loss: f64,
-    /// Share of the samples that were classified right, in [0, 1].
+    /// Share of the samples that were classified right, in [0, 1], or of the labels; NaN where answers are values.
     pub accuracy: f64,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -104,6 +104,8 @@ pub struct lg_event {
     pub pause_reason: i32,
     /// Share of the time that is spent at work, in (0, 1].
     pub work_fraction: f64,
+    /// What the network is judged by, which `text` names.
+    pub metric: f64,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
@@ -121,7 +123,7 @@ unsafe impl Versioned for lg_event {
 }
 
 const TEXT_WORDS: usize = LG_EVENT_TEXT_BYTES / 8;
-const NUMBER_WORDS: usize = 10;
+const NUMBER_WORDS: usize = 11;
 const WORDS: usize = NUMBER_WORDS + TEXT_WORDS;
 
 /// The text of an event, with room for the zero byte that C wants.
@@ -140,7 +142,7 @@ pub struct Event {
     pub samples: u64,
     /// Mean loss of a sample.
     pub loss: f64,
-    /// Share of them that were classified right.
+    /// Share of them that were classified right, or of the labels; NaN of values.
     pub accuracy: f64,
     /// How long it took.
     pub seconds: f64,
@@ -154,10 +156,12 @@ pub struct Event {
     pub pause_reason: i32,
     /// Share of the time that is spent at work.
     pub work_fraction: f64,
+    /// What an evaluation is judged by.
+    pub metric: f64,
 }
 
 /// As much of a text as there is room for, cut between two characters.
-fn cut(text: &str) -> Text {
+pub(crate) fn cut(text: &str) -> Text {
     let mut kept = Text::new();
     // It ends at the first character for which there is no room.
     let _ = text.chars().try_for_each(|character| kept.push(character));
@@ -196,6 +200,7 @@ impl Event {
             self.peak_bytes,
             u64::from(self.pause_reason as u32),
             self.work_fraction.to_bits(),
+            self.metric.to_bits(),
         ]);
         for (word, bytes) in words[NUMBER_WORDS..].iter_mut().zip(self.text.as_bytes().chunks(8)) {
             let mut all = [0; 8];
@@ -226,6 +231,7 @@ impl Event {
             text,
             pause_reason: words[8] as i32,
             work_fraction: f64::from_bits(words[9]),
+            metric: f64::from_bits(words[10]),
         }
     }
 
@@ -245,6 +251,7 @@ impl Event {
             text: fixed_text(&self.text),
             pause_reason: self.pause_reason,
             work_fraction: self.work_fraction,
+            metric: self.metric,
         }
     }
 }

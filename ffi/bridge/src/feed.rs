@@ -8,6 +8,7 @@ use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::data::Batch;
 use localgrad_runtime::maps::slices;
+use localgrad_runtime::targets::Targets;
 use std::ffi::c_void;
 
 /// What a callback answers. Any other number means that it failed.
@@ -114,7 +115,7 @@ impl Session {
                 lent.count, self.batch
             )));
         }
-        self.inbox.labels.extend_from_slice(lent.labels());
+        self.inbox.add(lent.targets(0..lent.count))?;
         self.intake.append(&lent, 0..lent.count, &mut self.inbox.images);
         Ok(())
     }
@@ -134,27 +135,46 @@ impl Session {
 #[derive(Default)]
 pub(crate) struct Inbox {
     images: Vec<f32>,
-    labels: Vec<u32>,
+    targets: Option<Targets>,
 }
 
 impl Inbox {
     pub(crate) fn len(&self) -> usize {
-        self.labels.len()
+        self.targets.as_ref().map_or(0, Targets::len)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// Samples of a step that could not begin, to be the next one's.
     pub(crate) fn put_back(&mut self, batch: Batch) -> Outcome<()> {
-        *self = Self { images: slices::elements(&batch.images)?.to_vec(), labels: batch.labels };
+        *self = Self { images: slices::elements(&batch.images)?.to_vec(), targets: Some(batch.targets) };
         Ok(())
     }
 
     /// All of them, which leaves none.
-    pub(crate) fn take(&mut self) -> (Vec<f32>, Vec<u32>) {
-        (std::mem::take(&mut self.images), std::mem::take(&mut self.labels))
+    pub(crate) fn take(&mut self) -> (Vec<f32>, Targets) {
+        let targets = self.targets.take().unwrap_or(Targets::Classes(Vec::new()));
+        (std::mem::take(&mut self.images), targets)
+    }
+
+    /// Adds what samples are to be answered with, of which either all have rows or none.
+    fn add(&mut self, targets: Targets) -> Outcome<()> {
+        let waiting = self.targets.take();
+        match (&waiting, &targets) {
+            (Some(Targets::Classes(_)), Targets::Rows { .. })
+            | (Some(Targets::Rows { .. }), Targets::Classes(_)) => {
+                self.targets = waiting;
+                Err(Fault::config(
+                    "samples of one step come with labels, or all with targets; train a step first",
+                ))
+            }
+            _ => {
+                self.targets = Some(Targets::joined(waiting.into_iter().chain([targets])));
+                Ok(())
+            }
+        }
     }
 }
 

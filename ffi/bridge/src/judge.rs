@@ -3,6 +3,7 @@
 use crate::control::Turn;
 use crate::error::lg_error;
 use crate::feed::{self, Source, lg_source_fn};
+use crate::library::fixed_text;
 use crate::pointers::{self, Versioned};
 use crate::samples::{Intake, Samples, lg_samples};
 use crate::session::{Session, Shared, cancelled};
@@ -12,7 +13,7 @@ use localgrad_runtime::Error;
 use localgrad_runtime::data::Batch;
 use localgrad_runtime::evaluate::Evaluation;
 use localgrad_runtime::model::Classifier;
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 /// What an evaluation found.
 #[repr(C)]
@@ -22,19 +23,34 @@ pub struct lg_evaluation {
     pub struct_size: usize,
     /// Samples.
     pub samples: usize,
-    /// Share of them that were classified right, in [0, 1].
+    /// Share of them that were classified right, in [0, 1]; of a network whose objective is labels the share of the right
+    /// answers, and NaN of one whose objective is values.
     pub accuracy: f64,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy, or loss of the network's objective.
     pub loss: f64,
+    /// What the network is judged by: "accuracy", "label_accuracy" or, of values, "mean_absolute_error".
+    pub metric_name: [c_char; LG_METRIC_NAME_BYTES],
+    /// Its value.
+    pub metric: f64,
 }
+
+/// Bytes of a metric's name, with the zero byte that ends it.
+pub const LG_METRIC_NAME_BYTES: usize = 32;
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
 unsafe impl Versioned for lg_evaluation {
     const NAME: &'static str = "lg_evaluation";
-    const FIRST_BYTES: usize = size_of::<lg_evaluation>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_evaluation, metric_name);
 
     fn initial() -> Self {
-        Self { struct_size: size_of::<Self>(), samples: 0, accuracy: 0.0, loss: 0.0 }
+        Self {
+            struct_size: size_of::<Self>(),
+            samples: 0,
+            accuracy: 0.0,
+            loss: 0.0,
+            metric_name: [0; LG_METRIC_NAME_BYTES],
+            metric: 0.0,
+        }
     }
 
     fn size_field(&mut self) -> &mut usize {
@@ -75,13 +91,15 @@ impl Session {
             }
             Some(found) => {
                 found.check()?;
+                let (name, metric) = found.metric();
                 let Evaluation { accuracy, loss, samples, .. } = found;
-                Ok(lg_evaluation { struct_size: size_of::<lg_evaluation>(), samples, accuracy, loss })
+                let metric_name = fixed_text(name);
+                Ok(lg_evaluation { samples, accuracy, loss, metric_name, metric, ..Versioned::initial() })
             }
         }
     }
 
-    /// One logit for each class of each sample.
+    /// One logit for each class of each sample, or for each label; values as they are.
     pub fn predict(&mut self, shared: Shared<'_>, samples: &Samples<'_>) -> Outcome<Vec<f32>> {
         let lent = self.intake.check(samples, false)?;
         let mut logits = Vec::with_capacity(lent.count * self.intake.classes);

@@ -9,8 +9,8 @@ use crate::status::{Fault, Outcome, lg_status};
 use localgrad_models::adapt::adapt;
 use localgrad_models::{MODELS, ModelConfig};
 use localgrad_runtime::data::Normalize;
-use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::network::unit::Shortcut;
+use localgrad_runtime::network::{NetworkSpec, Objective};
 use localgrad_runtime::weights::Weights;
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, OnceLock};
@@ -69,7 +69,7 @@ pub struct lg_network_options {
     pub height: usize,
     /// Columns; 32.
     pub width: usize,
-    /// Classes; 10.
+    /// Classes, or labels or values; 10.
     pub classes: usize,
     /// Widths of the stem and of each stage, where they are not the published ones; NULL. CIFAR ResNets only.
     pub widths: *const usize,
@@ -77,12 +77,30 @@ pub struct lg_network_options {
     pub widths_count: usize,
     /// An lg_shortcut; LG_SHORTCUT_PROJECT.
     pub shortcut: i32,
+    /// The error from which on the loss of LG_OBJECTIVE_HUBER grows in proportion to it; 1.
+    pub huber_delta: f64,
+    /// An lg_objective; LG_OBJECTIVE_CLASSES.
+    pub objective: i32,
+}
+
+/// What a network answers with, and the loss that it is trained by.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum lg_objective {
+    /// One class: softmax cross-entropy.
+    Classes = 0,
+    /// Several labels, each there or not: sigmoid binary cross-entropy. Samples come with targets.
+    Labels = 1,
+    /// Values: squared error. Samples come with targets.
+    Values = 2,
+    /// Values: Huber loss. Samples come with targets.
+    Huber = 3,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
 unsafe impl Versioned for lg_network_options {
     const NAME: &'static str = "lg_network_options";
-    const FIRST_BYTES: usize = size_of::<lg_network_options>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_network_options, huber_delta);
 
     fn initial() -> Self {
         Self {
@@ -94,6 +112,8 @@ unsafe impl Versioned for lg_network_options {
             widths: std::ptr::null(),
             widths_count: 0,
             shortcut: lg_shortcut::Project as i32,
+            huber_delta: 1.0,
+            objective: lg_objective::Classes as i32,
         }
     }
 
@@ -128,6 +148,8 @@ pub struct lg_network_info {
     pub has_weights: i32,
     /// 1 if it carries its normalisation, which its trainers use where their configuration names none.
     pub has_normalize: i32,
+    /// An lg_objective: what `classes` counts.
+    pub objective: i32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
@@ -148,6 +170,7 @@ unsafe impl Versioned for lg_network_info {
             class_names: 0,
             has_weights: 0,
             has_normalize: 0,
+            objective: lg_objective::Classes as i32,
         }
     }
 
@@ -174,9 +197,17 @@ impl NetworkObject {
             1 => Shortcut::Pad,
             other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
         };
+        let objective = match options.objective {
+            0 => Objective::Classes,
+            1 => Objective::Labels,
+            2 => Objective::Values,
+            3 => Objective::Huber { delta: options.huber_delta },
+            other => return Err(Fault::argument(format!("objective is {other}, which is no lg_objective"))),
+        };
         let config = ModelConfig {
             input: [options.channels, options.height, options.width],
             classes: options.classes,
+            objective,
             widths: (!widths.is_empty()).then(|| widths.to_vec()),
             shortcut,
             stem: None,
@@ -217,6 +248,12 @@ impl NetworkObject {
             class_names: self.class_names.len(),
             has_weights: i32::from(self.pretrained.is_some()),
             has_normalize: i32::from(self.normalize.is_some()),
+            objective: match spec.objective {
+                Objective::Classes => lg_objective::Classes,
+                Objective::Labels => lg_objective::Labels,
+                Objective::Values => lg_objective::Values,
+                Objective::Huber { .. } => lg_objective::Huber,
+            } as i32,
         })
     }
 

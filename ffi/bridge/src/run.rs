@@ -21,7 +21,8 @@ pub struct lg_step_result {
     pub step: u64,
     /// Samples in it.
     pub samples: usize,
-    /// How many of them were classified right, while training.
+    /// How many of them were classified right, while training; of a network whose objective is labels, how many labels; 0
+    /// where it is values.
     pub correct: usize,
     /// Mean loss of the last block, which is the network's own.
     pub loss: f64,
@@ -237,7 +238,7 @@ fn tell_step(session: &Session, shared: Shared<'_>, done: &StepDone, progress: f
     shared.events.push(&Event {
         samples: done.samples as u64,
         loss: done.loss,
-        accuracy: done.correct as f64 / done.samples.max(1) as f64,
+        accuracy: done.accuracy,
         seconds: done.seconds,
         progress,
         peak_bytes: session.peak_bytes(),

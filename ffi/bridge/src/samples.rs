@@ -4,6 +4,9 @@ use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_runtime::data::{Batch, ImageShape, Normalize};
 use localgrad_runtime::maps::slices;
+use localgrad_runtime::network::Objective;
+use localgrad_runtime::rules::criterion::check_rows;
+use localgrad_runtime::targets::Targets;
 use std::ffi::c_void;
 use std::ops::Range;
 
@@ -27,7 +30,7 @@ pub enum lg_layout {
     Nchw = 1,
 }
 
-/// Images with their labels, lent for the time of a call.
+/// Images with what they are to be answered with, lent for the time of a call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct lg_samples {
@@ -45,12 +48,16 @@ pub struct lg_samples {
     pub count: usize,
     /// The class of each, from 0; NULL where none are needed.
     pub labels: *const u32,
+    /// In place of labels, a row of as many numbers for each as the network has outputs: of a network whose objective is
+    /// labels 1 for one that is there and else 0, of one whose objective is values these, and of one that classifies the
+    /// shares of the classes, which sum up to 1. NULL for labels.
+    pub targets: *const f32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
 unsafe impl Versioned for lg_samples {
     const NAME: &'static str = "lg_samples";
-    const FIRST_BYTES: usize = size_of::<lg_samples>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lg_samples, targets);
 
     fn initial() -> Self {
         Self {
@@ -61,6 +68,7 @@ unsafe impl Versioned for lg_samples {
             layout: lg_layout::Nhwc as i32,
             count: 0,
             labels: std::ptr::null(),
+            targets: std::ptr::null(),
         }
     }
 
@@ -94,7 +102,7 @@ impl Pixels<'_> {
     }
 }
 
-/// Images with their labels, lent for the time of a call.
+/// Images with what they are to be answered with, lent for the time of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a> {
     /// channels * height * width numbers an image.
@@ -105,6 +113,8 @@ pub struct Samples<'a> {
     pub count: usize,
     /// The class of each, from 0; none where none are needed.
     pub labels: &'a [u32],
+    /// In place of labels, rows of as many numbers as the network has outputs; else none.
+    pub targets: &'a [f32],
 }
 
 /// What a network takes.
@@ -112,6 +122,7 @@ pub struct Samples<'a> {
 pub(crate) struct Intake {
     pub(crate) shape: ImageShape,
     pub(crate) classes: usize,
+    pub(crate) objective: Objective,
     pub(crate) normalize: Normalize,
 }
 
@@ -120,12 +131,14 @@ pub(crate) struct Lent<'a> {
     pixels: Pixels<'a>,
     planes: bool,
     pub(crate) count: usize,
-    /// As many as samples; none where none were needed.
+    /// As many as samples; none where none were needed, or where there are rows.
     labels: &'a [u32],
+    rows: &'a [f32],
+    classes: usize,
 }
 
 impl Intake {
-    /// What the caller's struct lends; its labels only where they are needed.
+    /// What the caller's struct lends; its labels or targets only where they are needed.
     ///
     /// # Safety
     /// The pointers in `samples` are null, or what the header says for as long as the result is used.
@@ -143,17 +156,19 @@ impl Intake {
         // Before any of them is believed to be there.
         self.check_bytes(count, pixel_bytes, samples.images_bytes)?;
         let elements = samples.images_bytes / pixel_bytes;
-        // SAFETY: the caller promises as many bytes as the header says, and as many labels as samples.
+        // SAFETY: the caller promises as many bytes as the header says, and as many labels or rows as samples.
         unsafe {
             let pixels = match samples.pixel {
                 0 => Pixels::U8(pointers::slice(samples.images.cast(), elements, "images")?),
                 _ => Pixels::F32(pointers::slice(samples.images.cast(), elements, "images")?),
             };
-            let labels = match labelled {
-                true => pointers::slice(samples.labels, count, "labels")?,
-                false => &[],
-            };
-            Ok(Samples { pixels, layout, count, labels })
+            let (mut labels, mut targets): (&[u32], &[f32]) = (&[], &[]);
+            if labelled && samples.targets.is_null() && self.objective.is_classes() {
+                labels = pointers::slice(samples.labels, count, "labels")?;
+            } else if labelled {
+                targets = pointers::slice(samples.targets, count.saturating_mul(self.classes), "targets")?;
+            }
+            Ok(Samples { pixels, layout, count, labels, targets })
         }
     }
 
@@ -175,16 +190,30 @@ impl Intake {
         ))
     }
 
-    /// Checks what the caller lends, labels only where they are needed.
+    /// Checks what the caller lends, labels or targets only where they are needed.
     pub(crate) fn check<'a>(&self, samples: &Samples<'a>, labelled: bool) -> Outcome<Lent<'a>> {
-        let Samples { pixels, layout, count, labels } = *samples;
+        let Samples { pixels, layout, count, labels, targets } = *samples;
         let pixel_bytes = match pixels {
             Pixels::U8(_) => 1,
             Pixels::F32(_) => size_of::<f32>(),
         };
         self.check_bytes(count, pixel_bytes, pixels.bytes())?;
-        let labels = if labelled { labels } else { &[] };
-        if labelled && labels.len() != count {
+        let (labels, rows): (&[u32], &[f32]) = match (labelled, targets) {
+            (false, _) => (&[], &[]),
+            (true, []) => (labels, &[]),
+            (true, rows) => (&[], rows),
+        };
+        if rows.is_empty() && labelled && count > 0 && !self.objective.is_classes() {
+            return Err(Fault::argument(format!(
+                "the network learns {} {}: give targets, a row of as many numbers for each image",
+                self.classes,
+                self.objective.noun()
+            )));
+        }
+        if !rows.is_empty() {
+            let outputs = (self.objective, self.classes);
+            check_rows(outputs, rows, count).map_err(|cause| Fault::argument(cause.to_string()))?;
+        } else if labelled && labels.len() != count {
             return Err(Fault::argument(format!("{count} images have {} labels", labels.len())));
         }
         if let Some((sample, label)) =
@@ -195,24 +224,33 @@ impl Intake {
                 self.classes
             )));
         }
-        let lent = Lent { pixels, planes: layout == lg_layout::Nchw, count, labels };
+        let planes = layout == lg_layout::Nchw;
+        let lent = Lent { pixels, planes, count, labels, rows, classes: self.classes };
         lent.check_finite(self.shape.elements())?;
         Ok(lent)
     }
 
-    /// Samples `range` as a batch.
-    pub(crate) fn batch(&self, lent: &Lent<'_>, range: Range<usize>) -> Outcome<Batch> {
-        let labels = lent.labels.get(range.clone()).unwrap_or_default().to_vec();
-        let mut images = Vec::new();
-        self.append(lent, range, &mut images);
-        self.assemble(images, labels)
+    /// The share of so many right answers to `samples`; NaN where answers are values.
+    pub(crate) fn accuracy(&self, correct: usize, samples: usize) -> f64 {
+        match self.objective.answers(self.classes) {
+            0 => f64::NAN,
+            answers => correct as f64 / (samples.max(1) * answers) as f64,
+        }
     }
 
-    /// Images [N, H, W, C] and their labels as a batch.
-    pub(crate) fn assemble(&self, images: Vec<f32>, labels: Vec<u32>) -> Outcome<Batch> {
+    /// Samples `range` as a batch.
+    pub(crate) fn batch(&self, lent: &Lent<'_>, range: Range<usize>) -> Outcome<Batch> {
+        let targets = lent.targets(range.clone());
+        let mut images = Vec::new();
+        self.append(lent, range, &mut images);
+        self.assemble(images, targets)
+    }
+
+    /// Images [N, H, W, C] and their targets as a batch.
+    pub(crate) fn assemble(&self, images: Vec<f32>, targets: Targets) -> Outcome<Batch> {
         let ImageShape { channels, height, width } = self.shape;
         let count = images.len() / self.shape.elements().max(1);
-        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?.into(), labels })
+        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?.into(), targets })
     }
 
     /// Appends samples `range` to `images`, normalised and channels last.
@@ -238,8 +276,15 @@ impl Intake {
 }
 
 impl Lent<'_> {
-    pub(crate) fn labels(&self) -> &[u32] {
-        self.labels
+    /// What samples `range` are to be answered with; nothing where that was not needed.
+    pub(crate) fn targets(&self, range: Range<usize>) -> Targets {
+        match self.rows {
+            [] => Targets::Classes(self.labels.get(range).unwrap_or_default().to_vec()),
+            rows => {
+                let (width, Range { start, end }) = (self.classes, range);
+                Targets::Rows { width, numbers: rows[start * width..end * width].to_vec() }
+            }
+        }
     }
 
     fn check_finite(&self, size: usize) -> Outcome<()> {
@@ -262,7 +307,8 @@ mod tests {
     #[test]
     fn every_layout_and_type_comes_to_the_same() {
         let shape = ImageShape { channels: 2, height: 2, width: 3 };
-        let intake = Intake { shape, classes: 3, normalize: Normalize::half(2) };
+        let objective = Objective::Classes;
+        let intake = Intake { shape, classes: 3, objective, normalize: Normalize::half(2) };
         let bytes: Vec<u8> = (0..24).map(|i| i * 10).collect();
         let mut planes = vec![0u8; 24];
         for (at, byte) in bytes.iter().enumerate() {
@@ -291,10 +337,10 @@ mod tests {
                 let batch = intake.batch(&lent, 0..2).unwrap();
                 assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
                 assert_eq!(batch.images.numbers().unwrap(), expected);
-                assert_eq!(batch.labels, labels);
+                assert_eq!(batch.targets.labels().unwrap(), labels);
                 let second = intake.batch(&lent, 1..2).unwrap();
                 assert_eq!(second.images.numbers().unwrap(), expected[12..]);
-                assert_eq!(second.labels, [0]);
+                assert_eq!(second.targets.labels().unwrap(), [0]);
             }
         }
     }

@@ -6,7 +6,7 @@
 use crate::budget::Budget;
 use crate::config::Settings;
 use crate::control::{Control, Turn};
-use crate::events::{Event, Events, lg_event_kind};
+use crate::events::{Event, Events, cut, lg_event_kind};
 use crate::feed::{self, Inbox, Source};
 use crate::guard;
 use crate::named::Named;
@@ -86,6 +86,8 @@ pub struct Shared<'a> {
 pub(crate) struct StepDone {
     pub(crate) samples: usize,
     pub(crate) correct: usize,
+    /// The same as a share of all; NaN where answers are values.
+    pub(crate) accuracy: f64,
     pub(crate) loss: f64,
     pub(crate) learning_rate: f64,
     pub(crate) seconds: f64,
@@ -304,7 +306,7 @@ impl Session {
             let began = Instant::now();
             let was_pushed = !self.inbox.is_empty();
             let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
-            let samples = batch.labels.len();
+            let samples = batch.targets.len();
             let step = match self.trainer.begin(&batch, self.learning_rate()) {
                 Ok(step) => step,
                 Err(error) => {
@@ -375,8 +377,8 @@ impl Session {
 
     fn next_batch(&mut self) -> Outcome<Option<Batch>> {
         if !self.inbox.is_empty() {
-            let (images, labels) = self.inbox.take();
-            return self.intake.assemble(images, labels).map(Some);
+            let (images, targets) = self.inbox.take();
+            return self.intake.assemble(images, targets).map(Some);
         }
         match &mut self.source {
             Some(source) => feed::ask(source, self.progress.steps as u64, &self.intake, self.batch),
@@ -402,6 +404,7 @@ impl Session {
         StepDone {
             samples,
             correct: report.correct,
+            accuracy: self.intake.accuracy(report.correct, samples),
             loss: report.losses.last().copied().unwrap_or(f64::NAN),
             learning_rate: open.step.learning_rate(),
             seconds,
@@ -421,7 +424,7 @@ impl Session {
     ) -> Outcome<Option<Evaluation>> {
         let mut tally = Tally::default();
         while let Some(batch) = next(&self.intake, self.batch)? {
-            let samples = batch.labels.len();
+            let samples = batch.targets.len();
             for first in (0..samples).step_by(self.evaluation_batch) {
                 if self.wait_turn(shared, None) != Turn::Go {
                     return Ok(None);
@@ -433,11 +436,14 @@ impl Session {
             }
         }
         let found = tally.evaluation();
+        let (name, metric) = found.metric();
         let event = Event::of(lg_event_kind::Evaluation, self.progress.steps);
         shared.events.push(&Event {
             samples: found.samples as u64,
             loss: found.loss,
             accuracy: found.accuracy,
+            metric,
+            text: cut(name),
             ..event
         });
         Ok(Some(found))
@@ -460,9 +466,9 @@ fn stand_in() -> Outcome<Trainer> {
 
 /// Samples `first` and on of a batch, `count` of them.
 fn part(batch: &Batch, first: usize, count: usize) -> Outcome<Batch> {
-    let images = match count == batch.labels.len() {
+    let images = match count == batch.targets.len() {
         true => batch.images.clone(),
         false => batch.images.samples(first, count)?.copy()?,
     };
-    Ok(Batch { images, labels: batch.labels[first..first + count].to_vec() })
+    Ok(Batch { images, targets: batch.targets.part(first..first + count) })
 }

@@ -235,6 +235,7 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::fit::Duration;
+    use crate::network::Objective;
     use crate::rules::{Rule, RuleConfig};
     use crate::schedule::Schedule;
 
@@ -243,6 +244,7 @@ mod tests {
             name: "none".into(),
             input: [1, 1, 1],
             classes: 2,
+            objective: Objective::Classes,
             units: Vec::new(),
             head: Vec::new(),
         };

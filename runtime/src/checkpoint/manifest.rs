@@ -9,11 +9,14 @@
 use super::configuration::Configuration;
 use super::version_1::Manifest1;
 use crate::error::{Error, Result};
+use crate::evaluate::Answers;
 use crate::progress::Progress;
 use serde::{Deserialize, Serialize};
 
-/// The version of the format that is written. Versions from 1 on are read.
-pub const FORMAT_VERSION: u32 = 2;
+/// The newest version of the format. Versions from 1 on are read.
+pub const FORMAT_VERSION: u32 = 3;
+/// The version that is written of networks that classify, which say no more.
+const CLASSES_VERSION: u32 = 2;
 /// Name of the manifest's file.
 pub const MANIFEST_FILE: &str = "manifest";
 /// More than any network's manifest comes to; a file that is longer is not read.
@@ -89,11 +92,18 @@ impl Manifest {
     /// # Errors
     /// `Internal` when it is larger than what is read.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let payload = postcard::to_stdvec(self)
-            .map_err(|cause| Error::internal(format!("a manifest that postcard cannot hold: {cause}")))?;
+        let bytes = |encoded: postcard::Result<Vec<u8>>| {
+            encoded.map_err(|cause| Error::internal(format!("a manifest that postcard cannot hold: {cause}")))
+        };
+        let mut payload = bytes(postcard::to_stdvec(self))?;
+        let mut version = CLASSES_VERSION;
+        if !self.configuration.network.objective.is_classes() {
+            version = FORMAT_VERSION;
+            payload.extend(bytes(postcard::to_stdvec(&self.answers()))?);
+        }
         let mut file = Vec::with_capacity(HEADER_BYTES + payload.len());
         file.extend(MAGIC);
-        file.extend(FORMAT_VERSION.to_le_bytes());
+        file.extend(version.to_le_bytes());
         file.extend((payload.len() as u64).to_le_bytes());
         file.extend(crc32fast::hash(&payload).to_le_bytes());
         file.extend(crc32fast::hash(&file).to_le_bytes());
@@ -134,7 +144,8 @@ impl Manifest {
         }
         let read = match version {
             1 => postcard::take_from_bytes::<Manifest1>(payload).map(|(old, rest)| (old.into(), rest)),
-            _ => postcard::take_from_bytes::<Self>(payload),
+            2 => postcard::take_from_bytes::<Self>(payload),
+            _ => with_answers(payload),
         };
         let manifest = match read {
             Ok((manifest, [])) => manifest,
@@ -143,6 +154,12 @@ impl Manifest {
         };
         manifest.check()?;
         Ok(manifest)
+    }
+
+    /// What the last evaluation of each generation found besides counts.
+    fn answers(&self) -> Vec<Option<&Answers>> {
+        let evaluations = self.generations.iter().map(|generation| generation.progress.evaluation.as_ref());
+        evaluations.map(|found| found.map(|found| &found.answers)).collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -168,6 +185,18 @@ impl Manifest {
     }
 }
 
+/// A manifest, then what each generation's last evaluation found besides counts; and what follows.
+fn with_answers(payload: &[u8]) -> postcard::Result<(Manifest, &[u8])> {
+    let (mut manifest, rest) = postcard::take_from_bytes::<Manifest>(payload)?;
+    let (answers, rest) = postcard::take_from_bytes::<Vec<Option<Answers>>>(rest)?;
+    for (generation, answers) in manifest.generations.iter_mut().zip(answers) {
+        if let (Some(found), Some(answers)) = (&mut generation.progress.evaluation, answers) {
+            found.answers = answers;
+        }
+    }
+    Ok((manifest, rest))
+}
+
 /// A value as a text in JSON, whatever format is around it.
 pub(super) mod json_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -191,4 +220,50 @@ pub(super) mod json_text {
 /// The little-endian word at `offset`, which lies inside.
 fn word(bytes: &[u8; HEADER_BYTES], offset: usize) -> u32 {
     bytes[offset..offset + 4].iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Normalize;
+    use crate::evaluate::Evaluation;
+    use crate::fit::FitConfig;
+    use crate::maps::Place;
+    use crate::network::{NetworkSpec, Objective};
+    use crate::trainer::TrainConfig;
+
+    fn manifest(objective: Objective, answers: Answers) -> Manifest {
+        let (units, head) = (Vec::new(), Vec::new());
+        let network =
+            NetworkSpec { name: "net".into(), input: [1, 1, 1], classes: 2, objective, units, head };
+        let (train, fit) = (TrainConfig::default(), FitConfig::default());
+        let configuration =
+            Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Place::Host);
+        let mut progress = Progress::start(1);
+        progress.evaluation =
+            Some(Evaluation { accuracy: 0.5, loss: 1.0, samples: 2, classes: Vec::new(), answers });
+        let blocks = vec![BlockEntry { written_by: 1, extent: Extent::default() }];
+        let generation = Generation { number: 1, progress, passes: 0, blocks, journal: Extent::default() };
+        Manifest { configuration, generations: vec![generation] }
+    }
+
+    #[test]
+    fn answers_that_are_no_classes_are_kept() {
+        let values = Answers::Values { mean_absolute_error: 0.25, root_mean_square_error: 0.5 };
+        for (objective, answers, version) in [
+            (Objective::Classes, Answers::Classes, 2),
+            (Objective::Labels, Answers::Labels { found: vec![3, 1] }, 3),
+            (Objective::Huber { delta: 0.5 }, values, 3),
+        ] {
+            let file = manifest(objective, answers.clone()).encode().unwrap();
+            assert_eq!(file[8], version);
+            let read = Manifest::decode(&file).unwrap();
+            assert_eq!(read.configuration.network.objective, objective);
+            assert_eq!(read.generations[0].progress.evaluation.as_ref().unwrap().answers, answers);
+            assert!(Manifest::decode(&file[..file.len() - 1]).is_err());
+        }
+        // Files of networks that classify say nothing of objectives.
+        let plain = manifest(Objective::Classes, Answers::Classes);
+        assert!(!serde_json::to_string(&plain.configuration).unwrap().contains("objective"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::configuration::Configuration;
 use super::manifest::{BlockEntry, Extent, Generation, Manifest, json_text};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Answers, Evaluation};
 use crate::progress::Progress;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ struct Evaluation1 {
 
 impl From<Evaluation1> for Evaluation {
     fn from(Evaluation1 { accuracy, loss, samples }: Evaluation1) -> Self {
-        Self { accuracy, loss, samples, classes: Vec::new() }
+        Self { accuracy, loss, samples, classes: Vec::new(), answers: Answers::default() }
     }
 }
 
@@ -86,7 +86,7 @@ impl From<Progress1> for Progress {
 
 /// What is kept of an evaluation.
 pub(super) fn brief(evaluation: &Evaluation) -> Evaluation {
-    Evaluation { classes: Vec::new(), ..evaluation.clone() }
+    Evaluation { classes: Vec::new(), answers: Answers::default(), ..evaluation.clone() }
 }
 
 /// Reads and writes an evaluation without classes.

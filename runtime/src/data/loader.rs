@@ -2,6 +2,7 @@
 
 use super::ahead::BATCHES_AHEAD;
 use super::augment::{AugmentConfig, Showing};
+use super::blend::BlendConfig;
 use super::normalize::Normalize;
 use super::order::Order;
 use super::survey::Survey;
@@ -9,6 +10,7 @@ use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::slices;
+use crate::targets::{TargetKind, Targets};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -30,6 +32,9 @@ pub struct LoaderConfig {
     /// al. 2020). It has as many showings as there are samples, and so shows fewer of these.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub repeats: usize,
+    /// How samples are mixed with others of their batch, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blend: Option<BlendConfig>,
 }
 
 fn once() -> usize {
@@ -42,7 +47,15 @@ fn is_once(repeats: &usize) -> bool {
 
 impl Default for LoaderConfig {
     fn default() -> Self {
-        Self { batch: 128, shuffle: true, drop_last: false, seed: 0, augment: None, repeats: once() }
+        Self {
+            batch: 128,
+            shuffle: true,
+            drop_last: false,
+            seed: 0,
+            augment: None,
+            repeats: once(),
+            blend: None,
+        }
     }
 }
 
@@ -58,8 +71,8 @@ impl LoaderConfig {
 pub struct Batch {
     /// [N, H, W, C], normalised, on the host.
     pub images: Map,
-    /// N labels.
-    pub labels: Vec<u32>,
+    /// What each of the N samples is to be answered with.
+    pub targets: Targets,
 }
 
 /// Makes the batches of a data set. A batch is a function of data, configuration, epoch and position
@@ -76,7 +89,7 @@ impl Loader {
     ///
     /// # Errors
     /// `Config` when the batch is empty, `normalize` or the augmentation does not fit the images, samples are repeated that
-    /// are not varied, or `drop_last` leaves no batch.
+    /// are not varied or mixed that cannot be, or `drop_last` leaves no batch.
     pub fn new(dataset: Arc<dyn Dataset>, normalize: Normalize, config: LoaderConfig) -> Result<Self> {
         if config.batch == 0 {
             return Err(Error::config("a batch of 0 samples was asked for; it must have at least 1"));
@@ -90,6 +103,9 @@ impl Loader {
         normalize.check(dataset.shape().channels)?;
         if let Some(augment) = config.augment {
             augment.check(dataset.shape())?;
+        }
+        if let Some(blend) = config.blend {
+            blend.check(dataset.as_ref())?;
         }
         let loader = Self { dataset, normalize, config, survey: OnceLock::new() };
         if loader.batches() == 0 {
@@ -177,7 +193,18 @@ impl Loader {
     pub fn batch(&self, epoch: u64, position: usize) -> Result<Batch> {
         let samples = self.samples(epoch, position)?;
         let LoaderConfig { repeats, batch, .. } = self.config;
-        self.read_all(&samples, epoch, |number| (position * batch + number) % repeats)
+        let (mut images, targets) =
+            self.read_all(&samples, epoch, |number| (position * batch + number) % repeats)?;
+        let shape = self.dataset.shape();
+        let targets = match (self.config.blend, &targets) {
+            (Some(blend), Targets::Classes(labels)) => {
+                let draw = blend.draw(shape, (self.config.seed, epoch, position));
+                draw.map(|draw| draw.apply(&mut images, labels, shape, self.dataset.classes()))
+            }
+            _ => None,
+        }
+        .unwrap_or(targets);
+        self.batch_of(images, targets)
     }
 
     /// These samples as `epoch` shows them for the first time.
@@ -185,17 +212,41 @@ impl Loader {
     /// # Errors
     /// Those of reading.
     pub fn showing(&self, samples: &[usize], epoch: u64) -> Result<Batch> {
-        self.read_all(samples, epoch, |_| 0)
+        let (images, targets) = self.read_all(samples, epoch, |_| 0)?;
+        self.batch_of(images, targets)
     }
 
-    /// Reads samples, of which `repeat` says how often the epoch has shown each before.
+    /// What these samples are to be answered with, unmixed; no image is read.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn targets(&self, samples: &[usize]) -> Result<Targets> {
+        if self.dataset.target_kind() == TargetKind::Class {
+            let labels = samples.iter().map(|&sample| self.dataset.label(sample));
+            return Ok(Targets::Classes(labels.collect::<Result<_>>()?));
+        }
+        let width = self.dataset.classes();
+        let mut numbers = vec![0.0; samples.len() * width];
+        for (row, &sample) in numbers.chunks_exact_mut(width.max(1)).zip(samples) {
+            self.dataset.target(sample, row)?;
+        }
+        Ok(Targets::Rows { width, numbers })
+    }
+
+    /// A batch of pixels `[N, H, W, C]`.
+    fn batch_of(&self, images: Vec<f32>, targets: Targets) -> Result<Batch> {
+        let ImageShape { channels, height, width } = self.dataset.shape();
+        let images = slices::tensor(images, (targets.len(), height, width, channels))?.into();
+        Ok(Batch { images, targets })
+    }
+
+    /// Reads samples, of which `repeat` says how often the epoch has shown each before: pixels `[N, H, W, C]` and targets.
     fn read_all(
         &self,
         samples: &[usize],
         epoch: u64,
         repeat: impl Fn(usize) -> usize + Sync,
-    ) -> Result<Batch> {
-        let ImageShape { channels, height, width } = self.dataset.shape();
+    ) -> Result<(Vec<f32>, Targets)> {
         let size = self.dataset.shape().elements();
         let seed = self.config.seed;
         let mut images = vec![0.0; samples.len() * size];
@@ -209,8 +260,11 @@ impl Loader {
             .collect();
         // Collected one by one so that of several errors the first sample's is reported.
         let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
-        let images = slices::tensor(images, (samples.len(), height, width, channels))?.into();
-        Ok(Batch { images, labels })
+        let targets = match self.dataset.target_kind() {
+            TargetKind::Class => Targets::Classes(labels),
+            _ => self.targets(samples)?,
+        };
+        Ok((images, targets))
     }
 
     /// Reads one sample into `image`, varied and normalised. `scratch` is kept from image to image.

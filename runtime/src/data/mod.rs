@@ -12,6 +12,7 @@ pub mod crop;
 pub mod color;
 pub mod rand_augment;
 pub mod augment;
+pub mod blend;
 pub mod normalize;
 pub mod loader;
 pub mod ahead;
@@ -22,6 +23,7 @@ mod mix;
 
 pub use augment::AugmentConfig;
 pub use balance::balanced_class_weights;
+pub use blend::BlendConfig;
 pub use color::ColorJitter;
 pub use crop::{RandomResizedCrop, Window};
 pub use loader::{Batch, Loader, LoaderConfig};
@@ -30,6 +32,7 @@ pub use open::{Split, open};
 pub use rand_augment::RandAugment;
 
 use crate::error::{Error, Result};
+use crate::targets::TargetKind;
 use std::fmt;
 use survey::Seen;
 
@@ -74,7 +77,7 @@ pub trait Dataset: Send + Sync {
     /// The number of classes; every label is below it.
     fn classes(&self) -> usize;
 
-    /// Names of the classes in order, where the data say them; else none.
+    /// Names of the classes (labels, values) in order, where the data say them; else none.
     fn class_names(&self) -> &[String] {
         &[]
     }
@@ -89,6 +92,24 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// `Config` when there is no such sample.
     fn label(&self, index: usize) -> Result<u32>;
+
+    /// What each sample is to be answered with. Where that is not a class, `classes` is how many numbers it is, and `label`
+    /// and `read` give 0.
+    fn target_kind(&self) -> TargetKind {
+        TargetKind::Class
+    }
+
+    /// Writes what a sample is to be answered with into `row`, `[classes]`; of a class 1 in its place and else 0.
+    ///
+    /// # Errors
+    /// `Config` when there is no such sample, `Shape` when `row` is too short for its class.
+    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
+        row.fill(0.0);
+        let label = self.label(index)? as usize;
+        let place = row.get_mut(label);
+        *place.ok_or_else(|| Error::shape(format!("the class {label} has no place in a row")))? = 1.0;
+        Ok(())
+    }
 
     /// Reads one image into `pixels`: [H, W, C], and returns its label. Bytes come as byte / 255, in
     /// [0, 1]; data stored as f32 comes as it is.

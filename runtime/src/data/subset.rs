@@ -4,6 +4,7 @@ use super::survey::Seen;
 use super::{Dataset, ImageShape, Window, no_sample};
 use crate::error::{Error, Result};
 use crate::random::Stream;
+use crate::targets::TargetKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -148,6 +149,14 @@ impl Dataset for Subset {
 
     fn label(&self, index: usize) -> Result<u32> {
         self.whole.label(self.place(index)?)
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        self.whole.target_kind()
+    }
+
+    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
+        self.whole.target(self.place(index)?, row)
     }
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {

@@ -2,6 +2,7 @@
 
 use super::Dataset;
 use crate::error::Result;
+use crate::targets::TargetKind;
 use rayon::prelude::*;
 
 /// Images that are looked at before the next are begun, so that what waits stays small.
@@ -10,7 +11,7 @@ const AT_ONCE: usize = 4096;
 /// What one pass over all samples finds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Survey {
-    /// CRC-32 of all labels in order, each a little-endian u32.
+    /// CRC-32 of all labels in order, each a little-endian u32, or of all numbers of rows of targets, each a little-endian f32.
     pub labels_checksum: u32,
     /// CRC-32 of the CRC-32s of all images in order, each a little-endian u32; an image's is that of its pixels
     /// [H, W, C] as they are read, each a little-endian f32.
@@ -58,6 +59,8 @@ impl Survey {
         let (mut labels, mut pixels) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
         let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
         let size = dataset.shape().elements();
+        let has_rows = dataset.target_kind() != TargetKind::Class;
+        let mut row = vec![0.0f32; if has_rows { dataset.classes() } else { 0 }];
         for start in (0..dataset.len()).step_by(AT_ONCE) {
             let samples = start..dataset.len().min(start + AT_ONCE);
             let seen: Vec<Result<Seen>> = samples
@@ -67,7 +70,12 @@ impl Survey {
                 .collect();
             for (index, seen) in samples.zip(seen) {
                 let seen = seen?;
-                labels.update(&dataset.label(index)?.to_le_bytes());
+                if has_rows {
+                    dataset.target(index, &mut row)?;
+                    row.iter().for_each(|number| labels.update(&number.to_le_bytes()));
+                } else {
+                    labels.update(&dataset.label(index)?.to_le_bytes());
+                }
                 pixels.update(&seen.checksum.to_le_bytes());
                 (least, largest) = (least.min(seen.least), largest.max(seen.largest));
             }

@@ -110,7 +110,8 @@ pub fn hits<'a>(logits: &'a [f32], labels: &'a [u32]) -> impl Iterator<Item = bo
     rows.map(|(row, label)| first_maximum(row) == Some(*label as usize))
 }
 
-fn first_maximum(row: &[f32]) -> Option<usize> {
+/// Where the first maximum of a row is; none where it holds a NaN.
+pub(super) fn first_maximum(row: &[f32]) -> Option<usize> {
     let mut best = 0;
     for (i, z) in row.iter().enumerate() {
         if z.is_nan() {

@@ -5,6 +5,8 @@
 
 pub mod product;
 pub mod cross_entropy;
+pub mod soft_cross_entropy;
+pub mod errors;
 pub mod binary_cross_entropy;
 pub mod contrastive;
 pub mod similarity;

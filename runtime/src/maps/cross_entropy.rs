@@ -36,14 +36,7 @@ pub fn weighted_softmax_cross_entropy(
 ) -> Result<Loss> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
-    if !(0.0..=1.0).contains(&label_smoothing) {
-        return Err(Error::config(format!(
-            "label_smoothing is {label_smoothing}; give a number from 0 to 1"
-        )));
-    }
-    if !class_weights.is_empty() {
-        check_class_weights(class_weights, k)?;
-    }
+    check_terms(label_smoothing, class_weights, k)?;
     on_host(
         logits,
         |logits| {
@@ -56,6 +49,16 @@ pub fn weighted_softmax_cross_entropy(
             counter.sweep(3 * n * k);
         },
     )
+}
+
+/// Refuses a smoothing that is no share, and weights as [`check_class_weights`] does.
+pub(super) fn check_terms(label_smoothing: f64, class_weights: &[f32], classes: usize) -> Result<()> {
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        return Err(Error::config(format!(
+            "label_smoothing is {label_smoothing}; give a number from 0 to 1"
+        )));
+    }
+    if class_weights.is_empty() { Ok(()) } else { check_class_weights(class_weights, classes) }
 }
 
 /// Refuses weights that are not one positive number for each of `classes`.

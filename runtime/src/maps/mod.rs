@@ -32,6 +32,8 @@ pub mod upsample;
 pub mod upsampled_conv;
 pub mod loss;
 pub mod cross_entropy;
+pub mod soft_cross_entropy;
+pub mod errors;
 pub mod binary_cross_entropy;
 pub mod contrastive;
 pub mod similarity;

@@ -1,6 +1,7 @@
-//! A network as data: what it takes, its units in order, and the head that classifies.
+//! A network as data: what it takes, its units in order, and the head that answers.
 
 use super::limits;
+use super::objective::Objective;
 use super::unit::UnitSpec;
 use crate::error::{Error, Result};
 use crate::layers::cost::{Cost, Walk};
@@ -10,18 +11,21 @@ use crate::maps::counted::Counter;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A network for classification.
+/// A network: for classification, unless its objective says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkSpec {
     /// What people call it.
     pub name: String,
     /// Channels, height and width of an image.
     pub input: [usize; 3],
-    /// Number of classes.
+    /// Number of its outputs: of classes, or of the labels or values that its objective is.
     pub classes: usize,
+    /// What its outputs stand for.
+    #[serde(default, skip_serializing_if = "Objective::is_classes")]
+    pub objective: Objective,
     /// The units, in order.
     pub units: Vec<UnitSpec>,
-    /// From the last unit's features to one logit a class.
+    /// From the last unit's features to one logit a class (or label, or a value).
     pub head: Vec<NamedLayer>,
 }
 
@@ -74,6 +78,11 @@ impl NetworkSpec {
         Walk::new(features, &Arc::new(Counter::new(1)))?.through(&self.head, true)
     }
 
+    /// How many answers to a sample are right or wrong; none where they are values.
+    pub fn answers(&self) -> usize {
+        self.objective.answers(self.classes)
+    }
+
     /// Widest unit, in channels.
     pub fn widest(&self) -> usize {
         self.units.iter().map(|unit| unit.width).max().unwrap_or(0)
@@ -89,10 +98,14 @@ impl NetworkSpec {
         if self.units.is_empty() {
             return Err(Error::config(format!("{} has no units", self.name)));
         }
-        if self.classes < 2 {
+        self.objective.validate()?;
+        let least = if self.objective.is_classes() { 2 } else { 1 };
+        if self.classes < least {
             return Err(Error::config(format!(
-                "{} needs at least 2 classes, found {}",
-                self.name, self.classes
+                "{} needs at least {least} {}, found {}",
+                self.name,
+                self.objective.noun(),
+                self.classes
             )));
         }
         if self.input.contains(&0) {

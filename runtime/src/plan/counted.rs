@@ -14,13 +14,12 @@ use crate::maps::place::Room;
 use crate::maps::{Map, Place};
 use crate::optimizer::prepare_state;
 use crate::parameter::Parameter;
+use crate::rules::criterion::blank_targets;
 use crate::shelf::Parcel;
 use crate::sweep::sweep;
+use crate::targets::Targets;
 use crate::trainer::{CacheConfig, OpenStep, Stage, TrainConfig, Trainer};
 use std::sync::Arc;
-
-/// Bytes of a label.
-const LABEL_BYTES: usize = size_of::<u32>();
 
 /// What a name, its place in a layer and an optimizer's notes take for each weight and statistic.
 const NOTES_BYTES: usize = 192;
@@ -66,6 +65,8 @@ pub(super) struct Counted {
     /// Bytes of the program, then batches that are made ahead, then the notes of all variables.
     rooms: Vec<Room>,
     evaluation_reading_bytes: usize,
+    /// Bytes of what a sample to learn from is to be answered with.
+    target_bytes: usize,
 }
 
 impl Counted {
@@ -89,7 +90,8 @@ impl Counted {
         let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
         let evaluation_reading_bytes = workload.evaluation_reading_bytes;
         let (resting, rooms) = (Vec::new(), vec![program]);
-        let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes };
+        let target_bytes = blank_targets(network, 1, workload.blends).bytes();
+        let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes, target_bytes };
         counted.rooms.push(counted.ahead(workload.batch, workload.reading_bytes));
         counted.rooms.push(counted.kept_features(workload)?);
         counted.rest(remembers)?;
@@ -137,21 +139,21 @@ impl Counted {
         Ok(images)
     }
 
-    /// Counts what loading a batch takes besides: its labels; and meanwhile numbers of samples, results of reading, and each
+    /// Counts what loading a batch takes besides: its targets; and meanwhile numbers of samples, results of reading, and each
     /// thread's image as bytes and, to be varied, as floats.
-    fn load(&self, samples: usize, augments: bool) -> Room {
-        let labels = self.place().room(Part::Batch, samples * LABEL_BYTES);
+    fn load(&self, targets: &Targets, augments: bool) -> Room {
+        let (samples, room) = (targets.len(), self.place().room(Part::Batch, targets.bytes()));
         let pixels: usize = self.trainer.model.spec.input.iter().product();
         let reading = samples * (size_of::<usize>() + size_of::<Result<u32>>());
         let each = pixels + if augments { pixels * ELEMENT_BYTES } else { 0 };
         self.counter.ledger.touch(Part::Batch, reading + self.counter.threads * each);
-        labels
+        room
     }
 
     /// Batches of so many samples that are made ahead, and what making them takes, where reading one takes anything.
     fn ahead(&self, samples: usize, reading_bytes: usize) -> Room {
         let pixels = self.trainer.model.spec.input.iter().product::<usize>() * ELEMENT_BYTES;
-        let sample = pixels + LABEL_BYTES + size_of::<usize>() + size_of::<Result<u32>>();
+        let sample = pixels + self.target_bytes + size_of::<usize>() + size_of::<Result<u32>>();
         let bytes = match reading_bytes {
             0 => 0,
             bytes => BATCHES_AHEAD * samples * sample + self.counter.threads * (pixels + bytes),
@@ -218,7 +220,8 @@ impl Counted {
         let ledger = self.counter.ledger.clone();
         let samples = workload.batch;
         let first = self.images(samples)?;
-        let _labels = self.load(samples, workload.augments);
+        let targets = blank_targets(&workload.network, samples, workload.blends);
+        let _room = self.load(&targets, workload.augments);
         ledger.enter(Moment::Forward(0));
         let chunk = workload.train.chunk;
         let mut steps = Vec::with_capacity(chunk);
@@ -227,7 +230,7 @@ impl Counted {
             // Most steps find what they need.
             let before = ledger.total_work();
             for _ in 0..chunk {
-                steps.push(self.trainer.begin_behind(kept.clone(), vec![0; samples], 0.0)?);
+                steps.push(self.trainer.begin_behind(kept.clone(), &targets, 0.0)?);
             }
             self.sweep(steps)?;
             // Steps let go of features that stay where they are.
@@ -235,12 +238,12 @@ impl Counted {
             return Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64));
         }
         let before = ledger.total_work();
-        let mut batch = Batch { images: first, labels: vec![0; samples] };
+        let mut batch = Batch { images: first, targets };
         steps.push(self.trainer.begin(&batch, 0.0)?);
         for _ in 1..chunk {
-            let labels = batch.labels;
+            let targets = batch.targets;
             drop(batch.images);
-            batch = Batch { images: self.images(samples)?, labels };
+            batch = Batch { images: self.images(samples)?, targets };
             steps.push(self.trainer.begin(&batch, 0.0)?);
         }
         drop(batch);
@@ -266,8 +269,9 @@ impl Counted {
         self.counter.ledger.enter(Moment::Evaluate);
         let _ahead = self.ahead(samples, self.evaluation_reading_bytes);
         let images = self.images(samples)?;
-        let _labels = self.load(samples, false);
-        Tally::default().add(&mut self.trainer, &Batch { images, labels: vec![0; samples] })
+        let targets = blank_targets(&self.trainer.model.spec, samples, false);
+        let _room = self.load(&targets, false);
+        Tally::default().add(&mut self.trainer, &Batch { images, targets })
     }
 
     /// The most at any moment.

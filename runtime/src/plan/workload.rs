@@ -31,6 +31,8 @@ pub struct Workload {
     pub threads: usize,
     /// Whether images are varied as they are read.
     pub augments: bool,
+    /// Whether samples are mixed with others of their batch.
+    pub blends: bool,
     /// Bytes that reading a sample to learn from takes meanwhile, in each of as many threads. If it takes any, batches are
     /// made ahead.
     pub reading_bytes: usize,
@@ -60,6 +62,7 @@ impl Workload {
             evaluation_samples: 0,
             threads,
             augments: false,
+            blends: false,
             reading_bytes: 0,
             evaluation_reading_bytes: 0,
             saves: false,

@@ -1,6 +1,7 @@
 //! What judges a block by what its exit gives: losses, branch after branch, each forward and at once backward, so that no
 //! two branches' activations live together.
 
+use super::criterion::Criterion;
 use super::exit::Exit;
 use super::spec::{AuxiliarySpec, Task};
 use crate::data::Normalize;
@@ -9,25 +10,24 @@ use crate::layers::spec::join;
 use crate::layers::{GradientSink, Initializer, Layer, Mode, Sequential, Variable, Visitor};
 use crate::maps::Map;
 use crate::maps::loss::Loss;
-use crate::maps::{binary_cross_entropy, contrastive, cross_entropy, elementwise, similarity};
+use crate::maps::{binary_cross_entropy, contrastive, elementwise, similarity};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
+use crate::targets::Targets;
 
 /// What losses compare with.
 pub struct Target<'a> {
-    /// Class of each sample.
-    pub labels: &'a [u32],
+    /// What each sample is to be answered with.
+    pub targets: &'a Targets,
     /// Number of classes.
     pub classes: usize,
+    /// The task's loss.
+    pub criterion: Criterion<'a>,
     /// The images, `[N, H, W, C]`, and how they were normalised; only decoders read them, as values in [0, 1].
     pub images: Option<(&'a Map, &'a Normalize)>,
-    /// Share of each label that cross-entropy spreads over all classes.
-    pub label_smoothing: f64,
-    /// What each class counts in cross-entropy; none: 1 each.
-    pub class_weights: &'a [f32],
     /// Share of the samples in the whole step: 1, or less for a micro-batch.
     pub weight: f64,
-    /// The same of the labels' class weights.
+    /// The same of the targets' class weights.
     pub label_weight: f64,
 }
 
@@ -94,15 +94,10 @@ impl Judge {
         let mut again = (self.decoder.is_some() || self.similarity.is_some()).then(|| y.clone());
         let output = head.pass(y, mode, tape)?;
         let (loss, share) = match self.task {
-            Task::CrossEntropy => {
-                let (labels, smoothing) = (target.labels, target.label_smoothing);
-                let weights = target.class_weights;
-                let loss =
-                    cross_entropy::weighted_softmax_cross_entropy(&output, labels, smoothing, weights)?;
-                (loss, target.label_weight)
-            }
+            Task::CrossEntropy => (target.criterion.loss(&output, target.targets)?, target.label_weight),
             Task::Contrastive { temperature } => {
-                (contrastive::supervised_contrastive(&output, target.labels, temperature)?, target.weight)
+                let labels = target.targets.labels()?;
+                (contrastive::supervised_contrastive(&output, labels, temperature)?, target.weight)
             }
         };
         let (value, d_output) = weigh(loss.finite()?, lambda_task, share)?;
@@ -135,7 +130,7 @@ impl Judge {
         }
         if let Some(layers) = &mut self.similarity {
             let output = layers.pass(needed(again)?, mode, tape)?;
-            let loss = similarity::predsim(&output, target.labels, target.classes)?;
+            let loss = similarity::predsim(&output, target.targets.labels()?, target.classes)?;
             let (value, d_output) = weigh(loss.finite()?, lambda_second, target.weight)?;
             total += value;
             for branch in [Some(&mut *head), self.decoder.as_mut()].into_iter().flatten() {
@@ -144,6 +139,11 @@ impl Judge {
             d_y = elementwise::add(d_y, &layers.backward_to_input(d_output, tape, sink)?)?;
         }
         Ok((total, d_y))
+    }
+
+    /// Whether losses compare the classes of samples.
+    pub fn compares_samples(&self) -> bool {
+        self.similarity.is_some() || matches!(self.task, Task::Contrastive { .. })
     }
 
     /// Whether losses compare with the images.

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod heads;
 pub mod auglocal;
+pub mod criterion;
 pub mod spec;
 pub mod auxiliary;
 pub mod exit;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Softmax cross-entropy of its logits.
+    /// The loss of the network's objective on its outputs: of classes softmax cross-entropy.
     CrossEntropy,
     /// Supervised contrastive loss of its features.
     Contrastive {
@@ -76,6 +76,7 @@ pub fn auxiliary_specs(
     network.validate()?;
     config.validate()?;
     blocks::validate_ends(ends, network.units.len())?;
+    check_objective(network, ends, config)?;
     if config.rule == Rule::Bp && ends.len() > 1 {
         return Err(Error::config(format!(
             "bp trains the network whole, as one block; found {} blocks",
@@ -88,6 +89,20 @@ pub fn auxiliary_specs(
         boundary.auxiliary(network, config)
     };
     ends[..ends.len() - 1].iter().enumerate().map(of_block).collect()
+}
+
+/// Refuses rules that compare the classes of samples for networks that learn something else.
+fn check_objective(network: &NetworkSpec, ends: &[usize], config: &RuleConfig) -> Result<()> {
+    let compares = config.head == Head::Predsim || config.contrastive_temperature.is_some();
+    match network.objective {
+        objective if !objective.is_classes() && compares && ends.len() > 1 => Err(Error::config(format!(
+            "similarity and contrastive losses compare the classes of samples, and {} learns {}; choose another head or \
+             task",
+            network.name,
+            objective.noun()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Where a block ends that an auxiliary network judges.

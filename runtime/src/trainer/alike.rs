@@ -92,7 +92,7 @@ impl Trainer {
         before: &Features,
         waits: bool,
     ) -> Result<()> {
-        let samples = micro.labels.len();
+        let samples = micro.targets.len();
         let Some(dims) = before.dims() else {
             micro.h = Features::default();
             return Ok(());

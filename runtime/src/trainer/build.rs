@@ -40,8 +40,15 @@ pub(super) fn build_auxiliaries(
         .collect()
 }
 
-/// Refuses class weights that are not one for each class of the network.
+/// Refuses class weights that are not one for each class of the network, and these and label smoothing where it has none.
 pub(crate) fn check_weights(config: &TrainConfig, spec: &NetworkSpec) -> Result<()> {
+    if !spec.objective.is_classes() && (config.label_smoothing > 0.0 || !config.class_weights.is_empty()) {
+        return Err(Error::config(format!(
+            "class weights and label smoothing are for one class a sample, and {} learns {}; leave them out",
+            spec.name,
+            spec.objective.noun()
+        )));
+    }
     match config.class_weights[..] {
         [] => Ok(()),
         ref weights => cross_entropy::check_class_weights(weights, spec.classes),

@@ -1,6 +1,6 @@
 //! Going on otherwise: what of a trainer at rest may change.
 
-use super::{TrainConfig, Trainer};
+use super::{TrainConfig, Trainer, check_weights};
 use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::tape::Tape;
@@ -26,6 +26,7 @@ impl Trainer {
         }
         let config = TrainConfig { optimizer, label_smoothing, clip_norm, ..self.config.clone() };
         config.validate()?;
+        check_weights(&config, &self.model.spec)?;
         self.config = config;
         Ok(())
     }

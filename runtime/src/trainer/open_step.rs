@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::Place;
 use crate::maps::counted::ledger::Part;
-use crate::maps::cross_entropy::total_weight;
 use crate::maps::place::Room;
 use crate::shelf::Parcel;
+use crate::targets::Targets;
 use std::ops::Range;
 
 /// A step under way: some blocks are trained on its batch, the others are still to come.
@@ -29,7 +29,7 @@ impl OpenStep {
 
     /// Samples of its batch.
     pub fn samples(&self) -> usize {
-        self.micro_batches.iter().map(|micro| micro.labels.len()).sum()
+        self.micro_batches.iter().map(|micro| micro.targets.len()).sum()
     }
 
     /// The rate that it is done with.
@@ -45,21 +45,21 @@ pub(super) struct MicroBatch {
     pub(super) passed_head: bool,
     /// Where losses compare with the images.
     pub(super) images: Option<Features>,
-    pub(super) labels: Vec<u32>,
+    pub(super) targets: Targets,
     /// Its share of the batch's samples.
     pub(super) weight: f64,
-    /// Its labels' share of the class weights of the batch's labels.
+    /// Its targets' share of the class weights of the batch's targets.
     pub(super) label_weight: f64,
-    /// Its labels, and what says where it is.
+    /// Its targets, and what says where it is.
     pub(super) _room: Room,
 }
 
-/// What a share takes beside its labels.
+/// What a share takes beside its targets.
 const SHARE_BYTES: usize = 256;
 
-/// The `MicroBatch::_room` of so many samples.
-pub(super) fn room(place: &Place, samples: usize) -> Room {
-    place.room(Part::Batch, samples * size_of::<u32>() + SHARE_BYTES)
+/// The `MicroBatch::_room` of a share with these targets.
+pub(super) fn room(place: &Place, targets: &Targets) -> Room {
+    place.room(Part::Batch, targets.bytes() + SHARE_BYTES)
 }
 
 /// The features of some samples, in parts that wait each for itself.
@@ -124,31 +124,32 @@ pub(super) fn recut(
     let losses = steps.first().map_or(0, |step| step.report.losses.len());
     let passed = steps.first().is_some_and(|step| step.passed);
     let passed_head = steps.iter().flat_map(|step| &step.micro_batches).any(|micro| micro.passed_head);
-    let (mut h, mut images, mut labels, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut h, mut images, mut targets, mut rates) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut has_images = false;
     for step in steps {
         for micro in step.micro_batches {
             h.extend(micro.h.0);
             has_images |= micro.images.is_some();
             images.extend(micro.images.unwrap_or_default().0);
-            rates.extend(micro.labels.iter().map(|_| step.learning_rate));
-            labels.extend(micro.labels);
+            rates.extend(std::iter::repeat_n(step.learning_rate, micro.targets.len()));
+            targets.push(micro.targets);
         }
     }
     let (mut h, mut images) = (Features(h), Features(images));
     let mut cut = Vec::new();
-    for (labels, rates) in labels.chunks(size).zip(rates.chunks(size)) {
-        let total = total_weight(labels, class_weights);
-        let share = |part: &[u32]| MicroBatch {
+    let targets = Targets::joined(targets);
+    for (targets, rates) in targets.chunks(size).zip(rates.chunks(size)) {
+        let total = targets.total_weight(class_weights);
+        let share = |part: Targets| MicroBatch {
             h: h.split_off_front(part.len()),
             passed_head,
             images: has_images.then(|| images.split_off_front(part.len())),
-            labels: part.to_vec(),
-            weight: part.len() as f64 / labels.len() as f64,
-            label_weight: total_weight(part, class_weights) / total,
-            _room: room(place, part.len()),
+            weight: part.len() as f64 / targets.len() as f64,
+            label_weight: part.total_weight(class_weights) / total,
+            _room: room(place, &part),
+            targets: part,
         };
-        let micro_batches: Vec<_> = labels.chunks(micro_batch.unwrap_or(size)).map(share).collect();
+        let micro_batches: Vec<_> = targets.chunks(micro_batch.unwrap_or(size)).map(share).collect();
         cut.push(OpenStep {
             first_pass: first_pass(micro_batches.len()),
             micro_batches,
@@ -172,7 +173,7 @@ mod tests {
             h: Features::of(Parcel::Whole(h), count),
             passed_head: false,
             images: None,
-            labels: samples.collect(),
+            targets: Targets::Classes(samples.collect()),
             weight: 1.0,
             label_weight: 1.0,
             _room: Room::default(),
@@ -184,13 +185,14 @@ mod tests {
     #[test]
     fn every_sample_keeps_its_features_and_its_place() {
         let cut = recut(vec![step(0..4, 0.1), step(4..7, 0.2)], 3, Some(2), &[], &Place::Host, |_| 7);
-        let shares: Vec<Vec<&Vec<u32>>> =
-            cut.iter().map(|step| step.micro_batches.iter().map(|micro| &micro.labels).collect()).collect();
-        assert_eq!(shares, [vec![&vec![0, 1], &vec![2]], vec![&vec![3, 4], &vec![5]], vec![&vec![6]]]);
+        let labels = |micro: &MicroBatch| micro.targets.labels().unwrap().to_vec();
+        let shares: Vec<Vec<Vec<u32>>> =
+            cut.iter().map(|step| step.micro_batches.iter().map(labels).collect()).collect();
+        assert_eq!(shares, [vec![vec![0, 1], vec![2]], vec![vec![3, 4], vec![5]], vec![vec![6]]]);
         assert_eq!(cut.iter().map(|step| step.learning_rate).collect::<Vec<_>>(), [0.1, 0.1, 0.2]);
         for micro in cut.iter().flat_map(|step| &step.micro_batches) {
             let h = micro.h.get().unwrap().numbers().unwrap();
-            let labels: Vec<f32> = micro.labels.iter().map(|&label| label as f32).collect();
+            let labels: Vec<f32> = labels(micro).into_iter().map(|label| label as f32).collect();
             assert_eq!(h, labels);
         }
         assert!(cut.iter().all(|step| step.report.losses.len() == 1 && step.first_pass == 7));

@@ -4,18 +4,20 @@ use super::open_step::{self, Features, MicroBatch, OpenStep};
 use super::{StepReport, Trainer};
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::maps::cross_entropy;
-use crate::maps::loss::check_labels;
+use crate::rules::auxiliary::Auxiliary;
+use crate::rules::criterion::check_targets;
 use crate::shelf::Parcel;
+use crate::targets::Targets;
 
 impl Trainer {
     /// Begins a step on `batch` without training anything yet.
     pub fn begin(&mut self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
-        let samples = batch.labels.len();
+        let samples = batch.targets.len();
         self.check_batch(batch)?;
         let images = batch.images.to(&self.model.place)?;
         let waits = self.waits(samples.div_ceil(self.share_of(samples)));
-        let micro_batches = self.shares(&batch.labels, false, |trainer, first, count| {
+        let targets = batch.targets.widened(self.model.spec.classes);
+        let micro_batches = self.shares(&targets, false, |trainer, first, count| {
             // No copy: nobody writes into images, and candle would copy the whole batch for each share.
             let h = images.samples(first, count)?;
             Ok(Features::of(if waits { trainer.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count))
@@ -26,16 +28,16 @@ impl Trainer {
     /// The same of what the units that stay as they are have made of each sample.
     ///
     /// # Errors
-    /// `Shape` where labels are no classes of the network.
+    /// Those of targets that the network cannot be trained to answer.
     pub(crate) fn begin_behind(
         &mut self,
         samples: Vec<Parcel>,
-        labels: Vec<u32>,
+        targets: &Targets,
         learning_rate: f64,
     ) -> Result<OpenStep> {
-        check_labels(&labels, samples.len(), self.model.spec.classes)?;
+        self.check_targets(targets, samples.len())?;
         let passed_head = self.still_head().is_some();
-        let micro_batches = self.shares(&labels, passed_head, |_, first, count| {
+        let micro_batches = self.shares(targets, passed_head, |_, first, count| {
             Ok(Features::of_samples(samples[first..first + count].iter().cloned()))
         })?;
         Ok(self.opened(micro_batches, learning_rate, true))
@@ -52,31 +54,31 @@ impl Trainer {
         self.config.micro_batch.unwrap_or(samples).min(samples).max(1)
     }
 
-    /// Cuts a batch with these labels into shares; `h` gives what is in each, from its first sample on and so many.
+    /// Cuts a batch with these targets into shares; `h` gives what is in each, from its first sample on and so many.
     fn shares(
         &self,
-        labels: &[u32],
+        targets: &Targets,
         passed_head: bool,
         h: impl Fn(&Self, usize, usize) -> Result<Features>,
     ) -> Result<Vec<MicroBatch>> {
-        let samples = labels.len();
+        let samples = targets.len();
         let needs_images = self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images());
         let size = self.share_of(samples);
         let weights = &self.config.class_weights;
-        let total = cross_entropy::total_weight(labels, weights);
+        let total = targets.total_weight(weights);
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {
             let count = size.min(samples - first);
             let h = h(self, first, count)?;
-            let labels = labels[first..first + count].to_vec();
+            let targets = targets.part(first..first + count);
             shares.push(MicroBatch {
                 images: needs_images.then(|| h.clone()),
                 h,
                 passed_head,
                 weight: count as f64 / samples as f64,
-                label_weight: cross_entropy::total_weight(&labels, weights) / total,
-                _room: open_step::room(&self.model.place, count),
-                labels,
+                label_weight: targets.total_weight(weights) / total,
+                _room: open_step::room(&self.model.place, &targets),
+                targets,
             });
         }
         Ok(shares)
@@ -85,18 +87,31 @@ impl Trainer {
     /// Refuses a batch that the network does not take.
     ///
     /// # Errors
-    /// `Shape`.
+    /// `Shape`, and `Config` for targets.
     pub(crate) fn check_batch(&self, batch: &Batch) -> Result<()> {
         let [channels, height, width] = self.model.spec.input;
-        let samples = batch.labels.len();
+        let samples = batch.targets.len();
         if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
             // In the loss they would be found when running statistics have seen the batch.
-            return check_labels(&batch.labels, samples, self.model.spec.classes);
+            return self.check_targets(&batch.targets, samples);
         }
         Err(Error::shape(format!(
-            "{} takes images [N, {height}, {width}, {channels}] with N labels, found {:?} with {samples}",
+            "{} takes images [N, {height}, {width}, {channels}] with N labels or rows of targets, found {:?} with {samples}",
             self.model.spec.name,
             batch.images.dims()
         )))
+    }
+
+    /// Refuses targets that the network, or what judges a block, cannot be trained by.
+    fn check_targets(&self, targets: &Targets, samples: usize) -> Result<()> {
+        check_targets(&self.model.spec, targets, samples)?;
+        let compares = |auxiliary: &Auxiliary| auxiliary.judge.compares_samples();
+        if matches!(targets, Targets::Rows { .. }) && self.auxiliaries.iter().flatten().any(compares) {
+            return Err(Error::config(
+                "similarity and contrastive losses need one class a sample, not shares of several; choose another head or \
+                 task, or mix no samples",
+            ));
+        }
+        Ok(())
     }
 }

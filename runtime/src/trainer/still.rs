@@ -119,7 +119,7 @@ impl Trainer {
                 h = unit.pass(h, Mode::Evaluate, &mut self.tape)?;
             }
             let parcel = if waits { self.shelf.put(h)? } else { Parcel::Whole(h) };
-            micro.h = Features::of(parcel, micro.labels.len());
+            micro.h = Features::of(parcel, micro.targets.len());
         }
         Ok(())
     }

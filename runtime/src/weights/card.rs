@@ -185,6 +185,7 @@ mod tests {
     use crate::ErrorKind;
     use crate::layers::spec::{LayerSpec, named, unnamed};
     use crate::maps::Place;
+    use crate::network::Objective;
     use crate::network::unit::{UnitKind, UnitSpec};
     use crate::weights::{Weights, from_bytes, write};
 
@@ -201,6 +202,7 @@ mod tests {
             name: "tiny \"one\"".into(),
             input: [1, 8, 8],
             classes: 3,
+            objective: Objective::Classes,
             units: vec![stem],
             head,
         };

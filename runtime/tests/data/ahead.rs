@@ -3,6 +3,7 @@
 use crate::common::{numbers, with_threads};
 use localgrad::data::ahead::{BATCHES_AHEAD, with_feed};
 use localgrad::data::{AugmentConfig, Batch, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
+use localgrad::targets::Targets;
 use localgrad::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,8 +62,8 @@ fn loader(broken: Option<usize>) -> (Arc<Decoded>, Loader) {
     (set, loader)
 }
 
-fn content(batch: Batch) -> (Vec<u32>, Vec<u32>) {
-    (numbers(&batch.images).into_iter().map(f32::to_bits).collect(), batch.labels)
+fn content(batch: Batch) -> (Vec<u32>, Targets) {
+    (numbers(&batch.images).into_iter().map(f32::to_bits).collect(), batch.targets)
 }
 
 #[test]

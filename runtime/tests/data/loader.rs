@@ -155,7 +155,7 @@ fn batches_are_the_same_for_any_number_of_threads_and_after_a_restart() {
             (0..3)
                 .flat_map(|epoch| (0..loader.batches()).map(move |position| (epoch, position)))
                 .map(|(epoch, position)| loader.batch(epoch, position).unwrap())
-                .map(|batch| (bits(&batch), batch.labels))
+                .map(|batch| (bits(&batch), batch.targets))
                 .collect::<Vec<_>>()
         })
     };
@@ -166,7 +166,7 @@ fn batches_are_the_same_for_any_number_of_threads_and_after_a_restart() {
     // Another loader goes straight to the last batch of the last epoch, the partial one.
     let last = Loader::new(numbered(31), Normalize::half(2), config).unwrap().batch(2, 4).unwrap();
     assert_eq!(last.images.dims(), [3, 5, 6, 2]);
-    assert_eq!((bits(&last), last.labels), one[14]);
+    assert_eq!((bits(&last), last.targets), one[14]);
     assert_ne!(one[0].0, one[5].0, "two epochs are the same");
 }
 
@@ -178,7 +178,7 @@ fn a_sample_is_varied_alike_in_batches_of_any_size() {
         let mut images = vec![Vec::new(); 20];
         for position in 0..loader.batches() {
             let batch = loader.batch(1, position).unwrap();
-            for (image, &label) in bits(&batch).chunks_exact(60).zip(&batch.labels) {
+            for (image, &label) in bits(&batch).chunks_exact(60).zip(batch.targets.labels().unwrap()) {
                 images[label as usize] = image.to_vec();
             }
         }
@@ -209,7 +209,7 @@ fn images_are_read_augmented_and_then_normalised() {
                 }
                 let expected: Vec<f32> = expected.iter().map(|x| (x - 0.3) / 0.7).collect();
                 assert_eq!(image, expected);
-                assert_eq!(batch.labels[i], label);
+                assert_eq!(batch.targets.labels().unwrap()[i], label);
             }
         }
     }
@@ -218,7 +218,8 @@ fn images_are_read_augmented_and_then_normalised() {
 #[test]
 fn evaluation_keeps_order_and_every_sample() {
     let loader = loader(10, LoaderConfig::evaluation(4));
-    let labels: Vec<u32> = (0..3).flat_map(|position| loader.batch(0, position).unwrap().labels).collect();
+    let of = |position| loader.batch(0, position).unwrap().targets.labels().unwrap().to_vec();
+    let labels: Vec<u32> = (0..3).flat_map(of).collect();
     assert_eq!(labels, (0..10).collect::<Vec<u32>>());
     let batch = loader.batch(0, 2).unwrap();
     let expected: Vec<f32> = (8..10).flat_map(|i| (0..60).map(move |p| (i * 1000 + p) as f32)).collect();
@@ -230,7 +231,7 @@ fn the_last_batch_is_left_out_only_on_demand() {
     let config = LoaderConfig { batch: 4, drop_last: true, ..Default::default() };
     let loader = loader(11, config);
     assert_eq!(loader.batches(), 2);
-    assert_eq!(loader.batch(0, 1).unwrap().labels.len(), 4);
+    assert_eq!(loader.batch(0, 1).unwrap().targets.len(), 4);
     assert_eq!(loader.batch(0, 2).unwrap_err().kind(), ErrorKind::Config);
     assert!(!LoaderConfig::default().drop_last);
 }

@@ -7,6 +7,7 @@ use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, cuts, plan};
 use localgrad::rules::{RuleConfig, auxiliary_specs};
+use localgrad::targets::Targets;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::{Device, ErrorKind};
 
@@ -38,7 +39,11 @@ fn images(spec: &NetworkSpec, seed: u32) -> Batch {
     };
     let pixels: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| next()).collect();
     let images = Map::new(pixels, (SAMPLES, height, width, channels)).expect("as many pixels");
-    Batch { images, labels: vec![0, spec.classes as u32 - 1] }
+    let targets = match spec.objective.is_classes() {
+        true => vec![0, spec.classes as u32 - 1].into(),
+        false => Targets::Rows { width: spec.classes, numbers: vec![1.0; SAMPLES * spec.classes] },
+    };
+    Batch { images, targets }
 }
 
 /// Must hold of any bytes.

@@ -120,7 +120,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 fn another_version_is_refused_by_number() {
     let run = small();
     let mut contents = files(&run, 1).contents();
-    for version in [0u32, 3, 700] {
+    for version in [0u32, 4, 700] {
         let manifest = contents.get_mut("manifest").unwrap();
         manifest[8..12].copy_from_slice(&version.to_le_bytes());
         let header = checksum(&manifest[..24]);

@@ -8,6 +8,7 @@ use localgrad::layers::Variable;
 use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
 use localgrad::random::Stream;
+use localgrad::targets::Targets;
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, resnet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +25,8 @@ pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
     let mut stream = Stream::new(seed, "test batch", &[]);
     let pixels: Vec<f32> =
         (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
-    let labels = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), labels }
+    let labels: Vec<u32> = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
+    Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), targets: labels.into() }
 }
 
 /// A data set of noise in three channels and five classes, and how often a sample was read.
@@ -72,7 +73,7 @@ impl Dataset for Noise {
 pub fn repeated(batch: &Batch) -> Batch {
     Batch {
         images: Map::cat(&[batch.images.clone(), batch.images.clone()]).unwrap(),
-        labels: [batch.labels.clone(), batch.labels.clone()].concat(),
+        targets: Targets::joined([batch.targets.clone(), batch.targets.clone()]),
     }
 }
 

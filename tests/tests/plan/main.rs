@@ -7,7 +7,7 @@ mod kept;
 mod measure;
 mod work;
 
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::precision::Precision;
@@ -88,6 +88,20 @@ fn every_rule_on_a_residual_network() {
     }
     let contrastive = RuleConfig { contrastive_temperature: Some(0.07), ..RuleConfig::new(Rule::Infopro) };
     hold(&network, &config(&network, contrastive, 2), 32, 2);
+}
+
+#[test]
+fn every_objective() {
+    let _alone = alone();
+    for (number, objective) in
+        [Objective::Labels, Objective::Values, Objective::Huber { delta: 0.5 }].into_iter().enumerate()
+    {
+        let model = ModelConfig { classes: 200, objective, ..ModelConfig::default() };
+        let network = network("resnet20", &model).unwrap();
+        for rule in [Rule::Bp, Rule::Infopro, Rule::Man] {
+            hold(&network, &config(&network, RuleConfig::new(rule), 3), 24, 1 + number % 2);
+        }
+    }
 }
 
 #[test]

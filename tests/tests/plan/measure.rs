@@ -10,6 +10,7 @@ use localgrad::plan::Moment;
 use localgrad::random::Stream;
 use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
+use localgrad::targets::Targets;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, TrainConfig, Trainer};
 use std::time::Duration;
@@ -27,7 +28,7 @@ const STEPS: usize = 2;
 /// Less than any worker holds.
 const LEFT_BYTES: usize = 256 << 10;
 
-/// Trains on random images and labels.
+/// Trains on random images and targets.
 pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize) -> Measured {
     let at_start = memory::live();
     let workers = Workers::start(threads).unwrap();
@@ -84,7 +85,14 @@ pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
     let mut stream = Stream::new(0, "plan", &[]);
     let elements = samples * channels * height * width;
     let pixels: Vec<f32> = (0..elements).map(|_| stream.uniform_f32()).collect();
-    let labels = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
+    let outputs = network.classes;
+    let targets = match network.objective.is_classes() {
+        true => Targets::Classes((0..samples).map(|_| stream.below(outputs as u64) as u32).collect()),
+        false => {
+            let numbers = (0..samples * outputs).map(|_| stream.below(2) as f32).collect();
+            Targets::Rows { width: outputs, numbers }
+        }
+    };
     let images = Map::new(pixels, (samples, height, width, channels)).unwrap();
-    Batch { images, labels }
+    Batch { images, targets }
 }

@@ -11,7 +11,7 @@ use localgrad::maps::activation::Activation;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::network::{
-    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, RegnetBlock, TemporalBlock,
+    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, Objective, RegnetBlock, TemporalBlock,
 };
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
@@ -128,7 +128,8 @@ fn families() -> Vec<NetworkSpec> {
     ];
     let network = |name: &str, units: Vec<UnitSpec>| {
         let head = head(units.last().unwrap().width);
-        NetworkSpec { name: name.into(), input: [3, 13, 16], classes: 5, units, head }
+        let (input, classes, objective) = ([3, 13, 16], 5, Objective::Classes);
+        NetworkSpec { name: name.into(), input, classes, objective, units, head }
     };
     vec![
         network("residual", residual),

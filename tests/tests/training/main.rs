@@ -7,6 +7,7 @@ mod common;
 mod averages;
 mod cached;
 mod composed;
+mod objectives;
 mod selection;
 mod specs;
 mod trains;

@@ -11,7 +11,7 @@ use localgrad::maps::pool::PoolConfig;
 use localgrad::model::Classifier;
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::network::{
-    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, RegnetBlock, TemporalBlock,
+    ConvNextBlock, MnasBlock, MobileBlock, NetworkSpec, NormConfig, Objective, RegnetBlock, TemporalBlock,
 };
 use localgrad::plan::{Workload, plan};
 use localgrad::random::Stream;
@@ -261,8 +261,14 @@ fn network(stream: &mut Stream) -> NetworkSpec {
         }
         units.push(unit);
     }
-    let mut spec =
-        NetworkSpec { name: "drawn".into(), input, classes: from(stream, 2, 5), units, head: Vec::new() };
+    let mut spec = NetworkSpec {
+        name: "drawn".into(),
+        input,
+        classes: from(stream, 2, 5),
+        objective: Objective::Classes,
+        units,
+        head: Vec::new(),
+    };
     if spec.expand().is_err() {
         return spec;
     }

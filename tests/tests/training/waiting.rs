@@ -18,6 +18,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::sweep::sweep;
+use localgrad::targets::Targets;
 use localgrad::trainer::{OpenStep, Selection, TrainConfig, Trainer};
 use localgrad::weights::{self, Card};
 
@@ -152,7 +153,7 @@ fn blocks_take_batches_of_their_own() {
     let small = batches(&spec, 4, 4);
     let joined = |pair: &[Batch]| Batch {
         images: Map::cat(&[pair[0].images.clone(), pair[1].images.clone()]).unwrap(),
-        labels: [pair[0].labels.clone(), pair[1].labels.clone()].concat(),
+        targets: Targets::joined(pair.iter().map(|batch| batch.targets.clone())),
     };
     let large: Vec<Batch> = small.chunks(2).map(joined).collect();
     let own = |block_batches: Vec<usize>| TrainConfig { chunk: 2, block_batches, ..local(Rule::Infopro) };

@@ -116,7 +116,7 @@ fn side(model: Option<&str>, has_weights: bool, collection: &Collection) -> usiz
 
 /// What there is and what is made of it.
 fn words(arguments: &TrainArguments, collection: &Collection) -> String {
-    let Listing { name, items, class_names } = collection.whole();
+    let Listing { name, items, class_names, kind } = collection.whole();
     let mut names = class_names.join(", ");
     if names.chars().count() > MOST_LETTERS {
         names = names.chars().take(MOST_LETTERS).chain("…".chars()).collect();
@@ -134,10 +134,11 @@ fn words(arguments: &TrainArguments, collection: &Collection) -> String {
     let input = arguments.input.as_deref().unwrap_or_default();
     let batch = arguments.recipe.batch.unwrap_or_default();
     format!(
-        "{name}: {} pictures of {} classes ({names}){parts}; {model} takes them as {input}, {batch} a step \
+        "{name}: {} pictures of {} {} ({names}){parts}; {model} takes them as {input}, {batch} a step \
          (--model, --input, --batch and --hold-out say otherwise)",
         count(items.len()),
-        class_names.len()
+        class_names.len(),
+        kind.noun()
     )
 }
 

@@ -2,6 +2,7 @@
 
 use crate::encoded::Encoded;
 use crate::listing::{Item, Listing, few};
+use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -89,9 +90,14 @@ impl Order {
             let Some(place) = self.folders.iter().position(|known| *known == folder) else { continue };
             let label =
                 u32::try_from(place).map_err(|_| Error::config("more classes than can be counted"))?;
-            items.extend(pictures.into_iter().map(|(name, encoded)| Item { encoded, name, label }));
+            items.extend(pictures.into_iter().map(|(name, encoded)| Item {
+                encoded,
+                name,
+                label,
+                row: Box::default(),
+            }));
         }
-        Ok(Listing { name: name.into(), items, class_names: self.names.clone() })
+        Ok(Listing { name: name.into(), items, class_names: self.names.clone(), kind: TargetKind::Class })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images of one size out of files of numbers, held in memory.
 
 use localgrad::data::{Dataset, ImageShape};
+use localgrad::targets::TargetKind;
 use localgrad::{Error, ErrorKind, Result};
 
 /// Labelled images of one size.
@@ -12,6 +13,9 @@ pub struct Images {
     sample_names: Vec<String>,
     class_names: Vec<String>,
     classes: usize,
+    kind: TargetKind,
+    /// `[N, classes]` where they are no classes; else none.
+    rows: Vec<f32>,
 }
 
 /// The numbers of images `[N, H, W, C]`.
@@ -60,7 +64,26 @@ impl Images {
                 "{name}: image {place} has the label {label}, expected one of {classes}"
             )));
         }
-        Ok(Self { shape, values, labels, sample_names: Vec::new(), class_names, classes })
+        let (sample_names, kind, rows) = (Vec::new(), TargetKind::Class, Vec::new());
+        Ok(Self { shape, values, labels, sample_names, class_names, classes, kind, rows })
+    }
+
+    /// The same images with labels or values, a row of as many numbers for each as there are classes.
+    ///
+    /// # Errors
+    /// `Format` when there are more or fewer.
+    pub fn with_rows(mut self, name: &str, kind: TargetKind, rows: Vec<f32>) -> Result<Self> {
+        if rows.len() != self.labels.len() * self.classes {
+            return Err(Error::format(format!(
+                "{name}: {} {} for {} images, expected {} each",
+                rows.len(),
+                kind.noun(),
+                self.labels.len(),
+                self.classes
+            )));
+        }
+        (self.kind, self.rows) = (kind, rows);
+        Ok(self)
     }
 
     /// The same images, each with a name, such as its file's.
@@ -97,6 +120,25 @@ impl Dataset for Images {
         label.ok_or_else(|| Error::config(format!("sample {index} was asked for, of {}", self.len())))
     }
 
+    fn target_kind(&self) -> TargetKind {
+        self.kind
+    }
+
+    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
+        let label = self.label(index)? as usize;
+        if row.len() != self.classes {
+            return Err(Error::shape(format!("{} numbers do not fit a row of {}", self.classes, row.len())));
+        }
+        match self.kind {
+            TargetKind::Class => {
+                row.fill(0.0);
+                row[label] = 1.0;
+            }
+            _ => row.copy_from_slice(&self.rows[index * self.classes..(index + 1) * self.classes]),
+        }
+        Ok(())
+    }
+
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         let label = self.label(index)?;
         let size = self.shape.elements();
@@ -125,7 +167,7 @@ impl Dataset for Images {
             Values::Bytes(bytes) => bytes.capacity(),
             Values::Floats(floats) => size_of_val(floats.as_slice()),
         };
-        values + size_of_val(self.labels.as_slice()) + names
+        values + size_of_val(self.labels.as_slice()) + size_of_val(self.rows.as_slice()) + names
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn numbered(
 fn number(label: &str) -> Result<u32, String> {
     let number = label.parse::<f64>().unwrap_or(f64::NAN);
     if number.fract() != 0.0 {
-        return Err(format!("the label {label} is a value, expected a class: there is no loss for values"));
+        return Err(format!("the label {label} is a value, expected a class"));
     }
     match number as i64 {
         label @ 0..=LARGEST_LABEL => Ok(label as u32),

@@ -12,6 +12,7 @@ pub mod files;
 pub mod share;
 pub mod listing;
 mod labels;
+pub mod targets;
 mod classes;
 pub mod collection;
 mod flat;

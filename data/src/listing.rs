@@ -2,6 +2,7 @@
 
 use crate::encoded::Encoded;
 use crate::hold_out::held_out;
+use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 
 /// Which samples are wanted.
@@ -24,8 +25,10 @@ pub struct Item {
     pub encoded: Encoded,
     /// What people call it: its path in the data set.
     pub name: String,
-    /// Its class.
+    /// Its class; 0 where it has labels or values.
     pub label: u32,
+    /// Its labels, by 0 and 1, or its values; none where it has a class.
+    pub row: Box<[f32]>,
 }
 
 /// The pictures of one part of a data set.
@@ -35,8 +38,10 @@ pub struct Listing {
     pub name: String,
     /// The pictures, in an order that depends on nothing but their names.
     pub items: Vec<Item>,
-    /// Names of the classes, by label.
+    /// Names of the classes, by label, or of the labels or values.
     pub class_names: Vec<String>,
+    /// What the pictures have.
+    pub kind: TargetKind,
 }
 
 impl Listing {
@@ -87,16 +92,22 @@ impl Listing {
     /// The same with the labels of `names`, the classes that a network knows.
     ///
     /// # Errors
-    /// `Config` when it knows none of one of the classes that occur.
+    /// `Config` when it knows none of one of the classes that occur, or of the labels, or has another number of values.
     pub fn relabelled(mut self, names: &[String]) -> Result<Self> {
         if self.class_names == names {
             return Ok(self);
+        }
+        if self.kind == TargetKind::Values {
+            return self.revalued(names);
         }
         let known: Vec<Option<u32>> = self
             .class_names
             .iter()
             .map(|name| (0..).zip(names).find(|(_, known)| *known == name).map(|(label, _)| label))
             .collect();
+        if self.kind == TargetKind::Labels {
+            return self.reordered(names, &known);
+        }
         for item in &mut self.items {
             let label = known.get(item.label as usize).copied().flatten();
             item.label = label.ok_or_else(|| {
@@ -108,6 +119,43 @@ impl Listing {
                     few(names)
                 ))
             })?;
+        }
+        self.class_names = names.to_vec();
+        Ok(self)
+    }
+
+    /// The same with the labels in the places that are `known`.
+    fn reordered(mut self, names: &[String], known: &[Option<u32>]) -> Result<Self> {
+        if let Some(place) = known.iter().position(Option::is_none) {
+            return Err(Error::config(format!(
+                "{}: the network does not know the label {:?}; it knows {}",
+                self.name,
+                self.class_names[place],
+                few(names)
+            )));
+        }
+        for item in &mut self.items {
+            let mut row = vec![0.0; names.len()];
+            for (place, number) in known.iter().zip(&item.row) {
+                if let Some(number_of) = place.and_then(|place| row.get_mut(place as usize)) {
+                    *number_of = *number;
+                }
+            }
+            item.row = row.into();
+        }
+        self.class_names = names.to_vec();
+        Ok(self)
+    }
+
+    /// The same with other names for its values.
+    fn revalued(mut self, names: &[String]) -> Result<Self> {
+        if names.len() != self.class_names.len() {
+            return Err(Error::config(format!(
+                "{}: {} values a picture, and the network gives {}",
+                self.name,
+                self.class_names.len(),
+                names.len()
+            )));
         }
         self.class_names = names.to_vec();
         Ok(self)
@@ -134,11 +182,13 @@ mod tests {
             encoded: Encoded::File(PathBuf::new()),
             name: place.to_string(),
             label,
+            row: Box::default(),
         };
         Listing {
             name: "photos".into(),
             items: labels.iter().enumerate().map(item).collect(),
             class_names: ["a", "b", "c"].map(String::from).to_vec(),
+            kind: TargetKind::Class,
         }
     }
 
@@ -173,5 +223,21 @@ mod tests {
         assert_eq!(found.items.iter().map(|item| item.label).collect::<Vec<_>>(), [2, 0]);
         let error = listing(&[1]).relabelled(&order).unwrap_err().to_string();
         assert!(error.contains("\"b\"") && error.contains("c, x, a"), "{error}");
+    }
+
+    #[test]
+    fn labels_go_where_the_network_has_them() {
+        let mut labelled = listing(&[0, 0]);
+        labelled.kind = TargetKind::Labels;
+        labelled.items[0].row = [1.0, 0.0, 1.0].into();
+        labelled.items[1].row = [0.0, 1.0, 0.0].into();
+        let order = ["c", "x", "a", "b"].map(String::from);
+        let found = labelled.clone().relabelled(&order).unwrap();
+        assert_eq!(found.items[0].row[..], [1.0, 0.0, 1.0, 0.0]);
+        assert_eq!(found.items[1].row[..], [0.0, 0.0, 0.0, 1.0]);
+        assert!(labelled.clone().relabelled(&order[..3]).unwrap_err().to_string().contains("\"b\""));
+        labelled.kind = TargetKind::Values;
+        assert_eq!(labelled.clone().relabelled(&order[1..]).unwrap().items[0].row[..], [1.0, 0.0, 1.0]);
+        assert!(labelled.relabelled(&order).is_err());
     }
 }

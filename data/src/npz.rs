@@ -11,6 +11,7 @@ use crate::listing::{Part, few};
 use crate::npy::{Array, Kind};
 use crate::share::Share;
 use localgrad::data::ImageShape;
+use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -83,24 +84,83 @@ pub fn open(path: &Path, part: Part) -> Result<Images> {
         return Err(missing(EXPECTED));
     };
     let (shape, values) = read_images(images, &arrays.name)?;
-    let labels = read_labels(labels, &arrays.name)?;
-    // All parts count the classes of all, so that they agree.
-    let mut classes = largest(&labels);
+    let found = read_answers(labels, &arrays.name)?;
+    // All parts count the classes of all, and take labels for what those of all are, so that they agree.
+    let mut all = found.clone();
     for ((_, role), array) in &arrays.found {
         if *role == Role::Labels {
-            classes = classes.max(largest(&read_labels(array, &arrays.name)?));
+            all = all.beside(&read_answers(array, &arrays.name)?).map_err(wrong)?;
         }
     }
     let class_names = match arrays.found.get(&(None, Role::ClassNames)) {
         Some(array) => read_names(array, &arrays.name)?,
         None => Vec::new(),
     };
-    Images::new(&arrays.name, shape, values, labels, (classes, class_names))
+    let images = |labels| Images::new(&arrays.name, shape, values, labels, (all.outputs(), class_names));
+    match all.kind {
+        TargetKind::Class => images(found.labels()),
+        kind => images(vec![0; found.samples()])?.with_rows(&arrays.name, kind, found.numbers),
+    }
 }
 
-/// The number of classes that labels make.
-fn largest(labels: &[u32]) -> usize {
-    labels.iter().max().map_or(0, |&label| label as usize + 1)
+/// What samples are to be answered with, and what that may be: a class, written as a number or as a single 1 in a row; labels,
+/// a 0 or a 1 each; or values.
+#[derive(Clone)]
+struct Answers {
+    /// `[N, columns]`.
+    numbers: Vec<f32>,
+    columns: usize,
+    kind: TargetKind,
+    /// One more than the largest number.
+    classes: usize,
+}
+
+impl Answers {
+    fn of(numbers: Vec<f32>, columns: usize) -> Self {
+        let is_class = |number: &f32| number.fract() == 0.0 && (0.0..=LARGEST_LABEL as f32).contains(number);
+        let are_marks = numbers.iter().all(|&number| number == 0.0 || number == 1.0);
+        let kind = match columns {
+            1 if numbers.iter().all(is_class) => TargetKind::Class,
+            1 => TargetKind::Values,
+            _ if !are_marks => TargetKind::Values,
+            _ if numbers.chunks(columns).all(|row| row.iter().sum::<f32>() == 1.0) => TargetKind::Class,
+            _ => TargetKind::Labels,
+        };
+        let largest = numbers.iter().copied().fold(-1.0, f32::max);
+        Self { numbers, columns, kind, classes: (largest + 1.0) as usize }
+    }
+
+    /// What two parts are together.
+    fn beside(&self, other: &Self) -> std::result::Result<Self, String> {
+        if self.columns != other.columns {
+            return Err(format!(
+                "{} and {} labels or values for each sample, expected as many in all parts",
+                self.columns, other.columns
+            ));
+        }
+        let kind = self.kind.max(other.kind);
+        Ok(Self { kind, classes: self.classes.max(other.classes), ..self.clone() })
+    }
+
+    /// How many outputs it takes to give them.
+    fn outputs(&self) -> usize {
+        if self.kind == TargetKind::Class && self.columns == 1 { self.classes } else { self.columns }
+    }
+
+    fn samples(&self) -> usize {
+        self.numbers.len() / self.columns
+    }
+
+    /// The classes that they are.
+    fn labels(&self) -> Vec<u32> {
+        match self.columns {
+            1 => self.numbers.iter().map(|&label| label as u32).collect(),
+            columns => {
+                let place = |row: &[f32]| row.iter().position(|&mark| mark == 1.0).unwrap_or(0) as u32;
+                self.numbers.chunks(columns).map(place).collect()
+            }
+        }
+    }
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {
@@ -314,51 +374,41 @@ fn gathered(
     Ok(Values::Bytes(bytes))
 }
 
-/// One label a sample: `[N]`, `[N, 1]`, or `[N, K]` with a single 1 in each row.
-fn read_labels(array: &(String, Encoded), name: &str) -> Result<Vec<u32>> {
+/// What samples are to be answered with: `[N]` or `[N, K]` numbers.
+fn read_answers(array: &(String, Encoded), name: &str) -> Result<Answers> {
     let read = |array: &Array<'_>| {
         let columns = array.shape.iter().skip(1).fold(1_usize, |product, &side| product.saturating_mul(side));
-        let number = |row: usize, column: usize| {
-            let place = row.checked_mul(*array.strides.first()?)?;
-            array.number(place.checked_add(column.checked_mul(*array.strides.get(1).unwrap_or(&1))?)?)
-        };
-        let rows = array.shape.first().copied().unwrap_or(0);
         if array.shape.is_empty() || array.shape.len() > 2 && columns != 1 || columns == 0 {
-            return Err(format!("an array {:?}, expected labels: [N] or [N, 1]", array.shape));
+            return Err(format!("an array {:?}, expected labels or values: [N] or [N, K]", array.shape));
         }
-        let mut labels = Vec::with_capacity(rows);
-        for row in 0..rows {
-            labels.push(match columns {
-                1 => match number(row, 0) {
-                    Some(label @ 0.0..=LARGEST_LABEL) if label.fract() == 0.0 => label as u32,
-                    label => {
-                        let label = label.map_or("no number".into(), |label| label.to_string());
-                        return Err(format!(
-                            "sample {row} has the label {label}, expected a whole number of 0 to {LARGEST_LABEL}"
-                        ));
-                    }
-                },
-                _ => only_one((0..columns).map(|column| number(row, column))).ok_or_else(|| {
-                    format!("{columns} labels or values for each sample, of which row {row} has not one: expected one label")
-                })?,
-            });
+        let rows = array.shape[0];
+        let place = |row: usize, column: usize| {
+            let start = row.checked_mul(*array.strides.first()?)?;
+            start.checked_add(column.checked_mul(*array.strides.get(1).unwrap_or(&1))?)
+        };
+        let mut numbers = room(array.len(), "the labels").map_err(|cause| cause.to_string())?;
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let number = place(row, column).and_then(|place| array.number(place));
+            let is_whole = array.kind != Kind::Float;
+            match number {
+                // Whole numbers alone are classes, which count from 0.
+                Some(label) if columns == 1 && is_whole && !(0.0..=LARGEST_LABEL).contains(&label) => {
+                    return Err(format!(
+                        "sample {row} has the label {label}, expected a whole number of 0 to {LARGEST_LABEL}, or floats"
+                    ));
+                }
+                Some(number) if (number as f32).is_finite() => numbers.push(number as f32),
+                _ => {
+                    let number = number.map_or("no number".into(), |number| number.to_string());
+                    return Err(format!(
+                        "sample {row} has the label {number}, expected a whole number of 0 to {LARGEST_LABEL}, or a value"
+                    ));
+                }
+            }
         }
-        Ok(labels)
+        Ok(Answers::of(numbers, columns))
     };
     Ok(reading(array, name, read)?.0)
-}
-
-/// The place of the only 1 among noughts.
-fn only_one(row: impl Iterator<Item = Option<f64>>) -> Option<u32> {
-    let mut found = None;
-    for (place, number) in (0..).zip(row) {
-        match number {
-            Some(0.0) => {}
-            Some(1.0) if found.is_none() => found = Some(place),
-            _ => return None,
-        }
-    }
-    found
 }
 
 fn read_names(array: &(String, Encoded), name: &str) -> Result<Vec<String>> {

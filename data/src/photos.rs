@@ -7,6 +7,7 @@ use crate::pictures::{Reading, pass};
 use crate::{picture, pictures};
 use localgrad::data::survey::Seen;
 use localgrad::data::{Dataset, ImageShape, Window};
+use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 
 /// Pictures decoded and held in memory where that takes at most `most_bytes`; else decoded whenever they are read.
@@ -28,6 +29,7 @@ pub struct Photos {
     /// What opening found of each.
     found: Vec<Found>,
     class_names: Vec<String>,
+    kind: TargetKind,
     decoding_bytes: usize,
 }
 
@@ -62,8 +64,8 @@ impl Photos {
                 decoding_bytes = decoding_bytes.max(look.decoding_bytes);
             },
         )?;
-        let Listing { name, class_names, .. } = listing;
-        Ok(Self { name, shape: reading.shape, items, found, class_names, decoding_bytes })
+        let Listing { name, class_names, kind, .. } = listing;
+        Ok(Self { name, shape: reading.shape, items, found, class_names, kind, decoding_bytes })
     }
 
     fn item(&self, index: usize) -> Result<&Item> {
@@ -147,6 +149,26 @@ impl Dataset for Photos {
         Ok(self.item(index)?.label)
     }
 
+    fn target_kind(&self) -> TargetKind {
+        self.kind
+    }
+
+    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
+        let Item { label, row: own, .. } = self.item(index)?;
+        if row.len() != self.class_names.len() {
+            let width = self.class_names.len();
+            return Err(Error::shape(format!("{width} numbers do not fit a row of {}", row.len())));
+        }
+        match self.kind {
+            TargetKind::Class => {
+                row.fill(0.0);
+                row[*label as usize] = 1.0;
+            }
+            _ => row.copy_from_slice(own),
+        }
+        Ok(())
+    }
+
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         let seen = self.pixels(index)?.seen(self.shape)?;
         self.write(index, &seen, pixels)
@@ -172,7 +194,8 @@ impl Dataset for Photos {
     }
 
     fn resident_bytes(&self) -> usize {
-        let item = |item: &Item| item.encoded.resident_bytes() + item.name.capacity();
+        let item =
+            |item: &Item| item.encoded.resident_bytes() + item.name.capacity() + size_of_val(&*item.row);
         self.items.iter().map(item).sum::<usize>()
             + self.items.capacity() * size_of::<Item>()
             + self.found.capacity() * size_of::<Found>()

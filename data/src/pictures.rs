@@ -6,6 +6,7 @@ use crate::images::{Images, Values, room};
 use crate::listing::{Item, Listing};
 use crate::picture;
 use localgrad::data::ImageShape;
+use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 use rayon::prelude::*;
 
@@ -35,7 +36,7 @@ pub fn load(listing: Listing, reading: &Reading) -> Result<Images> {
         all.saturating_mul(shape.elements()),
         &format!("{all} pictures of {shape} (a smaller --input, or a --limit, makes them fewer)"),
     )?;
-    let (mut labels, mut names) = (Vec::with_capacity(all), Vec::with_capacity(all));
+    let (mut labels, mut names, mut rows) = (Vec::with_capacity(all), Vec::with_capacity(all), Vec::new());
     pass(
         &listing,
         reading,
@@ -43,12 +44,15 @@ pub fn load(listing: Listing, reading: &Reading) -> Result<Images> {
         |item, image: Vec<u8>| {
             bytes.extend(image);
             labels.push(item.label);
+            rows.extend_from_slice(&item.row);
             names.push(item.name.clone());
         },
     )?;
     bytes.shrink_to_fit();
-    let classes = (listing.class_names.len(), listing.class_names);
-    Ok(Images::new(&listing.name, shape, Values::Bytes(bytes), labels, classes)?.named(names))
+    let Listing { name, class_names, kind, .. } = listing;
+    let classes = (class_names.len(), class_names);
+    let images = Images::new(&name, shape, Values::Bytes(bytes), labels, classes)?.named(names);
+    if kind == TargetKind::Class { Ok(images) } else { images.with_rows(&name, kind, rows) }
 }
 
 /// Makes something of each picture, with the threads of the pool that it is called from, and hands it on in their order. Bad

@@ -8,10 +8,10 @@ use crate::classes::{CLASSES_FILES, MOST_NAMES_BYTES, lines};
 use crate::collection::Collection;
 use crate::encoded::Encoded;
 use crate::folder::{entries, is_picture_ending};
-use crate::labels::numbered;
-use crate::list::in_parts;
+use crate::list::{in_parts, of_json};
 use crate::listing::{Item, few};
 use crate::share::{Share, Source};
+use crate::targets::{Written, answers};
 use localgrad::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ pub(crate) fn collection(name: &str, shards: Vec<Source>) -> Result<Collection> 
                 Some((ending, label)) => {
                     texts += usize::from(ending == "txt");
                     written.push(label);
-                    items.push((share, Item { encoded, name, label: 0 }));
+                    items.push((share, Item { encoded, name, label: 0, row: Box::default() }));
                 }
                 None => without.push(name),
             }
@@ -148,7 +148,8 @@ pub(crate) fn collection(name: &str, shards: Vec<Source>) -> Result<Collection> 
     let file = folder.map(|folder| CLASSES_FILES.map(|name| folder.join(name)));
     let file = file.into_iter().flatten().find(|path| path.is_file());
     let known = file.map(|path| lines(&path)).transpose()?;
-    let (labels, class_names) = numbered(&written, known).map_err(wrong)?;
+    let found = answers(written, &[], known).map_err(wrong)?;
+    let class_names = &found.names;
     if texts == items.len() && class_names.len() > FEW_TEXTS.max(items.len() / 2) {
         return Err(wrong(format!(
             "{} texts for {} pictures are captions, expected classes: a .cls file with a number beside each picture",
@@ -156,14 +157,11 @@ pub(crate) fn collection(name: &str, shards: Vec<Source>) -> Result<Collection> 
             items.len()
         )));
     }
-    for ((_, item), label) in items.iter_mut().zip(labels) {
-        item.label = label;
-    }
-    Ok(in_parts(name, items, &class_names))
+    Ok(in_parts(name, items, found))
 }
 
 /// A picture by its path, where it lies, and its label with the ending of the file that says it.
-type Sample = (String, Encoded, Option<(&'static str, String)>);
+type Sample = (String, Encoded, Option<(&'static str, Written)>);
 
 /// Files of one key.
 #[derive(Default)]
@@ -202,23 +200,16 @@ fn samples(archive: Archive) -> Result<Vec<Sample>> {
 }
 
 /// What the file of a label says; none where it says something else.
-fn written(bytes: &[u8], ending: &str) -> std::result::Result<Option<String>, String> {
+fn written(bytes: &[u8], ending: &str) -> std::result::Result<Option<Written>, String> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim();
     if ending != "json" {
-        return Ok((!text.is_empty()).then(|| text.to_string()));
+        return Ok((!text.is_empty()).then(|| Written::One(text.to_string())));
     }
     let value: serde_json::Value =
         serde_json::from_str(text).map_err(|cause| format!("its .json is no JSON ({cause})"))?;
     let found = JSON_KEYS.iter().find_map(|key| value.get(key)).unwrap_or(&value);
-    match found {
-        serde_json::Value::String(label) => Ok(Some(label.clone())),
-        serde_json::Value::Number(label) => Ok(Some(label.to_string())),
-        serde_json::Value::Array(labels) => {
-            Err(format!("{} labels or values, expected one label: there is no loss for more", labels.len()))
-        }
-        _ => Ok(None),
-    }
+    Ok(of_json(found, false))
 }
 
 #[cfg(test)]

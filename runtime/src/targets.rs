@@ -5,8 +5,8 @@ use crate::kernels::cross_entropy::total_weight;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What the samples of a data set are to be answered with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the samples of a data set are to be answered with. Rows of numbers that may be of one kind may be of those after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TargetKind {
     /// One class.
     #[default]

@@ -9,6 +9,7 @@ mod checkpoints;
 mod commands;
 mod files;
 mod limits;
+mod objectives;
 mod photos;
 mod pictures;
 mod report;

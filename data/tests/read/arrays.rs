@@ -2,6 +2,7 @@
 
 use crate::files::{npy, zip};
 use localgrad::data::Dataset;
+use localgrad::targets::TargetKind;
 use localgrad_data::npy::Array;
 use localgrad_data::open::{has_parts, numbers};
 use localgrad_data::{Found, Part, look};
@@ -158,6 +159,51 @@ fn arrays_go_by_the_words_in_their_names() {
     assert_eq!(set.class_names(), ["ab", "dé", "c"]);
 }
 
+/// The rows of numbers that samples come with.
+fn rows(set: &dyn Dataset) -> Vec<Vec<f32>> {
+    let mut row = vec![0.0; set.classes()];
+    let of = |index| {
+        set.target(index, &mut row).unwrap();
+        row.clone()
+    };
+    (0..set.len()).map(of).collect()
+}
+
+#[test]
+fn labels_and_values_come_in_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let images = |count: usize| npy("|u1", false, &format!("({count}, 2, 3)"), &vec![7; count * 6]);
+    // As chestmnist has them: the rows of a part may have one label each, and are labels all the same.
+    let path = npz(
+        directory.path(),
+        &[
+            ("train_images.npy", images(3)),
+            ("train_labels.npy", npy("|u1", false, "(3, 4)", &[1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1])),
+            ("test_images.npy", images(2)),
+            ("test_labels.npy", npy("|u1", false, "(2, 4)", &[1, 0, 0, 0, 0, 0, 0, 1])),
+        ],
+    );
+    let train = numbers(&path, Part::Train).unwrap();
+    assert_eq!((train.target_kind(), train.classes()), (TargetKind::Labels, 4));
+    assert_eq!(rows(train.as_ref()), [[1.0, 0.0, 1.0, 0.0], [0.0; 4], [0.0, 1.0, 1.0, 1.0]]);
+    assert_eq!(train.label(1).unwrap(), 0);
+    let test = numbers(&path, Part::Test).unwrap();
+    assert_eq!(test.target_kind(), TargetKind::Labels);
+    assert_eq!(rows(test.as_ref()), [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
+    for (descr, shape, numbers_of, width) in
+        [("<f4", "(2,)", vec![0.5_f32, -3.0], 1), ("<f4", "(2, 2)", vec![1.0, 2.0, 0.0, 1.0], 2)]
+    {
+        let data: Vec<u8> = numbers_of.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let path = npz(
+            directory.path(),
+            &[("images.npy", images(2)), ("targets.npy", npy(descr, false, shape, &data))],
+        );
+        let set = numbers(&path, Part::Train).unwrap();
+        assert_eq!((set.target_kind(), set.classes()), (TargetKind::Values, width));
+        assert_eq!(rows(set.as_ref()).concat(), numbers_of);
+    }
+}
+
 #[test]
 fn what_is_wrong_with_arrays_is_said() {
     let directory = tempfile::tempdir().unwrap();
@@ -170,8 +216,8 @@ fn what_is_wrong_with_arrays_is_said() {
         (vec![good(), of(-1)], "labels: sample 1 has the label -1, expected a whole number"),
         (vec![good(), of(1 << 20)], "label 1048576"),
         (vec![good(), labels("|u1", "(3,)", &[0; 3])], "2 images of 1x1x1 and 3 labels"),
-        (vec![good(), labels("|u1", "(2, 14)", &[1; 28])], "14 labels or values for each sample"),
-        (vec![good(), labels("<f4", "(2,)", &[0.0_f32, 0.5].map(f32::to_le_bytes).concat())], "label 0.5"),
+        (vec![good(), labels("|u1", "(2, 2, 2)", &[1; 8])], "expected labels or values: [N] or [N, K]"),
+        (vec![good(), labels("<f4", "(2,)", &nan)], "sample 1 has the label NaN"),
         (vec![good(), labels("|O", "(2,)", b"\x80\x02]q\0.")], "elements of the type |O, expected numbers"),
         (
             vec![good()],

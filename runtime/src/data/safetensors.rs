@@ -1,4 +1,5 @@
-//! Data sets in safetensors files: `images` u8 or f32 `[N, C, H, W]` and `labels` u8, i32, u32 or i64 `[N]`.
+//! Data sets in safetensors files: `images` u8 or f32 `[N, C, H, W]` and `labels` u8, i32, u32 or i64 `[N]`; or rows of
+//! `labels` `[N, K]`, each 0 or 1, or values: f32 `[N]` or `[N, K]` numbers that are not all 0 or 1.
 //!
 //! Only the header and the labels are read at opening; the images stay in the file, so that a set may be
 //! larger than memory.
@@ -7,6 +8,7 @@ use super::source::Source;
 use super::{Dataset, ImageShape, Split, check_read, from_byte, interleave, no_sample};
 use crate::error::{Error, Result};
 use crate::signature::Signature;
+use crate::targets::TargetKind;
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use std::path::Path;
@@ -25,8 +27,12 @@ pub struct TensorFile {
     start: u64,
     shape: ImageShape,
     float: bool,
+    /// All 0 where there are labels or values.
     labels: Vec<u32>,
     classes: usize,
+    kind: TargetKind,
+    /// `[N, classes]` labels, values or a 1 for the class, as the file has them; else none.
+    rows: Vec<f32>,
 }
 
 impl TensorFile {
@@ -65,16 +71,31 @@ impl TensorFile {
             Dtype::F32 => true,
             other => return Err(wrong(format!("`images` has the type {other:?}, expected U8 or F32"))),
         };
-        if labels.shape != [count] {
-            return Err(wrong(format!(
-                "`labels` has the shape {:?}, expected [{count}], one label an image",
-                labels.shape
-            )));
+        let start = data_start + images.data_offsets.0 as u64;
+        let width = match labels.shape[..] {
+            [found] if found == count => 1,
+            [found, width] if found == count && width > 0 => width,
+            _ => {
+                return Err(wrong(format!(
+                    "`labels` has the shape {:?}, expected [{count}], one label an image, or a row each",
+                    labels.shape
+                )));
+            }
+        };
+        if labels.dtype == Dtype::F32 || labels.shape.len() > 1 {
+            let rows = read_rows(&source, labels, data_start)?;
+            let kind = kind_of(&rows, width);
+            let place = |row: &[f32]| row.iter().position(|&mark| mark == 1.0).unwrap_or(0) as u32;
+            let labels = match kind {
+                TargetKind::Class => rows.chunks_exact(width).map(place).collect(),
+                _ => vec![0; count],
+            };
+            return Ok(Self { source, start, shape, float, labels, classes: width, kind, rows });
         }
         let labels = read_labels(&source, labels, data_start)?;
         let classes = count_classes(&source, &metadata, &labels)?;
-        let start = data_start + images.data_offsets.0 as u64;
-        Ok(Self { source, start, shape, float, labels, classes })
+        let (kind, rows) = (TargetKind::Class, Vec::new());
+        Ok(Self { source, start, shape, float, labels, classes, kind, rows })
     }
 
     fn image_bytes(&self) -> usize {
@@ -99,6 +120,25 @@ impl Dataset for TensorFile {
         self.labels.get(index).copied().ok_or_else(|| no_sample(index, self.len()))
     }
 
+    fn target_kind(&self) -> TargetKind {
+        self.kind
+    }
+
+    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
+        let label = self.label(index)? as usize;
+        if row.len() != self.classes {
+            return Err(Error::shape(format!("{} numbers do not fit a row of {}", self.classes, row.len())));
+        }
+        match self.kind {
+            TargetKind::Class => {
+                row.fill(0.0);
+                row[label] = 1.0;
+            }
+            _ => row.copy_from_slice(&self.rows[index * self.classes..(index + 1) * self.classes]),
+        }
+        Ok(())
+    }
+
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         check_read(index, self.len(), pixels, self.shape)?;
         let offset = self.start + index as u64 * self.image_bytes() as u64;
@@ -120,7 +160,7 @@ impl Dataset for TensorFile {
     }
 
     fn resident_bytes(&self) -> usize {
-        self.labels.capacity() * size_of::<u32>()
+        self.labels.capacity() * size_of::<u32>() + size_of_val(self.rows.as_slice())
     }
 }
 
@@ -146,7 +186,14 @@ pub(super) fn open_in(directory: &Path, split: Split) -> Result<TensorFile> {
     }
     let mut set = TensorFile::open(&path)?;
     if other.is_file() {
-        set.classes = set.classes.max(TensorFile::open(&other)?.classes);
+        let other = TensorFile::open(&other)?;
+        if set.kind == TargetKind::Class && other.kind == TargetKind::Class {
+            set.classes = set.classes.max(other.classes);
+        } else if !set.rows.is_empty() && other.kind > set.kind {
+            // Rows that have a single 1 each, or 0 and 1 alone, in one file are what those of the other are.
+            set.kind = other.kind;
+            set.labels.fill(0);
+        }
     }
     Ok(set)
 }
@@ -202,6 +249,39 @@ fn image_shape(info: &TensorInfo) -> Option<(usize, ImageShape)> {
     (count > 0 && shape.elements() > 0).then_some((count, shape))
 }
 
+/// What rows of numbers are: of 0 and 1 alone labels, or classes where each has a single 1; else values.
+fn kind_of(rows: &[f32], width: usize) -> TargetKind {
+    let are_marks = width > 1 && rows.iter().all(|&mark| mark == 0.0 || mark == 1.0);
+    match are_marks {
+        false => TargetKind::Values,
+        true if rows.chunks_exact(width).all(|row| row.iter().sum::<f32>() == 1.0) => TargetKind::Class,
+        true => TargetKind::Labels,
+    }
+}
+
+/// Numbers of all rows, in order.
+fn read_rows(source: &Source, info: &TensorInfo, data_start: u64) -> Result<Vec<f32>> {
+    let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
+    if info.dtype != Dtype::F32 {
+        let labels = read_labels(source, info, data_start)?;
+        return match labels.iter().position(|&label| label > 1) {
+            None => Ok(labels.into_iter().map(|label| label as f32).collect()),
+            Some(place) => Err(wrong(format!(
+                "`labels` has rows of whole numbers, of which number {place} is {}, expected 0 or 1; values are F32",
+                labels[place]
+            ))),
+        };
+    }
+    let (start, end) = info.data_offsets;
+    let rows: Vec<f32> = source.with(data_start + start as u64, end - start, |bytes| {
+        bytes.as_chunks::<4>().0.iter().map(|&number| f32::from_le_bytes(number)).collect()
+    })?;
+    match rows.iter().position(|number| !number.is_finite()) {
+        None => Ok(rows),
+        Some(place) => Err(wrong(format!("number {place} of `labels` is not finite"))),
+    }
+}
+
 fn read_labels(source: &Source, info: &TensorInfo, data_start: u64) -> Result<Vec<u32>> {
     let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
     let number: fn(&[u8]) -> Option<i64> = match info.dtype {
@@ -209,7 +289,9 @@ fn read_labels(source: &Source, info: &TensorInfo, data_start: u64) -> Result<Ve
         Dtype::U32 => |bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?).into()),
         Dtype::I32 => |bytes| Some(i32::from_le_bytes(bytes.try_into().ok()?).into()),
         Dtype::I64 => |bytes| Some(i64::from_le_bytes(bytes.try_into().ok()?)),
-        other => return Err(wrong(format!("`labels` has the type {other:?}, expected U8, I32, U32 or I64"))),
+        other => {
+            return Err(wrong(format!("`labels` has the type {other:?}, expected U8, I32, U32, I64 or F32")));
+        }
     };
     let (start, end) = info.data_offsets;
     // The header's conversion has checked that the bytes are as many as shape and type say.

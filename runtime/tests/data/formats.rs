@@ -7,6 +7,7 @@ use localgrad::data::safetensors::TensorFile;
 use localgrad::data::subset::Subset;
 use localgrad::data::survey::Survey;
 use localgrad::data::{Dataset, ImageShape, Split, open};
+use localgrad::targets::TargetKind;
 use localgrad::{ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -453,4 +454,71 @@ fn what_is_held_out_may_be_the_last_samples() {
         let split = Subset::split_end(whole.clone(), count).map(|_| ());
         assert_error(split, ErrorKind::Config, &[&count.to_string(), "held out"]);
     }
+}
+
+#[test]
+fn safetensors_have_rows_of_labels_and_values() {
+    let image = [1_u8, 2];
+    let file = |dtype: &str, shape: &str, labels: &[u8]| {
+        let end = 2 + labels.len();
+        let header = format!(
+            r#"{{"images":{{"dtype":"U8","shape":[2,1,1,1],"data_offsets":[0,2]}},"labels":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[2,{end}]}}}}"#
+        );
+        TensorFile::from_bytes(&safetensors(&header, &[&image, labels].concat()), "set")
+    };
+    let floats =
+        |numbers: &[f32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    for (dtype, shape, labels, kind, wanted) in [
+        ("U8", "[2,3]", vec![1, 0, 1, 0, 0, 0], TargetKind::Labels, vec![1.0, 0.0, 1.0, 0.0, 0.0, 0.0]),
+        ("F32", "[2,2]", floats(&[1.0, 0.0, 1.0, 1.0]), TargetKind::Labels, vec![1.0, 0.0, 1.0, 1.0]),
+        ("F32", "[2,2]", floats(&[1.0, 0.5, -7.0, 1.0]), TargetKind::Values, vec![1.0, 0.5, -7.0, 1.0]),
+        ("F32", "[2]", floats(&[1.0, 0.0]), TargetKind::Values, vec![1.0, 0.0]),
+    ] {
+        let set = file(dtype, shape, &labels).unwrap();
+        assert_eq!((set.target_kind(), set.classes()), (kind, wanted.len() / 2));
+        let mut row = vec![0.0; set.classes()];
+        for (index, wanted) in wanted.chunks(set.classes()).enumerate() {
+            set.target(index, &mut row).unwrap();
+            assert_eq!(row, wanted);
+            assert_eq!(set.label(index).unwrap(), 0);
+        }
+        assert!(set.target(2, &mut row).is_err() && set.target(0, &mut [0.0; 9]).is_err());
+        // What tells one set from another sees the rows.
+        let survey = Survey::of(&set).unwrap();
+        let bytes = floats(&wanted);
+        assert_eq!(survey.labels_checksum, crc32(&bytes));
+    }
+    let classes = file("U8", "[2,3]", &[0, 0, 1, 1, 0, 0]).unwrap();
+    assert_eq!((classes.target_kind(), classes.classes()), (TargetKind::Class, 3));
+    assert_eq!([classes.label(0).unwrap(), classes.label(1).unwrap()], [2, 0]);
+    let wrong = ErrorKind::Format;
+    assert_error(file("U8", "[2,2]", &[0, 1, 2, 0]), wrong, &["number 2 is 2", "values are F32"]);
+    assert_error(file("F32", "[2,1]", &floats(&[0.0, f32::NAN])), wrong, &["number 1", "not finite"]);
+    assert_error(file("U8", "[1,4]", &[0; 4]), wrong, &["[1, 4]", "or a row each"]);
+}
+
+#[test]
+fn safetensors_splits_agree_on_what_rows_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |labels: &[u8]| {
+        let header = r#"{"images":{"dtype":"U8","shape":[2,1,1,1],"data_offsets":[0,2]},"labels":{"dtype":"U8","shape":[2,2],"data_offsets":[2,6]}}"#;
+        safetensors(header, &[&[7_u8, 9], labels].concat())
+    };
+    let single = file(&[0, 1, 1, 0]);
+    for (other, kind) in [(file(&[1, 0, 1, 0]), TargetKind::Class), (file(&[1, 1, 0, 0]), TargetKind::Labels)]
+    {
+        write(directory.path(), &[("train.safetensors", single.clone()), ("test.safetensors", other)]);
+        for split in [Split::Train, Split::Test] {
+            assert_eq!(open(directory.path(), split).unwrap().target_kind(), kind);
+        }
+        let (train, mut row) = (open(directory.path(), Split::Train).unwrap(), [7.0; 2]);
+        train.target(0, &mut row).unwrap();
+        assert_eq!((row, train.label(0).unwrap()), ([0.0, 1.0], u32::from(kind == TargetKind::Class)));
+    }
+}
+
+/// CRC-32 (ISO 3309), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), step))
 }

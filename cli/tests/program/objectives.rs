@@ -1,0 +1,161 @@
+//! From lists with several labels, and arrays with values, to networks that answer so; and samples that are mixed.
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// Exit code, standard output and standard error.
+fn localgrad(directory: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    let binary = env!("CARGO_BIN_EXE_localgrad");
+    let output = Command::new(binary).current_dir(directory).args(words).output().unwrap();
+    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code(), out, error)
+}
+
+fn records(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn last<'a>(records: &'a [Value], event: &str) -> &'a Value {
+    records.iter().rfind(|record| record["event"] == event).unwrap()
+}
+
+/// 24 pictures, red in the first half of the bits of their numbers and blue in the second, and their list.
+fn write_pictures(folder: &Path, row: impl Fn(u8, u8) -> String, heading: &str) {
+    let mut list = format!("{heading}\n");
+    for number in 0..24_u8 {
+        let (red, blue) = (number % 2, number / 2 % 2);
+        let picture = RgbImage::from_fn(32, 32, |x, y| {
+            Rgb([40 + 170 * red, 90, 40 + 170 * blue].map(|shade| shade + ((x + y) as u8 + number) % 20))
+        });
+        picture.save(folder.join(format!("{number}.png"))).unwrap();
+        list += &format!("{number}.png,{}\n", row(red, blue));
+    }
+    std::fs::write(folder.join("list.csv"), list).unwrap();
+}
+
+const SMALL: [&str; 14] = [
+    "--model",
+    "resnet8",
+    "--widths",
+    "4,4,8,8",
+    "--epochs",
+    "12",
+    "--lr",
+    "0.05",
+    "--blocks",
+    "2",
+    "--threads",
+    "1",
+    "--no-augment",
+    "--json",
+];
+
+fn train(here: &Path, words: &[&str]) -> Vec<Value> {
+    let (code, out, error) = localgrad(here, &[&["train"], words, &SMALL].concat());
+    assert_eq!(code, Some(0), "{error}");
+    records(&out)
+}
+
+#[test]
+fn several_labels_are_learnt_judged_and_predicted() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let labels = |red, blue| match (red, blue) {
+        (1, 1) => "red;blue".to_string(),
+        (1, _) => "red".into(),
+        (_, 1) => "blue".into(),
+        _ => String::new(),
+    };
+    write_pictures(here, labels, "path,label");
+    let told = train(here, &["list.csv", "--out", "run"]);
+    let done = last(&told, "done");
+    assert_eq!(done["metric"], "label_accuracy");
+    let shares = &done["metrics"];
+    assert!(shares["label_accuracy"].as_f64().unwrap() > 0.6, "{done}");
+    assert!(shares["mean_precision"].is_number() && shares["mean_recall"].is_number());
+    assert!(last(&told, "epoch")["metrics"]["label_accuracy"].is_number());
+    let (code, out, error) = localgrad(here, &["eval", "--run", "run", "--json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let found = &records(&out)[0];
+    assert!(found["accuracy"].is_null() && found["metric"] == "label_accuracy", "{found}");
+    let names: Vec<&str> =
+        found["classes"].as_array().unwrap().iter().map(|class| class["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["blue", "red"]);
+    // Each label has a probability of its own.
+    let weights = "run/weights.safetensors";
+    let (code, out, error) = localgrad(here, &["predict", "--weights", weights, "3.png", "0.png", "--json"]);
+    assert_eq!(code, Some(0), "{error}");
+    let of = |record: &Value| -> Vec<f64> {
+        record["classes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|guess| guess["probability"].as_f64().unwrap())
+            .collect()
+    };
+    let (both, none) = (of(&records(&out)[0]), of(&records(&out)[1]));
+    assert!(both.iter().sum::<f64>() > none.iter().sum::<f64>(), "{both:?} {none:?}");
+    let report = std::fs::read_to_string(here.join("run/report.html")).unwrap();
+    assert!(report.contains("Label accuracy") && report.contains("Recall of each label"));
+    // What compares classes is refused.
+    let (code, _, error) = localgrad(here, &["train", "list.csv", "--rule", "predsim", "--blocks", "2"]);
+    assert!(code != Some(0) && error.contains("compare the classes of samples"), "{error}");
+    let (code, _, error) = localgrad(here, &["train", "list.csv", "--class-weights", "balanced"]);
+    assert!(code != Some(0) && error.contains("one class a sample"), "{error}");
+    let (code, _, error) = localgrad(here, &["train", "list.csv", "--mixup", "0.2"]);
+    assert!(code != Some(0) && error.contains("these have labels"), "{error}");
+}
+
+#[test]
+fn values_are_learnt_and_a_run_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_pictures(
+        here,
+        |red, blue| format!("{},{}", 2.5 * f32::from(red), -f32::from(blue)),
+        "path,warm,cold",
+    );
+    let told = train(here, &["list.csv", "--huber", "1", "--out", "run"]);
+    let done = last(&told, "done");
+    let error = done["metrics"]["mean_absolute_error"].as_f64().unwrap();
+    assert!(error < 1.0 && done["accuracy"].is_null() && done["best_accuracy"].is_null(), "{done}");
+    assert!(done["metrics"]["root_mean_square_error"].as_f64().unwrap() >= error);
+    let (code, out, fault) = localgrad(here, &["predict", "--run", "run", "1.png", "--json"]);
+    assert_eq!(code, Some(0), "{fault}");
+    let values = &records(&out)[0]["values"];
+    assert_eq!([&values[0]["name"], &values[1]["name"]], ["warm", "cold"]);
+    assert!(values[0]["value"].is_number());
+    let report = std::fs::read_to_string(here.join("run/report.html")).unwrap();
+    assert!(report.contains("Mean absolute error after each epoch"));
+    // Nothing is left to do, and what was found is told again.
+    let (code, out, fault) = localgrad(here, &["train", "--resume", "--out", "run", "--json"]);
+    assert_eq!(code, Some(0), "{fault}");
+    assert_eq!(last(&records(&out), "done")["metrics"], done["metrics"]);
+    let (code, _, fault) = localgrad(here, &["train", "--huber", "1", "--limit", "50", "--epochs", "1"]);
+    assert!(code == Some(2) && fault.contains("--huber is for data with values"), "{fault}");
+}
+
+#[test]
+fn mixed_samples_repeat_and_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_pictures(here, |red, blue| if red > blue { "warm".into() } else { "cold".into() }, "path,label");
+    let words = ["list.csv", "--mixup", "0.3", "--cutmix", "1", "--schedule", "constant"];
+    let told = train(here, &[&words[..], &["--out", "whole"]].concat());
+    assert!(last(&told, "done")["accuracy"].as_f64().unwrap() >= 0.5);
+    let (code, _, error) = localgrad(
+        here,
+        &[&["train"], &words[..], &SMALL[..4], &SMALL[6..], &["--epochs", "6", "--out", "half"]].concat(),
+    );
+    assert_eq!(code, Some(0), "{error}");
+    let (code, _, error) = localgrad(here, &["train", "--resume", "--out", "half", "--mixup", "0.5"]);
+    assert!(code != Some(0) && error.contains("loader.blend.mixup was 0.3"), "{error}");
+    let (code, _, error) = localgrad(here, &["train", "--resume", "--out", "half", "--epochs", "12"]);
+    assert_eq!(code, Some(0), "{error}");
+    let bytes = |run: &str| std::fs::read(here.join(run).join("weights.safetensors")).unwrap();
+    assert!(bytes("whole") == bytes("half"), "a run that went on is another");
+    let (code, _, error) = localgrad(here, &["train", "list.csv", "--cutmix", "-1"]);
+    assert!(code != Some(0) && error.contains("cutmix takes a number above 0"), "{error}");
+}

@@ -524,7 +524,7 @@ typedef struct {
   size_t height;
   // Columns.
   size_t width;
-  // Classes.
+  // Classes, or labels or values, as `objective` says.
   size_t classes;
   // Units: the places it can be cut at, plus 1.
   size_t units;
@@ -538,6 +538,8 @@ typedef struct {
   int32_t has_weights;
   // 1 if it carries its normalisation, which its trainers use where their configuration names none.
   int32_t has_normalize;
+  // The error from which on the loss of LG_OBJECTIVE_HUBER grows in proportion to it; 0 of other objectives.
+  double huber_delta;
   // An lg_objective: what `classes` counts.
   int32_t objective;
 } lg_network_info;
@@ -971,6 +973,15 @@ lg_status lg_network_replace_head(const lg_network *network,
                                   size_t classes,
                                   lg_network **replaced,
                                   lg_error *error);
+
+// Makes the same network with another lg_objective, to fine-tune it on data that come with other targets; `huber_delta` is
+// looked at for LG_OBJECTIVE_HUBER alone. Replace its head afterwards: a network may answer with 1 value, but not with 1
+// class. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays as it is. Any thread.
+lg_status lg_network_replace_objective(const lg_network *network,
+                                       int32_t objective,
+                                       double huber_delta,
+                                       lg_network **replaced,
+                                       lg_error *error);
 
 // Destroys a network. Trainers made from it go on. NULL, and one that was destroyed before, do nothing. Any thread.
 void lg_network_destroy(lg_network *network);

@@ -66,8 +66,9 @@ impl NetworkObject {
         let classes = self.spec.classes;
         if class_names.len() != classes {
             return Err(Fault::argument(format!(
-                "{} names were given for {classes} classes; name each, or replace the head for others",
-                class_names.len()
+                "{} names were given for {classes} {}; name each, or replace the head for others",
+                class_names.len(),
+                self.spec.objective.noun()
             )));
         }
         Ok(Self { class_names, ..self.clone() })

@@ -134,7 +134,7 @@ pub struct lg_network_info {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Classes.
+    /// Classes, or labels or values, as `objective` says.
     pub classes: usize,
     /// Units: the places it can be cut at, plus 1.
     pub units: usize,
@@ -148,6 +148,8 @@ pub struct lg_network_info {
     pub has_weights: i32,
     /// 1 if it carries its normalisation, which its trainers use where their configuration names none.
     pub has_normalize: i32,
+    /// The error from which on the loss of LG_OBJECTIVE_HUBER grows in proportion to it; 0 of other objectives.
+    pub huber_delta: f64,
     /// An lg_objective: what `classes` counts.
     pub objective: i32,
 }
@@ -170,6 +172,7 @@ unsafe impl Versioned for lg_network_info {
             class_names: 0,
             has_weights: 0,
             has_normalize: 0,
+            huber_delta: 0.0,
             objective: lg_objective::Classes as i32,
         }
     }
@@ -197,17 +200,10 @@ impl NetworkObject {
             1 => Shortcut::Pad,
             other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
         };
-        let objective = match options.objective {
-            0 => Objective::Classes,
-            1 => Objective::Labels,
-            2 => Objective::Values,
-            3 => Objective::Huber { delta: options.huber_delta },
-            other => return Err(Fault::argument(format!("objective is {other}, which is no lg_objective"))),
-        };
         let config = ModelConfig {
             input: [options.channels, options.height, options.width],
             classes: options.classes,
-            objective,
+            objective: objective_of(options.objective, options.huber_delta)?,
             widths: (!widths.is_empty()).then(|| widths.to_vec()),
             shortcut,
             stem: None,
@@ -234,6 +230,7 @@ impl NetworkObject {
         let spec = &self.spec;
         let [channels, height, width] = spec.input;
         let units = spec.unit_costs()?;
+        let (objective, huber_delta) = in_numbers(spec.objective);
         let parameters =
             units.iter().map(|cost| cost.parameters).sum::<usize>() + spec.head_cost()?.parameters;
         Ok(lg_network_info {
@@ -248,12 +245,8 @@ impl NetworkObject {
             class_names: self.class_names.len(),
             has_weights: i32::from(self.pretrained.is_some()),
             has_normalize: i32::from(self.normalize.is_some()),
-            objective: match spec.objective {
-                Objective::Classes => lg_objective::Classes,
-                Objective::Labels => lg_objective::Labels,
-                Objective::Values => lg_objective::Values,
-                Objective::Huber { .. } => lg_objective::Huber,
-            } as i32,
+            huber_delta,
+            objective: objective as i32,
         })
     }
 
@@ -262,6 +255,35 @@ impl NetworkObject {
         let spec = adapt(self.spec.clone(), self.spec.input, classes)?;
         let pretrained = self.pretrained.clone().map(|before| Pretrained { head_is_new: true, ..before });
         Ok(Self { spec, class_names: Vec::new(), pretrained, normalize: self.normalize.clone() })
+    }
+
+    /// The same network with another lg_objective.
+    pub fn replace_objective(&self, objective: i32, huber_delta: f64) -> Outcome<Self> {
+        let objective = objective_of(objective, huber_delta)?;
+        let spec = NetworkSpec { objective, ..self.spec.clone() };
+        spec.validate()?;
+        Ok(Self { spec, ..self.clone() })
+    }
+}
+
+/// What an lg_objective is, with its number.
+fn objective_of(objective: i32, huber_delta: f64) -> Outcome<Objective> {
+    Ok(match objective {
+        0 => Objective::Classes,
+        1 => Objective::Labels,
+        2 => Objective::Values,
+        3 => Objective::Huber { delta: huber_delta },
+        other => return Err(Fault::argument(format!("objective is {other}, which is no lg_objective"))),
+    })
+}
+
+/// The same the other way around; 0 where there is no number.
+fn in_numbers(objective: Objective) -> (lg_objective, f64) {
+    match objective {
+        Objective::Classes => (lg_objective::Classes, 0.0),
+        Objective::Labels => (lg_objective::Labels, 0.0),
+        Objective::Values => (lg_objective::Values, 0.0),
+        Objective::Huber { delta } => (lg_objective::Huber, delta),
     }
 }
 
@@ -394,6 +416,27 @@ pub unsafe extern "C" fn lg_network_replace_head(
         unsafe { pointers::write(replaced, std::ptr::null_mut(), "replaced") }?;
         let network = handles::get::<NetworkObject, _>(network)?;
         let object = network.replace_head(classes)?;
+        // SAFETY: as above.
+        unsafe { pointers::write(replaced, handles::insert(object), "replaced") }
+    })
+}
+
+/// Makes the same network with another lg_objective, to fine-tune it on data that come with other targets; `huber_delta` is
+/// looked at for LG_OBJECTIVE_HUBER alone. Replace its head afterwards: a network may answer with 1 value, but not with 1
+/// class. `*replaced` is the caller's to destroy, and NULL after a failure; `network` stays as it is. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lg_network_replace_objective(
+    network: *const lg_network,
+    objective: i32,
+    huber_delta: f64,
+    replaced: *mut *mut lg_network,
+    error: *mut lg_error,
+) -> lg_status {
+    guard::call(error, || {
+        // SAFETY: the caller promises that the pointer is what the header says.
+        unsafe { pointers::write(replaced, std::ptr::null_mut(), "replaced") }?;
+        let network = handles::get::<NetworkObject, _>(network)?;
+        let object = network.replace_objective(objective, huber_delta)?;
         // SAFETY: as above.
         unsafe { pointers::write(replaced, handles::insert(object), "replaced") }
     })

@@ -165,7 +165,7 @@ impl Intake {
             let (mut labels, mut targets): (&[u32], &[f32]) = (&[], &[]);
             if labelled && samples.targets.is_null() && self.objective.is_classes() {
                 labels = pointers::slice(samples.labels, count, "labels")?;
-            } else if labelled {
+            } else if labelled && !samples.targets.is_null() {
                 targets = pointers::slice(samples.targets, count.saturating_mul(self.classes), "targets")?;
             }
             Ok(Samples { pixels, layout, count, labels, targets })

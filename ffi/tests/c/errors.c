@@ -122,6 +122,10 @@ static void networks(void) {
   CHECK(info.classes == CLASSES && info.height == SIDE && strcmp(info.name, "resnet8") == 0);
   REFUSED(LG_STATUS_CONFIG, "2 classes", lg_network_replace_head(copy, 1, &network, error));
   CHECK(network == NULL);
+  REFUSED(LG_STATUS_HANDLE, "no lg_network",
+          lg_network_replace_objective(STRAY(lg_network), LG_OBJECTIVE_VALUES, 0, &network, error));
+  REFUSED(LG_STATUS_ARGUMENT, "not aligned",
+          lg_network_replace_objective(copy, LG_OBJECTIVE_VALUES, 0, MISALIGNED(lg_network *), error));
   lg_network_destroy(copy);
   lg_network_destroy(copy);
   lg_network_destroy(NULL);

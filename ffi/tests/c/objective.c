@@ -1,5 +1,6 @@
 /* Networks that answer with labels or with values: samples come with targets, and an evaluation names what it judges by. */
 #include "common.h"
+#include <math.h>
 
 enum { OUTPUTS = 2 };
 
@@ -41,6 +42,7 @@ static lg_trainer *make_answering(int32_t objective) {
   info.struct_size = sizeof info;
   OK(lg_network_describe(network, &info, error));
   CHECK(info.objective == objective && info.classes == OUTPUTS);
+  CHECK(info.huber_delta == (objective == LG_OBJECTIVE_HUBER ? 1 : 0));
   OK(lg_trainer_create(network, &config, &trainer, error));
   lg_network_destroy(network);
   return trainer;
@@ -80,7 +82,7 @@ static void learns(int32_t objective, const char *metric) {
   samples.labels = data.data.labels;
   REFUSED(LG_STATUS_ARGUMENT, "targets", lg_trainer_push(trainer, &samples, error));
   samples = make_answered(&data, 0, BATCH, are_values);
-  data.targets[3] = are_values ? (float)(1e300 * 1e300) : 2.0f;
+  data.targets[3] = are_values ? INFINITY : 2.0f;
   REFUSED(LG_STATUS_ARGUMENT, "sample 1", lg_trainer_push(trainer, &samples, error));
   lg_trainer_destroy(trainer);
 }
@@ -104,6 +106,29 @@ static void takes_shares(void) {
   lg_trainer_destroy(trainer);
 }
 
+/* One that classified answers with a single value, when it has another objective and another head. */
+static void replaces(void) {
+  lg_network *network = make_network(CLASSES), *valued = NULL, *single = NULL, *none = network;
+  lg_network_info info;
+  info.struct_size = sizeof info;
+  REFUSED(LG_STATUS_CONFIG, "2 classes", lg_network_replace_head(network, 1, &single, error));
+  OK(lg_network_replace_objective(network, LG_OBJECTIVE_HUBER, 0.5, &valued, error));
+  OK(lg_network_replace_head(valued, 1, &single, error));
+  OK(lg_network_describe(single, &info, error));
+  CHECK(info.classes == 1 && info.objective == LG_OBJECTIVE_HUBER && info.huber_delta == 0.5);
+  REFUSED(LG_STATUS_CONFIG, "2 classes",
+          lg_network_replace_objective(single, LG_OBJECTIVE_CLASSES, 0, &none, error));
+  CHECK(none == NULL);
+  REFUSED(LG_STATUS_ARGUMENT, "no lg_objective", lg_network_replace_objective(network, 4, 0, &none, error));
+  REFUSED(LG_STATUS_CONFIG, "delta",
+          lg_network_replace_objective(network, LG_OBJECTIVE_HUBER, -1, &none, error));
+  REFUSED(LG_STATUS_ARGUMENT, "replaced is NULL",
+          lg_network_replace_objective(network, LG_OBJECTIVE_LABELS, 0, NULL, error));
+  lg_network_destroy(network);
+  lg_network_destroy(valued);
+  lg_network_destroy(single);
+}
+
 int main(void) {
   lg_network_options options;
   lg_network *network = NULL;
@@ -112,6 +137,7 @@ int main(void) {
   learns(LG_OBJECTIVE_VALUES, "mean_absolute_error");
   learns(LG_OBJECTIVE_HUBER, "mean_absolute_error");
   takes_shares();
+  replaces();
   OK(lg_network_options_init(&options, sizeof options));
   options.objective = 9;
   REFUSED(LG_STATUS_ARGUMENT, "no lg_objective", lg_network_create("resnet8", &options, &network, error));

@@ -33,6 +33,8 @@ struct World {
     handles: Vec<usize>,
     images: Vec<f32>,
     labels: [u32; 4],
+    /// Of as many samples and the most outputs that a trainer here has.
+    targets: Vec<f32>,
     state: Vec<u8>,
     /// The newest trainer, or NULL.
     trainer: *mut lg_trainer,
@@ -64,6 +66,7 @@ impl World {
             _ => self.images.as_ptr().cast(),
         };
         samples.labels = if u.ratio(1, 9)? { null() } else { self.labels.as_ptr() };
+        samples.targets = if u.ratio(1, 3)? { self.targets.as_ptr() } else { null() };
         if u.ratio(1, 9)? {
             samples.images_bytes = u.arbitrary()?;
         }
@@ -113,6 +116,8 @@ unsafe fn make(world: &mut World, u: &mut Unstructured<'_>, error: *mut lg_error
         if u.ratio(1, 4)? {
             options.shortcut = u.arbitrary()?;
             options.classes = u.arbitrary::<u8>()?.into();
+            options.objective = u.int_in_range(-1..=4)?;
+            options.huber_delta = u.arbitrary()?;
         }
         let mut network = null_mut();
         let status = lg_network_create(c"resnet8".as_ptr(), &options, &mut network, error);
@@ -257,7 +262,13 @@ unsafe fn networks(world: &mut World, u: &mut Unstructured<'_>, error: *mut lg_e
         Ok(match u.int_in_range(0..=3)? {
             0 => {
                 let mut network = null_mut();
-                let status = lg_network_replace_head(world.handle(u)?, u.arbitrary()?, &mut network, error);
+                let (from, number) = (world.handle(u)?, u.arbitrary::<usize>()?);
+                let status = match u.arbitrary()? {
+                    None => lg_network_replace_head(from, number, &mut network, error),
+                    Some(delta) => {
+                        lg_network_replace_objective(from, number as i32, delta, &mut network, error)
+                    }
+                };
                 world.handles.push(network.addr());
                 status
             }
@@ -352,6 +363,7 @@ pub fn check(data: &[u8]) {
         handles: Vec::new(),
         images: vec![0.25; 4 * PIXELS],
         labels: [0, 1, 2, 1],
+        targets: [1.0, 0.0, 0.0].into_iter().cycle().take(4 * u8::MAX as usize).collect(),
         state: Vec::new(),
         trainer: null_mut(),
         called: null_mut(),

@@ -2,7 +2,7 @@
 
 use crate::upcalls::Stopped;
 use jni::Env;
-use jni::objects::{JByteBuffer, JIntArray, JLongArray};
+use jni::objects::{JByteBuffer, JFloatArray, JIntArray, JLongArray};
 use localgrad_bridge::samples::{Pixels, Samples, lg_layout};
 use localgrad_bridge::status::Fault;
 
@@ -14,7 +14,7 @@ pub(crate) fn samples<'a>(
     env: &mut Env<'_>,
     images: &'a JByteBuffer<'_>,
     header: &JLongArray<'_>,
-    labels: &'a [u32],
+    answers: &'a Answers,
 ) -> Result<Samples<'a>, Stopped> {
     let mut numbers = [0; HEADER];
     header.get_region(env, 0, &mut numbers)?;
@@ -33,7 +33,7 @@ pub(crate) fn samples<'a>(
         Pixels::F32(unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) })
     };
     let layout = if layout == 0 { lg_layout::Nhwc } else { lg_layout::Nchw };
-    Ok(Samples { pixels, layout, count, labels, targets: &[] })
+    Ok(Samples { pixels, layout, count, labels: &answers.labels, targets: &answers.targets })
 }
 
 /// So many bytes of a direct buffer, from a place on; they live and stay as they are while `'a` lasts, as those of
@@ -55,9 +55,21 @@ pub(crate) fn bytes<'a>(
     Ok(unsafe { std::slice::from_raw_parts(env.get_direct_buffer_address(buffer)?.add(place), count) })
 }
 
-/// The labels of an array; negative ones, which Kotlin refuses, become larger than any class.
-pub(crate) fn labels(env: &Env<'_>, array: &JIntArray<'_>) -> jni::errors::Result<Vec<u32>> {
-    let mut labels = vec![0; array.len(env)?];
-    array.get_region(env, 0, &mut labels)?;
-    Ok(labels.into_iter().map(|label| label as u32).collect())
+/// What samples are to be answered with: labels, or rows of targets, or nothing.
+#[derive(Default)]
+pub(crate) struct Answers {
+    labels: Vec<u32>,
+    targets: Vec<f32>,
+}
+
+/// Those of two arrays, one of which is empty; negative labels, which Kotlin refuses, become larger than any class.
+pub(crate) fn answers(
+    env: &Env<'_>,
+    labels: &JIntArray<'_>,
+    targets: &JFloatArray<'_>,
+) -> jni::errors::Result<Answers> {
+    let (mut classes, mut numbers) = (vec![0; labels.len(env)?], vec![0.0; targets.len(env)?]);
+    labels.get_region(env, 0, &mut classes)?;
+    targets.get_region(env, 0, &mut numbers)?;
+    Ok(Answers { labels: classes.into_iter().map(|label| label as u32).collect(), targets: numbers })
 }

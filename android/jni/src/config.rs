@@ -17,6 +17,8 @@ struct Options {
     #[serde(default)]
     widths: Vec<usize>,
     shortcut: i32,
+    huber_delta: f64,
+    objective: i32,
 }
 
 /// An `lg_trainer_config`, all that Kotlin has a name for.
@@ -69,10 +71,18 @@ fn wrong(cause: &serde_json::Error) -> Fault {
 
 /// The options, and the widths that they point to in C.
 pub(crate) fn network_options(json: &str) -> Outcome<(lg_network_options, Vec<usize>)> {
-    let Options { channels, height, width, classes, widths, shortcut } =
-        serde_json::from_str(json).map_err(|cause| wrong(&cause))?;
-    let options =
-        lg_network_options { channels, height, width, classes, shortcut, ..lg_network_options::initial() };
+    let options: Options = serde_json::from_str(json).map_err(|cause| wrong(&cause))?;
+    let Options { channels, height, width, classes, widths, shortcut, huber_delta, objective } = options;
+    let options = lg_network_options {
+        channels,
+        height,
+        width,
+        classes,
+        shortcut,
+        huber_delta,
+        objective,
+        ..lg_network_options::initial()
+    };
     Ok((options, widths))
 }
 

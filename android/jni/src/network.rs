@@ -4,7 +4,7 @@ use crate::config;
 use crate::failure::{Done, Throw, inside};
 use crate::library::{longs, texts};
 use jni::objects::{JByteArray, JClass, JLongArray, JObjectArray, JString};
-use jni::sys::{jint, jlong};
+use jni::sys::{jdouble, jint, jlong};
 use jni::{Env, NativeMethod, native_method};
 use localgrad_bridge::handles;
 use localgrad_bridge::network::{NetworkObject, lg_network};
@@ -14,15 +14,20 @@ use std::ffi::{CStr, c_char};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) const METHODS: [NativeMethod; 13] = [
+pub(crate) const METHODS: [NativeMethod; 15] = [
     native_method! { static fn network_create(model: JString, options: JString) -> jlong, error_policy = Throw },
     native_method! { static fn network_from_json(json: JString) -> jlong, error_policy = Throw },
     native_method! { static fn network_to_json(network: jlong) -> JString, error_policy = Throw },
     native_method! { static fn network_describe(network: jlong) -> [jlong], error_policy = Throw },
+    native_method! { static fn network_huber_delta(network: jlong) -> jdouble, error_policy = Throw },
     native_method! { static fn network_name(network: jlong) -> JString, error_policy = Throw },
     native_method! { static fn network_replace_head(network: jlong, classes: jint) -> jlong, error_policy = Throw },
     native_method! {
         static fn network_replace_head_named(network: jlong, classes: [java.lang.String]) -> jlong,
+        error_policy = Throw
+    },
+    native_method! {
+        static fn network_replace_objective(network: jlong, objective: jint, huber_delta: jdouble) -> jlong,
         error_policy = Throw
     },
     native_method! {
@@ -55,7 +60,7 @@ fn keep(network: NetworkObject) -> jlong {
 }
 
 /// A text of fixed size in a struct of the header.
-fn text(characters: &[c_char]) -> String {
+pub(crate) fn text(characters: &[c_char]) -> String {
     let bytes: Vec<u8> = characters.iter().map(|&character| character as u8).collect();
     CStr::from_bytes_until_nul(&bytes)
         .map_or_else(|_| String::new(), |text| text.to_string_lossy().into_owned())
@@ -95,8 +100,12 @@ fn network_describe<'local>(
 ) -> Done<JLongArray<'local>> {
     let info = inside(|| find(network)?.describe())?;
     let numbers = [info.channels, info.height, info.width, info.classes, info.units, info.parameters];
-    let carried = [info.has_weights, info.has_normalize].map(jlong::from);
+    let carried = [info.has_weights, info.has_normalize, info.objective].map(jlong::from);
     longs(env, &[&numbers.map(|number| number as jlong)[..], &carried].concat())
+}
+
+fn network_huber_delta<'local>(_: &mut Env<'local>, _: JClass<'local>, network: jlong) -> Done<jdouble> {
+    inside(|| Ok(find(network)?.describe()?.huber_delta))
 }
 
 fn network_name<'local>(env: &mut Env<'local>, _: JClass<'local>, network: jlong) -> Done<JString<'local>> {
@@ -136,6 +145,16 @@ fn network_replace_head_named<'local>(
 ) -> Done<jlong> {
     let names = names(env, &classes)?;
     inside(|| Ok(keep(find(network)?.replace_head_named(names)?)))
+}
+
+fn network_replace_objective<'local>(
+    _: &mut Env<'local>,
+    _: JClass<'local>,
+    network: jlong,
+    objective: jint,
+    huber_delta: jdouble,
+) -> Done<jlong> {
+    inside(|| Ok(keep(find(network)?.replace_objective(objective, huber_delta)?)))
 }
 
 fn network_name_classes<'local>(

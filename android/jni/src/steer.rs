@@ -109,6 +109,7 @@ fn poll<'local>(
         event.peak_bytes as f64,
         f64::from(event.pause_reason),
         event.work_fraction,
+        event.metric,
     ];
     numbers.set_region(env, 0, &told)?;
     if !event.text.is_empty() {

@@ -1,6 +1,6 @@
 //! Trainers: made, described, fed by hand, judged, destroyed.
 
-use crate::buffers;
+use crate::buffers::{self, Answers};
 use crate::config;
 use crate::failure::{Done, Throw, inside};
 use crate::library::texts;
@@ -13,6 +13,7 @@ use jni::sys::jlong;
 use jni::{Env, NativeMethod, native_method};
 use localgrad_bridge::frames::{self, lg_frame};
 use localgrad_bridge::handles;
+use localgrad_bridge::judge::lg_evaluation;
 use localgrad_bridge::pointers::Versioned;
 use localgrad_bridge::samples::Samples;
 use localgrad_bridge::status::{Fault, Outcome, lg_status};
@@ -32,12 +33,17 @@ pub(crate) const METHODS: [NativeMethod; 10] = [
         error_policy = Throw
     },
     native_method! {
-        static fn push(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint]),
+        static fn push(
+            trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint], targets: [jfloat]
+        ),
         error_policy = Throw
     },
     native_method! { static fn discard_pushed(trainer: jlong), error_policy = Throw },
     native_method! {
-        static fn evaluate(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint]) -> [jdouble],
+        static fn evaluate(
+            trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], labels: [jint], targets: [jfloat],
+            metric: [java.lang.String]
+        ) -> [jdouble],
         error_policy = Throw
     },
     native_method! {
@@ -119,15 +125,26 @@ fn trainer_class_names<'local>(
     texts(env, &names)
 }
 
+/// What an evaluation found; the name of what it is judged by goes into `metric`.
+pub(crate) fn evaluation<'local>(
+    env: &mut Env<'local>,
+    found: &lg_evaluation,
+    metric: &JObjectArray<'_, JString<'_>>,
+) -> Done<JDoubleArray<'local>> {
+    let name = JString::new(env, network::text(&found.metric_name))?;
+    metric.set_element(env, 0, &name)?;
+    doubles(env, &[found.samples as f64, found.accuracy, found.loss, found.metric])
+}
+
 /// Does `work` with lent samples, inside the door.
 fn with_samples<T>(
     env: &mut Env<'_>,
     images: &JByteBuffer<'_>,
     header: &JLongArray<'_>,
-    labels: &[u32],
+    answers: &Answers,
     work: impl FnOnce(&Samples<'_>) -> Outcome<T>,
 ) -> Done<T> {
-    let samples = buffers::samples(env, images, header, labels)?;
+    let samples = buffers::samples(env, images, header, answers)?;
     inside(|| work(&samples))
 }
 
@@ -174,9 +191,10 @@ fn push<'local>(
     images: JByteBuffer<'local>,
     header: JLongArray<'local>,
     labels: JIntArray<'local>,
+    targets: JFloatArray<'local>,
 ) -> Done<()> {
-    let labels = buffers::labels(env, &labels)?;
-    with_samples(env, &images, &header, &labels, |samples| {
+    let answers = buffers::answers(env, &labels, &targets)?;
+    with_samples(env, &images, &header, &answers, |samples| {
         trainer::on(handle(trainer), |_, session| session.push(samples))
     })
 }
@@ -190,6 +208,7 @@ fn discard_pushed<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "what Kotlin gives crosses without an object")]
 fn evaluate<'local>(
     env: &mut Env<'local>,
     _: JClass<'local>,
@@ -197,12 +216,14 @@ fn evaluate<'local>(
     images: JByteBuffer<'local>,
     header: JLongArray<'local>,
     labels: JIntArray<'local>,
+    targets: JFloatArray<'local>,
+    metric: JObjectArray<'local, JString<'local>>,
 ) -> Done<JDoubleArray<'local>> {
-    let labels = buffers::labels(env, &labels)?;
-    let found = with_samples(env, &images, &header, &labels, |samples| {
+    let answers = buffers::answers(env, &labels, &targets)?;
+    let found = with_samples(env, &images, &header, &answers, |samples| {
         trainer::on(handle(trainer), |object, session| session.evaluate_samples(object.shared(), samples))
     })?;
-    doubles(env, &[found.samples as f64, found.accuracy, found.loss])
+    evaluation(env, &found, &metric)
 }
 
 fn predict<'local>(
@@ -212,7 +233,7 @@ fn predict<'local>(
     images: JByteBuffer<'local>,
     header: JLongArray<'local>,
 ) -> Done<JFloatArray<'local>> {
-    let logits = with_samples(env, &images, &header, &[], |samples| {
+    let logits = with_samples(env, &images, &header, &Answers::default(), |samples| {
         trainer::on(handle(trainer), |object, session| session.predict(object.shared(), samples))
     })?;
     if i32::try_from(logits.len()).is_err() {

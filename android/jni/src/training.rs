@@ -2,9 +2,11 @@
 
 use crate::buffers;
 use crate::failure::{Done, Throw, inside};
-use crate::trainer::{doubles, handle};
+use crate::trainer::{doubles, evaluation, handle};
 use crate::upcalls;
-use jni::objects::{JByteBuffer, JClass, JDoubleArray, JIntArray, JLongArray, JObject};
+use jni::objects::{
+    JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JObject, JObjectArray, JString,
+};
 use jni::refs::Global;
 use jni::sys::jlong;
 use jni::{Env, NativeMethod, native_method};
@@ -27,7 +29,9 @@ pub(crate) const METHODS: [NativeMethod; 3] = [
         error_policy = Throw
     },
     native_method! {
-        static fn evaluate_source(trainer: jlong, source: org.localgrad.Source) -> [jdouble],
+        static fn evaluate_source(
+            trainer: jlong, source: org.localgrad.Source, metric: [java.lang.String]
+        ) -> [jdouble],
         error_policy = Throw
     },
 ];
@@ -42,12 +46,13 @@ fn source_of(env: &Env<'_>, source: &JObject<'_>) -> jni::errors::Result<Option<
     }
     let source: Global<JObject<'static>> = env.new_global_ref(source)?;
     Ok(Some(Box::new(move |asked| {
-        upcalls::ask(&source, asked.number, |env, [images, header, labels]| {
+        upcalls::ask(&source, asked.number, |env, [images, header, labels, targets]| {
             let images = JByteBuffer::cast_local(env, images)?;
             let header = JLongArray::cast_local(env, header)?;
             let labels = JIntArray::cast_local(env, labels)?;
-            let labels = buffers::labels(env, &labels)?;
-            Ok(asked.give(&buffers::samples(env, &images, &header, &labels)?)?)
+            let targets = JFloatArray::cast_local(env, targets)?;
+            let answers = buffers::answers(env, &labels, &targets)?;
+            Ok(asked.give(&buffers::samples(env, &images, &header, &answers)?)?)
         })
     })))
 }
@@ -125,6 +130,7 @@ fn evaluate_source<'local>(
     _: JClass<'local>,
     trainer: jlong,
     source: JObject<'local>,
+    metric: JObjectArray<'local, JString<'local>>,
 ) -> Done<JDoubleArray<'local>> {
     let source = source_of(env, &source)?;
     let found = inside(|| {
@@ -133,5 +139,5 @@ fn evaluate_source<'local>(
             session.evaluate_source(object.shared(), &mut source)
         })
     })?;
-    doubles(env, &[found.samples as f64, found.accuracy, found.loss])
+    evaluation(env, &found, &metric)
 }

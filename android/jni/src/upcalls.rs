@@ -106,12 +106,12 @@ impl From<Fault> for Stopped {
     }
 }
 
-/// Asks `source` for batch `number`, and lets `take` read the buffer, the header and the labels that it gives; does
-/// nothing where it has no more.
+/// Asks `source` for batch `number`, and lets `take` read the buffer, the header, the labels and the targets that it gives;
+/// does nothing where it has no more.
 pub(crate) fn ask(
     source: &JObject<'_>,
     number: u64,
-    take: impl FnOnce(&mut Env<'_>, [JObject<'_>; 3]) -> std::result::Result<(), Stopped>,
+    take: impl FnOnce(&mut Env<'_>, [JObject<'_>; 4]) -> std::result::Result<(), Stopped>,
 ) -> Outcome<()> {
     call_back(|env| {
         let upcalls = Upcalls::get()?;
@@ -122,8 +122,8 @@ pub(crate) fn ask(
         }
         let given = JObjectArray::<JObject<'_>>::cast_local(env, given)?;
         let (buffer, header) = (given.get_element(env, 0)?, given.get_element(env, 1)?);
-        let labels = given.get_element(env, 2)?;
-        take(env, [buffer, header, labels])
+        let (labels, targets) = (given.get_element(env, 2)?, given.get_element(env, 3)?);
+        take(env, [buffer, header, labels, targets])
     })
 }
 

@@ -13,6 +13,7 @@ internal class Engine private constructor(
 ) {
     private val worker = Worker()
     private val classes = network.classes
+    private val objective = network.objective
 
     /** The network's, or those of the checkpoint or the state that it went back to. */
     @Volatile
@@ -118,29 +119,45 @@ internal class Engine private constructor(
         return Step(found[0].toLong(), found[1].toInt(), found[2].toInt(), found[3], found[4], found[5])
     }
 
-    fun evaluate(samples: Samples): Evaluation =
-        evaluation(Native.evaluate(handle(), samples.buffer, samples.header(), samples.labels))
+    fun evaluate(samples: Samples): Evaluation = evaluation { metric ->
+        Native.evaluate(handle(), samples.buffer, samples.header(), samples.labels, samples.rows(), metric)
+    }
 
-    fun evaluate(source: Source): Evaluation = evaluation(Native.evaluateSource(handle(), source))
+    fun evaluate(source: Source): Evaluation = evaluation { metric -> Native.evaluateSource(handle(), source, metric) }
 
-    private fun evaluation(found: DoubleArray) = Evaluation(found[0].toLong(), found[1], found[2])
+    private fun evaluation(evaluate: (Array<String?>) -> DoubleArray): Evaluation {
+        val metric = arrayOfNulls<String>(1)
+        val found = evaluate(metric)
+        return Evaluation(found[0].toLong(), found[1], found[2], metric[0].orEmpty(), found[3])
+    }
 
     fun logits(samples: Samples): FloatArray = Native.predict(handle(), samples.buffer, samples.header())
 
     fun predict(samples: Samples): List<List<Prediction>> {
+        if (objective.areValues) {
+            throw LocalgradException.Config("the network answers with values, which are not likely or unlikely; use logits")
+        }
         val logits = logits(samples)
         return (0 until samples.count).map { predictions(logits, it * classes) }
     }
 
-    /** The softmax of the logits of one sample, the most likely first. */
+    /** Classes or labels of one sample, the most likely first. */
     private fun predictions(logits: FloatArray, first: Int): List<Prediction> {
+        val shares = if (objective == Objective.Labels) sigmoids(logits, first) else softmax(logits, first)
+        val all = shares.indices.map { Prediction(it, classNames.getOrNull(it) ?: it.toString(), shares[it].toFloat()) }
+        return all.sortedByDescending { it.probability }
+    }
+
+    private fun softmax(logits: FloatArray, first: Int): DoubleArray {
         var largest = Float.NEGATIVE_INFINITY
         for (at in first until first + classes) largest = maxOf(largest, logits[at])
         val shares = DoubleArray(classes) { exp((logits[first + it] - largest).toDouble()) }
         val sum = shares.sum()
-        val all = shares.indices.map { Prediction(it, classNames.getOrNull(it) ?: it.toString(), (shares[it] / sum).toFloat()) }
-        return all.sortedByDescending { it.probability }
+        return DoubleArray(classes) { shares[it] / sum }
     }
+
+    private fun sigmoids(logits: FloatArray, first: Int): DoubleArray =
+        DoubleArray(classes) { 1 / (1 + exp(-logits[first + it].toDouble())) }
 
     private fun shape(name: String, precision: Precision): Weight.Shape {
         val numbers = Native.weightShape(handle(), name)

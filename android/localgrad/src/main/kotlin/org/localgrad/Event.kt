@@ -43,7 +43,8 @@ public sealed class Event(public val step: Long, public val progress: Float) {
      *
      * @property samples samples in it.
      * @property loss mean loss of the last block, which is the network's own.
-     * @property accuracy the share of the samples that were classified right, while training.
+     * @property accuracy the share of the samples that were classified right, while training, or of the labels; NaN where
+     * answers are values.
      * @property seconds seconds at work.
      * @property peakBytes the most bytes of memory that were in use at one time.
      */

@@ -117,7 +117,7 @@ internal class Events(private val handle: Long) {
         return when (numbers[0].toInt()) {
             1 -> Event.BlockDone(step, progress, numbers[1].toInt(), loss)
             2 -> Event.StepDone(step, progress, samples, loss, accuracy, seconds, numbers[8].toLong())
-            3 -> Event.Evaluated(step, progress, Evaluation(samples, accuracy, loss))
+            3 -> Event.Evaluated(step, progress, Evaluation(samples, accuracy, loss, text[0].orEmpty(), numbers[11]))
             4 -> Event.CheckpointSaved(step, progress, seconds)
             5 -> Event.Warning(step, progress, text[0].orEmpty())
             6 -> Event.Paused(step, progress, reason(), text[0].orEmpty())
@@ -132,7 +132,7 @@ internal class Events(private val handle: Long) {
 
     private companion object {
         /** Numbers of an event. */
-        const val NUMBERS = 11
+        const val NUMBERS = 12
 
         /** Events that wait for a collector before the oldest is dropped. */
         const val WAITING = 256

@@ -7,17 +7,25 @@ import java.nio.ByteBuffer
 import java.util.zip.CRC32
 import kotlin.random.Random
 
-/** An image with its class. */
-internal class Example(val image: ByteArray, val label: Int)
+/** An image with its class or, where it has several labels, with a bit for each. */
+internal class Example(val image: ByteArray, val answer: Int)
 
 /**
  * Examples in a file that only grows: first what they are of, then one after the other, each with a checksum, so that
- * one whose writing a kill has cut off is left out.
+ * one whose writing a kill has cut off is left out. [hasLabels] says that each has any number of [classes].
  */
-internal class Examples(directory: File, classes: List<String>, private val input: LongArray) {
+internal class Examples(
+    directory: File,
+    classes: List<String>,
+    private val input: LongArray,
+    private val hasLabels: Boolean,
+) {
     private val size = input.fold(1L, Long::times).toInt()
     private val all = ArrayList<Example>()
     private val classCount = classes.size
+
+    /** Answers are below this. */
+    private val answers = if (hasLabels) 1 shl classCount else classCount
     private val file: RandomAccessFile
 
     init {
@@ -38,6 +46,7 @@ internal class Examples(directory: File, classes: List<String>, private val inpu
     private fun head(classes: List<String>): ByteArray {
         val json = Json()
         json.put("input", input.toList())
+        if (hasLabels) json.put("objective", "labels")
         for ((index, name) in classes.withIndex()) json.put("class$index", name)
         return json.toString().toByteArray()
     }
@@ -73,16 +82,16 @@ internal class Examples(directory: File, classes: List<String>, private val inpu
     private fun parse(record: ByteArray): Example? {
         val buffer = ByteBuffer.wrap(record)
         val sum = buffer.getInt()
-        val label = buffer.getInt()
-        val isWhole = sum == sum(record) && label in 0 until classCount
-        return if (isWhole) Example(record.copyOfRange(RECORD_BYTES, record.size), label) else null
+        val answer = buffer.getInt()
+        val isWhole = sum == sum(record) && answer in 0 until answers
+        return if (isWhole) Example(record.copyOfRange(RECORD_BYTES, record.size), answer) else null
     }
 
     private fun sum(record: ByteArray): Int = CRC32().apply { update(record, 4, record.size - 4) }.value.toInt()
 
     @Synchronized
-    fun add(image: ByteArray, label: Int) {
-        val record = ByteBuffer.allocate(RECORD_BYTES + size).putInt(0).putInt(label).put(image).array()
+    fun add(image: ByteArray, answer: Int) {
+        val record = ByteBuffer.allocate(RECORD_BYTES + size).putInt(0).putInt(answer).put(image).array()
         ByteBuffer.wrap(record).putInt(0, sum(record))
         try {
             file.seek(file.length())
@@ -91,31 +100,40 @@ internal class Examples(directory: File, classes: List<String>, private val inpu
         } catch (failure: IOException) {
             throw LocalgradException.Io("the example cannot be kept: ${failure.message}")
         }
-        all.add(Example(image, label))
+        all.add(Example(image, answer))
     }
 
     @Synchronized
     fun snapshot(): List<Example> = all.toList()
 
     @Synchronized
-    fun counts(): IntArray = IntArray(classCount).also { counts -> for (example in all) counts[example.label]++ }
+    fun counts(): IntArray = IntArray(classCount) { number ->
+        all.count { if (hasLabels) it.answer shr number and 1 == 1 else it.answer == number }
+    }
 
     @Synchronized
     fun close() {
         file.close()
     }
 
-    private companion object {
-        /** Of checksum and class. */
-        const val RECORD_BYTES = 8
+    companion object {
+        /** Labels that an answer has bits for. */
+        const val MOST_LABELS = 30
+
+        /** Of checksum and answer. */
+        private const val RECORD_BYTES = 8
     }
 }
 
-/** Examples in another order each epoch: a function of the step's number, so that a resume goes on in the same order. */
+/**
+ * Examples in another order each epoch: a function of the step's number, so that a resume goes on in the same order. They
+ * have so many [labels], or a class each where these are 0.
+ */
 internal class ExampleSource(
     private val examples: List<Example>,
     input: LongArray,
     private val options: PersonalizerOptions,
+    private val labels: Int,
 ) : SizedSource {
     private val channels = input[0].toInt()
     private val width = input[2].toInt()
@@ -137,8 +155,11 @@ internal class ExampleSource(
             buffer.put(if (options.mirror && mirrors.nextBoolean()) mirrored(image) else image)
         }
         buffer.flip()
-        return Samples(buffer, IntArray(chosen.size) { examples[chosen[it]].label })
+        val answers = chosen.map { examples[it].answer }
+        return if (labels == 0) Samples(buffer, answers.toIntArray()) else Samples(buffer, answers.map { row(it) })
     }
+
+    private fun row(bits: Int) = FloatArray(labels) { (bits shr it and 1).toFloat() }
 
     private fun mirrored(image: ByteArray): ByteArray {
         val mirrored = ByteArray(image.size)

@@ -36,11 +36,13 @@ internal object Native {
     @JvmStatic external fun networkFromJson(json: String): Long
     @JvmStatic external fun networkToJson(network: Long): String
 
-    /** Channels, height, width, classes, units, parameters, whether it carries weights, and normalisation. */
+    /** Channels, height, width, classes, units, parameters, whether it carries weights, and normalisation, objective. */
     @JvmStatic external fun networkDescribe(network: Long): LongArray
+    @JvmStatic external fun networkHuberDelta(network: Long): Double
     @JvmStatic external fun networkName(network: Long): String
     @JvmStatic external fun networkReplaceHead(network: Long, classes: Int): Long
     @JvmStatic external fun networkReplaceHeadNamed(network: Long, classes: Array<String>): Long
+    @JvmStatic external fun networkReplaceObjective(network: Long, objective: Int, huberDelta: Double): Long
     @JvmStatic external fun networkNameClasses(network: Long, classes: Array<String>): Long
     @JvmStatic external fun networkClassNames(network: Long): Array<String>
     @JvmStatic external fun networkLoad(path: String): Long
@@ -65,7 +67,8 @@ internal object Native {
     @JvmStatic
     external fun prepareFrame(input: LongArray, pixels: ByteBuffer, numbers: LongArray): ByteArray
 
-    @JvmStatic external fun push(trainer: Long, images: ByteBuffer, header: LongArray, labels: IntArray)
+    @JvmStatic
+    external fun push(trainer: Long, images: ByteBuffer, header: LongArray, labels: IntArray, targets: FloatArray)
     @JvmStatic external fun discardPushed(trainer: Long)
 
     /** Number, samples, correct, loss, learning rate, seconds. */
@@ -74,10 +77,18 @@ internal object Native {
     /** Takes step, milliseconds, checkpoint steps and milliseconds; gives reason, steps, new steps, loss. */
     @JvmStatic external fun run(trainer: Long, source: Source?, watch: Watch?, options: LongArray): DoubleArray
 
-    /** Samples, accuracy, loss. */
+    /** Samples, accuracy, loss, and what it is judged by, the name of which goes into [metric]. */
     @JvmStatic
-    external fun evaluate(trainer: Long, images: ByteBuffer, header: LongArray, labels: IntArray): DoubleArray
-    @JvmStatic external fun evaluateSource(trainer: Long, source: Source): DoubleArray
+    @Suppress("LongParameterList") // what is lent crosses without an object
+    external fun evaluate(
+        trainer: Long,
+        images: ByteBuffer,
+        header: LongArray,
+        labels: IntArray,
+        targets: FloatArray,
+        metric: Array<String?>,
+    ): DoubleArray
+    @JvmStatic external fun evaluateSource(trainer: Long, source: Source, metric: Array<String?>): DoubleArray
     @JvmStatic external fun predict(trainer: Long, images: ByteBuffer, header: LongArray): FloatArray
 
     @JvmStatic external fun pause(trainer: Long, reason: Int)
@@ -91,7 +102,7 @@ internal object Native {
 
     /**
      * Takes the oldest event: kind, block, step, samples, loss, accuracy, seconds, progress, peak bytes, reason of a
-     * pause, share of work into [numbers], and what it says into [text]. False where none waits.
+     * pause, share of work, metric into [numbers], and what it says into [text]. False where none waits.
      */
     @JvmStatic external fun poll(trainer: Long, numbers: DoubleArray, text: Array<String?>): Boolean
     @JvmStatic external fun droppedEvents(trainer: Long): Long
@@ -110,11 +121,11 @@ internal object Native {
     @JvmStatic external fun writeWeight(trainer: Long, name: String, precision: Int, bytes: ByteArray)
     @JvmStatic external fun export(trainer: Long, path: String, precision: Int)
 
-    /** Called from the native side: what [source] gives, as its buffer, header and labels. */
+    /** Called from the native side: what [source] gives, as its buffer, header, labels and targets. */
     @JvmStatic
     fun ask(source: Source, number: Long): Array<Any>? {
         val samples = source.samples(number) ?: return null
-        return arrayOf(samples.buffer, samples.header(), samples.labels)
+        return arrayOf(samples.buffer, samples.header(), samples.labels, samples.rows())
     }
 
     /** Called from the native side: a step is done. */

@@ -24,8 +24,11 @@ public class NetworkOptions {
     /** Columns. */
     public var width: Int = 32
 
-    /** Classes. */
+    /** Classes, or the labels or values that [objective] is. */
     public var classes: Int = 10
+
+    /** What the network answers with, and the loss that it is trained by. */
+    public var objective: Objective = Objective.Classes
 
     /** Widths of the stem and of each stage, where they are not the published ones. CIFAR ResNets only. */
     public var widths: List<Int>? = null
@@ -41,6 +44,8 @@ public class NetworkOptions {
         json.count("classes", classes.toLong())
         json.put("widths", widths)
         json.put("shortcut", shortcut.ordinal.toLong())
+        json.put("huber_delta", objective.huberDelta)
+        json.put("objective", objective.number.toLong())
         return json.toString()
     }
 }
@@ -65,6 +70,9 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** Its name. */
     public val name: String = Native.networkName(handle)
 
+    /** What it answers with, and the loss that it is trained by. */
+    public val objective: Objective = Objective.of(numbers[8].toInt(), Native.networkHuberDelta(handle))
+
     /** Names of its classes; empty where they have none. */
     public val classNames: List<String> = Native.networkClassNames(handle).toList()
 
@@ -77,7 +85,7 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** Columns of an image. */
     public val width: Int get() = numbers[2].toInt()
 
-    /** Classes. */
+    /** Classes, or the labels or values that its [objective] is. */
     public val classes: Int get() = numbers[3].toInt()
 
     /** Units: the places it can be cut at, plus 1. */
@@ -102,12 +110,21 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** The same network with a new layer for so many classes without names. */
     public fun replaceHead(classes: Int): Network = Network(Native.networkReplaceHead(handle, classes))
 
+    /**
+     * The same network with another objective, to fine-tune it on samples that come with other targets. Replace its head
+     * afterwards: a network may answer with 1 value, but not with 1 class.
+     */
+    public fun replaceObjective(objective: Objective): Network =
+        Network(Native.networkReplaceObjective(handle, objective.number, objective.huberDelta))
+
     /** The same network with names for its classes. */
     public fun nameClasses(classes: List<String>): Network = Network(Native.networkNameClasses(handle, names(classes)))
 
     private fun names(classes: List<String>): Array<String> {
         val twice = classes.groupingBy { it }.eachCount().entries.firstOrNull { it.value > 1 }
-        if (twice != null) throw LocalgradException.Argument("there are ${twice.value} classes called \"${twice.key}\"")
+        if (twice != null) {
+            throw LocalgradException.Argument("there are ${twice.value} ${objective.noun} called \"${twice.key}\"")
+        }
         return classes.toTypedArray()
     }
 
@@ -135,7 +152,7 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
         owned.close()
     }
 
-    override fun toString(): String = "Network($name, $channels x $height x $width, $classes classes)"
+    override fun toString(): String = "Network($name, $channels x $height x $width, $classes ${objective.noun})"
 
     public companion object {
         /** The network called [model], one of [Localgrad.models]. */

@@ -31,6 +31,21 @@ public class PersonalizerOptions {
     public var seed: Long = 0
 }
 
+/** The network with a head for what it is to learn. */
+private fun withHead(base: Network, classes: List<String>): Network {
+    if (base.objective.areValues) {
+        throw LocalgradException.Config(
+            "a personalizer learns classes or labels, and ${base.name} answers with values; use a Trainer",
+        )
+    }
+    if (base.objective == Objective.Labels && classes.size > Examples.MOST_LABELS) {
+        throw LocalgradException.Config(
+            "a personalizer keeps at most ${Examples.MOST_LABELS} labels, found ${classes.size}; use a Trainer",
+        )
+    }
+    return base.replaceHead(classes)
+}
+
 /**
  * Teaches a network classes of the user's own from a few examples of each, and keeps all it needs in a directory: the
  * examples, scaled to what the network takes, and checkpoints. Made again over the same directory, after a kill or a day,
@@ -44,8 +59,10 @@ public class PersonalizerOptions {
  *     }
  *
  * @param directory is made where there is none; one personalizer at a time uses it.
+ * Of a network whose [Objective] is labels, such as [Network.replaceObjective] makes, an example has any number of them.
+ *
  * @param base a network with weights, such as [Network.load] gives.
- * @param classes their names, which do not change in a directory.
+ * @param classes names of the classes, or of the labels, which do not change in a directory.
  */
 public class Personalizer @JvmOverloads constructor(
     directory: File,
@@ -53,9 +70,10 @@ public class Personalizer @JvmOverloads constructor(
     classes: List<String>,
     private val options: PersonalizerOptions = PersonalizerOptions(),
 ) : AutoCloseable {
-    private val network = base.replaceHead(classes)
+    private val network = withHead(base, classes)
     private val input = network.input()
-    private val examples = Examples(directory, classes, input)
+    private val hasLabels = network.objective == Objective.Labels
+    private val examples = Examples(directory, classes, input, hasLabels)
 
     /** What trains; its events, [Trainer.pause] and [Trainer.workFraction] are of use here, too. */
     public val trainer: Trainer = try {
@@ -75,10 +93,10 @@ public class Personalizer @JvmOverloads constructor(
         checkpoints = File(directory, "checkpoints")
     }
 
-    /** Names of the classes. */
+    /** Names of the classes, or of the labels. */
     public val classes: List<String> get() = network.classNames
 
-    /** How many examples there are of each class. */
+    /** How many examples there are of each class, or have each label. */
     public val counts: Map<String, Int>
         get() {
             val counts = examples.counts()
@@ -90,20 +108,40 @@ public class Personalizer @JvmOverloads constructor(
 
     /** Keeps a frame as an example of a class; it is on disk when this returns. Any thread, at any time. */
     public fun add(frame: Frame, className: String) {
-        examples.add(frame.image(input), index(className))
+        add(frame, setOf(className))
+    }
+
+    /** The same of a frame that has these labels and no others. */
+    public fun add(frame: Frame, labels: Set<String>) {
+        val answer = answer(labels)
+        examples.add(frame.image(input), answer)
     }
 
     /** The same for images of the network's own size: bytes, rows of pixels of channels. */
     public fun add(image: ByteArray, className: String) {
+        add(image, setOf(className))
+    }
+
+    /** The same of an image that has these labels and no others. */
+    public fun add(image: ByteArray, labels: Set<String>) {
         if (image.size.toLong() != input.fold(1L, Long::times)) {
             throw LocalgradException.Shape("an image of ${image.size} bytes is not of ${input.joinToString(" x ")}")
         }
-        examples.add(image, index(className))
+        examples.add(image, answer(labels))
+    }
+
+    /** Of a class its number, of labels a bit for each. */
+    private fun answer(names: Set<String>): Int {
+        if (hasLabels) return names.fold(0) { bits, name -> bits or (1 shl index(name)) }
+        val name = names.singleOrNull() ?: throw LocalgradException.Argument(
+            "an example is of one class, found ${names.size}; a network whose objective is labels takes any number",
+        )
+        return index(name)
     }
 
     private fun index(className: String): Int {
         val index = classes.indexOf(className)
-        if (index < 0) throw LocalgradException.Argument("there is no class \"$className\"; there are $classes")
+        if (index < 0) throw LocalgradException.Argument("there is no \"$className\"; there are $classes")
         return index
     }
 
@@ -130,10 +168,10 @@ public class Personalizer @JvmOverloads constructor(
     private fun source(): SizedSource {
         val all = examples.snapshot()
         if (all.isEmpty()) throw LocalgradException.Config("there are no examples; add some first")
-        return ExampleSource(all, input, options)
+        return ExampleSource(all, input, options, if (hasLabels) classes.size else 0)
     }
 
-    /** What it thinks of a frame: all classes, the most likely first. */
+    /** What it thinks of a frame: all classes or labels, the most likely first. */
     public suspend fun predict(frame: Frame): List<Prediction> = trainer.predict(frame)
 
     /** What it thinks of images of the network's own size. */

@@ -38,7 +38,8 @@ public data class TrainResult(
  *
  * @property number its number, from 1.
  * @property samples samples in it.
- * @property correct how many of them were classified right, while training.
+ * @property correct how many of them were classified right, while training; of a network whose objective is labels, how
+ * many labels; 0 where it is values.
  * @property loss mean loss of the last block, which is the network's own.
  * @property learningRate the learning rate it was done with.
  * @property seconds seconds at work.
@@ -56,17 +57,27 @@ public data class Step(
  * What an evaluation found.
  *
  * @property samples how many there were.
- * @property accuracy the share of them that were classified right, in 0 to 1.
- * @property loss mean cross-entropy.
+ * @property accuracy the share of them that were classified right, in 0 to 1; of a network whose objective is labels the
+ * share of the right answers, and NaN of one whose objective is values.
+ * @property loss mean cross-entropy, or loss of the network's objective.
+ * @property metricName what the network is judged by: "accuracy", "label_accuracy" or, of values, "mean_absolute_error",
+ * which is the better the less.
+ * @property metric its value.
  */
-public data class Evaluation(public val samples: Long, public val accuracy: Double, public val loss: Double)
+public data class Evaluation @JvmOverloads constructor(
+    public val samples: Long,
+    public val accuracy: Double,
+    public val loss: Double,
+    public val metricName: String = "accuracy",
+    public val metric: Double = accuracy,
+)
 
 /**
- * A class with how likely the network thinks it is.
+ * A class, or a label, with how likely the network thinks it is.
  *
  * @property index the class, from 0.
  * @property name its name; its number where the network has no names.
- * @property probability in 0 to 1; those of an image add up to 1.
+ * @property probability in 0 to 1; those of all classes of an image add up to 1, and each label's stands for itself.
  */
 public data class Prediction(public val index: Int, public val name: String, public val probability: Float)
 

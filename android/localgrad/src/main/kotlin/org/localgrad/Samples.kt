@@ -13,7 +13,8 @@ public enum class Layout {
 }
 
 /**
- * Images of the network's own size, one behind the other without gaps, with the class of each.
+ * Images of the network's own size, one behind the other without gaps, with the class of each or, where the network's
+ * [Objective] is another, with a row of numbers for each.
  *
  * What the [buffer] holds from its position to its limit is read where it lies, without a copy, so it must be direct
  * and must not change while a call uses it. [Samples.of] copies arrays into such a buffer. A [Frame] is for images of
@@ -21,17 +22,38 @@ public enum class Layout {
  *
  * @property buffer the images: bytes, each of which stands for byte / 255, or floats in the machine's byte order.
  * @property labels the class of each, from 0; empty where none are needed, as for a prediction.
+ * @property targets in place of labels, a row of as many numbers for each as the network has outputs; else empty.
  * @property count how many images.
  * @property layout the order of the numbers.
  * @property isFloat whether the numbers are 32-bit floats.
  */
-public class Samples @JvmOverloads constructor(
+public class Samples private constructor(
     public val buffer: ByteBuffer,
     public val labels: IntArray,
-    public val count: Int = labels.size,
-    public val layout: Layout = Layout.NHWC,
-    public val isFloat: Boolean = false,
+    public val targets: List<FloatArray>,
+    public val count: Int,
+    public val layout: Layout,
+    public val isFloat: Boolean,
 ) {
+    /** Images with the class of each. */
+    @JvmOverloads
+    public constructor(
+        buffer: ByteBuffer,
+        labels: IntArray,
+        count: Int = labels.size,
+        layout: Layout = Layout.NHWC,
+        isFloat: Boolean = false,
+    ) : this(buffer, labels, emptyList(), count, layout, isFloat)
+
+    /** As many images as rows of [targets]. */
+    @JvmOverloads
+    public constructor(
+        buffer: ByteBuffer,
+        targets: List<FloatArray>,
+        layout: Layout = Layout.NHWC,
+        isFloat: Boolean = false,
+    ) : this(buffer, IntArray(0), targets, targets.size, layout, isFloat)
+
     init {
         if (!buffer.isDirect) {
             throw LocalgradException.Argument(
@@ -46,6 +68,14 @@ public class Samples @JvmOverloads constructor(
         if (wrong >= 0) {
             throw LocalgradException.Argument("sample $wrong has label ${labels[wrong]}; classes are counted from 0")
         }
+        val width = targets.firstOrNull()?.size ?: 0
+        val uneven = targets.indexOfFirst { it.isEmpty() || it.size != width }
+        if (uneven >= 0) {
+            throw LocalgradException.Argument(
+                "sample $uneven has ${targets[uneven].size} targets, and sample 0 has $width; " +
+                    "give each as many as the network has outputs",
+            )
+        }
     }
 
     /** Place, size and kind of the images, as the native side reads them. */
@@ -57,6 +87,12 @@ public class Samples @JvmOverloads constructor(
         count.toLong(),
     )
 
+    /** The targets, row after row, as the native side reads them. */
+    internal fun rows(): FloatArray {
+        val width = targets.firstOrNull()?.size ?: return FloatArray(0)
+        return FloatArray(Math.multiplyExact(targets.size, width)) { targets[it / width][it % width] }
+    }
+
     public companion object {
         /** Copies bytes into a buffer of its own. */
         @JvmStatic
@@ -66,12 +102,13 @@ public class Samples @JvmOverloads constructor(
             labels: IntArray,
             count: Int = labels.size,
             layout: Layout = Layout.NHWC,
-        ): Samples {
-            val buffer = ByteBuffer.allocateDirect(images.size)
-            buffer.put(images)
-            buffer.rewind()
-            return Samples(buffer, labels, count, layout)
-        }
+        ): Samples = Samples(direct(images), labels, count, layout)
+
+        /** The same with a row of [targets] for each image. */
+        @JvmStatic
+        @JvmOverloads
+        public fun of(images: ByteArray, targets: List<FloatArray>, layout: Layout = Layout.NHWC): Samples =
+            Samples(direct(images), targets, layout)
 
         /** Copies floats into a buffer of its own. */
         @JvmStatic
@@ -81,10 +118,25 @@ public class Samples @JvmOverloads constructor(
             labels: IntArray,
             count: Int = labels.size,
             layout: Layout = Layout.NHWC,
-        ): Samples {
+        ): Samples = Samples(direct(images), labels, count, layout, isFloat = true)
+
+        /** The same with a row of [targets] for each image. */
+        @JvmStatic
+        @JvmOverloads
+        public fun of(images: FloatArray, targets: List<FloatArray>, layout: Layout = Layout.NHWC): Samples =
+            Samples(direct(images), targets, layout, isFloat = true)
+
+        private fun direct(images: ByteArray): ByteBuffer {
+            val buffer = ByteBuffer.allocateDirect(images.size)
+            buffer.put(images)
+            buffer.rewind()
+            return buffer
+        }
+
+        private fun direct(images: FloatArray): ByteBuffer {
             val buffer = ByteBuffer.allocateDirect(Math.multiplyExact(images.size, Float.SIZE_BYTES))
             buffer.order(ByteOrder.nativeOrder()).asFloatBuffer().put(images)
-            return Samples(buffer, labels, count, layout, isFloat = true)
+            return buffer
         }
     }
 }

@@ -93,7 +93,7 @@ public class Trainer @JvmOverloads constructor(
      * more than [TrainerConfig.batch]. Any thread, but not while another call is at work.
      */
     public fun push(samples: Samples) {
-        Native.push(engine.handle(), samples.buffer, samples.header(), samples.labels)
+        Native.push(engine.handle(), samples.buffer, samples.header(), samples.labels, samples.rows())
     }
 
     /** Adds a frame of any size, of class [label], as [push] adds samples. */
@@ -101,18 +101,23 @@ public class Trainer @JvmOverloads constructor(
         push(frame.samples(network.input(), intArrayOf(label)))
     }
 
+    /** Adds a frame of any size, which is to be answered with [targets], one for each output of the network. */
+    public fun push(frame: Frame, targets: FloatArray) {
+        push(Samples.of(frame.image(network.input()), listOf(targets)))
+    }
+
     /** Forgets the samples that were pushed and not yet trained on. */
     public fun discardPushed() {
         Native.discardPushed(engine.handle())
     }
 
-    /** Evaluates the network on labelled samples, as many as there are. */
+    /** Evaluates the network on samples with labels or targets, as many as there are. */
     public suspend fun evaluate(samples: Samples): Evaluation = engine.run(this) { engine.evaluate(samples) }
 
     /** Evaluates the network on what [source] gives, until it gives null. */
     public suspend fun evaluate(source: Source): Evaluation = engine.run(this) { engine.evaluate(source) }
 
-    /** What the network thinks of each sample: all classes, the most likely first. */
+    /** What the network thinks of each sample: all classes or labels, the most likely first. Of values, [logits] tells. */
     public suspend fun predict(samples: Samples): List<List<Prediction>> = engine.run(this) { engine.predict(samples) }
 
     /** What the network thinks of a frame of any size: all classes, the most likely first. */
@@ -122,7 +127,10 @@ public class Trainer @JvmOverloads constructor(
     /** What the network thinks of a bitmap, which must be ARGB_8888. */
     public suspend fun predict(bitmap: Bitmap): List<Prediction> = predict(Frame.of(bitmap))
 
-    /** One number for each class of each sample, sample after sample, before they become probabilities. */
+    /**
+     * One number for each class or label of each sample, sample after sample, before they become probabilities; the values,
+     * where the network answers with these.
+     */
     public suspend fun logits(samples: Samples): FloatArray = engine.run(this) { engine.logits(samples) }
 
     /** Makes calls that compute wait, before their next block, until [resume]; why is told as an [Event.Paused]. */

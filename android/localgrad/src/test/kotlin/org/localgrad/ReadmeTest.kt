@@ -55,6 +55,17 @@ class ReadmeTest {
         }
     }
 
+    @Suppress("unused")
+    suspend fun labelled(weights: File, photo: Frame, held: Samples) {
+        val network = Network.load(weights).replaceObjective(Objective.Labels).replaceHead(listOf("sweet", "red", "round"))
+        Trainer(network) { train = Train.lastUnits(1) }.use { trainer ->
+            trainer.push(photo, floatArrayOf(1f, 0f, 1f))
+            trainer.step()
+            val found = trainer.evaluate(held)
+            show("${found.metricName}: ${found.metric}")
+        }
+    }
+
     private fun words(text: String): String = text.lines().joinToString("\n") { it.trim() }
 
     @Test

@@ -4,24 +4,35 @@ import Foundation
 
 /// A directory with `classes.json`, `images.bin` and `checkpoints`.
 ///
-/// `images.bin` only grows: of each image its label in four bytes, least first, and its pixels. What a kill left of a last
-/// image is cut off.
+/// `images.bin` only grows: of each image its label in four bytes, least first, or a bit in these for each label that it has,
+/// and its pixels. What a kill left of a last image is cut off.
 final class Album {
+  /// Labels that four bytes have bits for.
+  static let mostLabels = 32
+
   private let directory: URL
   private let classes: [String]
+  /// Whether an image has any number of the classes, which are labels then.
+  private let hasLabels: Bool
   private let imageBytes: Int
   private var pixels = Data()
-  private var labels: [Int] = []
+  private var answers: [Int] = []
 
   private struct Kept: Codable {
     var classes: [String]
     var imageBytes: Int
+    /// Not said of classes.
+    var hasLabels: Bool?
   }
 
-  init(_ directory: URL, _ classes: [String], imageBytes: Int) throws(LocalgradError) {
-    (self.directory, self.classes, self.imageBytes) = (directory, classes, imageBytes)
-    guard classes.count >= 2, Set(classes).count == classes.count, !classes.contains("") else {
+  init(_ directory: URL, _ classes: [String], imageBytes: Int, hasLabels: Bool) throws(LocalgradError) {
+    (self.directory, self.classes, self.imageBytes, self.hasLabels) = (directory, classes, imageBytes, hasLabels)
+    guard hasLabels || classes.count >= 2, Set(classes).count == classes.count, !classes.contains("") else {
       throw .configuration("\(classes) are no classes to tell apart; give two or more, each with a name of its own")
+    }
+    guard !hasLabels || (1...Self.mostLabels).contains(classes.count) else {
+      throw .configuration(
+        "a personalizer keeps 1 to \(Self.mostLabels) labels, and these are \(classes.count); use a Trainer for more")
     }
     try files { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true) }
     let kept = try read()
@@ -58,6 +69,13 @@ final class Album {
         directory, or Personalizer.forget(in:)
         """)
     }
+    guard (kept.hasLabels ?? false) == hasLabels else {
+      throw .configuration(
+        """
+        \(directory.path) holds images with \(hasLabels ? "a class" : "labels") each, and this network learns \
+        \(hasLabels ? "labels" : "classes"); use another directory, or Personalizer.forget(in:)
+        """)
+    }
     guard classes.starts(with: kept.classes) else {
       throw .configuration(
         """
@@ -74,36 +92,53 @@ final class Album {
     let bytes = try files { try Data(contentsOf: file, options: .mappedIfSafe) }
     let record = 4 + imageBytes
     for first in stride(from: 0, to: bytes.count - bytes.count % record, by: record) {
-      let label = (0..<4).reduce(0) { $0 | Int(bytes[first + $1]) << (8 * $1) }
-      guard label < classes.count else {
+      let answer = (0..<4).reduce(0) { $0 | Int(bytes[first + $1]) << (8 * $1) }
+      guard answer < (hasLabels ? 1 << classes.count : classes.count) else {
         throw .format("\(file.path) is damaged at byte \(first); Personalizer.forget(in:) lets it begin anew")
       }
-      labels.append(label)
+      answers.append(answer)
       pixels.append(bytes[first + 4..<first + record])
     }
     if bytes.count % record != 0 {
       try files {
         let handle = try FileHandle(forWritingTo: file)
         defer { try? handle.close() }
-        try handle.truncate(atOffset: UInt64(labels.count * record))
+        try handle.truncate(atOffset: UInt64(answers.count * record))
       }
     }
   }
 
   /// Says that the directory is a beginning with these classes.
   func keepClasses() throws(LocalgradError) {
-    let kept = Kept(classes: classes, imageBytes: imageBytes)
+    let kept = Kept(classes: classes, imageBytes: imageBytes, hasLabels: hasLabels ? true : nil)
     try files {
       try JSONEncoder().encode(kept).write(to: directory.appendingPathComponent("classes.json"), options: .atomic)
     }
   }
 
-  func add(_ image: Data, _ label: Int) throws(LocalgradError) {
+  /// The number of a class, or the bits of labels.
+  func answer(_ names: Set<String>) throws(LocalgradError) -> Int {
+    var found = [Int]()
+    for name in names {
+      guard let number = classes.firstIndex(of: name) else {
+        throw .argument("there is no class \(name) among \(classes.joined(separator: ", "))")
+      }
+      found.append(number)
+    }
+    if hasLabels { return found.reduce(0) { $0 | 1 << $1 } }
+    guard let number = found.first, found.count == 1 else {
+      throw .argument(
+        "an image is of one class, and \(found.count) were given; a network whose objective is labels takes any number")
+    }
+    return number
+  }
+
+  func add(_ image: Data, _ answer: Int) throws(LocalgradError) {
     guard image.count == imageBytes else {
       throw .shape("an image of \(image.count) bytes was given, and the network takes \(imageBytes)")
     }
     let file = directory.appendingPathComponent("images.bin")
-    var record = Data((0..<4).map { UInt8(truncatingIfNeeded: label >> (8 * $0)) })
+    var record = Data((0..<4).map { UInt8(truncatingIfNeeded: answer >> (8 * $0)) })
     record.append(image)
     try files {
       if !FileManager.default.fileExists(atPath: file.path) { try Data().write(to: file) }
@@ -112,19 +147,35 @@ final class Album {
       try handle.seekToEnd()
       try handle.write(contentsOf: record)
     }
-    labels.append(label)
+    answers.append(answer)
     pixels.append(image)
   }
 
   var counts: [String: Int] {
-    var counts = Dictionary(uniqueKeysWithValues: classes.map { ($0, 0) })
-    for label in labels { counts[classes[label], default: 0] += 1 }
+    var counts = [String: Int]()
+    for (number, name) in classes.enumerated() { counts[name] = answers.filter { has($0, number) }.count }
     return counts
+  }
+
+  private func has(_ answer: Int, _ number: Int) -> Bool {
+    hasLabels ? answer >> number & 1 == 1 : answer == number
+  }
+
+  /// 1 for each label that an answer has, else 0.
+  private func row(_ answer: Int) -> [Float] {
+    classes.indices.map { has(answer, $0) ? 1 : 0 }
+  }
+
+  /// Images with what they are to be answered with.
+  func samples(_ images: Data, _ answers: [Int]) -> Samples {
+    hasLabels ? Samples(bytes: images, targets: answers.map(row)) : Samples(bytes: images, labels: answers)
   }
 
   /// All images; nil where there are none.
   func images(batch: Int, seed: UInt64) throws(LocalgradError) -> ImageSet? {
-    labels.isEmpty ? nil : try ImageSet(images: pixels, labels: labels, batch: batch, seed: seed)
+    if answers.isEmpty { return nil }
+    if hasLabels { return try ImageSet(images: pixels, targets: answers.map(row), batch: batch, seed: seed) }
+    return try ImageSet(images: pixels, labels: answers, batch: batch, seed: seed)
   }
 }
 

@@ -40,7 +40,8 @@ public enum Event: Sendable {
     public let samples: Int
     /// Mean loss of the last block, which is the network's own.
     public let loss: Double
-    /// Share of its samples that were classified right while training, in [0, 1].
+    /// Share of its samples that were classified right while training, in [0, 1], or of the labels; not a number where
+    /// answers are values.
     public let accuracy: Double
     /// How long it took at work.
     public let duration: Duration
@@ -68,7 +69,10 @@ public enum Event: Sendable {
           step: step, samples: Int(event.samples), loss: event.loss, accuracy: event.accuracy, duration: duration,
           progress: event.progress, peak: Bytes(Int(event.peak_bytes))))
     case LG_EVENT_KIND_EVALUATION.rawValue:
-      self = .evaluation(Evaluation(samples: Int(event.samples), accuracy: event.accuracy, loss: event.loss))
+      self = .evaluation(
+        Evaluation(
+          samples: Int(event.samples), accuracy: event.accuracy, loss: event.loss, metricName: fixedText(event.text),
+          metric: event.metric))
     case LG_EVENT_KIND_CHECKPOINT.rawValue:
       self = .checkpoint(step: step, duration: duration)
     case LG_EVENT_KIND_WARNING.rawValue:
@@ -111,8 +115,14 @@ public struct PauseReason: RawRepresentable, Sendable, Hashable {
 public struct Evaluation: Sendable, Hashable {
   /// Samples.
   public let samples: Int
-  /// Share of them that were classified right, in [0, 1].
+  /// Share of them that were classified right, in [0, 1]; of a network whose objective is labels the share of the right
+  /// answers, and not a number of one whose objective is values.
   public let accuracy: Double
-  /// Mean cross-entropy.
+  /// Mean cross-entropy, or loss of the network's objective.
   public let loss: Double
+  /// What the network is judged by: "accuracy", "label_accuracy" or, of values, "mean_absolute_error", which is the better the
+  /// less.
+  public let metricName: String
+  /// Its value.
+  public let metric: Double
 }

@@ -86,4 +86,9 @@ extension Trainer {
   public nonisolated func push(_ frame: Frame, label: Int) throws(LocalgradError) {
     try push(Samples(bytes: try network.image(of: frame), labels: [label]))
   }
+
+  /// The same with what the frame is to be answered with, a number for each output of the network.
+  public nonisolated func push(_ frame: Frame, targets: [Float]) throws(LocalgradError) {
+    try push(Samples(bytes: try network.image(of: frame), targets: [targets]))
+  }
 }

@@ -37,7 +37,9 @@ public final class Network: Sendable {
   public let name: String
   /// The images that it takes.
   public let input: ImageShape
-  /// How many classes it tells apart.
+  /// What it answers with, and the loss that it is trained by.
+  public let objective: Objective
+  /// How many classes it tells apart, or how many labels or values it answers with.
   public let classes: Int
   /// Units: the places that it can be cut at, plus 1.
   public let units: Int
@@ -53,11 +55,13 @@ public final class Network: Sendable {
   /// The network called `named`, one of ``Library/models``.
   ///
   /// - Parameters:
+  ///   - classes: how many classes there are, or labels or values, as `objective` says.
   ///   - widths: the widths of the stem and of each stage, where they are not the published ones; CIFAR ResNets only.
+  ///   - objective: what it answers with, and the loss that it is trained by.
   /// - Throws: `.configuration` for a name or a size that there is none of.
   public convenience init(
     named: String, input: ImageShape = ImageShape(), classes: Int = 10, widths: [Int] = [],
-    shortcut: Shortcut = .project
+    shortcut: Shortcut = .project, objective: Objective = .classes
   ) throws(LocalgradError) {
     let arena = Arena()
     var options = lg_network_options()
@@ -69,6 +73,7 @@ public final class Network: Sendable {
     options.widths = arena.array(try widths.sizes("widths"))
     options.widths_count = widths.count
     options.shortcut = shortcut.rawValue
+    (options.objective, options.huber_delta) = objective.inC
     try self.init { lg_network_create(named, &options, $0, $1) }
   }
 
@@ -110,6 +115,7 @@ public final class Network: Sendable {
     }
     name = fixedText(info.name)
     input = ImageShape(channels: info.channels, height: info.height, width: info.width)
+    objective = Objective(info.objective, huberDelta: info.huber_delta)
     (classes, units, parameters) = (info.classes, info.units, info.parameters)
     (classNames, hasWeights, hasNormalization) = (names, info.has_weights == 1, info.has_normalize == 1)
   }
@@ -126,6 +132,13 @@ public final class Network: Sendable {
     let arena = Arena()
     let texts = arena.array(names.map(arena.text))
     return try Network { lg_network_replace_head_named(handle.pointer, texts, names.count, $0, $1) }
+  }
+
+  /// The same network with another objective, to fine-tune it on samples that come with other targets. Replace its head
+  /// afterwards: a network may answer with 1 value, but not with 1 class.
+  public func replacingObjective(_ objective: Objective) throws(LocalgradError) -> Network {
+    let (number, delta) = objective.inC
+    return try Network { lg_network_replace_objective(handle.pointer, number, delta, $0, $1) }
   }
 
   /// The same network with names for its classes, which travel with its trainers into exports and checkpoints.

@@ -3,7 +3,8 @@
 import CLocalgrad
 import Foundation
 
-/// Learns a person's own classes from a few images of each, on top of a network that was trained before.
+/// Learns a person's own classes from a few images of each, on top of a network that was trained before. Of a network whose
+/// ``Objective`` is labels, such as ``Network/replacingObjective(_:)`` makes, an image has any number of them.
 ///
 /// Images and class names are kept in a directory of its own, beside the checkpoints, so that the same lines go on after a
 /// kill where it left off. Nothing leaves the device.
@@ -26,7 +27,7 @@ public actor Personalizer {
 
   /// The trainer at work, to follow and to steer.
   public nonisolated let trainer: Trainer
-  /// The classes, in the order of their labels.
+  /// The classes, or the labels, in their order.
   public nonisolated let classes: [String]
   private let configuration: Configuration
   private let album: Album
@@ -37,10 +38,10 @@ public actor Personalizer {
   /// - Parameters:
   ///   - network: what was trained before; its head may have any number of classes.
   ///   - pretrained: a safetensors file with its weights, where it carries none.
-  ///   - classes: what to tell apart. Classes that are added behind those of an earlier time make training begin anew, with
-  ///     the images that are there; other changes are refused.
-  /// - Throws: `.configuration` where there are no weights, or the directory holds other classes or images of another size;
-  ///   `.format` where the weights do not fit the network.
+  ///   - classes: what to tell apart, or the labels to find, 32 at most. Classes that are added behind those of an earlier
+  ///     time make training begin anew, with the images that are there; other changes are refused.
+  /// - Throws: `.configuration` where there are no weights, the network answers with values, or the directory holds other
+  ///   classes or images of another size; `.format` where the weights do not fit the network.
   public init(
     _ network: Network, weights pretrained: URL? = nil, classes: [String], in directory: URL,
     configuration: Configuration = Configuration()
@@ -48,7 +49,12 @@ public actor Personalizer {
     guard network.hasWeights || pretrained != nil else {
       throw .configuration("the network carries no weights; load it by Network(contentsOf:), or name a file of weights")
     }
-    let album = try Album(directory, classes, imageBytes: network.input.elements)
+    guard !network.objective.areValues else {
+      throw .configuration(
+        "a personalizer learns classes or labels, and \(network.name) answers with values; use a Trainer")
+    }
+    let album = try Album(
+      directory, classes, imageBytes: network.input.elements, hasLabels: network.objective == .labels)
     var trained = configuration.trainer
     trained.checkpoints = directory.appendingPathComponent("checkpoints")
     trainer = try Trainer(network.replacingHead(classes: classes), trained)
@@ -60,12 +66,17 @@ public actor Personalizer {
     try album.keepClasses()
   }
 
-  /// How many images there are of each class.
+  /// How many images there are of each class, or have each label.
   public var counts: [String: Int] { album.counts }
 
   /// Adds one image: bytes of the network's own size, pixel by pixel.
   public func add(_ image: Data, as name: String) throws(LocalgradError) {
-    try album.add(image, label(name))
+    try add(image, as: [name])
+  }
+
+  /// The same of an image that has these labels and no others.
+  public func add(_ image: Data, as names: Set<String>) throws(LocalgradError) {
+    try album.add(image, album.answer(names))
   }
 
   /// What the network sees of a frame, to add or to predict. On any thread; the frame is read before this returns.
@@ -84,19 +95,25 @@ public actor Personalizer {
     return try await trainer.train(epochs: epochs ?? configuration.epochs, deadline: deadline)
   }
 
-  /// What the network takes an image of its own size for, the likeliest class first.
+  /// What the network takes an image of its own size for, the likeliest class or label first.
   public func predict(_ image: Data) async throws(LocalgradError) -> [Prediction] {
     try await trainer.predict(image: image)
   }
 
   /// How good the network is on images that it was not trained on.
   public func evaluate(_ images: [(image: Data, name: String)]) async throws(LocalgradError) -> Evaluation {
-    var (bytes, labels) = (Data(), [Int]())
-    for (image, name) in images {
+    let named: [(image: Data, names: Set<String>)] = images.map { (image: $0.image, names: [$0.name]) }
+    return try await evaluate(named)
+  }
+
+  /// The same on images that have these labels and no others.
+  public func evaluate(_ images: [(image: Data, names: Set<String>)]) async throws(LocalgradError) -> Evaluation {
+    var (bytes, answers) = (Data(), [Int]())
+    for (image, names) in images {
       bytes.append(image)
-      labels.append(try label(name))
+      answers.append(try album.answer(names))
     }
-    return try await trainer.evaluate(Samples(bytes: bytes, labels: labels))
+    return try await trainer.evaluate(album.samples(bytes, answers))
   }
 
   /// The weights that were trained, by name: those of the last units and the head.
@@ -118,13 +135,6 @@ public actor Personalizer {
   public static func forget(in directory: URL) throws(LocalgradError) {
     try Album.forget(directory)
   }
-
-  private func label(_ name: String) throws(LocalgradError) -> Int {
-    guard let label = classes.firstIndex(of: name) else {
-      throw .argument("there is no class \(name) among \(classes.joined(separator: ", "))")
-    }
-    return label
-  }
 }
 
 #if canImport(CoreVideo)
@@ -139,7 +149,15 @@ public actor Personalizer {
       try await add(try trainer.network.image(of: buffer, rotation: rotation), as: name)
     }
 
-    /// What the network takes a pixel buffer for, the likeliest class first.
+    /// The same of a pixel buffer that has these labels and no others.
+    public func add(
+      _ buffer: CVPixelBuffer, as names: Set<String>, rotation: Frame.Rotation = .none,
+      isolation: isolated (any Actor)? = #isolation
+    ) async throws(LocalgradError) {
+      try await add(try trainer.network.image(of: buffer, rotation: rotation), as: names)
+    }
+
+    /// What the network takes a pixel buffer for, the likeliest class or label first.
     public func predict(
       _ buffer: CVPixelBuffer, rotation: Frame.Rotation = .none, isolation: isolated (any Actor)? = #isolation
     ) async throws(LocalgradError) -> [Prediction] {

@@ -42,7 +42,14 @@
       try push(Samples(bytes: try network.image(of: buffer, rotation: rotation), labels: [label]))
     }
 
-    /// What the network takes a pixel buffer for, the likeliest class first.
+    /// The same with what it is to be answered with, a number for each output of the network.
+    public nonisolated func push(
+      _ buffer: CVPixelBuffer, targets: [Float], rotation: Frame.Rotation = .none
+    ) throws(LocalgradError) {
+      try push(Samples(bytes: try network.image(of: buffer, rotation: rotation), targets: [targets]))
+    }
+
+    /// What the network takes a pixel buffer for, the likeliest class or label first.
     ///
     /// The buffer is read before anything waits, so that it can be given back to the camera at once.
     public func predict(

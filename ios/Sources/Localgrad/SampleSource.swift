@@ -21,10 +21,14 @@ extension SampleSource {
   public var stepsPerEpoch: Int? { nil }
 }
 
-/// Labelled images in memory, in another order in each epoch. The same seed gives the same batches.
+/// Images in memory with their labels or targets, in another order in each epoch. The same seed gives the same batches.
 public struct ImageSet: SampleSource {
   private let images: Data
+  /// As many as images, or none.
   private let labels: [Int]
+  /// The same, where there are no labels.
+  private let targets: [[Float]]
+  private let count: Int
   private let imageBytes: Int
   private let batch: Int
   private let seed: UInt64
@@ -35,37 +39,51 @@ public struct ImageSet: SampleSource {
   ///   - batch: the most samples in a step; those of an epoch differ by one at most.
   /// - Throws: `.argument` where the images cannot be as many as the labels.
   public init(images: Data, labels: [Int], batch: Int = 32, seed: UInt64 = 0) throws(LocalgradError) {
-    guard batch > 0, !labels.isEmpty, images.count % labels.count == 0 else {
+    try self.init(images, labels.count, labels, [], batch, seed)
+  }
+
+  /// The same with a row of targets for each image, as many numbers as the network has outputs.
+  public init(images: Data, targets: [[Float]], batch: Int = 32, seed: UInt64 = 0) throws(LocalgradError) {
+    try self.init(images, targets.count, [], targets, batch, seed)
+  }
+
+  private init(
+    _ images: Data, _ count: Int, _ labels: [Int], _ targets: [[Float]], _ batch: Int, _ seed: UInt64
+  ) throws(LocalgradError) {
+    guard batch > 0, count > 0, images.count % count == 0 else {
       throw .argument(
         """
-        \(images.count) bytes are no \(labels.count) images of one size for batches of \(batch); give each image a label
+        \(images.count) bytes are no \(count) images of one size for batches of \(batch); give each image a label or a \
+        row of targets
         """)
     }
-    (self.images, self.labels, self.batch, self.seed) = (images, labels, batch, seed)
-    imageBytes = images.count / labels.count
+    (self.images, self.labels, self.targets) = (images, labels, targets)
+    (self.count, self.batch, self.seed) = (count, batch, seed)
+    imageBytes = images.count / count
   }
 
   /// Steps in which every image comes once.
-  public var stepsPerEpoch: Int? { (labels.count + batch - 1) / batch }
+  public var stepsPerEpoch: Int? { (count + batch - 1) / batch }
 
   /// The images of a step.
   public func samples(_ number: Int) -> Samples? {
-    let steps = (labels.count + batch - 1) / batch
+    let steps = (count + batch - 1) / batch
     let order = shuffled(epoch: number / steps)
     // As even as can be: a last batch of one image would have statistics of its own.
     let step = number % steps
-    let chosen = order[(labels.count * step / steps)..<(labels.count * (step + 1) / steps)]
+    let chosen = order[(count * step / steps)..<(count * (step + 1) / steps)]
     var bytes = Data(capacity: chosen.count * imageBytes)
     for image in chosen {
       let first = images.startIndex + image * imageBytes
       bytes.append(images[first..<first + imageBytes])
     }
+    if labels.isEmpty { return Samples(bytes: bytes, targets: chosen.map { targets[$0] }) }
     return Samples(bytes: bytes, labels: chosen.map { labels[$0] })
   }
 
   private func shuffled(epoch: Int) -> [Int] {
     var generator = SplitMix(state: seed &+ UInt64(epoch) &* 0x9e37_79b9_7f4a_7c15)
-    var order = Array(0..<labels.count)
+    var order = Array(0..<count)
     // Not the standard library's shuffle, which another version may do otherwise.
     for last in stride(from: order.count - 1, to: 0, by: -1) {
       order.swapAt(last, Int(generator.next() % UInt64(last + 1)))
@@ -96,6 +114,8 @@ struct ClosureSource: SampleSource {
 /// What the library calls: a source, what it lends, and what it threw.
 final class SourceBox: @unchecked Sendable {
   let source: any SampleSource
+  /// Of the network that it gives samples to.
+  private let outputs: Int
   private var lent: PinnedSamples?
   /// What the source threw in this call.
   var error: (any Error)? {
@@ -104,8 +124,8 @@ final class SourceBox: @unchecked Sendable {
   /// Why the last wait for samples ended without any.
   private(set) var interruption: Interruption?
 
-  init(_ source: any SampleSource) {
-    self.source = source
+  init(_ source: any SampleSource, outputs: Int) {
+    (self.source, self.outputs) = (source, outputs)
   }
 
   static let give: lg_source_fn = { pointer, number, samples in
@@ -117,7 +137,7 @@ final class SourceBox: @unchecked Sendable {
     do {
       (lent, interruption) = (nil, nil)
       guard let samples = try source.samples(number) else { return 1 }
-      let pinned = try PinnedSamples(samples)
+      let pinned = try PinnedSamples(samples, outputs: outputs)
       lent = pinned
       place.pointee = pinned.samples
       return 0

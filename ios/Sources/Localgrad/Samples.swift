@@ -1,9 +1,10 @@
-// Images with their labels.
+// Images with their labels or targets.
 
 import CLocalgrad
 import Foundation
 
-/// Images with their labels, one image behind the other without gaps.
+/// Images with their labels or, where the network's ``Objective`` is another, with a row of numbers each; one image behind
+/// the other without gaps.
 ///
 /// Nothing is copied when samples are made or handed on: `Data` shares its bytes, and lent memory stays where it is.
 public struct Samples: Sendable {
@@ -34,10 +35,17 @@ public struct Samples: Sendable {
   public let count: Int
   /// The class of each, from 0; empty where they have none.
   public let labels: [Int]
+  /// In place of labels, a row of as many numbers for each as the network has outputs; else empty.
+  public let targets: [[Float]]
 
   /// Images of bytes, each of which stands for byte / 255, with the class of each.
   public init(bytes: Data, labels: [Int], layout: Layout = .nhwc) {
     self.init(.bytes(bytes), labels.count, labels, layout)
+  }
+
+  /// Images of bytes, with a row of as many targets for each as the network has outputs.
+  public init(bytes: Data, targets: [[Float]], layout: Layout = .nhwc) {
+    self.init(.bytes(bytes), targets.count, [], layout, targets)
   }
 
   /// Images of bytes without classes, to predict.
@@ -50,6 +58,11 @@ public struct Samples: Sendable {
     self.init(.floats(floats), labels.count, labels, layout)
   }
 
+  /// Images of floats, with a row of as many targets for each as the network has outputs.
+  public init(floats: [Float], targets: [[Float]], layout: Layout = .nhwc) {
+    self.init(.floats(floats), targets.count, [], layout, targets)
+  }
+
   /// Images of floats without classes, to predict.
   public init(floats: [Float], count: Int, layout: Layout = .nhwc) {
     self.init(.floats(floats), count, [], layout)
@@ -59,40 +72,57 @@ public struct Samples: Sendable {
   /// sees to it that the memory outlives these samples. `areFloats` says that numbers are 32-bit floats, not bytes.
   public init(
     lending memory: UnsafeRawBufferPointer, owner: (AnyObject & Sendable)? = nil, count: Int, labels: [Int] = [],
-    areFloats: Bool = false, layout: Layout = .nhwc
+    targets: [[Float]] = [], areFloats: Bool = false, layout: Layout = .nhwc
   ) {
-    self.init(.lent(Lent(memory: memory, areFloats: areFloats, owner: owner)), count, labels, layout)
+    self.init(.lent(Lent(memory: memory, areFloats: areFloats, owner: owner)), count, labels, layout, targets)
   }
 
-  private init(_ pixels: Pixels, _ count: Int, _ labels: [Int], _ layout: Layout) {
+  private init(_ pixels: Pixels, _ count: Int, _ labels: [Int], _ layout: Layout, _ targets: [[Float]] = []) {
     (self.pixels, self.count, self.labels, self.layout) = (pixels, count, labels, layout)
+    self.targets = targets
   }
 
-  /// Lends these samples, with their checked labels, to C for the time of `body`.
-  func lend(_ labels: [UInt32], _ body: (UnsafePointer<lg_samples>) -> Int32) -> Int32 {
-    labels.withUnsafeBufferPointer { labels in
-      switch pixels {
-      case .bytes(let data):
-        return data.withUnsafeBytes { lend($0, false, labels, body) }
-      case .floats(let floats):
-        return floats.withUnsafeBytes { lend($0, true, labels, body) }
-      case .lent(let lent):
-        return lend(lent.memory, lent.areFloats, labels, body)
+  /// What samples are to be answered with, checked: labels, or rows of targets one behind the other, or nothing.
+  struct Answers {
+    let labels: [UInt32]
+    let targets: [Float]
+  }
+
+  /// The same where it lies in memory.
+  struct LentAnswers {
+    let labels: UnsafeBufferPointer<UInt32>
+    let targets: UnsafeBufferPointer<Float>
+  }
+
+  /// Lends these samples, with what they are to be answered with, to C for the time of `body`.
+  func lend(_ answers: Answers, _ body: (UnsafePointer<lg_samples>) -> Int32) -> Int32 {
+    answers.labels.withUnsafeBufferPointer { labels in
+      answers.targets.withUnsafeBufferPointer { targets in
+        lend(LentAnswers(labels: labels, targets: targets), body)
       }
     }
   }
 
+  private func lend(_ answers: LentAnswers, _ body: (UnsafePointer<lg_samples>) -> Int32) -> Int32 {
+    switch pixels {
+    case .bytes(let data):
+      return data.withUnsafeBytes { lend($0, false, answers, body) }
+    case .floats(let floats):
+      return floats.withUnsafeBytes { lend($0, true, answers, body) }
+    case .lent(let lent):
+      return lend(lent.memory, lent.areFloats, answers, body)
+    }
+  }
+
   private func lend(
-    _ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ labels: UnsafeBufferPointer<UInt32>,
+    _ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ answers: LentAnswers,
     _ body: (UnsafePointer<lg_samples>) -> Int32
   ) -> Int32 {
-    var samples = inC(memory, areFloats, labels)
+    var samples = inC(memory, areFloats, answers)
     return body(&samples)
   }
 
-  func inC(
-    _ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ labels: UnsafeBufferPointer<UInt32>
-  ) -> lg_samples {
+  func inC(_ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ answers: LentAnswers) -> lg_samples {
     var samples = lg_samples()
     samples.struct_size = MemoryLayout<lg_samples>.size
     samples.images = memory.baseAddress
@@ -100,11 +130,13 @@ public struct Samples: Sendable {
     samples.pixel = areFloats ? 1 : 0
     samples.layout = layout.rawValue
     samples.count = max(count, 0)
-    samples.labels = labels.isEmpty ? nil : labels.baseAddress
+    samples.labels = answers.labels.isEmpty ? nil : answers.labels.baseAddress
+    samples.targets = answers.targets.isEmpty ? nil : answers.targets.baseAddress
     return samples
   }
 
-  func checkedLabels() throws(LocalgradError) -> [UInt32] {
+  /// For a network of so many outputs, whose rows C takes to be as long.
+  func checkedAnswers(outputs: Int) throws(LocalgradError) -> Answers {
     guard count >= 0 else { throw .argument("\(count) images are none; count from 0") }
     guard labels.isEmpty || labels.count == count else {
       throw .argument("there are \(labels.count) labels for \(count) images; give one for each")
@@ -112,7 +144,17 @@ public struct Samples: Sendable {
     for (sample, label) in labels.enumerated() where UInt32(exactly: label) == nil {
       throw .argument("sample \(sample) has label \(label), which is no class; they count from 0")
     }
-    return labels.map { UInt32($0) }
+    guard labels.isEmpty || targets.isEmpty else {
+      throw .argument("there are labels and targets for the same images; give them one or the other")
+    }
+    guard targets.isEmpty || targets.count == count else {
+      throw .argument("there are \(targets.count) rows of targets for \(count) images; give one for each")
+    }
+    for (sample, row) in targets.enumerated() where row.count != outputs {
+      throw .argument(
+        "sample \(sample) has \(row.count) targets, and the network has \(outputs) outputs; give one for each")
+    }
+    return Answers(labels: labels.map { UInt32($0) }, targets: targets.flatMap { $0 })
   }
 }
 
@@ -120,14 +162,17 @@ public struct Samples: Sendable {
 final class PinnedSamples {
   let samples: lg_samples
   private let labels: UnsafeMutableBufferPointer<UInt32>
+  private let targets: UnsafeMutableBufferPointer<Float>
   /// What holds the images.
   private let owner: AnyObject?
   private var copy: UnsafeMutableRawBufferPointer?
 
-  init(_ source: Samples) throws(LocalgradError) {
-    let checked = try source.checkedLabels()
-    labels = .allocate(capacity: checked.count)
-    _ = labels.initialize(from: checked)
+  init(_ source: Samples, outputs: Int) throws(LocalgradError) {
+    let checked = try source.checkedAnswers(outputs: outputs)
+    labels = .allocate(capacity: checked.labels.count)
+    _ = labels.initialize(from: checked.labels)
+    targets = .allocate(capacity: checked.targets.count)
+    _ = targets.initialize(from: checked.targets)
     let (memory, areFloats): (UnsafeRawBufferPointer, Bool)
     switch source.pixels {
     case .bytes(let data):
@@ -146,11 +191,13 @@ final class PinnedSamples {
     case .lent(let lent):
       (owner, memory, areFloats) = (lent.owner, lent.memory, lent.areFloats)
     }
-    samples = source.inC(memory, areFloats, UnsafeBufferPointer(labels))
+    let answers = Samples.LentAnswers(labels: UnsafeBufferPointer(labels), targets: UnsafeBufferPointer(targets))
+    samples = source.inC(memory, areFloats, answers)
   }
 
   deinit {
     labels.deallocate()
+    targets.deallocate()
     copy?.deallocate()
   }
 }

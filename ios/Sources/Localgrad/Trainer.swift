@@ -124,7 +124,7 @@ extension Trainer {
   /// Adds samples to those that the next step trains on; at most a batch of them waits. They are read in place, before
   /// this returns. On any thread; `.busy` while a call is at work.
   public nonisolated func push(_ samples: Samples) throws(LocalgradError) {
-    try samples.check { lg_trainer_push(core.handle.pointer, $0, $1) }
+    try samples.check(outputs: network.classes) { lg_trainer_push(core.handle.pointer, $0, $1) }
   }
 
   /// The same with one image in memory that is lent for this call.
@@ -134,6 +134,13 @@ extension Trainer {
     try push(Samples(lending: image, count: 1, labels: [label], layout: layout))
   }
 
+  /// The same with what the image is to be answered with, a number for each output of the network.
+  public nonisolated func push(
+    _ image: UnsafeRawBufferPointer, targets: [Float], layout: Samples.Layout = .nhwc
+  ) throws(LocalgradError) {
+    try push(Samples(lending: image, count: 1, targets: [targets], layout: layout))
+  }
+
   /// Forgets the samples that were pushed and not yet trained on.
   public nonisolated func discardPushed() throws(LocalgradError) {
     try check { lg_trainer_discard_pushed(core.handle.pointer, $0) }
@@ -141,8 +148,8 @@ extension Trainer {
 
   /// Sets where samples come from, where none were pushed.
   public func setSource(_ source: some SampleSource) async throws(LocalgradError) {
-    let core = core
-    try await core.call { () throws(LocalgradError) in try core.setSource(SourceBox(source)) }
+    let (core, box) = (core, SourceBox(source, outputs: network.classes))
+    try await core.call { () throws(LocalgradError) in try core.setSource(box) }
   }
 
   /// Sets a function that gives the samples of the step after so many others, and nil where there are no more. What it

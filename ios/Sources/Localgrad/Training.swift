@@ -35,7 +35,8 @@ public struct StepResult: Sendable, Hashable {
   public let step: Int
   /// Samples in it.
   public let samples: Int
-  /// How many of them were classified right, while training.
+  /// How many of them were classified right, while training; of a network whose objective is labels, how many labels; 0 where
+  /// it is values.
   public let correct: Int
   /// Mean loss of the last block, which is the network's own.
   public let loss: Double

@@ -19,3 +19,13 @@ func peak(of network: Network, _ configuration: TrainerConfiguration) throws -> 
   let plan = try network.plan(configuration)  // plan.peak, plan.ends, plan.microBatch
   return plan.peak
 }
+
+func labelled(weights: URL, photo: Data, held: Samples) async throws -> Evaluation {
+  let network = try Network(contentsOf: weights)
+    .replacingObjective(.labels).replacingHead(classes: ["sweet", "red", "round"])
+  let trainer = try Trainer(network, .init(train: .lastUnits(1)))
+  try trainer.push(Samples(bytes: photo, targets: [[1, 0, 1]]))
+  try await trainer.step()
+  let found = try await trainer.evaluate(held)  // found.metricName, found.metric
+  return found
+}

@@ -68,6 +68,17 @@ pub enum ShortcutName {
     Pad,
 }
 
+/// `--objective`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ObjectiveName {
+    /// One class a sample
+    Classes,
+    /// Several labels, each there or not
+    Labels,
+    /// Values
+    Values,
+}
+
 /// `--stem`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StemName {
@@ -382,9 +393,12 @@ pub struct ShapeArguments {
     /// Images' channels, height and width
     #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
     pub input: String,
-    /// Number of classes
+    /// Number of classes, or of what --objective says
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub classes: usize,
+    /// What a network by its name answers with
+    #[arg(long, value_enum, default_value = "classes")]
+    pub objective: ObjectiveName,
 }
 
 /// `inspect`.

@@ -1,8 +1,8 @@
 //! From words to what they mean: networks, rules, data and devices.
 
 use crate::arguments::{
-    DataArguments, ModelArguments, OptimizerName, RecipeArguments, RuleArguments, ScheduleName, ShortcutName,
-    StemName, TaskName, WaitingArguments,
+    DataArguments, ModelArguments, ObjectiveName, OptimizerName, RecipeArguments, RuleArguments,
+    ScheduleName, ShapeArguments, ShortcutName, StemName, TaskName, WaitingArguments,
 };
 use crate::embedded;
 use crate::fault::{Fault, Outcome};
@@ -40,9 +40,9 @@ pub fn data_name(arguments: &DataArguments) -> &str {
     arguments.data.as_deref().unwrap_or(EMBEDDED)
 }
 
-/// What a network learns of `dataset`: what this has, by the loss that `--huber` says.
-pub fn objective(dataset: &dyn Dataset, huber: Option<f64>) -> Outcome<Objective> {
-    let objective = match (dataset.target_kind(), huber) {
+/// What a network learns of data with such targets, by the loss that `--huber` says.
+pub fn objective(kind: TargetKind, huber: Option<f64>) -> Outcome<Objective> {
+    let objective = match (kind, huber) {
         (TargetKind::Values, Some(delta)) => Objective::Huber { delta },
         (kind, None) => kind.into(),
         (kind, Some(_)) => {
@@ -53,6 +53,16 @@ pub fn objective(dataset: &dyn Dataset, huber: Option<f64>) -> Outcome<Objective
         }
     };
     Ok(objective.validate().map(|()| objective)?)
+}
+
+/// The outputs of a network by its name, and what they are, where there are no data.
+pub fn answers(shape: &ShapeArguments, huber: Option<f64>) -> Outcome<(usize, Objective)> {
+    let kind = match shape.objective {
+        ObjectiveName::Classes => TargetKind::Class,
+        ObjectiveName::Labels => TargetKind::Labels,
+        ObjectiveName::Values => TargetKind::Values,
+    };
+    Ok((shape.classes, objective(kind, huber)?))
 }
 
 /// The spec that `--model` names: one of the catalogue, for so many outputs of that objective, or a JSON file.

@@ -7,6 +7,7 @@ use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
+use localgrad::targets::Targets;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, TrainConfig, Trainer};
 use localgrad::{Device, Result, Tensor};
@@ -106,13 +107,20 @@ fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
     }
 }
 
-/// Pixels uniform in [-1, 1) and labels uniform over the classes.
+/// Pixels uniform in [-1, 1), and classes uniform over all of them, or of each label and value 0 or 1.
 fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
     let [channels, height, width] = network.input;
     let mut stream = Stream::new(0, "bench", &[]);
     let elements = samples * channels * height * width;
     let pixels: Vec<f32> = (0..elements).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
-    let labels: Vec<u32> = (0..samples).map(|_| stream.below(network.classes as u64) as u32).collect();
+    let outputs = network.classes;
+    let targets = match network.objective.is_classes() {
+        true => Targets::Classes((0..samples).map(|_| stream.below(outputs as u64) as u32).collect()),
+        false => {
+            let numbers = (0..samples * outputs).map(|_| stream.below(2) as f32).collect();
+            Targets::Rows { width: outputs, numbers }
+        }
+    };
     let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?.into();
-    Ok(Batch { images, targets: labels.into() })
+    Ok(Batch { images, targets })
 }

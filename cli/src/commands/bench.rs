@@ -12,7 +12,7 @@ use crate::output::{Output, bytes, table};
 use localgrad::Device;
 use localgrad::layers::LayerSpec;
 use localgrad::memory;
-use localgrad::network::{NetworkSpec, Objective};
+use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Workload, plan};
 use localgrad::rules::Rule;
@@ -75,7 +75,8 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         return Err(Fault::usage("--batch and --steps need at least 1"));
     }
     let input = choices::image_size(&arguments.shape.input)?;
-    let network = choices::network(&arguments.model, input, (arguments.shape.classes, Objective::Classes))?;
+    let answers = choices::answers(&arguments.shape, None)?;
+    let network = choices::network(&arguments.model, input, answers)?;
     let config = train_config(arguments, &network)?;
     let device = localgrad::device::open(&arguments.device.device)?;
     if arguments.ops && !matches!(device, Device::Cpu) {

@@ -7,7 +7,6 @@ use crate::fault::{Fault, Outcome};
 use crate::metrics::{BlockRecord, UnitRecord};
 use crate::output::{Output, bytes, count, table};
 use crate::portrait::Portrait;
-use localgrad::network::Objective;
 use localgrad::rules::Rule;
 use localgrad::weights;
 use localgrad_models::MODELS;
@@ -34,7 +33,8 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
         return tell(path, output);
     }
     let input = choices::image_size(&arguments.shape.input)?;
-    let network = choices::network(&arguments.model, input, (arguments.shape.classes, Objective::Classes))?;
+    let answers = choices::answers(&arguments.shape, None)?;
+    let network = choices::network(&arguments.model, input, answers)?;
     if arguments.spec {
         let text = match output.json {
             true => serde_json::to_string(&network),

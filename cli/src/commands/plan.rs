@@ -9,7 +9,7 @@ use crate::commands::compare;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
 use localgrad::data::ImageShape;
-use localgrad::network::{NetworkSpec, Objective};
+use localgrad::network::NetworkSpec;
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
 use localgrad::trainer::TrainConfig;
@@ -71,7 +71,8 @@ struct MomentRecord {
 pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
     let input = choices::image_size(&arguments.shape.input)?;
-    let network = choices::network(&arguments.model, input, (arguments.shape.classes, Objective::Classes))?;
+    let answers = choices::answers(&arguments.shape, arguments.recipe.huber)?;
+    let network = choices::network(&arguments.model, input, answers)?;
     let workers = choices::workers(arguments.threads)?;
     let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
     let budget_bytes = arguments.budget.memory_budget;
@@ -133,7 +134,8 @@ fn asked(
     let augment = augmentation::augmentation(&recipe.augment, "", shape)?;
     let reading_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
     let samples = samples(arguments)?;
-    let workload = Workload { reading_bytes, samples, ..workload };
+    let blends = augmentation::blend(&recipe.augment).is_some();
+    let workload = Workload { reading_bytes, samples, blends, ..workload };
     Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
 }
 

@@ -355,7 +355,7 @@ impl Data {
         let classes =
             plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or_else(|| train.classes());
         let input = [shape.channels, shape.height, shape.width];
-        let objective = choices::objective(train.as_ref(), arguments.recipe.huber)?;
+        let objective = choices::objective(train.target_kind(), arguments.recipe.huber)?;
         let network = origin.network(arguments, input, (classes, objective))?;
         if let (Some(init), None) = (plan.start(), directory) {
             check_start(&init, network.clone())?;

@@ -159,3 +159,36 @@ fn mixed_samples_repeat_and_go_on() {
     let (code, _, error) = localgrad(here, &["train", "list.csv", "--cutmix", "-1"]);
     assert!(code != Some(0) && error.contains("cutmix takes a number above 0"), "{error}");
 }
+
+#[test]
+fn plans_and_measurements_know_objectives() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let model = ["--model", "resnet8", "--widths", "4,4,8,8", "--input", "3x16x16", "--classes", "3"];
+    let told = |words: &[&str]| localgrad(here, &[words, &model].concat());
+    for objective in ["labels", "values"] {
+        let (code, out, error) = told(&["inspect", "--objective", objective, "--spec"]);
+        assert_eq!(code, Some(0), "{error}");
+        let spec: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(spec["objective"], objective);
+        let (code, out, error) = told(&["plan", "--objective", objective, "--batch", "8", "--json"]);
+        assert_eq!(code, Some(0), "{error}");
+        assert!(records(&out).iter().any(|record| record["event"] == "planned"));
+        let (code, _, error) =
+            told(&["plan", "--objective", objective, "--rule", "predsim", "--blocks", "2"]);
+        assert!(code != Some(0) && error.contains("compare the classes of samples"), "{error}");
+        // By its name, and by a description that says it itself.
+        std::fs::write(here.join("net.json"), spec.to_string()).unwrap();
+        let steps = ["--batch", "4", "--steps", "1", "--threads", "1", "--json"];
+        let by_name = told(&[&["bench", "--objective", objective][..], &steps].concat());
+        let described = ["bench", "--model", "net.json", "--input", "3x16x16"];
+        for (code, out, error) in [by_name, localgrad(here, &[&described[..], &steps].concat())] {
+            assert_eq!(code, Some(0), "{error}");
+            assert!(last(&records(&out), "bench")["loss"].is_number(), "{out}");
+        }
+    }
+    let (code, _, error) = told(&["plan", "--objective", "values", "--huber", "0.5", "--batch", "8"]);
+    assert_eq!(code, Some(0), "{error}");
+    let (code, _, error) = told(&["plan", "--huber", "0.5"]);
+    assert!(code == Some(2) && error.contains("--huber is for data with values"), "{error}");
+}

@@ -156,7 +156,7 @@ fn mixed_samples_repeat_and_go_on() {
     assert_eq!(code, Some(0), "{error}");
     let bytes = |run: &str| std::fs::read(here.join(run).join("weights.safetensors")).unwrap();
     assert!(bytes("whole") == bytes("half"), "a run that went on is another");
-    let (code, _, error) = localgrad(here, &["train", "list.csv", "--cutmix", "-1"]);
+    let (code, _, error) = localgrad(here, &["train", "list.csv", "--cutmix", "0"]);
     assert!(code != Some(0) && error.contains("cutmix takes a number above 0"), "{error}");
 }
 

@@ -94,7 +94,7 @@ pub struct DataArguments {
     /// `embedded`; a directory with a folder of pictures for each class, in parts (train beside val or test) or as one
     /// whole, or with IDX, CIFAR-10 or CIFAR-100 (binary or pickles), SVHN, STL-10, NumPy's or safetensors files; an
     /// archive of pictures or of CIFAR (.zip, .tar, .tar.gz), WebDataset's shards (a-{000..009}.tar or their folder), a list
-    /// of pictures (.csv or .jsonl: path,label), .npz [default: embedded]
+    /// of pictures (.csv or .jsonl: path,label), .parquet, .npz [default: embedded]
     #[arg(long)]
     pub data: Option<String>,
     /// Let one picture that cannot be read be one too many, rather than leave it out

@@ -37,7 +37,7 @@ const PATHS: [&str; 11] = [
 ];
 const LABELS: [&str; 10] =
     ["label", "class", "category", "target", "class_name", "label_name", "y", "labels", "species", "targets"];
-const VALUES: [&str; 3] = ["value", "values", "regression"];
+pub(crate) const VALUES: [&str; 3] = ["value", "values", "regression"];
 const SPLITS: [&str; 4] = ["split", "subset", "part", "set"];
 /// What may be missing from names of pictures.
 const MISSING: [&str; 5] = ["", ".jpg", ".png", ".jpeg", ".JPEG"];

@@ -5,7 +5,7 @@ use crate::collection::Collection;
 use crate::files::Files;
 use crate::images::whole_file;
 use crate::listing::Part;
-use crate::{archived, cifar, folder, list, mat, mnist, npz, shards, stl};
+use crate::{archived, cifar, folder, list, mat, mnist, npz, parquet, shards, stl};
 use localgrad::data::{Dataset, Split};
 use localgrad::{Error, Result};
 use std::path::Path;
@@ -30,6 +30,10 @@ pub fn look(path: &Path) -> Result<Found> {
         return pictures(shards::collection(&path.display().to_string(), found)?);
     }
     let metadata = std::fs::metadata(path).map_err(|cause| Error::io(path, cause))?;
+    let tables = parquet::found(path)?;
+    if !tables.is_empty() {
+        return pictures(parquet::collection(&path.display().to_string(), tables)?);
+    }
     if !metadata.is_dir() {
         return match in_file(path)? {
             Some(collection) => pictures(collection),

@@ -9,5 +9,6 @@ mod arrays;
 mod decoding;
 mod folders;
 mod lists;
+mod parquet;
 mod photos;
 mod sets;

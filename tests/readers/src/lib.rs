@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod matlab;
 pub mod network;
 pub mod npy;
+pub mod parquet;
 pub mod pickle;
 pub mod picture;
 pub mod tensors;

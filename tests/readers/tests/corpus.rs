@@ -93,6 +93,7 @@ fn pictures() {
 #[test]
 fn archives() {
     hold("archive", readers::archive::check, 200);
+    hold("parquet", readers::parquet::check, 200);
 }
 
 #[test]

@@ -288,8 +288,8 @@ pub struct TrainArguments {
     /// Directory of the run [default: the next free one of runs/1, runs/2, …]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Start from these weights instead of random ones
-    #[arg(long, alias = "weights", value_name = "W.safetensors")]
+    /// Start from these weights instead of random ones: safetensors, or PyTorch's own (.pth, .pt, .bin)
+    #[arg(long, alias = "weights", value_name = "W.safetensors|W.pth")]
     pub init: Option<PathBuf>,
 }
 
@@ -335,9 +335,10 @@ pub struct TrainedArguments {
     /// A run directory, which knows its network, data and normalisation
     #[arg(long, value_name = "RUN", conflicts_with = "weights")]
     pub run: Option<PathBuf>,
-    /// A safetensors file; those of localgrad know their network, normalisation and class names, others need --model
-    /// and --normalize
-    #[arg(long, value_name = "W.safetensors", required_unless_present = "run")]
+    /// Weights: safetensors, or PyTorch's own (.pth, .pt, .bin, whose code is not run); those of localgrad know their network,
+    /// normalisation and class names, others of published networks are known by their tensors, or need --model and
+    /// --normalize
+    #[arg(long, value_name = "W.safetensors|W.pth", required_unless_present = "run")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
@@ -414,7 +415,7 @@ pub struct InspectArguments {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch: usize,
     /// Say what a file of weights is instead: whose names its tensors have, its network and its classes
-    #[arg(long, value_name = "W.safetensors", conflicts_with_all = ["model", "spec"])]
+    #[arg(long, value_name = "W.safetensors|W.pth", conflicts_with_all = ["model", "spec"])]
     pub weights: Option<PathBuf>,
     /// Print the network's spec as JSON instead; --model reads it back
     #[arg(long)]

@@ -23,6 +23,7 @@ pub mod demonstration;
 pub mod portrait;
 pub mod photos;
 pub mod run_directory;
+pub mod weights_file;
 pub mod origin;
 pub mod resume;
 pub mod budget;

@@ -5,9 +5,10 @@ use crate::choices;
 use crate::commands::trained;
 use crate::fault::Outcome;
 use crate::run_directory::RunDirectory;
+use crate::weights_file;
 use localgrad::data::{Dataset, Normalize};
 use localgrad::network::{NetworkSpec, Objective};
-use localgrad::weights::{self, Card};
+use localgrad::weights::Card;
 use localgrad_models::adapt::adapt;
 use localgrad_models::catalogue::PHOTO;
 use std::path::Path;
@@ -47,7 +48,7 @@ impl Origin {
     /// # Errors
     /// Those of reading its header.
     pub fn of_file(model: &ModelArguments, path: &Path) -> Outcome<Self> {
-        let card = weights::read_card(path)?;
+        let card = weights_file::card(path)?;
         if card.network.is_some() || model.model.is_some() {
             return Ok(Self { card, words: None });
         }

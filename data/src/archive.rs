@@ -134,7 +134,7 @@ impl Archive {
         let mut archive =
             Self { name: path.display().to_string(), files: BTreeMap::new(), others: Vec::new() };
         match kind(path) {
-            Some(Kind::Zip) => archive.add_zip(path, want)?,
+            Some(Kind::Zip) => archive.add_zip(path, "zip archive", want)?,
             Some(Kind::Tar) => return Self::open_part(&Arc::new(path.to_path_buf()), 0, u64::MAX, want),
             Some(Kind::TarGz) => {
                 let file = File::open(path).map_err(|cause| Error::io(path, cause))?;
@@ -149,6 +149,17 @@ impl Archive {
                 return Err(archive.wrong("expected a .tar, .tar.gz or .zip archive, found something else"));
             }
         }
+        Ok(archive)
+    }
+
+    /// The same of a zip archive of one purpose, `what`, which is no archive for people.
+    ///
+    /// # Errors
+    /// Those of [`Archive::open`].
+    pub(crate) fn open_zip(path: &Path, what: &str, want: &dyn Fn(&str) -> Want) -> Result<Self> {
+        let mut archive =
+            Self { name: path.display().to_string(), files: BTreeMap::new(), others: Vec::new() };
+        archive.add_zip(path, what, want)?;
         Ok(archive)
     }
 
@@ -195,11 +206,11 @@ impl Archive {
         Ok(())
     }
 
-    fn add_zip(&mut self, path: &Path, want: &dyn Fn(&str) -> Want) -> Result<()> {
+    fn add_zip(&mut self, path: &Path, what: &str, want: &dyn Fn(&str) -> Want) -> Result<()> {
         let file = Arc::new(path.to_path_buf());
         let reader = BufReader::new(File::open(path).map_err(|cause| Error::io(path, cause))?);
         let broken = |cause: &dyn std::fmt::Display| {
-            Error::format(format!("{}: a broken or cut zip archive ({cause})", path.display()))
+            Error::format(format!("{}: a broken or cut {what} ({cause})", path.display()))
         };
         let mut zip = ZipArchive::new(reader).map_err(|cause| broken(&cause))?;
         for index in 0..zip.len() {

@@ -102,6 +102,15 @@ impl Encoded {
         }
     }
 
+    /// How many bytes they are, where that is known without looking.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::File(_) => None,
+            Self::Part { len, .. } | Self::Zipped { len, .. } => Some(*len),
+            Self::Memory(bytes) => Some(bytes.len() as u64),
+        }
+    }
+
     /// The bytes that it holds in memory.
     pub fn resident_bytes(&self) -> usize {
         match self {

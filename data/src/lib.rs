@@ -29,6 +29,8 @@ mod hold_out;
 pub mod images;
 pub mod photos;
 pub mod pickle;
+mod storage;
+pub mod torch;
 pub mod cifar;
 pub mod mnist;
 pub mod mat;

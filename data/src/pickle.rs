@@ -1,4 +1,5 @@
-//! Python's pickles, as far as data sets are kept in them: numbers, texts, lists, dictionaries and NumPy arrays of bytes.
+//! Python's pickles, as far as data sets and weights are kept in them: numbers, texts, lists, dictionaries, NumPy arrays of bytes
+//! and what stands for PyTorch's tensors.
 //!
 //! No code is run: a callable is a name and nothing else, and arrays are known by the names of what would make them. Every
 //! value is made once and referred to by its number, so that a small file cannot stand for a large one.
@@ -35,6 +36,8 @@ pub enum Value<'a> {
         /// The state that it would be given.
         state: Option<Id>,
     },
+    /// What lies outside the pickle, by what it calls it.
+    Persistent(Id),
 }
 
 /// All values of a pickle.
@@ -59,6 +62,14 @@ impl<'a> Pickle<'a> {
     /// # Errors
     /// `Format` with what is wrong where; nothing is made that the bytes do not hold.
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
+        Self::read_first(bytes).map(|(pickle, _)| pickle)
+    }
+
+    /// The same of the pickle that `bytes` begin with, and the bytes behind it.
+    ///
+    /// # Errors
+    /// Those of [`Pickle::read`].
+    pub fn read_first(bytes: &'a [u8]) -> Result<(Self, &'a [u8])> {
         let mut machine = Machine {
             bytes,
             at: 0,
@@ -80,7 +91,18 @@ impl<'a> Pickle<'a> {
                 }
             }
         };
-        Ok(Self { values: machine.values, root })
+        let rest = bytes.get(machine.at..).unwrap_or_default();
+        Ok((Self { values: machine.values, root }, rest))
+    }
+
+    /// The number of the value that the pickle is.
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    /// All values, also those that others are made of.
+    pub fn values(&self) -> &[Value<'a>] {
+        &self.values
     }
 
     /// The value of that number.
@@ -223,6 +245,8 @@ impl<'a> Machine<'a> {
         let onto = *self.stack.last()?;
         match self.values.get_mut(onto)? {
             Value::List(items) | Value::Dict(items) => items.append(&mut added),
+            // Of a class that is known by its name alone.
+            Value::Made { .. } => {}
             _ => return None,
         }
         Some(Step::Next)
@@ -253,6 +277,9 @@ impl<'a> Machine<'a> {
             let bytes = std::str::from_utf8(text).ok()?.chars().map(latin).collect::<Option<Vec<u8>>>()?;
             return self.push(Value::Latin(bytes));
         }
+        if let Value::Name(b"collections", b"OrderedDict" | b"defaultdict") = self.values[by] {
+            return self.push(Value::Dict(Vec::new()));
+        }
         self.push(Value::Made { by, of, state: None })
     }
 
@@ -280,6 +307,15 @@ impl<'a> Machine<'a> {
                 Some(Step::Next)
             }
             b'R' | 0x81 => self.reduce(),
+            0x92 => {
+                // Arguments by name are of no use.
+                self.stack.pop()?;
+                self.reduce()
+            }
+            b'Q' => {
+                let id = self.stack.pop()?;
+                self.push(Value::Persistent(id))
+            }
             b'b' => self.build(),
             code @ (b'q' | b'r' | b'p' | b'h' | b'j' | b'g' | 0x94) => self.memo_step(code),
             code @ (b'}'
@@ -289,6 +325,7 @@ impl<'a> Machine<'a> {
             | b'l'
             | b'd'
             | b't'
+            | 0x91
             | 0x85..=0x87
             | b'a'
             | b'e'
@@ -320,7 +357,7 @@ impl<'a> Machine<'a> {
                 let entries = self.since_mark()?;
                 self.push(Value::Dict(entries))
             }
-            b'l' | b't' => {
+            b'l' | b't' | 0x91 => {
                 let items = self.since_mark()?;
                 self.push(Value::List(items))
             }

@@ -7,8 +7,8 @@ use crate::fault::{Fault, Outcome};
 use crate::metrics::{BlockRecord, UnitRecord};
 use crate::output::{Output, bytes, count, table};
 use crate::portrait::Portrait;
+use crate::weights_file;
 use localgrad::rules::Rule;
-use localgrad::weights;
 use localgrad_models::MODELS;
 use serde::Serialize;
 use std::path::Path;
@@ -87,7 +87,7 @@ struct IdentifiedRecord<'a> {
 
 /// Says what a file of weights is.
 fn tell(path: &Path, output: Output) -> Outcome<()> {
-    let card = weights::read_card(path)?;
+    let card = weights_file::card(path)?;
     let identity = if card.network.is_some() { None } else { trained::identity(path)? };
     let (origin, model, classes) = match (&card.network, &identity) {
         (Some(network), _) => ("localgrad", network.name.as_str(), network.classes),
@@ -97,7 +97,7 @@ fn tell(path: &Path, output: Output) -> Outcome<()> {
                 "{} holds {} tensors of a network that is none of: {}; tell what uses them by --model with a spec, such as \
                  inspect --spec prints",
                 path.display(),
-                weights::listed(path)?.len(),
+                weights_file::listed(path)?.len(),
                 MODELS.join(", ")
             )));
         }

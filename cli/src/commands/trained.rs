@@ -6,6 +6,7 @@ use crate::fault::{Fault, Outcome};
 use crate::origin::Origin;
 use crate::output::{Output, complain};
 use crate::run_directory::{RunDirectory, RunFile};
+use crate::weights_file;
 use localgrad::Device;
 use localgrad::checkpoint::Saved;
 use localgrad::data::{Dataset, ImageShape, Normalize};
@@ -128,7 +129,7 @@ fn from_file(
 /// # Errors
 /// Those of reading its header.
 pub fn identity(path: &Path) -> Outcome<Option<Identity>> {
-    let listed = weights::listed(path)?;
+    let listed = weights_file::listed(path)?;
     let shown: Vec<(&str, &[usize])> =
         listed.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     Ok(identify(&shown))
@@ -269,7 +270,7 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mappi
         Ok(())
     })?;
     let mut mapping = Mapping::default();
-    let tensors = weights::read_chosen(path, |listed| {
+    let tensors = weights_file::read_chosen(path, |listed| {
         mapping = names::map(listed.iter().copied(), &ours, model.spec());
         mapping.ours.clone()
     })?;

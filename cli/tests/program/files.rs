@@ -239,6 +239,7 @@ fn other_formats_are_told_by_their_first_bytes() {
     let torch = b"PK\x03\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0archive/data.pkl";
     for (name, start, needle) in [
         ("w.pth", &torch[..], "PyTorch"),
+        ("w.pt", b"\x80\x02}q\0.", "pickle"),
         ("w.safetensors", &torch[..], "PyTorch"),
         ("cifar.tar.gz", b"\x1f\x8b\x08\0\0\0\0\0", "unpack it"),
         ("train_32x32.mat", b"MATLAB 5.0 MAT-file, Platform: GLNXA64", "MATLAB"),

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // nothing here is outside tests
 
 mod common;
+#[path = "../../../data/tests/files/mod.rs"]
+mod made;
 
 mod bench;
 mod budget;
@@ -13,3 +15,4 @@ mod objectives;
 mod photos;
 mod pictures;
 mod report;
+mod torch;

@@ -1,6 +1,8 @@
 //! Files as other programs write them, made here to the letter of their formats.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod torch;
+
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use image::{ImageFormat, Rgb, RgbImage};

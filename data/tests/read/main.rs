@@ -12,3 +12,4 @@ mod lists;
 mod parquet;
 mod photos;
 mod sets;
+mod torch;

@@ -16,4 +16,5 @@ pub mod parquet;
 pub mod pickle;
 pub mod picture;
 pub mod tensors;
+pub mod torch;
 pub mod weights;

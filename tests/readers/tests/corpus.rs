@@ -94,6 +94,7 @@ fn pictures() {
 fn archives() {
     hold("archive", readers::archive::check, 200);
     hold("parquet", readers::parquet::check, 200);
+    hold("torch", readers::torch::check, 200);
 }
 
 #[test]

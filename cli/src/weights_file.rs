@@ -1,0 +1,47 @@
+//! Files of weights as people have them: of safetensors, or PyTorch's own.
+
+use crate::output::complain;
+use localgrad::Result;
+use localgrad::weights::{self, Card, Weights};
+use localgrad_data::torch::{TorchFile, is_torch};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a file says of itself; PyTorch's say nothing.
+///
+/// # Errors
+/// Those of reading its header.
+pub fn card(path: &Path) -> Result<Card> {
+    if is_torch(path) { Ok(Card::default()) } else { weights::read_card(path) }
+}
+
+/// Name and shape of every tensor of a file, of which no number is read.
+///
+/// # Errors
+/// Those of reading it.
+pub fn listed(path: &Path) -> Result<Vec<(String, Vec<usize>)>> {
+    if is_torch(path) { Ok(TorchFile::open(path)?.listed()) } else { weights::listed(path) }
+}
+
+/// The tensors of a file that `choose` gives our names for; what is chosen of several networks in it is said.
+///
+/// # Errors
+/// Those of reading it.
+pub fn read_chosen(
+    path: &Path,
+    choose: impl FnOnce(&[(&str, &[usize])]) -> BTreeMap<String, String>,
+) -> Result<Weights> {
+    if !is_torch(path) {
+        return weights::read_chosen(path, choose);
+    }
+    let file = TorchFile::open(path)?;
+    if let Some(words) = file.words() {
+        complain(&format!("{}: {words}", path.display()));
+    }
+    let listed = file.listed();
+    let shown: Vec<(&str, &[usize])> =
+        listed.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    let chosen = choose(&shown);
+    let bytes = file.safetensors(&|name| chosen.contains_key(name))?;
+    weights::from_bytes(&bytes, &path.display().to_string(), |name| chosen.get(name).cloned())
+}

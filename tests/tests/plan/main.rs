@@ -212,13 +212,13 @@ fn every_way_to_wait() {
     for offload in [false, true] {
         for features_on_disk in [false, true] {
             let waits = |train: &TrainConfig| TrainConfig { offload, features_on_disk, ..train.clone() };
-            hold(&network, &TrainConfig { chunk: 7, ..waits(&man) }, 16, 2);
+            hold(&network, &TrainConfig { chunk: 4, ..waits(&man) }, 16, 2);
             hold(&network, &TrainConfig { chunk: 3, micro_batch: Some(8), ..waits(&infopro) }, 24, 1);
             let pieces = cuts::even_pieces(&network, 4).unwrap();
             hold(&network, &TrainConfig { pieces, features: Precision::F16, ..waits(&bp) }, 32, 2);
         }
     }
-    hold(&network, &TrainConfig { chunk: 6, features: Precision::F16, ..man.clone() }, 16, 2);
+    hold(&network, &TrainConfig { chunk: 3, features: Precision::F16, ..man.clone() }, 16, 2);
     hold(&network, &TrainConfig { exact: true, micro_batch: Some(8), ..man.clone() }, 24, 2);
     let block_batches = vec![8, 16, 32, 24];
     hold(&network, &TrainConfig { chunk: 4, block_batches, ..man.clone() }, 16, 2);

@@ -108,6 +108,9 @@ enum lg_pixel
   LG_PIXEL_U8 = 0,
   // A 32-bit float, taken as it is. All must be finite.
   LG_PIXEL_F32 = 1,
+  // A 32-bit float of the rows that lg_trainer_features wrote: what stays as it is of the network has made of the images,
+  // and is not passed again. The layout is of no matter. All must be finite.
+  LG_PIXEL_FEATURES = 2,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -672,9 +675,10 @@ typedef struct {
 typedef struct {
   // sizeof(lg_samples).
   size_t struct_size;
-  // The images, one behind the other without gaps.
+  // The images, or rows of features, one behind the other without gaps.
   const void *images;
-  // Their size: count * channels * height * width, times 4 for floats. Anything else is refused.
+  // Their size: count * channels * height * width, times 4 for floats; of features count * (what
+  // lg_trainer_feature_count writes) * 4. Anything else is refused.
   size_t images_bytes;
   // An lg_pixel.
   int32_t pixel;
@@ -1202,6 +1206,32 @@ lg_status lg_trainer_predict(lg_trainer *trainer,
                              float *logits,
                              size_t capacity,
                              lg_error *error);
+
+// Writes how many numbers the features of a sample are, which lg_trainer_features makes. LG_STATUS_CONFIG, with what to
+// set, where the first unit is trained, so that nothing stays as it is, or where a loss compares with the images.
+lg_status lg_trainer_feature_count(const lg_trainer *trainer,
+                                   size_t *per_sample,
+                                   lg_error *error);
+
+// Writes what the units before the first trained weight make of images of any layout and type, a row of numbers each, to
+// keep and give back as often as training needs them, as LG_PIXEL_FEATURES: that trains, evaluates and predicts as the
+// images do, and these units are passed once and not in every step. Images pass in groups of lg_trainer_config.batch (or
+// of micro_batch), the last filled up, so that a row depends on its image alone; training on rows ends in the bytes of
+// training on the images, but for last digits where a step has fewer samples than a group.
+//
+// Rows belong to the weights and running statistics that made them, and to the same `train` and frozen_blocks, also in
+// another trainer: who sets other weights of the units that stay as they are makes rows anew. Weights are not changed
+// while rows wait that were pushed (LG_STATUS_STATE).
+//
+// `features_bytes` is how many bytes `features` has room for, at least samples times lg_trainer_feature_count times 4.
+// Labels are not looked at, and training is not changed. LG_STATUS_CONFIG as lg_trainer_feature_count says,
+// LG_STATUS_CANCELLED where it was cancelled, LG_STATUS_NOT_FINITE where the network makes no numbers of an image; rows
+// may be written then, too.
+lg_status lg_trainer_features(lg_trainer *trainer,
+                              const lg_samples *samples,
+                              float *features,
+                              size_t features_bytes,
+                              lg_error *error);
 
 // Takes weights and running statistics from the safetensors file at `path` (UTF-8), under torchvision's names or known
 // spellings of them. `parts` is an lg_weights. A file that does not fit changes nothing; the message lists what is

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     PUSH,
     PULL,
     "examples/finetune.c",
@@ -21,6 +21,7 @@ const PROGRAMS: [&str; 12] = [
     "tests/c/weights.c",
     "tests/c/card.c",
     "tests/c/objective.c",
+    "tests/c/features.c",
     FORK,
 ];
 /// Not under Valgrind, to which all that the parent's threads have is lost in the child.

@@ -169,7 +169,10 @@ impl Tally {
     }
 
     /// Counts what a network of this spec gave for samples with these targets.
-    pub(crate) fn count(&mut self, logits: &Map, targets: &Targets, spec: &NetworkSpec) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Config` for targets that the network is not to answer with, and those of the device.
+    pub fn count(&mut self, logits: &Map, targets: &Targets, spec: &NetworkSpec) -> Result<()> {
         let count = targets.len();
         check_targets(spec, targets, count)?;
         let targets = &*targets.widened(spec.classes);

@@ -40,9 +40,11 @@ pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
     let (network, train, batch) = (settings.network.clone(), settings.train.clone(), settings.batch);
     // Samples may be pushed while a step that was interrupted still has its own.
     let targets = if network.objective.is_classes() { 1 } else { network.classes };
-    let pushed = batch * (settings.intake.shape.elements() + targets) * size_of::<f32>();
+    let pixels: usize = network.input.iter().product();
+    let pushed = batch * (pixels + targets) * size_of::<f32>();
     Ok(Workload {
         evaluation_batch: Some(settings.evaluation_batch),
+        takes_features: true,
         saves: true,
         resumes: true,
         starts_from_file: true,

@@ -5,7 +5,6 @@ use crate::control::MAX_THREADS;
 use crate::guard;
 use crate::network::{NetworkObject, Pretrained};
 use crate::pointers::{self, Versioned};
-use crate::samples::Intake;
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_models::cut::{self, Cut};
 use localgrad_runtime::data::{ImageShape, Normalize};
@@ -271,7 +270,7 @@ pub(crate) struct Settings {
     pub(crate) batch: usize,
     /// Samples that are evaluated at once.
     pub(crate) evaluation_batch: usize,
-    pub(crate) intake: Intake,
+    pub(crate) normalize: Normalize,
     pub(crate) device: Device,
     pub(crate) threads: usize,
     /// Directory and limit of a scratch file.
@@ -336,7 +335,7 @@ impl Settings {
             fit,
             batch: config.batch,
             evaluation_batch: config.batch,
-            intake: Intake { shape, classes: network.classes, objective: network.objective, normalize },
+            normalize,
             device,
             threads: config.threads,
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),

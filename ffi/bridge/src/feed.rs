@@ -2,11 +2,10 @@
 
 use crate::error::lg_error;
 use crate::pointers::{self, Versioned};
-use crate::samples::{Intake, Samples, lg_samples};
+use crate::samples::{Given, Intake, Samples, lg_samples};
 use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
-use localgrad_runtime::data::Batch;
 use localgrad_runtime::maps::slices;
 use localgrad_runtime::targets::Targets;
 use std::ffi::c_void;
@@ -38,7 +37,7 @@ pub struct Asked<'a> {
     /// The most samples that it may have.
     pub most: usize,
     intake: &'a Intake,
-    batch: Option<Batch>,
+    given: Option<Given>,
 }
 
 impl Asked<'_> {
@@ -46,7 +45,7 @@ impl Asked<'_> {
     pub fn give(&mut self, samples: &Samples<'_>) -> Outcome<()> {
         self.check_count(samples.count)?;
         let lent = self.intake.check(samples, true)?;
-        self.batch = Some(self.intake.batch(&lent, 0..lent.count)?);
+        self.given = Some(self.intake.batch(&lent, 0..lent.count)?);
         Ok(())
     }
 
@@ -62,10 +61,10 @@ impl Asked<'_> {
 }
 
 /// Batch `number` from `source`, of at most `most` samples; `None` where there are no more.
-pub(crate) fn ask(source: &mut Source, number: u64, intake: &Intake, most: usize) -> Outcome<Option<Batch>> {
-    let mut asked = Asked { number, most, intake, batch: None };
+pub(crate) fn ask(source: &mut Source, number: u64, intake: &Intake, most: usize) -> Outcome<Option<Given>> {
+    let mut asked = Asked { number, most, intake, given: None };
     source(&mut asked)?;
-    Ok(asked.batch)
+    Ok(asked.given)
 }
 
 /// What a function is given back with each call.
@@ -115,9 +114,21 @@ impl Session {
                 lent.count, self.batch
             )));
         }
-        self.inbox.add(lent.targets(0..lent.count))?;
+        self.inbox.add(lent.targets(0..lent.count), lent.are_features())?;
         self.intake.append(&lent, 0..lent.count, &mut self.inbox.images);
         Ok(())
+    }
+
+    /// Refuses other weights where features wait that these have made.
+    pub(crate) fn check_no_features_wait(&self) -> Outcome<()> {
+        match !self.inbox.is_empty() && self.inbox.are_features {
+            false => Ok(()),
+            true => Err(Fault::new(
+                lg_status::State,
+                "features were pushed that belong to the weights as they are; train a step on them, or forget them by \
+                 lg_trainer_discard_pushed, before weights change",
+            )),
+        }
     }
 
     /// Forgets the samples that were pushed and not yet trained on.
@@ -136,6 +147,8 @@ impl Session {
 pub(crate) struct Inbox {
     images: Vec<f32>,
     targets: Option<Targets>,
+    /// Whether features are in the place of images.
+    are_features: bool,
 }
 
 impl Inbox {
@@ -148,19 +161,27 @@ impl Inbox {
     }
 
     /// Samples of a step that could not begin, to be the next one's.
-    pub(crate) fn put_back(&mut self, batch: Batch) -> Outcome<()> {
-        *self = Self { images: slices::elements(&batch.images)?.to_vec(), targets: Some(batch.targets) };
+    pub(crate) fn put_back(&mut self, given: Given) -> Outcome<()> {
+        let Given { batch, are_features } = given;
+        let images = slices::elements(&batch.images)?.to_vec();
+        *self = Self { images, targets: Some(batch.targets), are_features };
         Ok(())
     }
 
     /// All of them, which leaves none.
-    pub(crate) fn take(&mut self) -> (Vec<f32>, Targets) {
+    pub(crate) fn take(&mut self, intake: &Intake) -> Outcome<Given> {
         let targets = self.targets.take().unwrap_or(Targets::Classes(Vec::new()));
-        (std::mem::take(&mut self.images), targets)
+        intake.assemble(std::mem::take(&mut self.images), targets, self.are_features)
     }
 
-    /// Adds what samples are to be answered with, of which either all have rows or none.
-    fn add(&mut self, targets: Targets) -> Outcome<()> {
+    /// Adds what samples are to be answered with, of which either all have rows or none; and either all are features or none.
+    fn add(&mut self, targets: Targets, are_features: bool) -> Outcome<()> {
+        if !self.is_empty() && self.are_features != are_features {
+            return Err(Fault::config(
+                "samples of one step come as images, or all as features; train a step first",
+            ));
+        }
+        self.are_features = are_features;
         let waiting = self.targets.take();
         match (&waiting, &targets) {
             (Some(Targets::Classes(_)), Targets::Rows { .. })

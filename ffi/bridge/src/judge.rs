@@ -5,14 +5,12 @@ use crate::error::lg_error;
 use crate::feed::{self, Source, lg_source_fn};
 use crate::library::fixed_text;
 use crate::pointers::{self, Versioned};
-use crate::samples::{Intake, Samples, lg_samples};
-use crate::session::{Session, Shared, cancelled};
+use crate::samples::{Given, Intake, Samples, lg_samples};
+use crate::session::{Session, Shared, cancelled, logits};
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
 use localgrad_runtime::Error;
-use localgrad_runtime::data::Batch;
 use localgrad_runtime::evaluate::Evaluation;
-use localgrad_runtime::model::Classifier;
 use std::ffi::{c_char, c_void};
 
 /// What an evaluation found.
@@ -82,7 +80,7 @@ impl Session {
     fn judge(
         &mut self,
         shared: Shared<'_>,
-        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Batch>>,
+        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Given>>,
     ) -> Outcome<lg_evaluation> {
         match self.evaluate(shared, next)? {
             None => Err(cancelled()),
@@ -102,20 +100,20 @@ impl Session {
     /// One logit for each class of each sample, or for each label; values as they are.
     pub fn predict(&mut self, shared: Shared<'_>, samples: &Samples<'_>) -> Outcome<Vec<f32>> {
         let lent = self.intake.check(samples, false)?;
-        let mut logits = Vec::with_capacity(lent.count * self.intake.classes);
+        let mut all = Vec::with_capacity(lent.count * self.intake.classes);
         for first in (0..lent.count).step_by(self.evaluation_batch) {
             if self.wait_turn(shared, None) != Turn::Go {
                 return Err(cancelled());
             }
             let range = first..lent.count.min(first + self.evaluation_batch);
-            let batch = self.intake.batch(&lent, range)?;
-            let found = self.work(shared.control, |trainer| trainer.logits(&batch.images)?.numbers())??;
+            let given = self.intake.batch(&lent, range)?;
+            let found = self.work(shared.control, |trainer| logits(trainer, &given)?.numbers())??;
             if let Some(&number) = found.iter().find(|number| !number.is_finite()) {
                 return Err(Error::no_answer(number.into()).into());
             }
-            logits.extend(found);
+            all.extend(found);
         }
-        Ok(logits)
+        Ok(all)
     }
 }
 

@@ -35,6 +35,7 @@ pub mod run;
 pub mod steer;
 pub mod settings;
 pub mod judge;
+pub mod features;
 pub mod weights;
 pub mod named;
 pub mod checkpoints;

@@ -180,6 +180,7 @@ impl Session {
     /// Sets the numbers of a weight from bytes that [`Session::read_weight`] wrote, or others made likewise.
     pub fn write_weight(&mut self, name: &str, precision: i32, bytes: &[u8]) -> Outcome<()> {
         self.check_at_rest()?;
+        self.check_no_features_wait()?;
         let named = self.check_bytes(name, precision, bytes.len())?;
         let numbers: Vec<f32> = match precision {
             0 => bytes.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect(),

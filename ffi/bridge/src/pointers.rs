@@ -62,11 +62,27 @@ pub(crate) unsafe fn store<T: Copy>(values: &[T], pointer: *mut T, name: &str) -
 /// # Safety
 /// `pointer` is null, or has `count` bytes that nobody else uses for as long as the result is used.
 pub(crate) unsafe fn bytes_mut<'a>(pointer: *mut u8, count: usize, name: &str) -> Outcome<&'a mut [u8]> {
-    check_elements::<u8>(pointer, count, name)?;
+    // SAFETY: the caller's promise is the same, and zero is a byte.
+    unsafe { zeroed(pointer, count, name) }
+}
+
+/// The same of floats.
+///
+/// # Safety
+/// As [`bytes_mut`].
+pub(crate) unsafe fn floats_mut<'a>(pointer: *mut f32, count: usize, name: &str) -> Outcome<&'a mut [f32]> {
+    // SAFETY: the caller's promise is the same, and zeros are a float.
+    unsafe { zeroed(pointer, count, name) }
+}
+
+/// # Safety
+/// As [`bytes_mut`], and zeros are a `T`.
+unsafe fn zeroed<'a, T>(pointer: *mut T, count: usize, name: &str) -> Outcome<&'a mut [T]> {
+    check_elements::<T>(pointer, count, name)?;
     if count == 0 {
         return Ok(&mut []);
     }
-    // SAFETY: not null, not larger than memory can be; the caller promises the bytes, and zeros initialise them.
+    // SAFETY: not null, aligned, not larger than memory can be; the caller promises the elements, and that zeros are such.
     unsafe {
         pointer.write_bytes(0, count);
         Ok(std::slice::from_raw_parts_mut(pointer, count))

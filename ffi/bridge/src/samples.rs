@@ -3,10 +3,12 @@
 use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
 use localgrad_runtime::data::{Batch, ImageShape, Normalize};
+use localgrad_runtime::layers::spec::Features;
 use localgrad_runtime::maps::slices;
 use localgrad_runtime::network::Objective;
 use localgrad_runtime::rules::criterion::check_rows;
 use localgrad_runtime::targets::Targets;
+use localgrad_runtime::trainer::Trainer;
 use std::ffi::c_void;
 use std::ops::Range;
 
@@ -18,6 +20,9 @@ pub enum lg_pixel {
     U8 = 0,
     /// A 32-bit float, taken as it is. All must be finite.
     F32 = 1,
+    /// A 32-bit float of the rows that lg_trainer_features wrote: what stays as it is of the network has made of the images,
+    /// and is not passed again. The layout is of no matter. All must be finite.
+    Features = 2,
 }
 
 /// The order of the numbers in an image.
@@ -36,9 +41,10 @@ pub enum lg_layout {
 pub struct lg_samples {
     /// sizeof(lg_samples).
     pub struct_size: usize,
-    /// The images, one behind the other without gaps.
+    /// The images, or rows of features, one behind the other without gaps.
     pub images: *const c_void,
-    /// Their size: count * channels * height * width, times 4 for floats. Anything else is refused.
+    /// Their size: count * channels * height * width, times 4 for floats; of features count * (what
+    /// lg_trainer_feature_count writes) * 4. Anything else is refused.
     pub images_bytes: usize,
     /// An lg_pixel.
     pub pixel: i32,
@@ -91,14 +97,20 @@ pub enum Pixels<'a> {
     U8(&'a [u8]),
     /// Numbers that are taken as they are. All must be finite.
     F32(&'a [f32]),
+    /// Features in place of images, as [`crate::session::Session::features`] makes them.
+    Features(&'a [f32]),
 }
 
 impl Pixels<'_> {
     fn bytes(&self) -> usize {
         match self {
             Pixels::U8(bytes) => bytes.len(),
-            Pixels::F32(floats) => size_of_val(*floats),
+            Pixels::F32(floats) | Pixels::Features(floats) => size_of_val(*floats),
         }
+    }
+
+    fn are_features(&self) -> bool {
+        matches!(self, Pixels::Features(_))
     }
 }
 
@@ -124,11 +136,22 @@ pub(crate) struct Intake {
     pub(crate) classes: usize,
     pub(crate) objective: Objective,
     pub(crate) normalize: Normalize,
+    /// The shape of a sample's features, or why it has none.
+    pub(crate) features: Result<Features, String>,
+}
+
+/// Samples as training takes them.
+pub(crate) struct Given {
+    pub(crate) batch: Batch,
+    /// Whether features are in the place of its images.
+    pub(crate) are_features: bool,
 }
 
 /// Samples that were checked.
 pub(crate) struct Lent<'a> {
     pixels: Pixels<'a>,
+    /// Numbers of a sample.
+    elements: usize,
     planes: bool,
     pub(crate) count: usize,
     /// As many as samples; none where none were needed, or where there are rows.
@@ -138,6 +161,24 @@ pub(crate) struct Lent<'a> {
 }
 
 impl Intake {
+    /// What a trainer takes whose images are normalised so.
+    pub(crate) fn of(trainer: &Trainer, normalize: Normalize) -> Self {
+        let spec = &trainer.model.spec;
+        let [channels, height, width] = spec.input;
+        let shape = ImageShape { channels, height, width };
+        let found = trainer.check_still().and_then(|()| trainer.still_shape());
+        let features = found.map_err(|cause| match trainer.has_still() {
+            true => cause.to_string(),
+            false => format!("{cause}: set train to \"head\" or \"last-2-units\", or frozen_blocks"),
+        });
+        Self { shape, classes: spec.classes, objective: spec.objective, normalize, features }
+    }
+
+    /// The shape of a sample's features.
+    pub(crate) fn features(&self) -> Outcome<Features> {
+        self.features.clone().map_err(Fault::config)
+    }
+
     /// What the caller's struct lends; its labels or targets only where they are needed.
     ///
     /// # Safety
@@ -145,7 +186,7 @@ impl Intake {
     pub(crate) unsafe fn lend<'a>(&self, samples: &lg_samples, labelled: bool) -> Outcome<Samples<'a>> {
         let (pixel_bytes, count) = match samples.pixel {
             0 => (1, samples.count),
-            1 => (size_of::<f32>(), samples.count),
+            1 | 2 => (size_of::<f32>(), samples.count),
             other => return Err(Fault::argument(format!("pixel is {other}, which is no lg_pixel"))),
         };
         let layout = match samples.layout {
@@ -154,12 +195,13 @@ impl Intake {
             other => return Err(Fault::argument(format!("layout is {other}, which is no lg_layout"))),
         };
         // Before any of them is believed to be there.
-        self.check_bytes(count, pixel_bytes, samples.images_bytes)?;
+        self.check_bytes(count, pixel_bytes, samples.pixel == 2, samples.images_bytes)?;
         let elements = samples.images_bytes / pixel_bytes;
         // SAFETY: the caller promises as many bytes as the header says, and as many labels or rows as samples.
         unsafe {
             let pixels = match samples.pixel {
                 0 => Pixels::U8(pointers::slice(samples.images.cast(), elements, "images")?),
+                2 => Pixels::Features(pointers::slice(samples.images.cast(), elements, "images")?),
                 _ => Pixels::F32(pointers::slice(samples.images.cast(), elements, "images")?),
             };
             let (mut labels, mut targets): (&[u32], &[f32]) = (&[], &[]);
@@ -172,22 +214,28 @@ impl Intake {
         }
     }
 
-    fn check_bytes(&self, count: usize, pixel_bytes: usize, found: usize) -> Outcome<()> {
-        let elements = count.checked_mul(self.shape.elements());
+    /// Checks that `found` bytes are those of so many samples; how many numbers a sample has.
+    fn check_bytes(
+        &self,
+        count: usize,
+        pixel_bytes: usize,
+        are_features: bool,
+        found: usize,
+    ) -> Outcome<usize> {
+        let each = if are_features { self.features()?.elements() } else { self.shape.elements() };
+        let elements = count.checked_mul(each);
         let Some(bytes) = elements.and_then(|elements| elements.checked_mul(pixel_bytes)) else {
             return Err(Fault::argument(format!("{count} images are more than memory can hold")));
         };
         if bytes == found {
-            return Ok(());
+            return Ok(each);
         }
         let ImageShape { channels, height, width } = self.shape;
-        Err(Fault::new(
-            lg_status::Shape,
-            format!(
-                "images_bytes is {found}, but {count} images of {channels} channels and {height}x{width} pixels have \
-                 {bytes}"
-            ),
-        ))
+        let what = match are_features {
+            true => format!("rows of {each} features"),
+            false => format!("images of {channels} channels and {height}x{width} pixels"),
+        };
+        Err(Fault::new(lg_status::Shape, format!("images_bytes is {found}, but {count} {what} have {bytes}")))
     }
 
     /// Checks what the caller lends, labels or targets only where they are needed.
@@ -195,9 +243,9 @@ impl Intake {
         let Samples { pixels, layout, count, labels, targets } = *samples;
         let pixel_bytes = match pixels {
             Pixels::U8(_) => 1,
-            Pixels::F32(_) => size_of::<f32>(),
+            Pixels::F32(_) | Pixels::Features(_) => size_of::<f32>(),
         };
-        self.check_bytes(count, pixel_bytes, pixels.bytes())?;
+        let elements = self.check_bytes(count, pixel_bytes, pixels.are_features(), pixels.bytes())?;
         let (labels, rows): (&[u32], &[f32]) = match (labelled, targets) {
             (false, _) => (&[], &[]),
             (true, []) => (labels, &[]),
@@ -225,8 +273,8 @@ impl Intake {
             )));
         }
         let planes = layout == lg_layout::Nchw;
-        let lent = Lent { pixels, planes, count, labels, rows, classes: self.classes };
-        lent.check_finite(self.shape.elements())?;
+        let lent = Lent { pixels, elements, planes, count, labels, rows, classes: self.classes };
+        lent.check_finite()?;
         Ok(lent)
     }
 
@@ -239,25 +287,40 @@ impl Intake {
     }
 
     /// Samples `range` as a batch.
-    pub(crate) fn batch(&self, lent: &Lent<'_>, range: Range<usize>) -> Outcome<Batch> {
+    pub(crate) fn batch(&self, lent: &Lent<'_>, range: Range<usize>) -> Outcome<Given> {
         let targets = lent.targets(range.clone());
         let mut images = Vec::new();
         self.append(lent, range, &mut images);
-        self.assemble(images, targets)
+        self.assemble(images, targets, lent.are_features())
     }
 
-    /// Images [N, H, W, C] and their targets as a batch.
-    pub(crate) fn assemble(&self, images: Vec<f32>, targets: Targets) -> Outcome<Batch> {
+    /// Images `range`, and the last of them again until they are `count`.
+    pub(crate) fn filled_up(&self, lent: &Lent<'_>, range: Range<usize>, count: usize) -> Outcome<Given> {
+        let mut images = Vec::with_capacity(count * lent.elements);
+        self.append(lent, range.clone(), &mut images);
+        for _ in range.len()..count {
+            self.append(lent, range.end - 1..range.end, &mut images);
+        }
+        self.assemble(images, lent.targets(range), false)
+    }
+
+    /// Images [N, H, W, C], or features, and their targets as a batch.
+    pub(crate) fn assemble(&self, images: Vec<f32>, targets: Targets, are_features: bool) -> Outcome<Given> {
         let ImageShape { channels, height, width } = self.shape;
-        let count = images.len() / self.shape.elements().max(1);
-        Ok(Batch { images: slices::tensor(images, (count, height, width, channels))?.into(), targets })
+        let shape = if are_features { self.features()? } else { Features::Map { channels, height, width } };
+        let count = images.len() / shape.elements().max(1);
+        let images = slices::tensor(images, shape.dims(count))?.into();
+        Ok(Given { batch: Batch { images, targets }, are_features })
     }
 
-    /// Appends samples `range` to `images`, normalised and channels last.
+    /// Appends samples `range` to `images`, normalised and channels last; features as they are.
     pub(crate) fn append(&self, lent: &Lent<'_>, range: Range<usize>, images: &mut Vec<f32>) {
-        let size = self.shape.elements();
+        let size = lent.elements;
         let start = images.len();
         images.reserve_exact(range.len() * size);
+        if let Pixels::Features(rows) = lent.pixels {
+            return images.extend_from_slice(&rows[range.start * size..range.end * size]);
+        }
         let (channels, plane) = (self.shape.channels, size / self.shape.channels.max(1));
         for sample in range {
             let first = sample * size;
@@ -268,7 +331,7 @@ impl Intake {
             });
             match lent.pixels {
                 Pixels::U8(bytes) => images.extend(places.map(|at| f32::from(bytes[at]) / 255.0)),
-                Pixels::F32(floats) => images.extend(places.map(|at| floats[at])),
+                Pixels::F32(floats) | Pixels::Features(floats) => images.extend(places.map(|at| floats[at])),
             }
         }
         self.normalize.apply(&mut images[start..]);
@@ -287,13 +350,17 @@ impl Lent<'_> {
         }
     }
 
-    fn check_finite(&self, size: usize) -> Outcome<()> {
-        let Pixels::F32(floats) = self.pixels else { return Ok(()) };
+    pub(crate) fn are_features(&self) -> bool {
+        self.pixels.are_features()
+    }
+
+    fn check_finite(&self) -> Outcome<()> {
+        let (Pixels::F32(floats) | Pixels::Features(floats)) = self.pixels else { return Ok(()) };
         match floats.iter().position(|number| !number.is_finite()) {
             None => Ok(()),
             Some(at) => Err(Fault::argument(format!(
                 "sample {} holds {}, which is no finite number",
-                at / size.max(1),
+                at / self.elements.max(1),
                 floats[at]
             ))),
         }
@@ -308,7 +375,8 @@ mod tests {
     fn every_layout_and_type_comes_to_the_same() {
         let shape = ImageShape { channels: 2, height: 2, width: 3 };
         let objective = Objective::Classes;
-        let intake = Intake { shape, classes: 3, objective, normalize: Normalize::half(2) };
+        let (normalize, features) = (Normalize::half(2), Err(String::new()));
+        let intake = Intake { shape, classes: 3, objective, normalize, features };
         let bytes: Vec<u8> = (0..24).map(|i| i * 10).collect();
         let mut planes = vec![0u8; 24];
         for (at, byte) in bytes.iter().enumerate() {
@@ -334,11 +402,11 @@ mod tests {
                 // SAFETY: all pointers are to the arrays above.
                 let lent = unsafe { intake.lend(&samples, true) }.unwrap();
                 let lent = intake.check(&lent, true).unwrap();
-                let batch = intake.batch(&lent, 0..2).unwrap();
+                let batch = intake.batch(&lent, 0..2).unwrap().batch;
                 assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
                 assert_eq!(batch.images.numbers().unwrap(), expected);
                 assert_eq!(batch.targets.labels().unwrap(), labels);
-                let second = intake.batch(&lent, 1..2).unwrap();
+                let second = intake.batch(&lent, 1..2).unwrap().batch;
                 assert_eq!(second.images.numbers().unwrap(), expected[12..]);
                 assert_eq!(second.targets.labels().unwrap(), [0]);
             }

@@ -11,7 +11,7 @@ use crate::feed::{self, Inbox, Source};
 use crate::guard;
 use crate::named::Named;
 use crate::network::Pretrained;
-use crate::samples::Intake;
+use crate::samples::{Given, Intake};
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
 use localgrad_models::ModelConfig;
@@ -19,6 +19,8 @@ use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::device::PeakMemory;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
+use localgrad_runtime::maps::Map;
+use localgrad_runtime::model::Classifier;
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
@@ -110,7 +112,7 @@ impl Session {
             fit,
             batch,
             evaluation_batch,
-            intake,
+            normalize,
             device,
             scratch,
             budget,
@@ -120,7 +122,7 @@ impl Session {
         } = settings;
         let wanted = scratch.filter(|_| train.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
-        let mut trainer = Trainer::with_scratch(network, train, intake.normalize.clone(), &device, scratch)?;
+        let mut trainer = Trainer::with_scratch(network, train, normalize.clone(), &device, scratch)?;
         match pretrained {
             None => {}
             Some(Pretrained { weights, head_is_new: false }) => weights::load(&mut trainer, &weights)?,
@@ -132,10 +134,10 @@ impl Session {
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],
             peak: PeakMemory::watch(&device),
+            intake: Intake::of(&trainer, normalize),
             trainer,
             progress,
             fit,
-            intake,
             class_names,
             batch,
             evaluation_batch,
@@ -169,6 +171,7 @@ impl Session {
         self.set_damaged();
         self.trainer = Trainer::with_scratch(spec, chosen.train, normalize, &Device::Cpu, scratch)?;
         self.lost = false;
+        self.intake = Intake::of(&self.trainer, self.intake.normalize.clone());
         self.evaluation_batch = chosen.evaluation_batch.unwrap_or(self.batch);
         self.progress = Progress::start(self.trainer.ranges().len());
         self.losses = vec![f64::NAN; self.trainer.ranges().len()];
@@ -305,17 +308,18 @@ impl Session {
         if self.open.is_none() {
             let began = Instant::now();
             let was_pushed = !self.inbox.is_empty();
-            let Some(batch) = self.next_batch()? else { return Ok(Advance::NoData) };
-            let samples = batch.targets.len();
-            let step = match self.trainer.begin(&batch, self.learning_rate()) {
+            let Some(given) = self.next_batch()? else { return Ok(Advance::NoData) };
+            let samples = given.batch.targets.len();
+            let step = match self.begin(&given) {
                 Ok(step) => step,
                 Err(error) => {
                     if was_pushed {
-                        self.inbox.put_back(batch)?;
+                        self.inbox.put_back(given)?;
                     }
                     return Err(error.into());
                 }
             };
+            drop(given);
             self.tell_if_alone(samples);
             self.stored.waits_since.get_or_insert(began);
             self.open = Some(Open { step, worked: began.elapsed() });
@@ -375,10 +379,17 @@ impl Session {
         turn
     }
 
-    fn next_batch(&mut self) -> Outcome<Option<Batch>> {
+    fn begin(&mut self, given: &Given) -> localgrad_runtime::Result<OpenStep> {
+        let (Given { batch, are_features }, rate) = (given, self.learning_rate());
+        match are_features {
+            false => self.trainer.begin(batch, rate),
+            true => self.trainer.begin_on_features(&batch.images, &batch.targets, rate),
+        }
+    }
+
+    fn next_batch(&mut self) -> Outcome<Option<Given>> {
         if !self.inbox.is_empty() {
-            let (images, targets) = self.inbox.take();
-            return self.intake.assemble(images, targets).map(Some);
+            return self.inbox.take(&self.intake).map(Some);
         }
         match &mut self.source {
             Some(source) => feed::ask(source, self.progress.steps as u64, &self.intake, self.batch),
@@ -420,18 +431,21 @@ impl Session {
     pub(crate) fn evaluate(
         &mut self,
         shared: Shared<'_>,
-        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Batch>>,
+        next: &mut dyn FnMut(&Intake, usize) -> Outcome<Option<Given>>,
     ) -> Outcome<Option<Evaluation>> {
         let mut tally = Tally::default();
-        while let Some(batch) = next(&self.intake, self.batch)? {
-            let samples = batch.targets.len();
+        while let Some(given) = next(&self.intake, self.batch)? {
+            let samples = given.batch.targets.len();
             for first in (0..samples).step_by(self.evaluation_batch) {
                 if self.wait_turn(shared, None) != Turn::Go {
                     return Ok(None);
                 }
-                let part = part(&batch, first, self.evaluation_batch.min(samples - first))?;
+                let part = part(&given, first, self.evaluation_batch.min(samples - first))?;
                 let began = Instant::now();
-                self.work(shared.control, |trainer| tally.add(trainer, &part))??;
+                self.work(shared.control, |trainer| {
+                    let logits = logits(trainer, &part)?;
+                    tally.count(&logits, &part.batch.targets, &trainer.model.spec)
+                })??;
                 shared.control.rest(began.elapsed(), None);
             }
         }
@@ -464,11 +478,25 @@ fn stand_in() -> Outcome<Trainer> {
     Ok(Trainer::new(network, train, Normalize::half(1), &Device::Cpu)?)
 }
 
+/// What the network says to samples.
+pub(crate) fn logits(trainer: &mut Trainer, given: &Given) -> localgrad_runtime::Result<Map> {
+    let images = &given.batch.images;
+    match given.are_features {
+        false => trainer.logits(images),
+        true => {
+            let h = images.to(&trainer.model.place)?;
+            trainer.logits_behind(h)
+        }
+    }
+}
+
 /// Samples `first` and on of a batch, `count` of them.
-fn part(batch: &Batch, first: usize, count: usize) -> Outcome<Batch> {
+fn part(given: &Given, first: usize, count: usize) -> Outcome<Given> {
+    let Given { batch, are_features } = given;
     let images = match count == batch.targets.len() {
         true => batch.images.clone(),
         false => batch.images.samples(first, count)?.copy()?,
     };
-    Ok(Batch { images, targets: batch.targets.part(first..first + count) })
+    let batch = Batch { images, targets: batch.targets.part(first..first + count) };
+    Ok(Given { batch, are_features: *are_features })
 }

@@ -95,6 +95,7 @@ impl Session {
             self.stored.count_anew();
             return Ok(false);
         };
+        self.check_no_features_wait()?;
         let before = self.take_over(&saved.manifest.configuration, control)?;
         let now = self.configuration();
         let resumed = Checkpoints::resume_held(directory, lock, now, keep, &mut self.trainer);
@@ -130,6 +131,7 @@ impl Session {
 
     /// Goes back to a state.
     pub fn set_state(&mut self, bytes: &[u8], control: &Control) -> Outcome<()> {
+        self.check_no_features_wait()?;
         let blob = Blob::read(bytes)?;
         let before = self.take_over(&blob.configuration, control)?;
         match blob.restore(&mut self.trainer) {

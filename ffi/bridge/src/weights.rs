@@ -39,6 +39,7 @@ impl Session {
     /// Takes weights from a safetensors file; `parts` is an lg_weights.
     pub fn load_weights(&mut self, path: &Path, parts: i32) -> Outcome<()> {
         self.check_at_rest()?;
+        self.check_no_features_wait()?;
         let model = &mut self.trainer;
         let mut ours = BTreeSet::new();
         model.read_forms(&mut |name, _| {

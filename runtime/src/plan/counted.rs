@@ -94,6 +94,7 @@ impl Counted {
         let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes, target_bytes };
         counted.rooms.push(counted.ahead(workload.batch, workload.reading_bytes));
         counted.rooms.push(counted.kept_features(workload)?);
+        counted.rooms.push(counted.given_features(workload)?);
         counted.rest(remembers)?;
         Ok(counted)
     }
@@ -182,11 +183,21 @@ impl Counted {
         Ok(self.place().room(Part::Kept, bytes + places))
     }
 
+    /// What the features of a batch take beyond its images, where they may come in place of these.
+    fn given_features(&self, workload: &Workload) -> Result<Room> {
+        let mut beyond = 0;
+        if workload.takes_features && self.trainer.check_still().is_ok() {
+            let pixels = self.trainer.model.spec.input.iter().product();
+            beyond = self.trainer.still_shape()?.elements().saturating_sub(pixels);
+        }
+        Ok(self.place().room(Part::Batch, workload.batch.saturating_mul(beyond * ELEMENT_BYTES)))
+    }
+
     /// What the features of a sample take that are kept.
     fn entry_bytes(&self, cache: CacheConfig) -> Result<usize> {
         let numbers = match self.trainer.config().features_on_disk {
             true => 0,
-            false => self.trainer.still_elements()?,
+            false => self.trainer.still_shape()?.elements(),
         };
         Ok(numbers * cache.precision.bytes() + ENTRY_BYTES)
     }

@@ -38,6 +38,8 @@ pub struct Workload {
     pub reading_bytes: usize,
     /// The same of a sample to be judged by.
     pub evaluation_reading_bytes: usize,
+    /// Whether samples may come as what the units that stay as they are have made of them.
+    pub takes_features: bool,
     /// Whether checkpoints are written.
     pub saves: bool,
     /// Whether the run goes on from a checkpoint, of which each block's file is read whole.
@@ -65,6 +67,7 @@ impl Workload {
             blends: false,
             reading_bytes: 0,
             evaluation_reading_bytes: 0,
+            takes_features: false,
             saves: false,
             resumes: false,
             starts_from_file: false,

@@ -4,6 +4,7 @@ use super::open_step::{self, Features, MicroBatch, OpenStep};
 use super::{StepReport, Trainer};
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::maps::Map;
 use crate::rules::auxiliary::Auxiliary;
 use crate::rules::criterion::check_targets;
 use crate::shelf::Parcel;
@@ -43,6 +44,42 @@ impl Trainer {
         Ok(self.opened(micro_batches, learning_rate, true))
     }
 
+    /// The same of what [`Trainer::still_features`] has made of the samples, all in one map `[N, ...]`.
+    ///
+    /// # Errors
+    /// As [`Trainer::check_still`]; `Shape`, and `Config` for targets.
+    pub fn begin_on_features(
+        &mut self,
+        features: &Map,
+        targets: &Targets,
+        learning_rate: f64,
+    ) -> Result<OpenStep> {
+        self.check_still()?;
+        let (samples, shape) = (targets.len(), self.still_shape()?);
+        if samples == 0 || features.dims() != shape.dims(samples) {
+            return Err(Error::shape(format!(
+                "{} takes features [N, ...] of the shape {:?} with N labels or rows of targets, found {:?} with {samples}",
+                self.model.spec.name,
+                shape.dims(1),
+                features.dims()
+            )));
+        }
+        self.check_targets(targets, samples)?;
+        let features = features.to(&self.model.place)?;
+        let (size, passed_head) = (self.share_of(samples), self.still_head().is_some());
+        let waits = self.waits(samples.div_ceil(size));
+        let targets = targets.widened(self.model.spec.classes);
+        let micro_batches = self.shares(&targets, passed_head, |trainer, first, count| {
+            let mut h = features.samples(first, count)?;
+            if count < samples {
+                // What is shared with others lives as long as they do.
+                h = h.copy()?;
+            }
+            Ok(Features::of(if waits { trainer.shelf.put(h)? } else { Parcel::Whole(h) }, count))
+        })?;
+        Ok(self.opened(micro_batches, learning_rate, true))
+    }
+
     fn opened(&mut self, micro_batches: Vec<MicroBatch>, learning_rate: f64, passed: bool) -> OpenStep {
         let first_pass = self.number_passes(micro_batches.len());
         let report = StepReport { losses: Vec::with_capacity(self.ranges.len()), correct: 0 };
@@ -54,6 +91,11 @@ impl Trainer {
         self.config.micro_batch.unwrap_or(samples).min(samples).max(1)
     }
 
+    /// Whether a loss compares with the images.
+    pub(super) fn compares_with_images(&self) -> bool {
+        self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images())
+    }
+
     /// Cuts a batch with these targets into shares; `h` gives what is in each, from its first sample on and so many.
     fn shares(
         &self,
@@ -62,7 +104,7 @@ impl Trainer {
         h: impl Fn(&Self, usize, usize) -> Result<Features>,
     ) -> Result<Vec<MicroBatch>> {
         let samples = targets.len();
-        let needs_images = self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images());
+        let needs_images = self.compares_with_images();
         let size = self.share_of(samples);
         let weights = &self.config.class_weights;
         let total = targets.total_weight(weights);

@@ -4,7 +4,7 @@
 use super::open_step::{Features, MicroBatch};
 use super::{TrainConfig, Trainer};
 use crate::depot::Presence;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layers::sequential::Still;
 use crate::layers::spec::output_of_all;
 use crate::layers::{Features as Shape, Mode, NamedLayer};
@@ -49,11 +49,12 @@ impl Trainer {
         (self.first_trained == self.model.units.len()).then(|| self.model.head.still())
     }
 
-    /// What all that stays as it is makes of images, as [`Trainer::pass_still`] does and the first layers of the head do.
+    /// What all that stays as it is makes of images `[N, H, W, C]`: the units before the first trained one and, where these
+    /// are all units, the first layers of the head.
     ///
     /// # Errors
     /// Those of the device, and of the file where weights wait in one.
-    pub(crate) fn still_features(&mut self, images: &Map) -> Result<Map> {
+    pub fn still_features(&mut self, images: &Map) -> Result<Map> {
         let mut h = images.to(&self.model.place)?;
         let mut tape = Tape::forgetting();
         for unit in 0..self.first_trained {
@@ -70,11 +71,11 @@ impl Trainer {
         Ok(h)
     }
 
-    /// The logits of what these have made of images.
+    /// The logits of what [`Trainer::still_features`] has made of images.
     ///
     /// # Errors
     /// As [`Trainer::still_features`].
-    pub(crate) fn logits_behind(&mut self, h: Map) -> Result<Map> {
+    pub fn logits_behind(&mut self, h: Map) -> Result<Map> {
         if self.still_head().is_none() {
             return self.logits_from(self.first_trained, h);
         }
@@ -85,18 +86,42 @@ impl Trainer {
         Ok(logits)
     }
 
-    /// Numbers of a sample's features behind them.
+    /// The shape of what these make of a sample; that of an image where the first unit is trained.
     ///
     /// # Errors
     /// Those of expanding specs.
-    pub(crate) fn still_elements(&self) -> Result<usize> {
+    pub fn still_shape(&self) -> Result<Shape> {
         let spec = &self.model.spec;
         let last = match self.first_trained.checked_sub(1) {
             None => spec.input_features(),
             Some(last) => spec.expand()?[last].1,
         };
         let of_head = self.still_head().map_or(0, |still| still.specs);
-        Ok(output_of_all(&spec.head[..of_head], last)?.elements())
+        output_of_all(&spec.head[..of_head], last)
+    }
+
+    /// Whether anything before the first trained weight stays as it is.
+    pub fn has_still(&self) -> bool {
+        self.first_trained > 0
+    }
+
+    /// Refuses steps that begin behind what stays as it is, where that is nothing or losses compare with the images.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub fn check_still(&self) -> Result<()> {
+        if !self.has_still() {
+            return Err(Error::config(
+                "the first unit is trained, so that what it makes of samples changes from step to step, and there are no \
+                 features to keep; train the head or the last units alone, or freeze the first blocks",
+            ));
+        }
+        match self.compares_with_images() {
+            true => Err(Error::config(
+                "a decoder compares with the images, which features are not; choose another head, or keep none",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Where such features wait that are kept.

@@ -8,6 +8,7 @@ use localgrad_bridge::checkpoints::*;
 use localgrad_bridge::config::*;
 use localgrad_bridge::error::*;
 use localgrad_bridge::events::*;
+use localgrad_bridge::features::*;
 use localgrad_bridge::feed::*;
 use localgrad_bridge::judge::*;
 use localgrad_bridge::named::*;
@@ -25,6 +26,8 @@ use std::ptr::{null, null_mut};
 const SIDE: usize = 6;
 const PIXELS: usize = SIDE * SIDE;
 const WIDTHS: [usize; 4] = [2, 2, 3, 4];
+/// The most features that four samples of these have.
+const FEATURES: usize = 4 * 2 * PIXELS;
 const ENDS: [usize; 2] = [1, 3];
 const NAMES: [&std::ffi::CStr; 5] = [c"greedy", c"bp", c"man", c"resnet8", c"cpu"];
 
@@ -56,9 +59,14 @@ impl World {
         // SAFETY: the struct is as large as is said.
         let mut samples = unsafe { started(lg_samples_init) };
         samples.count = u.int_in_range(0..=4)?;
-        samples.pixel = u.int_in_range(-1..=2)?;
+        samples.pixel = u.int_in_range(-1..=3)?;
         samples.layout = u.int_in_range(-1..=2)?;
-        samples.images_bytes = samples.count * PIXELS * if samples.pixel == 1 { 4 } else { 1 };
+        let mut each = PIXELS;
+        if samples.pixel == 2 {
+            // SAFETY: the number is here.
+            unsafe { lg_trainer_feature_count(self.trainer, &mut each, null_mut()) };
+        }
+        samples.images_bytes = samples.count * each * if matches!(samples.pixel, 1 | 2) { 4 } else { 1 };
         samples.images = match u.int_in_range(0..=9)? {
             0 => null(),
             // Misaligned for floats, and good for bytes.
@@ -201,7 +209,7 @@ unsafe fn look(
 ) -> Result<lg_status> {
     // SAFETY: all pointers are to what is here or in the world.
     unsafe {
-        Ok(match u.int_in_range(0..=11)? {
+        Ok(match u.int_in_range(0..=12)? {
             0 => {
                 let mut bytes = 0;
                 world.state.resize(u.int_in_range(0..=20_000)?, 0);
@@ -243,6 +251,11 @@ unsafe fn look(
             }
             7 | 8 => return networks(world, u, error),
             9 | 10 => return weights(trainer, u, error),
+            11 => {
+                let mut rows = [0.0; FEATURES];
+                let room = u.int_in_range(0..=size_of_val(&rows))?;
+                lg_trainer_features(trainer, &world.samples(u)?, rows.as_mut_ptr(), room, error)
+            }
             _ => {
                 // A pause that nobody ends would wait for ever.
                 lg_trainer_pause_for(trainer, u.arbitrary()?, error);
@@ -361,7 +374,7 @@ fn live(u: &mut Unstructured<'_>, world: &mut World) -> Result<()> {
 pub fn check(data: &[u8]) {
     let mut world = World {
         handles: Vec::new(),
-        images: vec![0.25; 4 * PIXELS],
+        images: vec![0.25; FEATURES],
         labels: [0, 1, 2, 1],
         targets: [1.0, 0.0, 0.0].into_iter().cycle().take(4 * u8::MAX as usize).collect(),
         state: Vec::new(),

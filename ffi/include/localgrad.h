@@ -552,7 +552,8 @@ typedef struct {
 typedef struct {
   // sizeof(lg_trainer_config).
   size_t struct_size;
-  // "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
+  // "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man", or "bp" where `train` is
+  // "head" or last units and neither `blocks`, `ends`, `frozen_blocks` nor `head` is set.
   const char *rule;
   // The classifier of each auxiliary network: "greedy", "dgl", "predsim", "imagenet", "auglocal", "path", counts of
   // convolutions and linear layers such as "1c2f", or "infopro", which is "1c2f" beside a decoder that rebuilds the

@@ -52,7 +52,8 @@ pub enum lg_schedule {
 pub struct lg_trainer_config {
     /// sizeof(lg_trainer_config).
     pub struct_size: usize,
-    /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man".
+    /// "bp", "greedy", "dgl", "predsim", "infopro", "auglocal", "man" or "manpp"; NULL, which is "man", or "bp" where `train` is
+    /// "head" or last units and neither `blocks`, `ends`, `frozen_blocks` nor `head` is set.
     pub rule: *const c_char,
     /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "imagenet", "auglocal", "path", counts of
     /// convolutions and linear layers such as "1c2f", or "infopro", which is "1c2f" beside a decoder that rebuilds the
@@ -299,7 +300,8 @@ impl Settings {
                 config.threads
             )));
         }
-        let rule = read_rule(config, pointed)?;
+        let selection = pointed.train.map_or(Ok(Selection::All), str::parse)?;
+        let rule = read_rule(config, pointed, selection)?;
         let places = (!pointed.ends.is_empty()).then_some(pointed.ends);
         let count = (config.blocks != 0).then_some(config.blocks);
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
@@ -317,7 +319,7 @@ impl Settings {
             pieces,
             seed: config.seed,
             frozen: config.frozen_blocks,
-            selection: pointed.train.map_or(Ok(Selection::All), str::parse)?,
+            selection,
             exact: config.exact_micro_batches != 0,
             activations: read_activations(config)?,
             offload: config.offload != 0,
@@ -370,8 +372,19 @@ fn check_batch(config: &lg_trainer_config, shape: ImageShape) -> Outcome<()> {
     }
 }
 
-fn read_rule(config: &lg_trainer_config, pointed: &Pointed<'_>) -> Outcome<RuleConfig> {
-    let named = RuleConfig::named(pointed.rule.unwrap_or("man").parse()?, pointed.head)?;
+/// The rule where nobody names one. A last part that is trained alone keeps little, and is trained end to end unless something
+/// is said about blocks or their heads.
+fn usual_rule(config: &lg_trainer_config, pointed: &Pointed<'_>, selection: Selection) -> Rule {
+    let has_blocks = config.blocks != 0 || !pointed.ends.is_empty() || config.frozen_blocks != 0;
+    match selection {
+        Selection::Head | Selection::LastUnits(_) if !has_blocks && pointed.head.is_none() => Rule::Bp,
+        _ => Rule::Man,
+    }
+}
+
+fn read_rule(config: &lg_trainer_config, pointed: &Pointed<'_>, selection: Selection) -> Outcome<RuleConfig> {
+    let rule = pointed.rule.map_or(Ok(usual_rule(config, pointed, selection)), str::parse)?;
+    let named = RuleConfig::named(rule, pointed.head)?;
     refuse_unused(config, &named)?;
     let rule = RuleConfig {
         depth: if config.aux_depth == 0 { named.depth } else { config.aux_depth },

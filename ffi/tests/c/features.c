@@ -18,8 +18,7 @@ typedef struct {
 static const char *scratch;
 
 static void only_the_head(lg_trainer_config *config) {
-  config->rule = "bp";
-  config->head = NULL;
+  config->rule = config->head = NULL;
   config->ends = NULL;
   config->ends_count = 0;
   config->train = "head";
@@ -286,6 +285,41 @@ static void keeps_to_its_plan(void) {
   lg_trainer_destroy(trainer);
 }
 
+static void end_to_end(lg_trainer_config *config) {
+  only_the_head(config);
+  config->rule = "bp";
+}
+
+static size_t blocks_of(lg_network *network, const lg_trainer_config *config) {
+  lg_plan plan;
+  plan.struct_size = sizeof plan;
+  OK(lg_network_plan(network, config, &plan, error));
+  return plan.blocks;
+}
+
+/* Where no rule is named, a last part alone is trained end to end, unless something is said about blocks or their heads. */
+static void usual_rule(const char *directory) {
+  const char *unsaid = in_directory(directory, "unsaid"), *said = in_directory(directory, "said");
+  lg_network *network = make_network(CLASSES);
+  lg_trainer_config config = make_config();
+  train(only_the_head, STEPS, unsaid);
+  train(end_to_end, STEPS, said);
+  CHECK(same_files(unsaid, said));
+  only_the_head(&config);
+  CHECK(blocks_of(network, &config) == 1);
+  config.train = "last-2-units";
+  CHECK(blocks_of(network, &config) == 1);
+  config.head = "1c1f";
+  CHECK(blocks_of(network, &config) == 4);
+  config.head = NULL;
+  config.blocks = 2;
+  CHECK(blocks_of(network, &config) == 2);
+  config.blocks = 0;
+  config.train = "norms";
+  CHECK(blocks_of(network, &config) == 4);
+  lg_network_destroy(network);
+}
+
 static void nothing(lg_trainer_config *config) { (void)config; }
 
 static void decoder(lg_trainer_config *config) {
@@ -355,6 +389,7 @@ int main(int count, char **arguments) {
   interrupted(arguments[1]);
   resumed(arguments[1]);
   keeps_to_its_plan();
+  usual_rule(arguments[1]);
   refused();
   lg_error_destroy(error);
   return 0;

@@ -9,6 +9,9 @@ use localgrad_bridge::status::Fault;
 /// Place, bytes, kind, layout and number of images, as Kotlin's `Samples.header` writes them.
 const HEADER: usize = 5;
 
+/// The kind that stands for features in place of images.
+const FEATURES: usize = 2;
+
 /// Samples in a direct buffer, which lives and stays as it is while `'a` lasts: that of the references to it.
 pub(crate) fn samples<'a>(
     env: &mut Env<'_>,
@@ -30,7 +33,8 @@ pub(crate) fn samples<'a>(
             return Err(Fault::argument(message).into());
         }
         // SAFETY: the same bytes, aligned, and any four are a float.
-        Pixels::F32(unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) })
+        let floats = unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) };
+        if kind == FEATURES { Pixels::Features(floats) } else { Pixels::F32(floats) }
     };
     let layout = if layout == 0 { lg_layout::Nhwc } else { lg_layout::Nchw };
     Ok(Samples { pixels, layout, count, labels: &answers.labels, targets: &answers.targets })
@@ -53,6 +57,19 @@ pub(crate) fn bytes<'a>(
     }
     // SAFETY: the place and so many bytes behind it are inside the buffer, which lives as long as the reference to it.
     Ok(unsafe { std::slice::from_raw_parts(env.get_direct_buffer_address(buffer)?.add(place), count) })
+}
+
+/// All of a direct buffer as floats to be written, which nobody else uses while `'a` lasts.
+pub(crate) fn floats_mut<'a>(
+    env: &Env<'_>,
+    buffer: &'a mut JByteBuffer<'_>,
+) -> jni::errors::Result<&'a mut [f32]> {
+    let count = env.get_direct_buffer_capacity(buffer)? / size_of::<f32>();
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: Kotlin has just allocated the buffer, which is aligned then and zeroed, and waits until it is written.
+    Ok(unsafe { std::slice::from_raw_parts_mut(env.get_direct_buffer_address(buffer)?.cast(), count) })
 }
 
 /// What samples are to be answered with: labels, or rows of targets, or nothing.

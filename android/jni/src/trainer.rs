@@ -19,7 +19,7 @@ use localgrad_bridge::samples::Samples;
 use localgrad_bridge::status::{Fault, Outcome, lg_status};
 use localgrad_bridge::trainer::{self, TrainerObject, lg_trainer};
 
-pub(crate) const METHODS: [NativeMethod; 10] = [
+pub(crate) const METHODS: [NativeMethod; 12] = [
     native_method! { static fn trainer_create(network: jlong, config: JString) -> jlong, error_policy = Throw },
     native_method! { static fn trainer_destroy(trainer: jlong), error_policy = Throw },
     native_method! { static fn trainer_describe(trainer: jlong) -> [jdouble], error_policy = Throw },
@@ -48,6 +48,13 @@ pub(crate) const METHODS: [NativeMethod; 10] = [
     },
     native_method! {
         static fn predict(trainer: jlong, images: java.nio.ByteBuffer, header: [jlong]) -> [jfloat],
+        error_policy = Throw
+    },
+    native_method! { static fn feature_count(trainer: jlong) -> jlong, error_policy = Throw },
+    native_method! {
+        static fn features(
+            trainer: jlong, images: java.nio.ByteBuffer, header: [jlong], rows: java.nio.ByteBuffer
+        ),
         error_policy = Throw
     },
 ];
@@ -243,4 +250,22 @@ fn predict<'local>(
     let array = JFloatArray::new(env, logits.len())?;
     array.set_region(env, 0, &logits)?;
     Ok(array)
+}
+
+fn feature_count<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<jlong> {
+    inside(|| trainer::on(handle(trainer), |_, session| Ok(session.feature_count()? as jlong)))
+}
+
+fn features<'local>(
+    env: &mut Env<'local>,
+    _: JClass<'local>,
+    trainer: jlong,
+    images: JByteBuffer<'local>,
+    header: JLongArray<'local>,
+    mut features: JByteBuffer<'local>,
+) -> Done<()> {
+    let room = buffers::floats_mut(env, &mut features)?;
+    with_samples(env, &images, &header, &Answers::default(), |samples| {
+        trainer::on(handle(trainer), |object, session| session.features(object.shared(), samples, room))
+    })
 }

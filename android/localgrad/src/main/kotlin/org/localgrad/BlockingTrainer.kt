@@ -37,6 +37,10 @@ public class BlockingTrainer internal constructor(private val trainer: Trainer, 
         return await { engine.predict(samples) }.first()
     }
 
+    /** As [Trainer.features]. */
+    @Throws(InterruptedException::class)
+    public fun features(samples: Samples): Samples = await { engine.features(samples) }
+
     /** As [Trainer.weights]. */
     @JvmOverloads
     @Throws(InterruptedException::class)
@@ -66,7 +70,7 @@ public class BlockingTrainer internal constructor(private val trainer: Trainer, 
     @JvmOverloads
     @Throws(InterruptedException::class)
     public fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =
-        await { Native.loadWeights(engine.handle(), file.path, parts.ordinal) }
+        await { engine.loadWeights(file, parts) }
 
     /** As [Trainer.export]. */
     @JvmOverloads

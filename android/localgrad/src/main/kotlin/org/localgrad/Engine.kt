@@ -1,5 +1,8 @@
 package org.localgrad
 
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.util.Collections
 import java.util.concurrent.Callable
 import kotlin.math.exp
@@ -32,6 +35,14 @@ internal class Engine private constructor(
 
     @Volatile
     var threads: Int = config.threads
+
+    /** How often weights were set by something else than training: features from before are of others then. */
+    @Volatile
+    var weightsSet = 0
+        private set
+
+    @Volatile
+    var isPaused: Boolean = false
 
     fun handle(): Long = if (isClosed) throw Worker.closed() else handle
 
@@ -89,6 +100,16 @@ internal class Engine private constructor(
         } finally {
             events.drain()
         }
+    }
+
+    /** Whether [work] came to its end; a cancel that ended it ends no other call. */
+    fun uncancelled(work: () -> Unit): Boolean = try {
+        work()
+        true
+    } catch (_: LocalgradException.Cancelled) {
+        handle()
+        clearCancel()
+        false
     }
 
     fun train(options: TrainOptions): TrainResult {
@@ -159,6 +180,20 @@ internal class Engine private constructor(
     private fun sigmoids(logits: FloatArray, first: Int): DoubleArray =
         DoubleArray(classes) { 1 / (1 + exp(-logits[first + it].toDouble())) }
 
+    fun featureCount(): Int = Math.toIntExact(Native.featureCount(handle()))
+
+    fun features(samples: Samples): Samples {
+        val bytes = Math.multiplyExact(samples.count, Math.multiplyExact(featureCount(), Float.SIZE_BYTES))
+        val features = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
+        Native.features(handle(), samples.buffer, samples.header(), features)
+        return samples.withFeatures(features)
+    }
+
+    fun loadWeights(file: File, parts: Parts) {
+        weightsSet++
+        Native.loadWeights(handle(), file.path, parts.ordinal)
+    }
+
     private fun shape(name: String, precision: Precision): Weight.Shape {
         val numbers = Native.weightShape(handle(), name)
         val extents = numbers.drop(2).map { it.toInt() }
@@ -175,10 +210,12 @@ internal class Engine private constructor(
             if (weight.name !in known) throw LocalgradException.Argument("there is no weight \"${weight.name}\"")
             weight.check(shape(weight.name, weight.precision))
         }
+        weightsSet++
         for (weight in weights) Native.writeWeight(handle(), weight.name, weight.precision.ordinal, weight.bytes)
     }
 
     fun restore(state: ByteArray) {
+        weightsSet++
         Native.setState(handle(), state)
         classNames = Native.trainerClassNames(handle()).toList()
     }

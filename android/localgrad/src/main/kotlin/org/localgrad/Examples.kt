@@ -5,7 +5,6 @@ import java.io.IOException
 import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.util.zip.CRC32
-import kotlin.random.Random
 
 /** An image with its class or, where it has several labels, with a bit for each. */
 internal class Example(val image: ByteArray, val answer: Int)
@@ -122,52 +121,5 @@ internal class Examples(
 
         /** Of checksum and answer. */
         private const val RECORD_BYTES = 8
-    }
-}
-
-/**
- * Examples in another order each epoch: a function of the step's number, so that a resume goes on in the same order. They
- * have so many [labels], or a class each where these are 0.
- */
-internal class ExampleSource(
-    private val examples: List<Example>,
-    input: LongArray,
-    private val options: PersonalizerOptions,
-    private val labels: Int,
-) : SizedSource {
-    private val channels = input[0].toInt()
-    private val width = input[2].toInt()
-    private val imageBytes = examples.first().image.size
-    override val size: Int = examples.size
-    override val batch: Int = options.batch
-    private val buffer = ByteBuffer.allocateDirect(minOf(batch, size) * imageBytes)
-    private val steps = (size - 1) / batch + 1
-
-    override fun samples(number: Long): Samples {
-        val epoch = number / steps
-        val order = examples.indices.shuffled(Random(options.seed * 1_000_003 + epoch))
-        val first = (number % steps).toInt() * batch
-        val chosen = order.subList(first, minOf(first + batch, size))
-        val mirrors = Random(options.seed * 1_000_003 - number - 1)
-        buffer.clear()
-        for (index in chosen) {
-            val image = examples[index].image
-            buffer.put(if (options.mirror && mirrors.nextBoolean()) mirrored(image) else image)
-        }
-        buffer.flip()
-        val answers = chosen.map { examples[it].answer }
-        return if (labels == 0) Samples(buffer, answers.toIntArray()) else Samples(buffer, answers.map { row(it) })
-    }
-
-    private fun row(bits: Int) = FloatArray(labels) { (bits shr it and 1).toFloat() }
-
-    private fun mirrored(image: ByteArray): ByteArray {
-        val mirrored = ByteArray(image.size)
-        val rowBytes = width * channels
-        for (at in image.indices) {
-            val column = at % rowBytes / channels
-            mirrored[at + (width - 1 - 2 * column) * channels] = image[at]
-        }
-        return mirrored
     }
 }

@@ -91,6 +91,10 @@ internal object Native {
     @JvmStatic external fun evaluateSource(trainer: Long, source: Source, metric: Array<String?>): DoubleArray
     @JvmStatic external fun predict(trainer: Long, images: ByteBuffer, header: LongArray): FloatArray
 
+    /** Numbers of a sample's features, and these, written into all of a direct buffer. */
+    @JvmStatic external fun featureCount(trainer: Long): Long
+    @JvmStatic external fun features(trainer: Long, images: ByteBuffer, header: LongArray, features: ByteBuffer)
+
     @JvmStatic external fun pause(trainer: Long, reason: Int)
     @JvmStatic external fun resume(trainer: Long)
     @JvmStatic external fun cancel(trainer: Long)

@@ -29,6 +29,13 @@ public class PersonalizerOptions {
 
     /** Seed of the new head and of the order of the examples. */
     public var seed: Long = 0
+
+    /**
+     * The most bytes, beside [memoryBudget], for what the part of the network that stays as it is makes of examples: each is
+     * passed once for every way in which it is shown, and not in every epoch. That changes no result, but for last digits where
+     * a step has fewer examples than [batch]. Where all of them would take more, or this is 0, nothing is kept.
+     */
+    public var featureMemory: Long = 64.mebibytes
 }
 
 /** The network with a head for what it is to learn. */
@@ -82,6 +89,15 @@ public class Personalizer @JvmOverloads constructor(
         examples.close()
         throw failure
     }
+
+    private val engine = trainer.engine
+    private val kept = KeptFeatures(engine, options)
+
+    /**
+     * How many showings of examples have passed the part of the network that stays as it is, so that what it made of them is
+     * kept, since this personalizer was made. See [PersonalizerOptions.featureMemory].
+     */
+    public val passes: Long get() = kept.passes
 
     private fun config(directory: File): TrainerConfig = TrainerConfig().apply {
         train = Train.lastUnits(options.lastUnits)
@@ -150,25 +166,71 @@ public class Personalizer @JvmOverloads constructor(
      * call or in several. Examples that were added since are seen as often, too.
      */
     public suspend fun train(deadline: Duration = Duration.INFINITE, watcher: Watcher? = null): TrainResult {
-        trainer.source = source()
-        return trainer.train(options.epochs, deadline, watcher)
+        val millis = if (deadline.isInfinite()) 0 else deadline.inWholeMilliseconds.coerceAtLeast(1)
+        return engine.run(trainer) { learn(millis, watcher) }
     }
 
     /** As [train], for Java and for threads that may wait. */
     @JvmOverloads
     @Throws(InterruptedException::class)
-    public fun trainBlocking(deadlineMillis: Long = 0): TrainResult {
-        trainer.source = source()
-        val train = TrainOptions()
-        train.until = Until.epochs(options.epochs)
-        train.deadlineMillis = deadlineMillis
-        return trainer.blocking.train(train)
-    }
+    public fun trainBlocking(deadlineMillis: Long = 0): TrainResult = engine.await(trainer) { learn(deadlineMillis, null) }
 
-    private fun source(): SizedSource {
+    private fun source(): ExampleSource {
         val all = examples.snapshot()
         if (all.isEmpty()) throw LocalgradException.Config("there are no examples; add some first")
-        return ExampleSource(all, input, options, if (hasLabels) classes.size else 0)
+        return ExampleSource(all, input, options, if (hasLabels) classes.size else 0, kept)
+    }
+
+    /**
+     * Trains to the end or to the deadline. As long as examples have features to be kept, those of a few steps at a time pass
+     * before these steps, so that a short slice trains, too.
+     */
+    private fun learn(deadlineMillis: Long, watcher: Watcher?): TrainResult {
+        val source = source()
+        engine.source = source
+        val began = System.nanoTime()
+        // At least one: 0 is no deadline.
+        val left = { maxOf(1L, deadlineMillis - (System.nanoTime() - began) / 1_000_000) }
+        val isLate = { deadlineMillis > 0 && left() == 1L }
+        var result = TrainResult(Reason.DONE, engine.info().steps, 0, Double.NaN)
+        while (true) {
+            var until = Long.MAX_VALUE
+            val hasPassed = engine.uncancelled { until = keepAhead(source, result.steps, isLate) }
+            if (!hasPassed) return result.copy(reason = Reason.CANCELLED)
+            var isStopped = false
+            val slice = TrainOptions()
+            slice.until = Until.epochs(options.epochs)
+            slice.deadlineMillis = if (deadlineMillis > 0) left() else 0
+            slice.watcher = Watcher { step ->
+                isStopped = watcher?.onStep(step) == false
+                !isStopped && step.number < until
+            }
+            val found = engine.train(slice)
+            val loss = if (found.newSteps > 0) found.loss else result.loss
+            result = TrainResult(found.reason, found.steps, result.newSteps + found.newSteps, loss)
+            if (result.reason != Reason.STOPPED || isStopped) return result
+            if (isLate()) return result.copy(reason = Reason.DEADLINE)
+        }
+    }
+
+    /** Keeps features of the next steps until it [isLate], of one at least; how many steps are done when more are to pass. */
+    private fun keepAhead(source: ExampleSource, steps: Long, isLate: () -> Boolean): Long {
+        val last = options.epochs * ((source.size - 1L) / source.batch + 1)
+        if (!source.keepsFeatures || engine.isPaused) return Long.MAX_VALUE
+        var next = steps
+        while (next < minOf(steps + STEPS_AHEAD, last) && !kept.areOfAll(source.size)) {
+            kept.keep(source.showings(next).map { it.example }, source)
+            next++
+            if (isLate()) break
+        }
+        return if (next >= last || kept.areOfAll(source.size)) Long.MAX_VALUE else next
+    }
+
+    /** How good it is on its own examples, as they were added; what it should know best. */
+    public suspend fun evaluate(): Evaluation = engine.run(trainer) {
+        val source = source()
+        if (source.keepsFeatures) kept.keep((0 until source.size).toList(), source)
+        engine.evaluate(Source { source.inOrder(it) })
     }
 
     /** What it thinks of a frame: all classes or labels, the most likely first. */
@@ -184,5 +246,10 @@ public class Personalizer @JvmOverloads constructor(
         trainer.close()
         examples.close()
         network.close()
+    }
+
+    private companion object {
+        /** Steps whose examples pass before the first of them trains. */
+        const val STEPS_AHEAD = 8
     }
 }

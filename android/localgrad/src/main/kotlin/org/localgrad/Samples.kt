@@ -16,6 +16,8 @@ public enum class Layout {
  * Images of the network's own size, one behind the other without gaps, with the class of each or, where the network's
  * [Objective] is another, with a row of numbers for each.
  *
+ * In place of images there may be their features, which [Trainer.features] makes.
+ *
  * What the [buffer] holds from its position to its limit is read where it lies, without a copy, so it must be direct
  * and must not change while a call uses it. [Samples.of] copies arrays into such a buffer. A [Frame] is for images of
  * other sizes.
@@ -26,6 +28,7 @@ public enum class Layout {
  * @property count how many images.
  * @property layout the order of the numbers.
  * @property isFloat whether the numbers are 32-bit floats.
+ * @property areFeatures whether they are features in place of images, whose [layout] is of no matter.
  */
 public class Samples private constructor(
     public val buffer: ByteBuffer,
@@ -34,6 +37,7 @@ public class Samples private constructor(
     public val count: Int,
     public val layout: Layout,
     public val isFloat: Boolean,
+    public val areFeatures: Boolean,
 ) {
     /** Images with the class of each. */
     @JvmOverloads
@@ -43,7 +47,7 @@ public class Samples private constructor(
         count: Int = labels.size,
         layout: Layout = Layout.NHWC,
         isFloat: Boolean = false,
-    ) : this(buffer, labels, emptyList(), count, layout, isFloat)
+    ) : this(buffer, labels, emptyList(), count, layout, isFloat, false)
 
     /** As many images as rows of [targets]. */
     @JvmOverloads
@@ -52,7 +56,7 @@ public class Samples private constructor(
         targets: List<FloatArray>,
         layout: Layout = Layout.NHWC,
         isFloat: Boolean = false,
-    ) : this(buffer, IntArray(0), targets, targets.size, layout, isFloat)
+    ) : this(buffer, IntArray(0), targets, targets.size, layout, isFloat, false)
 
     init {
         if (!buffer.isDirect) {
@@ -82,10 +86,14 @@ public class Samples private constructor(
     internal fun header(): LongArray = longArrayOf(
         buffer.position().toLong(),
         buffer.remaining().toLong(),
-        if (isFloat) 1 else 0,
+        if (areFeatures) 2 else if (isFloat) 1 else 0,
         layout.ordinal.toLong(),
         count.toLong(),
     )
+
+    /** The same samples, with these features in the place of their images. */
+    internal fun withFeatures(features: ByteBuffer): Samples =
+        Samples(features, labels, targets, count, Layout.NHWC, isFloat = true, areFeatures = true)
 
     /** The targets, row after row, as the native side reads them. */
     internal fun rows(): FloatArray {
@@ -125,6 +133,17 @@ public class Samples private constructor(
         @JvmOverloads
         public fun of(images: FloatArray, targets: List<FloatArray>, layout: Layout = Layout.NHWC): Samples =
             Samples(direct(images), targets, layout, isFloat = true)
+
+        /** Copies features, such as those of a [Trainer.features] before, into a buffer of its own. */
+        @JvmStatic
+        @JvmOverloads
+        public fun ofFeatures(features: FloatArray, labels: IntArray, count: Int = labels.size): Samples =
+            of(features, labels, count).let { it.withFeatures(it.buffer) }
+
+        /** The same with a row of [targets] for each sample. */
+        @JvmStatic
+        public fun ofFeatures(features: FloatArray, targets: List<FloatArray>): Samples =
+            of(features, targets).let { it.withFeatures(it.buffer) }
 
         private fun direct(images: ByteArray): ByteBuffer {
             val buffer = ByteBuffer.allocateDirect(images.size)

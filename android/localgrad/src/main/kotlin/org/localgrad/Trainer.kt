@@ -20,7 +20,7 @@ public class Trainer @JvmOverloads constructor(
     public val network: Network,
     config: TrainerConfig = TrainerConfig(),
 ) : AutoCloseable {
-    private val engine: Engine = Engine.make(network, config)
+    internal val engine: Engine = Engine.make(network, config)
     private val owned = Owned(this, "a Trainer of ${network.name}", isMissed = true, free = engine::close)
 
     /** The same calls for threads that may wait, and for Java. */
@@ -111,6 +111,28 @@ public class Trainer @JvmOverloads constructor(
         Native.discardPushed(engine.handle())
     }
 
+    /**
+     * Numbers of a sample's features: of what the units before the first trained weight make of it. [LocalgradException.Config]
+     * where the first unit is trained, so that nothing stays as it is.
+     */
+    public val featureCount: Int get() = engine.featureCount()
+
+    /**
+     * What stays as it is of the network, passed once: the same samples with these features in the place of their images. They
+     * train, are evaluated and predicted as the images are, as often as need be, and end in the same bytes, but for last digits
+     * where a step has fewer samples than [TrainerConfig.batch]. They belong to the weights that made them: after [loadWeights],
+     * [setWeights] or [restore] of others they are made anew.
+     */
+    public suspend fun features(samples: Samples): Samples = engine.run(this) { engine.features(samples) }
+
+    /** The same of a frame of any size, of class [label]. */
+    public suspend fun features(frame: Frame, label: Int): Samples =
+        features(frame.samples(network.input(), intArrayOf(label)))
+
+    /** The same of a frame that is to be answered with [targets]. */
+    public suspend fun features(frame: Frame, targets: FloatArray): Samples =
+        features(Samples.of(frame.image(network.input()), listOf(targets)))
+
     /** Evaluates the network on samples with labels or targets, as many as there are. */
     public suspend fun evaluate(samples: Samples): Evaluation = engine.run(this) { engine.evaluate(samples) }
 
@@ -137,11 +159,13 @@ public class Trainer @JvmOverloads constructor(
     @JvmOverloads
     public fun pause(reason: PauseReason = PauseReason.USER) {
         Native.pause(engine.handle(), reason.ordinal)
+        engine.isPaused = true
     }
 
     /** Ends a pause. */
     public fun resume() {
         Native.resume(engine.handle())
+        engine.isPaused = false
     }
 
     /**
@@ -196,7 +220,7 @@ public class Trainer @JvmOverloads constructor(
 
     /** Takes weights from a safetensors file; one that does not fit changes nothing. */
     public suspend fun loadWeights(file: File, parts: Parts = Parts.ALL): Unit =
-        engine.run(this) { Native.loadWeights(engine.handle(), file.path, parts.ordinal) }
+        engine.run(this) { engine.loadWeights(file, parts) }
 
     /** The weights and running statistics of the network by name, those of one [block] or of all, such as to average them. */
     public suspend fun weights(precision: Precision = Precision.F32, block: Int? = null): List<Weight> =

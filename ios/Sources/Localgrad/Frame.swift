@@ -91,4 +91,18 @@ extension Trainer {
   public nonisolated func push(_ frame: Frame, targets: [Float]) throws(LocalgradError) {
     try push(Samples(bytes: try network.image(of: frame), targets: [targets]))
   }
+
+  /// The features of a frame, which is read before anything waits, of the class `label`.
+  public func features(
+    of frame: Frame, label: Int, isolation: isolated (any Actor)? = #isolation
+  ) async throws(LocalgradError) -> Samples {
+    try await features(Samples(bytes: try network.image(of: frame), labels: [label]))
+  }
+
+  /// The same of one that is to be answered with a number for each output of the network.
+  public func features(
+    of frame: Frame, targets: [Float], isolation: isolated (any Actor)? = #isolation
+  ) async throws(LocalgradError) -> Samples {
+    try await features(Samples(bytes: try network.image(of: frame), targets: [targets]))
+  }
 }

@@ -56,6 +56,7 @@ extension Trainer {
   public func restore(_ state: Data) async throws(LocalgradError) {
     let core = core
     try await core.call { () throws(LocalgradError) in
+      core.noteOtherWeights()
       try check { report in
         state.withUnsafeBytes { lg_trainer_set_state(core.handle.pointer, $0.baseAddress, $0.count, report) }
       }
@@ -68,6 +69,7 @@ extension Trainer {
   public func loadWeights(from file: URL, _ parts: Parts = .all) async throws(LocalgradError) {
     let core = core
     try await core.call { () throws(LocalgradError) in
+      core.noteOtherWeights()
       try check { lg_trainer_load_weights(core.handle.pointer, file.path, parts.rawValue, $0) }
     }
   }

@@ -15,6 +15,10 @@ public actor Personalizer {
     public var trainer: TrainerConfiguration
     /// How often each image comes, where ``Personalizer/train(epochs:deadline:)`` is not told.
     public var epochs = 30
+    /// The most bytes, beside the memory budget, for what the part of the network that stays as it is makes of images: each
+    /// passes it once, and not in every epoch. That changes no result, but for last digits where a step has fewer images than
+    /// a batch. Where all of them would take more, or this is 0, nothing is kept.
+    public var featureMemory = Bytes.mebibytes(64)
 
     /// The last two units and the head learn, in steps of 16 images.
     public init(
@@ -31,6 +35,7 @@ public actor Personalizer {
   public nonisolated let classes: [String]
   private let configuration: Configuration
   private let album: Album
+  private let kept: KeptFeatures
 
   /// Goes on with what `directory` holds, or begins there with the weights that the network carries or that `pretrained`
   /// holds.
@@ -57,8 +62,11 @@ public actor Personalizer {
       directory, classes, imageBytes: network.input.elements, hasLabels: network.objective == .labels)
     var trained = configuration.trainer
     trained.checkpoints = directory.appendingPathComponent("checkpoints")
-    trainer = try Trainer(network.replacingHead(classes: classes), trained)
-    (self.classes, self.configuration, self.album) = (classes, configuration, album)
+    let trainer = try Trainer(network.replacingHead(classes: classes), trained)
+    // None where the first unit is trained.
+    let each = (try? await trainer.featureCount()) ?? 0
+    kept = KeptFeatures(trainer.core, each: each, limit: configuration.featureMemory)
+    (self.trainer, self.classes, self.configuration, self.album) = (trainer, classes, configuration, album)
     guard !trainer.isResumed else { return }
     if let pretrained { try await trainer.loadWeights(from: pretrained, .body) }
     try await trainer.save()
@@ -88,16 +96,33 @@ public actor Personalizer {
   /// checkpoint is left in any case but the last, where the one before counts.
   @discardableResult
   public func train(epochs: Int? = nil, deadline: Duration? = nil) async throws(LocalgradError) -> TrainingResult {
+    let source = try source()
+    try await trainer.setSource(source)
+    return try await trainer.learn(source, epochs: epochs ?? configuration.epochs, deadline: deadline)
+  }
+
+  private func source() throws(LocalgradError) -> KeptImages {
     guard let images = try album.images(batch: configuration.trainer.batch, seed: configuration.trainer.seed) else {
       throw .configuration("there are no images to train on; add some of each class")
     }
-    try await trainer.setSource(images)
-    return try await trainer.train(epochs: epochs ?? configuration.epochs, deadline: deadline)
+    return KeptImages(images: images, kept: kept)
   }
+
+  /// How many images have passed the part of the network that stays as it is, so that what it made of them is kept, since this
+  /// personalizer was made. See ``Configuration/featureMemory``.
+  public nonisolated var passes: Int { kept.passes }
 
   /// What the network takes an image of its own size for, the likeliest class or label first.
   public func predict(_ image: Data) async throws(LocalgradError) -> [Prediction] {
     try await trainer.predict(image: image)
+  }
+
+  /// How good the network is on its own images, which it should know best.
+  public func evaluate() async throws(LocalgradError) -> Evaluation {
+    var source = try source()
+    try await trainer.keep(source)
+    source.isInOrder = true
+    return try await trainer.evaluate(source: source)
   }
 
   /// How good the network is on images that it was not trained on.

@@ -28,9 +28,9 @@ public struct ImageSet: SampleSource {
   private let labels: [Int]
   /// The same, where there are no labels.
   private let targets: [[Float]]
-  private let count: Int
+  let count: Int
   private let imageBytes: Int
-  private let batch: Int
+  let batch: Int
   private let seed: UInt64
 
   /// Images of bytes, pixel by pixel, one behind the other.
@@ -67,11 +67,24 @@ public struct ImageSet: SampleSource {
 
   /// The images of a step.
   public func samples(_ number: Int) -> Samples? {
+    samples(of: chosen(number))
+  }
+
+  /// The numbers of a step's images.
+  func chosen(_ number: Int) -> [Int] {
     let steps = (count + batch - 1) / batch
     let order = shuffled(epoch: number / steps)
     // As even as can be: a last batch of one image would have statistics of its own.
     let step = number % steps
-    let chosen = order[(count * step / steps)..<(count * (step + 1) / steps)]
+    return Array(order[(count * step / steps)..<(count * (step + 1) / steps)])
+  }
+
+  /// The images of these numbers, or `features` in the place of these.
+  func samples(of chosen: [Int], features: [Float]? = nil) -> Samples {
+    if let features {
+      if labels.isEmpty { return Samples(features: features, targets: chosen.map { targets[$0] }) }
+      return Samples(features: features, labels: chosen.map { labels[$0] })
+    }
     var bytes = Data(capacity: chosen.count * imageBytes)
     for image in chosen {
       let first = images.startIndex + image * imageBytes

@@ -4,7 +4,7 @@ import CLocalgrad
 import Foundation
 
 /// Images with their labels or, where the network's ``Objective`` is another, with a row of numbers each; one image behind
-/// the other without gaps.
+/// the other without gaps. In place of images there may be their features, which ``Trainer/features(_:)`` makes.
 ///
 /// Nothing is copied when samples are made or handed on: `Data` shares its bytes, and lent memory stays where it is.
 public struct Samples: Sendable {
@@ -19,7 +19,15 @@ public struct Samples: Sendable {
   enum Pixels: Sendable {
     case bytes(Data)
     case floats([Float])
+    case features([Float])
     case lent(Lent)
+  }
+
+  /// What C calls the numbers: its `lg_pixel`.
+  enum Kind: Int32 {
+    case bytes = 0
+    case floats = 1
+    case features = 2
   }
 
   struct Lent: @unchecked Sendable {
@@ -68,6 +76,32 @@ public struct Samples: Sendable {
     self.init(.floats(floats), count, [], layout)
   }
 
+  /// Features in place of images, such as those of ``Trainer/features(_:)``, with the class of each sample.
+  public init(features: [Float], labels: [Int]) {
+    self.init(.features(features), labels.count, labels, .nhwc)
+  }
+
+  /// Features in place of images, with a row of as many targets for each sample as the network has outputs.
+  public init(features: [Float], targets: [[Float]]) {
+    self.init(.features(features), targets.count, [], .nhwc, targets)
+  }
+
+  /// Features in place of images, of samples without classes.
+  public init(features: [Float], count: Int) {
+    self.init(.features(features), count, [], .nhwc)
+  }
+
+  /// The features, where these are in the place of images; else nil.
+  public var features: [Float]? {
+    if case .features(let features) = pixels { return features }
+    return nil
+  }
+
+  /// The same samples with their features in the place of images.
+  func with(features: [Float]) -> Samples {
+    Samples(.features(features), count, labels, .nhwc, targets)
+  }
+
   /// Images in memory that stays as it is for as long as `owner` lives, such as a mapped file. Without an owner the caller
   /// sees to it that the memory outlives these samples. `areFloats` says that numbers are 32-bit floats, not bytes.
   public init(
@@ -106,28 +140,30 @@ public struct Samples: Sendable {
   private func lend(_ answers: LentAnswers, _ body: (UnsafePointer<lg_samples>) -> Int32) -> Int32 {
     switch pixels {
     case .bytes(let data):
-      return data.withUnsafeBytes { lend($0, false, answers, body) }
+      return data.withUnsafeBytes { lend($0, .bytes, answers, body) }
     case .floats(let floats):
-      return floats.withUnsafeBytes { lend($0, true, answers, body) }
+      return floats.withUnsafeBytes { lend($0, .floats, answers, body) }
+    case .features(let features):
+      return features.withUnsafeBytes { lend($0, .features, answers, body) }
     case .lent(let lent):
-      return lend(lent.memory, lent.areFloats, answers, body)
+      return lend(lent.memory, lent.areFloats ? .floats : .bytes, answers, body)
     }
   }
 
   private func lend(
-    _ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ answers: LentAnswers,
+    _ memory: UnsafeRawBufferPointer, _ kind: Kind, _ answers: LentAnswers,
     _ body: (UnsafePointer<lg_samples>) -> Int32
   ) -> Int32 {
-    var samples = inC(memory, areFloats, answers)
+    var samples = inC(memory, kind, answers)
     return body(&samples)
   }
 
-  func inC(_ memory: UnsafeRawBufferPointer, _ areFloats: Bool, _ answers: LentAnswers) -> lg_samples {
+  func inC(_ memory: UnsafeRawBufferPointer, _ kind: Kind, _ answers: LentAnswers) -> lg_samples {
     var samples = lg_samples()
     samples.struct_size = MemoryLayout<lg_samples>.size
     samples.images = memory.baseAddress
     samples.images_bytes = memory.count
-    samples.pixel = areFloats ? 1 : 0
+    samples.pixel = kind.rawValue
     samples.layout = layout.rawValue
     samples.count = max(count, 0)
     samples.labels = answers.labels.isEmpty ? nil : answers.labels.baseAddress
@@ -173,7 +209,7 @@ final class PinnedSamples {
     _ = labels.initialize(from: checked.labels)
     targets = .allocate(capacity: checked.targets.count)
     _ = targets.initialize(from: checked.targets)
-    let (memory, areFloats): (UnsafeRawBufferPointer, Bool)
+    let (memory, kind): (UnsafeRawBufferPointer, Samples.Kind)
     switch source.pixels {
     case .bytes(let data):
       // Unlike those of Data, the bytes of NSData have an address of their own.
@@ -183,16 +219,17 @@ final class PinnedSamples {
         let object = data._bridgeToObjectiveC()
       #endif
       (owner, memory) = (object, UnsafeRawBufferPointer(start: object.bytes, count: object.length))
-      areFloats = false
-    case .floats(let floats):
+      kind = .bytes
+    case .floats(let floats), .features(let floats):
       let place = UnsafeMutableRawBufferPointer.allocate(byteCount: floats.count * 4, alignment: 16)
       floats.withUnsafeBytes { place.copyMemory(from: $0) }
-      (owner, copy, memory, areFloats) = (nil, place, UnsafeRawBufferPointer(place), true)
+      (owner, copy, memory) = (nil, place, UnsafeRawBufferPointer(place))
+      kind = source.features == nil ? .floats : .features
     case .lent(let lent):
-      (owner, memory, areFloats) = (lent.owner, lent.memory, lent.areFloats)
+      (owner, memory, kind) = (lent.owner, lent.memory, lent.areFloats ? .floats : .bytes)
     }
     let answers = Samples.LentAnswers(labels: UnsafeBufferPointer(labels), targets: UnsafeBufferPointer(targets))
-    samples = source.inC(memory, areFloats, answers)
+    samples = source.inC(memory, kind, answers)
   }
 
   deinit {

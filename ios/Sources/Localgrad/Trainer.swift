@@ -85,11 +85,13 @@ extension Trainer {
   /// reason as an event.
   public nonisolated func pause(because reason: PauseReason = .user) throws(LocalgradError) {
     try check { lg_trainer_pause_for(core.handle.pointer, reason.rawValue, $0) }
+    core.isPaused = true
   }
 
   /// Ends a pause.
   public nonisolated func resume() throws(LocalgradError) {
     try check { lg_trainer_resume(core.handle.pointer, $0) }
+    core.isPaused = false
   }
 
   /// Stops the call at work before its next block, and all later ones, until ``clearCancel()``. A step that this

@@ -13,6 +13,8 @@ final class TrainerCore: Sendable {
     var trains = false
     var feed: AsyncFeed?
     var classNames: [String] = []
+    var isPaused = false
+    var weightsSet = 0
   }
 
   /// A call that can be cancelled by its task.
@@ -105,6 +107,19 @@ final class TrainerCore: Sendable {
   func clearCancel() throws(LocalgradError) {
     try check { lg_trainer_clear_cancel(handle.pointer, $0) }
     state.use { $0.isCancelled = false }
+  }
+
+  /// Whether somebody paused it.
+  var isPaused: Bool {
+    get { state.use { $0.isPaused } }
+    set { state.use { $0.isPaused = newValue } }
+  }
+
+  /// How often weights were set by something else than training: features from before are of others then.
+  var weightsSet: Int { state.use { $0.weightsSet } }
+
+  func noteOtherWeights() {
+    state.use { $0.weightsSet += 1 }
   }
 
   /// What the library calls the classes now.

@@ -114,21 +114,28 @@ extension Trainer {
     let until = try lastStep(steps, epochs)
     if until == 0 { return try await nothingToDo() }
     let run = TrainingRun(core, until, deadline, configuration, watch)
+    return try await training { () throws(LocalgradError) in try run.perform() }
+  }
+
+  /// Does `work`, which trains, on the trainer's thread; what ends it, the events tell, too.
+  func training(
+    _ work: @escaping @Sendable () throws(LocalgradError) -> TrainingResult
+  ) async throws(LocalgradError) -> TrainingResult {
     let core = core
     do throws(LocalgradError) {
-      return try await core.call(training: true) { () throws(LocalgradError) in try run.perform() }
+      return try await core.call(training: true, work)
     } catch {
       if !error.isRefusal { core.pump.finish(throwing: error) }
       throw error
     }
   }
 
-  private func nothingToDo() async throws(LocalgradError) -> TrainingResult {
+  func nothingToDo() async throws(LocalgradError) -> TrainingResult {
     TrainingResult(reason: .done, steps: try await status().steps, newSteps: 0, loss: nil)
   }
 
   /// nil for no limit.
-  private func lastStep(_ steps: Int?, _ epochs: Int?) throws(LocalgradError) -> Int? {
+  func lastStep(_ steps: Int?, _ epochs: Int?) throws(LocalgradError) -> Int? {
     guard let epochs else { return try steps.map { steps throws(LocalgradError) in try size(steps, "until") } }
     guard let length = core.sourceInUse?.source.stepsPerEpoch else {
       throw .configuration("the source does not say how long an epoch is; say until which step to train")
@@ -200,7 +207,7 @@ extension TrainerCore {
 }
 
 /// One call of `train`, on the trainer's thread.
-private final class TrainingRun: @unchecked Sendable {
+final class TrainingRun: @unchecked Sendable {
   private let core: TrainerCore
   private var options = lg_run_options()
   private let deadline: Duration?

@@ -64,6 +64,7 @@ extension Trainer {
   public func setWeights(_ weights: [String: [Float]]) async throws(LocalgradError) {
     let core = core
     try await core.call { () throws(LocalgradError) in
+      core.noteOtherWeights()
       for (name, numbers) in weights.sorted(by: { $0.key < $1.key }) {
         try numbers.withUnsafeBytes { bytes in
           Result { () throws(LocalgradError) in try core.writeWeight(name, .float32, bytes) }
@@ -76,6 +77,7 @@ extension Trainer {
   public func setWeights(_ weights: [String: Data], _ precision: Precision) async throws(LocalgradError) {
     let core = core
     try await core.call { () throws(LocalgradError) in
+      core.noteOtherWeights()
       for (name, data) in weights.sorted(by: { $0.key < $1.key }) {
         try data.withUnsafeBytes { bytes in
           Result { () throws(LocalgradError) in try core.writeWeight(name, precision, bytes) }

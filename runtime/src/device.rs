@@ -1,17 +1,23 @@
-//! Devices by name, and what each says of its own memory; with the feature `emulated`, the kernels of devices and one that
-//! runs them on the CPU.
+//! Devices by name, and what each says of its own memory; with the feature `device`, kernels for devices, their memory and
+//! their launches; with the feature `emulated`, a device that runs kernels on the CPU.
 
 mod peak;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "device")]
 pub mod table;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "device")]
 pub mod arguments;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "device")]
 pub mod launch;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "device")]
 pub mod launches;
-#[cfg(feature = "emulated")]
+#[cfg(feature = "device")]
 pub mod driver;
+#[cfg(feature = "device")]
+mod pool;
+#[cfg(feature = "device")]
+pub mod engine;
+#[cfg(feature = "device")]
+pub mod array;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 

@@ -88,6 +88,17 @@ pub struct Elements {
     pub threshold: u32,
 }
 
+/// Axes the other way round; see `reorder.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // Each is the field of its name in `reorder.h`.
+pub struct Axes {
+    pub elements: u32,
+    pub outer: u32,
+    pub middle: u32,
+    pub inner: u32,
+}
+
 /// A pool or a subsampling; see `pool.h`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -181,6 +192,10 @@ unsafe impl Arguments for Norm {
 // SAFETY: words, as above.
 unsafe impl Arguments for Elements {
     const NAME: &'static str = "Elements";
+}
+// SAFETY: words, as above.
+unsafe impl Arguments for Axes {
+    const NAME: &'static str = "Axes";
 }
 // SAFETY: words, as above.
 unsafe impl Arguments for Pool {

@@ -4,10 +4,10 @@ use super::launch::Launch;
 use super::table::body::Element;
 use crate::error::Result;
 
-/// A device that is open.
-pub trait Driver {
+/// A device that is open. Its memory and its launches are one thread's at a time.
+pub trait Driver: Send + 'static {
     /// A block of its memory, given back when it is dropped.
-    type Memory;
+    type Memory: Send;
 
     /// A block for `len` elements; what is in it is unknown.
     ///
@@ -26,6 +26,23 @@ pub trait Driver {
     /// # Errors
     /// Those of [`Driver::upload`].
     fn download(&self, from: &Self::Memory, first: usize, bytes: &mut [u8]) -> Result<()>;
+
+    /// Copies `len` elements from those of `from` that begin at `from_first` to those of `to` that begin at `first`, behind the
+    /// launches before. The two hold elements of one size, and are not the same block.
+    ///
+    /// # Errors
+    /// `Internal` for what does not fit, and those of the device.
+    fn copy(
+        &self,
+        to: &Self::Memory,
+        first: usize,
+        from: &Self::Memory,
+        from_first: usize,
+        len: usize,
+    ) -> Result<()>;
+
+    /// Told when a block serves somebody else: what is in it is unknown again.
+    fn renew(&self, _memory: &Self::Memory) {}
 
     /// Begins a launch, behind those before it. `memory` is a piece for each slot of the kernel, or none where its flags
     /// say that it is not looked at.

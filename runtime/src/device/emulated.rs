@@ -44,6 +44,14 @@ unsafe extern "C" {
     fn localgrad_emulated_free(memory: *mut c_void);
     fn localgrad_emulated_upload(memory: *mut c_void, first: usize, from: *const c_void, len: usize);
     fn localgrad_emulated_download(memory: *const c_void, first: usize, to: *mut c_void, len: usize);
+    fn localgrad_emulated_copy(
+        to: *mut c_void,
+        first: usize,
+        from: *const c_void,
+        from_first: usize,
+        len: usize,
+    );
+    fn localgrad_emulated_renew(memory: *mut c_void);
     fn localgrad_emulated_launch(
         name: *const c_char,
         grid: *const u32,
@@ -56,6 +64,9 @@ unsafe extern "C" {
     );
     fn localgrad_emulated_barriers(text: *mut c_char, bytes: usize);
 }
+
+// SAFETY: it is the only owner of its block, which belongs to no thread.
+unsafe impl Send for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
@@ -103,6 +114,26 @@ impl Driver for Emulated {
         // SAFETY: as for an upload, the other way.
         unsafe { localgrad_emulated_download(from.block.as_ptr(), first, bytes.as_mut_ptr().cast(), len) }
         Ok(())
+    }
+
+    fn copy(&self, to: &Memory, first: usize, from: &Memory, from_first: usize, len: usize) -> Result<()> {
+        if to.element != from.element || to.block == from.block {
+            let (to, from) = (to.element, from.element);
+            return Err(Error::internal(format!("{from:?} cannot be copied to {to:?}, nor within a block")));
+        }
+        let bytes = len * to.element.bytes();
+        to.elements(first, bytes)?;
+        from.elements(from_first, bytes)?;
+        // SAFETY: each block holds `len` elements from there on, and they are two.
+        unsafe {
+            localgrad_emulated_copy(to.block.as_ptr(), first, from.block.as_ptr(), from_first, len);
+        }
+        Ok(())
+    }
+
+    fn renew(&self, memory: &Memory) {
+        // SAFETY: it is a block, and nobody else uses it meanwhile.
+        unsafe { localgrad_emulated_renew(memory.block.as_ptr()) }
     }
 
     fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Memory>>]) -> Result<()> {

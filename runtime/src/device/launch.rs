@@ -40,7 +40,7 @@ pub struct Launch {
 /// The most blocks along y and z.
 const MOST_BLOCKS: u32 = 65_535;
 /// Elements that a block of a kernel takes that has no shape of its own.
-const FLAT_ELEMENTS: usize = 1024;
+pub(super) const FLAT_ELEMENTS: usize = 1024;
 
 impl Launch {
     /// A launch of `kernel`.

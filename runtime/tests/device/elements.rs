@@ -12,9 +12,11 @@ use localgrad::kernels::subsample::Sizes;
 use localgrad::kernels::{dropout, half, max_pool, subsample};
 use localgrad::precision::Precision;
 
-pub(crate) const CASES: [(&str, Case); 7] = [
+pub(crate) const CASES: [(&str, Case); 9] = [
     ("activations", |run| ACTIVATIONS.iter().try_for_each(|&activation| activations(run, activation))),
     ("sums and scales", sums_and_scales),
+    ("axes the other way round", turned),
+    ("sums of products", products),
     ("dropout", dropped),
     ("numbers in 16 bits", sixteen_bits),
     ("max pools", max_pools),
@@ -162,6 +164,34 @@ fn max_pools(run: &mut Run<'_>) -> Outcome<()> {
         run.near("the gradient of a max pool", &d_x, &wide(&twin), 1e-6)?;
     }
     Ok(())
+}
+
+fn turned(run: &mut Run<'_>) -> Outcome<()> {
+    let (groups, [outer, middle, inner]) = (3, [9, 7, 11]);
+    let x = Random::new(59).numbers(groups * outer * middle * inner);
+    let (x_on, y) = (run.floats(&x), run.room(x.len()));
+    let launch = launches::reversed(x.len(), [outer, middle, inner]).unwrap();
+    run.launch(&launch, &[(Some(&x_on), x.len()), (Some(&y), x.len())])?;
+    let twin: Vec<f64> = (0..x.len())
+        .map(|at| {
+            let (k, j, h) = (at % inner, at / inner % middle, at / inner / middle % outer);
+            x[((at / inner / middle / outer * inner + k) * middle + j) * outer + h]
+        })
+        .collect();
+    run.near("axes", &y, &twin, 0.0)
+}
+
+fn products(run: &mut Run<'_>) -> Outcome<()> {
+    let mut random = Random::new(61);
+    let (a, b) = (random.numbers(LEN), random.numbers(LEN));
+    let (a_on, b_on) = (run.floats(&a), run.floats(&b));
+    let parts_len = launches::parts(LEN);
+    let (parts, sum) = (run.room(parts_len), run.room(1));
+    let memory = [(Some(&a_on), LEN), (Some(&b_on), LEN), (Some(&parts), parts_len)];
+    run.launch(&launches::scaled(Body::ProductParts, LEN, 1.0).unwrap(), &memory)?;
+    let memory = [(Some(&parts), parts_len), (Some(&sum), 1)];
+    run.launch(&launches::scaled(Body::SumParts, parts_len, 1.0).unwrap(), &memory)?;
+    run.near("a sum of products", &sum, &[a.iter().zip(&b).map(|(a, b)| a * b).sum()], 2e-6)
 }
 
 fn subsampled(run: &mut Run<'_>) -> Outcome<()> {

@@ -14,3 +14,4 @@ mod update;
 mod unit;
 mod checks;
 mod table;
+mod arrays;

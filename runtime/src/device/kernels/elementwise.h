@@ -1,5 +1,5 @@
-// Operations on each element alone: activations and their slopes, sums, scales, dropout, numbers in 16 bits. Four elements a thread;
-// grid: elements / 1024.
+// Operations on each element alone: activations and their slopes, sums, scales, dropout, numbers in 16 bits; and sums over all. Four
+// elements a thread; grid: elements / 1024.
 enum { NONE, RELU, RELU6, SILU, SIGMOID, GELU, HARD_SWISH, HARD_SIGMOID, LEAKY_RELU };
 struct Elements {
   unsigned elements, kind;
@@ -81,6 +81,15 @@ FN void add_scaled(CTX, Global<float> a, Global<const float> b, ARGS(Elements) p
 // y = factor * x; y may be the place of x.
 FN void scale(CTX, Global<const float> x, Global<float> y, ARGS(Elements) p) {
   EACH_ELEMENT(i, p.elements) y[i] = p.factor * x[i];
+}
+
+// parts: each block's sum of a * b.
+FN void product_parts(CTX, Global<const float> a, Global<const float> b, Global<float> parts, ARGS(Elements) p,
+                      Shared<float> s) {
+  float sum = 0.0f;
+  EACH_ELEMENT(i, p.elements) sum = fused(a[i], b[i], sum);
+  sum = block_sum<256>(ctx, sum, s);
+  if (THREAD == 0u) parts[GROUP_X] = sum;
 }
 
 // The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -61,6 +61,15 @@ void localgrad_emulated_upload(host::Memory* memory, size_t first, const void* f
 void localgrad_emulated_download(const host::Memory* memory, size_t first, void* to, size_t len) {
   std::memcpy(to, memory->bytes.data() + first * memory->element_bytes, len * memory->element_bytes);
 }
+// What nobody has written stays so.
+void localgrad_emulated_copy(host::Memory* to, size_t first, const host::Memory* from, size_t from_first, size_t len) {
+  const size_t each = to->element_bytes;
+  std::memcpy(to->bytes.data() + first * each, from->bytes.data() + from_first * each, len * each);
+  for (size_t i = 0; i < len; i++) to->shadows[first + i].written = from->shadows[from_first + i].written;
+}
+void localgrad_emulated_renew(host::Memory* memory) {
+  *memory = host::Memory(memory->shadows.size(), memory->element_bytes);
+}
 // Writes what went wrong, or nothing, to `message`. The lanes and blocks run in an order that is the seed's; the barrier `left_out`,
 // `file:line`, is none.
 void localgrad_emulated_launch(const char* name, const unsigned* grid, const host::Span* memory, const void* arguments,

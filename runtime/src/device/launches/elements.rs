@@ -1,7 +1,7 @@
 //! Operations on each element alone, pools, resampling.
 
-use crate::device::arguments::{Elements, Norm, Pool, Resample};
-use crate::device::launch::{Launch, Traffic, pair, whole};
+use crate::device::arguments::{Axes, Elements, Norm, Pool, Resample};
+use crate::device::launch::{FLAT_ELEMENTS, Launch, Traffic, pair, whole};
 use crate::device::launches::PART_CHANNELS;
 use crate::device::table::body::Body;
 use crate::device::table::kernel::Kernel;
@@ -37,7 +37,7 @@ pub fn activate(body: Body, elements: usize, activation: Option<Activation>) -> 
     Launch::flat(body, elements, &p, Traffic::floats(maps * elements, elements, elements))
 }
 
-/// [`Body::AddScaled`] and [`Body::Scale`] by a factor; of [`Body::SumParts`] the parts, of [`Body::ClipFactor`] the limit, of
+/// [`Body::AddScaled`] and [`Body::Scale`] by a factor; [`Body::ProductParts`] without one; of [`Body::SumParts`] the parts, of [`Body::ClipFactor`] the limit, of
 /// [`Body::BinaryCrossEntropy`] 1 over the elements.
 ///
 /// # Errors
@@ -47,6 +47,7 @@ pub fn scaled(body: Body, elements: usize, factor: f32) -> Result<Launch> {
     let (read, written) = match body {
         Body::Scale => (elements, elements),
         Body::SumParts | Body::ClipFactor => (elements, 2),
+        Body::ProductParts => (2 * elements, parts(elements)),
         _ => (2 * elements, elements),
     };
     let traffic = Traffic::floats(read, written, elements);
@@ -54,6 +55,21 @@ pub fn scaled(body: Body, elements: usize, factor: f32) -> Result<Launch> {
         Body::SumParts | Body::ClipFactor => Launch::new(Kernel::of(body), [1, 1, 1], &p, traffic),
         _ => Launch::flat(body, elements, &p, traffic),
     }
+}
+
+/// The parts of a sum over all elements.
+pub fn parts(elements: usize) -> usize {
+    elements.div_ceil(FLAT_ELEMENTS)
+}
+
+/// Groups of `[outer, middle, inner]`, made from groups of `[inner, middle, outer]`.
+///
+/// # Errors
+/// Of what is too large for a device.
+pub fn reversed(elements: usize, [outer, middle, inner]: [usize; 3]) -> Result<Launch> {
+    let (outer, middle, inner) = (whole(outer)?, whole(middle)?, whole(inner)?);
+    let p = Axes { elements: whole(elements)?, outer, middle, inner };
+    Launch::flat(Body::Reversed, elements, &p, Traffic::floats(elements, elements, 0))
 }
 
 /// Inverted dropout of elements that stand at `first` and on, as `kernels/dropout.rs` has it on the CPU.

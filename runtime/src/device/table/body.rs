@@ -80,6 +80,8 @@ pub enum Body {
     AddActivate,
     AddScaled,
     Scale,
+    ProductParts,
+    Reversed,
     Dropout,
     Narrow,
     Widen,
@@ -179,7 +181,7 @@ const fn in_place(body: Body, function: &'static str, memory: &'static str, argu
 
 use Body as B;
 #[rustfmt::skip] // A table.
-const ROWS: [Row; 45] = [
+const ROWS: [Row; 47] = [
     row(B::ConvForward, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDInput, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDWeight, "conv_d_weight", D_WEIGHT, "Conv", TILE),
@@ -202,6 +204,8 @@ const ROWS: [Row; 45] = [
     row(B::AddActivate, "add_activate", "a= b", "Elements", FLAT),
     row(B::AddScaled, "add_scaled", "a= b", "Elements", FLAT),
     in_place(B::Scale, "scale", "x y=", "Elements"),
+    row(B::ProductParts, "product_parts", "a b parts=", "Elements", SUMS),
+    row(B::Reversed, "reversed", "x y=", "Axes", FLAT),
     in_place(B::Dropout, "dropout", "x y=", "Elements"),
     row(B::Narrow, "narrow", "x y:u16=", "Elements", FLAT),
     row(B::Widen, "widen", "x:u16 y=", "Elements", FLAT),

@@ -18,7 +18,7 @@ pub enum Dialect {
 }
 
 /// The files of the kernels, in the order in which each knows those before it.
-pub const FILES: [(&str, &str); 18] = [
+pub const FILES: [(&str, &str); 19] = [
     ("basics.h", include_str!("../kernels/basics.h")),
     ("source.h", include_str!("../kernels/source.h")),
     ("tile.h", include_str!("../kernels/tile.h")),
@@ -31,6 +31,7 @@ pub const FILES: [(&str, &str); 18] = [
     ("depthwise.h", include_str!("../kernels/depthwise.h")),
     ("norm.h", include_str!("../kernels/norm.h")),
     ("elementwise.h", include_str!("../kernels/elementwise.h")),
+    ("reorder.h", include_str!("../kernels/reorder.h")),
     ("norm_apply.h", include_str!("../kernels/norm_apply.h")),
     ("pool.h", include_str!("../kernels/pool.h")),
     ("resample.h", include_str!("../kernels/resample.h")),

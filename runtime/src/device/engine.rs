@@ -1,0 +1,148 @@
+//! A device that is open: its driver, the pool of its memory, and the one order of its launches. Whoever knows it knows no
+//! driver.
+
+use super::array::Array;
+use super::driver::Driver;
+use super::launch::Launch;
+use super::pool::{Given, Pool, Work};
+use super::table::all::Class;
+use super::table::body::Element;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use super::pool::{Launched, Usage};
+
+/// An open device. Clones are the same one.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    class: Class,
+    work: Mutex<Box<dyn Work>>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shared.name)
+    }
+}
+
+/// What a slot of a kernel is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand<'a> {
+    /// Nothing, as the kernel's flags say that it does not look.
+    Nothing,
+    /// All elements of an array, in the order in which they lie.
+    Array(&'a Array),
+    /// Words that are the same in each step: they are uploaded once and stay.
+    Table(&'a [u32]),
+}
+
+impl<'a> From<&'a Array> for Operand<'a> {
+    fn from(array: &'a Array) -> Self {
+        Self::Array(array)
+    }
+}
+
+impl<'a> From<Option<&'a Array>> for Operand<'a> {
+    fn from(array: Option<&'a Array>) -> Self {
+        array.map_or(Self::Nothing, Self::Array)
+    }
+}
+
+impl Engine {
+    /// What `driver` opened, under the name that errors and reports call it; `class` says which kernels it runs.
+    pub fn new(name: impl Into<String>, driver: impl Driver, class: Class) -> Self {
+        let work: Mutex<Box<dyn Work>> = Mutex::new(Box::new(Pool::new(driver)));
+        Self { shared: Arc::new(Shared { name: name.into(), class, work }) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Which kernels it runs.
+    pub fn class(&self) -> Class {
+        self.shared.class
+    }
+
+    /// Whether both are one device.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(super) fn work(&self) -> MutexGuard<'_, Box<dyn Work>> {
+        self.shared.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a launch behind those before it, with an operand for each slot of its kernel.
+    ///
+    /// # Errors
+    /// `Internal` where operands do not fit, and those of the device.
+    pub fn launch(&self, launch: &Launch, operands: &[Operand<'_>]) -> Result<()> {
+        // Where arrays lie is looked up while nobody else can give a block back.
+        let mut work = self.work();
+        let mut given = vec![];
+        for operand in operands {
+            given.push(match operand {
+                Operand::Nothing => Given::Nothing,
+                Operand::Table(words) => Given::Table(words),
+                Operand::Array(array) if array.engine().is(self) => Given::Span(array.span()),
+                Operand::Array(_) => {
+                    return Err(Error::internal("a launch got arrays of two devices"));
+                }
+            });
+        }
+        work.launch(launch, &given)
+    }
+
+    /// Waits for all launches.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn wait(&self) -> Result<()> {
+        self.work().wait()
+    }
+
+    /// How much of its memory is in use.
+    pub fn usage(&self) -> Usage {
+        self.work().usage()
+    }
+
+    /// What was launched since somebody last asked.
+    pub fn take_launched(&self) -> Launched {
+        std::mem::take(self.work().launched())
+    }
+
+    /// Allows `bytes` of its memory, what waits for its next user included. More is an error of the kind `Memory` for whoever
+    /// asks for it.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn limit(&self, bytes: usize) -> Result<()> {
+        self.work().limit(bytes)
+    }
+
+    pub(super) fn block(&self, element: Element, len: usize) -> Result<Block> {
+        let number = self.work().take(element, len)?;
+        Ok(Block { engine: self.clone(), number })
+    }
+}
+
+/// A block of a device's memory, which goes back to the pool with its last user.
+#[derive(Debug)]
+pub(super) struct Block {
+    engine: Engine,
+    pub(super) number: u64,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.engine.work().give(self.number);
+    }
+}

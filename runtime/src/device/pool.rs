@@ -1,0 +1,234 @@
+//! The memory of an open device: blocks of exactly the sizes that were asked for. A step asks for the same sizes as the step
+//! before, so that what was given back serves again, and nothing is rounded up.
+
+use super::driver::{Driver, Piece};
+use super::launch::{Launch, Traffic};
+use super::table::body::Element;
+use crate::error::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+
+/// How much memory of a device is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in use.
+    pub live_bytes: usize,
+    /// The most that were in use at once.
+    pub peak_bytes: usize,
+    /// Bytes that were given back and wait for who asks for as many.
+    pub free_bytes: usize,
+    /// Blocks that the driver was asked for.
+    pub allocations: usize,
+}
+
+/// What was launched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launched {
+    /// Launches.
+    pub launches: u64,
+    /// What they cost together.
+    pub traffic: Traffic,
+}
+
+/// Some elements of a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// The block's number.
+    pub(super) block: u64,
+    /// The first element.
+    pub(super) first: usize,
+    /// Elements.
+    pub(super) len: usize,
+}
+
+/// What a slot of a kernel is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given<'a> {
+    /// Nothing, as the kernel does not look at it.
+    Nothing,
+    /// Memory.
+    Span(Span),
+    /// Words that are uploaded once and stay.
+    Table(&'a [u32]),
+}
+
+/// What is asked of an open device, whatever its driver is. Blocks are numbers.
+pub(super) trait Work: Send {
+    fn take(&mut self, element: Element, len: usize) -> Result<u64>;
+    fn give(&mut self, block: u64);
+    fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()>;
+    fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()>;
+    fn copy(&mut self, to: Span, from: Span) -> Result<()>;
+    fn launch(&mut self, launch: &Launch, given: &[Given<'_>]) -> Result<()>;
+    fn wait(&mut self) -> Result<()>;
+    fn usage(&self) -> Usage;
+    fn launched(&mut self) -> &mut Launched;
+    fn limit(&mut self, bytes: usize) -> Result<()>;
+}
+
+/// A block that is in use.
+struct Held<M> {
+    memory: M,
+    element: Element,
+    len: usize,
+}
+
+/// A driver and its memory.
+pub(super) struct Pool<D: Driver> {
+    driver: D,
+    live: HashMap<u64, Held<D::Memory>>,
+    free: HashMap<(Element, usize), Vec<D::Memory>>,
+    tables: HashMap<Vec<u32>, Span>,
+    next: u64,
+    limit_bytes: usize,
+    usage: Usage,
+    launched: Launched,
+}
+
+impl<D: Driver> Pool<D> {
+    pub(super) fn new(driver: D) -> Self {
+        Self {
+            driver,
+            live: HashMap::new(),
+            free: HashMap::new(),
+            tables: HashMap::new(),
+            next: 0,
+            limit_bytes: usize::MAX,
+            usage: Usage::default(),
+            launched: Launched::default(),
+        }
+    }
+
+    /// A block that is new to the pool.
+    fn allocate(&mut self, element: Element, len: usize) -> Result<D::Memory> {
+        let bytes = bytes(element, len);
+        let all = self.usage.live_bytes.saturating_add(bytes);
+        if all > self.limit_bytes {
+            return Err(Error::new(
+                ErrorKind::Memory,
+                format!("{all} bytes of the device are needed where {} are allowed", self.limit_bytes),
+            ));
+        }
+        if all.saturating_add(self.usage.free_bytes) > self.limit_bytes {
+            self.release()?;
+        }
+        self.usage.allocations += 1;
+        match self.driver.allocate(element, len) {
+            Err(cause) if cause.kind() == ErrorKind::Memory && self.usage.free_bytes > 0 => {
+                self.release()?;
+                self.driver.allocate(element, len)
+            }
+            found => found,
+        }
+    }
+
+    /// Gives all that waits back to the driver, when no launch uses it any more.
+    fn release(&mut self) -> Result<()> {
+        self.driver.wait()?;
+        self.free.clear();
+        self.usage.free_bytes = 0;
+        Ok(())
+    }
+
+    fn piece(&self, span: Span) -> Result<Piece<'_, D::Memory>> {
+        let memory = &self.held(span.block)?.memory;
+        Ok(Piece { memory, first: span.first, len: span.len })
+    }
+
+    fn held(&self, block: u64) -> Result<&Held<D::Memory>> {
+        self.live.get(&block).ok_or_else(|| Error::internal("a block was asked for that was given back"))
+    }
+
+    fn table(&mut self, words: &[u32]) -> Result<Span> {
+        if let Some(&span) = self.tables.get(words) {
+            return Ok(span);
+        }
+        let span = Span { block: self.take(Element::U32, words.len())?, first: 0, len: words.len() };
+        self.upload(span, &words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>())?;
+        self.tables.insert(words.to_vec(), span);
+        Ok(span)
+    }
+}
+
+fn bytes(element: Element, len: usize) -> usize {
+    element.bytes().saturating_mul(len)
+}
+
+impl<D: Driver> Work for Pool<D> {
+    fn take(&mut self, element: Element, len: usize) -> Result<u64> {
+        // Drivers give no block of no elements.
+        let len = len.max(1);
+        let memory = match self.free.get_mut(&(element, len)).and_then(Vec::pop) {
+            Some(memory) => {
+                self.usage.free_bytes -= bytes(element, len);
+                self.driver.renew(&memory);
+                memory
+            }
+            None => self.allocate(element, len)?,
+        };
+        self.usage.live_bytes += bytes(element, len);
+        self.usage.peak_bytes = self.usage.peak_bytes.max(self.usage.live_bytes);
+        self.next += 1;
+        self.live.insert(self.next, Held { memory, element, len });
+        Ok(self.next)
+    }
+
+    fn give(&mut self, block: u64) {
+        let Some(Held { memory, element, len }) = self.live.remove(&block) else { return };
+        self.usage.live_bytes -= bytes(element, len);
+        self.usage.free_bytes += bytes(element, len);
+        self.free.entry((element, len)).or_default().push(memory);
+    }
+
+    fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()> {
+        self.driver.upload(&self.held(to.block)?.memory, to.first, bytes)
+    }
+
+    fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()> {
+        self.driver.download(&self.held(from.block)?.memory, from.first, bytes)
+    }
+
+    fn copy(&mut self, to: Span, from: Span) -> Result<()> {
+        let (target, source) = (self.held(to.block)?, self.held(from.block)?);
+        self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)
+    }
+
+    fn launch(&mut self, launch: &Launch, given: &[Given<'_>]) -> Result<()> {
+        let mut spans = vec![];
+        for given in given {
+            spans.push(match given {
+                Given::Nothing => None,
+                Given::Span(span) => Some(*span),
+                Given::Table(words) => Some(self.table(words)?),
+            });
+        }
+        let pieces = spans.into_iter().map(|span| span.map(|span| self.piece(span)).transpose());
+        let pieces = pieces.collect::<Result<Vec<_>>>()?;
+        self.driver.launch(launch, &pieces)?;
+        let (all, one) = (&mut self.launched, launch.traffic);
+        all.launches += 1;
+        all.traffic.bytes_read += one.bytes_read;
+        all.traffic.bytes_written += one.bytes_written;
+        all.traffic.operations += one.operations;
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.driver.wait()
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    fn launched(&mut self) -> &mut Launched {
+        &mut self.launched
+    }
+
+    fn limit(&mut self, bytes: usize) -> Result<()> {
+        self.limit_bytes = bytes;
+        if self.usage.live_bytes.saturating_add(self.usage.free_bytes) > bytes {
+            self.release()?;
+        }
+        Ok(())
+    }
+}

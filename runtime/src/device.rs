@@ -18,6 +18,8 @@ mod pool;
 pub mod engine;
 #[cfg(feature = "device")]
 pub mod array;
+#[cfg(feature = "device")]
+pub mod operations;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 

@@ -1,6 +1,8 @@
 //! SGD with momentum, and AdamW: one parameter at a time, as soon as its gradient exists.
 
 use crate::composed;
+#[cfg(feature = "device")]
+use crate::device::operations as device;
 use crate::error::{Error, Result};
 use crate::kernels::optimizer as kernel;
 use crate::maps::counted::ledger::Part;
@@ -118,6 +120,13 @@ pub fn update(
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
     let step = kernel::Step::new(config, learning_rate, parameter.updates);
+    #[cfg(feature = "device")]
+    if let Map::Device(value) = &parameter.value {
+        let state = parameter.state.iter().map(Map::array).collect::<Result<Vec<_>>>()?;
+        device::update::step(value, &state, d_value.array()?, &step)?;
+        parameter.updates += 1;
+        return Ok(());
+    }
     read(
         &parameter.value,
         || update_on_host(parameter, d_value, &step),
@@ -151,6 +160,10 @@ pub fn accumulate(parameter: &mut Parameter, d_value: Map, factor: f64) -> Resul
         parameter.accumulated = Some(first);
         return Ok(());
     };
+    #[cfg(feature = "device")]
+    if let Map::Device(sum) = sum {
+        return device::elementwise::add_scaled(sum, d_value.array()?, factor as f32);
+    }
     let d_value = d_value.contiguous()?;
     read(
         sum,

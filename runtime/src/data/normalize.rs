@@ -1,5 +1,7 @@
 //! Normalisation of images, channel by channel: (x - mean) / deviation, and back.
 
+#[cfg(feature = "device")]
+use crate::device::operations::norm::affine;
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::place::composition;
@@ -103,6 +105,10 @@ impl Normalize {
     pub fn invert(&self, x: &Map) -> Result<Map> {
         let channels = x.dims().last().copied().unwrap_or(0);
         self.check(channels)?;
+        #[cfg(feature = "device")]
+        if let Map::Device(x) = x {
+            return affine(x, &self.deviation, &self.mean).map(Map::Device);
+        }
         let run = || {
             let x = x.tensor()?;
             let deviation = Tensor::new(self.deviation.as_slice(), x.device())?;

@@ -99,6 +99,31 @@ pub struct Axes {
     pub inner: u32,
 }
 
+/// A norm of each sample by itself; see `group_norm.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // Each is the field of its name in `group_norm.h`.
+pub struct Groups {
+    pub elements: u32,
+    pub rows: u32,
+    pub channels: u32,
+    pub width: u32,
+    pub epsilon: f32,
+}
+
+/// Channels put elsewhere; see `reorder.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(missing_docs)] // Each is the field of its name in `reorder.h`.
+pub struct Channels {
+    pub elements: u32,
+    pub count: u32,
+    pub from_channels: u32,
+    pub from: u32,
+    pub to_channels: u32,
+    pub to: u32,
+}
+
 /// A pool or a subsampling; see `pool.h`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -196,6 +221,14 @@ unsafe impl Arguments for Elements {
 // SAFETY: words, as above.
 unsafe impl Arguments for Axes {
     const NAME: &'static str = "Axes";
+}
+// SAFETY: words, as above.
+unsafe impl Arguments for Groups {
+    const NAME: &'static str = "Groups";
+}
+// SAFETY: words, as above.
+unsafe impl Arguments for Channels {
+    const NAME: &'static str = "Channels";
 }
 // SAFETY: words, as above.
 unsafe impl Arguments for Pool {

@@ -1,7 +1,7 @@
 //! Numbers in a shape, in a device's memory.
 
 use super::engine::{Block, Engine, Operand};
-use super::launches::elements::reversed;
+use super::launches::reorder::reversed;
 use super::pool::Span;
 use super::table::body::Element;
 use crate::error::{Error, Result};

@@ -40,6 +40,8 @@ pub enum Operand<'a> {
     Array(&'a Array),
     /// Words that are the same in each step: they are uploaded once and stay.
     Table(&'a [u32]),
+    /// The same of floats.
+    Floats(&'a [f32]),
 }
 
 impl<'a> From<&'a Array> for Operand<'a> {
@@ -91,14 +93,17 @@ impl Engine {
         for operand in operands {
             given.push(match operand {
                 Operand::Nothing => Given::Nothing,
-                Operand::Table(words) => Given::Table(words),
+                Operand::Table(words) => Given::Table(Element::U32, words.to_vec()),
+                Operand::Floats(floats) => {
+                    Given::Table(Element::F32, floats.iter().map(|float| float.to_bits()).collect())
+                }
                 Operand::Array(array) if array.engine().is(self) => Given::Span(array.span()),
                 Operand::Array(_) => {
                     return Err(Error::internal("a launch got arrays of two devices"));
                 }
             });
         }
-        work.launch(launch, &given)
+        work.launch(launch, given)
     }
 
     /// Waits for all launches.

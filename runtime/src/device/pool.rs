@@ -41,14 +41,14 @@ pub(super) struct Span {
 }
 
 /// What a slot of a kernel is given.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Given<'a> {
+#[derive(Clone, Debug)]
+pub(super) enum Given {
     /// Nothing, as the kernel does not look at it.
     Nothing,
     /// Memory.
     Span(Span),
-    /// Words that are uploaded once and stay.
-    Table(&'a [u32]),
+    /// Words, or the bits of floats, that are uploaded once and stay.
+    Table(Element, Vec<u32>),
 }
 
 /// What is asked of an open device, whatever its driver is. Blocks are numbers.
@@ -58,7 +58,7 @@ pub(super) trait Work: Send {
     fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()>;
     fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()>;
     fn copy(&mut self, to: Span, from: Span) -> Result<()>;
-    fn launch(&mut self, launch: &Launch, given: &[Given<'_>]) -> Result<()>;
+    fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()>;
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
     fn launched(&mut self) -> &mut Launched;
@@ -77,7 +77,7 @@ pub(super) struct Pool<D: Driver> {
     driver: D,
     live: HashMap<u64, Held<D::Memory>>,
     free: HashMap<(Element, usize), Vec<D::Memory>>,
-    tables: HashMap<Vec<u32>, Span>,
+    tables: HashMap<(Element, Vec<u32>), Span>,
     next: u64,
     limit_bytes: usize,
     usage: Usage,
@@ -138,13 +138,15 @@ impl<D: Driver> Pool<D> {
         self.live.get(&block).ok_or_else(|| Error::internal("a block was asked for that was given back"))
     }
 
-    fn table(&mut self, words: &[u32]) -> Result<Span> {
-        if let Some(&span) = self.tables.get(words) {
+    fn table(&mut self, element: Element, words: Vec<u32>) -> Result<Span> {
+        let key = (element, words);
+        if let Some(&span) = self.tables.get(&key) {
             return Ok(span);
         }
-        let span = Span { block: self.take(Element::U32, words.len())?, first: 0, len: words.len() };
+        let words = &key.1;
+        let span = Span { block: self.take(element, words.len())?, first: 0, len: words.len() };
         self.upload(span, &words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>())?;
-        self.tables.insert(words.to_vec(), span);
+        self.tables.insert(key, span);
         Ok(span)
     }
 }
@@ -192,13 +194,13 @@ impl<D: Driver> Work for Pool<D> {
         self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)
     }
 
-    fn launch(&mut self, launch: &Launch, given: &[Given<'_>]) -> Result<()> {
+    fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
         let mut spans = vec![];
         for given in given {
             spans.push(match given {
                 Given::Nothing => None,
-                Given::Span(span) => Some(*span),
-                Given::Table(words) => Some(self.table(words)?),
+                Given::Span(span) => Some(span),
+                Given::Table(element, words) => Some(self.table(element, words)?),
             });
         }
         let pieces = spans.into_iter().map(|span| span.map(|span| self.piece(span)).transpose());

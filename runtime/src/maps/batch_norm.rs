@@ -2,6 +2,8 @@
 //! dimension: `[N, F]` and `[N, H, W, C]` are one code.
 
 use crate::composed::batch_norm as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::{elementwise as on_elements, norm as device};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm as kernels;
 use crate::kernels::simd::Isa;
@@ -53,6 +55,11 @@ pub fn statistics(x: &Map) -> Result<Statistics> {
             let [mean, variance] = composed::statistics(x.composed()?)?.map(Map::Composed);
             Ok(Statistics { mean, variance })
         }
+        #[cfg(feature = "device")]
+        Map::Device(x) => {
+            let [mean, variance] = device::statistics(x, channels)?.map(Map::Device);
+            Ok(Statistics { mean, variance })
+        }
         Map::Counted(outline) => {
             outline.counter.sum_rows(x.elem_count(), channels);
             counted_statistics(x, channels)
@@ -84,6 +91,10 @@ pub fn forward(
 
 /// A map after its normalization, of its shape.
 pub(super) fn apply(x: &Map, by: &Norm) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::apply(x, by.device()?).map(Map::Device);
+    }
     make(
         x,
         x.dims(),
@@ -141,6 +152,12 @@ pub fn backward(
             Some((sums, rows)) => by.gradient(Some(sums), *rows, x)?,
             None => by.gradient(None, rows, x)?,
         };
+        #[cfg(feature = "device")]
+        if let Map::Device(x) = x {
+            device::d_input(d_y.array()?, x, gradient.device()?)?;
+            let (d_weight, d_bias) = sums.gradients(&d_y)?;
+            return Ok(Gradients { d_x: Some(d_y), d_weight, d_bias });
+        }
         read(
             x,
             || {
@@ -158,6 +175,10 @@ pub fn backward(
 /// Turns `d_y` into the gradient of the pre-activation, where it is, unless the activation is a clamp, and sums it.
 fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
     check_apart(d_y, x)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::sums(d_y.array()?, x, by.device()?).map(NormSums::Device);
+    }
     read(
         x,
         || {
@@ -179,6 +200,10 @@ fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
 /// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
 pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Map> {
     same_shape(running, observed)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(running) = running {
+        return device::averaged(running, observed.array()?, (1.0 - momentum) as f32).map(Map::Device);
+    }
     make(
         running,
         running.dims(),
@@ -202,6 +227,10 @@ pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Ma
 pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
     if rows < 2 {
         return Ok(variance.clone());
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(variance) = variance {
+        return on_elements::scaled(variance, (rows as f64 / (rows - 1) as f64) as f32).map(Map::Device);
     }
     let scaled = || Ok(variance.tensor()?.affine(rows as f64 / (rows - 1) as f64, 0.0)?);
     make(variance, variance.dims(), scaled, scaled, |_| ())

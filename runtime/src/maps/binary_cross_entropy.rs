@@ -1,10 +1,14 @@
 //! Binary cross-entropy of sigmoid outputs, from their logits.
 
 use crate::composed;
+#[cfg(feature = "device")]
+use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
 use crate::kernels::binary_cross_entropy as kernel;
 use crate::maps::Map;
 use crate::maps::loss::Loss;
+#[cfg(feature = "device")]
+use crate::maps::loss::on_device;
 use crate::maps::place::loss;
 use crate::maps::slices::{elements, tensor};
 
@@ -25,6 +29,10 @@ pub fn sigmoid_binary_cross_entropy(logits: &Map, targets: &Map) -> Result<Loss>
             logits.dims(),
             targets.dims()
         )));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(logits) = logits {
+        return on_device(device::binary_cross_entropy(logits, targets.array()?)?);
     }
     loss(
         logits,

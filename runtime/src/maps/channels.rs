@@ -5,6 +5,8 @@ use super::elementwise::rows_and_channels;
 use super::place::{apart, make};
 use super::slices::{elements, tensor};
 use crate::composed::channels as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::reorder as device;
 use crate::error::{Error, Result};
 use crate::kernels::channels as kernels;
 
@@ -29,6 +31,10 @@ pub fn slice(x: &Map, first: usize, count: usize) -> Result<Map> {
         )));
     }
     let dims = with_channels(x, count);
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::slice(x, [rows, channels], first, &dims).map(Map::Device);
+    }
     make(
         x,
         &dims,
@@ -52,6 +58,10 @@ pub fn slice_backward(d_y: &Map, first: usize, channels: usize) -> Result<Map> {
         return Err(Error::shape(format!("{channels} channels have no {count} from number {first} on")));
     }
     let dims = with_channels(d_y, channels);
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        return device::spread(d_y, [rows, count], first, &dims).map(Map::Device);
+    }
     make(
         d_y,
         &dims,
@@ -88,6 +98,11 @@ pub fn concat(parts: &[Map]) -> Result<Map> {
         channels += more;
     }
     let dims = with_channels(first, channels);
+    #[cfg(feature = "device")]
+    if let Map::Device(_) = first {
+        let parts = parts.iter().map(Map::array).collect::<Result<Vec<_>>>()?;
+        return device::concat(&parts, rows, &dims).map(Map::Device);
+    }
     make(
         first,
         &dims,
@@ -114,6 +129,10 @@ pub fn shuffle(x: &Map, groups: usize) -> Result<Map> {
     let (_, channels) = rows_and_channels(x)?;
     if groups == 0 || !channels.is_multiple_of(groups) {
         return Err(Error::shape(format!("{channels} channels cannot be cut into {groups} groups")));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::reversed(x, x.dims(), [channels / groups, 1, groups]).map(Map::Device);
     }
     make(
         x,

@@ -4,6 +4,12 @@ use super::Map;
 use super::place::make;
 use super::slices::{elements, output, tensor};
 use crate::composed;
+#[cfg(feature = "device")]
+use crate::device::operations::{
+    conv as device,
+    read::{GradientRead, Read},
+    sums,
+};
 use crate::error::{Error, Result};
 use crate::kernels::conv as kernels;
 use crate::kernels::conv::{Geometry, PassKind, Path};
@@ -133,6 +139,12 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>, config: &ConvConfig) -
         let found = bias.dims();
         return Err(Error::shape(format!("bias {found:?} must be [O] = [{}]", geometry.out_channels)));
     }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let bias = bias.map(Map::array).transpose()?;
+        let (y, _) = device::forward(Read::Plain(x), weight.array()?, bias, &geometry, false)?;
+        return Ok(Map::Device(y));
+    }
     let (x, weight) = (x.clone().contiguous()?, weight.clone().contiguous()?);
     let bias = bias.cloned().map(Map::contiguous).transpose()?;
     make(
@@ -164,6 +176,11 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>, config: &ConvConfig) -
 pub fn d_input(d_y: &Map, weight: &Map, input_shape: &[usize], config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(input_shape, weight.dims())?;
     check_d_y(d_y, &geometry)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        let (d_y, weight) = (GradientRead::Plain(d_y), weight.array()?);
+        return Ok(Map::Device(device::d_input(d_y, weight, &geometry, None, None)?.0));
+    }
     let (d_y, weight) = (d_y.clone().contiguous()?, weight.clone().contiguous()?);
     make(
         &d_y,
@@ -189,6 +206,11 @@ pub fn d_input(d_y: &Map, weight: &Map, input_shape: &[usize], config: &ConvConf
 pub fn d_weight(x: &Map, d_y: &Map, weight_shape: &[usize], config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(x.dims(), weight_shape)?;
     check_d_y(d_y, &geometry)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let (x, d_y) = (Read::Plain(x), GradientRead::Plain(d_y.array()?));
+        return device::d_weight(x, d_y, weight_shape, &geometry).map(Map::Device);
+    }
     let (x, d_y) = (x.clone().contiguous()?, d_y.clone().contiguous()?);
     make(
         &x,
@@ -213,6 +235,10 @@ pub fn d_bias(d_y: &Map) -> Result<Map> {
     };
     if d_y.elem_count() == 0 {
         return Err(Error::shape(format!("d_y {:?} has no element", d_y.dims())));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        return sums::sum_rows(d_y, channels).map(Map::Device);
     }
     let d_y = d_y.clone().contiguous()?;
     make(

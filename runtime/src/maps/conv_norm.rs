@@ -1,6 +1,6 @@
-//! Convolution and batch norm as one where maps are on the host: a convolution reads its input through the batch norm
-//! before it and takes the statistics for the one after it, so that normalized maps and their gradients are never in
-//! memory. Elsewhere the two are operations of their own.
+//! Convolution and batch norm as one where our kernels are: a convolution reads its input through the batch norm before it
+//! and takes the statistics for the one after it, so that normalized maps and their gradients are never in memory.
+//! Composed, the two are operations of their own.
 
 use super::Map;
 use super::batch_norm::{Statistics, counted_statistics, of_moments};
@@ -10,6 +10,8 @@ use super::map_read::{Input, MapRead, Through};
 use super::norm::{self, NormSums};
 use super::place::{make, read};
 use super::slices::{elements, output, tensor, update_in_place};
+#[cfg(feature = "device")]
+use crate::device::operations::{conv as device, read::GradientRead};
 use crate::error::{Error, Result};
 use crate::kernels::conv::{self as kernels, Geometry, Given, PassKind, Path};
 use std::sync::{Mutex, PoisonError};
@@ -31,6 +33,16 @@ pub fn forward(
     with_statistics: bool,
 ) -> Result<(Map, Option<Statistics>)> {
     let geometry = config.geometry(x.stored().dims(), weight.dims())?;
+    #[cfg(feature = "device")]
+    if let Map::Device(weight) = weight {
+        let bias = bias.map(Map::array).transpose()?;
+        let (y, statistics) = device::forward(x.device()?, weight, bias, &geometry, with_statistics)?;
+        let statistics = statistics.map(|both| {
+            let [mean, variance] = both.map(Map::Device);
+            Statistics { mean, variance }
+        });
+        return Ok((Map::Device(y), statistics));
+    }
     let mut statistics = None;
     let y = make(
         x.stored(),
@@ -92,6 +104,10 @@ pub fn backward(
 ) -> Result<Gradients> {
     let geometry = config.geometry(x.dims(), weight.dims())?;
     same_shape(d_y.d, d_y.z)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(_) = weight {
+        return on_device(x, d_y, weight, &geometry, need_weight, need_input, beside);
+    }
     if d_y.by.is_some() && need_input && is_joint(&geometry, d_y.last_use) {
         return joint(x, d_y, weight, &geometry, need_weight, beside);
     }
@@ -122,6 +138,34 @@ pub fn backward(
         (of_weight()?, of_input()?)
     };
     Ok(Gradients { d_weight, d_x, sums })
+}
+
+/// [`backward`] on a device.
+#[cfg(feature = "device")]
+fn on_device(
+    x: Input<'_>,
+    d_y: Through<'_>,
+    weight: &Map,
+    geometry: &Geometry,
+    need_weight: bool,
+    need_input: bool,
+    beside: Option<&Map>,
+) -> Result<Gradients> {
+    let (through, array) = (d_y.device()?, weight.array()?);
+    let d_weight = match x.device()?.filter(|_| need_weight) {
+        Some(read) => Some(Map::Device(device::d_weight(read, through, weight.dims(), geometry)?)),
+        None => None,
+    };
+    if !need_input {
+        return Ok(Gradients { d_weight, d_x: None, sums: None });
+    }
+    let before = match x {
+        Input::Normalized(z, by) => Some((z.array()?, by.device()?)),
+        _ => None,
+    };
+    let beside = beside.map(Map::array).transpose()?;
+    let (d_x, sums) = device::d_input(through, array, geometry, beside, before)?;
+    Ok(Gradients { d_weight, d_x: Some(Map::Device(d_x)), sums: sums.map(NormSums::Device) })
 }
 
 /// The gradient of the weight, read through what input and output came through.
@@ -268,6 +312,11 @@ fn d_input_of(
 /// `Shape` when the shapes do not fit.
 pub fn d_weight(x: &MapRead, d_y: &Map, weight_shape: &[usize], config: &ConvConfig) -> Result<Map> {
     let geometry = config.geometry(x.stored().dims(), weight_shape)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        let d_y = GradientRead::Plain(d_y);
+        return device::d_weight(x.device()?, d_y, weight_shape, &geometry).map(Map::Device);
+    }
     make(
         d_y,
         weight_shape,

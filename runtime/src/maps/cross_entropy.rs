@@ -1,10 +1,14 @@
 //! Softmax cross-entropy of class scores, and the count of right answers.
 //!
-//! Logits are small (`[N, K]`), and the loss is read on the host anyway, so every device runs the host's kernel.
+//! Logits are small (`[N, K]`), and the loss is read on the host anyway, so what composes runs the host's kernel.
 
+#[cfg(feature = "device")]
+use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
 use crate::kernels::cross_entropy as kernel;
 use crate::maps::Map;
+#[cfg(feature = "device")]
+use crate::maps::loss::on_device;
 use crate::maps::loss::{Loss, check_labels, matrix_extents, on_host};
 use crate::maps::place::read;
 use crate::maps::slices::tensor;
@@ -37,6 +41,10 @@ pub fn weighted_softmax_cross_entropy(
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
     check_terms(label_smoothing, class_weights, k)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(logits) = logits {
+        return on_device(device::cross_entropy(logits, labels, k, label_smoothing, class_weights)?);
+    }
     on_host(
         logits,
         |logits| {
@@ -107,5 +115,9 @@ pub fn hits(logits: &Map, labels: &[u32]) -> Result<Vec<bool>> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
     let hits = || Ok(kernel::hits(&logits.numbers()?, labels).collect());
+    #[cfg(feature = "device")]
+    if let Map::Device(_) = logits {
+        return hits();
+    }
     read(logits, hits, hits, |_| vec![false; n])
 }

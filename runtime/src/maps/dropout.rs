@@ -31,6 +31,11 @@ pub fn forward(x: Map, mask: Mask) -> Result<Map> {
     if probability == 0.0 {
         return Ok(x);
     }
+    #[cfg(feature = "device")]
+    if let Map::Device(array) = &x {
+        crate::device::operations::elementwise::dropout(array, probability, seed, first)?;
+        return Ok(x);
+    }
     let elements = x.elem_count();
     change(
         x,

@@ -3,6 +3,8 @@
 //! Functions that take a map by value may write into its memory: the caller must be its only user.
 
 use crate::composed::elementwise as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::{elementwise as device, sums};
 use crate::error::{Error, Result};
 use crate::kernels::elementwise as kernels;
 use crate::maps::Map;
@@ -14,6 +16,10 @@ use std::sync::OnceLock;
 
 /// `activation(x)`, of the shape of `x`.
 pub fn activate(x: &Map, activation: Activation) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::activate(x, activation).map(Map::Device);
+    }
     make(
         x,
         x.dims(),
@@ -25,6 +31,12 @@ pub fn activate(x: &Map, activation: Activation) -> Result<Map> {
 
 /// The gradient of `x` from `d_y`, that of `activation(x)`; both of one shape, else a shape error.
 pub fn activate_backward(d_y: Map, x: &Map, activation: Activation) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(d) = &d_y {
+        check_apart(&d_y, x)?;
+        device::activate_backward(d, x.array()?, activation)?;
+        return Ok(d_y);
+    }
     combine(
         d_y,
         x,
@@ -40,6 +52,12 @@ pub fn add(a: Map, b: &Map) -> Result<Map> {
 
 /// `activation(a + b)`, or the sum alone; `a` and `b` of one shape.
 pub fn add_activate(a: Map, b: &Map, activation: Option<Activation>) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(sum) = &a {
+        check_apart(&a, b)?;
+        device::add_activate(sum, b.array()?, activation)?;
+        return Ok(a);
+    }
     combine(
         a,
         b,
@@ -50,6 +68,11 @@ pub fn add_activate(a: Map, b: &Map, activation: Option<Activation>) -> Result<M
 
 /// `factor · x`.
 pub fn scale(x: Map, factor: f64) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(array) = &x {
+        device::scale(array, factor as f32)?;
+        return Ok(x);
+    }
     let elements = x.elem_count();
     change(
         x,
@@ -61,18 +84,32 @@ pub fn scale(x: Map, factor: f64) -> Result<Map> {
 
 /// `factor · x` in memory of its own, contiguous.
 pub fn scaled(x: &Map, factor: f64) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::scaled(x, factor as f32).map(Map::Device);
+    }
     let run = || Ok(x.tensor()?.affine(factor, 0.0)?);
     make(x, x.dims(), run, run, |counter| counter.sweep(2 * x.elem_count()))
 }
 
 /// `a + factor · b`, of one shape.
 pub fn add_scaled(a: Map, b: &Map, factor: f64) -> Result<Map> {
+    #[cfg(feature = "device")]
+    if let Map::Device(sum) = &a {
+        check_apart(&a, b)?;
+        device::add_scaled(sum, b.array()?, factor as f32)?;
+        return Ok(a);
+    }
     combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32), |a, b| composed::add_scaled(a, b, factor))
 }
 
 /// The sum of `x: [.., C]` over all dimensions but the last: `[C]`. The gradient of a bias.
 pub fn sum_rows(x: &Map) -> Result<Map> {
     let (_, channels) = rows_and_channels(x)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return sums::sum_rows(x, channels).map(Map::Device);
+    }
     make(
         x,
         &[channels],
@@ -85,6 +122,11 @@ pub fn sum_rows(x: &Map) -> Result<Map> {
 /// The sum of the products of `a` and `b`, of one shape. On the host in f64 and in a fixed order; 1 where maps are counted.
 pub fn sum_of_products(a: &Map, b: &Map) -> Result<f64> {
     same_shape(a, b)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(a) = a {
+        let sum = sums::sum_of_products(a, b.array()?)?.floats()?;
+        return Ok(sum.iter().map(|&sum| f64::from(sum)).sum());
+    }
     read(
         a,
         || Ok(kernels::sum_of_products(&elements(a)?, &elements(b)?)),

@@ -2,6 +2,8 @@
 
 use super::Map;
 use super::place::make;
+#[cfg(feature = "device")]
+use crate::device::operations::reorder::reversed;
 use crate::error::Result;
 
 /// Whether the channels of a map of this shape lie as those of its flat features do.
@@ -22,6 +24,10 @@ pub fn forward(x: Map) -> Result<Map> {
     if is_flat(x.dims()) {
         return x.contiguous()?.reshape(&dims[..]);
     }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = &x {
+        return reversed(x, &dims, [c, 1, h * w]).map(Map::Device);
+    }
     let run = || Ok(x.tensor()?.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)?);
     make(&x, &dims, run, run, |counter| counter.sweep(2 * x.elem_count()))
 }
@@ -34,6 +40,10 @@ pub fn backward(d_y: Map, input_shape: &[usize]) -> Result<Map> {
     let [n, h, w, c] = *input_shape else { return Ok(d_y) };
     if is_flat(input_shape) {
         return d_y.contiguous()?.reshape(input_shape);
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = &d_y {
+        return reversed(d_y, input_shape, [h * w, 1, c]).map(Map::Device);
     }
     let run = || Ok(d_y.tensor()?.reshape((n, c, h, w))?.permute((0, 2, 3, 1))?.contiguous()?);
     make(&d_y, input_shape, run, run, |counter| counter.sweep(2 * d_y.elem_count()))

@@ -6,6 +6,8 @@ use super::elementwise::{combine_with, one_per_channel, rows_and_channels, same_
 use super::place::{apart, make, read};
 use super::slices::{elements, tensor};
 use crate::composed::group_norm as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::group_norm as device;
 use crate::error::{Error, Result};
 use crate::kernels::group_norm as kernels;
 use crate::kernels::group_norm::Sizes;
@@ -51,6 +53,11 @@ fn sizes(x: &Map, extent: Extent) -> Result<Sizes> {
 pub fn forward(x: &Map, weight: &Map, bias: &Map, extent: Extent, epsilon: f64) -> Result<Map> {
     let sizes = sizes(x, extent)?;
     one_per_channel(sizes.channels, &[("the weight", weight), ("the bias", bias)])?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let parameters = [weight.array()?, bias.array()?];
+        return device::forward(x, parameters, sizes, epsilon).map(Map::Device);
+    }
     make(
         x,
         x.dims(),
@@ -77,6 +84,12 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -
         let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, sizes, epsilon)?;
         let [d_x, d_weight, d_bias] = made.map(Map::Composed);
         return Ok(Gradients { d_x, d_weight, d_bias });
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let found = device::backward(d_y.array()?, x, weight.array()?, sizes, epsilon)?;
+        let [d_weight, d_bias] = found.map(Map::Device);
+        return Ok(Gradients { d_x: d_y, d_weight, d_bias });
     }
     let [d_weight, d_bias] = read(
         x,

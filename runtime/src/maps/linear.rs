@@ -1,6 +1,8 @@
 //! The linear layer y = x · Wᵀ + b and its gradients; that of the bias is `elementwise::sum_rows(d_y)`.
 
 use crate::composed::linear as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::linear as device;
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, product};
 use crate::maps::Map;
@@ -14,6 +16,11 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>) -> Result<Map> {
     agree("the inputs of x and weight", inputs, columns, x, weight)?;
     if let Some(bias) = bias {
         one_per_channel(outputs, &[("bias", bias)])?;
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let bias = bias.map(Map::array).transpose()?;
+        return device::forward(x, weight.array()?, bias, [rows, inputs, outputs]).map(Map::Device);
     }
     make(
         x,
@@ -33,6 +40,10 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>) -> Result<Map> {
 pub fn d_input(d_y: &Map, weight: &Map) -> Result<Map> {
     let ([rows, columns], [outputs, inputs]) = (matrix("d_y", d_y)?, matrix("weight", weight)?);
     agree("the outputs of d_y and weight", columns, outputs, d_y, weight)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        return device::d_input(d_y, weight.array()?, [rows, inputs, outputs]).map(Map::Device);
+    }
     make(
         d_y,
         &[rows, inputs],
@@ -50,6 +61,10 @@ pub fn d_input(d_y: &Map, weight: &Map) -> Result<Map> {
 pub fn d_weight(x: &Map, d_y: &Map) -> Result<Map> {
     let ([rows, inputs], [samples, outputs]) = (matrix("x", x)?, matrix("d_y", d_y)?);
     agree("the rows of x and d_y", rows, samples, x, d_y)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::d_weight(x, d_y.array()?, [rows, inputs, outputs]).map(Map::Device);
+    }
     make(
         x,
         &[outputs, inputs],

@@ -57,6 +57,15 @@ pub(crate) fn check_labels(labels: &[u32], samples: usize, classes: usize) -> Re
     }
 }
 
+/// A loss that a device has made.
+///
+/// # Errors
+/// Those of the device.
+#[cfg(feature = "device")]
+pub(super) fn on_device(loss: crate::device::operations::loss::Loss) -> Result<Loss> {
+    Ok(Loss { value: loss.value()?, d_input: Map::Device(loss.d_input) })
+}
+
 /// A loss that a kernel of the host makes wherever the map is: `kernel` gives the value and the gradient; 1 where maps are
 /// counted, so that training goes on.
 pub(super) fn on_host(
@@ -73,6 +82,11 @@ pub(super) fn on_host(
         Map::Composed(tensor) => {
             let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
             let (value, d_input) = kernel(&tensor_elements(&tensor)?)?;
+            Ok(Loss { value, d_input: x.place().map(d_input)? })
+        }
+        #[cfg(feature = "device")]
+        Map::Device(array) => {
+            let (value, d_input) = kernel(&array.floats()?)?;
             Ok(Loss { value, d_input: x.place().map(d_input)? })
         }
         Map::Counted(outline) => {

@@ -3,6 +3,8 @@
 use super::counted::ledger::Part;
 use super::counted::{Dims, Outline};
 use super::place::{Place, apart, is_composed_here};
+#[cfg(feature = "device")]
+use crate::device::{array::Array, table::body::Element};
 use crate::error::{Error, Result};
 use candle_core::{DType, Shape, Tensor};
 use std::sync::Arc;
@@ -16,6 +18,9 @@ pub enum Map {
     Host(Tensor),
     /// Wherever candle has it, for compositions of its primitives.
     Composed(Tensor),
+    /// In a device's memory, for its kernels.
+    #[cfg(feature = "device")]
+    Device(Array),
     /// Nowhere: what counts instead of computing.
     Counted(Arc<Outline>),
 }
@@ -40,6 +45,8 @@ impl Map {
     pub fn dims(&self) -> &[usize] {
         match self {
             Self::Host(x) | Self::Composed(x) => x.dims(),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.dims(),
             Self::Counted(x) => &x.dims,
         }
     }
@@ -53,6 +60,8 @@ impl Map {
     pub fn elem_count(&self) -> usize {
         match self {
             Self::Host(x) | Self::Composed(x) => x.elem_count(),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.len(),
             Self::Counted(x) => x.elements(),
         }
     }
@@ -61,6 +70,8 @@ impl Map {
     pub fn is_bytes(&self) -> bool {
         match self {
             Self::Host(x) | Self::Composed(x) => x.dtype() == DType::U8,
+            #[cfg(feature = "device")]
+            Self::Device(x) => are_bytes(x),
             Self::Counted(x) => x.bytes,
         }
     }
@@ -70,6 +81,8 @@ impl Map {
         match self {
             Self::Host(_) => Place::Host,
             Self::Composed(x) => Place::Composed(x.device().clone()),
+            #[cfg(feature = "device")]
+            Self::Device(x) => Place::Device(x.engine().clone()),
             Self::Counted(x) => Place::Counted(x.counter.clone()),
         }
     }
@@ -77,10 +90,12 @@ impl Map {
     /// The tensor that it is.
     ///
     /// # Errors
-    /// `Internal` for a map that only counts.
+    /// `Internal` for a map that only counts, or is an array of a device.
     pub fn tensor(&self) -> Result<&Tensor> {
         match self {
             Self::Host(x) | Self::Composed(x) => Ok(x),
+            #[cfg(feature = "device")]
+            Self::Device(_) => Err(Error::internal("a map on a device was asked for as a tensor")),
             Self::Counted(_) => Err(Error::internal("the numbers of a map were asked for that has none")),
         }
     }
@@ -90,6 +105,10 @@ impl Map {
     /// # Errors
     /// Those of the device, and `Internal` for a map that only counts.
     pub fn numbers(&self) -> Result<Vec<f32>> {
+        #[cfg(feature = "device")]
+        if let Self::Device(x) = self {
+            return x.floats();
+        }
         Ok(self.tensor()?.flatten_all()?.to_vec1()?)
     }
 
@@ -103,6 +122,10 @@ impl Map {
             (Self::Composed(x), Place::Composed(device)) if x.device().same_device(device) => {
                 Ok(self.clone())
             }
+            #[cfg(feature = "device")]
+            (Self::Device(x), Place::Device(engine)) if x.engine().is(engine) => Ok(self.clone()),
+            #[cfg(feature = "device")]
+            (Self::Device(x), _) => place.map(super::on_device::downloaded(x)?),
             _ => place.map(self.tensor()?.clone()),
         }
     }
@@ -122,6 +145,8 @@ impl Map {
         let dims = dims.into();
         match self {
             Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.reshape(dims)?)),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.reshape(dims.dims()).map(Self::Device),
             Self::Counted(x) if dims.elem_count() == x.elements() => {
                 Ok(Self::Counted(Arc::new(x.view(sizes(dims.dims())?))))
             }
@@ -138,6 +163,8 @@ impl Map {
     pub fn samples(&self, first: usize, count: usize) -> Result<Self> {
         match self {
             Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.narrow(0, first, count)?)),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.samples(first, count).map(Self::Device),
             Self::Counted(x) => {
                 let mut dims = x.dims.clone();
                 match dims.first_mut() {
@@ -160,6 +187,10 @@ impl Map {
     /// `Shape` where their other sizes differ.
     pub fn cat(parts: &[Self]) -> Result<Self> {
         let Some(first) = parts.first() else { return Err(Error::internal("no maps were put together")) };
+        #[cfg(feature = "device")]
+        if let Self::Device(_) = first {
+            return Array::cat(&parts.iter().map(Self::array).collect::<Result<Vec<_>>>()?).map(Self::Device);
+        }
         let Self::Counted(x) = first else {
             let tensors = parts.iter().map(Self::tensor).collect::<Result<Vec<_>>>()?;
             return Ok(first.wrapped(Tensor::cat(&tensors, 0)?));
@@ -181,6 +212,8 @@ impl Map {
     pub fn copy(&self) -> Result<Self> {
         match self {
             Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.force_contiguous()?)),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.copy().map(Self::Device),
             Self::Counted(x) => self.place().empty(&x.dims),
         }
     }
@@ -202,6 +235,8 @@ impl Map {
             (Self::Host(a) | Self::Composed(a), Self::Host(b) | Self::Composed(b)) => {
                 super::slices::share_storage(a, b)
             }
+            #[cfg(feature = "device")]
+            (Self::Device(a), Self::Device(b)) => a.shares_memory(b),
             (Self::Counted(a), Self::Counted(b)) => std::ptr::eq(a.held(), b.held()),
             _ => false,
         }
@@ -218,7 +253,7 @@ impl Map {
     pub(crate) fn part(&self) -> Option<Part> {
         match self {
             Self::Counted(x) => Some(x.held().part()),
-            Self::Host(_) | Self::Composed(_) => None,
+            _ => None,
         }
     }
 
@@ -229,6 +264,12 @@ impl Map {
             _ => Err(apart()),
         }
     }
+}
+
+/// Whether the elements of an array are bytes.
+#[cfg(feature = "device")]
+pub(super) fn are_bytes(array: &Array) -> bool {
+    array.element() == Element::U8
 }
 
 /// Sizes as a counted map keeps them.

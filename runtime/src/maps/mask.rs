@@ -2,6 +2,8 @@
 //! that nobody else keeps.
 
 use crate::composed::mask as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::mask as device;
 use crate::error::{Error, Result};
 use crate::kernels::mask as kernels;
 use crate::kernels::simd::Isa;
@@ -24,6 +26,10 @@ pub fn of_output(y: &Map, activation: Activation) -> Result<Map> {
             return Err(Error::config(format!("{activation:?} has no mask; use ReLU or ReLU6 after a sum")));
         }
     };
+    #[cfg(feature = "device")]
+    if let Map::Device(y) = y {
+        return device::of_output(y, upper).map(Map::Device);
+    }
     make_bytes(
         y,
         &[y.elem_count().div_ceil(8)],
@@ -43,6 +49,14 @@ pub(super) fn of_bits(bits: Vec<u8>) -> Result<Tensor> {
 pub fn apply(d_y: Map, mask: &Map) -> Result<Map> {
     let elements = d_y.elem_count();
     let misfit = || Error::shape(format!("a mask of {:?} does not fit {elements} elements", mask.dims()));
+    #[cfg(feature = "device")]
+    if let Map::Device(d) = &d_y {
+        if mask.dims() != [elements.div_ceil(8)] || !mask.is_bytes() {
+            return Err(misfit());
+        }
+        device::apply(d, mask.array()?)?;
+        return Ok(d_y);
+    }
     change(
         d_y,
         |d_y| {

@@ -6,6 +6,8 @@
 
 pub mod map;
 pub mod place;
+#[cfg(feature = "device")]
+mod on_device;
 pub mod counted;
 pub mod slices;
 pub mod packed;

@@ -8,6 +8,8 @@ use super::counted::ledger::Part;
 use super::elementwise::same_shape;
 use super::place::{Room, read};
 use super::slices::{elements, tensor};
+#[cfg(feature = "device")]
+use crate::device::operations::norm as device;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self as kernels, Gradient, Normalization, Sums};
 use crate::kernels::simd::Isa;
@@ -18,6 +20,9 @@ use std::sync::Arc;
 pub enum Norm {
     /// For kernels; small to hold, as a tape holds many.
     Host(Arc<Normalization>),
+    /// For a device's kernels.
+    #[cfg(feature = "device")]
+    Device(device::Norm),
     /// Counted.
     Counted {
         /// Channels.
@@ -32,6 +37,9 @@ pub enum Norm {
 pub enum NormSums {
     /// By kernels.
     Host(Sums),
+    /// What a device made of them.
+    #[cfg(feature = "device")]
+    Device(device::Sums),
     /// Counted.
     Counted {
         /// Channels.
@@ -44,6 +52,9 @@ pub enum NormSums {
 pub enum NormGradient {
     /// For kernels.
     Host(Gradient),
+    /// For a device's kernels.
+    #[cfg(feature = "device")]
+    Device(device::Norm),
     /// Counted.
     Counted(Room),
 }
@@ -81,6 +92,12 @@ impl Norm {
                 let room = weight.place().room(Part::Passing, bytes(channels));
                 Ok(Self::Counted { channels, room })
             }
+            #[cfg(feature = "device")]
+            Map::Device(weight) => {
+                let statistics = [statistics.mean.array()?, statistics.variance.array()?];
+                let parameters = [weight, bias.array()?];
+                Ok(Self::Device(device::Norm::new(statistics, parameters, epsilon, activation)?))
+            }
             Map::Composed(_) => Err(elsewhere()),
         }
     }
@@ -89,6 +106,8 @@ impl Norm {
     pub fn channels(&self) -> usize {
         match self {
             Self::Host(by) => by.channels(),
+            #[cfg(feature = "device")]
+            Self::Device(by) => by.channels(),
             Self::Counted { channels, .. } => *channels,
         }
     }
@@ -97,7 +116,16 @@ impl Norm {
     pub(super) fn host(&self) -> Result<&Normalization> {
         match self {
             Self::Host(by) => Ok(by),
-            Self::Counted { .. } => Err(elsewhere()),
+            _ => Err(elsewhere()),
+        }
+    }
+
+    /// For a device.
+    #[cfg(feature = "device")]
+    pub(super) fn device(&self) -> Result<&device::Norm> {
+        match self {
+            Self::Device(by) => Ok(by),
+            _ => Err(elsewhere()),
         }
     }
 
@@ -111,6 +139,12 @@ impl Norm {
                 let sums = sums.map(NormSums::host).transpose()?;
                 Ok(NormGradient::Host(Gradient::new(by, sums, rows)))
             }
+            #[cfg(feature = "device")]
+            Self::Device(by) => Ok(NormGradient::Device(match sums {
+                None => by.clone(),
+                Some(NormSums::Device(sums)) => sums.through.clone(),
+                Some(_) => return Err(elsewhere()),
+            })),
             Self::Counted { channels, .. } => {
                 let bytes = 2 * kernels::normalization_bytes(*channels);
                 Ok(NormGradient::Counted(like.place().room(Part::Passing, bytes)))
@@ -124,7 +158,7 @@ impl NormSums {
     pub(crate) fn host(&self) -> Result<&Sums> {
         match self {
             Self::Host(sums) => Ok(sums),
-            Self::Counted { .. } => Err(elsewhere()),
+            _ => Err(elsewhere()),
         }
     }
 
@@ -140,6 +174,8 @@ impl NormSums {
                 };
                 Ok((rounded(&sums.gradient_times_normalized)?, rounded(&sums.gradient)?))
             }
+            #[cfg(feature = "device")]
+            Self::Device(sums) => Ok((Map::Device(sums.d_weight.clone()), Map::Device(sums.d_bias.clone()))),
             Self::Counted { channels } => {
                 let place = like.place();
                 Ok((place.empty(&[*channels])?, place.empty(&[*channels])?))
@@ -153,7 +189,16 @@ impl NormGradient {
     pub(super) fn host(&self) -> Result<&Gradient> {
         match self {
             Self::Host(by) => Ok(by),
-            Self::Counted(_) => Err(elsewhere()),
+            _ => Err(elsewhere()),
+        }
+    }
+
+    /// For a device.
+    #[cfg(feature = "device")]
+    pub(super) fn device(&self) -> Result<&device::Norm> {
+        match self {
+            Self::Device(by) => Ok(by),
+            _ => Err(elsewhere()),
         }
     }
 }
@@ -164,6 +209,10 @@ impl NormGradient {
 /// `Shape` when the shapes do not fit.
 pub fn sums(d: &Map, z: &Map, by: &Norm) -> Result<NormSums> {
     same_shape(d, z)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(z) = z {
+        return device::sums(d.array()?, z, by.device()?).map(NormSums::Device);
+    }
     read(
         z,
         || Ok(NormSums::Host(kernels::sums(Isa::best(), &elements(d)?, &elements(z)?, by.host()?))),

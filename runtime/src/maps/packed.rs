@@ -4,6 +4,8 @@ use super::Map;
 use super::counted::ledger::Part;
 use super::place::{Place, Room};
 use super::slices::{elements, output, tensor};
+#[cfg(feature = "device")]
+use crate::device::{array::Array, operations::elementwise as device};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::half;
 use crate::precision::Precision;
@@ -22,7 +24,15 @@ pub enum Packed {
         precision: Precision,
     },
     /// As candle converts it.
-    Device(Tensor),
+    Composed(Tensor),
+    /// On a device.
+    #[cfg(feature = "device")]
+    Device {
+        /// Its bits.
+        bits: Array,
+        /// Their format.
+        precision: Precision,
+    },
     /// Counted.
     Counted {
         /// The memory of its bits.
@@ -38,18 +48,22 @@ impl Packed {
     /// `x` in 16-bit `precision`.
     ///
     /// # Errors
-    /// `NotFinite` where a number is too large for it; those of the device.
+    /// `NotFinite` where a number is too large for it and the map is on the host; those of the device.
     pub fn new(x: &Map, precision: Precision) -> Result<Self> {
         let dims = x.dims().to_vec();
         match x {
             Map::Composed(x) => {
                 let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
-                Ok(Self::Device(x.to_dtype(dtype)?))
+                Ok(Self::Composed(x.to_dtype(dtype)?))
             }
             Map::Host(_) => {
                 let x = x.clone().contiguous()?;
                 let bits = narrow(&elements(&x)?, precision)?;
                 Ok(Self::Host { bits, dims, precision })
+            }
+            #[cfg(feature = "device")]
+            Map::Device(x) => {
+                Ok(Self::Device { bits: device::narrow(x, precision == Precision::Bf16)?, precision })
             }
             Map::Counted(outline) => {
                 let (place, bytes) = (x.place(), x.elem_count() * precision.bytes());
@@ -62,7 +76,9 @@ impl Packed {
     /// The map's shape.
     pub fn dims(&self) -> &[usize] {
         match self {
-            Self::Device(x) => x.dims(),
+            Self::Composed(x) => x.dims(),
+            #[cfg(feature = "device")]
+            Self::Device { bits, .. } => bits.dims(),
             Self::Host { dims, .. } | Self::Counted { dims, .. } => dims,
         }
     }
@@ -73,7 +89,11 @@ impl Packed {
     /// Those of the device.
     pub fn unpack(&self) -> Result<Map> {
         match self {
-            Self::Device(x) => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
+            Self::Composed(x) => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
+            #[cfg(feature = "device")]
+            Self::Device { bits, precision } => {
+                device::widen(bits, *precision == Precision::Bf16).map(Map::Device)
+            }
             Self::Counted { dims, place, .. } => {
                 let x = place.empty(dims)?;
                 if let Place::Counted(counter) = place {

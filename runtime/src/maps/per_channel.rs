@@ -2,6 +2,8 @@
 //! values are.
 
 use crate::composed::per_channel as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::reorder as device;
 use crate::error::{Error, Result};
 use crate::kernels::per_channel as kernels;
 use crate::maps::Map;
@@ -36,6 +38,10 @@ pub(super) fn grouped(x: &Map, numbers: &Map) -> Result<[usize; 3]> {
 /// `Shape` where the two do not fit.
 pub fn multiply(x: &Map, factors: &Map) -> Result<Map> {
     let grouped = grouped(x, factors)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::multiply(x, factors.array()?, grouped).map(Map::Device);
+    }
     let [_, rows, channels] = grouped;
     make(
         x,
@@ -58,6 +64,11 @@ pub fn multiply(x: &Map, factors: &Map) -> Result<Map> {
 /// As for [`multiply`].
 pub fn multiply_into(x: Map, factors: &Map) -> Result<Map> {
     let grouped = grouped(&x, factors)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(array) = &x {
+        device::multiply_into(array, factors.array()?, grouped)?;
+        return Ok(x);
+    }
     let ([_, rows, channels], count) = (grouped, x.elem_count());
     change(
         x,
@@ -79,6 +90,10 @@ pub fn d_factors(d_y: &Map, x: &Map, factors: &Map) -> Result<Map> {
     same_shape(d_y, x)?;
     let grouped = grouped(x, factors)?;
     let ([groups, rows, channels], dims) = (grouped, factors.dims());
+    #[cfg(feature = "device")]
+    if let (Map::Device(d_y), Map::Device(x)) = (d_y, x) {
+        return device::d_factors(d_y, x, grouped, dims).map(Map::Device);
+    }
     make(
         x,
         dims,

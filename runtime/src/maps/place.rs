@@ -5,6 +5,10 @@ use super::counted::ledger::{Held, Part};
 use super::counted::{Counter, Memory, Outline};
 use super::loss::Loss;
 use super::map::{Map, sizes};
+#[cfg(feature = "device")]
+use super::on_device::{no_kernel, uploaded};
+#[cfg(feature = "device")]
+use crate::device::engine::Engine;
 use crate::error::{Error, Result};
 use crate::memory;
 use candle_core::{Device, Tensor};
@@ -19,6 +23,9 @@ pub enum Place {
     /// On a device of candle's, for compositions of its primitives. With the feature `compositions`, which tests have,
     /// that may be the CPU, so that whatever a GPU would run is run without one.
     Composed(Device),
+    /// On a device with kernels of our own.
+    #[cfg(feature = "device")]
+    Device(Engine),
     /// Nowhere: operations count what they would do and what memory it would take.
     Counted(Arc<Counter>),
 }
@@ -36,6 +43,13 @@ impl From<&Device> for Place {
     }
 }
 
+#[cfg(feature = "device")]
+impl From<Engine> for Place {
+    fn from(engine: Engine) -> Self {
+        Self::Device(engine)
+    }
+}
+
 impl From<&Place> for Place {
     fn from(place: &Place) -> Self {
         place.clone()
@@ -45,7 +59,7 @@ impl From<&Place> for Place {
 impl Place {
     /// Whether maps are in the memory of the process, or are counted as if they were.
     pub fn is_host(&self) -> bool {
-        !matches!(self, Self::Composed(_))
+        matches!(self, Self::Host | Self::Counted(_))
     }
 
     /// Whether nothing is computed.
@@ -55,7 +69,7 @@ impl Place {
 
     /// Whether convolutions read their input through the batch norm before it.
     pub fn reads_through(&self) -> bool {
-        self.is_host()
+        !matches!(self, Self::Composed(_))
     }
 
     /// A tensor on the CPU as a map here.
@@ -66,6 +80,8 @@ impl Place {
         match self {
             Self::Host => Ok(Map::Host(tensor.to_device(&Device::Cpu)?)),
             Self::Composed(device) => Ok(Map::Composed(tensor.to_device(device)?)),
+            #[cfg(feature = "device")]
+            Self::Device(engine) => uploaded(engine, &tensor),
             Self::Counted(_) => self.empty(tensor.dims()),
         }
     }
@@ -107,7 +123,7 @@ impl Place {
     pub(crate) fn counter(&self) -> Option<&Arc<Counter>> {
         match self {
             Self::Counted(counter) => Some(counter),
-            Self::Host | Self::Composed(_) => None,
+            _ => None,
         }
     }
 
@@ -118,7 +134,7 @@ impl Place {
     pub(crate) fn check_memory(&self) -> Result<()> {
         match self {
             Self::Counted(counter) => counter.check(),
-            Self::Host | Self::Composed(_) => memory::check(),
+            _ => memory::check(),
         }
     }
 
@@ -126,7 +142,7 @@ impl Place {
     pub(crate) fn room(&self, part: Part, bytes: usize) -> Room {
         match self {
             Self::Counted(counter) => Room { _held: Some(Arc::new(counter.ledger.take(part, bytes))) },
-            Self::Host | Self::Composed(_) => Room::default(),
+            _ => Room::default(),
         }
     }
 }
@@ -161,6 +177,8 @@ pub(super) fn make(
         Map::Host(_) => host().map(Map::Host),
         Map::Composed(_) if is_composed_here() => composed().map(Map::Composed),
         Map::Composed(_) => Err(unknown()),
+        #[cfg(feature = "device")]
+        Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => {
             let made = outline(&x.counter, dims, false)?;
             count(&x.counter);
@@ -192,6 +210,8 @@ pub(super) fn make_with_bytes(
             composed().map(|(y, bytes)| (Map::Composed(y), Map::Composed(bytes)))
         }
         Map::Composed(_) => Err(unknown()),
+        #[cfg(feature = "device")]
+        Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => {
             let made = (outline(&x.counter, dims, false)?, outline(&x.counter, byte_dims, true)?);
             count(&x.counter);
@@ -229,6 +249,8 @@ pub(super) fn change(
         Map::Host(tensor) => host(tensor)?,
         Map::Composed(tensor) if is_composed_here() => return composed(tensor).map(Map::Composed),
         Map::Composed(_) => return Err(unknown()),
+        #[cfg(feature = "device")]
+        Map::Device(_) => return Err(no_kernel()),
         Map::Counted(outline) => count(&outline.counter),
     }
     Ok(x)
@@ -263,6 +285,8 @@ pub(crate) fn read<T>(
         Map::Host(_) => host(),
         Map::Composed(_) if is_composed_here() => composed(),
         Map::Composed(_) => Err(unknown()),
+        #[cfg(feature = "device")]
+        Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => Ok(counted(&x.counter)),
     }
 }

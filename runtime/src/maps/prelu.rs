@@ -6,6 +6,8 @@ use super::per_channel::grouped;
 use super::place::{apart, make, read};
 use super::slices::{elements, tensor};
 use crate::composed::per_channel as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::reorder as device;
 use crate::error::Result;
 use crate::kernels::per_channel as kernels;
 use candle_core::Tensor;
@@ -36,6 +38,10 @@ fn shape(x: &Map, slopes: &Map) -> Result<[usize; 3]> {
 /// `Shape` where the two do not fit.
 pub fn forward(x: &Map, slopes: &Map) -> Result<Map> {
     let grouped = shape(x, slopes)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::prelu(x, slopes.array()?, grouped).map(Map::Device);
+    }
     let [_, rows, channels] = grouped;
     make(
         x,
@@ -64,6 +70,11 @@ pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<Gradients> {
         let (d_x, d_slopes) =
             composed::prelu_backward((d_y.composed()?, x.composed()?), slopes.composed()?, grouped)?;
         return Ok(Gradients { d_x: Map::Composed(d_x), d_slopes: Map::Composed(d_slopes) });
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let d_slopes = device::prelu_backward(d_y.array()?, x, slopes.array()?, grouped)?;
+        return Ok(Gradients { d_x: d_y, d_slopes: Map::Device(d_slopes) });
     }
     let [_, rows, channels] = grouped;
     let elsewhere = || -> Result<Tensor> { Err(apart()) };

@@ -21,6 +21,10 @@ pub fn resample(x: &Map, rows: &Taps, columns: &Taps) -> Result<Map> {
         )));
     }
     let dims = [images, rows_out, columns_out, channels];
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return crate::device::operations::pool::resample(x, dims, rows, columns).map(Map::Device);
+    }
     make(
         x,
         &dims,

@@ -8,6 +8,8 @@ use super::map_read::MapRead;
 use super::mask;
 use super::place::{make, make_bytes, make_with_bytes};
 use super::slices::{elements, output, tensor};
+#[cfg(feature = "device")]
+use crate::device::operations::norm as device;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::clamp;
 use crate::kernels::residual::{self, Summand};
@@ -39,6 +41,10 @@ pub fn sum_mask(main: MapRead, around: MapRead, activation: Option<Activation>) 
         return Ok(add_activate(main, around, activation, true)?.1);
     };
     same_shape(x, around.stored())?;
+    #[cfg(feature = "device")]
+    if let Map::Device(_) = x {
+        return Ok(add_activate(main, around, activation, true)?.1);
+    }
     let at_once = images.div_ceil(SHARES) * each;
     let mask = make_bytes(
         x,
@@ -88,6 +94,17 @@ pub fn add_activate(
         return Ok((y, mask));
     };
     same_shape(x, around.stored())?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let around_by = match &around {
+            MapRead::Normalized(_, by) => Some(by.device()?),
+            MapRead::Plain(_) | MapRead::Sum(..) => None,
+        };
+        let around = (around.stored().array()?, around_by);
+        let with_mask = with_mask && activation.is_some();
+        let (y, mask) = device::residual_sum((x, by.device()?), around, bounds, with_mask)?;
+        return Ok((Map::Device(y), mask.map(Map::Device)));
+    }
     let run = |with_mask: bool| -> Result<(Tensor, Vec<u8>)> {
         let (main, other) = (elements(x)?, elements(around.stored())?);
         let (by, other) = (by.host()?, summand(&around, &other)?);

@@ -5,6 +5,8 @@ use super::elementwise::{combine_with, one_per_channel, rows_and_channels, same_
 use super::place::{apart, make};
 use super::slices::{elements, tensor};
 use crate::composed::response_norm as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::group_norm as device;
 use crate::error::Result;
 use crate::kernels::per_channel;
 use crate::kernels::response_norm as kernels;
@@ -36,6 +38,10 @@ fn grouped(x: &Map, named: &[(&str, &Map)]) -> Result<[usize; 3]> {
 pub fn forward(x: &Map, weight: &Map, bias: &Map) -> Result<Map> {
     let grouped = grouped(x, &[("the weight", weight), ("the bias", bias)])?;
     let [samples, rows, channels] = grouped;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::response(x, [weight.array()?, bias.array()?], grouped).map(Map::Device);
+    }
     make(
         x,
         x.dims(),
@@ -73,6 +79,11 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<Gradients> {
         return Ok(Gradients { d_x, d_weight, d_bias });
     }
     let d_bias = sum_rows(&d_y)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let d_weight = device::response_backward(d_y.array()?, x, weight.array()?, grouped)?;
+        return Ok(Gradients { d_x: d_y, d_weight: Map::Device(d_weight), d_bias });
+    }
     let d_weight = make(
         x,
         &[channels],

@@ -1,10 +1,14 @@
 //! The similarity-matching half of the predsim loss.
 
 use crate::composed;
+#[cfg(feature = "device")]
+use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
 use crate::kernels::similarity as kernel;
 use crate::maps::Map;
 use crate::maps::counted::Counter;
+#[cfg(feature = "device")]
+use crate::maps::loss::on_device;
 use crate::maps::loss::{Loss, check_labels, on_host};
 use crate::maps::place::loss;
 use crate::maps::slices::{elements, tensor};
@@ -32,6 +36,10 @@ pub fn predsim(features: &Map, labels: &[u32], classes: usize) -> Result<Loss> {
     check_labels(labels, n, classes)?;
     if c <= 3 || h == 1 {
         return predsim_of_rows(features, labels, classes);
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(features) = features {
+        return on_device(device::similarity(features, labels, [n, h * w, c], classes)?);
     }
     loss(
         features,

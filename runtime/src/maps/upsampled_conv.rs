@@ -6,8 +6,17 @@ use super::conv_norm::Gradients;
 use super::map_read::GradRead;
 use super::place::make;
 use super::resample::image_dims;
+#[cfg(feature = "device")]
+use super::resample::resample;
 use super::slices::{elements, output, tensor};
 use super::upsample::{Resize, taps};
+#[cfg(feature = "device")]
+use crate::device::{
+    array::Array,
+    launches::elements::upsampling as upsampling_table,
+    operations::conv as device,
+    operations::read::{GradientRead, Read},
+};
 use crate::error::{Error, Result};
 use crate::kernels::conv::{self as kernels, Geometry, Upsampling};
 use crate::kernels::simd::Isa;
@@ -27,6 +36,12 @@ pub fn forward(
     if let Some(bias) = bias.filter(|bias| bias.dims() != [geometry.out_channels]) {
         let found = bias.dims();
         return Err(Error::shape(format!("bias {found:?} must be [O] = [{}]", geometry.out_channels)));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let table = upsampling_table(&upsampling.rows, &upsampling.columns);
+        let (x, bias) = (Read::Upsampled(x, &table), bias.map(Map::array).transpose()?);
+        return Ok(Map::Device(device::forward(x, weight.array()?, bias, &geometry, false)?.0));
     }
     let [_, height, width, _] = image_dims(x.dims())?;
     make(
@@ -72,6 +87,10 @@ pub fn backward<'a>(
         outline.counter.convolve_upsampled(&geometry, size, Some(gradients));
         return Ok(Gradients { d_weight, d_x, sums: None });
     }
+    #[cfg(feature = "device")]
+    if let Map::Device(weight) = weight {
+        return on_device(x, d_y.device()?, weight, (&geometry, &upsampling), need_input);
+    }
     let d_y = d_y.elements()?;
     let x = x.map(elements).transpose()?;
     let mut d_weight = x.as_ref().map(|_| vec![0.0; geometry.weight_len()]);
@@ -96,6 +115,29 @@ pub fn backward<'a>(
         d_x: need_input.then(|| tensor(d_x, input_shape).map(Map::Host)).transpose()?,
         sums: None,
     })
+}
+
+/// [`backward`] on a device.
+#[cfg(feature = "device")]
+fn on_device(
+    x: Option<&Map>,
+    d_y: GradientRead<'_>,
+    weight: &Array,
+    (geometry, upsampling): (&Geometry, &Upsampling),
+    need_input: bool,
+) -> Result<Gradients> {
+    let Upsampling { rows, columns } = upsampling;
+    let table = upsampling_table(rows, columns);
+    let of_weight = |x: &Map| {
+        let x = Read::Upsampled(x.array()?, &table);
+        device::d_weight(x, d_y, weight.dims(), geometry).map(Map::Device)
+    };
+    let of_input = || {
+        let (d_large, _) = device::d_input(d_y, weight, geometry, None, None)?;
+        resample(&Map::Device(d_large), &rows.transposed(), &columns.transposed())
+    };
+    let d_x = need_input.then(of_input).transpose()?;
+    Ok(Gradients { d_weight: x.map(of_weight).transpose()?, d_x, sums: None })
 }
 
 /// The convolution's geometry, and how its input is made.

@@ -43,9 +43,15 @@ pub fn map(numbers: &[f64], shape: &[usize], place: &Place) -> Map {
     place.map(Tensor::from_vec(data, shape, &Device::Cpu).unwrap()).unwrap()
 }
 
-/// `x: [A, B]` with rows and columns exchanged, without a copy: its elements do not lie one after the other.
+/// `x: [A, B]` with rows and columns exchanged, without a copy where the place has such maps: its elements do not lie one after
+/// the other.
 pub fn transposed(x: &Map) -> Map {
-    x.place().map(x.tensor().unwrap().t().unwrap()).unwrap()
+    x.place().map(host(x).tensor().unwrap().t().unwrap()).unwrap()
+}
+
+/// The same map on the host.
+pub fn host(x: &Map) -> Map {
+    x.to(&Place::Host).unwrap()
 }
 
 /// One of each kind of activation.
@@ -136,14 +142,33 @@ pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T 
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 
-/// Where operations are tested: at the kernels' place and, as a GPU would carry them out, composed on the CPU; or on the
-/// GPU that LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`).
+/// Where operations are tested: at the kernels' place, as compositions would carry them out, on the CPU, and on an emulated
+/// device if this build has one; or on the device that LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`; `emulated` with the feature
+/// of this name).
 pub fn places() -> Vec<Place> {
     static SAID: Once = Once::new();
     let name = std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     SAID.call_once(|| println!("device: {name}"));
+    let here = || [Place::Host, Place::Composed(Device::Cpu)].into_iter();
     match name.as_str() {
         "cuda" | "metal" => vec![Place::from(&localgrad::device::open(&name).unwrap())],
-        _ => vec![Place::Host, Place::Composed(Device::Cpu)],
+        #[cfg(feature = "emulated")]
+        "emulated" => vec![emulated()],
+        #[cfg(feature = "emulated")]
+        _ => here().chain([emulated()]).collect(),
+        #[cfg(not(feature = "emulated"))]
+        _ => here().collect(),
     }
+}
+
+/// Those of them where convolutions read through batch norms.
+pub fn reading_places() -> Vec<Place> {
+    places().into_iter().filter(Place::reads_through).collect()
+}
+
+/// A device that is emulated. Its lanes and blocks run in no order that kernels may rely on.
+#[cfg(feature = "emulated")]
+pub fn emulated() -> Place {
+    use localgrad::device::{emulated::Emulated, engine::Engine, table::all::Class};
+    Place::Device(Engine::new("emulated", Emulated { seed: 7, ..Emulated::default() }, Class::Scalar))
 }

@@ -1,7 +1,7 @@
 //! What the emulated device itself sees.
 
 use crate::run::{Case, Run};
-use crate::{conv, depthwise, elements, loss, norm, unit, update};
+use crate::{conv, depthwise, elements, group_norm, loss, norm, unit, update};
 use localgrad::device::driver::{Driver, Piece};
 use localgrad::device::emulated::{Emulated, barriers};
 use localgrad::device::launches::elements::{mean_pool, scaled};
@@ -13,6 +13,7 @@ fn cases() -> Vec<(&'static str, Case)> {
     let mut cases = conv::CASES.to_vec();
     cases.extend(depthwise::CASES);
     cases.extend(norm::CASES);
+    cases.extend(group_norm::CASES);
     cases.extend(elements::CASES);
     cases.extend(loss::CASES);
     cases.extend(update::CASES);

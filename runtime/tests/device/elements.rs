@@ -5,6 +5,7 @@ use crate::common::{ACTIVATIONS, Random, activated};
 use crate::reference::{bilinear, resampled, round};
 use crate::run::{Case, Outcome, Run, in_every_order};
 use localgrad::device::launches::elements as launches;
+use localgrad::device::launches::reorder::{self, Part};
 use localgrad::device::table::body::{Body, Element};
 use localgrad::kernels::max_pool::Axis;
 use localgrad::kernels::resample::Taps;
@@ -12,10 +13,11 @@ use localgrad::kernels::subsample::Sizes;
 use localgrad::kernels::{dropout, half, max_pool, subsample};
 use localgrad::precision::Precision;
 
-pub(crate) const CASES: [(&str, Case); 9] = [
+pub(crate) const CASES: [(&str, Case); 10] = [
     ("activations", |run| ACTIVATIONS.iter().try_for_each(|&activation| activations(run, activation))),
     ("sums and scales", sums_and_scales),
     ("axes the other way round", turned),
+    ("channels", channels),
     ("sums of products", products),
     ("dropout", dropped),
     ("numbers in 16 bits", sixteen_bits),
@@ -170,7 +172,7 @@ fn turned(run: &mut Run<'_>) -> Outcome<()> {
     let (groups, [outer, middle, inner]) = (3, [9, 7, 11]);
     let x = Random::new(59).numbers(groups * outer * middle * inner);
     let (x_on, y) = (run.floats(&x), run.room(x.len()));
-    let launch = launches::reversed(x.len(), [outer, middle, inner]).unwrap();
+    let launch = reorder::reversed(x.len(), [outer, middle, inner]).unwrap();
     run.launch(&launch, &[(Some(&x_on), x.len()), (Some(&y), x.len())])?;
     let twin: Vec<f64> = (0..x.len())
         .map(|at| {
@@ -179,6 +181,38 @@ fn turned(run: &mut Run<'_>) -> Outcome<()> {
         })
         .collect();
     run.near("axes", &y, &twin, 0.0)
+}
+
+fn channels(run: &mut Run<'_>) -> Outcome<()> {
+    let (rows, count, all) = (131, 5, 12);
+    let mut random = Random::new(63);
+    let (x, y) = (random.numbers(rows * all), random.numbers(rows * count));
+    let (x_on, y_on) = (run.floats(&x), run.floats(&y));
+    let part = Part { rows, count: 3, from: [all, 7], to: [count, 1] };
+    let memory = [(Some(&x_on), x.len()), (Some(&y_on), y.len())];
+    run.launch(&reorder::copy_channels(part).unwrap(), &memory)?;
+    let mut twin = y;
+    for at in 0..3 * rows {
+        twin[at / 3 * count + 1 + at % 3] = x[at / 3 * all + 7 + at % 3];
+    }
+    run.near("copied channels", &y_on, &twin, 0.0)?;
+
+    let wide = run.room(rows * all);
+    let memory = [(Some(&y_on), twin.len()), (Some(&wide), x.len())];
+    run.launch(&reorder::spread(rows, count, 4, all).unwrap(), &memory)?;
+    let among =
+        |at: usize| (4..4 + count).contains(&(at % all)).then(|| twin[at / all * count + at % all - 4]);
+    let twin: Vec<f64> = (0..rows * all).map(|at| among(at).unwrap_or(0.0)).collect();
+    run.near("spread channels", &wide, &twin, 0.0)?;
+
+    // Three groups; the last has fewer rows.
+    let factors = random.numbers(3 * all);
+    let factors_on = run.floats(&factors);
+    let memory = [(Some(&x_on), x.len()), (Some(&factors_on), factors.len()), (Some(&x_on), x.len())];
+    run.launch(&reorder::with_channels(Body::MultiplyChannels, x.len(), 50, all).unwrap(), &memory)?;
+    let twin: Vec<f64> =
+        x.iter().enumerate().map(|(at, x)| x * factors[at / all / 50 * all + at % all]).collect();
+    run.near("multiplied channels", &x_on, &twin, 1e-7)
 }
 
 fn products(run: &mut Run<'_>) -> Outcome<()> {

@@ -8,6 +8,7 @@ mod reference;
 mod conv;
 mod depthwise;
 mod norm;
+mod group_norm;
 mod elements;
 mod loss;
 mod update;

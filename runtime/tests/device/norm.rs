@@ -66,12 +66,16 @@ fn finish_moments(run: &mut Run<'_>, parts: &Memory, p: Norm, y: &[f64]) -> Outc
         (Some(&running), 2 * channels),
     ];
     run.launch(&launches::finish(Body::NormFinish, &p).unwrap(), &memory)?;
-    let (mut twin, mut after) = (vec![0.0; 3 * channels], before);
+    let statistics = run.room(2 * channels);
+    let memory = [(Some(parts), 2 * p.tiles as usize * channels), (Some(&statistics), 2 * channels)];
+    run.launch(&launches::finish(Body::NormStatistics, &p).unwrap(), &memory)?;
+    let (mut twin, mut after, mut variances) = (vec![0.0; 3 * channels], before, vec![]);
     for c in 0..channels {
         let column = || y.iter().skip(c).step_by(channels);
         let mean = column().sum::<f64>() / rows as f64;
         let variance = column().map(|y| (y - mean) * (y - mean)).sum::<f64>() / rows as f64;
         twin[c] = mean;
+        variances.push(variance);
         twin[channels + c] = weight[c] / (variance + EPSILON).sqrt();
         twin[2 * channels + c] = bias[c];
         let unbiased = if rows > 1 { variance * rows as f64 / (rows as f64 - 1.0) } else { variance };
@@ -81,6 +85,8 @@ fn finish_moments(run: &mut Run<'_>, parts: &Memory, p: Norm, y: &[f64]) -> Outc
     for (i, what) in ["mean", "scale", "bias"].iter().enumerate() {
         run.near_from(i * channels, what, &norm, &twin[i * channels..][..channels], 1e-4)?;
     }
+    run.near("the mean alone", &statistics, &twin[..channels], 1e-4)?;
+    run.near_from(channels, "the variance alone", &statistics, &variances, 5e-5)?;
     run.near("running mean", &running, &after[..channels], 5e-5)?;
     run.near_from(channels, "running variance", &running, &after[channels..], 5e-5)
 }
@@ -203,16 +209,18 @@ fn constant(run: &mut Run<'_>) -> Outcome<()> {
     let (weight, bias) = (random.numbers(channels), random.numbers(channels));
     let mut running = random.numbers(2 * channels);
     running[channels..].iter_mut().for_each(|variance| *variance = round(variance.abs() + 0.1));
-    let (weight_on, bias_on, running_on) = (run.floats(&weight), run.floats(&bias), run.floats(&running));
+    let (weight_on, bias_on) = (run.floats(&weight), run.floats(&bias));
+    let (mean_on, variance_on) = (run.floats(&running[..channels]), run.floats(&running[channels..]));
     let norm = run.room(NORM_ROWS * channels);
     let p = Norm { epsilon: EPSILON as f32, ..launches::arguments(1, channels).unwrap() };
     let memory = [
         (Some(&weight_on), channels),
         (Some(&bias_on), channels),
-        (Some(&running_on), 2 * channels),
+        (Some(&mean_on), channels),
+        (Some(&variance_on), channels),
         (Some(&norm), NORM_ROWS * channels),
     ];
-    run.launch(&launches::of_running(&p).unwrap(), &memory)?;
+    run.launch(&launches::of(&p).unwrap(), &memory)?;
     let inverse: Vec<f64> = running[channels..].iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
     let mut twin = running[..channels].to_vec();
     twin.extend((0..channels).map(|c| weight[c] * inverse[c]));

@@ -29,13 +29,12 @@ const LENS: [usize; 5] = [5, 1500, 33, 1024, 1];
 const SPLITS: [usize; 5] = [1, 3, 2, 1, 4];
 const DECAYS: [f32; 5] = [0.0, 0.01, 0.1, 0.0, 0.5];
 
-/// Parameters one after the other, and their gradients with all splits. A state has room for two.
+/// Parameters one after the other, and their gradients with all splits.
 fn slots() -> (Vec<Slot>, usize, usize) {
     let (mut at, mut gradient) = (0, 0);
     let slots = (0..LENS.len()).map(|i| {
         let (len, splits) = (LENS[i], SPLITS[i]);
-        let slot =
-            Slot { value: at, state: 2 * at, gradient, average: at, len, splits, weight_decay: DECAYS[i] };
+        let slot = Slot { value: at, state: at, gradient, average: at, len, splits, weight_decay: DECAYS[i] };
         at += len;
         gradient += len * splits;
         slot
@@ -78,34 +77,39 @@ fn step(run: &mut Run<'_>, config: &OptimizerConfig) -> Outcome<()> {
     let mut states: Vec<f64> = random.numbers(2 * len).iter().map(|x| x.abs()).collect();
     let gradients = random.numbers(gradients_len);
     let table = Table::new(&slots).unwrap();
-    let (values_on, states_on) = (run.floats(&values), run.floats(&states));
+    let values_on = run.floats(&values);
+    let (states_on, squares_on) = (run.floats(&states[..len]), run.floats(&states[len..]));
     let (gradients_on, averages_on) = (run.floats(&gradients), run.floats(&averages));
     let (words, factor) = (run.words(&table.words), run.floats(&[0.5]));
     let step = Step::new(config, 0.1, 3);
     let keep = 0.99;
     let launch = table.step(&step, WITH_AVERAGE | WITH_FACTOR, keep).unwrap();
-    let memory = [
+    let mut memory = vec![
         (Some(&values_on), len),
-        (Some(&states_on), 2 * len),
+        (Some(&states_on), len),
         (Some(&gradients_on), gradients_len),
         (Some(&averages_on), len),
         (Some(&words), table.words.len()),
         (Some(&factor), 1),
     ];
+    if let Step::AdamW(_) = step {
+        memory.insert(2, (Some(&squares_on), len));
+    }
     run.launch(&launch, &memory)?;
     for slot in &slots {
         for i in 0..slot.len {
             let (at, mean_at) = (slot.value + i, slot.state + i);
-            let state = [states[mean_at], states[mean_at + slot.len]];
+            let state = [states[mean_at], states[mean_at + len]];
             let g = 0.5 * whole(&gradients, slot, i);
             let (value, state) = moved(&step, slot.weight_decay.into(), values[at], state, g);
             values[at] = value;
-            (states[mean_at], states[mean_at + slot.len]) = (state[0], state[1]);
+            (states[mean_at], states[mean_at + len]) = (state[0], state[1]);
             averages[at] = f64::from(keep) * averages[at] + (1.0 - f64::from(keep)) * value;
         }
     }
     run.near("values", &values_on, &values, 1e-6)?;
-    run.near("states", &states_on, &states, 1e-6)?;
+    run.near("states", &states_on, &states[..len], 1e-6)?;
+    run.near("mean squares", &squares_on, &states[len..], 1e-6)?;
     run.near("averages", &averages_on, &averages, 1e-6)
 }
 

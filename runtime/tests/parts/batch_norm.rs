@@ -205,7 +205,7 @@ fn a_large_mean_costs_no_digits() {
     let (mean, variance) = moments(&x, 9);
     for place in places() {
         let statistics = ops::statistics(&map(&x, &[5000, 9], &place)).unwrap();
-        // Compositions sum in f32.
+        // Compositions and devices sum in f32.
         let [of_mean, of_variance] = if place.is_host() { [1e-6, 1e-5] } else { [1e-4, 1e-3] };
         assert_close("mean", &statistics.mean, &mean, of_mean);
         assert_close("variance", &statistics.variance, &variance, of_variance);

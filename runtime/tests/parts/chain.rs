@@ -1,6 +1,6 @@
 //! Chains of convolutions and batch norms against the same layers one by one.
 
-use crate::common::{Random, map, numbers, with_threads};
+use crate::common::{Random, map, numbers, reading_places, with_threads};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{
@@ -105,17 +105,27 @@ fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
     all
 }
 
+/// Holds the chain at every place that has some to its layers on the host.
 fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
-    let (mut chain, mut layers) = (Sequential::new(specs, "", &initializer()).unwrap(), OneByOne::new(specs));
+    reading_places().iter().for_each(|place| hold_at(place, specs, shape, seed));
+}
+
+fn at(place: &Place) -> Initializer {
+    Initializer { place: place.clone(), ..initializer() }
+}
+
+fn hold_at(place: &Place, specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
+    let (mut chain, mut layers) = (Sequential::new(specs, "", &at(place)).unwrap(), OneByOne::new(specs));
     let x = random(&shape, seed);
     let (mut tapes, mode) = ([Tape::new(), Tape::new()], Mode::Train { draw: Draw::default() });
-    let found = chain.pass(x.clone(), mode, &mut tapes[0]).unwrap();
+    let found = chain.pass(x.to(place).unwrap(), mode, &mut tapes[0]).unwrap();
     let expected = layers.forward(x.clone(), mode, &mut tapes[1]);
     close("y", &numbers(&found), &numbers(&expected), 1.0);
 
     let d_y = random(found.dims(), seed + 1);
     let (mut gradients, mut expected) = (Keep::default(), Keep::default());
-    let d_x = chain.backward_to_input(d_y.copy().unwrap(), &mut tapes[0], &mut gradients).unwrap();
+    let d_there = d_y.copy().unwrap().to(place).unwrap();
+    let d_x = chain.backward_to_input(d_there, &mut tapes[0], &mut gradients).unwrap();
     let expected_d_x = layers.backward(d_y.copy().unwrap(), &mut tapes[1], &mut expected);
     assert!(tapes[0].is_empty() && tapes[1].is_empty());
     // A convolution's bias before batch norm has no gradient but rounding: the scale is that of the sums.
@@ -128,7 +138,7 @@ fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
     let expected: Vec<f32> = layers.0.iter_mut().flat_map(|(_, layer)| statistics(layer.as_mut())).collect();
     close("statistics", &statistics(&mut chain), &expected, 1.0);
 
-    let found = chain.pass(x.clone(), Mode::Evaluate, &mut tapes[0]).unwrap();
+    let found = chain.pass(x.to(place).unwrap(), Mode::Evaluate, &mut tapes[0]).unwrap();
     let expected = layers.forward(x, Mode::Evaluate, &mut tapes[1]);
     assert!(tapes[0].is_empty());
     close("evaluated y", &numbers(&found), &numbers(&expected), 1.0);
@@ -206,6 +216,10 @@ fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
 
 #[test]
 fn a_residual_sum_equals_its_branches() {
+    reading_places().iter().for_each(residual_sum_equals_its_branches);
+}
+
+fn residual_sum_equals_its_branches(place: &Place) {
     let main =
         [link(0, [6, 10], config(3, 2, 1), CLAMPS[1]), link(2, [10, 10], config(3, 1, 1), None)].concat();
     let around = link(3, [6, 10], config(1, 2, 1), None);
@@ -214,11 +228,11 @@ fn a_residual_sum_equals_its_branches() {
         shortcut: ShortcutSpec::Projection(around.clone()),
         activation: Some(Activation::Relu),
     };
-    let mut unit = Sequential::new(&[unnamed(residual)], "", &initializer()).unwrap();
+    let mut unit = Sequential::new(&[unnamed(residual)], "", &at(place)).unwrap();
     let (mut main, mut around) = (OneByOne::new(&main), OneByOne::new(&around));
     let x = random(&[3, 9, 7, 6], 4);
     let (mut tape, mode) = (Tape::new(), Mode::Train { draw: Draw::default() });
-    let y = unit.pass(x.clone(), mode, &mut tape).unwrap();
+    let y = unit.pass(x.to(place).unwrap(), mode, &mut tape).unwrap();
     let mut tapes = [Tape::new(), Tape::new()];
     let branches = [main.forward(x.clone(), mode, &mut tapes[0]), around.forward(x, mode, &mut tapes[1])];
     let [a, b] = branches;
@@ -227,7 +241,8 @@ fn a_residual_sum_equals_its_branches() {
 
     let d_y = random(y.dims(), 5);
     let (mut found, mut sink) = (Keep::default(), Keep::default());
-    let d_x = unit.backward_to_input(d_y.copy().unwrap(), &mut tape, &mut found).unwrap();
+    let d_there = d_y.copy().unwrap().to(place).unwrap();
+    let d_x = unit.backward_to_input(d_there, &mut tape, &mut found).unwrap();
     let open: Vec<f32> =
         numbers(&expected).iter().zip(numbers(&d_y)).map(|(&y, d)| if y > 0.0 { d } else { 0.0 }).collect();
     let d_sum = || Map::new(open.clone(), d_y.dims()).unwrap();

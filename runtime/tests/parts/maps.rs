@@ -3,7 +3,9 @@
 use crate::common::{Random, map, numbers, places};
 use localgrad::ErrorKind;
 use localgrad::maps::counted::Counter;
+use localgrad::maps::packed::Packed;
 use localgrad::maps::{Map, Place, elementwise};
+use localgrad::precision::Precision;
 use std::sync::Arc;
 
 fn counted() -> Place {
@@ -28,6 +30,23 @@ fn shapes_change_and_numbers_stay() {
         for other in places() {
             let moved = here.to(&other).unwrap();
             assert_eq!((moved.place().is_host(), numbers(&moved)), (other.is_host(), expected.clone()));
+        }
+    }
+}
+
+#[test]
+fn maps_wait_in_16_bits() {
+    let x = Random::new(2).numbers(1000);
+    for precision in [Precision::F16, Precision::Bf16] {
+        let waited = |place: &Place| {
+            let packed = Packed::new(&map(&x, &[10, 100], place), precision).unwrap();
+            assert_eq!(packed.dims(), [10, 100]);
+            let bits = |x: f32| x.to_bits();
+            numbers(&packed.unpack().unwrap()).into_iter().map(bits).collect::<Vec<_>>()
+        };
+        let expected = waited(&Place::Host);
+        for place in places() {
+            assert_eq!(waited(&place), expected, "{place:?}, {precision:?}");
         }
     }
 }
@@ -63,7 +82,8 @@ fn claims_are_given_back_with_the_last_clone() {
 
 #[test]
 fn maps_of_two_places_do_not_meet() {
-    let here: [Place; 3] = [Place::Host, Place::Composed(localgrad::Device::Cpu), counted()];
+    let mut here = places();
+    here.push(counted());
     for (i, a) in here.iter().enumerate() {
         for (k, b) in here.iter().enumerate() {
             let (a, b) = (a.full(&[2, 3], 1.0).unwrap(), b.full(&[2, 3], 1.0).unwrap());

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
-    with_threads,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, host, map, numbers, places,
+    project, with_threads,
 };
 use localgrad::ErrorKind;
 use localgrad::maps::pool::{self as ops, PoolConfig};
@@ -145,7 +145,7 @@ fn check_gradients(x: &Images, d_y: &Images, twin: impl Fn(&Images) -> Images, o
 }
 
 fn bytes(positions: &Map) -> Vec<u8> {
-    positions.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    host(positions).tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Images with one odd size after another, and windows that fit them.

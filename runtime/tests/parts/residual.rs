@@ -2,7 +2,7 @@
 
 use crate::common::{
     ACTIVATIONS, GRADIENT_TOLERANCE, Random, TOLERANCE, activated, assert_close, finite_difference, map,
-    numbers, project,
+    numbers, project, reading_places,
 };
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
@@ -29,13 +29,10 @@ impl GradientSink for Keep {
     }
 }
 
-fn sequential(layers: &[NamedLayer]) -> Sequential {
-    Sequential::new(
-        layers,
-        "",
-        &Initializer { seed: 3, place: Place::Host, part: Part::Weights, trains: Trains::ALL },
-    )
-    .unwrap()
+fn sequential(layers: &[NamedLayer], place: &Place) -> Sequential {
+    let place = place.clone();
+    let initializer = Initializer { seed: 3, place, part: Part::Weights, trains: Trains::ALL };
+    Sequential::new(layers, "", &initializer).unwrap()
 }
 
 /// The values of all weights, by name.
@@ -70,18 +67,22 @@ fn twin(x: &[f64], w: Option<&[f64]>, activation: Option<Activation>) -> Vec<f64
 
 /// Holds a sum of `x` and a linear layer of it (or of `x` twice) against the twin.
 fn hold(layer: LayerSpec, activation: Option<Activation>) {
-    let what = format!("{layer:?}");
-    let mut layers = sequential(&[unnamed(layer)]);
+    reading_places().iter().for_each(|place| hold_at(place, layer.clone(), activation));
+}
+
+fn hold_at(place: &Place, layer: LayerSpec, activation: Option<Activation>) {
+    let what = format!("{layer:?}, {place:?}");
+    let mut layers = sequential(&[unnamed(layer)], place);
     let w = weights(&mut layers).pop().map(|(_, w)| w);
     let mut random = Random::new(9);
     let (x, d_y) = (random.numbers(ROWS * WIDTH), random.numbers(ROWS * WIDTH));
-    let input = map(&x, &[ROWS, WIDTH], &Place::Host);
+    let input = map(&x, &[ROWS, WIDTH], place);
     let expected = twin(&x, w.as_deref(), activation);
     let (mut tape, mut sink) = (Tape::new(), Keep::default());
     let y = layers.pass(input.clone(), TRAIN, &mut tape).unwrap();
     assert_close(&format!("y of {what}"), &y, &expected, TOLERANCE);
     assert_close("the input", &input, &x, 0.0);
-    let gradient = || map(&d_y, &[ROWS, WIDTH], &Place::Host);
+    let gradient = || map(&d_y, &[ROWS, WIDTH], place);
     let d_x = layers.backward_to_input(gradient(), &mut tape, &mut sink).unwrap();
     assert!(tape.is_empty());
     let d_x_twin = finite_difference(|x| project(&twin(x, w.as_deref(), activation), &d_y), &x);
@@ -173,6 +174,10 @@ fn resnet_d_twin(x: &[f64], main: &[f64], around: &[f64]) -> Vec<f64> {
 
 #[test]
 fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
+    reading_places().iter().for_each(shortcut_that_begins_without_weights);
+}
+
+fn shortcut_that_begins_without_weights(place: &Place) {
     let mut random = Random::new(4);
     let (shape, out) = ([2, SIDE, SIDE, CHANNELS[0]], [2, SIDE / 2, SIDE / 2, CHANNELS[1]]);
     let x = random.numbers(shape.iter().product());
@@ -180,10 +185,10 @@ fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
     let run = |layers: &mut Sequential, need_input: bool| {
         let (mut tape, mut sink) = (Tape::new(), Keep::default());
         // What a unit before it would have left there.
-        tape.push(&map(&[7.0], &[1], &Place::Host)).unwrap();
-        let y = layers.pass(map(&x, &shape, &Place::Host), TRAIN, &mut tape).unwrap();
+        tape.push(&map(&[7.0], &[1], place)).unwrap();
+        let y = layers.pass(map(&x, &shape, place), TRAIN, &mut tape).unwrap();
         let need = if need_input { Need::Input } else { Need::Nothing };
-        let d_y = map(&d_y, &out, &Place::Host).into();
+        let d_y = map(&d_y, &out, place).into();
         let d_x = layers.backward(d_y, &mut tape, &mut sink, need).unwrap();
         assert_eq!(d_x.is_some(), need_input);
         assert_eq!(numbers(&tape.pop().unwrap()), [7.0]);
@@ -191,7 +196,7 @@ fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
         (y, sink.0)
     };
     for norm in [false, true] {
-        let mut layers = sequential(&[unnamed(resnet_d(norm))]);
+        let mut layers = sequential(&[unnamed(resnet_d(norm))], place);
         let (y, gradients) = run(&mut layers, false);
         let (_, with_input) = run(&mut layers, true);
         assert!(gradients == with_input && gradients.len() == if norm { 6 } else { 2 });

@@ -3,7 +3,7 @@
 
 use crate::common::{
     GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, project,
-    with_threads,
+    reading_places, with_threads,
 };
 use localgrad::layers::spec::named;
 use localgrad::layers::{
@@ -129,23 +129,25 @@ proptest! {
         let mut random = Random::new(seed);
         let (x, weight) = (random.numbers(count(case.x)), random.numbers(count(case.weight())));
         let (bias, d_y) = (random.numbers(case.outputs), random.numbers(count(case.y())));
-        let cpu = |numbers: &[f64], shape: &[usize]| map(numbers, shape, &Place::Host);
-        let (x_, weight_) = (cpu(&x, &case.x), cpu(&weight, &case.weight()));
-        let (bias_, d_y_) = (cpu(&bias, &[case.outputs]), cpu(&d_y, &case.y()));
+        for place in reading_places() {
+            let here = |numbers: &[f64], shape: &[usize]| map(numbers, shape, &place);
+            let (x_, weight_) = (here(&x, &case.x), here(&weight, &case.weight()));
+            let (bias_, d_y_) = (here(&bias, &[case.outputs]), here(&d_y, &case.y()));
 
-        let y = ops::forward(&x_, case.resize, &weight_, Some(&bias_), &case.config).unwrap();
-        prop_assert_eq!(y.dims(), case.y());
-        assert_close("y", &y, &case.twin(&x, &weight, &bias), TOLERANCE);
+            let y = ops::forward(&x_, case.resize, &weight_, Some(&bias_), &case.config).unwrap();
+            prop_assert_eq!(y.dims(), case.y());
+            assert_close("y", &y, &case.twin(&x, &weight, &bias), TOLERANCE);
 
-        let how = (case.resize, &case.config);
-        let gradients = ops::backward(Some(&x_), &d_y_, &weight_, &case.x, how, true).unwrap();
-        let d_weight = finite_difference(|weight| project(&case.twin(&x, weight, &bias), &d_y), &weight);
-        assert_close("d_weight", &gradients.d_weight.unwrap(), &d_weight, GRADIENT_TOLERANCE);
-        let d_x = finite_difference(|x| project(&case.twin(x, &weight, &bias), &d_y), &x);
-        assert_close("d_x", &gradients.d_x.unwrap(), &d_x, GRADIENT_TOLERANCE);
+            let how = (case.resize, &case.config);
+            let gradients = ops::backward(Some(&x_), &d_y_, &weight_, &case.x, how, true).unwrap();
+            let d_weight = finite_difference(|weight| project(&case.twin(&x, weight, &bias), &d_y), &weight);
+            assert_close("d_weight", &gradients.d_weight.unwrap(), &d_weight, GRADIENT_TOLERANCE);
+            let d_x = finite_difference(|x| project(&case.twin(x, &weight, &bias), &d_y), &x);
+            assert_close("d_x", &gradients.d_x.unwrap(), &d_x, GRADIENT_TOLERANCE);
 
-        let none = ops::backward(None, &d_y_, &weight_, &case.x, how, false).unwrap();
-        prop_assert!(none.d_weight.is_none() && none.d_x.is_none());
+            let none = ops::backward(None, &d_y_, &weight_, &case.x, how, false).unwrap();
+            prop_assert!(none.d_weight.is_none() && none.d_x.is_none());
+        }
     }
 }
 

@@ -60,12 +60,10 @@ FN void add_lines(CTX, REF(float) a, REF(float) b, Shared<float> s) {
     b += s[FINISH_THREADS + line * 32 + THREAD];
   }
 }
-// From moments: mean, scale, bias and 1/deviation of the norm, and `observed`: mean, unbiased variance; with WITH_RUNNING the running
-// statistics [2][C]. grid: tiles of 32 channels.
-FN void norm_finish(CTX, Global<const float> parts, Global<const float> weight, Global<const float> bias,
-                    Global<float> norm, Global<float> running, ARGS(Norm) p, Shared<float> s) {
-  const unsigned channels = p.channels, channel = GROUP_X * 32u + THREAD % 32u;
-  const unsigned c = channel < channels ? channel : channels - 1u;
+struct Moments { float mean, variance; };
+// Of channel c over all rows, from the parts of all tiles; the first 32 threads get it.
+FN Moments whole_moments(CTX, Global<const float> parts, ARGS(Norm) p, unsigned c, Shared<float> s) {
+  const unsigned channels = p.channels;
   // Around the mean of tile 0, which is near all others, squares of differences do not cancel.
   const float origin = parts[c];
   float sum = 0.0f, squares = 0.0f;
@@ -76,31 +74,48 @@ FN void norm_finish(CTX, Global<const float> parts, Global<const float> weight, 
     squares += fused(count * d, d, parts[(t * 2u + 1u) * channels + c]);
   }
   add_lines(ctx, sum, squares, s);
-  if (THREAD >= 32u || channel >= channels) return;
-  const float rows = (float)p.rows, d = sum / rows, mean = origin + d, spread = squares - sum * d;
-  const float variance = spread < 0.0f ? 0.0f : spread / rows;
-  const float inverse = 1.0f / root(variance + p.epsilon);
+  const float rows = (float)p.rows, d = sum / rows, spread = squares - sum * d;
+  Moments m;
+  m.mean = origin + d;
+  m.variance = spread < 0.0f ? 0.0f : spread / rows;
+  return m;
+}
+// statistics [2][C]: mean and variance. grid: tiles of 32 channels.
+FN void norm_statistics(CTX, Global<const float> parts, Global<float> statistics, ARGS(Norm) p, Shared<float> s) {
+  const unsigned channel = GROUP_X * 32u + THREAD % 32u, c = channel < p.channels ? channel : p.channels - 1u;
+  const Moments m = whole_moments(ctx, parts, p, c, s);
+  if (THREAD >= 32u || channel >= p.channels) return;
+  statistics[c] = m.mean;
+  statistics[p.channels + c] = m.variance;
+}
+FN void write_norm(Global<float> norm, unsigned c, unsigned channels, float mean, float weight, float bias, float inverse) {
   norm[MEAN * channels + c] = mean;
-  norm[SCALE * channels + c] = weight[c] * inverse;
-  norm[BIAS * channels + c] = bias[c];
+  norm[SCALE * channels + c] = weight * inverse;
+  norm[BIAS * channels + c] = bias;
   norm[INVERSE * channels + c] = inverse;
+}
+// From moments: mean, scale, bias and 1/deviation of the norm; with WITH_RUNNING the running statistics [2][C], of which the variance is
+// the unbiased one. grid: tiles of 32 channels.
+FN void norm_finish(CTX, Global<const float> parts, Global<const float> weight, Global<const float> bias,
+                    Global<float> norm, Global<float> running, ARGS(Norm) p, Shared<float> s) {
+  const unsigned channels = p.channels, channel = GROUP_X * 32u + THREAD % 32u;
+  const unsigned c = channel < channels ? channel : channels - 1u;
+  const Moments m = whole_moments(ctx, parts, p, c, s);
+  if (THREAD >= 32u || channel >= channels) return;
+  write_norm(norm, c, channels, m.mean, weight[c], bias[c], 1.0f / root(m.variance + p.epsilon));
   if ((p.flags & WITH_RUNNING) == 0) return;
-  const float unbiased = p.rows > 1u ? variance * (rows / (rows - 1.0f)) : variance;
-  running[c] = fused(p.momentum, mean - running[c], running[c]);
+  const float rows = (float)p.rows, unbiased = p.rows > 1u ? m.variance * (rows / (rows - 1.0f)) : m.variance;
+  running[c] = fused(p.momentum, m.mean - running[c], running[c]);
   running[channels + c] = fused(p.momentum, unbiased - running[channels + c], running[channels + c]);
 }
-// The norm of constant statistics, `running` [2][C], and no centre and slope: a clamp of its output's gradient and its scale are all of
+// The norm of statistics, and no centre and slope: where these are constants, a clamp of its output's gradient and its scale are all of
 // its own. grid: channels / 256.
-FN void norm_of_running(CTX, Global<const float> weight, Global<const float> bias, Global<const float> running,
-                        Global<float> norm, ARGS(Norm) p) {
+FN void norm_of(CTX, Global<const float> weight, Global<const float> bias, Global<const float> mean,
+                Global<const float> variance, Global<float> norm, ARGS(Norm) p) {
   const unsigned c = GROUP_X * 256u + THREAD, channels = p.channels;
   if (c >= channels) return;
-  const float inverse = 1.0f / root(running[channels + c] + p.epsilon);
-  norm[MEAN * channels + c] = running[c];
-  norm[SCALE * channels + c] = weight[c] * inverse;
-  norm[BIAS * channels + c] = bias[c];
+  write_norm(norm, c, channels, mean[c], weight[c], bias[c], 1.0f / root(variance[c] + p.epsilon));
   norm[CENTRE * channels + c] = norm[SLOPE * channels + c] = 0.0f;
-  norm[INVERSE * channels + c] = inverse;
 }
 // From sums: centre and slope of the norm, and the gradients of weight and bias. grid: tiles of 32 channels.
 FN void norm_sums_finish(CTX, Global<const float> parts, Global<float> norm, Global<float> d_weight,

@@ -55,20 +55,19 @@ FN void sgd(CTX, Global<float> values, Global<float> states, Global<const float>
     if ((p.flags & WITH_AVERAGE) != 0) average_of(averages, table[slot.parameter + AVERAGE] + i, next, p.keep);
   }
 }
-// AdamW; the state is the mean, and behind it the mean square. A parameter whose DECAY is 0 does not decay.
-FN void adamw(CTX, Global<float> values, Global<float> states, Global<const float> gradients, Global<float> averages,
-              Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
+// AdamW; the state is the mean, and at the same place the mean square. A parameter whose DECAY is 0 does not decay.
+FN void adamw(CTX, Global<float> values, Global<float> means, Global<float> squares, Global<const float> gradients,
+              Global<float> averages, Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
   const Slot slot = slot_of(ctx, table, p.parameters);
-  const unsigned value_at = table[slot.parameter + VALUE], mean_at = table[slot.parameter + STATE];
-  const unsigned square_at = mean_at + table[slot.parameter + LEN];
+  const unsigned value_at = table[slot.parameter + VALUE], state_at = table[slot.parameter + STATE];
   const float keep = table[slot.parameter + DECAY] != 0u ? p.decay_keep : 1.0f;
   for (unsigned i = slot.at; i < slot.end; i += 256u) {
     float g = whole_gradient(gradients, table, slot, i);
     if ((p.flags & WITH_FACTOR) != 0) g *= factor[0];
-    const float mean = fused(p.beta1, states[mean_at + i], p.new1 * g);
-    const float square = fused(p.beta2, states[square_at + i], p.new2 * g * g);
-    states[mean_at + i] = mean;
-    states[square_at + i] = square;
+    const float mean = fused(p.beta1, means[state_at + i], p.new1 * g);
+    const float square = fused(p.beta2, squares[state_at + i], p.new2 * g * g);
+    means[state_at + i] = mean;
+    squares[state_at + i] = square;
     const float next = values[value_at + i] * keep - p.rate * mean / (root(square) / p.root_correction + p.epsilon);
     values[value_at + i] = next;
     if ((p.flags & WITH_AVERAGE) != 0) average_of(averages, table[slot.parameter + AVERAGE] + i, next, p.keep);

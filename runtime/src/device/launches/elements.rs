@@ -1,6 +1,6 @@
 //! Operations on each element alone, pools, resampling.
 
-use crate::device::arguments::{Axes, Elements, Norm, Pool, Resample};
+use crate::device::arguments::{Elements, Norm, Pool, Resample};
 use crate::device::launch::{FLAT_ELEMENTS, Launch, Traffic, pair, whole};
 use crate::device::launches::PART_CHANNELS;
 use crate::device::table::body::Body;
@@ -60,16 +60,6 @@ pub fn scaled(body: Body, elements: usize, factor: f32) -> Result<Launch> {
 /// The parts of a sum over all elements.
 pub fn parts(elements: usize) -> usize {
     elements.div_ceil(FLAT_ELEMENTS)
-}
-
-/// Groups of `[outer, middle, inner]`, made from groups of `[inner, middle, outer]`.
-///
-/// # Errors
-/// Of what is too large for a device.
-pub fn reversed(elements: usize, [outer, middle, inner]: [usize; 3]) -> Result<Launch> {
-    let (outer, middle, inner) = (whole(outer)?, whole(middle)?, whole(inner)?);
-    let p = Axes { elements: whole(elements)?, outer, middle, inner };
-    Launch::flat(Body::Reversed, elements, &p, Traffic::floats(elements, elements, 0))
 }
 
 /// Inverted dropout of elements that stand at `first` and on, as `kernels/dropout.rs` has it on the CPU.

@@ -4,6 +4,8 @@
 pub mod conv;
 pub mod norm;
 pub mod elements;
+pub mod reorder;
+pub mod group_norm;
 pub mod loss;
 pub mod update;
 

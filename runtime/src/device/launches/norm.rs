@@ -36,6 +36,14 @@ pub fn arguments(rows: usize, channels: usize) -> Result<Norm> {
     })
 }
 
+/// The arguments of what finishes `tiles` parts of a map, each of `tile_rows` rows.
+///
+/// # Errors
+/// Of a map that is too large for a device.
+pub fn of_tiles(rows: usize, channels: usize, tiles: usize, tile_rows: usize) -> Result<Norm> {
+    Ok(Norm { tiles: whole(tiles)?, tile_rows: whole(tile_rows)?, ..arguments(rows, channels)? })
+}
+
 /// [`Body::NormMoments`], [`Body::NormSums`] and [`Body::ColumnParts`]: a part for each [`PART_ROWS`] rows.
 ///
 /// # Errors
@@ -52,24 +60,25 @@ pub fn parts(body: Body, p: &Norm) -> Result<Launch> {
     Launch::new(kernel, grid, p, Traffic::floats(maps * elements, parts, 3 * elements))
 }
 
-/// [`Body::NormFinish`] and [`Body::NormSumsFinish`].
+/// [`Body::NormStatistics`], [`Body::NormFinish`] and [`Body::NormSumsFinish`].
 ///
 /// # Errors
 /// `Internal` for another body.
 pub fn finish(body: Body, p: &Norm) -> Result<Launch> {
     let channels = p.channels as usize;
     let parts = 2 * p.tiles as usize * channels;
-    let traffic = Traffic::floats(parts, NORM_ROWS * channels, 3 * parts);
+    let written = if body == Body::NormStatistics { 2 } else { NORM_ROWS };
+    let traffic = Traffic::floats(parts, written * channels, 3 * parts);
     Launch::new(Kernel::of(body), [whole(channels.div_ceil(FINISH_CHANNELS))?, 1, 1], p, traffic)
 }
 
-/// The norm of constant statistics.
+/// The norm of statistics, as one whose statistics are constants.
 ///
 /// # Errors
 /// `Internal`, as [`finish`].
-pub fn of_running(p: &Norm) -> Result<Launch> {
+pub fn of(p: &Norm) -> Result<Launch> {
     let traffic = Traffic::floats(4 * p.channels as usize, NORM_ROWS * p.channels as usize, 0);
-    Launch::new(Kernel::of(Body::NormOfRunning), [p.channels.div_ceil(256), 1, 1], p, traffic)
+    Launch::new(Kernel::of(Body::NormOf), [p.channels.div_ceil(256), 1, 1], p, traffic)
 }
 
 /// What is read through a norm, written to memory: [`Source::Normalized`], or the gradient by [`Source::Through`].

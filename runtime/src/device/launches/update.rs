@@ -26,7 +26,7 @@ const BLOCK: usize = 1024;
 pub struct Slot {
     /// In the values.
     pub value: usize,
-    /// In the states: momentum, or the mean and behind it the mean square.
+    /// In the states: momentum; of AdamW in the means and in the mean squares.
     pub state: usize,
     /// In the gradients: the splits, one after the other.
     pub gradient: usize,

@@ -68,7 +68,8 @@ pub enum Body {
     NormSums,
     ColumnParts,
     NormFinish,
-    NormOfRunning,
+    NormStatistics,
+    NormOf,
     NormSumsFinish,
     NormApply,
     NormSlope,
@@ -82,6 +83,16 @@ pub enum Body {
     Scale,
     ProductParts,
     Reversed,
+    MultiplyChannels,
+    CopyChannels,
+    Prelu,
+    PreluBackward,
+    GroupMoments,
+    GroupSums,
+    GroupApply,
+    GroupBackward,
+    ResponseFactors,
+    ResponseBackward,
     Dropout,
     Narrow,
     Widen,
@@ -164,6 +175,7 @@ const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= par
 const DEPTHWISE: &str = "in other norm weight z z_norm out= parts=";
 const D_WEIGHT: &str = "in other norm d z z_norm parts=";
 const UPDATE: &str = "values= states= gradients averages= table:u32 factor";
+const ADAMW: &str = "values= means= squares= gradients averages= table:u32 factor";
 
 const fn row(
     body: Body,
@@ -181,7 +193,7 @@ const fn in_place(body: Body, function: &'static str, memory: &'static str, argu
 
 use Body as B;
 #[rustfmt::skip] // A table.
-const ROWS: [Row; 47] = [
+const ROWS: [Row; 58] = [
     row(B::ConvForward, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDInput, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDWeight, "conv_d_weight", D_WEIGHT, "Conv", TILE),
@@ -192,7 +204,8 @@ const ROWS: [Row; 47] = [
     row(B::NormSums, "norm_sums", "d z norm parts=", "Norm", LANES),
     row(B::ColumnParts, "column_parts", "x parts=", "Norm", LANES),
     row(B::NormFinish, "norm_finish", "parts weight bias norm= running=", "Norm", FINISH),
-    row(B::NormOfRunning, "norm_of_running", "weight bias running norm=", "Norm", FLAT),
+    row(B::NormStatistics, "norm_statistics", "parts statistics=", "Norm", FINISH),
+    row(B::NormOf, "norm_of", "weight bias mean variance norm=", "Norm", FLAT),
     row(B::NormSumsFinish, "norm_sums_finish", "parts norm= d_weight= d_bias=", "Norm", FINISH),
     in_place(B::NormApply, "norm_apply", "x other norm out=", "Norm"),
     row(B::NormSlope, "norm_slope", "d= x norm", "Norm", FLAT),
@@ -206,6 +219,16 @@ const ROWS: [Row; 47] = [
     in_place(B::Scale, "scale", "x y=", "Elements"),
     row(B::ProductParts, "product_parts", "a b parts=", "Elements", SUMS),
     row(B::Reversed, "reversed", "x y=", "Axes", FLAT),
+    in_place(B::MultiplyChannels, "multiply_channels", "x factors y=", "Axes"),
+    row(B::CopyChannels, "copy_channels", "x y=", "Channels", FLAT),
+    in_place(B::Prelu, "prelu", "x slopes y=", "Axes"),
+    row(B::PreluBackward, "prelu_backward", "d= x slopes products=", "Axes", FLAT),
+    row(B::GroupMoments, "group_moments", "x moments=", "Groups", SUMS),
+    row(B::GroupSums, "group_sums", "d x moments weight sums=", "Groups", SUMS),
+    in_place(B::GroupApply, "group_apply", "x moments weight bias y=", "Groups"),
+    row(B::GroupBackward, "group_backward", "d= x moments sums weight products=", "Groups", FLAT),
+    row(B::ResponseFactors, "response_factors", "squares weight factors=", "Groups", SUMS),
+    row(B::ResponseBackward, "response_backward", "squares products weight of_x= d_weight=", "Groups", SUMS),
     in_place(B::Dropout, "dropout", "x y=", "Elements"),
     row(B::Narrow, "narrow", "x y:u16=", "Elements", FLAT),
     row(B::Widen, "widen", "x:u16 y=", "Elements", FLAT),
@@ -224,7 +247,7 @@ const ROWS: [Row; 47] = [
     row(B::SimilarityErrors, "similarity_errors", "rows labels:u32 errors= parts=", "Similarity", SUMS),
     row(B::SimilarityBackward, "similarity_backward", "errors rows norms d_x=", "Similarity", SUMS),
     row(B::Sgd, "sgd", UPDATE, "Update", FLAT),
-    row(B::AdamW, "adamw", UPDATE, "Update", FLAT),
+    row(B::AdamW, "adamw", ADAMW, "Update", FLAT),
     row(B::GatherGradients, "gather_gradients", "gradients sums= table:u32", "Update", FLAT),
     row(B::Average, "average", "values averages= table:u32", "Update", FLAT),
     row(B::SquareParts, "square_parts", "gradients parts= table:u32", "Update", SUMS),

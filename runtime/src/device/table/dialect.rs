@@ -18,7 +18,7 @@ pub enum Dialect {
 }
 
 /// The files of the kernels, in the order in which each knows those before it.
-pub const FILES: [(&str, &str); 19] = [
+pub const FILES: [(&str, &str); 20] = [
     ("basics.h", include_str!("../kernels/basics.h")),
     ("source.h", include_str!("../kernels/source.h")),
     ("tile.h", include_str!("../kernels/tile.h")),
@@ -32,6 +32,7 @@ pub const FILES: [(&str, &str); 19] = [
     ("norm.h", include_str!("../kernels/norm.h")),
     ("elementwise.h", include_str!("../kernels/elementwise.h")),
     ("reorder.h", include_str!("../kernels/reorder.h")),
+    ("group_norm.h", include_str!("../kernels/group_norm.h")),
     ("norm_apply.h", include_str!("../kernels/norm_apply.h")),
     ("pool.h", include_str!("../kernels/pool.h")),
     ("resample.h", include_str!("../kernels/resample.h")),

@@ -43,6 +43,10 @@ pub fn adaptive_average_backward(d_y: &Map, input_shape: &[usize]) -> Result<Map
 /// The mean of each whole image: `x: [N, H, W, C]` -> `[N, C]`.
 pub fn global_average_forward(x: &Map) -> Result<Map> {
     let [n, _, _, c] = image_dims(x.dims())?;
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return crate::device::operations::pool::mean(x, [n, x.len() / (n * c), c]).map(Map::Device);
+    }
     adaptive_average_forward(x, [1, 1])?.reshape((n, c))
 }
 

@@ -2,6 +2,8 @@
 
 use super::{MOST_WINDOW_PIXELS, PoolConfig};
 use crate::composed::max_pool as composed;
+#[cfg(feature = "device")]
+use crate::device::operations::pool as device;
 use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self as kernels, Axis};
 use crate::maps::Map;
@@ -20,6 +22,11 @@ pub fn max_forward(x: &Map, config: &PoolConfig) -> Result<(Map, Map)> {
     let [n, _, _, c] = image_dims(x.dims())?;
     let [rows, columns] = axes(x.dims(), config)?;
     let dims = [n, rows.output, columns.output, c];
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        let (y, places) = device::max(x, dims, [rows, columns])?;
+        return Ok((Map::Device(y), Map::Device(places)));
+    }
     make_with_bytes(
         x,
         (&dims, &dims),
@@ -45,6 +52,11 @@ pub fn max_backward(d_y: &Map, positions: &Map, input_shape: &[usize], config: &
             positions.dims(),
             if positions.is_bytes() { "u8" } else { "f32" }
         )));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        let (places, axes) = (positions.array()?, [rows, columns]);
+        return device::max_backward(d_y, places, [n, height, width, c], axes).map(Map::Device);
     }
     make(
         d_y,

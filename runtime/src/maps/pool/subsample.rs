@@ -2,6 +2,8 @@
 //! zeros.
 
 use crate::composed::subsample as composed;
+#[cfg(feature = "device")]
+use crate::device::{operations::pool as device, table::body::Body};
 use crate::error::{Error, Result};
 use crate::kernels::subsample::{self as kernels, Sizes};
 use crate::maps::Map;
@@ -16,6 +18,10 @@ pub fn subsample_forward(x: &Map, stride: usize, channels: usize) -> Result<Map>
     let sizes = sizes(x.dims(), stride, channels)?;
     let [oh, ow, channels] = sizes.small;
     let dims = [n, oh, ow, channels];
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return device::subsample(Body::Subsample, x, dims, sizes).map(Map::Device);
+    }
     make(
         x,
         &dims,
@@ -32,6 +38,10 @@ pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: usize) -> Re
     let sizes = sizes(input_shape, stride, channels)?;
     let [oh, ow, channels] = sizes.small;
     expect_gradient(d_y, [n, oh, ow, channels])?;
+    #[cfg(feature = "device")]
+    if let Map::Device(d_y) = d_y {
+        return device::subsample(Body::SubsampleBackward, d_y, [n, h, w, c], sizes).map(Map::Device);
+    }
     make(
         d_y,
         &[n, h, w, c],

@@ -1,0 +1,177 @@
+//! A convolution and its three gradients, read through the norms before and after it: normalized maps and their gradients are
+//! not in memory.
+
+use super::norm::{Norm, Sums, finish_sums, finished};
+use super::read::{GradientRead, Read};
+use super::sums::whole;
+use crate::device::array::{Array, Order};
+use crate::device::engine::Operand::{self, Nothing};
+use crate::device::launches::conv as launches;
+use crate::device::launches::conv::{WITH_BESIDE, WITH_BIAS, WITH_MOMENTS, WITH_SUMS};
+use crate::device::launches::norm::{self, NORM_ROWS};
+use crate::device::table::body::Element;
+use crate::device::table::kernel::Source;
+use crate::error::Result;
+use crate::kernels::conv::Geometry;
+
+/// How a weight lies that a convolution reads.
+fn filters(geometry: &Geometry) -> Order {
+    Order::Filters { groups: geometry.groups }
+}
+
+/// The output, `[N, OH, OW, O]`, and mean and variance of its channels, `[O]` each, if asked for.
+///
+/// # Errors
+/// Those of the device.
+pub fn forward(
+    x: Read<'_>,
+    weight: &Array,
+    bias: Option<&Array>,
+    geometry: &Geometry,
+    with_statistics: bool,
+) -> Result<(Array, Option<[Array; 2]>)> {
+    let (engine, weight) = (weight.engine(), weight.settled(filters(geometry))?);
+    let is_depthwise = geometry.is_depthwise();
+    // A depthwise kernel adds none.
+    let (inner, outer) = if is_depthwise { (None, bias) } else { (bias, None) };
+    let takes_moments = with_statistics && outer.is_none();
+    let mut flags = if inner.is_some() { WITH_BIAS } else { 0 };
+    flags |= if takes_moments { WITH_MOMENTS } else { 0 };
+    let read = launches::Read {
+        map: x.source(),
+        bounds: x.bounds()?,
+        small: x.small(),
+        ..launches::Read::default()
+    };
+    let made = launches::forward(geometry, &read, flags, engine.class())?;
+    let y = Array::empty(engine, Element::F32, &y_dims(geometry))?;
+    let parts = parts(&made, &y)?;
+    let mut operands = x.operands().to_vec();
+    operands.push(Operand::from(&weight));
+    match is_depthwise {
+        true => operands.extend([Nothing; 2]),
+        false => operands.extend([Operand::from(inner), Nothing, Nothing, Nothing, Nothing]),
+    }
+    operands.extend([Operand::from(&y), Operand::from(parts.as_ref())]);
+    engine.launch(&made.launch, &operands)?;
+    if let Some(bias) = outer {
+        add_per_channel(&y, bias)?;
+    }
+    let statistics = match (&parts, with_statistics) {
+        (_, false) => None,
+        (None, true) => Some(super::norm::statistics(&y, geometry.out_channels)?),
+        (Some(parts), true) => Some(finished(parts, of_parts(&made, y.len(), geometry.out_channels)?)?),
+    };
+    Ok((y, statistics))
+}
+
+/// Room for what a launch leaves behind, if anything.
+fn parts(made: &launches::WithParts, like: &Array) -> Result<Option<Array>> {
+    let room = |len| Array::empty(like.engine(), Element::F32, &[len]);
+    (made.parts_len > 0).then(|| room(made.parts_len)).transpose()
+}
+
+/// What a launch that finishes these parts is told.
+fn of_parts(
+    made: &launches::WithParts,
+    elements: usize,
+    channels: usize,
+) -> Result<crate::device::arguments::Norm> {
+    norm::of_tiles(elements / channels, channels, made.parts, made.part_rows)
+}
+
+/// Adds `numbers`, one a channel, to `y`: a norm that does nothing else.
+pub(super) fn add_per_channel(y: &Array, numbers: &Array) -> Result<()> {
+    let channels = numbers.len();
+    let mut rows = vec![0.0; NORM_ROWS * channels];
+    rows[channels..2 * channels].fill(1.0);
+    let by = Array::of_floats(y.engine(), &rows, &[NORM_ROWS, channels])?;
+    by.write(2 * channels, numbers)?;
+    let launch = norm::apply(Source::Normalized, &norm::arguments(y.len() / channels, channels)?)?;
+    y.engine().launch(&launch, &[Operand::from(y), Nothing, Operand::from(&by), Operand::from(y)])
+}
+
+/// The gradient of the input, `[N, H, W, I]`, from that of the output. `beside`, of its shape, is added to it; `before` is what
+/// the input came through and what that read, whose sums are taken of the gradient without what is beside it.
+///
+/// # Errors
+/// Those of the device.
+pub fn d_input(
+    d_y: GradientRead<'_>,
+    weight: &Array,
+    geometry: &Geometry,
+    beside: Option<&Array>,
+    before: Option<(&Array, &Norm)>,
+) -> Result<(Array, Option<Sums>)> {
+    let (engine, weight) = (weight.engine(), weight.settled(filters(geometry))?);
+    let is_depthwise = geometry.is_depthwise();
+    // A kernel sums what it has added to.
+    let (inner, outer) = if is_depthwise || before.is_some() { (None, beside) } else { (beside, None) };
+    let bounds = match before {
+        Some((_, by)) => by.bounds()?,
+        None => launches::Read::default().bounds,
+    };
+    let read = launches::Read {
+        bounds,
+        gradient: d_y.source(),
+        norm_bounds: d_y.bounds()?,
+        ..launches::Read::default()
+    };
+    let mut flags = if inner.is_some() { WITH_BESIDE } else { 0 };
+    flags |= if before.is_some() { WITH_SUMS } else { 0 };
+    let made = launches::d_input(geometry, &read, flags, engine.class())?;
+    let [height, width] = geometry.input;
+    let dims = [geometry.images, height, width, geometry.in_channels];
+    let d_x = Array::empty(engine, Element::F32, &dims)?;
+    let parts = parts(&made, &d_x)?;
+    let mut operands = d_y.operands().to_vec();
+    operands.push(Operand::from(&weight));
+    if !is_depthwise {
+        operands.extend([Nothing, Operand::from(inner), Nothing]);
+    }
+    let (z, z_norm) =
+        before.map_or((Nothing, Nothing), |(z, by)| (Operand::from(z), Operand::from(&by.numbers)));
+    operands.extend([z, z_norm, Operand::from(&d_x), Operand::from(parts.as_ref())]);
+    engine.launch(&made.launch, &operands)?;
+    let sums = match (before, &parts) {
+        (Some((_, by)), Some(parts)) => {
+            Some(finish_sums(parts, by, of_parts(&made, d_x.len(), geometry.in_channels)?)?)
+        }
+        _ => None,
+    };
+    if let Some(beside) = outer {
+        super::elementwise::add_activate(&d_x, beside, None)?;
+    }
+    Ok((d_x, sums))
+}
+
+/// The gradient of the weight, of shape `weight_dims`, from what the convolution read and the gradient of its output.
+///
+/// # Errors
+/// Those of the device.
+pub fn d_weight(
+    x: Read<'_>,
+    d_y: GradientRead<'_>,
+    weight_dims: &[usize],
+    geometry: &Geometry,
+) -> Result<Array> {
+    let engine = x.stored().engine();
+    let read = launches::Read {
+        map: x.source(),
+        bounds: x.bounds()?,
+        gradient: d_y.source(),
+        norm_bounds: d_y.bounds()?,
+        small: x.small(),
+    };
+    let made = launches::d_weight(geometry, &read, engine.class())?;
+    let parts = Array::empty(engine, Element::F32, &[made.parts_len])?;
+    let mut operands = x.operands().to_vec();
+    operands.extend(d_y.d_z_norm());
+    operands.push(Operand::from(&parts));
+    engine.launch(&made.launch, &operands)?;
+    Ok(whole(&parts, made.parts, weight_dims)?.lies(filters(geometry)))
+}
+
+fn y_dims(geometry: &Geometry) -> [usize; 4] {
+    [geometry.images, geometry.output[0], geometry.output[1], geometry.out_channels]
+}

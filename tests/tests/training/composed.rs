@@ -144,7 +144,7 @@ fn families() -> Vec<NetworkSpec> {
     ]
 }
 
-fn all_rules() -> Vec<RuleConfig> {
+pub(crate) fn all_rules() -> Vec<RuleConfig> {
     let path = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Path, false) };
     let alone = RuleConfig { trained_copy: false, ..path.clone() };
     let contrastive = RuleConfig { contrastive_temperature: Some(0.07), ..RuleConfig::new(Rule::Infopro) };
@@ -154,12 +154,12 @@ fn all_rules() -> Vec<RuleConfig> {
 }
 
 /// Trained by `rule` in three blocks, with small auxiliary networks.
-fn local(rule: RuleConfig) -> TrainConfig {
+pub(crate) fn local(rule: RuleConfig) -> TrainConfig {
     let rule = RuleConfig { feature_dim: 8, pooled_features: 16, ..rule };
     TrainConfig { rule, ends: vec![1, 3, 6], ..TrainConfig::default() }
 }
 
-fn bp() -> TrainConfig {
+pub(crate) fn bp() -> TrainConfig {
     TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
 }
 
@@ -169,8 +169,8 @@ fn composing() -> Place {
 }
 
 /// What came of training.
-struct Trained {
-    losses: Vec<f64>,
+pub(crate) struct Trained {
+    pub(crate) losses: Vec<f64>,
     correct: usize,
     /// Everything that training changes, by name.
     state: Vec<(String, Vec<f32>)>,
@@ -179,7 +179,7 @@ struct Trained {
 }
 
 /// Trains on all batches, as many at once as the configuration's chunk has.
-fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch], place: &Place) -> Trained {
+pub(crate) fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch], place: &Place) -> Trained {
     let directory = tempfile::tempdir().unwrap();
     let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
     let normalize = Normalize::half(spec.input[0]);
@@ -207,7 +207,7 @@ fn apart(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Whether two ways of training agree, losses and weights to `bound`.
-fn assert_near(a: &Trained, b: &Trained, bound: f32, what: &str) {
+pub(crate) fn assert_near(a: &Trained, b: &Trained, bound: f32, what: &str) {
     for (a, b) in a.losses.iter().zip(&b.losses) {
         let off = if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() / a.abs() };
         assert!(off <= f64::from(bound), "{what}: losses {a} and {b}");
@@ -224,13 +224,13 @@ fn assert_near(a: &Trained, b: &Trained, bound: f32, what: &str) {
     );
 }
 
-fn assert_same(a: &Trained, b: &Trained, what: &str) {
+pub(crate) fn assert_same(a: &Trained, b: &Trained, what: &str) {
     let bits = |losses: &[f64]| losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>();
     assert_eq!((bits(&a.losses), a.correct), (bits(&b.losses), b.correct), "{what}");
     assert_eq!(a.state, b.state, "{what}");
 }
 
-fn batches(spec: &NetworkSpec, count: u64, samples: usize) -> Vec<Batch> {
+pub(crate) fn batches(spec: &NetworkSpec, count: u64, samples: usize) -> Vec<Batch> {
     (0..count).map(|seed| batch(spec, samples, 20 + seed)).collect()
 }
 

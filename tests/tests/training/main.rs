@@ -7,6 +7,8 @@ mod common;
 mod averages;
 mod cached;
 mod composed;
+#[cfg(feature = "emulated")]
+mod device;
 mod objectives;
 mod selection;
 mod specs;

@@ -86,6 +86,7 @@ pub struct Elements {
     pub seed: [u32; 2],
     pub first: [u32; 2],
     pub threshold: u32,
+    pub delta: f32,
 }
 
 /// Axes the other way round; see `reorder.h`.

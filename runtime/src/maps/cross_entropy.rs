@@ -10,7 +10,7 @@ use crate::maps::Map;
 #[cfg(feature = "device")]
 use crate::maps::loss::on_device;
 use crate::maps::loss::{Loss, check_labels, matrix_extents, on_host};
-use crate::maps::place::read;
+use crate::maps::place::of_numbers;
 use crate::maps::slices::tensor;
 
 /// Cross-entropy of softmax(`logits`), averaged over the batch, and its gradient.
@@ -114,10 +114,5 @@ pub fn correct(logits: &Map, labels: &[u32]) -> Result<usize> {
 pub fn hits(logits: &Map, labels: &[u32]) -> Result<Vec<bool>> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_labels(labels, n, k)?;
-    let hits = || Ok(kernel::hits(&logits.numbers()?, labels).collect());
-    #[cfg(feature = "device")]
-    if let Map::Device(_) = logits {
-        return hits();
-    }
-    read(logits, hits, hits, |_| vec![false; n])
+    of_numbers(logits, |logits| kernel::hits(logits, labels).collect(), || vec![false; n])
 }

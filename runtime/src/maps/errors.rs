@@ -1,12 +1,16 @@
 //! Losses of values: of the errors by which outputs miss them.
 //!
-//! Outputs are small (`[N, K]`), and the loss is read on the host anyway, so every device runs the host's kernel.
+//! Outputs are small (`[N, K]`), and the loss is read on the host anyway, so what composes runs the host's kernel.
 
+#[cfg(feature = "device")]
+use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
 use crate::kernels::errors as kernel;
 use crate::maps::Map;
+#[cfg(feature = "device")]
+use crate::maps::loss::on_device;
 use crate::maps::loss::{Loss, matrix_extents, on_host};
-use crate::maps::place::read;
+use crate::maps::place::of_numbers;
 use crate::maps::slices::tensor;
 use crate::maps::soft_cross_entropy::check_rows;
 
@@ -18,7 +22,7 @@ use crate::maps::soft_cross_entropy::check_rows;
 /// # Errors
 /// `Shape` where they differ.
 pub fn squared_error(outputs: &Map, targets: &[f32]) -> Result<Loss> {
-    loss(outputs, targets, kernel::squared_error)
+    loss(outputs, targets, None)
 }
 
 /// Mean over all elements of Huber's loss of e = output - target: ½·e² up to |e| = `delta`, delta·(|e| - ½·delta) beyond
@@ -33,7 +37,7 @@ pub fn huber(outputs: &Map, targets: &[f32], delta: f64) -> Result<Loss> {
     if !(delta.is_finite() && delta > 0.0) {
         return Err(Error::config(format!("the Huber loss's delta must be above 0, found {delta}")));
     }
-    loss(outputs, targets, |outputs, targets| kernel::huber(outputs, targets, delta))
+    loss(outputs, targets, Some(delta))
 }
 
 /// The sum of all absolute errors, and that of the squared ones.
@@ -43,21 +47,24 @@ pub fn huber(outputs: &Map, targets: &[f32], delta: f64) -> Result<Loss> {
 pub fn sums(outputs: &Map, targets: &[f32]) -> Result<[f64; 2]> {
     let (n, k) = matrix_extents("outputs", outputs)?;
     check_rows(targets, n, k)?;
-    let sums = || Ok(kernel::sums(&outputs.numbers()?, targets));
-    read(outputs, sums, sums, |_| [0.0; 2])
+    of_numbers(outputs, |outputs| kernel::sums(outputs, targets), || [0.0; 2])
 }
 
-fn loss(
-    outputs: &Map,
-    targets: &[f32],
-    kernel: impl FnOnce(&[f32], &[f32]) -> (f64, Vec<f32>),
-) -> Result<Loss> {
+/// Squared, or Huber's of a `delta`.
+fn loss(outputs: &Map, targets: &[f32], delta: Option<f64>) -> Result<Loss> {
     let (n, k) = matrix_extents("outputs", outputs)?;
     check_rows(targets, n, k)?;
+    #[cfg(feature = "device")]
+    if let Map::Device(outputs) = outputs {
+        return on_device(device::errors(outputs, targets, delta)?);
+    }
     on_host(
         outputs,
         |outputs| {
-            let (value, d_outputs) = kernel(outputs, targets);
+            let (value, d_outputs) = match delta {
+                None => kernel::squared_error(outputs, targets),
+                Some(delta) => kernel::huber(outputs, targets, delta),
+            };
             Ok((value, tensor(d_outputs, (n, k))?))
         },
         |counter| counter.sweep(3 * n * k),

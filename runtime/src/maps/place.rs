@@ -291,6 +291,18 @@ pub(crate) fn read<T>(
     }
 }
 
+/// What the host makes of the numbers of `x`, wherever they are; who counts answers `counted`.
+pub(crate) fn of_numbers<T>(
+    x: &Map,
+    make: impl FnOnce(&[f32]) -> T,
+    counted: impl FnOnce() -> T,
+) -> Result<T> {
+    match x {
+        Map::Counted(_) => Ok(counted()),
+        _ => Ok(make(&x.numbers()?)),
+    }
+}
+
 /// The error of an operation whose maps are not all at one place.
 pub(super) fn apart() -> Error {
     Error::internal("maps of one operation are in different places")

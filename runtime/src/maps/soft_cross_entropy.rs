@@ -1,11 +1,15 @@
 //! Softmax cross-entropy of class scores where a sample's target is a share of each class, as of images that were mixed.
 
+#[cfg(feature = "device")]
+use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
 use crate::kernels::soft_cross_entropy as kernel;
 use crate::maps::Map;
 use crate::maps::cross_entropy::check_terms;
+#[cfg(feature = "device")]
+use crate::maps::loss::on_device;
 use crate::maps::loss::{Loss, matrix_extents, on_host};
-use crate::maps::place::read;
+use crate::maps::place::of_numbers;
 use crate::maps::slices::tensor;
 
 /// Cross-entropy of softmax(`logits`) and the shares of classes in each sample, averaged over the batch, and its gradient.
@@ -36,6 +40,11 @@ pub fn soft_cross_entropy(
             shares.iter().zip(weights.iter().cycle()).map(|(&t, &w)| f64::from(t) * f64::from(w)).sum()
         }
     };
+    #[cfg(feature = "device")]
+    if let Map::Device(logits) = logits {
+        let terms = (label_smoothing, total);
+        return on_device(device::soft_cross_entropy(logits, shares, [n, k], terms, class_weights)?);
+    }
     on_host(
         logits,
         |logits| {
@@ -72,6 +81,5 @@ pub(super) fn check_rows(numbers: &[f32], samples: usize, width: usize) -> Resul
 pub fn soft_hits(logits: &Map, shares: &[f32]) -> Result<Vec<bool>> {
     let (n, k) = matrix_extents("logits", logits)?;
     check_rows(shares, n, k)?;
-    let hits = || Ok(kernel::soft_hits(&logits.numbers()?, shares, k).collect());
-    read(logits, hits, hits, |_| vec![false; n])
+    of_numbers(logits, |logits| kernel::soft_hits(logits, shares, k).collect(), || vec![false; n])
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::maps::loss::{Loss, check_labels, matrix_extents};
-use crate::maps::place::read;
+use crate::maps::place::of_numbers;
 use crate::maps::{Map, binary_cross_entropy, cross_entropy, errors, soft_cross_entropy};
 use crate::network::{NetworkSpec, Objective};
 use crate::targets::{TargetKind, Targets};
@@ -83,8 +83,7 @@ impl Criterion<'_> {
 pub fn labels_found(output: &Map) -> Result<Vec<Option<bool>>> {
     let (n, k) = matrix_extents("logits", output)?;
     let is_there = |logit: &f32| (!logit.is_nan()).then_some(*logit > 0.0);
-    let found = || Ok(output.numbers()?.iter().map(is_there).collect());
-    read(output, found, found, |_| vec![None; n * k])
+    of_numbers(output, |logits| logits.iter().map(is_there).collect(), || vec![None; n * k])
 }
 
 /// Such targets of a network as they are counted, not answered: zeros.

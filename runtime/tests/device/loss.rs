@@ -8,14 +8,26 @@ use localgrad::device::launches::loss as launches;
 use localgrad::device::table::body::Body;
 use localgrad::kernels::cross_entropy::total_weight;
 
-pub(crate) const CASES: [(&str, Case); 6] = [
+pub(crate) const CASES: [(&str, Case); 9] = [
     ("cross-entropy with smoothing", |run| cross_entropy(run, 13, 10, 0.1, &[])),
     ("cross-entropy of 100 classes", |run| cross_entropy(run, 4, 100, 0.0, &[])),
     ("cross-entropy with weights", |run| {
         let weights: Vec<f32> = (0..7).map(|k| 0.5 + k as f32 * 0.25).collect();
         cross_entropy(run, 9, 7, 0.2, &weights)
     }),
+    ("cross-entropy of shares", |run| {
+        soft_cross_entropy(run, 13, 10, 0.1, &[])?;
+        soft_cross_entropy(run, 9, 37, 0.0, &[])
+    }),
+    ("cross-entropy of shares with weights", |run| {
+        let weights: Vec<f32> = (0..7).map(|k| 0.5 + k as f32 * 0.25).collect();
+        soft_cross_entropy(run, 9, 7, 0.2, &weights)
+    }),
     ("binary cross-entropy", binary_cross_entropy),
+    ("squared errors and Huber's loss", |run| {
+        errors(run, 2500, None)?;
+        errors(run, 1023, Some(0.75))
+    }),
     ("similarity of vectors", |run| similarity(run, 6, 1, 10)),
     ("similarity of maps", |run| {
         similarity(run, 5, 12, 8)?;
@@ -54,12 +66,11 @@ fn cross_entropy(
         };
         logits.chunks(classes).zip(&labels).map(row_loss).sum::<f64>() / total
     };
-    let first_maximum = |row: &[f64]| {
-        let most = row.iter().fold(f64::NEG_INFINITY, |most, &z| most.max(z));
-        row.iter().position(|&z| z == most).unwrap() as u32
-    };
-    let hits =
-        logits.chunks(classes).zip(&labels).filter(|(row, label)| first_maximum(row) == **label).count();
+    let hits = logits
+        .chunks(classes)
+        .zip(&labels)
+        .filter(|(row, label)| first_maximum(row) == **label as usize)
+        .count();
     let weights: Vec<f64> = class_weights.iter().map(|&weight| weight.into()).collect();
     let (logits_on, labels_on, weights_on) = (run.floats(&logits), run.words(&labels), run.floats(&weights));
     let (d_logits, found) = (run.room(logits.len()), run.room(2));
@@ -73,6 +84,120 @@ fn cross_entropy(
     run.launch(&launches::cross_entropy(&labels, classes, smoothing, class_weights).unwrap(), &memory)?;
     run.near("loss and count", &found, &[loss(&logits), hits as f64], 1e-6)?;
     run.near("d_logits", &d_logits, &finite_difference(loss, &logits), 1e-6)
+}
+
+fn first_maximum(row: &[f64]) -> usize {
+    let most = row.iter().fold(f64::NEG_INFINITY, |most, &z| most.max(z));
+    row.iter().position(|&z| z == most).unwrap()
+}
+
+fn soft_cross_entropy(
+    run: &mut Run<'_>,
+    rows: usize,
+    classes: usize,
+    smoothing: f64,
+    class_weights: &[f32],
+) -> Outcome<()> {
+    let mut random = Random::new(97);
+    // Whole numbers, and shares that are equal or 0, so that there are ties, of which the first counts.
+    let logits: Vec<f64> = random.numbers(rows * classes).iter().map(|x| (5.0 * x).round()).collect();
+    let mut shares: Vec<f64> =
+        random.numbers(rows * classes).iter().map(|x| (3.0 * x.abs()).floor() / 4.0).collect();
+    for (row, shares) in shares.chunks_mut(classes).enumerate() {
+        shares[row % classes] += 0.5;
+        let sum: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share = round(*share / sum));
+    }
+    let weight = |k: usize| class_weights.get(k).map_or(1.0, |&weight| f64::from(weight));
+    let total: f64 = shares.iter().enumerate().map(|(at, share)| weight(at % classes) * share).sum();
+    let loss = |logits: &[f64]| {
+        let mut sum = 0.0;
+        for (row, shares) in logits.chunks(classes).zip(shares.chunks(classes)) {
+            let log_sum = row.iter().map(|z| z.exp()).sum::<f64>().ln();
+            for (k, (z, share)) in row.iter().zip(shares).enumerate() {
+                let target = (1.0 - smoothing) * share + smoothing / classes as f64;
+                sum += weight(k) * target * (log_sum - z);
+            }
+        }
+        sum / total
+    };
+    let both = logits.chunks(classes).zip(shares.chunks(classes));
+    let hits = both.filter(|(row, shares)| first_maximum(row) == first_maximum(shares)).count();
+    let weights: Vec<f64> = class_weights.iter().map(|&weight| weight.into()).collect();
+    let (logits_on, shares_on, weights_on) = (run.floats(&logits), run.floats(&shares), run.floats(&weights));
+    let (d_logits, found) = (run.room(logits.len()), run.room(2));
+    let launch = launches::soft_cross_entropy([rows, classes], smoothing, total, class_weights).unwrap();
+    let memory = [
+        (Some(&logits_on), logits.len()),
+        (Some(&shares_on), shares.len()),
+        (Some(&weights_on), weights.len()),
+        (Some(&d_logits), logits.len()),
+        (Some(&found), 2),
+    ];
+    run.launch(&launch, &memory)?;
+    run.near("loss and count", &found, &[loss(&logits), hits as f64], 1e-6)?;
+    run.near("d_logits", &d_logits, &finite_difference(loss, &logits), 1e-6)
+}
+
+/// What is no number, and what is masked.
+#[test]
+fn a_nan_shows_and_a_masked_class_costs_nothing() {
+    in_every_order(|run| {
+        let logits = run.floats(&[0.0, f64::NEG_INFINITY, 0.0, 1.0, f64::NAN, 0.0, f64::INFINITY, 0.0, 0.0]);
+        let shares = run.floats(&[0.5, 0.0, 0.5, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        let labels = run.words(&[0, 0, 0]);
+        let (d_logits, found) = (run.room(9), run.room(2));
+        for (rows, value, hits) in [(1, 2f64.ln(), 1.0), (2, f64::NAN, 1.0), (3, f64::NAN, 2.0)] {
+            let soft = launches::soft_cross_entropy([rows, 3], 0.0, rows as f64, &[]).unwrap();
+            let hard = launches::cross_entropy(&vec![0; rows], 3, 0.0, &[]).unwrap();
+            for (launch, targets, len) in [(&soft, &shares, 3 * rows), (&hard, &labels, rows)] {
+                let memory = [
+                    (Some(&logits), 3 * rows),
+                    (Some(targets), len),
+                    (None, 0),
+                    (Some(&d_logits), 3 * rows),
+                    (Some(&found), 2),
+                ];
+                run.launch(launch, &memory)?;
+                run.near("loss and count", &found, &[value, hits], 1e-6)?;
+            }
+        }
+        let outputs = run.floats(&[f64::NAN, 1.0]);
+        let targets = run.floats(&[0.0, 0.0]);
+        let (d, part) = (run.room(2), run.room(1));
+        for delta in [None, Some(0.5)] {
+            let memory = [(Some(&outputs), 2), (Some(&targets), 2), (Some(&d), 2), (Some(&part), 1)];
+            run.launch(&launches::errors(2, delta).unwrap(), &memory)?;
+            run.near("the part", &part, &[f64::NAN], 0.0)?;
+            run.near("the gradient", &d, &[f64::NAN, if delta.is_some() { 0.25 } else { 1.0 }], 0.0)?;
+        }
+        Ok(())
+    });
+}
+
+fn errors(run: &mut Run<'_>, len: usize, delta: Option<f64>) -> Outcome<()> {
+    let mut random = Random::new(101);
+    let outputs: Vec<f64> = random.numbers(len).iter().map(|x| round(3.0 * x)).collect();
+    let targets = random.numbers(len);
+    let (blocks, mean) = (len.div_ceil(1024), 1.0 / len as f64);
+    let (outputs_on, targets_on) = (run.floats(&outputs), run.floats(&targets));
+    let (d, parts, found) = (run.room(len), run.room(blocks), run.room(1));
+    let memory =
+        [(Some(&outputs_on), len), (Some(&targets_on), len), (Some(&d), len), (Some(&parts), blocks)];
+    run.launch(&launches::errors(len, delta).unwrap(), &memory)?;
+    let sum = scaled(Body::SumParts, blocks, mean as f32).unwrap();
+    run.launch(&sum, &[(Some(&parts), blocks), (Some(&found), 1)])?;
+    let of_error = |error: f64| match delta {
+        None => (error * error, 2.0 * error),
+        Some(delta) if error.abs() > delta => {
+            (delta * error.abs() - delta * delta / 2.0, delta * error.signum())
+        }
+        Some(_) => (error * error / 2.0, error),
+    };
+    let each: Vec<_> =
+        outputs.iter().zip(&targets).map(|(output, target)| of_error(output - target)).collect();
+    run.near("the loss", &found, &[each.iter().map(|(loss, _)| loss * mean).sum()], 1e-6)?;
+    run.near("d_outputs", &d, &each.iter().map(|(_, slope)| slope * mean).collect::<Vec<_>>(), 1e-9)
 }
 
 fn binary_cross_entropy(run: &mut Run<'_>) -> Outcome<()> {

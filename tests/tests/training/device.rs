@@ -3,11 +3,13 @@
 
 use crate::common::small_resnet;
 use crate::composed::{all_rules, assert_near, assert_same, batches, bp, local, train};
-use localgrad::data::Normalize;
+use crate::objectives::{OBJECTIVES, assert_losses_agree};
+use localgrad::data::{BlendConfig, Normalize};
 use localgrad::device::emulated::Emulated;
 use localgrad::device::engine::Engine;
 use localgrad::device::table::all::Class;
 use localgrad::maps::Place;
+use localgrad::network::Objective;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
@@ -54,6 +56,13 @@ fn optimizers_and_shares_are_those_of_the_cpu() {
     for (a, b) in losses(&Place::Host).iter().zip(&losses(&device())).take(3) {
         assert!((a - b).abs() < 1e-4 * a, "{a} and {b}");
     }
+}
+
+#[test]
+fn labels_values_and_mixed_samples_are_learnt_as_on_the_cpu() {
+    OBJECTIVES.into_iter().for_each(|objective| assert_losses_agree(objective, None, &device()));
+    let blend = BlendConfig { mixup: Some(0.4), cutmix: Some(1.0) };
+    assert_losses_agree(Objective::Classes, Some(blend), &device());
 }
 
 #[test]

@@ -94,7 +94,8 @@ fn trainer(objective: Objective, config: TrainConfig, place: impl Into<Place>) -
     Trainer::new(network(objective), config, Normalize::half(3), place)
 }
 
-const OBJECTIVES: [Objective; 3] = [Objective::Labels, Objective::Values, Objective::Huber { delta: 0.5 }];
+pub(crate) const OBJECTIVES: [Objective; 3] =
+    [Objective::Labels, Objective::Values, Objective::Huber { delta: 0.5 }];
 
 fn rules() -> Vec<RuleConfig> {
     let mut rules: Vec<RuleConfig> =
@@ -135,21 +136,22 @@ fn every_rule_learns_labels_and_values() {
 
 #[test]
 fn losses_are_the_same_wherever_maps_are() {
-    for objective in OBJECTIVES {
-        let batch = batch(objective.target_kind());
-        let places = [Place::Host, Place::Composed(Device::Cpu)];
-        let [host, composed] = places.map(|place| {
-            let config = config(RuleConfig::new(Rule::Man));
-            trainer(objective, config, place).unwrap().step(&batch, 0.02, &mut |_| {}).unwrap()
-        });
-        for (host, composed) in host.losses.iter().zip(&composed.losses) {
-            assert!(
-                (host - composed).abs() < 1e-3 * host.abs().max(1.0),
-                "{objective:?}: {host} and {composed}"
-            );
-        }
-        assert_eq!(host.correct, composed.correct);
+    OBJECTIVES
+        .into_iter()
+        .for_each(|objective| assert_losses_agree(objective, None, &Place::Composed(Device::Cpu)));
+}
+
+/// Holds a step at `place` against one of the CPU's kernels.
+pub(crate) fn assert_losses_agree(objective: Objective, blend: Option<BlendConfig>, place: &Place) {
+    let batch = loader(objective.target_kind(), blend).batch(0, 0).unwrap();
+    let [host, there] = [&Place::Host, place].map(|place| {
+        let config = config(RuleConfig::new(Rule::Man));
+        trainer(objective, config, place).unwrap().step(&batch, 0.02, &mut |_| {}).unwrap()
+    });
+    for (host, there) in host.losses.iter().zip(&there.losses) {
+        assert!((host - there).abs() < 1e-3 * host.abs().max(1.0), "{objective:?}: {host} and {there}");
     }
+    assert_eq!(host.correct, there.correct);
 }
 
 #[test]

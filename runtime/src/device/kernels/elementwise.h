@@ -5,6 +5,7 @@ struct Elements {
   unsigned elements, kind;
   float factor;  // of what is added or scaled; the slope of a leaky ReLU; what dropout keeps is multiplied by it
   unsigned seed_low, seed_high, first_low, first_high, threshold;  // of dropout
+  float delta;  // of Huber's loss
 };
 
 FN float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }

@@ -1,6 +1,6 @@
 //! Losses with their gradients.
 
-use crate::device::arguments::{Loss, Similarity};
+use crate::device::arguments::{Elements, Loss, Similarity};
 use crate::device::launch::{Launch, Traffic, whole};
 use crate::device::launches::PART_CHANNELS;
 use crate::device::table::body::Body;
@@ -22,18 +22,64 @@ pub fn cross_entropy(
         [] => classes as f64,
         weights => weights.iter().map(|&weight| f64::from(weight)).sum(),
     };
-    let p = Loss {
-        rows: whole(labels.len())?,
+    let total = cross_entropy::total_weight(labels, class_weights);
+    let p = loss([labels.len(), classes], smoothing, [total, weight_sum], class_weights)?;
+    let len = labels.len() * classes;
+    let traffic = Traffic::floats(len + labels.len(), len + 2, 10 * len);
+    Launch::new(Kernel::of(Body::CrossEntropy), [1, 1, 1], &p, traffic)
+}
+
+/// The same of `rows` whose targets are shares of classes, divided by `total`.
+///
+/// # Errors
+/// Of what is too large for a device.
+pub fn soft_cross_entropy(
+    [rows, classes]: [usize; 2],
+    smoothing: f64,
+    total: f64,
+    class_weights: &[f32],
+) -> Result<Launch> {
+    let p = loss([rows, classes], smoothing, [total, 0.0], class_weights)?;
+    let len = rows * classes;
+    Launch::new(
+        Kernel::of(Body::SoftCrossEntropy),
+        [1, 1, 1],
+        &p,
+        Traffic::floats(2 * len, len + 2, 14 * len),
+    )
+}
+
+fn loss(
+    [rows, classes]: [usize; 2],
+    smoothing: f64,
+    [total, weight_sum]: [f64; 2],
+    class_weights: &[f32],
+) -> Result<Loss> {
+    whole(rows * classes)?;
+    Ok(Loss {
+        rows: whole(rows)?,
         classes: whole(classes)?,
         weighted: u32::from(!class_weights.is_empty()),
         smoothing: smoothing as f32,
-        total: cross_entropy::total_weight(labels, class_weights) as f32,
+        total: total as f32,
         weight_sum: weight_sum as f32,
+    })
+}
+
+/// The mean over all elements of squared errors, or of Huber's loss of them: a part a block, as
+/// [`parts`](super::elements::parts) counts them.
+///
+/// # Errors
+/// Of what is too large for a device.
+pub fn errors(elements: usize, delta: Option<f64>) -> Result<Launch> {
+    let p = Elements {
+        elements: whole(elements)?,
+        factor: 1.0 / elements as f32,
+        delta: delta.unwrap_or_default() as f32,
+        ..Elements::default()
     };
-    let len = labels.len() * classes;
-    whole(len)?;
-    let traffic = Traffic::floats(len + labels.len(), len + 2, 10 * len);
-    Launch::new(Kernel::of(Body::CrossEntropy), [1, 1, 1], &p, traffic)
+    let body = if delta.is_some() { Body::Huber } else { Body::SquaredError };
+    Launch::flat(body, elements, &p, Traffic::floats(2 * elements, elements, 5 * elements))
 }
 
 /// The arguments of similarity matching of `[samples, positions, channels]`.

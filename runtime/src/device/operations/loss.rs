@@ -3,6 +3,7 @@
 use super::elementwise::{like, rows};
 use crate::device::array::Array;
 use crate::device::engine::Operand;
+use crate::device::launch::Launch;
 use crate::device::launches::elements::{parts, scaled};
 use crate::device::launches::loss as launches;
 use crate::device::table::body::{Body, Element};
@@ -38,22 +39,53 @@ pub fn cross_entropy(
     smoothing: f64,
     class_weights: &[f32],
 ) -> Result<Loss> {
+    let labels_on = Array::of_words(logits.engine(), labels)?;
+    let launch = launches::cross_entropy(labels, classes, smoothing, class_weights)?;
+    of_rows(&launch, logits, &labels_on, class_weights)
+}
+
+/// The same where `shares: [N, K]` are the targets; divided by `total`.
+///
+/// # Errors
+/// Those of the device.
+pub fn soft_cross_entropy(
+    logits: &Array,
+    shares: &[f32],
+    [samples, classes]: [usize; 2],
+    (smoothing, total): (f64, f64),
+    class_weights: &[f32],
+) -> Result<Loss> {
+    let shares = Array::of_floats(logits.engine(), shares, &[samples, classes])?;
+    let launch = launches::soft_cross_entropy([samples, classes], smoothing, total, class_weights)?;
+    of_rows(&launch, logits, &shares, class_weights)
+}
+
+/// A loss of rows of logits by what each is to be.
+fn of_rows(launch: &Launch, logits: &Array, targets: &Array, class_weights: &[f32]) -> Result<Loss> {
     let (engine, logits, d_input) = (logits.engine(), rows(logits)?, like(logits)?);
     let found = Array::empty(engine, Element::F32, &[2])?;
     let weights = match class_weights {
-        [] => None,
-        weights => Some(Array::of_floats(engine, weights, &[classes])?),
+        [] => Operand::Nothing,
+        weights => Operand::Floats(weights),
     };
-    let labels_on = Array::of_words(engine, labels)?;
     let operands = [
         Operand::from(&logits),
-        Operand::from(&labels_on),
-        Operand::from(weights.as_ref()),
+        Operand::from(targets),
+        weights,
         Operand::from(&d_input),
         Operand::from(&found),
     ];
-    engine.launch(&launches::cross_entropy(labels, classes, smoothing, class_weights)?, &operands)?;
+    engine.launch(launch, &operands)?;
     Ok(Loss { found, d_input })
+}
+
+/// The mean of squared errors of `outputs: [N, K]`, or with a `delta` Huber's loss of them.
+///
+/// # Errors
+/// Those of the device.
+pub fn errors(outputs: &Array, targets: &[f32], delta: Option<f64>) -> Result<Loss> {
+    let targets = Array::of_floats(outputs.engine(), targets, outputs.dims())?;
+    of_elements(&launches::errors(outputs.len(), delta)?, outputs, &targets)
 }
 
 /// Binary cross-entropy of logits and targets, averaged over all elements.
@@ -61,15 +93,19 @@ pub fn cross_entropy(
 /// # Errors
 /// Those of the device.
 pub fn binary_cross_entropy(logits: &Array, targets: &Array) -> Result<Loss> {
-    let (engine, logits, targets) = (logits.engine(), rows(logits)?, rows(targets)?);
-    let (d_input, elements) = (like(&logits)?, logits.len());
-    let mean = 1.0 / elements as f32;
+    let elements = logits.len();
+    of_elements(&scaled(Body::BinaryCrossEntropy, elements, 1.0 / elements as f32)?, logits, targets)
+}
+
+/// A loss that is a mean over all elements, whose sum `launch` makes a part a block.
+fn of_elements(launch: &Launch, x: &Array, targets: &Array) -> Result<Loss> {
+    let (engine, x, targets) = (x.engine(), rows(x)?, rows(targets)?);
+    let (d_input, elements) = (like(&x)?, x.len());
     let of_blocks = Array::empty(engine, Element::F32, &[parts(elements)])?;
-    let operands = [&logits, &targets, &d_input, &of_blocks].map(Operand::from);
-    engine.launch(&scaled(Body::BinaryCrossEntropy, elements, mean)?, &operands)?;
+    engine.launch(launch, &[&x, &targets, &d_input, &of_blocks].map(Operand::from))?;
     let found = Array::empty(engine, Element::F32, &[1])?;
     let operands = [&of_blocks, &found].map(Operand::from);
-    engine.launch(&scaled(Body::SumParts, of_blocks.len(), mean)?, &operands)?;
+    engine.launch(&scaled(Body::SumParts, of_blocks.len(), 1.0 / elements as f32)?, &operands)?;
     Ok(Loss { found, d_input })
 }
 

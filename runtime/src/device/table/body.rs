@@ -103,7 +103,10 @@ pub enum Body {
     Resample,
     MeanPool,
     CrossEntropy,
+    SoftCrossEntropy,
     BinaryCrossEntropy,
+    SquaredError,
+    Huber,
     SumParts,
     Deviation,
     DeviationBackward,
@@ -174,6 +177,7 @@ const TWO_SUMS: Block = (256, 2 * 256 / 32);
 const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= parts=";
 const DEPTHWISE: &str = "in other norm weight z z_norm out= parts=";
 const D_WEIGHT: &str = "in other norm d z z_norm parts=";
+const ERRORS: &str = "outputs targets d_outputs= parts=";
 const UPDATE: &str = "values= states= gradients averages= table:u32 factor";
 const ADAMW: &str = "values= means= squares= gradients averages= table:u32 factor";
 
@@ -193,7 +197,7 @@ const fn in_place(body: Body, function: &'static str, memory: &'static str, argu
 
 use Body as B;
 #[rustfmt::skip] // A table.
-const ROWS: [Row; 58] = [
+const ROWS: [Row; 61] = [
     row(B::ConvForward, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDInput, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDWeight, "conv_d_weight", D_WEIGHT, "Conv", TILE),
@@ -239,7 +243,10 @@ const ROWS: [Row; 58] = [
     row(B::Resample, "resample", "x table:u32 y=", "Resample", FLAT),
     row(B::MeanPool, "mean_pool", "x y=", "Norm", LANES),
     row(B::CrossEntropy, "cross_entropy", "logits labels:u32 class_weights d_logits= found=", "Loss", TWO_SUMS),
+    row(B::SoftCrossEntropy, "soft_cross_entropy", "logits shares class_weights d_logits= found=", "Loss", TWO_SUMS),
     row(B::BinaryCrossEntropy, "binary_cross_entropy", "logits targets d_logits= parts=", "Elements", SUMS),
+    row(B::SquaredError, "squared_error", ERRORS, "Elements", SUMS),
+    row(B::Huber, "huber", ERRORS, "Elements", SUMS),
     row(B::SumParts, "sum_parts", "parts found=", "Elements", SUMS),
     row(B::Deviation, "deviation", "x mean= deviations=", "Similarity", LANES),
     row(B::DeviationBackward, "deviation_backward", "x mean deviations d d_x=", "Similarity", FLAT),

@@ -526,6 +526,11 @@ pub struct BenchArguments {
     /// the input comes the usual result, over all these steps
     #[arg(long, conflicts_with_all = ["steps", "ops"])]
     pub serve: bool,
+    /// Instead of time, count what a step launches, moves and computes on --device emulated, and the least it could move:
+    /// each map written once, and read twice forward and twice backward
+    #[cfg(feature = "emulated")]
+    #[arg(long, conflicts_with_all = ["steps", "ops", "serve"])]
+    pub count: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

@@ -4,13 +4,14 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
+use localgrad::maps::Place;
+use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
     Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
 };
 use localgrad::threads::Workers;
 use localgrad::trainer::TrainConfig;
-use localgrad::{Device, memory};
 use std::path::Path;
 
 /// Bytes of the traced step's points and their text, at most: they are written between two steps.
@@ -32,7 +33,7 @@ pub struct Setting<'a> {
     /// Batches to be judged by.
     pub test: &'a Loader,
     /// Where to compute.
-    pub device: &'a Device,
+    pub place: &'a Place,
     /// With which threads.
     pub workers: &'a Workers,
     /// Whether the run goes on from a checkpoint.
@@ -74,8 +75,8 @@ pub fn plan_run(
     budget_bytes: Option<usize>,
     freedom: impl FnOnce(&RunFile) -> Outcome<Freedom>,
 ) -> Outcome<Planned> {
-    match (setting.device, budget_bytes) {
-        (Device::Cpu, None) => {
+    match (setting.place.is_host(), budget_bytes) {
+        (true, None) => {
             let workload = setting.workload(file);
             let plan = plan(&workload)?;
             check_machine(plan.peak_bytes, "this run", || {
@@ -84,7 +85,7 @@ pub fn plan_run(
             })?;
             Ok(Planned { planned_bytes: Some(plan.peak_bytes as u64), evaluation_batch: None })
         }
-        (Device::Cpu, Some(budget_bytes)) => {
+        (true, Some(budget_bytes)) => {
             let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
             let workload = to_go_on(setting.workload(file));
             let rates = rates(setting.workers, setting.scratch)?;
@@ -98,8 +99,8 @@ pub fn plan_run(
                 evaluation_batch: choice.chosen.evaluation_batch,
             })
         }
-        (_, None) => Ok(Planned::default()),
-        (_, Some(_)) => Err(Fault::usage(
+        (false, None) => Ok(Planned::default()),
+        (false, Some(_)) => Err(Fault::usage(
             "a memory budget can be kept to on the CPU only; leave --memory-budget out, or use --device cpu",
         )),
     }
@@ -153,10 +154,10 @@ pub fn evaluation_batch(
     network: &NetworkSpec,
     wanted: usize,
     reading_bytes: usize,
-    device: &Device,
+    place: &Place,
     workers: &Workers,
 ) -> Outcome<usize> {
-    if !matches!(device, Device::Cpu) {
+    if !place.is_host() {
         return Ok(wanted);
     }
     let needed_bytes =

@@ -14,17 +14,17 @@ use crate::resident;
 use crate::run_directory::RunFile;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
-use localgrad::device::{PeakMemory, reset_peak};
 use localgrad::evaluate::{Answers, Evaluation};
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
+use localgrad::maps::Place;
+use localgrad::maps::peak::{PeakMemory, reset_peak};
 use localgrad::memory;
 use localgrad::model::Classifier;
 use localgrad::progress::Progress;
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::threads::Workers;
 use localgrad::trainer::{Stage, Trainer};
-use localgrad::weights::Card;
-use localgrad::{Device, weights};
+use localgrad::weights::{self, Card};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ pub struct Session<'a> {
     /// Batches to be judged by.
     pub test: &'a Loader,
     /// Where to compute.
-    pub device: &'a Device,
+    pub place: &'a Place,
     /// With which threads.
     pub workers: &'a Workers,
     /// Where the weights go.
@@ -108,7 +108,7 @@ impl Session<'_> {
 
     fn configuration(&self) -> Outcome<Configuration> {
         let RunFile { network, train, fit, .. } = self.file;
-        Ok(Configuration::new(network, train, fit, self.train, &self.device.into())?)
+        Ok(Configuration::new(network, train, fit, self.train, self.place)?)
     }
 
     /// The checkpoints to write to, and where the run stands: where the last one left it, or at its start.
@@ -138,8 +138,8 @@ impl Session<'_> {
 
 /// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
-    reset_peak(session.device);
-    let peak = PeakMemory::watch(session.device);
+    reset_peak(session.place);
+    let peak = PeakMemory::watch(session.place);
     memory::set_limit(session.limit.bytes, session.limit.tells_who);
     let file = session.file;
     let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
@@ -150,7 +150,7 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     };
     let mut trainer = session.workers.run(|| {
         let (network, train) = (file.network.clone(), file.train.clone());
-        Trainer::with_scratch(network, train, normalize, session.device, scratch)
+        Trainer::with_scratch(network, train, normalize, session.place, scratch)
     })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
     tell_of_lost_best(session, &progress);
@@ -217,8 +217,7 @@ fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
         input: file.network.input,
         units: portrait.units,
         blocks: portrait.blocks,
-        device: format!("{:?}, {} threads", session.device.location(), session.workers.count())
-            .to_lowercase(),
+        device: format!("{}, {} threads", session.place.name(), session.workers.count()),
         command: std::env::args().skip(1).fold("localgrad".into(), |line, word| line + " " + &word),
     }
 }

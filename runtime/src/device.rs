@@ -1,7 +1,7 @@
-//! Devices by name, and what each says of its own memory; with the feature `device`, kernels for devices, their memory and
-//! their launches; with the feature `emulated`, a device that runs kernels on the CPU.
+//! Devices by name; with the feature `device`, kernels for devices, their memory and their launches; with the feature
+//! `emulated`, a device that runs kernels on the CPU.
 
-mod peak;
+pub(crate) mod peak;
 #[cfg(feature = "device")]
 pub mod table;
 #[cfg(feature = "device")]
@@ -20,13 +20,14 @@ pub mod engine;
 pub mod array;
 #[cfg(feature = "device")]
 pub mod operations;
+#[cfg(feature = "device")]
+pub mod idle;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::simd::Isa;
 use candle_core::{Device, utils};
-pub use peak::{PeakMemory, reset_peak};
 
 /// A device that this build could use, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct DeviceInfo {
     pub available: bool,
 }
 
-/// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like. All work on a CUDA device goes through one stream.
+/// Opens one of candle's: `cpu`, `cuda`, `cuda:1`, `metal` and the like. All work on a CUDA device goes through one stream.
 pub fn open(name: &str) -> Result<Device> {
     let (kind, number) = match name.split_once(':') {
         None => (name, 0),
@@ -87,5 +88,11 @@ pub fn list() -> Vec<DeviceInfo> {
         };
         devices.push(DeviceInfo { name: name.into(), description, available });
     }
+    #[cfg(feature = "emulated")]
+    devices.push(DeviceInfo {
+        name: "emulated".into(),
+        description: "the kernels of devices on the CPU, each access checked: for tests".into(),
+        available: true,
+    });
     devices
 }

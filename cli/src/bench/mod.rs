@@ -6,6 +6,8 @@ pub mod product;
 pub mod resident;
 pub mod subject;
 pub mod ops;
+#[cfg(feature = "emulated")]
+pub mod count;
 
 /// The middle value; of an even number, the upper of the two. 0 of none.
 pub fn median(values: &[f64]) -> f64 {

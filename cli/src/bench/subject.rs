@@ -2,7 +2,8 @@
 
 use super::resident;
 use localgrad::data::{Batch, Normalize};
-use localgrad::device::{PeakMemory, reset_peak};
+use localgrad::maps::Place;
+use localgrad::maps::peak::{PeakMemory, reset_peak};
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
@@ -22,7 +23,7 @@ pub struct Subject<'a> {
     batch: Batch,
     learning_rate: f64,
     workers: &'a Workers,
-    device: &'a Device,
+    place: &'a Place,
     start_live_bytes: usize,
     start_resident_bytes: Option<u64>,
     /// Seconds of every timed step.
@@ -42,20 +43,20 @@ impl<'a> Subject<'a> {
         network: &NetworkSpec,
         config: TrainConfig,
         samples: usize,
-        (device, workers): (&'a Device, &'a Workers),
+        (place, workers): (&'a Place, &'a Workers),
     ) -> Result<Self> {
         memory::release_unused();
         resident::reset_peak();
         let (start_live_bytes, start_resident_bytes) = (memory::live(), resident::resident_bytes());
         let learning_rate = learning_rate(&config.optimizer);
         let normalize = Normalize::half(network.input[0]);
-        let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, device))?;
+        let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, place))?;
         let mut subject = Self {
             trainer,
             batch: random_batch(network, samples)?,
             learning_rate,
             workers,
-            device,
+            place,
             start_live_bytes,
             start_resident_bytes,
             seconds: Vec::new(),
@@ -74,16 +75,16 @@ impl<'a> Subject<'a> {
     /// Trains one step and returns its seconds.
     pub fn step(&mut self) -> Result<f64> {
         let (trainer, batch, rate) = (&mut self.trainer, &self.batch, self.learning_rate);
-        reset_peak(self.device);
-        let mut peak = PeakMemory::watch(self.device);
+        reset_peak(self.place);
+        let mut peak = PeakMemory::watch(self.place);
         let mut look = |_: Stage| peak.look();
         let allocations = memory::large_allocations();
         let start = Instant::now();
         let report = self.workers.run(|| trainer.step(batch, rate, &mut look))?;
         // What a GPU was given to do may not be done.
-        self.device.synchronize()?;
+        self.place.wait()?;
         let seconds = start.elapsed().as_secs_f64();
-        let before = if matches!(self.device, Device::Cpu) { self.start_live_bytes } else { 0 };
+        let before = if self.place.is_host() { self.start_live_bytes } else { 0 };
         self.peak_bytes = self.peak_bytes.max(peak.bytes().saturating_sub(before));
         self.large_allocations =
             self.large_allocations.max(memory::large_allocations().saturating_sub(allocations));
@@ -100,7 +101,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Small enough that random labels do not make a network diverge.
-fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
+pub(super) fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
     match optimizer {
         OptimizerConfig::Sgd { .. } => 0.01,
         OptimizerConfig::AdamW { .. } => 1e-4,
@@ -108,7 +109,7 @@ fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
 }
 
 /// Pixels uniform in [-1, 1), and classes uniform over all of them, or of each label and value 0 or 1.
-fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
+pub(super) fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
     let [channels, height, width] = network.input;
     let mut stream = Stream::new(0, "bench", &[]);
     let elements = samples * channels * height * width;

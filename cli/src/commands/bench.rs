@@ -1,6 +1,8 @@
 //! `localgrad bench`
 
 use crate::arguments::{BenchArguments, OptimizerName};
+#[cfg(feature = "emulated")]
+use crate::bench::count::CountRecord;
 use crate::bench::ops::{self, Op, Times};
 use crate::bench::product::Product;
 use crate::bench::subject::Subject;
@@ -9,8 +11,8 @@ use crate::budget;
 use crate::choices;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
-use localgrad::Device;
 use localgrad::layers::LayerSpec;
+use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
@@ -78,19 +80,23 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     let answers = choices::answers(&arguments.shape, None)?;
     let network = choices::network(&arguments.model, input, answers)?;
     let config = train_config(arguments, &network)?;
-    let device = localgrad::device::open(&arguments.device.device)?;
-    if arguments.ops && !matches!(device, Device::Cpu) {
+    #[cfg(feature = "emulated")]
+    if arguments.count {
+        return count(arguments, network, config, output);
+    }
+    let place = Place::open(&arguments.device.device)?;
+    if arguments.ops && !place.is_host() {
         return Err(Fault::usage("--ops times the kernels of the CPU; leave it out, or use --device cpu"));
     }
     let workers = choices::workers(arguments.device.threads)?;
-    if matches!(device, Device::Cpu) {
+    if place.is_host() {
         check_memory(&network, &config, arguments.batch, &workers)?;
     }
     let (ends, rule) = (config.ends.clone(), config.rule.clone());
     let operations = needed_operations(&network, &config, arguments.batch)?;
 
-    let mut product = workers.run(|| Product::new(&device))?;
-    let mut subject = Subject::new(&network, config, arguments.batch, (&device, &workers))?;
+    let mut product = workers.run(|| Product::new(&place.candle()))?;
+    let mut subject = Subject::new(&network, config, arguments.batch, (&place, &workers))?;
     if arguments.serve {
         serve(&mut subject, &workers, &mut product)?;
     } else {
@@ -130,6 +136,25 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     output.record(&record);
     if !output.json {
         output.text(&result_table(&record));
+    }
+    Ok(())
+}
+
+/// Tells what a step launches.
+#[cfg(feature = "emulated")]
+fn count(
+    arguments: &BenchArguments,
+    network: NetworkSpec,
+    config: TrainConfig,
+    output: Output,
+) -> Outcome<()> {
+    if arguments.device.device != "emulated" {
+        return Err(Fault::usage("--count is of a device with kernels of our own; add --device emulated"));
+    }
+    let counted = CountRecord::of(network, config, arguments.batch)?;
+    output.record(&counted);
+    if !output.json {
+        output.text(&table(&["a step", "counted"], &counted.rows()));
     }
     Ok(())
 }

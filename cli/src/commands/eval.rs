@@ -13,6 +13,7 @@ use crate::photos;
 use crate::progress::Bar;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::evaluate::{Answers, Evaluation, evaluate};
+use localgrad::maps::Place;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -36,15 +37,15 @@ struct EvalRecord {
 /// Accuracy of trained weights on the test samples of a data set.
 pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
-    let device = localgrad::device::open(&arguments.device.device)?;
+    let place = Place::open(&arguments.device.device)?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let workers = choices::workers(arguments.device.threads)?;
     let dataset = photos::judged(&arguments.trained, &data, &workers)?;
-    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &device)?;
+    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &place)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
-    let fitting = budget::evaluation_batch(network, samples, loader.working_bytes(), &device, &workers)?;
+    let fitting = budget::evaluation_batch(network, samples, loader.working_bytes(), &place, &workers)?;
     if fitting < samples {
         return Err(Fault::failed(format!(
             "there is not enough memory to evaluate {samples} samples at once; --batch {fitting} would do"

@@ -5,8 +5,8 @@ use crate::commands::trained;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes};
 use crate::run_directory::RunDirectory;
-use localgrad::weights::Card;
-use localgrad::{Device, weights};
+use localgrad::maps::Place;
+use localgrad::weights::{self, Card};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     let directory = RunDirectory::open(&arguments.run)?;
     let run = directory.read_run_file()?;
     let card = Card::of(&run.network, &run.normalize, &run.class_names);
-    let mut model = trained::model_of_run(&directory, run, &Device::Cpu)?;
+    let mut model = trained::model_of_run(&directory, run, &Place::Host)?;
     let tensors = weights::of_model(&mut model)?;
     weights::write(&arguments.out, &tensors, &card, arguments.half)?;
     let size =

@@ -8,9 +8,8 @@ use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, complain, table};
 use crate::photos;
-use localgrad::Device;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
-use localgrad::maps::Map;
+use localgrad::maps::{Map, Place};
 use localgrad::targets::TargetKind;
 use localgrad::threads::Workers;
 use localgrad_data::{folder, picture};
@@ -72,13 +71,13 @@ pub fn run(arguments: &PredictArguments) -> Outcome<()> {
     if arguments.top == 0 {
         return Err(Fault::usage("--top needs at least 1"));
     }
-    let device = localgrad::device::open(&arguments.device.device)?;
+    let place = Place::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let files = files(&arguments.images)?;
     let (records, failed) = if arguments.images.is_empty() {
-        (samples(arguments, &device, &workers)?, 0)
+        (samples(arguments, &place, &workers)?, 0)
     } else {
-        images(arguments, &files, &device, &workers)?
+        images(arguments, &files, &place, &workers)?
     };
     if !output.json && !records.is_empty() {
         output.text(&table(&["sample", "classes"], &records.iter().map(row).collect::<Vec<_>>()));
@@ -110,12 +109,12 @@ fn files(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
 fn images(
     arguments: &PredictArguments,
     files: &[PathBuf],
-    device: &Device,
+    place: &Place,
     workers: &Workers,
 ) -> Outcome<(Vec<PredictRecord>, usize)> {
     let output = Output { json: arguments.output.json };
-    let mut trained = trained::load(&arguments.trained, &arguments.data, None, device)?;
-    budget::evaluation_batch(&trained.model.spec, 1, 0, device, workers)?;
+    let mut trained = trained::load(&arguments.trained, &arguments.data, None, place)?;
+    budget::evaluation_batch(&trained.model.spec, 1, 0, place, workers)?;
     let mut records = Vec::with_capacity(files.len());
     for path in files {
         let sample = path.display().to_string();
@@ -147,15 +146,15 @@ fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> O
 /// Samples at once.
 const BATCH: usize = 100;
 
-fn samples(arguments: &PredictArguments, device: &Device, workers: &Workers) -> Outcome<Vec<PredictRecord>> {
+fn samples(arguments: &PredictArguments, place: &Place, workers: &Workers) -> Outcome<Vec<PredictRecord>> {
     let output = Output { json: arguments.output.json };
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let dataset = photos::judged(&arguments.trained, &data, workers)?;
-    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), device)?;
+    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), place)?;
     let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let wanted = BATCH.min(dataset.len());
     let reading_bytes = dataset.decoding_bytes();
-    let batch = budget::evaluation_batch(&trained.model.spec, wanted, reading_bytes, device, workers)?;
+    let batch = budget::evaluation_batch(&trained.model.spec, wanted, reading_bytes, place, workers)?;
     let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(batch))?;
     data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     let mut records = Vec::new();

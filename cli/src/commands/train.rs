@@ -22,6 +22,7 @@ use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, Loader, LoaderConfig, balanced_class_weights};
 use localgrad::fit::{FitConfig, Measure};
+use localgrad::maps::Place;
 use localgrad::maps::cross_entropy::check_class_weights;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Freedom;
@@ -128,14 +129,14 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
     let pictures = photos::chosen(&mut plan.arguments, directory.as_ref(), most_samples)?;
     let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
-    let device = localgrad::device::open(&arguments.device.device)?;
+    let place = Place::open(&arguments.device.device)?;
     let workers = choices::workers(arguments.device.threads)?;
     let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
     workers.run(|| data_checks::check_ranges(&data.train, &data.test, arguments.data.normalize.is_some()))?;
     let setting = Setting {
         train: &data.train,
         test: &data.test,
-        device: &device,
+        place: &place,
         workers: &workers,
         resumes,
         starts_from_file: arguments.init.is_some(),
@@ -166,7 +167,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
             keep: arguments.checkpoint.keep,
             train: &data.train,
             test: &test,
-            device: &device,
+            place: &place,
             workers: &workers,
             judges: plan.tuning.is_some() && file.network.objective.is_classes(),
             output,
@@ -219,7 +220,7 @@ fn check_statistics(runs: &Runs, samples: usize) -> Outcome<()> {
 
 /// Refuses a file that does not fit before anything is made.
 fn check_start(init: &Start<'_>, network: NetworkSpec) -> Outcome<()> {
-    let mut model = localgrad::model::Model::new(network, 0, &localgrad::Device::Cpu)?;
+    let mut model = localgrad::model::Model::new(network, 0, &Place::Host)?;
     init.load(&mut model).map(drop)
 }
 

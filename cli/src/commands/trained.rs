@@ -7,9 +7,9 @@ use crate::origin::Origin;
 use crate::output::{Output, complain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::weights_file;
-use localgrad::Device;
 use localgrad::checkpoint::Saved;
 use localgrad::data::{Dataset, ImageShape, Normalize};
+use localgrad::maps::Place;
 use localgrad::model::{Classifier, Model};
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::targets::TargetKind;
@@ -46,15 +46,15 @@ pub fn load(
     arguments: &TrainedArguments,
     data: &DataArguments,
     dataset: Option<&dyn Dataset>,
-    device: &Device,
+    place: &Place,
 ) -> Outcome<Trained> {
     let mut trained = match (&arguments.run, &arguments.weights) {
         (Some(path), _) => {
             refuse_unused(arguments)?;
             let directory = RunDirectory::open(path)?;
-            from_run(&directory, directory.read_run_file()?, data, device)?
+            from_run(&directory, directory.read_run_file()?, data, place)?
         }
-        (None, Some(path)) => from_file(arguments, path, data, dataset, device)?,
+        (None, Some(path)) => from_file(arguments, path, data, dataset, place)?,
         (None, None) => return Err(Fault::usage("name a --run, or --weights")),
     };
     if let Some(dataset) = dataset {
@@ -109,7 +109,7 @@ fn from_file(
     path: &Path,
     data: &DataArguments,
     dataset: Option<&dyn Dataset>,
-    device: &Device,
+    place: &Place,
 ) -> Outcome<Trained> {
     let Origin { card, words } = Origin::of_file(&arguments.model, path)?;
     words.iter().for_each(|words| complain(words));
@@ -118,7 +118,7 @@ fn from_file(
         None => of_card(arguments, path, card.network)?,
     };
     let channels = spec.input[0];
-    let mut model = Model::new(spec, 0, device)?;
+    let mut model = Model::new(spec, 0, place)?;
     load_file(&mut model, path)?;
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
     Ok(Trained { model, normalize, class_names: card.class_names })
@@ -281,31 +281,26 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mappi
 }
 
 /// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
-pub fn model_of_run(directory: &RunDirectory, run: RunFile, device: &Device) -> Outcome<Model> {
+pub fn model_of_run(directory: &RunDirectory, run: RunFile, place: &Place) -> Outcome<Model> {
     if let Some(saved) = Saved::read(&directory.checkpoint(None))? {
         // All of it is wanted in memory.
         let train = TrainConfig { offload: false, features_on_disk: false, ..run.train };
-        let mut trainer = Trainer::new(run.network, train, run.normalize, device)?;
+        let mut trainer = Trainer::new(run.network, train, run.normalize, place)?;
         saved.restore(&mut trainer)?;
         return Ok(trainer.model);
     }
-    let mut model = Model::new(run.network, 0, device)?;
+    let mut model = Model::new(run.network, 0, place)?;
     load_file(&mut model, &directory.weights(None))?;
     Ok(model)
 }
 
-fn from_run(
-    directory: &RunDirectory,
-    run: RunFile,
-    data: &DataArguments,
-    device: &Device,
-) -> Outcome<Trained> {
+fn from_run(directory: &RunDirectory, run: RunFile, data: &DataArguments, place: &Place) -> Outcome<Trained> {
     let normalize = match &data.normalize {
         Some(name) => Normalize::named(name, run.network.input[0])?,
         None => run.normalize.clone(),
     };
     let class_names = run.class_names.clone();
-    Ok(Trained { model: model_of_run(directory, run, device)?, normalize, class_names })
+    Ok(Trained { model: model_of_run(directory, run, place)?, normalize, class_names })
 }
 
 /// The network that `--model` names; its input and classes are as given, or the file's, or else the data's.

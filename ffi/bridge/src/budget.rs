@@ -2,12 +2,12 @@
 
 use crate::config::{Settings, lg_trainer_config};
 use crate::status::{Fault, Outcome};
+use localgrad_runtime::Error;
 use localgrad_runtime::plan::{Freedom, Rates, Workload, choose, cuts};
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::Rule;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::trainer::TrainConfig;
-use localgrad_runtime::{Device, Error};
 use std::path::PathBuf;
 
 /// What the library holds besides: events, handles, messages.
@@ -28,7 +28,7 @@ pub(crate) struct Budget {
 
 /// The workload of a trainer that does all it can.
 pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
-    if !matches!(settings.device, Device::Cpu) {
+    if !settings.place.is_host() {
         return Err(Fault::config(
             "memory can be planned on the CPU only; leave memory_budget_bytes 0 elsewhere",
         ));

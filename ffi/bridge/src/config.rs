@@ -9,13 +9,13 @@ use crate::status::{Fault, Outcome, lg_status};
 use localgrad_models::cut::{self, Cut};
 use localgrad_runtime::data::{ImageShape, Normalize};
 use localgrad_runtime::fit::{Duration, FitConfig};
+use localgrad_runtime::maps::Place;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::{DEFAULT_FLOOR, Schedule};
 use localgrad_runtime::trainer::{Selection, TrainConfig, one_value};
-use localgrad_runtime::{Device, device};
 use std::ffi::c_char;
 use std::mem::offset_of;
 use std::path::PathBuf;
@@ -272,7 +272,7 @@ pub(crate) struct Settings {
     /// Samples that are evaluated at once.
     pub(crate) evaluation_batch: usize,
     pub(crate) normalize: Normalize,
-    pub(crate) device: Device,
+    pub(crate) place: Place,
     pub(crate) threads: usize,
     /// Directory and limit of a scratch file.
     pub(crate) scratch: Option<(PathBuf, Option<u64>)>,
@@ -306,7 +306,7 @@ impl Settings {
         let count = (config.blocks != 0).then_some(config.blocks);
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
         let normalize = read_normalize(pointed, object.normalize.as_ref(), channels)?;
-        let device = device::open(pointed.device.unwrap_or("cpu"))?;
+        let place = Place::open(pointed.device.unwrap_or("cpu"))?;
         let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
             rule,
@@ -338,7 +338,7 @@ impl Settings {
             batch: config.batch,
             evaluation_batch: config.batch,
             normalize,
-            device,
+            place,
             threads: config.threads,
             scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
             class_names: object.class_names.clone(),

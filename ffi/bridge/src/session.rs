@@ -16,16 +16,16 @@ use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
 use localgrad_models::ModelConfig;
 use localgrad_runtime::data::{Batch, Normalize};
-use localgrad_runtime::device::PeakMemory;
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
-use localgrad_runtime::maps::Map;
+use localgrad_runtime::maps::peak::PeakMemory;
+use localgrad_runtime::maps::{Map, Place};
 use localgrad_runtime::model::Classifier;
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
 use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer, one_value};
-use localgrad_runtime::{Device, ErrorKind, weights};
+use localgrad_runtime::{ErrorKind, weights};
 use std::time::{Duration, Instant};
 
 /// What one thread at a time may touch.
@@ -113,7 +113,7 @@ impl Session {
             batch,
             evaluation_batch,
             normalize,
-            device,
+            place,
             scratch,
             budget,
             class_names,
@@ -122,7 +122,7 @@ impl Session {
         } = settings;
         let wanted = scratch.filter(|_| train.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
-        let mut trainer = Trainer::with_scratch(network, train, normalize.clone(), &device, scratch)?;
+        let mut trainer = Trainer::with_scratch(network, train, normalize.clone(), &place, scratch)?;
         match pretrained {
             None => {}
             Some(Pretrained { weights, head_is_new: false }) => weights::load(&mut trainer, &weights)?,
@@ -133,7 +133,7 @@ impl Session {
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],
-            peak: PeakMemory::watch(&device),
+            peak: PeakMemory::watch(&place),
             intake: Intake::of(&trainer, normalize),
             trainer,
             progress,
@@ -169,7 +169,7 @@ impl Session {
         self.trainer = stand_in()?;
         self.lost = true;
         self.set_damaged();
-        self.trainer = Trainer::with_scratch(spec, chosen.train, normalize, &Device::Cpu, scratch)?;
+        self.trainer = Trainer::with_scratch(spec, chosen.train, normalize, &Place::Host, scratch)?;
         self.lost = false;
         self.intake = Intake::of(&self.trainer, self.intake.normalize.clone());
         self.evaluation_batch = chosen.evaluation_batch.unwrap_or(self.batch);
@@ -475,7 +475,7 @@ fn stand_in() -> Outcome<Trainer> {
         ModelConfig { input: [1, 8, 8], classes: 2, widths: Some(vec![1; 4]), ..ModelConfig::default() };
     let network = localgrad_models::network("resnet8", &tiny)?;
     let train = TrainConfig { ends: vec![network.units.len() - 1], ..TrainConfig::default() };
-    Ok(Trainer::new(network, train, Normalize::half(1), &Device::Cpu)?)
+    Ok(Trainer::new(network, train, Normalize::half(1), &Place::Host)?)
 }
 
 /// What the network says to samples.

@@ -121,6 +121,8 @@ impl Configuration {
         let device = match place {
             Place::Composed(device) if device.is_cuda() => "cuda",
             Place::Composed(device) if device.is_metal() => "metal",
+            #[cfg(feature = "device")]
+            Place::Device(engine) => engine.name(),
             _ => "cpu",
         };
         Self {

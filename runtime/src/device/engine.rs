@@ -119,6 +119,11 @@ impl Engine {
         self.work().usage()
     }
 
+    /// Lets the most that was in use begin again at what is.
+    pub fn reset_peak(&self) {
+        self.work().reset_peak();
+    }
+
     /// What was launched since somebody last asked.
     pub fn take_launched(&self) -> Launched {
         std::mem::take(self.work().launched())

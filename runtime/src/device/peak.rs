@@ -1,47 +1,9 @@
-//! The most memory that a device had in use: one number, counted the same way for whoever asks.
-//!
-//! - On the CPU all that Rust code of this process had allocated, as [`crate::memory`] counts it.
-//! - On CUDA what this process had of the card's memory pool, where all tensors lie: weights are in it; other processes
-//!   and the driver's own context are not. The driver itself remembers the most, so nothing is missed. Of a card
-//!   without memory pools only its whole use is known, others' included, at the moments when somebody looks.
-//! - On Metal what this process had allocated on the device, buffers that are kept for later included, at the moments
-//!   when somebody looks.
+//! The memory that candle has in use on a GPU.
 
-use crate::memory;
 use candle_core::Device;
 
-/// Watches one device.
-#[derive(Debug)]
-pub struct PeakMemory {
-    device: Device,
-    /// The most that was seen at a look.
-    seen_bytes: usize,
-}
-
-impl PeakMemory {
-    /// Begins to watch `device`. Where it remembers its most by itself, that is from [`reset_peak`] on, or from when the
-    /// program began.
-    pub fn watch(device: &Device) -> Self {
-        Self { device: device.clone(), seen_bytes: used_bytes(device) }
-    }
-
-    /// Looks how much is in use now. To be called where much is: some devices remember no peak.
-    pub fn look(&mut self) {
-        self.seen_bytes = self.seen_bytes.max(used_bytes(&self.device));
-    }
-
-    /// The most bytes so far.
-    pub fn bytes(&self) -> usize {
-        match self.device {
-            Device::Cpu => memory::peak(),
-            _ => self.seen_bytes.max(used_bytes(&self.device)),
-        }
-    }
-}
-
-/// Lets the most that the CPU and `device` remember begin again at what is in use now, for the whole process.
-pub fn reset_peak(_device: &Device) {
-    memory::reset_peak();
+/// Lets the most that `device` remembers begin again at what is in use now, for the whole process.
+pub(crate) fn reset(_device: &Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = _device {
         cuda::reset(device);
@@ -49,7 +11,7 @@ pub fn reset_peak(_device: &Device) {
 }
 
 /// Bytes in use on a GPU now, or the most where the driver remembers it; 0 on the CPU.
-fn used_bytes(device: &Device) -> usize {
+pub(crate) fn used_bytes(device: &Device) -> usize {
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => cuda::most_bytes(device).or_else(|| cuda::card_bytes(device)).unwrap_or(0),
@@ -108,18 +70,5 @@ mod cuda {
     pub(super) fn card_bytes(card: &CudaDevice) -> Option<usize> {
         let (free, total) = card.cuda_stream().context().mem_get_info().ok()?;
         Some(total.saturating_sub(free))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn on_the_cpu_it_is_the_allocators_count() {
-        let mut peak = PeakMemory::watch(&Device::Cpu);
-        peak.look();
-        // This program has not chosen the allocator that counts.
-        assert_eq!(peak.bytes(), memory::peak());
     }
 }

@@ -61,6 +61,7 @@ pub(super) trait Work: Send {
     fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()>;
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
+    fn reset_peak(&mut self);
     fn launched(&mut self) -> &mut Launched;
     fn limit(&mut self, bytes: usize) -> Result<()>;
 }
@@ -220,6 +221,10 @@ impl<D: Driver> Work for Pool<D> {
 
     fn usage(&self) -> Usage {
         self.usage
+    }
+
+    fn reset_peak(&mut self) {
+        self.usage.peak_bytes = self.usage.live_bytes;
     }
 
     fn launched(&mut self) -> &mut Launched {

@@ -6,6 +6,8 @@
 
 pub mod map;
 pub mod place;
+mod open;
+pub mod peak;
 #[cfg(feature = "device")]
 mod on_device;
 pub mod counted;

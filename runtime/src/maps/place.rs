@@ -160,6 +160,7 @@ fn outline(counter: &Arc<Counter>, dims: &[usize], bytes: bool) -> Result<Outlin
     let taken =
         taken.ok_or_else(|| Error::config(format!("a map of {dims:?} is too large to be counted")))?;
     let memory = Memory::Own(counter.ledger.take(Part::Passing, taken));
+    counter.ledger.made(taken - MAP_BYTES);
     counter.check()?;
     Ok(Outline { dims: sizes(dims)?, bytes, memory, counter: counter.clone() })
 }

@@ -151,7 +151,7 @@ pub fn places() -> Vec<Place> {
     SAID.call_once(|| println!("device: {name}"));
     let here = || [Place::Host, Place::Composed(Device::Cpu)].into_iter();
     match name.as_str() {
-        "cuda" | "metal" => vec![Place::from(&localgrad::device::open(&name).unwrap())],
+        "cuda" | "metal" => vec![Place::open(&name).unwrap()],
         #[cfg(feature = "emulated")]
         "emulated" => vec![emulated()],
         #[cfg(feature = "emulated")]

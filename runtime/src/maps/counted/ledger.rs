@@ -119,6 +119,9 @@ pub struct Work {
     pub multiply_adds: f64,
     /// Bytes read and written.
     pub moved_bytes: f64,
+    /// The least that a device moves that writes each map once, and reads it at most twice forward and twice backward.
+    #[serde(skip)]
+    pub least_bytes: f64,
     /// Passes of kernels.
     pub passes: f64,
     /// Bytes that went to storage or came from it.
@@ -132,6 +135,7 @@ impl Work {
         Self {
             multiply_adds: self.multiply_adds + more.multiply_adds,
             moved_bytes: self.moved_bytes + more.moved_bytes,
+            least_bytes: self.least_bytes + more.least_bytes,
             passes: self.passes + more.passes,
             stored_bytes: self.stored_bytes + more.stored_bytes,
         }
@@ -149,6 +153,7 @@ impl Work {
         Self {
             multiply_adds: factor * self.multiply_adds,
             moved_bytes: factor * self.moved_bytes,
+            least_bytes: factor * self.least_bytes,
             passes: factor * self.passes,
             stored_bytes: factor * self.stored_bytes,
         }
@@ -263,6 +268,14 @@ impl Ledger {
         work.multiply_adds += multiply_adds;
         work.moved_bytes += moved_bytes;
         work.passes += 1.0;
+    }
+
+    /// Counts a map that is made, and moved as often as [`Work::least_bytes`] says.
+    pub(crate) fn made(&self, bytes: usize) {
+        let mut book = self.book();
+        let moment = book.moments.get(book.current).map(|peak| peak.moment);
+        let is_backward = matches!(moment, Some(Moment::Backward(_) | Moment::Update(_)));
+        book.work.least_bytes += bytes as f64 * if is_backward { 3.0 } else { 5.0 };
     }
 
     /// Counts bytes that go to or come from storage.

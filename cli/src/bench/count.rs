@@ -1,0 +1,73 @@
+//! What a step launches on a device, counted without being carried out.
+
+use super::subject::{learning_rate, random_batch};
+use crate::output::bytes;
+use localgrad::Result;
+use localgrad::data::Normalize;
+use localgrad::device::engine::Engine;
+use localgrad::device::idle::Idle;
+use localgrad::device::table::all::Class;
+use localgrad::maps::Place;
+use localgrad::network::NetworkSpec;
+use localgrad::plan::{Workload, plan};
+use localgrad::trainer::{TrainConfig, Trainer};
+use serde::Serialize;
+
+/// What `--count --json` prints.
+#[derive(Debug, Serialize)]
+pub struct CountRecord {
+    event: &'static str,
+    /// Of kernels.
+    pub launches: u64,
+    /// By them, each map once a launch.
+    pub bytes_read: u64,
+    /// By them.
+    pub bytes_written: u64,
+    /// Where each map that the CPU's kernels make is written once, and read twice forward and twice backward.
+    pub least_bytes: u64,
+    /// Additions and multiplications.
+    pub operations: u64,
+}
+
+impl CountRecord {
+    /// Of a step after the first, which makes what the optimizer remembers, on `samples` images.
+    pub fn of(network: NetworkSpec, config: TrainConfig, samples: usize) -> Result<Self> {
+        let workload = Workload::steps(network.clone(), config.clone(), samples, 1);
+        let least_bytes = plan(&workload)?.step_work.least_bytes as u64;
+        let engine = Engine::new("idle", Idle, Class::Scalar);
+        let (batch, rate) = (random_batch(&network, samples)?, learning_rate(&config.optimizer));
+        let normalize = Normalize::half(network.input[0]);
+        let mut trainer = Trainer::new(network, config, normalize, Place::from(engine.clone()))?;
+        trainer.step(&batch, rate, &mut |_| {})?;
+        engine.take_launched();
+        trainer.step(&batch, rate, &mut |_| {})?;
+        let launched = engine.take_launched();
+        Ok(Self {
+            event: "count",
+            launches: launched.launches,
+            bytes_read: launched.traffic.bytes_read,
+            bytes_written: launched.traffic.bytes_written,
+            least_bytes,
+            operations: launched.traffic.operations,
+        })
+    }
+
+    /// The same for people.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let moved = self.bytes_read + self.bytes_written;
+        let least = format!(
+            "{} ({:.2} times as much is moved)",
+            bytes(self.least_bytes),
+            moved as f64 / self.least_bytes as f64
+        );
+        [
+            ("launches", self.launches.to_string()),
+            ("read", bytes(self.bytes_read)),
+            ("written", bytes(self.bytes_written)),
+            ("least that could be moved", least),
+            ("operations", format!("{:.1} G", 1e-9 * self.operations as f64)),
+        ]
+        .map(|(name, value)| vec![name.into(), value])
+        .into()
+    }
+}

@@ -13,6 +13,8 @@ pub mod launches;
 #[cfg(feature = "device")]
 pub mod driver;
 #[cfg(feature = "device")]
+pub mod later;
+#[cfg(feature = "device")]
 mod pool;
 #[cfg(feature = "device")]
 pub mod engine;

@@ -301,7 +301,7 @@ fn batch_norms() {
             Box::new(move || {
                 let statistics = batch_norm::statistics(&x).unwrap();
                 let y = batch_norm::forward(&x, &statistics, &weight, &weight, 1e-5, activation).unwrap();
-                let running = batch_norm::update_running(&weight, &statistics.mean, 0.1).unwrap();
+                let running = batch_norm::update_running(&weight, &statistics.mean, None, 0.1).unwrap();
                 let unbiased = batch_norm::unbiased(&statistics.variance, 7).unwrap();
                 vec![y, running, unbiased]
             })

@@ -41,6 +41,14 @@ pub struct Array {
 struct Lying {
     block: Arc<Block>,
     order: Order,
+    /// More than 1: so many arrays of these elements, one after the other, whose sum it is.
+    splits: usize,
+}
+
+impl Lying {
+    fn at(block: Arc<Block>, order: Order) -> Self {
+        Self { block, order, splits: 1 }
+    }
 }
 
 impl Array {
@@ -52,7 +60,7 @@ impl Array {
         let len = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         let len = len.ok_or_else(|| Error::shape(format!("a map of {dims:?} is too large")))?;
         let dims = sizes(dims)?;
-        let lying = Lying { block: Arc::new(engine.block(element, len)?), order: Order::Rows };
+        let lying = Lying::at(Arc::new(engine.block(element, len)?), Order::Rows);
         Ok(Self { engine: engine.clone(), element, lying: Arc::new(Mutex::new(lying)), first: 0, dims })
     }
 
@@ -63,7 +71,7 @@ impl Array {
     /// The same numbers as an array of their own in the same memory, laid out as their shape says.
     fn view(&self) -> Result<Self> {
         let rows = self.ordered(Order::Rows)?;
-        let lying = Lying { block: rows.lying().block.clone(), order: Order::Rows };
+        let lying = Lying::at(rows.lying().block.clone(), Order::Rows);
         Ok(Self { lying: Arc::new(Mutex::new(lying)), ..rows })
     }
 
@@ -165,7 +173,32 @@ impl Array {
     }
 
     pub(super) fn span(&self) -> Span {
-        Span { block: self.lying().block.number, first: self.first, len: self.len() }
+        let lying = self.lying();
+        Span { block: lying.block.number, first: self.first, len: self.len() * lying.splits }
+    }
+
+    /// How many arrays its sum is yet to be made of; 1 where it is made.
+    pub(super) fn splits(&self) -> usize {
+        self.lying().splits
+    }
+
+    /// The sum of so many arrays of `dims` that lie one after the other in `splits`, made when it is needed.
+    pub(super) fn sum_of(splits: &Self, count: usize, dims: &[usize]) -> Result<Self> {
+        let lying = Lying { block: splits.lying().block.clone(), order: Order::Rows, splits: count };
+        Ok(Self { dims: sizes(dims)?, lying: Arc::new(Mutex::new(lying)), ..splits.clone() })
+    }
+
+    /// Itself, when its sum is made, as it is for all clones.
+    fn summed(&self) -> Result<Self> {
+        let (splits, order) = (self.splits(), self.order());
+        if splits > 1 {
+            let sum = Self::empty(&self.engine, self.element, &self.dims)?;
+            self.engine.sum_splits(self, &sum, splits)?;
+            let lying = Lying::at(sum.lying().block.clone(), order);
+            let before = std::mem::replace(&mut *self.lying(), lying);
+            drop(before);
+        }
+        Ok(self.clone())
     }
 
     /// Whether two lie in one block.
@@ -209,7 +242,7 @@ impl Array {
     /// Those of the device.
     pub fn copy(&self) -> Result<Self> {
         let copy = Self::empty(&self.engine, self.element, &self.dims)?;
-        copy.write(0, self)?;
+        copy.write(0, &self.summed()?)?;
         Ok(copy.lies(self.order()))
     }
 
@@ -261,11 +294,19 @@ impl Array {
         self
     }
 
+    /// The same in this order, its sum perhaps yet to be made.
+    pub(super) fn in_order(&self, order: Order) -> Result<Self> {
+        if self.order() == order { Ok(self.clone()) } else { self.ordered(order) }
+    }
+
     /// Itself, or its numbers in another order.
     ///
     /// # Errors
     /// `Internal` for what is no weight.
     pub fn ordered(&self, order: Order) -> Result<Self> {
+        if self.splits() > 1 {
+            return self.summed()?.ordered(order);
+        }
         let (groups, is_back) = match (self.order(), order) {
             (here, there) if here == there => return Ok(self.clone()),
             (Order::Rows, Order::Filters { groups }) => (groups, false),
@@ -294,7 +335,7 @@ impl Array {
         if Arc::strong_count(&here.block) > 1 {
             return Ok(turned);
         }
-        let before = std::mem::replace(&mut *here, Lying { block, order });
+        let before = std::mem::replace(&mut *here, Lying::at(block, order));
         // A block that goes back waits for launches, and those for this lock.
         drop(here);
         drop(before);

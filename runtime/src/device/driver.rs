@@ -41,6 +41,9 @@ pub trait Driver: Send + 'static {
         len: usize,
     ) -> Result<()>;
 
+    /// Where a block is, as kernels read it of a table of addresses.
+    fn address(&self, memory: &Self::Memory) -> u64;
+
     /// Told when a block serves somebody else: what is in it is unknown again.
     fn renew(&self, _memory: &Self::Memory) {}
 

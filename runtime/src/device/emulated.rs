@@ -131,6 +131,10 @@ impl Driver for Emulated {
         Ok(())
     }
 
+    fn address(&self, memory: &Memory) -> u64 {
+        memory.block.as_ptr() as u64
+    }
+
     fn renew(&self, memory: &Memory) {
         // SAFETY: it is a block, and nobody else uses it meanwhile.
         unsafe { localgrad_emulated_renew(memory.block.as_ptr()) }
@@ -160,7 +164,8 @@ impl Driver for Emulated {
         let (entry, left_out) = (text(&name)?, text(&self.left_out)?);
         let mut message = vec![0u8; MESSAGE_BYTES];
         // SAFETY: there is a span a slot, each within its block; the arguments are the struct of the table's row, as
-        // `Launch::new` saw to, and the message is written within its bytes.
+        // `Launch::new` saw to, and the message is written within its bytes. An address of a table is looked up among the blocks
+        // that there are.
         unsafe {
             localgrad_emulated_launch(
                 entry.as_ptr(),

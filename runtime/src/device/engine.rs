@@ -3,7 +3,9 @@
 
 use super::array::Array;
 use super::driver::Driver;
+use super::later::{Kind, Waiting};
 use super::launch::Launch;
+use super::launches::update::{ARRAYS, sum_splits};
 use super::pool::{Given, Pool, Work};
 use super::table::all::Class;
 use super::table::body::Element;
@@ -97,13 +99,48 @@ impl Engine {
                 Operand::Floats(floats) => {
                     Given::Table(Element::F32, floats.iter().map(|float| float.to_bits()).collect())
                 }
-                Operand::Array(array) if array.engine().is(self) => Given::Span(array.span()),
-                Operand::Array(_) => {
+                Operand::Array(array) if !array.engine().is(self) => {
                     return Err(Error::internal("a launch got arrays of two devices"));
                 }
+                Operand::Array(array) if array.splits() > 1 => {
+                    return Err(Error::internal("a launch got splits of an array that are yet to be added"));
+                }
+                Operand::Array(array) => Given::Span(array.span()),
             });
         }
         work.launch(launch, given)
+    }
+
+    /// Does this to the arrays in an order that nobody can tell from the one in which it was asked for: see [`later`](super::later).
+    /// Those that are there have as many elements, the gradient as often as it has splits; which they are
+    /// [`ARRAYS`] says.
+    ///
+    /// # Errors
+    /// `Internal` where there are none, or of another device, and those of the device.
+    pub(super) fn later(&self, kind: Kind, factor: f32, arrays: [Option<&Array>; ARRAYS]) -> Result<()> {
+        if arrays.iter().flatten().any(|array| !array.engine().is(self)) {
+            return Err(Error::internal("an update got arrays of two devices"));
+        }
+        let len = arrays.iter().flatten().map(|array| array.len()).min().unwrap_or(0);
+        if len == 0 {
+            return Ok(());
+        }
+        let mut work = self.work();
+        work.later(Waiting { kind, factor, arrays: arrays.map(|array| array.map(Array::span)), len })
+    }
+
+    /// Makes `sum` of the splits of an array.
+    pub(super) fn sum_splits(&self, of: &Array, sum: &Array, splits: usize) -> Result<()> {
+        let given = [of, sum].map(|array| Given::Span(array.span()));
+        self.work().launch(&sum_splits(sum.len(), splits)?, given.into())
+    }
+
+    /// Launches what waits for its like.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn settle(&self) -> Result<()> {
+        self.work().settle()
     }
 
     /// Waits for all launches.

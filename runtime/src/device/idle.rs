@@ -29,6 +29,10 @@ impl Driver for Idle {
         Ok(())
     }
 
+    fn address(&self, (): &()) -> u64 {
+        0
+    }
+
     fn launch(&self, _: &Launch, _: &[Option<Piece<'_, ()>>]) -> Result<()> {
         Ok(())
     }

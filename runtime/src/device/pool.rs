@@ -2,8 +2,10 @@
 //! before, so that what was given back serves again, and nothing is rounded up.
 
 use super::driver::{Driver, Piece};
+use super::later::{Kind, Queue, Waiting};
 use super::launch::{Launch, Traffic};
-use super::table::body::Element;
+use super::launches::update::{ARRAYS, Table};
+use super::table::body::{Access, Element};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 
@@ -23,7 +25,7 @@ pub struct Usage {
 /// What was launched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Launched {
-    /// Launches.
+    /// Launches, and copies from one block to another.
     pub launches: u64,
     /// What they cost together.
     pub traffic: Traffic,
@@ -49,6 +51,8 @@ pub(super) enum Given {
     Span(Span),
     /// Words, or the bits of floats, that are uploaded once and stay.
     Table(Element, Vec<u32>),
+    /// Where these are.
+    Addresses(Vec<[Option<Span>; ARRAYS]>),
 }
 
 /// What is asked of an open device, whatever its driver is. Blocks are numbers.
@@ -59,6 +63,8 @@ pub(super) trait Work: Send {
     fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()>;
     fn copy(&mut self, to: Span, from: Span) -> Result<()>;
     fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()>;
+    fn later(&mut self, waiting: Waiting) -> Result<()>;
+    fn settle(&mut self) -> Result<()>;
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
     fn reset_peak(&mut self);
@@ -79,6 +85,7 @@ pub(super) struct Pool<D: Driver> {
     live: HashMap<u64, Held<D::Memory>>,
     free: HashMap<(Element, usize), Vec<D::Memory>>,
     tables: HashMap<(Element, Vec<u32>), Span>,
+    queue: Queue,
     next: u64,
     limit_bytes: usize,
     usage: Usage,
@@ -92,6 +99,7 @@ impl<D: Driver> Pool<D> {
             live: HashMap::new(),
             free: HashMap::new(),
             tables: HashMap::new(),
+            queue: Queue::default(),
             next: 0,
             limit_bytes: usize::MAX,
             usage: Usage::default(),
@@ -102,6 +110,9 @@ impl<D: Driver> Pool<D> {
     /// A block that is new to the pool.
     fn allocate(&mut self, element: Element, len: usize) -> Result<D::Memory> {
         let bytes = bytes(element, len);
+        if self.usage.live_bytes.saturating_add(bytes) > self.limit_bytes {
+            self.settle()?;
+        }
         let all = self.usage.live_bytes.saturating_add(bytes);
         if all > self.limit_bytes {
             return Err(Error::new(
@@ -150,6 +161,84 @@ impl<D: Driver> Pool<D> {
         self.tables.insert(key, span);
         Ok(span)
     }
+
+    /// A block with the addresses of others.
+    fn addresses(&mut self, arrays: &[[Option<Span>; ARRAYS]]) -> Result<Span> {
+        let mut bytes = vec![];
+        for span in arrays.iter().flatten() {
+            let address = match span {
+                Some(span) => self.driver.address(&self.held(span.block)?.memory),
+                None => 0,
+            };
+            bytes.extend(address.to_ne_bytes());
+        }
+        let len = arrays.len() * ARRAYS;
+        let span = Span { block: self.take(Element::Address, len)?, first: 0, len };
+        self.driver.upload(&self.held(span.block)?.memory, 0, &bytes)?;
+        Ok(span)
+    }
+
+    /// Launches what waits before somebody reads, or `writes`, a block, if he must wait for it.
+    fn settle_before(&mut self, block: u64, writes: bool) -> Result<()> {
+        if self.queue.is_before(block, writes) { self.settle() } else { Ok(()) }
+    }
+
+    /// Those that wait, in one launch for as many in a row as are alike.
+    fn launch_alike(&mut self, waiting: &[Waiting]) -> Result<()> {
+        for alike in waiting.chunk_by(|a, b| a.kind == b.kind) {
+            let table = Table::new(&alike.iter().map(Waiting::slot).collect::<Vec<_>>())?;
+            let words = Given::Table(Element::U32, table.words.clone());
+            let mut given = vec![Given::Addresses(alike.iter().map(|one| one.arrays).collect()), words];
+            let launch = match alike[0].kind {
+                Kind::Step(step) => {
+                    given.push(Given::Nothing);
+                    table.step(&step, 0, 1.0)?
+                }
+                Kind::Average { keep } => table.average(keep)?,
+            };
+            self.begin(&launch, given)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the driver a launch.
+    fn begin(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
+        let (mut spans, mut lent) = (vec![], vec![]);
+        for given in given {
+            spans.push(match given {
+                Given::Nothing => None,
+                Given::Span(span) => Some(span),
+                Given::Table(element, words) => Some(self.table(element, words)?),
+                Given::Addresses(arrays) => {
+                    let span = self.addresses(&arrays)?;
+                    lent.push(span.block);
+                    Some(span)
+                }
+            });
+        }
+        let pieces = spans.into_iter().map(|span| span.map(|span| self.piece(span)).transpose());
+        let begun = pieces.collect::<Result<Vec<_>>>().and_then(|pieces| self.driver.launch(launch, &pieces));
+        lent.into_iter().for_each(|block| self.free(block));
+        begun?;
+        self.count(launch.traffic);
+        Ok(())
+    }
+
+    fn count(&mut self, one: Traffic) {
+        let all = &mut self.launched;
+        all.launches += 1;
+        all.traffic.bytes_read += one.bytes_read;
+        all.traffic.bytes_written += one.bytes_written;
+        all.traffic.operations += one.operations;
+    }
+
+    /// Puts a block where it waits for its next user.
+    fn free(&mut self, block: u64) {
+        let Some(Held { memory, element, len }) = self.live.remove(&block) else { return };
+        self.usage.live_bytes -= bytes(element, len);
+        self.usage.free_bytes += bytes(element, len);
+        self.free.entry((element, len)).or_default().push(memory);
+    }
 }
 
 fn bytes(element: Element, len: usize) -> usize {
@@ -176,46 +265,55 @@ impl<D: Driver> Work for Pool<D> {
     }
 
     fn give(&mut self, block: u64) {
-        let Some(Held { memory, element, len }) = self.live.remove(&block) else { return };
-        self.usage.live_bytes -= bytes(element, len);
-        self.usage.free_bytes += bytes(element, len);
-        self.free.entry((element, len)).or_default().push(memory);
+        if self.queue.holds(block) { self.queue.given.push(block) } else { self.free(block) }
     }
 
     fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()> {
+        self.settle_before(to.block, true)?;
         self.driver.upload(&self.held(to.block)?.memory, to.first, bytes)
     }
 
     fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()> {
+        self.settle_before(from.block, false)?;
         self.driver.download(&self.held(from.block)?.memory, from.first, bytes)
     }
 
     fn copy(&mut self, to: Span, from: Span) -> Result<()> {
+        self.settle_before(to.block, true)?;
+        self.settle_before(from.block, false)?;
         let (target, source) = (self.held(to.block)?, self.held(from.block)?);
-        self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)
-    }
-
-    fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
-        let mut spans = vec![];
-        for given in given {
-            spans.push(match given {
-                Given::Nothing => None,
-                Given::Span(span) => Some(span),
-                Given::Table(element, words) => Some(self.table(element, words)?),
-            });
-        }
-        let pieces = spans.into_iter().map(|span| span.map(|span| self.piece(span)).transpose());
-        let pieces = pieces.collect::<Result<Vec<_>>>()?;
-        self.driver.launch(launch, &pieces)?;
-        let (all, one) = (&mut self.launched, launch.traffic);
-        all.launches += 1;
-        all.traffic.bytes_read += one.bytes_read;
-        all.traffic.bytes_written += one.bytes_written;
-        all.traffic.operations += one.operations;
+        self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)?;
+        let moved = bytes(target.element, from.len) as u64;
+        self.count(Traffic { bytes_read: moved, bytes_written: moved, operations: 0 });
         Ok(())
     }
 
+    fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
+        for (slot, given) in launch.kernel.row().slots().iter().zip(&given) {
+            if let Given::Span(span) = given {
+                self.settle_before(span.block, slot.access == Access::Write)?;
+            }
+        }
+        self.begin(launch, given)
+    }
+
+    fn later(&mut self, waiting: Waiting) -> Result<()> {
+        if !self.queue.can_take(&waiting) {
+            self.settle()?;
+        }
+        self.queue.push(waiting);
+        if self.queue.is_full() { self.settle() } else { Ok(()) }
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let Queue { waiting, given, .. } = std::mem::take(&mut self.queue);
+        let launched = self.launch_alike(&waiting);
+        given.into_iter().for_each(|block| self.free(block));
+        launched
+    }
+
     fn wait(&mut self) -> Result<()> {
+        self.settle()?;
         self.driver.wait()
     }
 

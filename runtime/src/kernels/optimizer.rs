@@ -9,7 +9,7 @@ use rayon::prelude::*;
 const CHUNK: usize = 65_536;
 
 /// The numbers of one update of one parameter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
     /// See [`OptimizerConfig::Sgd`].
     Sgd(SgdStep),
@@ -18,7 +18,7 @@ pub enum Step {
 }
 
 /// The numbers of one update by SGD.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdStep {
     /// Learning rate.
     pub rate: f32,
@@ -31,7 +31,7 @@ pub struct SgdStep {
 }
 
 /// The numbers of one update by AdamW.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
     /// 1 - rate·weight_decay.
     pub keep: f32,

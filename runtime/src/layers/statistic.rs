@@ -4,7 +4,7 @@
 
 use crate::error::Result;
 use crate::maps::Map;
-use crate::maps::batch_norm::{unbiased, update_running};
+use crate::maps::batch_norm::update_running;
 
 /// A mean or a variance of each channel, `[C]`.
 #[derive(Clone, Debug)]
@@ -57,8 +57,7 @@ impl Statistic {
     /// Those of the device.
     pub fn settle(&mut self) -> Result<()> {
         let Some(Seen { batch, rows }) = self.seen.take() else { return Ok(()) };
-        let batch = rows.map_or(Ok(batch.clone()), |rows| unbiased(&batch, rows))?;
-        self.value = update_running(&self.value, &batch, self.momentum)?;
+        self.value = update_running(&self.value, &batch, rows, self.momentum)?;
         Ok(())
     }
 

@@ -197,13 +197,19 @@ fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
     )
 }
 
-/// (1 - momentum) · running + momentum · observed, `[C]` all. The running variance wants the `unbiased` one.
-pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Map> {
+/// (1 - momentum) · running + momentum · observed, `[C]` all. Where it is said of how many `rows` it is, `observed` is the biased
+/// variance, and the running one the [`unbiased`].
+///
+/// # Errors
+/// `Shape` where the two differ, and those of the device.
+pub fn update_running(running: &Map, observed: &Map, rows: Option<usize>, momentum: f64) -> Result<Map> {
     same_shape(running, observed)?;
     #[cfg(feature = "device")]
     if let Map::Device(running) = running {
-        return device::averaged(running, observed.array()?, (1.0 - momentum) as f32).map(Map::Device);
+        let (factor, keep) = (rows.map_or(1.0, unbiasing) as f32, (1.0 - momentum) as f32);
+        return device::averaged(running, observed.array()?, factor, keep).map(Map::Device);
     }
+    let observed = &rows.map_or(Ok(observed.clone()), |rows| unbiased(observed, rows))?;
     make(
         running,
         running.dims(),
@@ -223,6 +229,11 @@ pub fn update_running(running: &Map, observed: &Map, momentum: f64) -> Result<Ma
     )
 }
 
+/// What the biased variance of so many rows is multiplied by; of one row there is no other.
+fn unbiasing(rows: usize) -> f64 {
+    if rows < 2 { 1.0 } else { rows as f64 / (rows - 1) as f64 }
+}
+
 /// The unbiased variance, `variance · rows / (rows - 1)`. Of one row there is none: the biased one stays.
 pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
     if rows < 2 {
@@ -230,9 +241,9 @@ pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
     }
     #[cfg(feature = "device")]
     if let Map::Device(variance) = variance {
-        return on_elements::scaled(variance, (rows as f64 / (rows - 1) as f64) as f32).map(Map::Device);
+        return on_elements::scaled(variance, unbiasing(rows) as f32).map(Map::Device);
     }
-    let scaled = || Ok(variance.tensor()?.affine(rows as f64 / (rows - 1) as f64, 0.0)?);
+    let scaled = || Ok(variance.tensor()?.affine(unbiasing(rows), 0.0)?);
     make(variance, variance.dims(), scaled, scaled, |_| ())
 }
 

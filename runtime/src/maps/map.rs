@@ -225,6 +225,8 @@ impl Map {
     pub fn contiguous(self) -> Result<Self> {
         match &self {
             Self::Host(x) | Self::Composed(x) if !x.is_contiguous() => Ok(self.wrapped(x.contiguous()?)),
+            #[cfg(feature = "device")]
+            Self::Device(x) => x.ordered(x.order()).map(Self::Device),
             _ => Ok(self),
         }
     }

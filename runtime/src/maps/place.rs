@@ -134,6 +134,11 @@ impl Place {
     pub(crate) fn check_memory(&self) -> Result<()> {
         match self {
             Self::Counted(counter) => counter.check(),
+            #[cfg(feature = "device")]
+            Self::Device(engine) => {
+                engine.settle()?;
+                memory::check()
+            }
             _ => memory::check(),
         }
     }

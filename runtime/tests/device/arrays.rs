@@ -9,8 +9,11 @@ use localgrad::device::driver::{Driver, Piece};
 use localgrad::device::emulated::Emulated;
 use localgrad::device::engine::{Engine, Operand, Usage};
 use localgrad::device::launches::elements::scaled;
+use localgrad::device::operations::{elementwise, norm, update};
 use localgrad::device::table::all::Class;
 use localgrad::device::table::body::{Body, Element};
+use localgrad::kernels::optimizer::Step;
+use localgrad::optimizer::OptimizerConfig;
 
 fn engine() -> Engine {
     Engine::new("emulated", Emulated::default(), Class::Scalar)
@@ -192,4 +195,95 @@ fn copies_that_do_not_fit_are_refused() {
     let pieces = [Some(Piece { memory: &a, first: 0, len: 4 }), Some(Piece { memory: &b, first: 0, len: 4 })];
     let fault = device.launch(&scaled(Body::Scale, 4, 1.0).unwrap(), &pieces).unwrap_err().to_string();
     assert!(fault.contains("nobody has written"), "{fault}");
+}
+
+/// Value 1, momentum 0 and gradient 1 of so many elements.
+fn parameter(engine: &Engine, len: usize) -> [Array; 3] {
+    let zeros = Array::of_floats(engine, &vec![0.0; len], &[len]).unwrap();
+    [floats(engine, &[len]), zeros, floats(engine, &[len])]
+}
+
+fn sgd(learning_rate: f64) -> Step {
+    let config = OptimizerConfig::Sgd { momentum: 0.5, nesterov: false, weight_decay: 0.0 };
+    Step::new(&config, learning_rate, 0)
+}
+
+/// The words of four parameters, which stay.
+const TABLES_BYTES: usize = 4 * 9 * 4;
+
+#[test]
+fn steps_that_wait_are_one_launch() {
+    let engine = engine();
+    let parameters = [3, 1100, 7].map(|len| parameter(&engine, len));
+    let live_bytes = engine.usage().live_bytes;
+    let values = parameters.map(|[value, momentum, gradient]| {
+        update::step(&value, &[&momentum], &gradient, &sgd(0.25)).unwrap();
+        value
+    });
+    let running = floats(&engine, &[5]);
+    let average = norm::averaged(&running, &running, 3.0, 0.75).unwrap();
+    drop(running);
+    assert_eq!(engine.take_launched().launches, 0);
+    // What they were given back meanwhile is still theirs.
+    assert_eq!(engine.usage().live_bytes, live_bytes + 40);
+    engine.settle().unwrap();
+    assert_eq!(engine.take_launched().launches, 2);
+    assert_eq!(engine.usage().live_bytes, 4 * (1110 + 5) + TABLES_BYTES);
+    for value in values {
+        assert!(value.floats().unwrap().iter().all(|&value| value == 0.75));
+    }
+    assert_eq!(average.floats().unwrap(), [1.5; 5]);
+}
+
+#[test]
+fn nobody_can_tell_that_steps_wait() {
+    let engine = engine();
+    let [value, momentum, gradient] = parameter(&engine, 30);
+    let mut twin = (1.0, 0.0);
+    let mut moved = |gradient: f32| {
+        twin.1 = 0.5 * twin.1 + gradient;
+        twin.0 -= 0.25 * twin.1;
+        vec![twin.0; 30]
+    };
+    let step = |gradient: &Array| update::step(&value, &[&momentum], gradient, &sgd(0.25)).unwrap();
+    // One after the other of the same value.
+    step(&gradient);
+    step(&gradient);
+    moved(1.0);
+    moved(1.0);
+    // Who writes into a gradient writes into it afterwards.
+    elementwise::scale(&gradient, 2.0).unwrap();
+    step(&gradient);
+    let expected = moved(2.0);
+    // So does who brings, copies or takes.
+    let copy = value.copy().unwrap();
+    step(&gradient);
+    assert_eq!(copy.floats().unwrap(), expected);
+    let expected = moved(2.0);
+    assert_eq!(value.floats().unwrap(), expected);
+    // A moving average of the value, too.
+    step(&gradient);
+    let expected = moved(2.0);
+    let average = norm::averaged(&copy, &value, 1.0, 0.0).unwrap();
+    step(&gradient);
+    moved(2.0);
+    assert_eq!(average.floats().unwrap(), expected);
+    // A launch that reads the value.
+    step(&gradient);
+    let expected = moved(2.0);
+    assert_eq!(elementwise::scaled(&value, 1.0).unwrap().floats().unwrap(), expected);
+}
+
+#[test]
+fn gradients_that_wait_hold_little_memory() {
+    let engine = engine();
+    let parameters: Vec<_> = (0..5).map(|_| parameter(&engine, 1 << 20)).collect();
+    for [value, momentum, gradient] in &parameters {
+        update::step(value, &[momentum], gradient, &sgd(0.25)).unwrap();
+    }
+    assert_eq!(engine.take_launched().launches, 1);
+    engine.limit(engine.usage().live_bytes + 4000).unwrap();
+    drop(parameters);
+    // There is room as soon as what waits has been launched.
+    floats(&engine, &[1 << 20]);
 }

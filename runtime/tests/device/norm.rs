@@ -107,11 +107,12 @@ pub(crate) fn check_sums(
 
 fn finish_sums(run: &mut Run<'_>, parts: &Memory, p: Norm, norm: &Read, d: &[f64]) -> Outcome<()> {
     let (rows, channels) = (f64::from(p.rows), p.channels as usize);
-    let norm_on = run.floats(&norm.norm);
+    let (norm_on, through) = (run.floats(&norm.norm), run.room(norm.norm.len()));
     let (d_weight, d_bias) = (run.room(channels), run.room(channels));
     let memory = [
         (Some(parts), 2 * p.tiles as usize * channels),
         (Some(&norm_on), norm.norm.len()),
+        (Some(&through), norm.norm.len()),
         (Some(&d_weight), channels),
         (Some(&d_bias), channels),
     ];
@@ -126,7 +127,7 @@ fn finish_sums(run: &mut Run<'_>, parts: &Memory, p: Norm, norm: &Read, d: &[f64
     let products: Vec<f64> = (0..channels).map(|c| sums[channels + c] * inverse[c]).collect();
     run.near("d_weight of the norm", &d_weight, &products, 1e-4)?;
     run.near("d_bias of the norm", &d_bias, &sums[..channels], 1e-4)?;
-    run.near("centre and slope", &norm_on, &twin, 1e-4)
+    run.near("centre and slope", &through, &twin, 1e-4)
 }
 
 fn moments_and_sums(run: &mut Run<'_>, rows: usize, channels: usize, centre: f64) -> Outcome<()> {

@@ -48,6 +48,15 @@ impl<'a> Run<'a> {
         memory
     }
 
+    /// A table of where blocks are.
+    pub(crate) fn addresses(&self, blocks: &[Option<&Memory>]) -> Memory {
+        let memory = self.empty(Element::Address, blocks.len());
+        let address = |block: &Option<&Memory>| block.map_or(0, |block| self.device.address(block));
+        let bytes: Vec<u8> = blocks.iter().flat_map(|block| address(block).to_ne_bytes()).collect();
+        self.device.upload(&memory, 0, &bytes).unwrap();
+        memory
+    }
+
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Memory {
         let memory = self.empty(Element::U8, bytes.len());
         self.device.upload(&memory, 0, bytes).unwrap();

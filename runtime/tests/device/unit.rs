@@ -68,6 +68,7 @@ impl NormOf {
         let memory = [
             (Some(parts), 2 * count * CHANNELS),
             self.slot(),
+            self.slot(),
             (Some(&gradients[0]), CHANNELS),
             (Some(&gradients[1]), CHANNELS),
         ];

@@ -228,7 +228,7 @@ fn one_row_gives_the_bias_and_no_gradient_of_the_input() {
 fn running_statistics_move_by_the_momentum() {
     for place in places() {
         let (running, observed) = (vector(&[1.0, -2.0], &place), vector(&[3.0, 4.0], &place));
-        let updated = ops::update_running(&running, &observed, 0.1).unwrap();
+        let updated = ops::update_running(&running, &observed, None, 0.1).unwrap();
         assert_close("running", &updated, &[1.2, -1.4], TOLERANCE);
         let variance = vector(&[0.5, 2.0], &place);
         assert_close("unbiased", &ops::unbiased(&variance, 5).unwrap(), &[0.625, 2.5], TOLERANCE);
@@ -265,7 +265,7 @@ fn shapes_that_do_not_fit_are_errors() {
         assert!(forward(&[2, 3], &[3]).is_ok());
         assert_eq!(forward(&[2, 4], &[3]).unwrap_err().kind(), ErrorKind::Shape);
         assert_eq!(forward(&[2, 3], &[1]).unwrap_err().kind(), ErrorKind::Shape);
-        let moved = ops::update_running(&zeros(&[3]), &zeros(&[2]), 0.1);
+        let moved = ops::update_running(&zeros(&[3]), &zeros(&[2]), None, 0.1);
         assert_eq!(moved.unwrap_err().kind(), ErrorKind::Shape);
     }
 }

@@ -20,6 +20,9 @@ using u8 = unsigned char;
 using u16 = unsigned short;
 using u64 = unsigned long long;
 struct Quad { float v[4]; };
+// Where a block of memory is that a table names.
+using Address = u64;
+FN float* floats_at(Address block, unsigned first, unsigned) { return reinterpret_cast<float*>(block) + first; }
 
 FN Quad load_quad(const float* p) {
   const float4 x = *reinterpret_cast<const float4*>(p);

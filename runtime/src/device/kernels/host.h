@@ -22,6 +22,15 @@ using u8 = unsigned char;
 using u16 = unsigned short;
 using u64 = unsigned long long;
 struct Quad { float v[4]; };
+// Where a block of memory is that a table names.
+using Address = u64;
+FN host::Pointer<float> floats_at(Address block, unsigned first, unsigned len) {
+  host::Memory* const memory = host::memory_at(block);
+  if (memory == nullptr) host::fail("an address of no memory");
+  if (memory->element_bytes != sizeof(float) || first + (size_t)len > memory->shadows.size())
+    host::fail("a table names what its block does not hold");
+  return host::Span{memory, first, len}.pointer<float>();
+}
 
 FN void check_aligned(const void* p, size_t bytes) {
   if (reinterpret_cast<size_t>(p) % bytes != 0) host::fail("an access of " + std::to_string(bytes) + " bytes off its boundary");

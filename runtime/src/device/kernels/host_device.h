@@ -48,12 +48,21 @@ inline void tell(const std::string& text, char* to, size_t bytes) {
 extern "C" {
 void* localgrad_emulated_allocate(size_t len, size_t element_bytes) {
   try {
-    return new host::Memory(len, element_bytes);
+    host::Memory* const memory = new host::Memory(len, element_bytes);
+    const std::lock_guard<std::mutex> held(host::blocks().lock);
+    host::blocks().live.insert(memory);
+    return memory;
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
 }
-void localgrad_emulated_free(host::Memory* memory) { delete memory; }
+void localgrad_emulated_free(host::Memory* memory) {
+  {
+    const std::lock_guard<std::mutex> held(host::blocks().lock);
+    host::blocks().live.erase(memory);
+  }
+  delete memory;
+}
 void localgrad_emulated_upload(host::Memory* memory, size_t first, const void* from, size_t len) {
   std::memcpy(memory->bytes.data() + first * memory->element_bytes, from, len * memory->element_bytes);
   for (size_t i = first; i < first + len; i++) memory->shadows[i].written = true;

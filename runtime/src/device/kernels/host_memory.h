@@ -1,6 +1,8 @@
 // Memory of the device that is emulated: each element knows whether it was written, and by whom it was written and read since when.
 #include <cstring>
 #include <limits>
+#include <mutex>
+#include <set>
 
 namespace host {
 // A launch is a number of its own; epochs count barriers.
@@ -82,6 +84,20 @@ struct Memory {
   size_t element_bytes;
   Memory(size_t len, size_t element) : bytes(len * element, 0xff), shadows(len), element_bytes(element) {}
 };
+// The blocks that there are: a table may name others.
+struct Blocks {
+  std::mutex lock;
+  std::set<Memory*> live;
+};
+inline Blocks& blocks() {
+  static Blocks all;
+  return all;
+}
+inline Memory* memory_at(unsigned long long address) {
+  Memory* const memory = reinterpret_cast<Memory*>(address);
+  const std::lock_guard<std::mutex> held(blocks().lock);
+  return blocks().live.count(memory) != 0 ? memory : nullptr;
+}
 // A part of a block, or nothing.
 struct Span {
   Memory* memory;

@@ -26,6 +26,9 @@ using u8 = uchar;
 using u16 = ushort;
 using u64 = ulong;
 struct Quad { float v[4]; };
+// Where a block of memory is that a table names.
+struct Address { device float* floats; };
+FN device float* floats_at(Address block, unsigned first, unsigned) { return block.floats + first; }
 
 FN Quad quad_of(float4 x) { return Quad{{x.x, x.y, x.z, x.w}}; }
 // Member by member: OpenCL, in whose place clang reads this, spells a float4 otherwise.

@@ -117,9 +117,9 @@ FN void norm_of(CTX, Global<const float> weight, Global<const float> bias, Globa
   write_norm(norm, c, channels, mean[c], weight[c], bias[c], 1.0f / root(variance[c] + p.epsilon));
   norm[CENTRE * channels + c] = norm[SLOPE * channels + c] = 0.0f;
 }
-// From sums: centre and slope of the norm, and the gradients of weight and bias. grid: tiles of 32 channels.
-FN void norm_sums_finish(CTX, Global<const float> parts, Global<float> norm, Global<float> d_weight,
-                         Global<float> d_bias, ARGS(Norm) p, Shared<float> s) {
+// From sums: the norm with centre and slope, and the gradients of weight and bias. grid: tiles of 32 channels.
+FN void norm_sums_finish(CTX, Global<const float> parts, Global<const float> norm, Global<float> through,
+                         Global<float> d_weight, Global<float> d_bias, ARGS(Norm) p, Shared<float> s) {
   const unsigned channels = p.channels, channel = GROUP_X * 32u + THREAD % 32u;
   const unsigned c = channel < channels ? channel : channels - 1u;
   float sum = 0.0f, products = 0.0f;
@@ -132,6 +132,8 @@ FN void norm_sums_finish(CTX, Global<const float> parts, Global<float> norm, Glo
   const float inverse = norm[INVERSE * channels + c], rows = (float)p.rows;
   d_bias[c] = sum;
   d_weight[c] = products * inverse;
-  norm[CENTRE * channels + c] = sum / rows;
-  norm[SLOPE * channels + c] = products / rows * inverse * inverse;
+  for (unsigned row = MEAN; row <= BIAS; row++) through[row * channels + c] = norm[row * channels + c];
+  through[CENTRE * channels + c] = sum / rows;
+  through[SLOPE * channels + c] = products / rows * inverse * inverse;
+  through[INVERSE * channels + c] = inverse;
 }

@@ -1,14 +1,19 @@
-// Updates of all parameters in one launch. A parameter is eight words of a table; a thread finds its own by bisection.
-// grid: the sum of ceil(len / 1024).
-enum { VALUE, STATE, GRADIENT, AVERAGE, LEN, SPLITS, DECAY, FIRST_BLOCK, PARAMETER_WORDS };  // offsets in floats, but for the last four
+// Updates of many parameters in one launch. A parameter is five addresses of one table and nine words of another; a block finds its own
+// by bisection. grid: the sum of ceil(len / 1024).
+enum { VALUE, STATE, SQUARE, GRADIENT, AVERAGE, PARAMETER_ADDRESSES };
+// FACTOR: of the weight decay, or of what is averaged; FIRSTS: the floats between each address and what is meant there.
+enum { LEN, SPLITS, FACTOR, FIRST_BLOCK, FIRSTS, PARAMETER_WORDS = FIRSTS + PARAMETER_ADDRESSES };
 struct Update {
   unsigned parameters, flags;
   float rate, momentum, keep;                                        // keep: of the moving average
   float decay_keep, beta1, beta2, new1, new2, root_correction, epsilon;  // of AdamW, as kernels/optimizer.rs has them
 };
-enum { NESTEROV = 1, WITH_MOMENTUM = 2, WITH_AVERAGE = 4, WITH_FACTOR = 8, ADDS = 16 };
+enum { NESTEROV = 1, WITH_MOMENTUM = 2, WITH_AVERAGE = 4, WITH_FACTOR = 8 };
 
-struct Slot { unsigned at, end, parameter; };
+struct Slot {
+  unsigned at, end, parameter, len, splits;
+  float factor;
+};
 FN Slot slot_of(CTX, Global<const unsigned> table, unsigned parameters) {
   unsigned low = 0, high = parameters;
   while (high - low > 1u) {
@@ -17,85 +22,86 @@ FN Slot slot_of(CTX, Global<const unsigned> table, unsigned parameters) {
     else high = middle;
   }
   Slot slot;
-  slot.parameter = low * PARAMETER_WORDS;
-  slot.at = (GROUP_X - table[slot.parameter + FIRST_BLOCK]) * 1024u + THREAD;
-  const unsigned len = table[slot.parameter + LEN];
-  slot.end = slot.at - THREAD + 1024u < len ? slot.at - THREAD + 1024u : len;
+  slot.parameter = low;
+  slot.len = table[low * PARAMETER_WORDS + LEN];
+  slot.splits = table[low * PARAMETER_WORDS + SPLITS];
+  slot.factor = float_of(table[low * PARAMETER_WORDS + FACTOR]);
+  const unsigned first = (GROUP_X - table[low * PARAMETER_WORDS + FIRST_BLOCK]) * 1024u;
+  slot.at = first + THREAD;
+  slot.end = first + 1024u < slot.len ? first + 1024u : slot.len;
   return slot;
 }
+// One of a parameter's arrays.
+FN Global<float> array_of(Global<const Address> addresses, Global<const unsigned> table, Slot slot, unsigned which) {
+  const unsigned first = table[slot.parameter * PARAMETER_WORDS + FIRSTS + which];
+  return floats_at(addresses[slot.parameter * PARAMETER_ADDRESSES + which], first,
+                   which == GRADIENT ? slot.len * slot.splits : slot.len);
+}
 // The splits of a gradient, which lie one after the other, in their order.
-FN float whole_gradient(Global<const float> gradients, Global<const unsigned> table, Slot slot, unsigned i) {
-  const unsigned first = table[slot.parameter + GRADIENT], len = table[slot.parameter + LEN];
-  const unsigned splits = table[slot.parameter + SPLITS];
+FN float whole_gradient(Global<float> gradients, Slot slot, unsigned i) {
   float sum = 0.0f;
-  for (unsigned split = 0; split < splits; split++) sum += gradients[first + split * len + i];
+  for (unsigned split = 0; split < slot.splits; split++) sum += gradients[split * slot.len + i];
   return sum;
 }
-FN void average_of(Global<float> averages, unsigned at, float value, float keep) {
-  averages[at] = fused(keep, averages[at] - value, value);
-}
+FN float averaged(float average, float value, float keep) { return fused(keep, average - value, value); }
+
 // SGD with momentum, decay and the moving average of what comes of it. factor[0], if asked for, multiplies each gradient (clipping).
-FN void sgd(CTX, Global<float> values, Global<float> states, Global<const float> gradients, Global<float> averages,
-            Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
+FN void sgd(CTX, Global<const Address> addresses, Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
   const Slot slot = slot_of(ctx, table, p.parameters);
-  const unsigned value_at = table[slot.parameter + VALUE], state_at = table[slot.parameter + STATE];
-  const float decay = float_of(table[slot.parameter + DECAY]);
+  const bool has_state = (p.flags & WITH_MOMENTUM) != 0, has_average = (p.flags & WITH_AVERAGE) != 0;
+  Global<float> values = array_of(addresses, table, slot, VALUE), gradients = array_of(addresses, table, slot, GRADIENT);
+  Global<float> states = has_state ? array_of(addresses, table, slot, STATE) : values;
+  Global<float> averages = has_average ? array_of(addresses, table, slot, AVERAGE) : values;
   for (unsigned i = slot.at; i < slot.end; i += 256u) {
-    float g = whole_gradient(gradients, table, slot, i);
+    float g = whole_gradient(gradients, slot, i);
     if ((p.flags & WITH_FACTOR) != 0) g *= factor[0];
-    const float value = values[value_at + i], direction = fused(decay, value, g);
+    const float value = values[i], direction = fused(slot.factor, value, g);
     float step = direction;
-    if ((p.flags & WITH_MOMENTUM) != 0) {
-      const float kept = fused(p.momentum, states[state_at + i], direction);
-      states[state_at + i] = kept;
+    if (has_state) {
+      const float kept = fused(p.momentum, states[i], direction);
+      states[i] = kept;
       step = (p.flags & NESTEROV) != 0 ? fused(p.momentum, kept, direction) : kept;
     }
     const float next = fused(-p.rate, step, value);
-    values[value_at + i] = next;
-    if ((p.flags & WITH_AVERAGE) != 0) average_of(averages, table[slot.parameter + AVERAGE] + i, next, p.keep);
+    values[i] = next;
+    if (has_average) averages[i] = averaged(averages[i], next, p.keep);
   }
 }
-// AdamW; the state is the mean, and at the same place the mean square. A parameter whose DECAY is 0 does not decay.
-FN void adamw(CTX, Global<float> values, Global<float> means, Global<float> squares, Global<const float> gradients,
-              Global<float> averages, Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
+// AdamW; the states are the mean and the mean square. A parameter whose FACTOR is 0 does not decay.
+FN void adamw(CTX, Global<const Address> addresses, Global<const unsigned> table, Global<const float> factor, ARGS(Update) p) {
   const Slot slot = slot_of(ctx, table, p.parameters);
-  const unsigned value_at = table[slot.parameter + VALUE], state_at = table[slot.parameter + STATE];
-  const float keep = table[slot.parameter + DECAY] != 0u ? p.decay_keep : 1.0f;
+  const bool has_average = (p.flags & WITH_AVERAGE) != 0;
+  Global<float> values = array_of(addresses, table, slot, VALUE), gradients = array_of(addresses, table, slot, GRADIENT);
+  Global<float> means = array_of(addresses, table, slot, STATE), squares = array_of(addresses, table, slot, SQUARE);
+  Global<float> averages = has_average ? array_of(addresses, table, slot, AVERAGE) : values;
+  const float keep = slot.factor != 0.0f ? p.decay_keep : 1.0f;
   for (unsigned i = slot.at; i < slot.end; i += 256u) {
-    float g = whole_gradient(gradients, table, slot, i);
+    float g = whole_gradient(gradients, slot, i);
     if ((p.flags & WITH_FACTOR) != 0) g *= factor[0];
-    const float mean = fused(p.beta1, means[state_at + i], p.new1 * g);
-    const float square = fused(p.beta2, squares[state_at + i], p.new2 * g * g);
-    means[state_at + i] = mean;
-    squares[state_at + i] = square;
-    const float next = values[value_at + i] * keep - p.rate * mean / (root(square) / p.root_correction + p.epsilon);
-    values[value_at + i] = next;
-    if ((p.flags & WITH_AVERAGE) != 0) average_of(averages, table[slot.parameter + AVERAGE] + i, next, p.keep);
+    const float mean = fused(p.beta1, means[i], p.new1 * g);
+    const float square = fused(p.beta2, squares[i], p.new2 * g * g);
+    means[i] = mean;
+    squares[i] = square;
+    const float next = values[i] * keep - p.rate * mean / (root(square) / p.root_correction + p.epsilon);
+    values[i] = next;
+    if (has_average) averages[i] = averaged(averages[i], next, p.keep);
   }
 }
-// sums (at STATE) = the whole gradients, or with ADDS += : micro-batches, and what clipping looks at.
-FN void gather_gradients(CTX, Global<const float> gradients, Global<float> sums, Global<const unsigned> table,
-                         ARGS(Update) p) {
+// AVERAGE = keep * STATE + (1 - keep) * FACTOR * VALUE.
+FN void average(CTX, Global<const Address> addresses, Global<const unsigned> table, ARGS(Update) p) {
   const Slot slot = slot_of(ctx, table, p.parameters);
-  const unsigned sum_at = table[slot.parameter + STATE];
-  for (unsigned i = slot.at; i < slot.end; i += 256u) {
-    const float g = whole_gradient(gradients, table, slot, i);
-    sums[sum_at + i] = (p.flags & ADDS) != 0 ? sums[sum_at + i] + g : g;
-  }
-}
-// averages = keep * averages + (1 - keep) * values, apart from an update.
-FN void average(CTX, Global<const float> values, Global<float> averages, Global<const unsigned> table, ARGS(Update) p) {
-  const Slot slot = slot_of(ctx, table, p.parameters);
-  for (unsigned i = slot.at; i < slot.end; i += 256u)
-    average_of(averages, table[slot.parameter + AVERAGE] + i, values[table[slot.parameter + VALUE] + i], p.keep);
+  Global<float> values = array_of(addresses, table, slot, VALUE), before = array_of(addresses, table, slot, STATE);
+  Global<float> averages = array_of(addresses, table, slot, AVERAGE);
+  for (unsigned i = slot.at; i < slot.end; i += 256u) averages[i] = averaged(before[i], slot.factor * values[i], p.keep);
 }
 // parts: each block's sum of squares of the whole gradients.
-FN void square_parts(CTX, Global<const float> gradients, Global<float> parts, Global<const unsigned> table,
-                     ARGS(Update) p, Shared<float> s) {
+FN void square_parts(CTX, Global<const Address> addresses, Global<const unsigned> table, Global<float> parts, ARGS(Update) p,
+                     Shared<float> s) {
   const Slot slot = slot_of(ctx, table, p.parameters);
+  Global<float> gradients = array_of(addresses, table, slot, GRADIENT);
   float sum = 0.0f;
   for (unsigned i = slot.at; i < slot.end; i += 256u) {
-    const float g = whole_gradient(gradients, table, slot, i);
+    const float g = whole_gradient(gradients, slot, i);
     sum = fused(g, g, sum);
   }
   sum = block_sum<256>(ctx, sum, s);
@@ -109,4 +115,12 @@ FN void clip_factor(CTX, Global<const float> parts, Global<float> found, ARGS(El
   if (THREAD != 0u) return;
   found[0] = norm > p.factor ? p.factor / norm : 1.0f;
   found[1] = norm;
+}
+// y = the sum of the `kind` splits of x, which lie one after the other, in their order.
+FN void sum_splits(CTX, Global<const float> x, Global<float> y, ARGS(Elements) p) {
+  EACH_ELEMENT(i, p.elements) {
+    float sum = 0.0f;
+    for (unsigned split = 0; split < p.kind; split++) sum += x[split * p.elements + i];
+    y[i] = sum;
+  }
 }

@@ -1,6 +1,6 @@
 //! Updates of many parameters in one launch, and the table that they are found by.
 
-use crate::device::arguments::Update;
+use crate::device::arguments::{Elements, Update};
 use crate::device::launch::{Launch, Traffic, whole};
 use crate::device::table::body::Body;
 use crate::device::table::kernel::Kernel;
@@ -15,36 +15,34 @@ const WITH_MOMENTUM: u32 = 2;
 pub const WITH_AVERAGE: u32 = 4;
 /// Gradients are multiplied by a number on the device.
 pub const WITH_FACTOR: u32 = 8;
-/// Gradients are added to what was gathered.
-pub const ADDS: u32 = 16;
 /// Elements of a block.
 const BLOCK: usize = 1024;
 
-/// Where a parameter lies, in floats from the beginnings of values, states, gradients and averages. Where gradients are
-/// gathered, `state` is where.
-#[derive(Clone, Copy, Debug, Default)]
+/// The arrays that a parameter may have, in the order of a table of addresses: value, momentum or mean, mean square, gradient,
+/// average.
+pub const ARRAYS: usize = 5;
+/// Of these the gradient, whose splits lie one after the other.
+pub const GRADIENT: usize = 3;
+
+/// A parameter of a launch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Slot {
-    /// In the values.
-    pub value: usize,
-    /// In the states: momentum; of AdamW in the means and in the mean squares.
-    pub state: usize,
-    /// In the gradients: the splits, one after the other.
-    pub gradient: usize,
-    /// In the averages.
-    pub average: usize,
+    /// The floats between each address and what is meant there.
+    pub firsts: [usize; ARRAYS],
     /// Its elements.
     pub len: usize,
     /// Splits of its gradient.
     pub splits: usize,
-    /// Its weight decay; for AdamW only whether it is 0.
-    pub weight_decay: f32,
+    /// Its weight decay; for AdamW only whether it is 0. What is averaged is multiplied by it.
+    pub factor: f32,
 }
 
 /// The parameters of a launch.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Eight words a parameter, as `optimizer.h` has them.
+    /// The words of each, as `optimizer.h` has them.
     pub words: Vec<u32>,
+    parameters: u32,
     blocks: u32,
     elements: usize,
     gradients: usize,
@@ -56,12 +54,14 @@ impl Table {
     /// # Errors
     /// Of what is too large for a device.
     pub fn new(slots: &[Slot]) -> Result<Self> {
-        let mut table = Self { words: vec![], blocks: 0, elements: 0, gradients: 0 };
+        let parameters = whole(slots.len())?;
+        let mut table = Self { words: vec![], parameters, blocks: 0, elements: 0, gradients: 0 };
         for slot in slots {
-            for at in [slot.value, slot.state, slot.gradient, slot.average, slot.len, slot.splits] {
-                table.words.push(whole(at)?);
+            let words = [whole(slot.len)?, whole(slot.splits)?, slot.factor.to_bits(), table.blocks];
+            table.words.extend(words);
+            for first in slot.firsts {
+                table.words.push(whole(first)?);
             }
-            table.words.extend([slot.weight_decay.to_bits(), table.blocks]);
             table.blocks += whole(slot.len.div_ceil(BLOCK))?;
             table.elements += slot.len;
             table.gradients += slot.len * slot.splits;
@@ -75,7 +75,7 @@ impl Table {
     }
 
     fn launch(&self, body: Body, mut p: Update, arrays: [usize; 2]) -> Result<Launch> {
-        p.parameters = whole(self.words.len() / 8)?;
+        p.parameters = self.parameters;
         let [read, written] = arrays.map(|arrays| arrays * self.elements);
         let gradients = if body == Body::Average { 0 } else { self.gradients };
         let traffic = Traffic::floats(read + gradients, written, 6 * self.elements + gradients);
@@ -116,16 +116,7 @@ impl Table {
         }
     }
 
-    /// The whole gradients, gathered; `adds` them to what is there.
-    ///
-    /// # Errors
-    /// `Internal` where there are no parameters.
-    pub fn gather(&self, adds: bool) -> Result<Launch> {
-        let flags = if adds { ADDS } else { 0 };
-        self.launch(Body::GatherGradients, Update { flags, ..Update::default() }, [adds.into(), 1])
-    }
-
-    /// Moving averages apart from an update.
+    /// Moving averages apart from an update, of the state and the value.
     ///
     /// # Errors
     /// `Internal` where there are no parameters.
@@ -140,4 +131,15 @@ impl Table {
     pub fn squares(&self) -> Result<Launch> {
         self.launch(Body::SquareParts, Update::default(), [0, 0])
     }
+}
+
+/// The sum of `splits` arrays of `elements` that lie one after the other.
+///
+/// # Errors
+/// Of what is too large for a device.
+pub fn sum_splits(elements: usize, splits: usize) -> Result<Launch> {
+    whole(elements * splits)?;
+    let p = Elements { elements: whole(elements)?, kind: whole(splits)?, ..Elements::default() };
+    let read = elements * splits;
+    Launch::flat(Body::SumSplits, elements, &p, Traffic::floats(read, elements, read))
 }

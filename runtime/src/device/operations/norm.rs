@@ -4,9 +4,9 @@ use super::elementwise::{like, rows};
 use crate::device::arguments;
 use crate::device::array::Array;
 use crate::device::engine::Operand::{self, Nothing};
+use crate::device::later::Kind;
 use crate::device::launches::elements::kind;
 use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, NORM_ROWS, WRITES_MASK};
-use crate::device::launches::update::{Slot, Table};
 use crate::device::table::body::{Body, Element};
 use crate::device::table::kernel::Source;
 use crate::error::Result;
@@ -136,10 +136,10 @@ pub fn sums(d: &Array, z: &Array, by: &Norm) -> Result<Sums> {
 /// The same from the sums of the tiles of a map.
 pub(super) fn finish_sums(parts: &Array, by: &Norm, p: arguments::Norm) -> Result<Sums> {
     let (engine, channels) = (parts.engine(), by.channels());
-    let through = Norm { numbers: by.numbers.copy()?, ..*by };
+    let through = Norm { numbers: like(&by.numbers)?, ..*by };
     let d_weight = Array::empty(engine, Element::F32, &[channels])?;
     let d_bias = Array::empty(engine, Element::F32, &[channels])?;
-    let operands = [parts, &through.numbers, &d_weight, &d_bias].map(Operand::from);
+    let operands = [parts, &by.numbers, &through.numbers, &d_weight, &d_bias].map(Operand::from);
     engine.launch(&launches::finish(Body::NormSumsFinish, &p)?, &operands)?;
     Ok(Sums { through, d_weight, d_bias })
 }
@@ -185,14 +185,13 @@ pub fn residual_sum(
     Ok((y, mask))
 }
 
-/// keep · running + (1 - keep) · observed, `[C]` all.
+/// keep · running + (1 - keep) · factor · observed, `[C]` all.
 ///
 /// # Errors
 /// Those of the device.
-pub fn averaged(running: &Array, observed: &Array, keep: f32) -> Result<Array> {
-    let average = running.copy()?;
-    let table = Table::new(&[Slot { len: average.len(), ..Slot::default() }])?;
-    let operands = [Operand::from(observed), Operand::from(&average), Operand::Table(&table.words)];
-    running.engine().launch(&table.average(keep)?, &operands)?;
+pub fn averaged(running: &Array, observed: &Array, factor: f32, keep: f32) -> Result<Array> {
+    let (running, observed, average) = (rows(running)?, rows(observed)?, like(running)?);
+    let arrays = [Some(&observed), Some(&running), None, None, Some(&average)];
+    running.engine().later(Kind::Average { keep }, factor, arrays)?;
     Ok(average)
 }

@@ -5,24 +5,8 @@ use crate::device::array::Array;
 use crate::device::engine::Operand;
 use crate::device::launches::elements::{parts, scaled};
 use crate::device::launches::norm;
-use crate::device::launches::update::{Slot, Table};
 use crate::device::table::body::{Body, Element};
 use crate::error::Result;
-
-/// The sum of `count` arrays of `dims` that lie one after the other in `parts`, in their order.
-///
-/// # Errors
-/// Those of the device.
-pub(super) fn whole(parts: &Array, count: usize, dims: &[usize]) -> Result<Array> {
-    if count == 1 {
-        return parts.reshape(dims);
-    }
-    let sum = Array::empty(parts.engine(), Element::F32, dims)?;
-    let table = Table::new(&[Slot { len: sum.len(), splits: count, ..Slot::default() }])?;
-    let operands = [Operand::from(parts), Operand::from(&sum), Operand::Table(&table.words)];
-    parts.engine().launch(&table.gather(false)?, &operands)?;
-    Ok(sum)
-}
 
 /// The sum of `x: [.., channels]`, which is not empty, over all dimensions but the last: `[channels]`.
 ///
@@ -33,7 +17,8 @@ pub fn sum_rows(x: &Array, channels: usize) -> Result<Array> {
     let tiles = p.tiles as usize;
     let parts = Array::empty(x.engine(), Element::F32, &[tiles, channels])?;
     x.engine().launch(&norm::parts(Body::ColumnParts, &p)?, &[Operand::from(&x), Operand::from(&parts)])?;
-    whole(&parts, tiles, &[channels])
+    let sums = Array::sum_of(&parts, tiles, &[channels])?;
+    sums.ordered(sums.order())
 }
 
 /// The sum of the products of `a` and `b`, of one shape, on the device: `[1]`.

@@ -11,6 +11,8 @@ pub enum Element {
     U16,
     /// Words: labels and tables.
     U32,
+    /// Where blocks are.
+    Address,
 }
 
 impl Element {
@@ -20,6 +22,7 @@ impl Element {
             Self::F32 | Self::U32 => 4,
             Self::U8 => 1,
             Self::U16 => 2,
+            Self::Address => 8,
         }
     }
 
@@ -30,6 +33,7 @@ impl Element {
             Self::U8 => "u8",
             Self::U16 => "u16",
             Self::U32 => "unsigned",
+            Self::Address => "Address",
         }
     }
 }
@@ -115,7 +119,7 @@ pub enum Body {
     SimilarityBackward,
     Sgd,
     AdamW,
-    GatherGradients,
+    SumSplits,
     Average,
     SquareParts,
     ClipFactor,
@@ -141,7 +145,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// Its memory: names, with `=` behind what is written and `:u8` and the like behind what is no f32.
+    /// Its memory: names, with `=` behind what is written and `:u8` and the like behind what is no f32. What is done with memory
+    /// that a table of addresses names is not said.
     pub fn slots(&self) -> Vec<Slot> {
         let slot = |text: &'static str| {
             let (text, access) = match text.strip_suffix('=') {
@@ -151,6 +156,7 @@ impl Row {
             let (name, element) = match text.split_once(':') {
                 Some((name, "u8")) => (name, Element::U8),
                 Some((name, "u16")) => (name, Element::U16),
+                Some((name, "addresses")) => (name, Element::Address),
                 Some((name, _)) => (name, Element::U32),
                 None => (text, Element::F32),
             };
@@ -178,8 +184,7 @@ const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= par
 const DEPTHWISE: &str = "in other norm weight z z_norm out= parts=";
 const D_WEIGHT: &str = "in other norm d z z_norm parts=";
 const ERRORS: &str = "outputs targets d_outputs= parts=";
-const UPDATE: &str = "values= states= gradients averages= table:u32 factor";
-const ADAMW: &str = "values= means= squares= gradients averages= table:u32 factor";
+const UPDATE: &str = "arrays:addresses table:u32 factor";
 
 const fn row(
     body: Body,
@@ -192,7 +197,11 @@ const fn row(
 }
 
 const fn in_place(body: Body, function: &'static str, memory: &'static str, arguments: &'static str) -> Row {
-    Row { may_overlap: true, ..row(body, function, memory, arguments, FLAT) }
+    overlapping(row(body, function, memory, arguments, FLAT))
+}
+
+const fn overlapping(row: Row) -> Row {
+    Row { may_overlap: true, ..row }
 }
 
 use Body as B;
@@ -210,7 +219,7 @@ const ROWS: [Row; 61] = [
     row(B::NormFinish, "norm_finish", "parts weight bias norm= running=", "Norm", FINISH),
     row(B::NormStatistics, "norm_statistics", "parts statistics=", "Norm", FINISH),
     row(B::NormOf, "norm_of", "weight bias mean variance norm=", "Norm", FLAT),
-    row(B::NormSumsFinish, "norm_sums_finish", "parts norm= d_weight= d_bias=", "Norm", FINISH),
+    overlapping(row(B::NormSumsFinish, "norm_sums_finish", "parts norm through= d_weight= d_bias=", "Norm", FINISH)),
     in_place(B::NormApply, "norm_apply", "x other norm out=", "Norm"),
     row(B::NormSlope, "norm_slope", "d= x norm", "Norm", FLAT),
     in_place(B::ResidualSum, "residual_sum", "x norm around around_norm y= mask:u8=", "Norm"),
@@ -254,10 +263,10 @@ const ROWS: [Row; 61] = [
     row(B::SimilarityErrors, "similarity_errors", "rows labels:u32 errors= parts=", "Similarity", SUMS),
     row(B::SimilarityBackward, "similarity_backward", "errors rows norms d_x=", "Similarity", SUMS),
     row(B::Sgd, "sgd", UPDATE, "Update", FLAT),
-    row(B::AdamW, "adamw", ADAMW, "Update", FLAT),
-    row(B::GatherGradients, "gather_gradients", "gradients sums= table:u32", "Update", FLAT),
-    row(B::Average, "average", "values averages= table:u32", "Update", FLAT),
-    row(B::SquareParts, "square_parts", "gradients parts= table:u32", "Update", SUMS),
+    row(B::AdamW, "adamw", UPDATE, "Update", FLAT),
+    row(B::SumSplits, "sum_splits", "x y=", "Elements", FLAT),
+    row(B::Average, "average", "arrays:addresses table:u32", "Update", FLAT),
+    row(B::SquareParts, "square_parts", "arrays:addresses table:u32 parts=", "Update", SUMS),
     row(B::ClipFactor, "clip_factor", "parts found=", "Elements", SUMS),
 ];
 

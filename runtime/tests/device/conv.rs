@@ -7,7 +7,7 @@ use crate::run::{Case, NEAR, Outcome, Run, in_every_order};
 use localgrad::device::emulated::Memory;
 use localgrad::device::launches::conv::{self as launches, WithParts};
 use localgrad::device::launches::elements::upsampling;
-use localgrad::device::launches::update::{Slot, Table};
+use localgrad::device::launches::update::sum_splits;
 use localgrad::device::table::all::Class;
 use localgrad::device::table::kernel::Source;
 use localgrad::kernels::conv::Geometry;
@@ -267,11 +267,9 @@ pub(crate) fn check_weight(
     tolerance: f64,
 ) -> Outcome<()> {
     let len = g.weight_len();
-    let table = Table::new(&[Slot { len, splits: with_parts.parts, ..Slot::default() }]).unwrap();
-    let (whole, words) = (run.room(len), run.words(&table.words));
-    let memory =
-        [(Some(parts), with_parts.parts_len), (Some(&whole), len), (Some(&words), table.words.len())];
-    run.launch(&table.gather(false).unwrap(), &memory)?;
+    let whole = run.room(len);
+    let memory = [(Some(parts), with_parts.parts_len), (Some(&whole), len)];
+    run.launch(&sum_splits(len, with_parts.parts).unwrap(), &memory)?;
     run.near("d_weight", &whole, twin, tolerance)
 }
 

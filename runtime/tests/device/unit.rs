@@ -9,7 +9,7 @@ use localgrad::device::arguments::Norm;
 use localgrad::device::emulated::Memory;
 use localgrad::device::launches::conv::{self as convs, WithParts};
 use localgrad::device::launches::norm::{self as norms, NORM_ROWS};
-use localgrad::device::launches::update::{Slot, Table};
+use localgrad::device::launches::update::sum_splits;
 use localgrad::device::table::all::Class;
 use localgrad::device::table::body::{Body, Element};
 use localgrad::device::table::kernel::Source::{Normalized, Plain, Through};
@@ -163,11 +163,9 @@ fn d_weight(
     ];
     run.launch(&with_parts.launch, &memory)?;
     let len = g.weight_len();
-    let table = Table::new(&[Slot { len, splits: with_parts.parts, ..Slot::default() }]).unwrap();
-    let (whole, words) = (run.room(len), run.words(&table.words));
-    let memory =
-        [(Some(&parts), with_parts.parts_len), (Some(&whole), len), (Some(&words), table.words.len())];
-    run.launch(&table.gather(false).unwrap(), &memory)?;
+    let whole = run.room(len);
+    let memory = [(Some(&parts), with_parts.parts_len), (Some(&whole), len)];
+    run.launch(&sum_splits(len, with_parts.parts).unwrap(), &memory)?;
     Ok(whole)
 }
 

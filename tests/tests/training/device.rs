@@ -7,6 +7,7 @@ use crate::objectives::{OBJECTIVES, assert_losses_agree};
 use localgrad::data::{BlendConfig, Normalize};
 use localgrad::device::emulated::Emulated;
 use localgrad::device::engine::Engine;
+use localgrad::device::idle::Idle;
 use localgrad::device::table::all::Class;
 use localgrad::maps::Place;
 use localgrad::network::Objective;
@@ -15,6 +16,7 @@ use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::sweep::sweep;
 use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad_models::{ModelConfig, resnet};
 
 fn engine() -> Engine {
     Engine::new("emulated", Emulated { seed: 3, ..Emulated::default() }, Class::Scalar)
@@ -80,6 +82,27 @@ fn what_waits_changes_nothing() {
         let kernels = train(&spec, &narrow, &batches, &Place::Host);
         assert_near(&kernels, &train(&spec, &narrow, &batches, &device()), 2e-2, &format!("{narrow:?}"));
     }
+}
+
+/// Counted on a device that does nothing.
+#[test]
+fn a_step_of_a_published_network_takes_few_launches() {
+    let model = ModelConfig { input: [3, 32, 32], classes: 10, ..ModelConfig::default() };
+    let spec = resnet::cifar(&[5, 5, 5], &model, "resnet32").unwrap();
+    let engine = Engine::new("idle", Idle, Class::Scalar);
+    let config = TrainConfig { ends: vec![spec.units.len() - 1], ..bp() };
+    let mut trainer =
+        Trainer::new(spec.clone(), config, Normalize::half(3), Place::Device(engine.clone())).unwrap();
+    let batch = &batches(&spec, 1, 128)[0];
+    let mut launched = || {
+        trainer.step(batch, 0.05, &mut |_| {}).unwrap();
+        engine.take_launched()
+    };
+    launched();
+    let found = launched();
+    println!("{found:?}, {:?}", engine.usage());
+    assert_eq!(found, launched());
+    assert!(found.launches <= 295, "{found:?}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compiles every kernel of devices where there is no device: for Metal by clang, in whose place Apple's compiler is stood in for, and
 # for CUDA by NVRTC, from NVIDIA's Python wheels, without a toolkit.
-# usage: scripts/gpu-kernels.sh           Metal, and PTX for all cards and for those with tensor cores
+# usage: scripts/gpu-kernels.sh           Metal; and is the PTX of runtime/src/device/ptx of these sources?
+#        scripts/gpu-kernels.sh ptx       writes that PTX, for all cards and for those with tensor cores
 #        scripts/gpu-kernels.sh report    also machine code of each generation: registers and shared bytes a kernel, printed
 # Exits 3, with the reason as the last line, where a compiler is not to be had.
 set -euo pipefail
@@ -28,14 +29,19 @@ wheels=(nvidia-cuda-nvrtc-cu11==11.8.89)
   { echo "needs NVRTC's wheels" && exit 3; }
 libraries=$(echo "$venv"/lib/python3*/site-packages/nvidia/cuda_nvrtc/lib)
 
+ship() { # architecture texts
+  "$venv/bin/python" scripts/gpu/nvrtc.py "$libraries/libnvrtc.so.11.2" "$1" "$work/$2" "runtime/src/device/ptx/$1" $3
+}
+writes=
+[ "${1:-}" != ptx ] || writes=write
+ship compute_53 cuda "$writes"
+ship compute_80 tensor-tiles "$writes"
+echo 'CUDA: every kernel compiles, and the PTX is of these sources' >&2
+[ "${1:-}" = report ] || exit 0
+# Nano, TX2, Xavier and Turing have no TF32; Ampere, Orin, Hopper and Blackwell have.
 compile() { # library architecture text
   "$venv/bin/python" scripts/gpu/nvrtc.py "$libraries/libnvrtc.so.$1" "$2" "$work/$3/all.cu"
 }
-compile 11.2 compute_53 cuda
-compile 11.2 compute_80 tensor-tiles
-echo 'CUDA: every kernel compiles' >&2
-[ "${1:-}" = report ] || exit 0
-# Nano, TX2, Xavier and Turing have no TF32; Ampere, Orin, Hopper and Blackwell have.
 for architecture in sm_53 sm_62 sm_72 sm_75; do compile 11.2 "$architecture" cuda; done
 for architecture in sm_80 sm_87 sm_90; do compile 11.2 "$architecture" tensor-cores; done
 compile 12 sm_120 tensor-cores

@@ -24,6 +24,10 @@ pub mod array;
 pub mod operations;
 #[cfg(feature = "device")]
 pub mod idle;
+#[cfg(feature = "device")]
+pub mod ptx;
+#[cfg(feature = "nvidia")]
+pub mod cuda;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 
@@ -44,13 +48,7 @@ pub struct DeviceInfo {
 
 /// Opens one of candle's: `cpu`, `cuda`, `cuda:1`, `metal` and the like. All work on a CUDA device goes through one stream.
 pub fn open(name: &str) -> Result<Device> {
-    let (kind, number) = match name.split_once(':') {
-        None => (name, 0),
-        Some((kind, number)) => match number.parse() {
-            Ok(number) => (kind, number),
-            Err(_) => return Err(unknown(name)),
-        },
-    };
+    let (kind, number) = kind_and_number(name)?;
     let (built, made) = match kind {
         "cpu" if number == 0 => return Ok(Device::Cpu),
         // A stream of its own: the other constructor takes the stream of whichever thread calls, so that what one thread
@@ -70,6 +68,14 @@ pub fn open(name: &str) -> Result<Device> {
     })
 }
 
+/// `cuda:1` is the second of its kind, `cuda` the first.
+pub(crate) fn kind_and_number(name: &str) -> Result<(&str, usize)> {
+    match name.split_once(':') {
+        None => Ok((name, 0)),
+        Some((kind, number)) => Ok((kind, number.parse().map_err(|_| unknown(name))?)),
+    }
+}
+
 fn unknown(name: &str) -> Error {
     Error::config(format!("there is no device '{name}'; use cpu, cuda, cuda:<number> or metal"))
 }
@@ -84,8 +90,13 @@ pub fn list() -> Vec<DeviceInfo> {
         available: true,
     }];
     for name in ["cuda", "metal"] {
-        let (description, available) = match open(name) {
-            Ok(_) => ("ready".to_string(), true),
+        let found = match name {
+            #[cfg(feature = "nvidia")]
+            "cuda" => cuda::Cuda::open(0).map(|card| card.name().to_owned()),
+            name => open(name).map(|_| "ready".to_owned()),
+        };
+        let (description, available) = match found {
+            Ok(description) => (description, true),
             Err(cause) => (cause.to_string(), false),
         };
         devices.push(DeviceInfo { name: name.into(), description, available });

@@ -1,14 +1,20 @@
 """Compiles kernels for CUDA by NVRTC, without a card and without a toolkit.
 
-usage: nvrtc.py LIBRARY compute_NN FILE    does it compile to PTX?
-       nvrtc.py LIBRARY sm_NN FILE         to machine code? Prints registers, spilled bytes, shared bytes and stack of each kernel
-Fails where a text does not compile, and where a kernel spills registers or has a stack.
+usage: nvrtc.py LIBRARY compute_NN DIRECTORY FILE    was FILE made of the kernels in DIRECTORY, and do they compile to PTX?
+       nvrtc.py LIBRARY compute_NN DIRECTORY FILE write    makes it so
+       nvrtc.py LIBRARY sm_NN FILE    compiles to machine code; prints registers, spilled bytes, shared bytes and stack of each kernel
+Fails where a text does not compile, where FILE is not what it should be, and where a kernel spills registers or has a stack.
 """
 
 import ctypes
+import gzip
+import hashlib
 import re
 import sys
+from pathlib import Path
 
+# The oldest versions of PTX that know each architecture: what older drivers take, too, as nothing newer is used.
+VERSIONS = {"compute_53": "6.0", "compute_80": "7.0"}
 OPTIONS = ["--std=c++14", "--fmad=false", "--disable-warnings"]
 
 
@@ -52,17 +58,63 @@ def usage(said: str) -> dict[str, tuple[int, int, int, int]]:
     return found
 
 
+def ptx(library: ctypes.CDLL, architecture: str, source: Path) -> bytes:
+    """A kernel's PTX without the compiler's comments."""
+    code, _ = compiled(library, source.read_text(encoding="ascii"), architecture)
+    text = code.rstrip(b"\0").decode("ascii")
+    text = re.sub(r"\.version \d+\.\d+", f".version {VERSIONS[architecture]}", text, count=1)
+    lines = [line.rstrip() for line in text.splitlines() if not line.startswith("//")]
+    text = "\n".join(line for line in lines if line) + "\n"
+    if f".entry {source.stem}(" not in text:
+        raise SystemExit(f"{architecture}: the PTX of {source.stem} lacks it")
+    return text.encode("ascii")
+
+
+def origin(source: Path) -> str:
+    """What a kernel is told by: the compiler gives other registers in every run, as its own addresses are at random."""
+    return hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def archived(origins: dict[str, str], kernels: dict[str, bytes]) -> bytes:
+    """As runtime/src/device/ptx.rs reads it: a line with name, length and origin each, an empty one, each kernel gzipped."""
+    zipped = {name: gzip.compress(text, 9, mtime=0) for name, text in kernels.items()}
+    lines = "".join(f"{name} {len(data)} {origins[name]}\n" for name, data in zipped.items())
+    return (lines + "\n").encode("ascii") + b"".join(zipped.values())
+
+
+def shipped_origins(file: Path) -> dict[str, str]:
+    """By kernel."""
+    if not file.exists():
+        return {}
+    head, _, _ = file.read_bytes().partition(b"\n\n")
+    rows = [line.split(" ") for line in head.decode("ascii").splitlines()]
+    return {name: found for name, _, found in rows}
+
+
+def ship(library: ctypes.CDLL, architecture: str, directory: Path, file: Path, writes: bool) -> None:
+    """Writes what the kernels of a directory give, or sees whether it is of these."""
+    sources = sorted(path for path in directory.glob("*.cu") if path.stem != "all")
+    kernels = {path.stem: ptx(library, architecture, path) for path in sources}
+    origins = {path.stem: origin(path) for path in sources}
+    if writes:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(archived(origins, kernels))
+        return
+    shipped = shipped_origins(file)
+    unlike = [name for name in sorted(origins | shipped) if origins.get(name) != shipped.get(name)]
+    if unlike:
+        few = ", ".join(unlike[:5])
+        raise SystemExit(f"{file} is not of these sources: {few}; run scripts/gpu-kernels.sh ptx")
+
+
 def main() -> None:
-    library, architecture, path = sys.argv[1:]
+    library, architecture, path, *rest = sys.argv[1:]
+    if architecture.startswith("compute_"):
+        return ship(ctypes.CDLL(library), architecture, Path(path), Path(rest[0]), "write" in rest[1:])
     with open(path, encoding="ascii") as file:
         text = file.read()
-    code, said = compiled(ctypes.CDLL(library), text, architecture)
+    _, said = compiled(ctypes.CDLL(library), text, architecture)
     names = re.findall(r'extern "C" __global__ void __launch_bounds__\(\d+, \d+\) (\w+)', text)
-    if architecture.startswith("compute_"):
-        missing = [name for name in names if f".entry {name}(".encode() not in code]
-        if not names or missing:
-            raise SystemExit(f"{architecture}: the PTX lacks {', '.join(missing) or 'every kernel'}")
-        return
     table = usage(said)
     missing = sorted(set(names) - set(table))
     if not names or missing:

@@ -2,8 +2,12 @@
 
 use super::place::Place;
 use crate::device;
+#[cfg(feature = "nvidia")]
+use crate::device::cuda::Cuda;
+#[cfg(any(feature = "emulated", feature = "nvidia"))]
+use crate::device::engine::Engine;
 #[cfg(feature = "emulated")]
-use crate::device::{emulated::Emulated, engine::Engine, table::all::Class};
+use crate::device::{emulated::Emulated, table::all::Class};
 use crate::error::Result;
 use candle_core::{Device, DeviceLocation};
 
@@ -16,6 +20,12 @@ impl Place {
         #[cfg(feature = "emulated")]
         if name == "emulated" {
             return Ok(Self::Device(Engine::new(name, Emulated::default(), Class::Scalar)));
+        }
+        #[cfg(feature = "nvidia")]
+        if let ("cuda", number) = device::kind_and_number(name)? {
+            let card = Cuda::open(number)?;
+            let class = card.class();
+            return Ok(Self::Device(Engine::new(name, card, class)));
         }
         device::open(name).map(|device| Self::from(&device))
     }

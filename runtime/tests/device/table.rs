@@ -3,7 +3,8 @@
 use localgrad::device::arguments::{Divisor, Norm, words};
 use localgrad::device::launch::{Launch, Traffic};
 use localgrad::device::launches::conv::{self, Read};
-use localgrad::device::table::all::{Class, ConvShape, Pass, choose};
+use localgrad::device::ptx;
+use localgrad::device::table::all::{Class, ConvShape, Pass, all, choose};
 use localgrad::device::table::body::{Access, Body, Element, Slot};
 use localgrad::device::table::kernel::{Kernel, Source};
 
@@ -120,4 +121,20 @@ fn a_launch_of_other_arguments_is_refused() {
     let g = geometry([1 << 20, 64, 64, 4], 4, 1, 1, 0, 1, 1);
     let fault = conv::forward(&g, &Read::default(), 0, Class::Scalar).unwrap_err().to_string();
     assert!(fault.contains("make the batch smaller"), "{fault}");
+}
+
+#[test]
+fn the_ptx_of_every_kernel_is_there() {
+    for class in [Class::Scalar, Class::TensorCores { passes: 3 }, Class::TensorCores { passes: 1 }] {
+        for kernel in all(class) {
+            let name = kernel.name();
+            let text = ptx::text(&name, class).unwrap();
+            assert!(text.contains(&format!(".entry {name}(")), "{name}");
+            assert!(
+                [".version 6.0\n", ".version 7.0\n"].iter().any(|version| text.contains(version)),
+                "{name}"
+            );
+        }
+    }
+    assert!(ptx::text("no_kernel", Class::Scalar).is_err());
 }

@@ -1,0 +1,320 @@
+//! CUDA by NVIDIA's driver alone, which is looked for when a device is opened. All contact with it is in this file.
+
+use super::driver::{Driver, Piece};
+use super::launch::Launch;
+use super::ptx;
+use super::table::all::Class;
+use super::table::body::Element;
+use super::table::kernel::Kernel;
+use crate::error::{Error, ErrorKind, Result};
+use cudarc::driver::result::{
+    ctx, device, free_sync, init, launch_kernel, malloc_sync, mem_get_info, memcpy_dtod_async,
+    memcpy_dtoh_async, memcpy_htod_async, module, primary_ctx, stream,
+};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
+use cudarc::driver::{DriverError, result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::ptr::from_ref;
+use std::sync::Arc;
+
+/// The oldest cards that PTX is made for.
+const LEAST_CAPABILITY: (i32, i32) = (5, 3);
+
+/// A card with one stream of work.
+pub struct Cuda {
+    session: Arc<Session>,
+    class: Class,
+    /// What was compiled for the card so far.
+    functions: RefCell<HashMap<Kernel, sys::CUfunction>>,
+    modules: RefCell<Vec<sys::CUmodule>>,
+}
+
+/// A block of the card's memory.
+pub struct Memory {
+    session: Arc<Session>,
+    address: sys::CUdeviceptr,
+    element: Element,
+    len: usize,
+}
+
+/// The context of a card, and the stream of all that is done there.
+struct Session {
+    card: sys::CUdevice,
+    context: sys::CUcontext,
+    stream: sys::CUstream,
+    name: String,
+}
+
+// SAFETY: the driver's handles belong to no thread; who uses them makes their context its own first.
+unsafe impl Send for Session {}
+// SAFETY: as above; a session is never changed.
+unsafe impl Sync for Session {}
+// SAFETY: handles alone, as above.
+unsafe impl Send for Cuda {}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: all blocks and modules are gone, which hold the session; each is given back once. A driver that refuses has
+        // lost the card, and these with it.
+        unsafe {
+            let _ = ctx::set_current(self.context).and_then(|()| stream::destroy(self.stream));
+            let _ = primary_ctx::release(self.card);
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated in this context, and is given back once. The pool waits for launches before.
+        unsafe {
+            let _ = ctx::set_current(self.session.context).and_then(|()| free_sync(self.address));
+        }
+    }
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // Blocks go after it, and launches may still be at work on them.
+        let _ = self.wait();
+        for module in self.modules.get_mut().drain(..) {
+            // SAFETY: it was loaded in this context, and is unloaded once.
+            unsafe {
+                let _ = ctx::set_current(self.session.context).and_then(|()| module::unload(module));
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Makes its context this thread's.
+    fn enter(&self) -> Result<()> {
+        // SAFETY: the context lives as long as the session.
+        unsafe { ctx::set_current(self.context) }.map_err(|cause| self.error("cannot be used", cause))
+    }
+
+    fn error(&self, what: &str, cause: DriverError) -> Error {
+        let kind = match cause.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => ErrorKind::Memory,
+            _ => ErrorKind::Device,
+        };
+        Error::new(kind, format!("{} {what}: {}", self.name, words(cause)))
+    }
+}
+
+/// What the driver says.
+fn words(cause: DriverError) -> String {
+    let said = cause.error_string().map(|text| text.to_string_lossy().into_owned());
+    said.unwrap_or_else(|_| format!("error {}", cause.0 as u32))
+}
+
+/// Whether NVIDIA's driver is there, and how many cards it has.
+///
+/// # Errors
+/// `Device`, with what is missing.
+pub fn cards() -> Result<usize> {
+    // SAFETY: it loads a library by name, which is NVIDIA's.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::new(ErrorKind::Device, "NVIDIA's driver is not installed"));
+    }
+    let count = init().and_then(|()| device::get_count());
+    let count = count.map_err(|cause| {
+        Error::new(ErrorKind::Device, format!("NVIDIA's driver does not start: {}", words(cause)))
+    })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+impl Cuda {
+    /// Opens the card of this number.
+    ///
+    /// # Errors
+    /// `Device` where there is none, or one that is too old.
+    pub fn open(number: usize) -> Result<Self> {
+        let count = cards()?;
+        let card = i32::try_from(number).ok().filter(|_| number < count).ok_or_else(|| {
+            Error::new(ErrorKind::Device, format!("there is no card {number}; NVIDIA's driver has {count}"))
+        })?;
+        let opened = || {
+            let card = device::get(card)?;
+            let attribute = |which| {
+                // SAFETY: the driver gave the card.
+                unsafe { device::get_attribute(card, which) }
+            };
+            let capability = (
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+            );
+            let name = device::get_name(card)?;
+            // SAFETY: as above; the session gives it back.
+            let context = unsafe { primary_ctx::retain(card)? };
+            // SAFETY: it was just made.
+            unsafe { ctx::set_current(context)? };
+            let stream = stream::create(stream::StreamKind::NonBlocking)?;
+            Ok((Session { card, context, stream, name }, capability))
+        };
+        let (session, capability) = opened().map_err(|cause: DriverError| {
+            Error::new(ErrorKind::Device, format!("card {number} does not open: {}", words(cause)))
+        })?;
+        if capability < LEAST_CAPABILITY {
+            let ((major, minor), name) = (capability, &session.name);
+            return Err(Error::new(
+                ErrorKind::Device,
+                format!(
+                    "{name} has compute capability {major}.{minor}, and 5.3 is the least; use --device cpu"
+                ),
+            ));
+        }
+        let class = if capability.0 >= 8 { Class::TensorCores { passes: 3 } } else { Class::Scalar };
+        Ok(Self {
+            session: Arc::new(session),
+            class,
+            functions: RefCell::default(),
+            modules: RefCell::default(),
+        })
+    }
+
+    /// Which kernels it runs.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.session.name
+    }
+
+    /// Bytes that are free on the card, and all of its memory.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub fn memory_bytes(&self) -> Result<(usize, usize)> {
+        self.session.enter()?;
+        mem_get_info().map_err(|cause| self.session.error("does not tell of its memory", cause))
+    }
+
+    /// A kernel, compiled for the card when it is first asked for.
+    fn function(&self, kernel: &Kernel) -> Result<sys::CUfunction> {
+        if let Some(&function) = self.functions.borrow().get(kernel) {
+            return Ok(function);
+        }
+        let name = kernel.name();
+        let text = CString::new(ptx::text(&name, self.class)?);
+        let text = text.map_err(|_| Error::internal("PTX with a zero byte"))?;
+        let entry = CString::new(name.as_str()).map_err(|_| Error::internal("a name with a zero byte"))?;
+        let refused = |cause| self.session.error(&format!("does not take the kernel {name}"), cause);
+        // SAFETY: the text ends with a zero byte, and the context is this thread's.
+        let module = unsafe { module::load_data(text.as_ptr().cast()) }.map_err(refused)?;
+        self.modules.borrow_mut().push(module);
+        // SAFETY: the module lives until the device is dropped.
+        let function = unsafe { module::get_function(module, entry) }.map_err(refused)?;
+        self.functions.borrow_mut().insert(*kernel, function);
+        Ok(function)
+    }
+}
+
+impl Memory {
+    /// Where `bytes` lie whose first is the element `first`.
+    fn at(&self, first: usize, bytes: usize) -> Result<sys::CUdeviceptr> {
+        let begin = first.checked_mul(self.element.bytes());
+        let all = self.len * self.element.bytes();
+        match begin.filter(|begin| begin.checked_add(bytes).is_some_and(|end| end <= all)) {
+            Some(begin) => Ok(self.address + begin as sys::CUdeviceptr),
+            None => Err(Error::internal(format!(
+                "{bytes} bytes from element {first} on do not fit a block of {} elements",
+                self.len
+            ))),
+        }
+    }
+}
+
+impl Driver for Cuda {
+    type Memory = Memory;
+
+    fn allocate(&self, element: Element, len: usize) -> Result<Memory> {
+        let session = self.session.clone();
+        session.enter()?;
+        let bytes = len.checked_mul(element.bytes());
+        let bytes =
+            bytes.ok_or_else(|| Error::new(ErrorKind::Memory, format!("no card holds {len} elements")))?;
+        // SAFETY: it is given back by its owner alone, and is read where it was written.
+        let address = unsafe { malloc_sync(bytes) };
+        let address =
+            address.map_err(|cause| session.error(&format!("has no room for {bytes} bytes"), cause))?;
+        Ok(Memory { session, address, element, len })
+    }
+
+    fn upload(&self, to: &Memory, first: usize, bytes: &[u8]) -> Result<()> {
+        self.session.enter()?;
+        let at = to.at(first, bytes.len())?;
+        // SAFETY: the block has room for them. From memory that the driver does not know it returns when it has them.
+        unsafe { memcpy_htod_async(at, bytes, self.session.stream) }
+            .map_err(|cause| self.session.error("took no numbers", cause))
+    }
+
+    fn download(&self, from: &Memory, first: usize, bytes: &mut [u8]) -> Result<()> {
+        self.session.enter()?;
+        let at = from.at(first, bytes.len())?;
+        // SAFETY: the block has as many; they are waited for before the bytes are anybody's again.
+        let copied = unsafe { memcpy_dtoh_async(bytes, at, self.session.stream) };
+        let waited = self.wait();
+        copied.map_err(|cause| self.session.error("gave no numbers", cause))?;
+        waited
+    }
+
+    fn copy(&self, to: &Memory, first: usize, from: &Memory, from_first: usize, len: usize) -> Result<()> {
+        if to.element != from.element {
+            let (to, from) = (to.element, from.element);
+            return Err(Error::internal(format!("{from:?} cannot be copied to {to:?}")));
+        }
+        self.session.enter()?;
+        let bytes = len * to.element.bytes();
+        let (to, from) = (to.at(first, bytes)?, from.at(from_first, bytes)?);
+        // SAFETY: both blocks have as many bytes there.
+        unsafe { memcpy_dtod_async(to, from, bytes, self.session.stream) }
+            .map_err(|cause| self.session.error("copied no numbers", cause))
+    }
+
+    fn address(&self, memory: &Memory) -> u64 {
+        memory.address
+    }
+
+    fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Memory>>]) -> Result<()> {
+        self.session.enter()?;
+        let row = launch.kernel.row();
+        let slots = row.slots();
+        if slots.len() != memory.len() {
+            let (name, wanted) = (launch.kernel.name(), slots.len());
+            return Err(Error::internal(format!("{name} has {wanted} slots, not {}", memory.len())));
+        }
+        let function = self.function(&launch.kernel)?;
+        let mut addresses: Vec<sys::CUdeviceptr> = vec![];
+        for (slot, piece) in slots.iter().zip(memory) {
+            addresses.push(match piece {
+                None => 0,
+                Some(piece) if piece.memory.element != slot.element => {
+                    let found = piece.memory.element;
+                    return Err(Error::internal(format!("{} is no {found:?}", slot.name)));
+                }
+                Some(piece) => piece.memory.at(piece.first, piece.len * slot.element.bytes())?,
+            });
+        }
+        let mut parameters: Vec<*mut c_void> =
+            addresses.iter().map(|address| from_ref(address).cast_mut().cast()).collect();
+        parameters.push(launch.arguments.as_ptr().cast_mut().cast());
+        let [x, y, z] = launch.grid;
+        // SAFETY: there is a parameter a slot, each within its block, and behind them the struct of the table's row, as
+        // `Launch::new` saw to. The driver has copied all when it returns, and blocks live until the pool has waited.
+        let begun = unsafe {
+            launch_kernel(function, (x, y, z), (row.threads, 1, 1), 0, self.session.stream, &mut parameters)
+        };
+        begun.map_err(|cause| self.session.error(&format!("did not begin {}", launch.kernel.name()), cause))
+    }
+
+    fn wait(&self) -> Result<()> {
+        self.session.enter()?;
+        // SAFETY: the stream lives as long as the session.
+        unsafe { result::stream::synchronize(self.session.stream) }
+            .map_err(|cause| self.session.error("did not end its work", cause))
+    }
+}

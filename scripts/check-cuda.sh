@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Type-checks the workspace with CUDA where CUDA is not installed: a stand-in for nvcc makes empty kernels.
+# Type-checks the workspace with CUDA where CUDA is not installed: by kernels of our own, which need none of it, and by candle's,
+# for which a stand-in for nvcc makes empty ones.
 # usage: scripts/check-cuda.sh [CARGO-ARGUMENT…]      default: --workspace
 #
 # The target directory is this check's own: a real build must never pick up the empty kernels.
@@ -15,5 +16,6 @@ if [ -d "$target/debug/.fingerprint" ] && [ ! -e "$CARGO_TARGET_DIR" ]; then
   cp -a "$target/debug/.fingerprint" "$target/debug/build" "$CARGO_TARGET_DIR/debug/"
   find "$target/debug/deps" -name 'lib*' -exec cp -a -t "$CARGO_TARGET_DIR/debug/deps" {} +
 fi
+cargo check --locked "$@" --features localgrad-cli/nvidia
 export PATH=$PWD/scripts/stand-in:$PATH CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90
 cargo check --locked "$@" --features cuda

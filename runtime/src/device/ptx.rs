@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use flate2::read::GzDecoder;
 use std::io::Read;
 
-/// For all cards, and what only those with tensor cores run: a line with a name, a length and what it was made of a kernel, an empty one, and then
-/// each kernel gzipped.
+/// For all cards, and what only those with tensor cores run: a line a kernel, of its name, its length and the hash of what it
+/// was made of; an empty line; and then each kernel gzipped.
 const ALL: &[u8] = include_bytes!("ptx/compute_53");
 const TENSOR_CORES: &[u8] = include_bytes!("ptx/compute_80");
 

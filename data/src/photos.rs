@@ -153,20 +153,8 @@ impl Dataset for Photos {
         self.kind
     }
 
-    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
-        let Item { label, row: own, .. } = self.item(index)?;
-        if row.len() != self.class_names.len() {
-            let width = self.class_names.len();
-            return Err(Error::shape(format!("{width} numbers do not fit a row of {}", row.len())));
-        }
-        match self.kind {
-            TargetKind::Class => {
-                row.fill(0.0);
-                row[*label as usize] = 1.0;
-            }
-            _ => row.copy_from_slice(own),
-        }
-        Ok(())
+    fn numbers(&self, index: usize) -> Result<&[f32]> {
+        Ok(&self.item(index)?.row)
     }
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {

@@ -1,21 +1,9 @@
 //! From lists with several labels, and arrays with values, to networks that answer so; and samples that are mixed.
 
+use crate::common::program::{localgrad, records};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
-
-/// Exit code, standard output and standard error.
-fn localgrad(directory: &Path, words: &[&str]) -> (Option<i32>, String, String) {
-    let binary = env!("CARGO_BIN_EXE_localgrad");
-    let output = Command::new(binary).current_dir(directory).args(words).output().unwrap();
-    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (output.status.code(), out, error)
-}
-
-fn records(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 fn last<'a>(records: &'a [Value], event: &str) -> &'a Value {
     records.iter().rfind(|record| record["event"] == event).unwrap()

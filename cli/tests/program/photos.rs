@@ -1,9 +1,8 @@
 //! From a folder of pictures to a network that knows the names of its classes, in a command.
 
+use crate::common::program::{localgrad, records};
 use image::{Rgb, RgbImage};
-use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 /// Pictures of some sizes and kinds, each class of another colour.
 fn write_photos(folder: &Path, per_class: u32) {
@@ -18,18 +17,6 @@ fn write_photos(folder: &Path, per_class: u32) {
         }
     }
     std::fs::write(folder.join("cat/broken.jpg"), b"\xff\xd8\xff\xe0 no more").unwrap();
-}
-
-/// Exit code, standard output and standard error.
-fn localgrad(directory: &Path, words: &[&str]) -> (Option<i32>, String, String) {
-    let binary = env!("CARGO_BIN_EXE_localgrad");
-    let output = Command::new(binary).current_dir(directory).args(words).output().unwrap();
-    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (output.status.code(), out, error)
-}
-
-fn records(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 const SMALL: [&str; 10] =

@@ -99,15 +99,31 @@ pub trait Dataset: Send + Sync {
         TargetKind::Class
     }
 
+    /// The numbers that a sample is to be answered with, `[classes]`; none where that is a class.
+    ///
+    /// # Errors
+    /// `Config` when there is no such sample.
+    fn numbers(&self, index: usize) -> Result<&[f32]> {
+        self.label(index).map(|_| &[][..])
+    }
+
     /// Writes what a sample is to be answered with into `row`, `[classes]`; of a class 1 in its place and else 0.
     ///
     /// # Errors
-    /// `Config` when there is no such sample, `Shape` when `row` is too short for its class.
+    /// `Config` when there is no such sample, `Shape` when `row` is too short for its class, or not as long as its numbers.
     fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
-        row.fill(0.0);
-        let label = self.label(index)? as usize;
-        let place = row.get_mut(label);
-        *place.ok_or_else(|| Error::shape(format!("the class {label} has no place in a row")))? = 1.0;
+        if self.target_kind() == TargetKind::Class {
+            row.fill(0.0);
+            let label = self.label(index)? as usize;
+            let place = row.get_mut(label);
+            *place.ok_or_else(|| Error::shape(format!("the class {label} has no place in a row")))? = 1.0;
+            return Ok(());
+        }
+        let numbers = self.numbers(index)?;
+        if row.len() != numbers.len() {
+            return Err(Error::shape(format!("{} numbers do not fit a row of {}", numbers.len(), row.len())));
+        }
+        row.copy_from_slice(numbers);
         Ok(())
     }
 

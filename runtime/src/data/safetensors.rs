@@ -124,19 +124,10 @@ impl Dataset for TensorFile {
         self.kind
     }
 
-    fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
-        let label = self.label(index)? as usize;
-        if row.len() != self.classes {
-            return Err(Error::shape(format!("{} numbers do not fit a row of {}", self.classes, row.len())));
-        }
-        match self.kind {
-            TargetKind::Class => {
-                row.fill(0.0);
-                row[label] = 1.0;
-            }
-            _ => row.copy_from_slice(&self.rows[index * self.classes..(index + 1) * self.classes]),
-        }
-        Ok(())
+    fn numbers(&self, index: usize) -> Result<&[f32]> {
+        self.label(index)?;
+        let row = self.rows.chunks_exact(self.classes.max(1)).nth(index);
+        Ok(row.unwrap_or_default())
     }
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {

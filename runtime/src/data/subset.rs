@@ -155,6 +155,10 @@ impl Dataset for Subset {
         self.whole.target_kind()
     }
 
+    fn numbers(&self, index: usize) -> Result<&[f32]> {
+        self.whole.numbers(self.place(index)?)
+    }
+
     fn target(&self, index: usize, row: &mut [f32]) -> Result<()> {
         self.whole.target(self.place(index)?, row)
     }

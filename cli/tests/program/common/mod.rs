@@ -1,5 +1,7 @@
 //! A made-up metrics file: its numbers come from formulas, not from training.
 
+pub(crate) mod program;
+
 use localgrad_cli::metrics::{BlockRecord, Done, Epoch, Memory, Record, Start, Step, UnitRecord, Warning};
 
 /// What a made-up run looks like.

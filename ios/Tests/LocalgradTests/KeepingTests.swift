@@ -72,19 +72,21 @@ import Testing
       var kills = 0
       var generator = SystemRandomNumberGenerator()
       for attempt in 0... {
-        let child = Process(), output = Pipe()
+        let child = Process(), output = Pipe(), input = Pipe()
         child.executableURL = products.appendingPathComponent("TrainChild")
         child.arguments = [directory.url.path, "\(steps)"]
-        child.standardOutput = output
+        (child.standardInput, child.standardOutput) = (input, output)
         try child.run()
-        // Later and later, so that it gets done.
-        let last = Int.random(in: 1...8, using: &generator) + attempt * 4
+        // It goes no farther than it is let, so that the first is killed however fast it is; later ones farther, to get done.
+        let last = Int.random(in: 2...8, using: &generator) + attempt * 4
+        try input.fileHandleForWriting.write(contentsOf: Data(count: last))
+        let seen = Int.random(in: 1...last, using: &generator)
         var told = 0
-        while told < last, let byte = try output.fileHandleForReading.read(upToCount: 1), let byte = byte.first {
+        while told < seen, let byte = try output.fileHandleForReading.read(upToCount: 1), let byte = byte.first {
           told += byte == 10 ? 1 : 0
         }
-        try await Task.sleep(nanoseconds: UInt64.random(in: 0...3_000_000, using: &generator))
-        if child.isRunning, told == last {
+        try await Task.sleep(nanoseconds: UInt64.random(in: 0...1_000_000, using: &generator))
+        if child.isRunning, told == seen {
           kill(child.processIdentifier, SIGKILL)
           kills += 1
         }

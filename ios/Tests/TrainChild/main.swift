@@ -1,5 +1,5 @@
 // Trains with checkpoints until it is killed or done, and exports what came of it: the child of a test.
-// usage: TrainChild DIRECTORY STEPS
+// usage: TrainChild DIRECTORY STEPS      a byte of standard input lets it go on after a step; its end, after all
 
 import Foundation
 import Localgrad
@@ -23,6 +23,7 @@ try await trainer.setSource { number in
 let result = try await trainer.train(until: steps) { step in
   // So that the parent sees how far it came.
   FileHandle.standardOutput.write(Data("\(step.step)\n".utf8))
+  _ = try? FileHandle.standardInput.read(upToCount: 1)
   return true
 }
 precondition(result.reason == .done)

@@ -1,12 +1,15 @@
 //! Vectors of f32 on whatever the CPU has: AVX-512, AVX2 with FMA, NEON or plain arrays, chosen at run time.
 //!
+//! Libraries for Android have no AVX-512: it runs on x86 in emulators and on small processors, and every package would be
+//! larger for it.
+//!
 //! A kernel is written once over [`Simd`] as a [`Kernel`], and [`Isa::run`] compiles it for every instruction
 //! set. Everything below [`Kernel::run`] must be `#[inline(always)]`: a function that is not inlined would be
 //! compiled without the instruction set's registers.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -65,7 +68,7 @@ pub struct Isa(Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -79,6 +82,7 @@ impl Isa {
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
+            #[cfg(not(target_os = "android"))]
             if avx512::detected() {
                 return Self(Kind::Avx512);
             }
@@ -102,6 +106,7 @@ impl Isa {
             if avx2::detected() {
                 all.push(Self(Kind::Avx2));
             }
+            #[cfg(not(target_os = "android"))]
             if avx512::detected() {
                 all.push(Self(Kind::Avx512));
             }
@@ -116,7 +121,7 @@ impl Isa {
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
@@ -129,7 +134,7 @@ impl Isa {
     /// f32 in one vector.
     pub fn lanes(self) -> usize {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
             Kind::Avx512 => avx512::Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => avx2::Avx2::LANES,
@@ -142,7 +147,7 @@ impl Isa {
     /// Vector registers.
     pub fn registers(self) -> usize {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
             Kind::Avx512 => avx512::Avx512::REGISTERS,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => avx2::Avx2::REGISTERS,
@@ -156,7 +161,7 @@ impl Isa {
     pub fn run(self, kernel: impl Kernel) {
         match self.0 {
             // SAFETY: a value of this kind exists only where the CPU was found to have the instruction set.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
             Kind::Avx512 => unsafe { avx512::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]

@@ -107,6 +107,10 @@ pub struct DataArguments {
     /// weights' own]
     #[arg(long, value_name = "NAMES")]
     pub class_names: Option<String>,
+    /// Let samples be answered with themselves, as an autoencoder learns them: as values, channel by channel. Of NumPy's
+    /// arrays images alone will do
+    #[arg(long)]
+    pub autoencode: bool,
     /// Only the first N samples (of training data when training); of pictures as many of each class
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,

@@ -8,7 +8,7 @@ use crate::embedded;
 use crate::fault::{Fault, Outcome};
 use crate::recipe::Defaults;
 use localgrad::data::subset::Subset;
-use localgrad::data::{Dataset, ImageShape, Normalize, Split};
+use localgrad::data::{Autoencoded, Dataset, ImageShape, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, Objective};
@@ -23,6 +23,7 @@ use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, Stem, published, vgg};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The word for the data inside the program.
 pub const EMBEDDED: &str = "embedded";
@@ -263,8 +264,14 @@ pub fn freedom(
 pub fn dataset(arguments: &DataArguments, part: Part) -> Outcome<Box<dyn Dataset>> {
     match data_name(arguments) {
         EMBEDDED => embedded::open(if part == Part::Train { Split::Train } else { Split::Test }),
+        path if arguments.autoencode => Ok(localgrad_data::open::unlabelled(Path::new(path), part)?),
         path => Ok(localgrad_data::open::numbers(Path::new(path), part)?),
     }
+}
+
+/// The samples with what they are to be answered with: themselves, where `--autoencode` says so.
+pub fn answered(arguments: &DataArguments, samples: Arc<dyn Dataset>) -> Arc<dyn Dataset> {
+    if arguments.autoencode { Arc::new(Autoencoded::new(samples)) } else { samples }
 }
 
 /// The first `--limit` samples, if it is given.

@@ -60,6 +60,9 @@ pub fn lies_in(folder: &Path) -> bool {
 /// # Errors
 /// Those of [`open`].
 pub fn has_parts(path: &Path) -> Result<bool> {
+    if has_ending(path, "npy") {
+        return Ok(false);
+    }
     let arrays = Arrays::open(path)?;
     Ok([Share::Validation, Share::Test].into_iter().any(|share| arrays.get(share, Role::Images).is_some()))
 }
@@ -70,19 +73,9 @@ pub fn has_parts(path: &Path) -> Result<bool> {
 /// `Io` when a file cannot be read; `Format` when an array is missing or not what it should be.
 pub fn open(path: &Path, part: Part) -> Result<Images> {
     let arrays = Arrays::open(path)?;
+    let (share, images) = arrays.images(part)?;
+    let labels = arrays.found.get(&(share, Role::Labels)).ok_or_else(|| arrays.missing(EXPECTED))?;
     let wrong = |what: String| Error::format(format!("{}: {what}", arrays.name));
-    let missing = |wanted: &str| wrong(format!("expected {wanted}, found {}", few(&arrays.names)));
-    let share = match Share::of(part).iter().find(|share| arrays.get(**share, Role::Images).is_some()) {
-        Some(share) => Some(*share),
-        None if arrays.found.contains_key(&(None, Role::Images)) => None,
-        None if part == Part::Train || part == Part::All => return Err(missing(EXPECTED)),
-        None => return Err(missing("test_images and test_labels (or val_, x_test and y_test) as well")),
-    };
-    let (Some(images), Some(labels)) =
-        (arrays.found.get(&(share, Role::Images)), arrays.found.get(&(share, Role::Labels)))
-    else {
-        return Err(missing(EXPECTED));
-    };
     let (shape, values) = read_images(images, &arrays.name)?;
     let found = read_answers(labels, &arrays.name)?;
     // All parts count the classes of all, and take labels for what those of all are, so that they agree.
@@ -101,6 +94,21 @@ pub fn open(path: &Path, part: Part) -> Result<Images> {
         TargetKind::Class => images(found.labels()),
         kind => images(vec![0; found.samples()])?.with_rows(&arrays.name, kind, found.numbers),
     }
+}
+
+/// The same without a look at labels, which need not be there: a single array will do, and all images are of one class.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_unlabelled(path: &Path, part: Part) -> Result<Images> {
+    let arrays = match path.is_file() && has_ending(path, "npy") {
+        true => Arrays::of_images(path),
+        false => Arrays::open(path)?,
+    };
+    let (_, images) = arrays.images(part)?;
+    let (shape, values) = read_images(images, &arrays.name)?;
+    let labels = vec![0; values.len() / shape.elements()];
+    Images::new(&arrays.name, shape, values, labels, (1, Vec::new()))
 }
 
 /// What samples are to be answered with, and what that may be: a class, written as a number or as a single 1 in a row; labels,
@@ -179,6 +187,28 @@ impl Arrays {
             )));
         }
         Self::new(path.display().to_string(), Self::in_archive(path, "")?)
+    }
+
+    /// One array, whatever it is called.
+    fn of_images(path: &Path) -> Self {
+        let name = path.display().to_string();
+        let images = (name.clone(), Encoded::File(path.to_path_buf()));
+        let found = BTreeMap::from([((None, Role::Images), images)]);
+        Self { names: vec![name.clone()], name, found }
+    }
+
+    /// The part of the images that is asked for, and which that is; where they come in no parts, it is all of them.
+    fn images(&self, part: Part) -> Result<(Option<Share>, &(String, Encoded))> {
+        let of_part = |share: &Share| Some((Some(*share), self.get(*share, Role::Images)?));
+        let whole = || Some((None, self.found.get(&(None, Role::Images))?));
+        Share::of(part).iter().find_map(of_part).or_else(whole).ok_or_else(|| match part {
+            Part::Train | Part::All => self.missing(EXPECTED),
+            _ => self.missing("test_images and test_labels (or val_, x_test and y_test) as well"),
+        })
+    }
+
+    fn missing(&self, wanted: &str) -> Error {
+        Error::format(format!("{}: expected {wanted}, found {}", self.name, few(&self.names)))
     }
 
     fn of_folder(folder: &Path) -> Result<Self> {
@@ -314,11 +344,14 @@ fn read_images(array: &(String, Encoded), name: &str) -> Result<(ImageShape, Val
 fn layout(array: &Array<'_>) -> std::result::Result<(usize, ImageShape, [usize; 4]), String> {
     let expected = || {
         format!(
-            "an array {:?}, expected images: [N, H, W], [N, H, W, C] or [N, C, H, W], none of them 0",
+            "an array {:?}, expected images: [N, H, W], [N, H, W, C] or [N, C, H, W], or rows of numbers: [N, C], none of \
+             them 0",
             array.shape
         )
     };
     let (sizes, strides) = match (&array.shape[..], &array.strides[..]) {
+        // Each number is a channel of an image of one pixel.
+        (&[n, c], &[s_n, s_c]) => ([n, 1, 1, c], [s_n, c, c, s_c]),
         (&[n, h, w], &[s_n, s_h, s_w]) => ([n, h, w, 1], [s_n, s_h, s_w, 1]),
         (&[n, c, h, w], &[s_n, s_c, s_h, s_w]) if c <= MOST_CHANNELS && w > MOST_CHANNELS => {
             ([n, h, w, c], [s_n, s_h, s_w, s_c])

@@ -149,6 +149,17 @@ pub fn numbers(path: &Path, part: Part) -> Result<Box<dyn Dataset>> {
     }
 }
 
+/// The same where no labels are asked for: NumPy's arrays may come without them.
+///
+/// # Errors
+/// As [`numbers`].
+pub fn unlabelled(path: &Path, part: Part) -> Result<Box<dyn Dataset>> {
+    match npz::holds(path) || (!holds_numbers(path) && npz::lies_in(path)) {
+        true => Ok(Box::new(npz::open_unlabelled(path, part)?)),
+        false => numbers(path, part),
+    }
+}
+
 /// A part of the data set in an archive; none where it holds none that is known.
 fn in_archive(path: &Path, part: Part) -> Result<Option<crate::Images>> {
     let is_needed = |path: &str| cifar::needs(path, part) || stl::needs(path, part);

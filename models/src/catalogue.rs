@@ -139,6 +139,7 @@ pub const MODELS: &[&str] = &[
     "regnet_y_800mf",
     "mlperf_resnet8",
     "mlperf_ds_cnn",
+    "mlperf_autoencoder",
     "resnet1d",
     "tcn",
 ];
@@ -167,15 +168,22 @@ pub fn is_small(name: &str) -> bool {
 pub fn usual_input(name: &str) -> [usize; 3] {
     match name {
         "mlperf_ds_cnn" => [1, 49, 10],
+        "mlperf_autoencoder" => [640, 1, 1],
         "resnet1d" | "tcn" => [9, 1, 128],
         _ if is_small(name) => [3, 32, 32],
         _ => PHOTO,
     }
 }
 
+/// What a network was made to answer with.
+pub fn usual_objective(name: &str) -> Objective {
+    if name == "mlperf_autoencoder" { Objective::Values } else { Objective::Classes }
+}
+
 /// Whether a network begins in one way whatever the size of its images.
 pub(crate) fn has_one_stem(name: &str) -> bool {
-    is_small(name) || name.starts_with("vgg") || matches!(name, "mlperf_ds_cnn" | "resnet1d" | "tcn")
+    let has_no_other = matches!(name, "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn");
+    has_no_other || is_small(name) || name.starts_with("vgg")
 }
 
 /// The spec of the network called `name`, here or by timm.
@@ -234,6 +242,7 @@ fn of_family(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         "wide_resnet101_2" => resnet::widened(name, 101, [2, 1], config),
         "mlperf_resnet8" => tiny::resnet8(name, config),
         "mlperf_ds_cnn" => tiny::ds_cnn(name, config),
+        "mlperf_autoencoder" => tiny::autoencoder(name, config),
         "tcn" => temporal::tcn(name, config),
         _ => Err(unknown(name)),
     }

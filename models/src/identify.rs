@@ -1,9 +1,10 @@
 //! Which network a file's tensors are of, by their names and shapes.
 
-use crate::catalogue::{PHOTO, has_one_stem, is_small, network, usual_input};
+use crate::catalogue::{PHOTO, has_one_stem, is_small, network, usual_input, usual_objective};
 use crate::names::{self, TIMM};
 use crate::timm;
 use crate::{MODELS, ModelConfig, Stem};
+use localgrad::data::Normalize;
 use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
@@ -25,9 +26,23 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Origin, network and number of classes.
+    /// Origin, network and number of classes, or of what else it answers with.
     pub fn words(&self) -> String {
-        format!("{}, {}, {} classes", self.origin, self.model, self.config.classes)
+        let ModelConfig { classes, objective, .. } = self.config;
+        format!("{}, {}, {classes} {}", self.origin, self.model, objective.noun())
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// Those of making it by its name.
+    pub fn network(&self) -> localgrad::Result<NetworkSpec> {
+        network(self.model, &self.config)
+    }
+
+    /// What its images are normalised by, of networks for photographs, which all have it so.
+    pub fn normalize(&self) -> Option<Normalize> {
+        (self.config.input == PHOTO).then(Normalize::imagenet)
     }
 }
 
@@ -74,11 +89,12 @@ pub fn identify(file: &[(&str, &[usize])]) -> Option<Identity> {
 
 /// What the name of a network may leave open; published forms come first.
 fn candidates(model: &str) -> Vec<ModelConfig> {
-    let usual = ModelConfig { input: usual_input(model), ..ModelConfig::default() };
+    let (input, objective) = (usual_input(model), usual_objective(model));
+    let usual = ModelConfig { input, objective, ..ModelConfig::default() };
     let around = |shortcut| ModelConfig { shortcut, ..usual.clone() };
     let begun = |input, stem| ModelConfig { input, stem, ..usual.clone() };
     match model {
-        "mlperf_resnet8" | "mlperf_ds_cnn" | "resnet1d" | "tcn" => vec![usual],
+        "mlperf_resnet8" | "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" => vec![usual],
         _ if is_small(model) => [Shortcut::Project, Shortcut::Pad].map(around).into(),
         // VGGs, whose heads are others for small images.
         _ if has_one_stem(model) => [PHOTO, SMALL].map(|input| begun(input, None)).into(),
@@ -91,7 +107,7 @@ fn candidates(model: &str) -> Vec<ModelConfig> {
 /// Whose names we have for a network's weights.
 fn writer(model: &str) -> &'static str {
     match model {
-        "mlperf_ds_cnn" | "resnet1d" | "tcn" => "localgrad",
+        "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" => "localgrad",
         _ if is_small(model) => "a ResNet for CIFAR",
         _ if model.starts_with("mobilenet_v1") => TIMM,
         // ResNet-D.
@@ -148,7 +164,8 @@ mod tests {
                 let again = tensors(&network(found.model, &found.config).unwrap()).unwrap();
                 let called = if found.origin == TIMM { timm::name_of(model) } else { *model };
                 assert_eq!((found.model, &again), (called, &own));
-                assert!(found.words().ends_with(&format!("{called}, 17 classes")), "{}", found.words());
+                let noun = usual_objective(model).noun();
+                assert!(found.words().ends_with(&format!("{called}, 17 {noun}")), "{}", found.words());
                 // Wrapped, with torch's counters, in another order.
                 own.iter_mut().for_each(|(name, _)| *name = format!("module.{name}"));
                 own.push(("module.bn1.num_batches_tracked".into(), Vec::new()));

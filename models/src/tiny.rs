@@ -7,12 +7,15 @@ use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
 use localgrad::network::unit::Shortcut;
-use localgrad::network::{NetworkSpec, UnitKind, UnitSpec};
+use localgrad::network::{NetworkSpec, NormConfig, UnitKind, UnitSpec};
 use localgrad::{Error, Result};
 
 const WIDTH: usize = 64;
 const UNITS: usize = 4;
 const RELU: Activation = Activation::Relu;
+/// Widths of the autoencoder's dense layers but for the last, which gives the values.
+const ENCODER: [usize; 5] = [128, 128, 128, 128, 8];
+const DECODER: [usize; 4] = [128; 4];
 
 /// `mlperf_resnet8`, for 3x32x32: a CIFAR ResNet whose ways around are convolutions without batch norm.
 pub fn resnet8(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
@@ -42,6 +45,30 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         named("dropout2", LayerSpec::Dropout { probability: 0.4 }),
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs: WIDTH, outputs: config.classes, bias: true }),
+    ];
+    Ok(config.network(name, units, head))
+}
+
+/// `mlperf_autoencoder` (Koizumi et al. 2020, the baseline of DCASE's task 2), for 640x1x1: five steps of 128 mel
+/// coefficients, given back as 640 values. Dense layers are convolutions of one position, the first one of the whole input,
+/// whatever its height and width.
+pub fn autoencoder(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
+    no_widths(name, config)?;
+    let [channels, height, width] = config.input;
+    let whole = ConvConfig { kernel: [height, width], ..ConvConfig::default() };
+    let first = LayerSpec::Conv { inputs: channels, outputs: ENCODER[0], config: whole, bias: false };
+    let first = vec![named("0", first), named("1", LayerSpec::batch_norm(ENCODER[0], Some(RELU)))];
+    let dense = UnitKind::ConvNorm { kernel: 1, activation: RELU, norm: NormConfig::default() };
+    let encoder = ENCODER.iter().enumerate().map(|(number, width)| (format!("encoder.{number}"), *width));
+    let decoder = DECODER.iter().enumerate().map(|(number, width)| (format!("decoder.{number}"), *width));
+    let mut units: Vec<UnitSpec> = encoder
+        .chain(decoder)
+        .map(|(name, width)| UnitSpec { name, kind: dense.clone(), width, stride: 1 })
+        .collect();
+    units[0].kind = UnitKind::Layers(first);
+    let head = vec![
+        unnamed(LayerSpec::GlobalAveragePool),
+        named("fc", LayerSpec::Linear { inputs: DECODER[3], outputs: config.classes, bias: true }),
     ];
     Ok(config.network(name, units, head))
 }
@@ -81,6 +108,11 @@ mod tests {
             + [8, 16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256].iter().sum::<usize>()
             + [16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256].iter().sum::<usize>();
         assert_eq!(parameters(&mobilenet), 221_794 - 2 * normed - normed);
+        let autoencoder = at("mlperf_autoencoder", [640, 1, 1], 640);
+        let normed = 8 * 128 + 8;
+        assert_eq!(parameters(&autoencoder), 269_992 - 2 * normed - normed);
+        // The same of a spectrogram that is not written as one row.
+        assert_eq!(parameters(&at("mlperf_autoencoder", [1, 5, 128], 640)), parameters(&autoencoder));
     }
 
     #[test]

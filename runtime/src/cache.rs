@@ -138,6 +138,12 @@ impl FeatureCache {
                 "samples are to be mixed with others, and features are kept of each alone; leave one of them out",
             ));
         }
+        if loader.dataset().answers_itself() && loader.config().augment.is_some() {
+            return Err(Error::config(
+                "samples are to be answered with themselves as they are varied, and features are kept without such answers; \
+                 leave the variation out, or keep no features",
+            ));
+        }
         let samples = loader.dataset().len();
         let batch = loader.config().batch.min(samples);
         let places =

@@ -82,6 +82,7 @@ fn every_rule_trains_networks_of_phones_and_boards() {
         ("regnet_y_400mf", [3, 16, 16]),
         ("mlperf_resnet8", [3, 16, 16]),
         ("mlperf_ds_cnn", [1, 49, 10]),
+        ("mlperf_autoencoder", [16, 1, 1]),
         ("resnet1d", [9, 1, 32]),
         ("tcn", [9, 1, 32]),
     ] {

@@ -40,9 +40,9 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let place = Place::open(&arguments.device.device)?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let dataset = photos::judged(&arguments.trained, &data, &workers)?;
+    let dataset: Arc<dyn Dataset> = Arc::from(photos::judged(&arguments.trained, &data, &workers)?);
+    let dataset = choices::answered(&data, dataset);
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &place)?;
-    let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
     let fitting = budget::evaluation_batch(network, samples, loader.working_bytes(), &place, &workers)?;

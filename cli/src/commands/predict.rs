@@ -10,7 +10,7 @@ use crate::output::{Output, complain, table};
 use crate::photos;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::maps::{Map, Place};
-use localgrad::targets::TargetKind;
+use localgrad::targets::{TargetKind, Targets};
 use localgrad::threads::Workers;
 use localgrad_data::{folder, picture};
 use serde::Serialize;
@@ -44,6 +44,9 @@ struct PredictRecord {
     /// Of a network that answers with values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     values: Vec<Answer>,
+    /// Of a sample whose values are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_squared_error: Option<f64>,
     #[serde(flatten)]
     logits: Option<Logits>,
 }
@@ -120,7 +123,7 @@ fn images(
         let sample = path.display().to_string();
         match image(path, &mut trained, arguments.top, workers) {
             Ok(judgement) => {
-                let record = judgement.record(sample, None, arguments.logits);
+                let record = judgement.record(sample, (None, None), arguments.logits);
                 output.record(&record);
                 records.push(record);
             }
@@ -149,9 +152,9 @@ const BATCH: usize = 100;
 fn samples(arguments: &PredictArguments, place: &Place, workers: &Workers) -> Outcome<Vec<PredictRecord>> {
     let output = Output { json: arguments.output.json };
     let data = trained::data(&arguments.trained, &arguments.data)?;
-    let dataset = photos::judged(&arguments.trained, &data, workers)?;
+    let dataset: Arc<dyn Dataset> = Arc::from(photos::judged(&arguments.trained, &data, workers)?);
+    let dataset = choices::answered(&data, dataset);
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), place)?;
-    let dataset: Arc<dyn Dataset> = Arc::from(dataset);
     let wanted = BATCH.min(dataset.len());
     let reading_bytes = dataset.decoding_bytes();
     let batch = budget::evaluation_batch(&trained.model.spec, wanted, reading_bytes, place, workers)?;
@@ -166,14 +169,23 @@ fn samples(arguments: &PredictArguments, place: &Place, workers: &Workers) -> Ou
             let place = records.len();
             let name = loader.dataset().sample_name(place);
             let sample = name.map_or_else(|| place.to_string(), String::from);
+            let error = squared_error(&row, &batch.targets.part(number..number + 1));
             let judgement = Judgement::of(row, &trained, arguments.top)
                 .map_err(|cause| Fault::failed(format!("sample {sample}: {cause}")))?;
-            let record = judgement.record(sample, label, arguments.logits);
+            let error = error.filter(|_| !judgement.values.is_empty());
+            let record = judgement.record(sample, (label, error), arguments.logits);
             output.record(&record);
             records.push(record);
         }
     }
     Ok(records)
+}
+
+/// The mean of the squares by which outputs miss a sample's numbers, where it has numbers.
+fn squared_error(outputs: &[f32], target: &Targets) -> Option<f64> {
+    let Targets::Rows { numbers, .. } = target else { return None };
+    let squares = outputs.iter().zip(numbers).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    Some(squares.sum::<f64>() / outputs.len().max(1) as f64)
 }
 
 /// What a network makes of one image.
@@ -207,7 +219,13 @@ impl Judgement {
         Ok(Self { classes, values, logits: outputs })
     }
 
-    fn record(self, sample: String, label: Option<u32>, with_logits: bool) -> PredictRecord {
+    /// What is told of a sample, whose class or whose values' error may be known.
+    fn record(
+        self,
+        sample: String,
+        (label, mean_squared_error): (Option<u32>, Option<f64>),
+        with_logits: bool,
+    ) -> PredictRecord {
         let likeliest = self.classes.first().cloned().filter(|_| with_logits);
         let logits =
             likeliest.map(|likeliest| Logits { file: sample.clone(), likeliest, logits: self.logits });
@@ -217,6 +235,7 @@ impl Judgement {
             label,
             classes: self.classes,
             values: self.values,
+            mean_squared_error,
             logits,
         }
     }
@@ -245,6 +264,9 @@ fn guesses(probabilities: &[f64], names: &[String], top: usize) -> Vec<Guess> {
     order.into_iter().take(top).map(guess).collect()
 }
 
+/// The most values that are shown of a sample.
+const SHOWN_VALUES: usize = 16;
+
 fn row(record: &PredictRecord) -> Vec<String> {
     let guess = |guess: &Guess| {
         let name = guess.name.clone().unwrap_or_else(|| guess.class.to_string());
@@ -254,6 +276,11 @@ fn row(record: &PredictRecord) -> Vec<String> {
         let name = answer.name.as_ref().map_or(String::new(), |name| format!("{name} "));
         format!("{name}{:.4}", answer.value)
     };
-    let classes = record.classes.iter().map(guess).chain(record.values.iter().map(answer));
-    vec![record.sample.clone(), classes.collect::<Vec<String>>().join("  ")]
+    let mut cells: Vec<String> = record.classes.iter().map(guess).collect();
+    cells.extend(record.values.iter().take(SHOWN_VALUES).map(answer));
+    if record.values.len() > SHOWN_VALUES {
+        cells.push(format!("… ({} values)", record.values.len()));
+    }
+    cells.extend(record.mean_squared_error.map(|error| format!("mean squared error {error:.4}")));
+    vec![record.sample.clone(), cells.join("  ")]
 }

@@ -305,8 +305,9 @@ fn samples(
     pictures: Option<&Collection>,
     held_out_evenly: bool,
 ) -> Outcome<[Arc<dyn Dataset>; 2]> {
+    let answered = |samples| choices::answered(&arguments.data, samples);
     if let Some(collection) = pictures {
-        let [train, test] = photos::samples(arguments, collection)?;
+        let [train, test] = photos::samples(arguments, collection)?.map(answered);
         data_checks::check_classes(train.as_ref(), test.as_ref())?;
         return Ok([train, test]);
     }
@@ -327,6 +328,7 @@ fn samples(
             (Arc::new(train), Arc::new(test))
         }
     };
+    let [train, test] = [train, test].map(answered);
     data_checks::check_pair(train.as_ref(), test.as_ref())?;
     data_checks::check_classes(train.as_ref(), test.as_ref())?;
     Ok([train, test])

@@ -32,11 +32,14 @@ pub struct Trained {
     pub class_names: Vec<String>,
 }
 
-/// What samples are asked for: those of a run, where others are not named.
+/// What samples are asked for: those of a run, where others are not named; answered with themselves where its were.
 pub fn data(arguments: &TrainedArguments, data: &DataArguments) -> Outcome<DataArguments> {
     let mut data = data.clone();
-    if let (Some(run), None) = (&arguments.run, &data.data) {
-        data.data = Some(RunDirectory::open(run)?.read_run_file()?.data);
+    if let Some(run) = &arguments.run {
+        refuse_unused(arguments)?;
+        let file = RunDirectory::open(run)?.read_run_file()?;
+        data.autoencode |= file.words.iter().any(|word| word == "--autoencode");
+        data.data.get_or_insert(file.data);
     }
     Ok(data)
 }
@@ -83,11 +86,13 @@ fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
     }
     let (kind, wanted) = (dataset.target_kind(), network.objective.target_kind());
     if kind != wanted {
+        let gives_back = wanted == TargetKind::Values && network.classes == taken.elements();
         return Err(Fault::usage(format!(
-            "the data have {} and {} answers with {}; name other --data",
+            "the data have {} and {} answers with {}; {}",
             kind.noun(),
             network.name,
-            wanted.noun()
+            wanted.noun(),
+            if gives_back { "if it gives samples back, add --autoencode" } else { "name other --data" }
         )));
     }
     if dataset.classes() > network.classes || kind != TargetKind::Class && dataset.classes() < network.classes

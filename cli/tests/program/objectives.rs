@@ -1,6 +1,7 @@
 //! From lists with several labels, and arrays with values, to networks that answer so; and samples that are mixed.
 
 use crate::common::program::{localgrad, records};
+use crate::made::npy;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::path::Path;
@@ -179,4 +180,65 @@ fn plans_and_measurements_know_objectives() {
     assert_eq!(code, Some(0), "{error}");
     let (code, _, error) = told(&["plan", "--huber", "0.5"]);
     assert!(code == Some(2) && error.contains("--huber is for data with values"), "{error}");
+}
+
+/// A NumPy array of `[N, 12]` floats: each row is a multiple of one of two patterns, or for `odd` ones of neither.
+fn write_rows(path: &Path, rows: usize, is_odd: bool) {
+    let mut numbers = Vec::new();
+    for row in 0..rows {
+        let loudness = 0.2 + (row * 7 % 10) as f32 / 10.0;
+        for place in 0..12 {
+            let usual = if row % 2 == 0 { place % 3 == 0 } else { place < 4 };
+            let is_loud = if is_odd { place % 2 == row % 2 } else { usual };
+            numbers.extend((if is_loud { loudness } else { 0.0_f32 }).to_le_bytes());
+        }
+    }
+    std::fs::write(path, npy("<f4", false, &format!("({rows}, 12)"), &numbers)).unwrap();
+}
+
+#[test]
+fn an_autoencoder_learns_what_is_usual() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_rows(&here.join("usual.npy"), 96, false);
+    write_rows(&here.join("odd.npy"), 8, true);
+    let words =
+        ["usual.npy", "--autoencode", "--model", "mlperf_autoencoder", "--hold-out", "16", "--rule", "bp"];
+    let more = ["--batch", "16", "--lr", "0.05", "--threads", "1", "--json"];
+    let trained = |epochs: &str, run: &str| {
+        let (code, out, error) =
+            localgrad(here, &[&["train"], &words[..], &more, &["--epochs", epochs, "--out", run]].concat());
+        assert_eq!(code, Some(0), "{error}");
+        records(&out)
+    };
+    let told = trained("40", "run");
+    assert_eq!(last(&told, "start")["classes"], 12);
+    assert!(last(&told, "done")["metrics"]["root_mean_square_error"].as_f64().unwrap() < 0.2);
+    let ask = |words: &[&str], code: i32| {
+        let (found, out, error) = localgrad(here, &[words, &["--json"]].concat());
+        assert_eq!(found, Some(code), "{error}");
+        (records(&out), error)
+    };
+    // A run knows that its samples answer themselves; of weights it is said.
+    let weights = "run/weights.safetensors";
+    let loss = |words: &[&str]| last(&ask(words, 0).0, "evaluated")["loss"].as_f64().unwrap();
+    let usual = loss(&["eval", "--run", "run"]);
+    assert_eq!(loss(&["eval", "--weights", weights, "--data", "usual.npy", "--autoencode"]), usual);
+    let odd = ["--weights", weights, "--data", "odd.npy", "--autoencode"];
+    assert!(loss(&[&["eval"], &odd[..]].concat()) > 4.0 * usual);
+    let (samples, _) = ask(&[&["predict"], &odd[..]].concat(), 0);
+    let each = samples.iter().map(|sample| sample["mean_squared_error"].as_f64().unwrap());
+    assert!(samples.len() == 8 && each.fold(f64::INFINITY, f64::min) > usual, "{samples:?}");
+    assert_eq!(samples[0]["values"].as_array().unwrap().len(), 12);
+    let (_, error) = ask(&["eval", "--weights", weights, "--data", "embedded"], 2);
+    assert!(error.contains("1x28x28"), "{error}");
+    // A run that goes on ends in the same bytes.
+    trained("3", "short");
+    let (code, _, error) = localgrad(here, &["train", "--resume", "--out", "short", "--epochs", "40"]);
+    assert_eq!(code, Some(0), "{error}");
+    let bytes = |run: &str| std::fs::read(here.join(run).join("weights.safetensors")).unwrap();
+    trained("40", "again");
+    assert!(bytes("run") == bytes("again"));
+    let (code, _, error) = localgrad(here, &["train", "usual.npy", "--model", "mlperf_autoencoder"]);
+    assert!(code != Some(0) && error.contains("expected two"), "{error}");
 }

@@ -4,7 +4,7 @@ use crate::files::{npy, zip};
 use localgrad::data::Dataset;
 use localgrad::targets::TargetKind;
 use localgrad_data::npy::Array;
-use localgrad_data::open::{has_parts, numbers};
+use localgrad_data::open::{has_parts, numbers, unlabelled};
 use localgrad_data::{Found, Part, look};
 use std::path::{Path, PathBuf};
 
@@ -228,7 +228,7 @@ fn what_is_wrong_with_arrays_is_said() {
             vec![images("<i2", "(2, 1, 1)", &[0, 1, 0, 0]), of(1)],
             "holds 256, expected whole numbers from 0 to 255",
         ),
-        (vec![images("|u1", "(2, 6)", &[0; 12]), of(1)], "an array [2, 6], expected images"),
+        (vec![images("|u1", "(12,)", &[0; 12]), of(1)], "an array [12], expected images"),
         (vec![images("|u1", "(0, 4, 4)", &[]), of(1)], "none of them 0"),
         (vec![images("|S1", "(2, 1, 1)", &[0; 2]), of(1)], "texts, expected images"),
         (
@@ -301,4 +301,47 @@ fn hostile_arrays_are_refused() {
         std::fs::write(&path, &damaged).unwrap();
         assert!(numbers(&path, Part::Train).is_err(), "{place}");
     }
+}
+
+#[test]
+fn rows_of_numbers_are_images_of_one_pixel() {
+    let directory = tempfile::tempdir().unwrap();
+    let labels = npy("|u1", false, "(2,)", &[1, 0]);
+    let floats: Vec<u8> = (0..6_u8).flat_map(|number| f32::from(number).to_le_bytes()).collect();
+    let by_columns: Vec<u8> =
+        [0, 3, 1, 4, 2, 5_u8].into_iter().flat_map(|n| f32::from(n).to_le_bytes()).collect();
+    for (images, scale) in [
+        (npy("<f4", false, "(2, 3)", &floats), 1.0),
+        (npy("<f4", true, "(2, 3)", &by_columns), 1.0),
+        (npy("|u1", false, "(2, 3)", &[0, 1, 2, 3, 4, 5]), 255.0),
+    ] {
+        let path = npz(directory.path(), &[("x.npy", images), ("y.npy", labels.clone())]);
+        let set = numbers(&path, Part::Train).unwrap();
+        let shape = set.shape();
+        assert_eq!((set.len(), shape.channels, shape.height, shape.width), (2, 3, 1, 1));
+        let mut pixels = [0.0; 3];
+        assert_eq!(set.read(1, &mut pixels).unwrap(), 0);
+        assert_eq!(pixels, [3.0, 4.0, 5.0].map(|number| number / scale));
+    }
+}
+
+#[test]
+fn images_alone_are_read_where_no_labels_are_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let images =
+        |count: usize| npy("|u1", false, &format!("({count}, 2, 3)"), &bytes([0, 1, 2, 3], [count, 2, 3, 1]));
+    let path = npz(directory.path(), &[("x_train.npy", images(3)), ("x_test.npy", images(2))]);
+    let error = numbers(&path, Part::Train).err().unwrap().to_string();
+    assert!(error.contains("expected NumPy's arrays train_images and train_labels"), "{error}");
+    for place in [path.as_path(), directory.path()] {
+        assert_images(unlabelled(place, Part::Train).unwrap().as_ref(), [3, 2, 3, 1], 255.0, &[0, 0, 0]);
+        assert_images(unlabelled(place, Part::Judge).unwrap().as_ref(), GREY, 255.0, &[0, 0]);
+    }
+    assert!(has_parts(&path).unwrap());
+    // One array, by any name.
+    let alone = directory.path().join("spectrograms.npy");
+    std::fs::write(&alone, images(2)).unwrap();
+    assert!(!has_parts(&alone).unwrap());
+    assert_images(unlabelled(&alone, Part::Train).unwrap().as_ref(), GREY, 255.0, &[0, 0]);
+    assert!(numbers(&alone, Part::Train).err().unwrap().to_string().contains("expected two"));
 }

@@ -2,6 +2,7 @@
 
 use super::ahead::BATCHES_AHEAD;
 use super::augment::{AugmentConfig, Showing};
+use super::autoencode::planes;
 use super::blend::BlendConfig;
 use super::normalize::Normalize;
 use super::order::Order;
@@ -216,7 +217,8 @@ impl Loader {
         self.batch_of(images, targets)
     }
 
-    /// What these samples are to be answered with, unmixed; no image is read.
+    /// What these samples are to be answered with, unmixed and as they are; no image is read but of samples that answer
+    /// themselves.
     ///
     /// # Errors
     /// Those of reading.
@@ -262,12 +264,20 @@ impl Loader {
         let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
         let targets = match self.dataset.target_kind() {
             TargetKind::Class => Targets::Classes(labels),
+            _ if self.dataset.answers_itself() => {
+                let mut numbers = vec![0.0; images.len()];
+                let rows = numbers.chunks_exact_mut(size).zip(images.chunks_exact(size));
+                rows.for_each(|(row, image)| planes(image, self.dataset.shape().channels, row));
+                self.normalize.apply(&mut images);
+                Targets::Rows { width: size, numbers }
+            }
             _ => self.targets(samples)?,
         };
         Ok((images, targets))
     }
 
-    /// Reads one sample into `image`, varied and normalised. `scratch` is kept from image to image.
+    /// Reads one sample into `image`, varied and, but for one that answers itself, normalised. `scratch` is kept from image to
+    /// image.
     fn read(&self, showing: Showing, image: &mut [f32], scratch: &mut Vec<f32>) -> Result<u32> {
         let label = match self.config.augment {
             None => self.dataset.read(showing.sample, image)?,
@@ -276,7 +286,9 @@ impl Loader {
                 augment.read(self.dataset.as_ref(), showing, image, scratch)?
             }
         };
-        self.normalize.apply(image);
+        if !self.dataset.answers_itself() {
+            self.normalize.apply(image);
+        }
         Ok(label)
     }
 }

@@ -7,6 +7,7 @@ pub mod idx;
 pub mod cifar;
 pub mod safetensors;
 pub mod subset;
+pub mod autoencode;
 mod balance;
 pub mod crop;
 pub mod color;
@@ -22,6 +23,7 @@ mod order;
 mod mix;
 
 pub use augment::AugmentConfig;
+pub use autoencode::Autoencoded;
 pub use balance::balanced_class_weights;
 pub use blend::BlendConfig;
 pub use color::ColorJitter;
@@ -99,7 +101,12 @@ pub trait Dataset: Send + Sync {
         TargetKind::Class
     }
 
-    /// The numbers that a sample is to be answered with, `[classes]`; none where that is a class.
+    /// Whether each sample is to be answered with itself: its own numbers `[C, H, W]`, varied as it is.
+    fn answers_itself(&self) -> bool {
+        false
+    }
+
+    /// The numbers that a sample is to be answered with, `[classes]`; none where that is a class, or the sample itself.
     ///
     /// # Errors
     /// `Config` when there is no such sample.

@@ -155,6 +155,10 @@ impl Dataset for Subset {
         self.whole.target_kind()
     }
 
+    fn answers_itself(&self) -> bool {
+        self.whole.answers_itself()
+    }
+
     fn numbers(&self, index: usize) -> Result<&[f32]> {
         self.whole.numbers(self.place(index)?)
     }

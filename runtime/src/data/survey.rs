@@ -59,7 +59,8 @@ impl Survey {
         let (mut labels, mut pixels) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
         let (mut least, mut largest) = (f32::INFINITY, f32::NEG_INFINITY);
         let size = dataset.shape().elements();
-        let has_rows = dataset.target_kind() != TargetKind::Class;
+        // Those of samples that answer themselves are their pixels.
+        let has_rows = dataset.target_kind() != TargetKind::Class && !dataset.answers_itself();
         let mut row = vec![0.0f32; if has_rows { dataset.classes() } else { 0 }];
         for start in (0..dataset.len()).step_by(AT_ONCE) {
             let samples = start..dataset.len().min(start + AT_ONCE);

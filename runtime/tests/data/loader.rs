@@ -3,7 +3,11 @@
 use crate::common::{numbers, with_threads};
 use crate::files::{idx_images, idx_labels};
 use localgrad::data::idx::Idx;
-use localgrad::data::{AugmentConfig, Batch, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
+use localgrad::data::subset::Subset;
+use localgrad::data::{
+    AugmentConfig, Autoencoded, Batch, Dataset, ImageShape, Loader, LoaderConfig, Normalize,
+};
+use localgrad::targets::{TargetKind, Targets};
 use localgrad::{Error, ErrorKind, Result};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -270,4 +274,47 @@ fn of_several_broken_samples_the_first_is_reported() {
         let error = with_threads(threads, || loader.batch(0, 0)).unwrap_err();
         assert_eq!(error.to_string(), "sample 5 is broken");
     }
+}
+
+#[test]
+fn samples_that_answer_themselves_are_varied_with_their_answers() {
+    let normalize = Normalize { mean: vec![3.0, -1.0], deviation: vec![0.5, 4.0] };
+    let augment = Some(AugmentConfig::default());
+    for augment in [None, augment] {
+        let config = LoaderConfig { batch: 4, seed: 3, augment, ..LoaderConfig::default() };
+        let own: Arc<dyn Dataset> = Arc::new(Autoencoded::new(numbered(9)));
+        assert_eq!((own.classes(), own.target_kind()), (60, TargetKind::Values));
+        let loader = Loader::new(own, normalize.clone(), config).unwrap();
+        let plain = Loader::new(numbered(9), normalize.clone(), config).unwrap();
+        let unnormalised = Loader::new(numbered(9), Normalize::identity(2), config).unwrap();
+        for position in 0..3 {
+            let [batch, plain, pixels] =
+                [&loader, &plain, &unnormalised].map(|loader| loader.batch(1, position).unwrap());
+            assert_eq!(bits(&batch), bits(&plain));
+            let Targets::Rows { width: 60, numbers: found } = batch.targets else { panic!("no rows of 60") };
+            // Channel by channel, as the data have them.
+            let planes = |image: &[f32]| {
+                [0, 1]
+                    .map(|channel| image.iter().skip(channel).step_by(2).copied().collect::<Vec<f32>>())
+                    .concat()
+            };
+            let wanted: Vec<f32> = numbers(&pixels.images).chunks(60).flat_map(planes).collect();
+            assert_eq!(found, wanted);
+        }
+        if augment.is_none() {
+            let samples = loader.samples(0, 2).unwrap();
+            assert_eq!(loader.targets(&samples).unwrap(), loader.batch(0, 2).unwrap().targets);
+        }
+    }
+}
+
+#[test]
+fn a_part_of_samples_that_answer_themselves_does_so_too() {
+    let own: Arc<dyn Dataset> = Arc::new(Autoencoded::new(numbered(9)));
+    let [part, _] = Subset::split_end(own, 3).unwrap();
+    assert!(part.answers_itself() && part.label(5).unwrap() == 0);
+    let mut row = vec![0.0; 60];
+    part.target(2, &mut row).unwrap();
+    assert_eq!(row[..3], [2000.0, 2002.0, 2004.0]);
+    assert!(part.target(2, &mut row[1..]).is_err() && part.target(6, &mut row).is_err());
 }

@@ -2,7 +2,9 @@
 //! are, or says in a sentence why not.
 
 use crate::common::{small_resnet, weights_of};
-use localgrad::data::{Batch, BlendConfig, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
+use localgrad::data::{
+    Autoencoded, Batch, BlendConfig, Dataset, ImageShape, Loader, LoaderConfig, Normalize,
+};
 use localgrad::evaluate::{Answers, Evaluation};
 use localgrad::fit::{Control, Duration, Event, FitConfig, Measure, fit};
 use localgrad::layers::LayerSpec;
@@ -14,6 +16,7 @@ use localgrad::schedule::Schedule;
 use localgrad::targets::{TargetKind, Targets};
 use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
+use localgrad_models::ModelConfig;
 use std::sync::Arc;
 
 const SIDE: usize = 8;
@@ -131,6 +134,28 @@ fn every_rule_learns_labels_and_values() {
                 last.correct
             );
         }
+    }
+}
+
+#[test]
+fn every_rule_trains_an_autoencoder() {
+    let samples: Arc<dyn Dataset> = Arc::new(Bright(TargetKind::Class));
+    let how = LoaderConfig { batch: 16, seed: 4, ..LoaderConfig::default() };
+    let loader = Loader::new(Arc::new(Autoencoded::new(samples)), Normalize::half(3), how).unwrap();
+    let batch = loader.batch(0, 0).unwrap();
+    let (classes, objective) = (loader.dataset().classes(), Objective::Values);
+    let of_autoencoder = ModelConfig { input: [3, SIDE, SIDE], classes, objective, ..ModelConfig::default() };
+    let network = localgrad_models::network("mlperf_autoencoder", &of_autoencoder).unwrap();
+    for rule in rules() {
+        let ends = if rule.rule == Rule::Bp { vec![8] } else { vec![2, 4, 8] };
+        let (name, config) = (rule.rule, TrainConfig { rule, ends, ..TrainConfig::default() });
+        let mut trainer = Trainer::new(network.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
+        let mut step = || trainer.step(&batch, 0.1, &mut |_| {}).unwrap().losses;
+        let before = step();
+        (0..60).for_each(|_| drop(step()));
+        let after = step();
+        assert!(after.last().unwrap() < &(0.5 * before.last().unwrap()), "{name}: {before:?}, {after:?}");
+        assert!(before.iter().zip(&after).all(|(before, after)| after < before), "{name}: {after:?}");
     }
 }
 

@@ -12,11 +12,12 @@ def conv_bn(inputs, outputs, kernel, stride=1, groups=1):
 class Residual(nn.Module):
     """relu(main(x) + shortcut(x)), with a projection where the shape changes."""
 
-    def __init__(self, main, inputs, outputs, stride):
+    def __init__(self, main, inputs, outputs, stride, projection=None):
         super().__init__()
         self.main = nn.Sequential(*main)
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else nn.Sequential(*conv_bn(inputs, outputs, 1, stride))
+        projection = projection or conv_bn(inputs, outputs, 1, stride)
+        self.shortcut = nn.Identity() if same else nn.Sequential(*projection)
 
     def forward(self, x):
         return F.relu(self.main(x) + self.shortcut(x), inplace=True)
@@ -108,6 +109,68 @@ def mobilenet_v2(channels, side, classes):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, classes))
 
 
+def mlperf_resnet8(channels, classes):
+    """Ways around are convolutions with a bias, and without batch norm."""
+
+    def unit(inputs, width, stride):
+        main = [*conv_bn(inputs, width, 3, stride), nn.ReLU(inplace=True), *conv_bn(width, width, 3)]
+        return Residual(main, inputs, width, stride, [nn.Conv2d(inputs, width, 1, stride)]), width
+
+    units, last = stages(unit, 16, [16, 32, 64], [1, 1, 1])
+    stem = [*conv_bn(channels, 16, 3), nn.ReLU(inplace=True)]
+    return nn.Sequential(*stem, *units, *classifier(last, classes))
+
+
+def mlperf_ds_cnn(channels, classes):
+    """Depthwise and 1x1 convolutions over 49 steps of ten coefficients."""
+    relu = nn.ReLU(inplace=True)
+    stem = nn.Conv2d(channels, 64, (10, 4), 2, (5, 1), bias=False)
+    layers = [stem, nn.BatchNorm2d(64), relu, nn.Dropout(0.2)]
+    for _ in range(4):
+        layers += [*conv_bn(64, 64, 3, groups=64), relu, *conv_bn(64, 64, 1), relu]
+    return nn.Sequential(*layers, nn.Dropout(0.4), *classifier(64, classes))
+
+
+def mlperf_autoencoder(image, classes):
+    """Dense layers with batch norm; without the biases that it takes away."""
+    layers, inputs = [nn.Flatten()], image[0] * image[1] * image[2]
+    for width in [128, 128, 128, 128, 8, 128, 128, 128, 128]:
+        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, classes))
+
+
+def temporal(kernels, dilation, dropout):
+    """A unit for windows [C, 1, T]: convolutions along time, each with batch norm, and a way around."""
+
+    def unit(inputs, width, stride):
+        main, channels = [], inputs
+        for kernel in kernels:
+            padding = (0, dilation * (kernel // 2))
+            conv = nn.Conv2d(channels, width, (1, kernel), (1, stride), padding, (1, dilation), bias=False)
+            main += [conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+            channels, stride = width, 1
+        return Residual(main[:-2], inputs, width, stride), width
+
+    return unit
+
+
+def resnet1d(channels, classes):
+    """Wang et al. 2017."""
+    units, last = stages(temporal([7, 5, 3], 1, 0.0), channels, [64], [1])
+    more, last = stages(temporal([7, 5, 3], 1, 0.0), last, [128], [2])
+    return nn.Sequential(*units, *more, *classifier(last, classes))
+
+
+def tcn(channels, classes):
+    """Bai et al. 2018, with batch norm."""
+    units, inputs = [], channels
+    for number in range(6):
+        unit, inputs = temporal([3, 3], 1 << number, 0.2)(inputs, 64, 1)
+        units.append(unit)
+    return nn.Sequential(*units, *classifier(inputs, classes))
+
+
 def network(name, image, classes):
     """The network that `localgrad --model name` trains on images of (channels, height, width)."""
     channels, side = image[0], max(image[1:])
@@ -116,6 +179,10 @@ def network(name, image, classes):
         return imagenet_resnet(*deep[name], channels, side, classes)
     if name in ("resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet110"):
         return cifar_resnet(int(name.removeprefix("resnet")), channels, classes)
+    if name == "mlperf_autoencoder":
+        return mlperf_autoencoder(image, classes)
+    if name in ("mlperf_resnet8", "mlperf_ds_cnn", "resnet1d", "tcn"):
+        return globals()[name](channels, classes)
     if name in ("vgg11_bn", "mobilenet_v2"):
         return globals()[name](channels, side, classes)
     raise SystemExit(f"{name} has no twin in PyTorch; add it to benches/torch_networks.py")

@@ -4,8 +4,9 @@
 use localgrad::Device;
 use localgrad::maps::Map;
 use localgrad::model::Model;
+use localgrad::network::NetworkSpec;
 use localgrad::weights::{self, Weights};
-use localgrad_models::{ModelConfig, network, timm};
+use localgrad_models::{ModelConfig, identify, network, timm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -14,10 +15,10 @@ use std::collections::BTreeMap;
 pub struct Known {
     /// Its name for [`network`].
     pub network: String,
-    /// `torchvision` or `timm`: whose names the weights were filled by.
+    /// `torchvision` or `timm`: whose names the weights were filled by; `torch` for those that were by their places.
     pub source: String,
-    /// Of the images.
-    pub side: usize,
+    /// Channels, height and width of the images.
+    pub input: [usize; 3],
     /// Of each image.
     pub logits: Vec<Vec<f32>>,
 }
@@ -29,14 +30,11 @@ pub fn known() -> BTreeMap<String, Known> {
 
 /// The largest difference between our logits and the other program's, for a logit of 1, or for the largest if that is more.
 pub fn difference(known: &Known) -> f32 {
-    let config = ModelConfig {
-        input: [3, known.side, known.side],
-        classes: known.logits[0].len(),
-        ..ModelConfig::default()
-    };
+    let config = ModelConfig { input: known.input, classes: known.logits[0].len(), ..ModelConfig::default() };
     let spec = network(&known.network, &config).unwrap();
     let theirs: BTreeMap<String, String> = match known.source.as_str() {
         "timm" => timm::names(&spec).into_iter().map(|(theirs, ours)| (ours, theirs)).collect(),
+        "torch" => places(&spec),
         _ => BTreeMap::new(),
     };
     let mut model = Model::new(spec, 0, &Device::Cpu).unwrap();
@@ -50,7 +48,7 @@ pub fn difference(known: &Known) -> f32 {
         })
         .collect();
     weights::load(&mut model, &filled).unwrap();
-    let logits = model.logits(&images(known.logits.len(), known.side)).unwrap().numbers().unwrap();
+    let logits = model.logits(&images(known.logits.len(), known.input)).unwrap().numbers().unwrap();
     let expected = known.logits.concat();
     assert_eq!(logits.len(), expected.len());
     let largest = expected.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));
@@ -75,18 +73,28 @@ fn numbers(name: &str, dims: &[usize]) -> Vec<f32> {
     (0..count).map(|place| (scale * share(start, place) + shift) as f32).collect()
 }
 
-/// `[N, H, W, 3]`, between -2 and 2; numbered channel by channel.
-fn images(count: usize, side: usize) -> Map {
+/// Names by the places of tensors among all of a network's, as `conv1.weight` is `0.weight`.
+fn places(spec: &NetworkSpec) -> BTreeMap<String, String> {
+    let all = identify::tensors(spec).unwrap().into_iter().enumerate();
+    let named = |(place, (name, _)): (usize, (String, Vec<usize>))| {
+        let last = name.rsplit('.').next().unwrap_or_default().to_string();
+        (name, format!("{place}.{last}"))
+    };
+    all.map(named).collect()
+}
+
+/// `[N, H, W, C]`, between -2 and 2; numbered channel by channel.
+fn images(count: usize, [channels, height, width]: [usize; 3]) -> Map {
     let (mut pixels, start) = (Vec::new(), start("images"));
     for image in 0..count {
-        for position in 0..side * side {
-            for channel in 0..3 {
-                let place = (image * 3 + channel) * side * side + position;
+        for position in 0..height * width {
+            for channel in 0..channels {
+                let place = (image * channels + channel) * height * width + position;
                 pixels.push((4.0 * share(start, place) - 2.0) as f32);
             }
         }
     }
-    Map::new(pixels, (count, side, side, 3)).unwrap()
+    Map::new(pixels, (count, height, width, channels)).unwrap()
 }
 
 /// Where a tensor's sequence begins: at its name's FNV-1a hash.

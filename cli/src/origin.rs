@@ -10,7 +10,6 @@ use localgrad::data::{Dataset, Normalize};
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::weights::Card;
 use localgrad_models::adapt::adapt;
-use localgrad_models::catalogue::PHOTO;
 use std::path::Path;
 
 /// Of `--init`, what its file says of itself; of a run that goes on, what it began with.
@@ -54,9 +53,8 @@ impl Origin {
         }
         let Some(found) = trained::identity(path)? else { return Ok(Self { card, words: None }) };
         let words = Some(format!("{}: {}", path.display(), found.words()));
-        let imagenet = || Some(Normalize::imagenet()).filter(|_| found.config.input == PHOTO);
-        let network = Some(localgrad_models::network(found.model, &found.config)?);
-        Ok(Self { card: Card { network, normalize: card.normalize.or_else(imagenet), ..card }, words })
+        let normalize = card.normalize.or_else(|| found.normalize());
+        Ok(Self { card: Card { network: Some(found.network()?), normalize, ..card }, words })
     }
 
     /// The network to train on images of `input`, with so many outputs of that objective: the one that is named, or else the

@@ -992,8 +992,10 @@ lg_status lg_network_replace_objective(const lg_network *network,
 void lg_network_destroy(lg_network *network);
 
 // Makes the network that the safetensors file at `path` (UTF-8) says it is of, as lg_trainer_export and the program write
-// it. The network carries the file's weights, which its trainers begin with, its normalisation, which they use where their
-// configuration names none, and the names of its classes. LG_STATUS_FORMAT where the file says nothing of a network.
+// it, or else one that lg_model_name gives, of published widths, which the file is known by its tensors to be of, under
+// torchvision's names, timm's, or Hugging Face's. The network carries the file's weights, which its trainers begin with, its
+// normalisation (of a network for photographs that does not say it ImageNet's), which they use where their configuration
+// names none, and the names of its classes, if it says them. LG_STATUS_FORMAT where the network is not known.
 // `*network` is the caller's to destroy, with its copy of the weights, and NULL after a failure. Any thread.
 lg_status lg_network_load(const char *path,
                           lg_network **network,

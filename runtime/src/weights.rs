@@ -215,14 +215,25 @@ pub fn read_chosen(
 ) -> Result<Weights> {
     check_is_file(path)?;
     let file = std::fs::read(path).map_err(|cause| Error::io(path, cause))?;
-    let name = path.display().to_string();
+    chosen_from_bytes(&file, &path.display().to_string(), choose)
+}
+
+/// The same out of memory. `name` is what error messages call it.
+///
+/// # Errors
+/// `Format`, as for [`read`].
+pub fn chosen_from_bytes(
+    file: &[u8],
+    name: &str,
+    choose: impl FnOnce(&[(&str, &[usize])]) -> BTreeMap<String, String>,
+) -> Result<Weights> {
     let tensors =
-        SafeTensors::deserialize(&file).map_err(|cause| not_safetensors(&name, &file, &cause.to_string()))?;
+        SafeTensors::deserialize(file).map_err(|cause| not_safetensors(name, file, &cause.to_string()))?;
     let listed: Vec<(&str, Vec<usize>)> =
         tensors.iter().map(|(name, view)| (name, view.shape().to_vec())).collect();
     let shown: Vec<(&str, &[usize])> = listed.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
     let chosen = choose(&shown);
-    of_tensors(&tensors, &name, |name| chosen.get(name).cloned())
+    of_tensors(&tensors, name, |name| chosen.get(name).cloned())
 }
 
 /// Name and shape of every tensor of a safetensors file, of which only the header is read.
@@ -269,7 +280,7 @@ fn not_safetensors(name: &str, start: &[u8], why: &str) -> Error {
     }
 }
 
-/// The same out of memory. `name` is what error messages call it.
+/// As [`read`], out of memory. `name` is what error messages call it.
 ///
 /// # Errors
 /// `Format`, as for [`read`].

@@ -9,8 +9,10 @@ use crate::pointers::{self, LONGEST_TEXT_BYTES};
 use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
+use localgrad_models::identify::{identify, tensors};
 use localgrad_models::names;
 use localgrad_runtime::weights::{self, Card, Weights};
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,37 +20,57 @@ use std::sync::Arc;
 /// More classes than any network has.
 const MOST_NAMES: usize = 65_535;
 
-/// Files that say what they are have our names already; counters are what no result depends on.
-fn kept(name: &str) -> Option<String> {
-    (!names::is_counter(name)).then(|| name.to_owned())
+/// Names and shapes of a file's tensors.
+type Listed<'a> = [(&'a str, &'a [usize])];
+/// Our names of those that are wanted, by the file's.
+type Chosen = BTreeMap<String, String>;
+
+/// The tensors that are wanted of a file of this card, which learns its network of them where it says none.
+fn choose(card: &mut Card, file: &str, listed: &Listed<'_>) -> Chosen {
+    if card.network.is_some() {
+        // Files that say what they are have our names already; counters are what no result depends on.
+        let kept = listed.iter().filter(|(name, _)| !names::is_counter(name));
+        return kept.map(|(name, _)| ((*name).to_owned(), (*name).to_owned())).collect();
+    }
+    let Some(found) = identify(listed) else { return Chosen::new() };
+    let Ok(spec) = found.network() else { return Chosen::new() };
+    let Ok(ours) = tensors(&spec) else { return Chosen::new() };
+    log::info!("{file}: {}", found.words());
+    card.normalize = card.normalize.take().or_else(|| found.normalize());
+    let mapping =
+        names::map(listed.iter().copied(), &ours.into_iter().map(|(name, _)| name).collect(), &spec);
+    card.network = Some(spec);
+    mapping.ours
 }
 
 impl NetworkObject {
-    /// The network that a safetensors file says it is of, with its weights.
+    /// The network that a safetensors file says it is of, or is known by its tensors to be of, with its weights.
     pub fn load(path: &Path) -> Outcome<Self> {
-        let card = weights::read_card(path)?;
-        Self::of_card(card, &path.display().to_string(), || Ok(weights::read(path, kept)?))
+        let (mut card, name) = (weights::read_card(path)?, path.display().to_string());
+        let weights = weights::read_chosen(path, |listed| choose(&mut card, &name, listed))?;
+        Self::of_card(card, &name, weights)
     }
 
     /// The same from memory.
     pub fn from_bytes(file: &[u8]) -> Outcome<Self> {
         let name = "these bytes";
-        let card = weights::card_from_bytes(file, name)?;
-        Self::of_card(card, name, || Ok(weights::from_bytes(file, name, kept)?))
+        let mut card = weights::card_from_bytes(file, name)?;
+        let weights = weights::chosen_from_bytes(file, name, |listed| choose(&mut card, name, listed))?;
+        Self::of_card(card, name, weights)
     }
 
-    fn of_card(card: Card, file: &str, read: impl FnOnce() -> Outcome<Weights>) -> Outcome<Self> {
+    fn of_card(card: Card, file: &str, weights: Weights) -> Outcome<Self> {
         let Card { network, normalize, class_names, .. } = card;
         let Some(spec) = network else {
             return Err(Fault::new(
                 lg_status::Format,
                 format!(
-                    "{file} holds weights and does not say of which network; make the network by its name, and take the \
-                     weights with lg_trainer_load_weights"
+                    "{file} holds weights, does not say of which network, and is of none that is known by its tensors; make \
+                     the network by its name, and take the weights with lg_trainer_load_weights"
                 ),
             ));
         };
-        let weights = Arc::new(read()?);
+        let weights = Arc::new(weights);
         // A file that names some of its classes names none that could be relied on.
         let class_names = if class_names.len() == spec.classes { class_names } else { Vec::new() };
         let pretrained = Some(Pretrained { weights, head_is_new: false });
@@ -130,8 +152,10 @@ unsafe fn write_name(
 }
 
 /// Makes the network that the safetensors file at `path` (UTF-8) says it is of, as lg_trainer_export and the program write
-/// it. The network carries the file's weights, which its trainers begin with, its normalisation, which they use where their
-/// configuration names none, and the names of its classes. LG_STATUS_FORMAT where the file says nothing of a network.
+/// it, or else one that lg_model_name gives, of published widths, which the file is known by its tensors to be of, under
+/// torchvision's names, timm's, or Hugging Face's. The network carries the file's weights, which its trainers begin with, its
+/// normalisation (of a network for photographs that does not say it ImageNet's), which they use where their configuration
+/// names none, and the names of its classes, if it says them. LG_STATUS_FORMAT where the network is not known.
 /// `*network` is the caller's to destroy, with its copy of the weights, and NULL after a failure. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_network_load(

@@ -183,6 +183,72 @@ static void go_back(lg_network *loaded, const char *checkpoints) {
   free(state);
 }
 
+/* The content of a file of weights whose card is that of another program, which nobody reads here. */
+static char *foreign(const char *path, size_t *bytes) {
+  static const char key[] = "localgrad.", other[] = "elsewhere.";
+  char *content = read_file(path, bytes);
+  uint64_t length, at;
+  size_t keys = 0;
+  memcpy(&length, content, 8);
+  for (at = 8; at + sizeof key < 8 + length; at++)
+    if (memcmp(content + at, key, sizeof key - 1) == 0) {
+      memcpy(content + at, other, sizeof other - 1);
+      keys++;
+    }
+  CHECK(keys >= 3);
+  return content;
+}
+
+enum { LARGE = 32, LARGE_PIXELS = LARGE * LARGE };
+
+/* What a trainer of the network makes of images of the size that CIFAR's have. */
+static void large_logits(lg_network *network, float *logits, const char *exported) {
+  static uint8_t bytes[BATCH * LARGE_PIXELS];
+  static batch_data data;
+  lg_samples samples = make_samples(&data, 0, BATCH);
+  lg_trainer *trainer = make(network, "identity");
+  size_t at;
+  for (at = 0; at < sizeof bytes; at++) bytes[at] = (uint8_t)(hash(at) % 256);
+  samples.images = bytes;
+  samples.images_bytes = sizeof bytes;
+  OK(lg_trainer_predict(trainer, &samples, logits, BATCH * CLASSES, error));
+  if (exported != NULL) OK(lg_trainer_export(trainer, exported, LG_PRECISION_F32, error));
+  lg_trainer_destroy(trainer);
+}
+
+/* A network of published widths is known by its tensors, of files that were made elsewhere. */
+static void known_by_tensors(const char *ours, const char *theirs) {
+  float expected[BATCH * CLASSES], logits[BATCH * CLASSES];
+  lg_network_options options;
+  lg_network *network = NULL, *other = NULL;
+  size_t bytes = 0;
+  char *content;
+  FILE *file;
+  OK(lg_network_options_init(&options, sizeof options));
+  options.channels = 1;
+  options.classes = CLASSES;
+  OK(lg_network_create("resnet8", &options, &network, error));
+  large_logits(network, expected, ours);
+  lg_network_destroy(network);
+
+  content = foreign(ours, &bytes);
+  file = fopen(theirs, "wb");
+  CHECK(file != NULL && fwrite(content, bytes, 1, file) == 1 && fclose(file) == 0);
+  OK(lg_network_load(theirs, &network, error));
+  OK(lg_network_from_bytes(content, bytes, &other, error));
+  free(content);
+  CHECK(strcmp(info_of(network).name, "resnet8") == 0 && strcmp(info_of(other).name, "resnet8") == 0);
+  CHECK(info_of(network).classes == CLASSES && info_of(network).channels == 1);
+  CHECK(info_of(network).has_weights == 1 && info_of(network).has_normalize == 0);
+  CHECK(info_of(network).class_names == 0);
+  large_logits(network, logits, NULL);
+  CHECK(memcmp(logits, expected, sizeof logits) == 0);
+  large_logits(other, logits, NULL);
+  CHECK(memcmp(logits, expected, sizeof logits) == 0);
+  lg_network_destroy(other);
+  lg_network_destroy(network);
+}
+
 /* Weights that say nothing of themselves are no network. */
 static void nameless(const char *path) {
   static const char header[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
@@ -205,6 +271,7 @@ int main(int count, char **arguments) {
   loaded = load(path, logits);
   replace_head(loaded, in_directory(arguments[1], "replaced.safetensors"));
   go_back(loaded, in_directory(arguments[1], "checkpoints"));
+  known_by_tensors(in_directory(arguments[1], "known.safetensors"), in_directory(arguments[1], "foreign.safetensors"));
   nameless(in_directory(arguments[1], "nameless.safetensors"));
   lg_network_destroy(loaded);
   lg_error_destroy(error);

@@ -83,9 +83,10 @@ public final class Network: Sendable {
   }
 
   /// The network that a safetensors file says it is of, as ``Trainer/export(to:_:)`` and the program write it, with the
-  /// file's weights, its normalisation and the names of its classes.
+  /// file's weights, its normalisation and the names of its classes. A file from elsewhere is known by its tensors, under
+  /// torchvision's names, timm's, or Hugging Face's, where it is of a network of the catalogue's widths.
   ///
-  /// - Throws: `.format` where the file says nothing of a network.
+  /// - Throws: `.format` where the network is not known.
   public convenience init(contentsOf file: URL) throws(LocalgradError) {
     try self.init { lg_network_load(file.path, $0, $1) }
   }

@@ -44,6 +44,23 @@ import Testing
     }
   }
 
+  @Test func filesFromElsewhereAreKnownByTheirTensors() async throws {
+    let directory = try Directory()
+    let file = directory.url.appendingPathComponent("elsewhere.safetensors")
+    let own = try Network(named: "resnet8", classes: 4)
+    try await Trainer(own, Small.configuration()).export(to: file)
+    // The same file with the card of another program.
+    var content = try Data(contentsOf: file)
+    while let key = content.range(of: Data("localgrad.".utf8)) {
+      content.replaceSubrange(key, with: Data("elsewhere.".utf8))
+    }
+    try content.write(to: file)
+    for network in [try Network(contentsOf: file), try Network(data: content)] {
+      #expect(network.name == "resnet8" && network.classes == 4)
+      #expect(network.hasWeights && !network.hasNormalization && network.classNames.isEmpty)
+    }
+  }
+
   @Test func filesSayWhatTheyAre() async throws {
     let directory = try Directory()
     let file = directory.url.appendingPathComponent("fruit.safetensors")

@@ -170,7 +170,10 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
         @JvmStatic
         public fun fromJson(json: String): Network = Network(Native.networkFromJson(json))
 
-        /** The network of a safetensors file that says what it is, such as [Trainer.export] writes, with its weights. */
+        /**
+         * The network of a safetensors file that says what it is, such as [Trainer.export] writes, with its weights; one from
+         * elsewhere is known by its tensors (torchvision's names, timm's or Hugging Face's, published widths).
+         */
         @JvmStatic
         public fun load(file: File): Network = Network(Native.networkLoad(file.path))
 

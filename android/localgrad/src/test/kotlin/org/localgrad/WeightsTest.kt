@@ -89,6 +89,23 @@ class WeightsTest {
     }
 
     @Test
+    fun `a file from elsewhere is known by its tensors`() = runBlocking<Unit> {
+        val directory = Files.createTempDirectory("elsewhere").toFile()
+        val file = File(directory, "resnet8.safetensors")
+        Trainer(Network.create("resnet8") { classes = 4 }, Pictures.config()).use { it.export(file) }
+        // The same file with the card of another program.
+        val text = file.readBytes().toString(Charsets.ISO_8859_1)
+        assertTrue("localgrad.network" in text)
+        file.writeBytes(text.replace("localgrad.", "elsewhere.").toByteArray(Charsets.ISO_8859_1))
+        val network = Network.load(file)
+        assertEquals("resnet8", network.name)
+        assertEquals(4, network.classes)
+        assertTrue(network.hasWeights && !network.hasNormalization && network.classNames.isEmpty())
+        assertEquals(listOf("yes", "no"), network.replaceHead(listOf("yes", "no")).classNames)
+        directory.deleteRecursively()
+    }
+
+    @Test
     fun `names and normalisation travel with checkpoints and states`() = runBlocking<Unit> {
         val directory = Files.createTempDirectory("names").toFile()
         val names = listOf("top", "upper", "lower", "bottom")

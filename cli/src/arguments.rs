@@ -446,6 +446,9 @@ pub struct PlanArguments {
     /// Samples to learn from, whose features --cache-features keeps
     #[arg(long, value_name = "N", requires = "cache_features")]
     pub samples: Option<usize>,
+    /// Samples to be judged by, whose features it keeps, too; without this no evaluation is planned
+    #[arg(long, value_name = "N", requires = "cache_features")]
+    pub judged: Option<usize>,
     /// The main rules beside each other instead of one rule's plan, and which to prefer
     #[arg(long)]
     pub compare: bool,

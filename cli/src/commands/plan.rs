@@ -135,7 +135,15 @@ fn asked(
     let reading_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
     let samples = samples(arguments)?;
     let blends = augmentation::blend(&recipe.augment).is_some();
-    let workload = Workload { reading_bytes, samples, blends, ..workload };
+    let judged = arguments.judged.unwrap_or(0);
+    let workload = Workload {
+        reading_bytes,
+        samples,
+        evaluation_samples: judged,
+        evaluation_batch: (judged > 0).then(|| batch.min(judged)),
+        blends,
+        ..workload
+    };
     Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
 }
 

@@ -238,6 +238,8 @@ fn what_is_named_is_trained_and_features_that_are_kept_change_nothing() {
     let keeping = |bits| planned(&["--cache-features", "3", "--samples", "50000", "--cache-precision", bits]);
     let numbers = 3 * 50_000 * 64;
     assert!(keeping("f32") > head + 4 * numbers && keeping("f32") > keeping("f16") + 2 * numbers - (1 << 20));
+    let judging = planned(&["--cache-features", "3", "--samples", "50000", "--judged", "10000"]);
+    assert!(judging > keeping("f32") + 4 * 10_000 * 64 - (1 << 20), "{judging} and {}", keeping("f32"));
     assert!(refusal(&[&plan[..], &["--cache-features", "3"]].concat(), 2).contains("--samples N"));
 }
 

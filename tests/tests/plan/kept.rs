@@ -19,8 +19,8 @@ const SIDE: usize = 32;
 const SAMPLES: usize = 100;
 const BATCH: usize = 16;
 
-/// The most that a run allocates in which every showing is kept.
-fn measured(config: &TrainConfig, showings: usize) -> usize {
+/// The most that a run allocates in which every showing is kept, and the features of so many samples to be judged by.
+fn measured(config: &TrainConfig, showings: usize, judged: usize) -> usize {
     let network = at_side("resnet20", SIDE);
     let workers = Workers::start(1).unwrap();
     let before = memory::live();
@@ -33,9 +33,13 @@ fn measured(config: &TrainConfig, showings: usize) -> usize {
             Trainer::with_scratch(network, config.clone(), normalize.clone(), &Device::Cpu, scratch).unwrap();
         let augment = (showings > 1).then(AugmentConfig::default);
         let loader = LoaderConfig { batch: BATCH, augment, ..LoaderConfig::default() };
-        let loader = Loader::new(Arc::new(Noise::new(SAMPLES, SIDE)), normalize, loader).unwrap();
+        let loader = Loader::new(Arc::new(Noise::new(SAMPLES, SIDE)), normalize.clone(), loader).unwrap();
+        let test = (judged > 0).then(|| {
+            let how = LoaderConfig::evaluation(BATCH);
+            Loader::new(Arc::new(Noise::new(judged, SIDE)), normalize, how).unwrap()
+        });
         let how = FitConfig { duration: Duration::Epochs(showings + 1), ..FitConfig::default() };
-        fit(&mut trainer, &loader, None, &how, &mut |_| Control::Continue).unwrap();
+        fit(&mut trainer, &loader, test.as_ref(), &how, &mut |_| Control::Continue).unwrap();
         memory::peak() - before
     })
 }
@@ -50,24 +54,32 @@ fn features_that_are_kept_are_planned() {
         selection,
         ..TrainConfig::default()
     };
-    for (showings, precision, features_on_disk, selection) in [
-        (1, Precision::F32, false, Selection::LastUnits(4)),
-        (4, Precision::F32, false, Selection::LastUnits(4)),
-        (2, Precision::F16, false, Selection::LastUnits(4)),
-        (1, Precision::F16, false, Selection::LastUnits(2)),
-        (3, Precision::F16, false, Selection::LastUnits(2)),
-        (2, Precision::F32, false, Selection::LastUnits(4)),
-        (2, Precision::F16, true, Selection::LastUnits(4)),
-        (2, Precision::F16, false, Selection::Head),
+    for (showings, precision, features_on_disk, selection, judged) in [
+        (1, Precision::F32, false, Selection::LastUnits(4), 0),
+        (4, Precision::F32, false, Selection::LastUnits(4), 0),
+        (2, Precision::F16, false, Selection::LastUnits(4), 0),
+        (1, Precision::F16, false, Selection::LastUnits(2), 0),
+        (3, Precision::F16, false, Selection::LastUnits(2), 0),
+        (2, Precision::F32, false, Selection::LastUnits(4), 0),
+        (2, Precision::F16, true, Selection::LastUnits(4), 0),
+        (2, Precision::F16, false, Selection::Head, 0),
+        (1, Precision::F32, false, Selection::LastUnits(4), 150),
+        (1, Precision::F16, true, Selection::LastUnits(4), 150),
     ] {
         let cache = Some(CacheConfig { variants: showings, precision });
         let train = TrainConfig { cache, features_on_disk, ..config(selection) };
         let steps = Workload::steps(network.clone(), train.clone(), BATCH, 1);
-        let workload = Workload { samples: SAMPLES, augments: showings > 1, ..steps };
-        let (planned, found) = (plan(&workload).unwrap().peak_bytes, measured(&train, showings));
+        let workload = Workload {
+            samples: SAMPLES,
+            augments: showings > 1,
+            evaluation_samples: judged,
+            evaluation_batch: (judged > 0).then_some(BATCH),
+            ..steps
+        };
+        let (planned, found) = (plan(&workload).unwrap().peak_bytes, measured(&train, showings, judged));
         let ratio = planned as f64 / found as f64;
         println!(
-            "{ratio:.3} {selection}, {showings} showings in {precision}: planned {planned}, measured {found}"
+            "{ratio:.3} {selection}, {showings} showings in {precision}, {judged} judged: planned {planned}, measured {found}"
         );
         assert!((1.0..1.1).contains(&ratio), "{train:?}: planned {planned}, measured {found}");
     }

@@ -14,5 +14,6 @@ mod limits;
 mod objectives;
 mod photos;
 mod pictures;
+mod published;
 mod report;
 mod torch;

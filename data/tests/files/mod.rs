@@ -1,6 +1,7 @@
 //! Files as other programs write them, made here to the letter of their formats.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod matlab;
 pub(crate) mod torch;
 
 use flate2::Compression;

@@ -11,7 +11,7 @@ use localgrad::data::{AugmentConfig, ImageShape, Loader, LoaderConfig, Normalize
 use localgrad::fit::{Control, Duration, Event, FitConfig, fit};
 use localgrad::network::NetworkSpec;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{Selection, TrainConfig, Trainer};
+use localgrad::trainer::{Method, Selection, TrainConfig, Trainer};
 use localgrad::weights::{self, Card};
 use localgrad_candle::Network;
 use localgrad_data::{Found, Part, Reading, look, photos};
@@ -74,12 +74,12 @@ fn train(path: &Path, pictures: &Path, out: &Path) -> Outcome<Loader> {
 }
 
 fn trainer_of(network: &NetworkSpec, normalize: &Normalize) -> Outcome<Trainer> {
-    let config = TrainConfig {
+    let config = TrainConfig::from(Method {
         rule: RuleConfig::new(Rule::Bp),
         ends: vec![network.units.len() - 1],
         selection: Selection::Head,
-        ..TrainConfig::default()
-    };
+        ..Method::default()
+    });
     Ok(Trainer::new(network.clone(), config, normalize.clone(), &Device::Cpu)?)
 }
 

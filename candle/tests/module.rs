@@ -9,7 +9,7 @@ use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
 use localgrad::random::Stream;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::weights::{self, Card};
 use localgrad_candle::{Network, weights_of};
 use localgrad_models::{ModelConfig, network};
@@ -36,7 +36,7 @@ fn images(spec: &NetworkSpec) -> (Map, Tensor) {
 /// A network after a few steps, which move weights and statistics.
 fn trained(spec: &NetworkSpec) -> Trainer {
     let ends = vec![0, spec.units.len() - 1];
-    let config = TrainConfig { rule: RuleConfig::new(Rule::Greedy), ends, ..TrainConfig::default() };
+    let config = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Greedy), ends, ..Method::default() });
     let normalize = Normalize::half(spec.input[0]);
     let mut trainer = Trainer::new(spec.clone(), config, normalize, &CPU).unwrap();
     let batch = Batch { images: images(spec).0, targets: vec![0, 1, 2, 3].into() };

@@ -11,7 +11,6 @@ use localgrad::plan::{
     Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
 };
 use localgrad::threads::Workers;
-use localgrad::trainer::TrainConfig;
 use std::path::Path;
 
 /// Bytes of the traced step's points and their text, at most: they are written between two steps.
@@ -50,9 +49,9 @@ impl Setting<'_> {
     /// What the run of `file` asks for.
     pub fn workload(&self, file: &RunFile) -> Workload {
         let batch = file.batch.min(self.train.dataset().len());
+        let mut train = file.train.clone();
         // A chunk ends with the epoch.
-        let chunk = file.train.chunk.min(self.train.batches());
-        let train = TrainConfig { chunk, ..file.train.clone() };
+        train.method.chunk = train.method.chunk.min(self.train.batches());
         let steps = Workload::steps(file.network.clone(), train, batch, self.workers.count());
         Workload {
             samples: self.train.dataset().len(),
@@ -93,7 +92,7 @@ pub fn plan_run(
                 memory::ceiling().map_or(budget_bytes, |ceiling| ceiling.bytes.min(budget_bytes));
             let choice = choose(&workload, &freedom, most_bytes, &rates)?;
             setting.output.text(&words(&choice, budget_bytes));
-            file.train = TrainConfig { chunk: file.train.chunk, ..choice.chosen.applied(&workload).train };
+            choice.chosen.train(&mut file.train);
             Ok(Planned {
                 planned_bytes: Some(choice.plan.peak_bytes as u64),
                 evaluation_batch: choice.chosen.evaluation_batch,
@@ -190,7 +189,7 @@ fn to_go_on(workload: Workload) -> Workload {
 
 /// A run that goes on stays as it was.
 fn as_it_was(file: &RunFile) -> Freedom {
-    Freedom::of_cuts(vec![file.train.ends.clone()])
+    Freedom::of_cuts(vec![file.train.method.ends.clone()])
 }
 
 /// What was chosen, in a line or two.

@@ -18,7 +18,7 @@ use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::targets::TargetKind;
 use localgrad::threads::Workers;
-use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
+use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig};
 use localgrad_data::Part;
 use localgrad_models::cut::{self, Cut};
 use localgrad_models::{ModelConfig, Stem, published, vgg};
@@ -214,18 +214,23 @@ pub fn cut(
 /// `train` with all that waits as these words say.
 pub fn waiting(arguments: &WaitingArguments, train: TrainConfig) -> TrainConfig {
     TrainConfig {
-        exact: arguments.exact,
-        activations: arguments.activations.unwrap_or_default(),
-        features: arguments.features,
-        features_on_disk: arguments.features_on_disk,
-        offload: arguments.offload,
-        chunk: arguments.chunk,
-        block_batches: arguments.block_batches.clone(),
-        cache: arguments.cache_features.map(|variants| CacheConfig {
-            variants,
-            precision: arguments.cache_precision.unwrap_or(arguments.features),
-        }),
-        ..train
+        method: Method {
+            chunk: arguments.chunk,
+            block_batches: arguments.block_batches.clone(),
+            cache: arguments.cache_features.map(|variants| CacheConfig {
+                variants,
+                precision: arguments.cache_precision.unwrap_or(arguments.features),
+            }),
+            ..train.method
+        },
+        execution: Execution {
+            exact: arguments.exact,
+            activations: arguments.activations.unwrap_or_default(),
+            features: arguments.features,
+            features_on_disk: arguments.features_on_disk,
+            offload: arguments.offload,
+            ..train.execution
+        },
     }
 }
 

@@ -127,7 +127,7 @@ impl Session<'_> {
         }
         if let Some(init) = self.init {
             let loaded = init.load(trainer)?;
-            loaded.tell(self.output, init.path, self.file.train.frozen);
+            loaded.tell(self.output, init.path, self.file.train.method.frozen);
         }
         let progress = Progress::start(trainer.ranges().len());
         let checkpoints =
@@ -142,9 +142,10 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     let peak = PeakMemory::watch(session.place);
     memory::set_limit(session.limit.bytes, session.limit.tells_who);
     let file = session.file;
-    let portrait = Portrait::new(&file.network, &file.train.ends, &file.train.rule, file.batch)?;
+    let portrait =
+        Portrait::new(&file.network, &file.train.method.ends, &file.train.method.rule, file.batch)?;
     let normalize: Normalize = file.normalize.clone();
-    let scratch = match file.train.needs_scratch() {
+    let scratch = match file.train.execution.needs_scratch() {
         true => Some(Scratch::create(&session.scratch, session.scratch_limit_bytes)?),
         false => None,
     };
@@ -206,8 +207,8 @@ fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
         run: session.name.clone(),
         version: file.version.clone(),
         network: file.network.name.clone(),
-        rule: file.train.rule.rule.to_string(),
-        seed: file.train.seed,
+        rule: file.train.method.rule.rule.to_string(),
+        seed: file.train.method.seed,
         batch: file.batch as u64,
         epochs,
         steps,

@@ -14,7 +14,7 @@ use localgrad_runtime::maps::Map;
 use localgrad_runtime::memory::Pooled;
 use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::threads::Workers;
-use localgrad_runtime::trainer::{TrainConfig, Trainer};
+use localgrad_runtime::trainer::{Method, TrainConfig, Trainer};
 use localgrad_runtime::{Device, Result};
 use std::process::Command;
 use std::time::Instant;
@@ -42,7 +42,7 @@ fn natively(steps: usize, threads: usize) -> Result<Vec<f64>> {
     let normalize = Normalize::half(3);
     let mut trainer = Trainer::new(
         network,
-        TrainConfig { rule, ends, ..TrainConfig::default() },
+        TrainConfig::from(Method { rule, ends, ..Method::default() }),
         normalize.clone(),
         &Device::Cpu,
     )?;

@@ -11,7 +11,7 @@ use localgrad_runtime::maps::Map;
 use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
-use localgrad_runtime::trainer::{TrainConfig, Trainer};
+use localgrad_runtime::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad_runtime::weights::{self, Card};
 use std::path::Path;
 use std::process::Command;
@@ -93,16 +93,21 @@ impl Case {
             true => OptimizerConfig::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-4 },
         };
         let train = TrainConfig {
-            rule: self.rule.clone(),
-            ends: if self.rule.rule == Rule::Bp { vec![3] } else { vec![0, 1, 3] },
-            optimizer,
-            clip_norm: self.clip_norm,
-            micro_batch: self.micro_batch,
-            recompute: self.recompute,
-            seed: 7,
-            frozen: self.frozen,
-            selection: self.train.parse().unwrap(),
-            ..TrainConfig::default()
+            method: Method {
+                rule: self.rule.clone(),
+                ends: if self.rule.rule == Rule::Bp { vec![3] } else { vec![0, 1, 3] },
+                optimizer,
+                clip_norm: self.clip_norm,
+                seed: 7,
+                frozen: self.frozen,
+                selection: self.train.parse().unwrap(),
+                ..Method::default()
+            },
+            execution: Execution {
+                micro_batch: self.micro_batch,
+                recompute: self.recompute,
+                ..Execution::default()
+            },
         };
         let mut trainer = Trainer::new(network, train, Normalize::half(1), &Device::Cpu).unwrap();
         let schedule = Schedule::Cosine { warmup_epochs: 2, start_rate: 0.0, floor: Some(0.01) };

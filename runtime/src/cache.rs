@@ -35,7 +35,7 @@ impl<'a, 'f> Input<'a, 'f> {
     pub(crate) fn new(trainer: &Trainer, feed: &'a mut Feed<'f>) -> Result<Self> {
         let loader = feed.loader();
         let cache =
-            trainer.config().cache.map(|config| FeatureCache::new(config, trainer, loader)).transpose()?;
+            trainer.method().cache.map(|config| FeatureCache::new(config, trainer, loader)).transpose()?;
         Ok(Self { feed, cache, judged: Vec::new() })
     }
 
@@ -156,7 +156,7 @@ impl FeatureCache {
         Ok(Self {
             shelf: trainer.cache_shelf(precision),
             showings: variants,
-            group: trainer.config().micro_batch.map_or(batch, |share| share.min(batch)).max(1),
+            group: trainer.execution().micro_batch.map_or(batch, |share| share.min(batch)).max(1),
             kept: vec![None; places],
         })
     }

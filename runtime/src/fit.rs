@@ -251,7 +251,7 @@ pub fn fit_from(
     let total_steps = config.total_steps(train.batches());
     let first = (progress.epoch as u64 - 1, progress.position);
     let left = total_steps.saturating_sub(progress.steps);
-    let ahead = batches_of_images(trainer.config().cache, train.batches(), first, left);
+    let ahead = batches_of_images(trainer.method().cache, train.batches(), first, left);
     let (interrupted, waited_seconds) = with_feed(train, first, ahead, |feed| {
         let mut input = Input::new(trainer, feed)?;
         let interrupted = train_through(&mut progress, trainer, (train, test), config, observer, &mut input)?;
@@ -348,7 +348,7 @@ fn train_chunk(
     let started = Instant::now();
     let first = progress.steps + 1;
     let mut steps = Vec::new();
-    for number in 0..trainer.config().chunk.min(left) {
+    for number in 0..trainer.method().chunk.min(left) {
         let place = (progress.epoch as u64 - 1, progress.position + number);
         steps.push(input.begin(trainer, place, config.rate(first + number, progress.epoch))?);
     }

@@ -21,7 +21,7 @@ pub fn sweep(
     let blocks = trainer.ranges().len();
     let mut reports = vec![StepReport { losses: Vec::new(), correct: 0 }; sizes.len()];
     for block in 0..blocks {
-        if let Some(&size) = trainer.config().block_batches.get(block) {
+        if let Some(&size) = trainer.method().block_batches.get(block) {
             steps = trainer.recut(steps, size);
         }
         trainer.enter(block, watch)?;

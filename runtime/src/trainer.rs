@@ -14,6 +14,8 @@ mod build;
 mod change;
 mod classifier;
 mod config;
+mod execution;
+mod method;
 pub mod one_value;
 mod open_step;
 mod residence;
@@ -41,7 +43,9 @@ use crate::whole_batch::WholeBatch;
 pub(crate) use alike::Alike;
 use build::{build_auxiliaries, check_cache};
 pub(crate) use build::{check_shares, check_weights};
-pub use config::{CacheConfig, TrainConfig};
+pub use config::TrainConfig;
+pub use execution::Execution;
+pub use method::{CacheConfig, Method};
 pub use open_step::OpenStep;
 use open_step::{Features, MicroBatch, recut};
 use sinks::{Accumulate, Discard, Update};
@@ -118,39 +122,43 @@ impl Trainer {
     ) -> Result<Self> {
         let place = &place.into();
         config.validate()?;
-        if config.needs_scratch() && scratch.is_none() && !place.is_counted() {
+        if config.execution.needs_scratch() && scratch.is_none() && !place.is_counted() {
             return Err(Error::config(
                 "weights or features are to wait in a file, but no scratch file was given",
             ));
         }
-        if config.exact && !place.is_host() {
+        if config.execution.exact && !place.is_host() {
             return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
         }
-        let specs = auxiliary_specs(&spec, &config.ends, &config.rule)?;
-        check_shares(&config, &specs)?;
-        check_weights(&config, &spec)?;
+        let TrainConfig { method, execution } = &config;
+        let specs = auxiliary_specs(&spec, &method.ends, &method.rule)?;
+        check_shares(execution, &specs)?;
+        check_weights(method, &spec)?;
         let expanded = spec.expand()?;
         let groups = residence::auxiliary_group(spec.units.len(), specs.len());
-        let mut depot = config.offload.then(|| Depot::new(scratch.clone(), groups));
-        let first_trained = config.first_trained(&expanded);
-        let still_blocks = config.still_blocks(first_trained);
-        check_cache(&config, first_trained, &specs, still_blocks)?;
+        let mut depot = execution.offload.then(|| Depot::new(scratch.clone(), groups));
+        let first_trained = method.first_trained(&expanded);
+        let still_blocks = method.still_blocks(first_trained);
+        check_cache(method, first_trained, &specs, still_blocks)?;
         let auxiliaries = build_auxiliaries(&expanded, (&config, still_blocks), &specs, place, &mut depot)?;
         let mut put = |group, layers: &mut Sequential| match &mut depot {
             Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
             None => Ok(()),
         };
-        let model = Model::build(spec, &expanded, (config.seed, config.selection), place, &mut put)?;
-        let shelf =
-            Shelf { precision: config.features, on_file: config.features_on_disk, scratch: scratch.clone() };
+        let model = Model::build(spec, &expanded, (method.seed, method.selection), place, &mut put)?;
+        let shelf = Shelf {
+            precision: execution.features,
+            on_file: execution.features_on_disk,
+            scratch: scratch.clone(),
+        };
         Ok(Self {
             model,
-            ranges: blocks::ranges(&config.ends),
+            ranges: blocks::ranges(&method.ends),
             first_trained,
             still_blocks,
             auxiliaries,
             normalize,
-            tape: Tape::in_precision(config.activations),
+            tape: Tape::in_precision(execution.activations),
             shelf,
             depot,
             scratch,
@@ -180,14 +188,14 @@ impl Trainer {
 
     /// How many numbers a block's passes of so many shares take: where they make one exact pass, it has one.
     fn numbers(&self, shares: usize) -> u64 {
-        if self.config.exact { 1 } else { shares as u64 }
+        if self.config.execution.exact { 1 } else { shares as u64 }
     }
 
     /// What dropout draws from in each of a block's passes, of which the first has this number.
     fn draws(&self, micro_batches: &[MicroBatch], first_pass: u64) -> Vec<Draw> {
         let mut first = 0;
         let draw = |(number, micro): (usize, &MicroBatch)| {
-            if !self.config.exact {
+            if !self.config.execution.exact {
                 return Draw { pass: first_pass + number as u64, first: 0 };
             }
             first += micro.targets.len();
@@ -255,9 +263,9 @@ impl Trainer {
         watch: &mut dyn FnMut(Stage),
     ) -> Result<(f64, usize)> {
         // Gradients wait in accumulators when a step has several micro-batches, or when they are to be clipped.
-        let gathers = self.config.clip_norm.is_some() || micro_batches.len() > 1;
+        let gathers = self.config.method.clip_norm.is_some() || micro_batches.len() > 1;
         let waits = self.waits(micro_batches.len());
-        let exact = self.config.exact && micro_batches.len() > 1;
+        let exact = self.config.execution.exact && micro_batches.len() > 1;
         let rounds = if exact { self.counted_rounds(block)? } else { None };
         if exact && rounds.is_none() {
             self.gather_statistics(block, micro_batches, draws, watch)?;
@@ -275,7 +283,7 @@ impl Trainer {
                 // Running statistics see the whole batch once.
                 mode = mode.again();
             }
-            let optimizer = self.config.optimizer.clone();
+            let optimizer = self.config.method.optimizer.clone();
             let mut update = Update { optimizer, learning_rate };
             let sink: &mut dyn GradientSink = if gathers { &mut Accumulate } else { &mut update };
             self.tape.begin_pass(micro.targets.len());
@@ -335,7 +343,7 @@ impl Trainer {
 
     /// Whether features wait before the next block takes them.
     fn waits(&self, shares: usize) -> bool {
-        shares > 1 || self.config.chunk > 1 || !self.config.block_batches.is_empty()
+        shares > 1 || self.config.method.chunk > 1 || !self.config.method.block_batches.is_empty()
     }
 
     /// The output of a block as it is kept for the next one.
@@ -358,9 +366,9 @@ impl Trainer {
         watch: &mut dyn FnMut(Stage),
     ) -> Result<Option<Passed>> {
         watch(Stage::Forward(block));
-        let repeats = self.config.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
+        let repeats = self.config.execution.recompute && matches!(self.auxiliaries.get(block), Some(Some(_)));
         let range = self.trained(block);
-        let pieces = pieces(&range, &self.config.pieces);
+        let pieces = pieces(&range, &self.config.execution.pieces);
         let mut inputs = Vec::new();
         let mut h = micro.h.get()?;
         for (number, piece) in pieces.iter().enumerate() {
@@ -430,8 +438,8 @@ impl Trainer {
     ) -> Result<(f64, usize, Option<Map>)> {
         let criterion = Criterion {
             objective: self.model.spec.objective,
-            label_smoothing: self.config.label_smoothing,
-            class_weights: &self.config.class_weights,
+            label_smoothing: self.config.method.label_smoothing,
+            class_weights: &self.config.method.class_weights,
         };
         if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
             let images = micro.images.as_ref().map(Features::get).transpose()?;
@@ -465,9 +473,19 @@ impl Trainer {
         auxiliary.exit.follow(&mut self.model.units)
     }
 
-    /// The configuration it was made with.
+    /// How it trains.
     pub fn config(&self) -> &TrainConfig {
         &self.config
+    }
+
+    /// What it trains, and by which rule.
+    pub fn method(&self) -> &Method {
+        &self.config.method
+    }
+
+    /// How it carries that out.
+    pub fn execution(&self) -> &Execution {
+        &self.config.execution
     }
 
     /// How many times a block was passed through in training: what dropout draws from.
@@ -497,8 +515,8 @@ impl Trainer {
 
     /// The samples of some steps that have come equally far, cut into steps of `size` samples.
     pub(crate) fn recut(&mut self, steps: Vec<OpenStep>, size: usize) -> Vec<OpenStep> {
-        let micro_batch = self.config.micro_batch;
-        let weights = self.config.class_weights.clone();
+        let micro_batch = self.config.execution.micro_batch;
+        let weights = self.config.method.class_weights.clone();
         let place = self.model.place.clone();
         recut(steps, size, micro_batch, &weights, &place, |shares| self.number_passes(shares))
     }

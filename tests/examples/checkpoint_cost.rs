@@ -11,7 +11,7 @@ use localgrad::maps::Place;
 use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
 use localgrad_models::{ModelConfig, network, published};
 use std::io::{self, Read};
@@ -109,7 +109,7 @@ fn main() -> Result<()> {
     for blocks in [4, 16] {
         let every_unit = || (0..network.units.len()).collect();
         let ends = published::ends(&network, blocks).unwrap_or_else(every_unit);
-        let train = TrainConfig { rule: RuleConfig::new(Rule::Man), ends, ..TrainConfig::default() };
+        let train = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Man), ends, ..Method::default() });
         let length = FitConfig {
             duration: Length::Steps(1),
             schedule: Schedule::Constant,

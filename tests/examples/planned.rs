@@ -8,7 +8,7 @@ mod measure;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Workload, cuts, plan};
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad_models::{ModelConfig, network};
 use std::time::Instant;
 
@@ -34,13 +34,18 @@ fn main() {
     let ends = localgrad_models::published::ends(&network, number(2))
         .unwrap_or_else(|| cuts::even_pieces(&network, number(2)).unwrap());
     let train = TrainConfig {
-        rule,
-        ends,
-        optimizer: if has("adamw") { OptimizerConfig::adamw() } else { OptimizerConfig::sgd() },
-        clip_norm: has("clip").then_some(1.0),
-        micro_batch: value("micro=").map(|size| size.parse().unwrap()),
-        recompute: has("recompute"),
-        ..TrainConfig::default()
+        method: Method {
+            rule,
+            ends,
+            optimizer: if has("adamw") { OptimizerConfig::adamw() } else { OptimizerConfig::sgd() },
+            clip_norm: has("clip").then_some(1.0),
+            ..Method::default()
+        },
+        execution: Execution {
+            micro_batch: value("micro=").map(|size| size.parse().unwrap()),
+            recompute: has("recompute"),
+            ..Execution::default()
+        },
     };
     let started = Instant::now();
     let planned = plan(&Workload::steps(network.clone(), train.clone(), number(3), number(4))).unwrap();

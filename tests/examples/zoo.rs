@@ -7,7 +7,7 @@ mod filled;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, plan};
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Method, TrainConfig};
 use localgrad_models::catalogue::{PHOTO, usual_input, usual_objective};
 use localgrad_models::{MODELS, ModelConfig, cut, network};
 
@@ -64,5 +64,5 @@ fn train(spec: &NetworkSpec, rule: Rule) -> TrainConfig {
         Rule::Bp => vec![units - 1],
         _ => cut::ends(spec, &rule, BLOCKS.min(units)).unwrap(),
     };
-    TrainConfig { rule, ends, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends, ..Method::default() })
 }

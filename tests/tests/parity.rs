@@ -18,7 +18,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::threads::Workers;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::{DType, Device, Tensor};
 use localgrad_models::{ModelConfig, resnet};
 use serde::Deserialize;
@@ -240,12 +240,12 @@ fn trainer(case: &Case, place: &Place) -> AnyResult<Trainer> {
         rule.lambda_first = case.lam_first;
         rule.lambda_last = case.lam_last;
     }
-    let config = TrainConfig {
+    let config = TrainConfig::from(Method {
         rule,
         ends: case.ends.clone(),
         optimizer: OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: case.wd },
-        ..TrainConfig::default()
-    };
+        ..Method::default()
+    });
     let normalize = Normalize { mean: vec![case.mean; 3], deviation: vec![case.std; 3] };
     Ok(Trainer::new(spec, config, normalize, place)?)
 }

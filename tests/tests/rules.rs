@@ -10,7 +10,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Head, Rule, RuleConfig, auxiliary_specs};
 use localgrad::scratch::Scratch;
 use localgrad::threads::Workers;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad::{Device, Error};
 use localgrad_models::{ModelConfig, network};
 
@@ -28,7 +28,7 @@ fn all_rules() -> Vec<RuleConfig> {
 }
 
 fn config(rule: RuleConfig, ends: &[usize]) -> TrainConfig {
-    TrainConfig { rule, ends: ends.to_vec(), ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends: ends.to_vec(), ..Method::default() })
 }
 
 /// Cuts of `units` units into two blocks, three, and as many as there are.
@@ -165,8 +165,10 @@ fn micro_batches_add_up() {
     let half = batch(&spec, 4, 7);
     let whole = common::repeated(&half);
     let step = |batch, micro_batch| {
-        let config =
-            TrainConfig { micro_batch, ..config(RuleConfig::over(Rule::Man, Head::Dgl, false), &[3, 6]) };
+        let config = TrainConfig {
+            execution: Execution { micro_batch, ..Execution::default() },
+            ..config(RuleConfig::over(Rule::Man, Head::Dgl, false), &[3, 6])
+        };
         let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
         let losses = trainer.step(batch, 0.1, &mut |_| {}).unwrap().losses;
         (losses, common::parameters_of(&mut trainer))
@@ -199,7 +201,10 @@ fn recomputing_changes_no_bit() {
                 let train = |recompute, pieces: &[usize]| {
                     let plain = config(rule.clone(), &ends);
                     let pieces = pieces.to_vec();
-                    let config = TrainConfig { recompute, pieces, clip_norm, micro_batch: Some(3), ..plain };
+                    let config = TrainConfig {
+                        method: Method { clip_norm, ..plain.method },
+                        execution: Execution { recompute, pieces, micro_batch: Some(3), ..plain.execution },
+                    };
                     let normalize = Normalize::half(3);
                     let mut trainer = Trainer::new(spec.clone(), config, normalize, &Device::Cpu).unwrap();
                     let losses: Vec<Vec<f64>> = (0..2)
@@ -221,11 +226,11 @@ fn recomputing_changes_no_bit() {
 #[test]
 fn clipping_bounds_the_step() {
     let spec = small_resnet([3, 8, 8]);
-    let config = TrainConfig {
+    let config = TrainConfig::from(Method {
         optimizer: OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 },
         clip_norm: Some(0.01),
-        ..config(RuleConfig::new(Rule::Greedy), &[3, 6])
-    };
+        ..config(RuleConfig::new(Rule::Greedy), &[3, 6]).method
+    });
     let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
     let before = common::parameters_of(&mut trainer);
     trainer.step(&batch(&spec, 4, 1), 1.0, &mut |_| {}).unwrap();
@@ -257,9 +262,18 @@ fn what_cannot_work_is_refused_in_a_sentence() {
         (config(man(), &[]), "at least one block"),
         (config(RuleConfig { ema_momentum: 1.0, ..man() }, &[2, 6]), "[0, 1)"),
         (config(RuleConfig::new(Rule::Bp), &[2, 6]), "one block"),
-        (TrainConfig { micro_batch: Some(0), ..config(man(), &[2, 6]) }, "micro-batch"),
-        (TrainConfig { label_smoothing: 1.0, ..config(man(), &[2, 6]) }, "label smoothing"),
-        (TrainConfig { clip_norm: Some(0.0), ..config(man(), &[2, 6]) }, "norm"),
+        (
+            TrainConfig {
+                execution: Execution { micro_batch: Some(0), ..Execution::default() },
+                ..config(man(), &[2, 6])
+            },
+            "micro-batch",
+        ),
+        (
+            TrainConfig::from(Method { label_smoothing: 1.0, ..config(man(), &[2, 6]).method }),
+            "label smoothing",
+        ),
+        (TrainConfig::from(Method { clip_norm: Some(0.0), ..config(man(), &[2, 6]).method }), "norm"),
     ];
     for (config, needle) in cases {
         let message = refusal(&spec, config).to_string();
@@ -308,7 +322,10 @@ fn exits_answer_by_themselves() {
     let batch = batch(&spec, 12, 5);
     for rule in [Rule::Dgl, Rule::Auglocal, Rule::Man] {
         let run = |offload: bool| {
-            let config = TrainConfig { offload, ..config(RuleConfig::new(rule), &[1, 4, 6]) };
+            let config = TrainConfig {
+                execution: Execution { offload, ..Execution::default() },
+                ..config(RuleConfig::new(rule), &[1, 4, 6])
+            };
             let directory = tempfile::tempdir().unwrap();
             let scratch = offload.then(|| Scratch::create(directory.path(), None).unwrap());
             let normalize = Normalize::half(3);
@@ -329,7 +346,8 @@ fn exits_answer_by_themselves() {
             assert!(right >= 9, "{rule}: {right} of 12 that were learnt");
         }
     }
-    let config = TrainConfig { frozen: 1, ..config(RuleConfig::new(Rule::Dgl), &[1, 4, 6]) };
+    let config =
+        TrainConfig::from(Method { frozen: 1, ..config(RuleConfig::new(Rule::Dgl), &[1, 4, 6]).method });
     let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
     for block in [0, 2, 3] {
         assert!(trainer.exit_logits(&batch.images, block).unwrap_err().to_string().contains("has no exit"));

@@ -9,7 +9,7 @@ use localgrad::memory::{LARGE_BYTES, Pooled, large_allocations, live, peak, rese
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::threads::Workers;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, network};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +36,8 @@ fn a_warm_step_allocates_nothing_large_and_steps_are_alike() {
     let spec = network("resnet32", &ModelConfig::default()).unwrap();
     for (rule, ends, threads, optimizer) in cases {
         let workers = Workers::start(threads).unwrap();
-        let config = TrainConfig { rule: RuleConfig::new(rule), ends, optimizer, ..TrainConfig::default() };
+        let config =
+            TrainConfig::from(Method { rule: RuleConfig::new(rule), ends, optimizer, ..Method::default() });
         let batch = batch(&spec, 8, 1);
         workers.run(|| {
             let mut trainer =
@@ -72,7 +73,8 @@ fn ten_thousand_steps_need_what_a_thousand_do() {
     let spec =
         network("resnet8", &ModelConfig { input: [3, 8, 8], widths, ..ModelConfig::default() }).unwrap();
     let batches: Vec<_> = (0..7).map(|seed| batch(&spec, 4, seed)).collect();
-    let config = TrainConfig { rule: RuleConfig::new(Rule::Man), ends: vec![1, 3], ..TrainConfig::default() };
+    let config =
+        TrainConfig::from(Method { rule: RuleConfig::new(Rule::Man), ends: vec![1, 3], ..Method::default() });
     Workers::start(1).unwrap().run(|| {
         let mut trainer =
             Trainer::new(spec.clone(), config, Normalize::half(spec.input[0]), &Device::Cpu).unwrap();

@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
         memory::release_unused();
         resident::reset_peak();
         let (start_live_bytes, start_resident_bytes) = (memory::live(), resident::resident_bytes());
-        let learning_rate = learning_rate(&config.optimizer);
+        let learning_rate = learning_rate(&config.method.optimizer);
         let normalize = Normalize::half(network.input[0]);
         let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, place))?;
         let mut subject = Self {

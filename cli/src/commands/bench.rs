@@ -19,7 +19,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Workload, plan};
 use localgrad::rules::Rule;
 use localgrad::threads::Workers;
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad_models::cut::Cut;
 use serde::Serialize;
 use std::io::BufRead;
@@ -92,7 +92,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     if place.is_host() {
         check_memory(&network, &config, arguments.batch, &workers)?;
     }
-    let (ends, rule) = (config.ends.clone(), config.rule.clone());
+    let (ends, rule) = (config.method.ends.clone(), config.method.rule.clone());
     let operations = needed_operations(&network, &config, arguments.batch)?;
 
     let mut product = workers.run(|| Product::new(&place.candle()))?;
@@ -175,8 +175,8 @@ fn check_memory(network: &NetworkSpec, config: &TrainConfig, batch: usize, worke
 
 /// Two for each multiply-add of a step that repeats nothing, however it is carried out here.
 fn needed_operations(network: &NetworkSpec, config: &TrainConfig, batch: usize) -> Outcome<f64> {
-    let TrainConfig { rule, ends, .. } = config.clone();
-    let train = TrainConfig { rule, ends, ..TrainConfig::default() };
+    let Method { rule, ends, .. } = config.method.clone();
+    let train = TrainConfig::from(Method { rule, ends, ..Method::default() });
     Ok(2.0 * plan(&Workload::steps(network.clone(), train, batch, 1))?.step_work.multiply_adds)
 }
 
@@ -184,16 +184,21 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
     let rule = choices::rule(&arguments.rule, Rule::Bp)?;
     let Cut { ends, pieces } = choices::cut(&arguments.rule, &[], network, &rule)?;
     Ok(TrainConfig {
-        rule,
-        ends,
-        pieces,
-        optimizer: match arguments.optimizer {
-            OptimizerName::Sgd => OptimizerConfig::sgd(),
-            OptimizerName::Adamw => OptimizerConfig::adamw(),
+        method: Method {
+            rule,
+            ends,
+            optimizer: match arguments.optimizer {
+                OptimizerName::Sgd => OptimizerConfig::sgd(),
+                OptimizerName::Adamw => OptimizerConfig::adamw(),
+            },
+            ..Method::default()
         },
-        micro_batch: arguments.micro_batch,
-        recompute: arguments.rule.recompute,
-        ..TrainConfig::default()
+        execution: Execution {
+            pieces,
+            micro_batch: arguments.micro_batch,
+            recompute: arguments.rule.recompute,
+            ..Execution::default()
+        },
     })
 }
 

@@ -72,17 +72,17 @@ fn row(
 ) -> Outcome<Row> {
     let cut = choices::cut(&arguments.rule, &arguments.waiting.block_batches, &workload.network, &rule)?;
     let mut workload = workload.clone();
-    (workload.train.ends, workload.train.pieces) = (cut.ends, cut.pieces);
-    workload.train.rule = rule;
+    (workload.train.method.ends, workload.train.execution.pieces) = (cut.ends, cut.pieces);
+    workload.train.method.rule = rule;
     let given = choices::freedom(
         &arguments.rule,
         &arguments.waiting,
         arguments.recipe.micro_batch,
         &workload.network,
-        &workload.train.rule,
+        &workload.train.method.rule,
     )?;
     let all = Freedom {
-        cuts: cuts::cuts(&workload.network, &workload.train.rule)?,
+        cuts: cuts::cuts(&workload.network, &workload.train.method.rule)?,
         micro_batch: true,
         recompute: true,
         pieces: true,

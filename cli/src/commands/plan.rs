@@ -12,7 +12,7 @@ use localgrad::data::ImageShape;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
 use localgrad::precision::Precision;
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad_models::cut::Cut;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -116,15 +116,20 @@ fn asked(
     let Cut { ends, pieces } = choices::cut(rule, &arguments.waiting.block_batches, network, &config)?;
     let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
     let train = TrainConfig {
-        ends,
-        pieces,
-        rule: config,
-        optimizer: choices::optimizer(recipe)?,
-        clip_norm: recipe.clip_norm,
-        micro_batch: recipe.micro_batch,
-        recompute: rule.recompute,
-        selection: recipe.selection,
-        ..TrainConfig::default()
+        method: Method {
+            ends,
+            rule: config,
+            optimizer: choices::optimizer(recipe)?,
+            clip_norm: recipe.clip_norm,
+            selection: recipe.selection,
+            ..Method::default()
+        },
+        execution: Execution {
+            pieces,
+            micro_batch: recipe.micro_batch,
+            recompute: rule.recompute,
+            ..Execution::default()
+        },
     };
     let train = choices::waiting(&arguments.waiting, train);
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
@@ -175,22 +180,22 @@ fn record<'a>(
     PlanRecord {
         event: "planned",
         model: &workload.network.name,
-        rule: workload.train.rule.rule.to_string(),
+        rule: workload.train.method.rule.rule.to_string(),
         batch: workload.batch,
         threads: workload.threads,
         budget_bytes,
         planned_bytes: plan.peak_bytes,
         peak_moment: plan.peak_moment.to_string(),
-        ends: &workload.train.ends,
-        micro_batch: workload.train.micro_batch,
-        recompute: workload.train.recompute,
-        pieces: &workload.train.pieces,
-        exact: workload.train.exact,
-        activations: workload.train.activations,
-        features: workload.train.features,
-        features_on_disk: workload.train.features_on_disk,
-        offload: workload.train.offload,
-        chunk: workload.train.chunk,
+        ends: &workload.train.method.ends,
+        micro_batch: workload.train.execution.micro_batch,
+        recompute: workload.train.execution.recompute,
+        pieces: &workload.train.execution.pieces,
+        exact: workload.train.execution.exact,
+        activations: workload.train.execution.activations,
+        features: workload.train.execution.features,
+        features_on_disk: workload.train.execution.features_on_disk,
+        offload: workload.train.execution.offload,
+        chunk: workload.train.method.chunk,
         evaluation_batch: workload.evaluation_batch,
         step_seconds: rates.seconds(&plan.step_work),
         step_work: plan.step_work,
@@ -213,7 +218,7 @@ fn report(
     let mut text = format!(
         "{} with {}, batch {batch}, {threads} threads: {} at the most ({}), beside what the data hold\n\n",
         network.name,
-        train.rule.rule,
+        train.method.rule.rule,
         bytes(plan.peak_bytes as u64),
         plan.peak_moment
     );

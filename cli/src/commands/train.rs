@@ -27,7 +27,7 @@ use localgrad::maps::cross_entropy::check_class_weights;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{TrainConfig, one_value};
+use localgrad::trainer::{Execution, Method, TrainConfig, one_value};
 use localgrad_data::{Collection, Part};
 use localgrad_models::cut::Cut;
 use std::path::Path;
@@ -174,7 +174,7 @@ pub fn run_plan(plan: Plan) -> Outcome<()> {
         }
     };
     let rival = runs.rival.as_ref().map(|(rival, bytes)| session("bp".into(), rival, *bytes, true));
-    let own = session(file.train.rule.rule.to_string(), file, runs.planned.planned_bytes, false);
+    let own = session(file.train.method.rule.rule.to_string(), file, runs.planned.planned_bytes, false);
     for session in rival.iter().chain([&own]).filter(|_| resumes) {
         session.check_resumable()?;
     }
@@ -253,23 +253,27 @@ impl Runs {
         if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
             let was = directory.read_run_file()?.train;
             file.train = TrainConfig {
-                ends: was.ends,
-                micro_batch: was.micro_batch,
-                recompute: was.recompute,
-                pieces: was.pieces,
-                activations: arguments.waiting.activations.unwrap_or(was.activations),
-                features_on_disk: was.features_on_disk,
-                offload: was.offload,
-                ..file.train
+                method: Method { ends: was.method.ends, ..file.train.method },
+                execution: Execution {
+                    exact: arguments.waiting.exact,
+                    activations: arguments.waiting.activations.unwrap_or(was.execution.activations),
+                    features: arguments.waiting.features,
+                    ..was.execution
+                },
             };
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
             let micro_batch = arguments.recipe.micro_batch;
-            let free =
-                choices::freedom(&arguments.rule, &arguments.waiting, micro_batch, network, &train.rule)?;
+            let free = choices::freedom(
+                &arguments.rule,
+                &arguments.waiting,
+                micro_batch,
+                network,
+                &train.method.rule,
+            )?;
             // What is frozen is not for the budget to say.
-            let cuts = if train.frozen > 0 { vec![train.ends.clone()] } else { free.cuts };
+            let cuts = if train.method.frozen > 0 { vec![train.method.ends.clone()] } else { free.cuts };
             Ok(Freedom { cuts, ..free })
         })?;
         let rival = match compares {
@@ -414,7 +418,7 @@ fn automatic(
         ));
     }
     if let Some(directory) = directory {
-        let begun = directory.read_run_file()?.train.rule;
+        let begun = directory.read_run_file()?.train.method.rule;
         arguments.rule = automatic::as_begun(&arguments.rule, &begun);
         return Ok(arguments);
     }
@@ -427,7 +431,7 @@ fn automatic(
     let chosen = automatic::choose(&arguments.rule, units, budget_bytes, |rule| {
         let file = file(rule)?;
         let micro_batch = arguments.recipe.micro_batch;
-        let freedom = choices::freedom(rule, waiting, micro_batch, &file.network, &file.train.rule)?;
+        let freedom = choices::freedom(rule, waiting, micro_batch, &file.network, &file.train.method.rule)?;
         budget::attempt(setting.workload(&file), &freedom, budget_bytes)
     })?;
     setting.output.text(&chosen.why);
@@ -452,19 +456,24 @@ fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<Str
         train: choices::waiting(
             &arguments.waiting,
             TrainConfig {
-                rule,
-                ends,
-                optimizer: choices::optimizer(recipe)?,
-                label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
-                class_weights: class_weights(arguments, data, data.network.classes)?,
-                clip_norm: recipe.clip_norm,
-                micro_batch: recipe.micro_batch,
-                recompute: arguments.rule.recompute,
-                pieces,
-                seed: recipe.seed,
-                frozen,
-                selection: recipe.selection,
-                ..TrainConfig::default()
+                method: Method {
+                    rule,
+                    ends,
+                    optimizer: choices::optimizer(recipe)?,
+                    label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
+                    class_weights: class_weights(arguments, data, data.network.classes)?,
+                    clip_norm: recipe.clip_norm,
+                    seed: recipe.seed,
+                    frozen,
+                    selection: recipe.selection,
+                    ..Method::default()
+                },
+                execution: Execution {
+                    micro_batch: recipe.micro_batch,
+                    recompute: arguments.rule.recompute,
+                    pieces,
+                    ..Execution::default()
+                },
             },
         ),
         fit: FitConfig {
@@ -508,9 +517,9 @@ fn class_weights(arguments: &TrainArguments, data: &Data, classes: usize) -> Out
 /// The same network and recipe, trained whole, and its forward pass kept.
 fn end_to_end(file: &RunFile) -> RunFile {
     let mut rival = file.clone();
-    rival.train.rule = RuleConfig::new(Rule::Bp);
-    rival.train.ends = vec![file.network.units.len() - 1];
-    rival.train.pieces.clear();
+    rival.train.method.rule = RuleConfig::new(Rule::Bp);
+    rival.train.method.ends = vec![file.network.units.len() - 1];
+    rival.train.execution.pieces.clear();
     rival
 }
 

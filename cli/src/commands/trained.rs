@@ -13,7 +13,7 @@ use localgrad::maps::Place;
 use localgrad::model::{Classifier, Model};
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::targets::TargetKind;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, TrainConfig, Trainer};
 use localgrad::weights::{self, Weights};
 use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
@@ -289,7 +289,8 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mappi
 pub fn model_of_run(directory: &RunDirectory, run: RunFile, place: &Place) -> Outcome<Model> {
     if let Some(saved) = Saved::read(&directory.checkpoint(None))? {
         // All of it is wanted in memory.
-        let train = TrainConfig { offload: false, features_on_disk: false, ..run.train };
+        let execution = Execution { offload: false, features_on_disk: false, ..run.train.execution };
+        let train = TrainConfig { execution, ..run.train };
         let mut trainer = Trainer::new(run.network, train, run.normalize, place)?;
         saved.restore(&mut trainer)?;
         return Ok(trainer.model);

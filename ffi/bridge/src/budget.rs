@@ -7,7 +7,7 @@ use localgrad_runtime::plan::{Freedom, Rates, Workload, choose, cuts};
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::Rule;
 use localgrad_runtime::scratch::Scratch;
-use localgrad_runtime::trainer::TrainConfig;
+use localgrad_runtime::trainer::{Execution, TrainConfig};
 use std::path::PathBuf;
 
 /// What the library holds besides: events, handles, messages.
@@ -63,7 +63,7 @@ pub(crate) fn keep_to_budget(
     if config.memory_budget_bytes == 0 {
         return Ok(());
     }
-    if settings.train.frozen > 0 && !is_cut && settings.train.rule.rule != Rule::Bp {
+    if settings.train.method.frozen > 0 && !is_cut && settings.train.method.rule.rule != Rule::Bp {
         return Err(Fault::config(
             "which units are frozen would depend on memory_budget_bytes, which chooses where blocks end; set blocks or \
              ends beside frozen_blocks",
@@ -71,12 +71,12 @@ pub(crate) fn keep_to_budget(
     }
     let freedom = Freedom {
         cuts: match is_cut {
-            true => vec![settings.train.ends.clone()],
-            false => cuts::cuts(&settings.network, &settings.train.rule)?,
+            true => vec![settings.train.method.ends.clone()],
+            false => cuts::cuts(&settings.network, &settings.train.method.rule)?,
         },
         micro_batch: config.micro_batch == 0,
         recompute: config.recompute == 0,
-        pieces: settings.train.rule.rule != Rule::Bp || !is_cut,
+        pieces: settings.train.method.rule.rule != Rule::Bp || !is_cut,
         half: true,
         files: settings.scratch.is_some(),
     };
@@ -119,16 +119,16 @@ impl Budget {
     pub(crate) fn taken_over(&self, saved: &TrainConfig, now: &TrainConfig) -> TrainConfig {
         let mut train = now.clone();
         if self.cuts_freely {
-            train.ends.clone_from(&saved.ends);
+            train.method.ends.clone_from(&saved.method.ends);
         }
         if self.freedom.micro_batch {
-            train.micro_batch = saved.micro_batch;
+            train.execution.micro_batch = saved.execution.micro_batch;
         }
-        if self.freedom.half && self.asked.train.activations == Precision::F32 {
-            train.activations = saved.activations;
+        if self.freedom.half && self.asked.train.execution.activations == Precision::F32 {
+            train.execution.activations = saved.execution.activations;
         }
-        if self.freedom.recompute && rounds(&train) {
-            train.recompute = saved.recompute;
+        if self.freedom.recompute {
+            train.execution.recompute = train.execution.going_on_from(&saved.execution).recompute;
         }
         train
     }
@@ -136,26 +136,25 @@ impl Budget {
     /// The fastest way to train as `train`, which has been taken over, within the budget.
     pub(crate) fn choose_as(&self, train: &TrainConfig) -> Outcome<Workload> {
         train.validate()?;
-        let TrainConfig { ends, micro_batch, activations, .. } = train.clone();
-        let mut freedom =
-            Freedom { cuts: vec![ends.clone()], micro_batch: false, half: false, ..self.freedom.clone() };
+        let TrainConfig { method, execution } = train;
+        let activations = execution.activations;
+        let freedom = Freedom {
+            cuts: vec![method.ends.clone()],
+            micro_batch: false,
+            half: false,
+            // What is repeated from rounded numbers decides results.
+            recompute: self.freedom.recompute && activations == Precision::F32,
+            ..self.freedom.clone()
+        };
         let mut asked = self.asked.clone();
-        asked.train = TrainConfig { ends, micro_batch, activations, ..asked.train };
-        if rounds(train) {
-            asked.train.recompute = train.recompute;
-            freedom.recompute = false;
-        }
+        asked.train.method.ends.clone_from(&method.ends);
+        asked.train.execution = Execution { activations, ..asked.train.execution.going_on_from(execution) };
         Ok(self.choose(&asked, &freedom).map_err(|error| error.at("as this state was trained"))?)
     }
 
     /// The file for what `train` lets wait.
     pub(crate) fn scratch(&self, train: &TrainConfig) -> Outcome<Option<Scratch>> {
-        let wanted = self.scratch.as_ref().filter(|_| train.needs_scratch());
+        let wanted = self.scratch.as_ref().filter(|_| train.execution.needs_scratch());
         Ok(wanted.map(|(directory, limit)| Scratch::create(directory, *limit)).transpose()?)
     }
-}
-
-/// Whether what is repeated for a backward pass decides results.
-fn rounds(train: &TrainConfig) -> bool {
-    train.activations != Precision::F32
 }

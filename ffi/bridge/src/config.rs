@@ -15,7 +15,7 @@ use localgrad_runtime::optimizer::OptimizerConfig;
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::{DEFAULT_FLOOR, Schedule};
-use localgrad_runtime::trainer::{Selection, TrainConfig, one_value};
+use localgrad_runtime::trainer::{Execution, Method, Selection, TrainConfig, one_value};
 use std::ffi::c_char;
 use std::mem::offset_of;
 use std::path::PathBuf;
@@ -309,22 +309,27 @@ impl Settings {
         let place = Place::open(pointed.device.unwrap_or("cpu"))?;
         let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
-            rule,
-            ends,
-            optimizer: read_optimizer(config)?,
-            label_smoothing: config.label_smoothing,
-            clip_norm: (config.clip_norm != 0.0).then_some(config.clip_norm),
-            micro_batch: (config.micro_batch != 0).then_some(config.micro_batch),
-            recompute: config.recompute != 0,
-            pieces,
-            seed: config.seed,
-            frozen: config.frozen_blocks,
-            selection,
-            exact: config.exact_micro_batches != 0,
-            activations: read_activations(config)?,
-            offload: config.offload != 0,
-            features_on_disk: config.offload != 0,
-            ..TrainConfig::default()
+            method: Method {
+                rule,
+                ends,
+                optimizer: read_optimizer(config)?,
+                label_smoothing: config.label_smoothing,
+                clip_norm: (config.clip_norm != 0.0).then_some(config.clip_norm),
+                seed: config.seed,
+                frozen: config.frozen_blocks,
+                selection,
+                ..Method::default()
+            },
+            execution: Execution {
+                micro_batch: (config.micro_batch != 0).then_some(config.micro_batch),
+                recompute: config.recompute != 0,
+                pieces,
+                exact: config.exact_micro_batches != 0,
+                activations: read_activations(config)?,
+                offload: config.offload != 0,
+                features_on_disk: config.offload != 0,
+                ..Execution::default()
+            },
         };
         train.validate()?;
         if config.offload != 0 && scratch.is_none() {

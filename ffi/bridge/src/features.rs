@@ -29,7 +29,7 @@ impl Session {
         if room.len() < needed {
             return Err(pointers::too_small(needed, room.len()));
         }
-        let group = self.trainer.config().micro_batch.map_or(self.batch, |share| share.min(self.batch));
+        let group = self.trainer.execution().micro_batch.map_or(self.batch, |share| share.min(self.batch));
         for first in (0..lent.count).step_by(group) {
             if self.wait_turn(shared, None) != Turn::Go {
                 return Err(cancelled());

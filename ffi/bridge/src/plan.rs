@@ -68,21 +68,21 @@ pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed
     let Plan { peak_bytes, .. } = plan(&workload(&settings)?)?;
     let train = &settings.train;
     let mut ends = [0; LG_PLAN_BLOCKS];
-    for (place, end) in ends.iter_mut().zip(&train.ends) {
+    for (place, end) in ends.iter_mut().zip(&train.method.ends) {
         *place = *end;
     }
     Ok(lg_plan {
         struct_size: size_of::<lg_plan>(),
         peak_bytes,
-        blocks: train.ends.len(),
-        micro_batch: train.micro_batch.unwrap_or(0),
-        recompute: i32::from(train.recompute || !train.pieces.is_empty()),
-        activations: match train.activations {
+        blocks: train.method.ends.len(),
+        micro_batch: train.execution.micro_batch.unwrap_or(0),
+        recompute: i32::from(train.execution.recompute || !train.execution.pieces.is_empty()),
+        activations: match train.execution.activations {
             Precision::F32 => lg_precision::F32 as i32,
             Precision::F16 => lg_precision::F16 as i32,
             Precision::Bf16 => lg_precision::Bf16 as i32,
         },
-        offload: i32::from(train.needs_scratch()),
+        offload: i32::from(train.execution.needs_scratch()),
         ends,
     })
 }

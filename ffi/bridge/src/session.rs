@@ -24,7 +24,7 @@ use localgrad_runtime::model::Classifier;
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
-use localgrad_runtime::trainer::{OpenStep, TrainConfig, Trainer, one_value};
+use localgrad_runtime::trainer::{Method, OpenStep, TrainConfig, Trainer, one_value};
 use localgrad_runtime::{ErrorKind, weights};
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ impl Session {
             pretrained,
             ..
         } = settings;
-        let wanted = scratch.filter(|_| train.needs_scratch());
+        let wanted = scratch.filter(|_| train.execution.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
         let mut trainer = Trainer::with_scratch(network, train, normalize.clone(), &place, scratch)?;
         match pretrained {
@@ -286,7 +286,7 @@ impl Session {
 
     /// Tells the log, once, where a step has batch norm see one value.
     fn tell_if_alone(&mut self, samples: usize) {
-        let micro_batch = self.trainer.config().micro_batch.unwrap_or(samples);
+        let micro_batch = self.trainer.execution().micro_batch.unwrap_or(samples);
         if self.told_alone || (samples != 1 && samples % micro_batch != 1) {
             return;
         }
@@ -474,7 +474,7 @@ fn stand_in() -> Outcome<Trainer> {
     let tiny =
         ModelConfig { input: [1, 8, 8], classes: 2, widths: Some(vec![1; 4]), ..ModelConfig::default() };
     let network = localgrad_models::network("resnet8", &tiny)?;
-    let train = TrainConfig { ends: vec![network.units.len() - 1], ..TrainConfig::default() };
+    let train = TrainConfig::from(Method { ends: vec![network.units.len() - 1], ..Method::default() });
     Ok(Trainer::new(network, train, Normalize::half(1), &Place::Host)?)
 }
 

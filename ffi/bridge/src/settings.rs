@@ -65,9 +65,9 @@ impl Session {
         Numbers {
             learning_rate: self.fit.learning_rate,
             schedule: self.fit.schedule.clone(),
-            optimizer: train.optimizer.clone(),
-            label_smoothing: train.label_smoothing,
-            clip_norm: train.clip_norm.unwrap_or(0.0),
+            optimizer: train.method.optimizer.clone(),
+            label_smoothing: train.method.label_smoothing,
+            clip_norm: train.method.clip_norm.unwrap_or(0.0),
         }
     }
 

@@ -167,22 +167,20 @@ impl Session {
         }
         now.fit.learning_rate = saved.fit.learning_rate;
         now.fit.schedule = now.fit.schedule.as_begun(&saved.fit.schedule);
-        now.train.label_smoothing = saved.train.label_smoothing;
-        now.train.clip_norm = saved.train.clip_norm;
-        copy_numbers(&saved.train.optimizer, &mut now.train.optimizer);
+        now.train.method.label_smoothing = saved.train.method.label_smoothing;
+        now.train.method.clip_norm = saved.train.method.clip_norm;
+        copy_numbers(&saved.train.method.optimizer, &mut now.train.method.optimizer);
         saved.check_same(&now).map_err(|error| other(error, saved, &now))?;
-        let is = self.trainer.config();
-        let chosen =
-            |train: &TrainConfig| (train.ends.clone(), train.micro_batch, train.activations, train.recompute);
-        if chosen(&now.train) != chosen(is) {
+        let TrainConfig { method, execution } = self.trainer.config();
+        if now.train.method.ends != method.ends || now.train.execution != *execution {
             self.make_anew(&now.train, control)?;
         }
         self.set_numbers(Numbers {
             learning_rate: now.fit.learning_rate,
             schedule: now.fit.schedule,
-            optimizer: now.train.optimizer,
-            label_smoothing: now.train.label_smoothing,
-            clip_norm: now.train.clip_norm.unwrap_or(0.0),
+            optimizer: now.train.method.optimizer,
+            label_smoothing: now.train.method.label_smoothing,
+            clip_norm: now.train.method.clip_norm.unwrap_or(0.0),
         })?;
         Ok(before)
     }

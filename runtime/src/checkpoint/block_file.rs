@@ -49,7 +49,7 @@ fn state_name(kind: &str, name: &str) -> String {
 }
 
 fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
-    let kinds = state_names(&trainer.config().optimizer);
+    let kinds = state_names(&trainer.method().optimizer);
     let mut content = Content { tensors: Vec::new(), updates: BTreeMap::new() };
     trainer.read_forms_of_block(block, &mut |name, form| {
         let dims = form.dims.to_vec();
@@ -72,7 +72,7 @@ fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
 /// variables have one name.
 pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOutput) -> Result<Extent> {
     let content = content(trainer, block)?;
-    let kinds = state_names(&trainer.config().optimizer);
+    let kinds = state_names(&trainer.method().optimizer);
     let mut stream = Stream::new(output);
     stream.put(&header(block, &content)?)?;
     for update in content.updates.values() {
@@ -225,7 +225,7 @@ fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>> {
 pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
     let file = parse(bytes)?;
     let updates = check(trainer, block, &file)?;
-    let kinds = state_names(&trainer.config().optimizer);
+    let kinds = state_names(&trainer.method().optimizer);
     let place = trainer.model.place.clone();
     trainer.visit_block(block, &mut |name, mut variable| {
         let shape = variable.value().dims().to_vec();
@@ -247,8 +247,8 @@ pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
 
 /// Whether the file holds exactly what the block needs; the updates of each parameter.
 fn check(trainer: &mut Trainer, block: usize, file: &SafeTensors<'_>) -> Result<BTreeMap<String, u64>> {
-    let kinds = state_names(&trainer.config().optimizer);
-    let wanted = trainer.config().optimizer.state_tensors();
+    let kinds = state_names(&trainer.method().optimizer);
+    let wanted = trainer.method().optimizer.state_tensors();
     // The update counts are one.
     let mut known = 1;
     let mut updates = BTreeMap::new();

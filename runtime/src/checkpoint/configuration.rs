@@ -6,10 +6,10 @@ use crate::fit::FitConfig;
 use crate::kernels::simd::Isa;
 use crate::maps::Place;
 use crate::network::NetworkSpec;
-use crate::precision::Precision;
 use crate::trainer::TrainConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::mem::discriminant;
 
 /// Everything that decides which numbers a run computes. The number of threads does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,22 +74,8 @@ impl DataDescription {
     }
 }
 
-/// Fields that may change from one part of a run to the next: its length, and where things wait.
-const MAY_CHANGE: [&str; 5] =
-    ["fit.duration.epochs", "fit.duration.steps", "train.features_on_disk", "train.offload", INSTRUCTIONS];
-/// A run may go on on another machine, and is told that its last digits do, too.
-const INSTRUCTIONS: &str = "instructions";
-/// What a checkpoint need not say: it is compared where it does.
+/// The field of which nobody wants to read what it was.
 const PIXELS: &str = "data.pixels_checksum";
-/// So may when it ends for want of something better, also from never to some time.
-const PATIENCE: &str = "fit.patience";
-/// And what activations wait in, where f16 held them: they may have grown too large for it.
-const ACTIVATIONS: &str = "train.activations";
-/// What is repeated for a backward pass, and from where on, may change unless the inputs of pieces are rounded while
-/// they wait.
-const PIECES: &str = "train.pieces";
-/// Nor may this where activations are rounded: MAN's pair is then repeated from a rounded input.
-const RECOMPUTE: &str = "train.recompute";
 
 impl Configuration {
     /// The configuration of a run of `network` that learns from `loader` at `place`.
@@ -156,31 +142,40 @@ impl Configuration {
         ))
     }
 
-    /// Refuses to go on as `now` what began as `self`, naming each field that differs. The length of the run may, and
-    /// what changes no result, such as what people call the network.
+    /// This configuration for a run that began as `begun`: what decides results is as it was then. What may change is as
+    /// here: how far the run goes, what changes no result ([`Execution::going_on_from`]), what people call things, and the
+    /// machine.
+    ///
+    /// [`Execution::going_on_from`]: crate::trainer::Execution::going_on_from
+    fn going_on_from(&self, begun: &Self) -> Self {
+        let execution = self.train.execution.going_on_from(&begun.train.execution);
+        let is_as_long = discriminant(&self.fit.duration) == discriminant(&begun.fit.duration);
+        let duration = if is_as_long { self.fit.duration } else { begun.fit.duration };
+        Self {
+            network: NetworkSpec { name: self.network.name.clone(), ..begun.network.clone() },
+            train: TrainConfig { execution, ..begun.train.clone() },
+            fit: FitConfig { duration, patience: self.fit.patience, ..begun.fit.clone() },
+            loader: begun.loader,
+            normalize: begun.normalize.clone(),
+            data: DataDescription {
+                // Not every state knows it.
+                pixels_checksum: begun.data.pixels_checksum.or(self.data.pixels_checksum),
+                ..begun.data
+            },
+            device: begun.device.clone(),
+            instructions: self.instructions.clone(),
+            class_names: self.class_names.clone(),
+        }
+    }
+
+    /// Refuses to go on as `now` what began as `self`, naming each field that decides results and differs.
     ///
     /// # Errors
     /// `Config`, with the fields.
     pub fn check_same(&self, now: &Self) -> Result<()> {
-        let (train, train_now) = (&self.train, &now.train);
-        let either = |is: fn(&TrainConfig) -> bool| is(train) || is(train_now);
-        let keeps_inputs =
-            !either(|train| train.features != Precision::F32) || !either(|train| !train.pieces.is_empty());
-        let keeps_all = keeps_inputs && !either(|train| train.activations != Precision::F32);
-        let repeated = [keeps_inputs.then_some(PIECES), keeps_all.then_some(RECOMPUTE)];
         let mut found = Vec::new();
-        let network = NetworkSpec { name: now.network.name.clone(), ..self.network.clone() };
-        let before = Self { class_names: now.class_names.clone(), network, ..self.clone() };
-        differences("", &serde_json::to_value(before)?, &serde_json::to_value(now)?, &mut found);
-        let leaves_f16 = train.activations == Precision::F16;
-        found.retain(|(field, _, _)| field != PATIENCE && !(leaves_f16 && field == ACTIVATIONS));
-        found.retain(|(field, before, after)| {
-            let may_change = MAY_CHANGE.into_iter().chain(repeated.into_iter().flatten()).any(|name| {
-                field.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('.'))
-            });
-            !may_change || before.is_null() || after.is_null()
-        });
-        found.retain(|(field, before, _)| field != PIXELS || !before.is_null());
+        let kept = serde_json::to_value(now.going_on_from(self))?;
+        differences("", &kept, &serde_json::to_value(now)?, &mut found);
         if found.is_empty() {
             return Ok(());
         }
@@ -240,6 +235,7 @@ mod tests {
     use crate::network::Objective;
     use crate::rules::{Rule, RuleConfig};
     use crate::schedule::Schedule;
+    use crate::trainer::Method;
 
     fn configuration() -> Configuration {
         let network = NetworkSpec {
@@ -250,7 +246,7 @@ mod tests {
             units: Vec::new(),
             head: Vec::new(),
         };
-        let train = TrainConfig { rule: RuleConfig::new(Rule::Bp), ..TrainConfig::default() };
+        let train = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Bp), ..Method::default() });
         let fit =
             FitConfig { duration: Duration::Steps(1), schedule: Schedule::Constant, ..FitConfig::default() };
         Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Place::Host)
@@ -283,7 +279,7 @@ mod tests {
     fn what_was_saved_without_it_is_read() {
         let here = configuration();
         let mut saved = serde_json::to_value(&here).unwrap();
-        saved.as_object_mut().unwrap().remove(INSTRUCTIONS).unwrap();
+        saved.as_object_mut().unwrap().remove("instructions").unwrap();
         let saved: Configuration = serde_json::from_value(saved).unwrap();
         saved.check_same(&here).unwrap();
         assert_eq!((saved.instructions.as_str(), saved.note(&here)), ("", None));

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer};
 use crate::network::NetworkSpec;
 use crate::precision::Precision;
-use crate::trainer::TrainConfig;
 use crate::trainer::one_value::check_statistics;
+use crate::trainer::{Execution, Method, TrainConfig};
 use serde::Serialize;
 
 /// The statistics of fewer samples are poor.
@@ -56,18 +56,9 @@ impl Freedom {
 pub struct Candidate {
     /// Last unit of each block.
     pub ends: Vec<usize>,
-    /// Samples that pass through a block at once, if not all of the batch.
-    pub micro_batch: Option<usize>,
-    /// Whether forward passes are repeated.
-    pub recompute: bool,
-    /// Last units of the pieces of backward passes, if these are taken in pieces.
-    pub pieces: Vec<usize>,
-    /// Whether batch norm's statistics are those of the whole batch in micro-batches, too.
-    pub exact: bool,
-    /// What activations wait in.
-    pub activations: Precision,
-    /// Whether weights and features wait in a file.
-    pub files: bool,
+    /// How it is carried out.
+    #[serde(flatten)]
+    pub execution: Execution,
     /// Samples of an evaluation's batch, if there are evaluations.
     pub evaluation_batch: Option<usize>,
     /// The most bytes at any moment.
@@ -81,21 +72,22 @@ pub struct Candidate {
 impl Candidate {
     /// Its words: blocks, micro-batches, recomputation.
     pub fn words(&self) -> String {
+        let Execution { micro_batch, exact, recompute, pieces, activations, .. } = &self.execution;
         let count = self.ends.len();
         let mut text = format!("{count} block{}", if count == 1 { "" } else { "s" });
-        if let Some(micro_batch) = self.micro_batch {
-            text += &format!(", {}micro-batches of {micro_batch}", if self.exact { "exact " } else { "" });
+        if let Some(micro_batch) = micro_batch {
+            text += &format!(", {}micro-batches of {micro_batch}", if *exact { "exact " } else { "" });
         }
-        if !self.pieces.is_empty() {
-            text += &format!(", backward in {} pieces", self.pieces.len());
+        if !pieces.is_empty() {
+            text += &format!(", backward in {} pieces", pieces.len());
         }
-        if self.recompute {
+        if *recompute {
             text += ", recomputation";
         }
-        if self.activations != Precision::F32 {
-            text += &format!(", activations in {}", self.activations);
+        if *activations != Precision::F32 {
+            text += &format!(", activations in {activations}");
         }
-        if self.files {
+        if self.execution.needs_scratch() {
             text += ", the rest in a file";
         }
         text
@@ -110,21 +102,19 @@ impl Candidate {
     #[must_use]
     pub fn applied(&self, workload: &Workload) -> Workload {
         let mut workload = workload.clone();
-        self.apply(&mut workload);
+        self.apply_to(&mut workload);
         workload
     }
 
-    fn apply(&self, workload: &mut Workload) {
-        let Workload { train, evaluation_batch, .. } = workload;
-        train.ends.clone_from(&self.ends);
-        train.micro_batch = self.micro_batch;
-        train.recompute = self.recompute;
-        train.pieces.clone_from(&self.pieces);
-        train.activations = self.activations;
-        if self.files {
-            (train.offload, train.features_on_disk) = (true, true);
-        }
-        *evaluation_batch = self.evaluation_batch;
+    fn apply_to(&self, workload: &mut Workload) {
+        self.train(&mut workload.train);
+        workload.evaluation_batch = self.evaluation_batch;
+    }
+
+    /// Has a network trained this way.
+    pub fn train(&self, train: &mut TrainConfig) {
+        train.method.ends.clone_from(&self.ends);
+        train.execution.clone_from(&self.execution);
     }
 
     /// The workload's own way.
@@ -138,21 +128,29 @@ impl Candidate {
         Ok(candidate)
     }
 
-    pub(super) fn unplanned(workload: &Workload) -> Self {
+    fn unplanned(workload: &Workload) -> Self {
         let train = &workload.train;
         Self {
-            ends: train.ends.clone(),
-            micro_batch: train.micro_batch,
-            recompute: train.recompute,
-            pieces: train.pieces.clone(),
-            exact: train.exact,
-            activations: train.activations,
-            files: train.needs_scratch(),
+            ends: train.method.ends.clone(),
+            execution: train.execution.clone(),
             evaluation_batch: workload.evaluation_batch,
             peak_bytes: 0,
             step_seconds: 0.0,
             stored_bytes: 0.0,
         }
+    }
+
+    /// The workload's own way but for these blocks, micro-batches, recomputation and pieces.
+    pub(super) fn cut(
+        workload: &Workload,
+        ends: &[usize],
+        (micro_batch, recompute, pieces): (Option<usize>, bool, &[usize]),
+    ) -> Self {
+        let mut candidate = Self { ends: ends.to_vec(), ..Self::unplanned(workload) };
+        let execution = &mut candidate.execution;
+        (execution.micro_batch, execution.recompute) = (micro_batch, recompute);
+        execution.pieces = pieces.to_vec();
+        candidate
     }
 
     fn fill_in(&mut self, plan: &Plan, rates: &Rates) {
@@ -163,13 +161,14 @@ impl Candidate {
 
     /// What decides between two that fit: good statistics first, then all bits, then time, then bytes.
     fn order(&self, batch: usize) -> (bool, bool, f64, usize) {
-        let halved = self.activations != Precision::F32;
+        let halved = self.execution.activations != Precision::F32;
         (self.has_poor_statistics(batch), halved, self.step_seconds, self.peak_bytes)
     }
 
     /// Whether so few samples pass at once that batch norm's statistics are poor; a step takes `batch` of them.
     pub fn has_poor_statistics(&self, batch: usize) -> bool {
-        !self.exact && self.micro_batch.unwrap_or(batch) < batch.min(SMALL_MICRO_BATCH)
+        let Execution { exact, micro_batch, .. } = self.execution;
+        !exact && micro_batch.unwrap_or(batch) < batch.min(SMALL_MICRO_BATCH)
     }
 }
 
@@ -198,7 +197,7 @@ pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates
     };
     let plan = plan(&chosen.applied(workload))?;
     let mut runners_up: Vec<Candidate> = fitting.collect();
-    let whole = runners_up.iter().position(|candidate| candidate.micro_batch.is_none());
+    let whole = runners_up.iter().position(|candidate| candidate.execution.micro_batch.is_none());
     if let Some(whole) = whole.filter(|&whole| whole >= RUNNERS_UP) {
         runners_up.swap(RUNNERS_UP - 1, whole);
     }
@@ -233,7 +232,7 @@ fn search(
     for (number, way) in ways(workload, freedom).into_iter().enumerate() {
         // Exact micro-batches take so long that larger ones are looked for with a file.
         let enough = |candidate: &Candidate| {
-            let slow = candidate.exact && candidate.micro_batch.is_some();
+            let slow = candidate.execution.exact && candidate.execution.micro_batch.is_some();
             !slow && !candidate.has_poor_statistics(workload.batch)
         };
         if number == 1 && fitting.iter().any(enough) || number > 1 && fitting.is_empty() {
@@ -257,11 +256,12 @@ impl Way {
     /// The workload, waiting so.
     pub(super) fn of(self, workload: &Workload) -> Workload {
         let mut workload = workload.clone();
+        let execution = &mut workload.train.execution;
         if self.files {
-            (workload.train.offload, workload.train.features_on_disk) = (true, true);
+            (execution.offload, execution.features_on_disk) = (true, true);
         }
         if self.half {
-            workload.train.activations = Precision::Bf16;
+            execution.activations = Precision::Bf16;
         }
         workload
     }
@@ -269,7 +269,7 @@ impl Way {
 
 /// The ways there are; that which needs least comes second: where it does not fit, nothing does.
 pub(super) fn ways(workload: &Workload, freedom: &Freedom) -> Vec<Way> {
-    let half = freedom.half && workload.train.activations == Precision::F32;
+    let half = freedom.half && workload.train.execution.activations == Precision::F32;
     let mut ways = Vec::new();
     for (files, half) in [(false, false), (freedom.files, half), (freedom.files, false), (false, half)] {
         if !ways.contains(&Way { files, half }) {
@@ -293,17 +293,11 @@ fn search_one(
         let sizes = micro_batches(workload, freedom, ends)?;
         for (recompute, pieces) in repetitions(workload, freedom, ends)? {
             let mut try_size = |size: usize| {
-                let start = Candidate {
-                    ends: ends.clone(),
-                    micro_batch: sizes[size],
-                    recompute,
-                    pieces: pieces.clone(),
-                    ..Candidate::unplanned(workload)
-                };
+                let start = Candidate::cut(workload, ends, (sizes[size], recompute, &pieces));
                 smallest_evaluation(&mut changed, start, (budget_bytes, Some(budget_bytes)), rates, planner)
             };
             let Some(found) = largest_that_fits(sizes.len(), budget_bytes, &mut try_size)? else { continue };
-            let is_whole = found.micro_batch == sizes[0];
+            let is_whole = found.execution.micro_batch == sizes[0];
             fitting.push(found);
             // To repeat more would only take longer.
             if is_whole {
@@ -321,7 +315,7 @@ pub(super) fn repetitions(
     freedom: &Freedom,
     ends: &[usize],
 ) -> Result<Vec<(bool, Vec<usize>)>> {
-    let TrainConfig { recompute, pieces, exact, .. } = &workload.train;
+    let Execution { recompute, pieces, exact, .. } = &workload.train.execution;
     if *exact {
         return Ok(vec![(*recompute, pieces.clone())]);
     }
@@ -345,9 +339,12 @@ pub(super) fn micro_batches(
     ends: &[usize],
 ) -> Result<Vec<Option<usize>>> {
     if !freedom.micro_batch {
-        return Ok(vec![workload.train.micro_batch]);
+        return Ok(vec![workload.train.execution.micro_batch]);
     }
-    let alone = TrainConfig { ends: ends.to_vec(), micro_batch: Some(1), ..workload.train.clone() };
+    let alone = TrainConfig {
+        method: Method { ends: ends.to_vec(), ..workload.train.method.clone() },
+        execution: Execution { micro_batch: Some(1), ..workload.train.execution.clone() },
+    };
     let least = if check_statistics(&workload.network, &alone, workload.batch).is_ok() { 1 } else { 2 };
     let halves = std::iter::successors(Some(workload.batch), |&size| {
         (size > 1).then(|| size.div_ceil(2)).filter(|&half| half >= least)
@@ -392,7 +389,7 @@ pub(super) fn smallest_evaluation(
     rates: &Rates,
     planner: &mut Planner,
 ) -> Result<Candidate> {
-    candidate.apply(workload);
+    candidate.apply_to(workload);
     let Some(plan) = plan_within(workload, limit_bytes, planner)? else {
         return Ok(Candidate { peak_bytes: usize::MAX, ..candidate });
     };
@@ -403,7 +400,7 @@ pub(super) fn smallest_evaluation(
     let training_bytes = plan.peak_outside_evaluation();
     while let Some(samples @ 2..) = candidate.evaluation_batch {
         candidate.evaluation_batch = Some(samples.div_ceil(2));
-        candidate.apply(workload);
+        candidate.apply_to(workload);
         let bytes = evaluation_bytes(workload, planner)?;
         candidate.peak_bytes = bytes.max(training_bytes);
         // Smaller than training needs is small enough.
@@ -417,7 +414,7 @@ pub(super) fn smallest_evaluation(
 /// The sentence that says what would do.
 fn refusal(workload: &Workload, budget_bytes: usize, least: Option<Candidate>) -> Error {
     let (network, batch) = (&workload.network.name, workload.batch);
-    let rule = workload.train.rule.rule;
+    let rule = workload.train.method.rule.rule;
     let Some(least) = least else {
         return Error::config("there is no way to cut the network to choose from");
     };
@@ -435,10 +432,11 @@ fn refusal(workload: &Workload, budget_bytes: usize, least: Option<Candidate>) -
 
 fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(micro_batch) = chosen.micro_batch
+    let Execution { micro_batch, exact, activations, .. } = chosen.execution;
+    if let Some(micro_batch) = micro_batch
         && has_batch_norm(&workload.network)
     {
-        notes.push(match chosen.exact {
+        notes.push(match exact {
             true => format!(
                 "batch norm's statistics are those of all {} samples, for which each batch norm has every micro-batch pass \
                  twice more",
@@ -451,13 +449,12 @@ fn notes(workload: &Workload, chosen: &Candidate) -> Vec<String> {
             ),
         });
     }
-    if chosen.activations != Precision::F32 {
+    if activations != Precision::F32 {
         notes.push(format!(
-            "activations wait for the backward pass in {}, which changes gradients in their last digits",
-            chosen.activations
+            "activations wait for the backward pass in {activations}, which changes gradients in their last digits"
         ));
     }
-    if chosen.files {
+    if chosen.execution.needs_scratch() {
         notes.push(format!(
             "weights and features that are not at work wait in a scratch file: {} a step go there or come back",
             words(chosen.stored_bytes as usize)

@@ -102,7 +102,7 @@ impl Counted {
     /// Looks at what each block holds between steps.
     fn rest(&mut self, remembers: bool) -> Result<()> {
         let trainer = &mut self.trainer;
-        let optimizer = trainer.config().optimizer.clone();
+        let optimizer = trainer.method().optimizer.clone();
         let mut notes = [0; Part::ALL.len()];
         for block in 0..trainer.ranges().len() {
             let trains = remembers && !trainer.is_frozen(block);
@@ -165,7 +165,7 @@ impl Counted {
     /// Features that are kept of all samples but those of a batch, and where each is found.
     fn kept_features(&self, workload: &Workload) -> Result<Room> {
         let train = &workload.train;
-        let Some(cache) = train.cache else {
+        let Some(cache) = train.method.cache else {
             return Ok(self.place().room(Part::Kept, 0));
         };
         let CacheConfig { variants, .. } = cache;
@@ -195,7 +195,7 @@ impl Counted {
 
     /// What the features of a sample take that are kept.
     fn entry_bytes(&self, cache: CacheConfig) -> Result<usize> {
-        let numbers = match self.trainer.config().features_on_disk {
+        let numbers = match self.trainer.execution().features_on_disk {
             true => 0,
             false => self.trainer.still_shape()?.elements(),
         };
@@ -205,7 +205,7 @@ impl Counted {
     /// What the first units make of a batch, sample by sample as it is kept.
     fn pass_still(&mut self, images: Map, cache: CacheConfig) -> Result<Vec<Parcel>> {
         let samples = images.dims()[0];
-        let group = self.trainer.config().micro_batch.unwrap_or(samples).min(samples).max(1);
+        let group = self.trainer.execution().micro_batch.unwrap_or(samples).min(samples).max(1);
         let shelf = self.trainer.cache_shelf(cache.precision);
         let mut kept = Vec::with_capacity(samples);
         for first in (0..samples).step_by(group) {
@@ -234,9 +234,9 @@ impl Counted {
         let targets = blank_targets(&workload.network, samples, workload.blends);
         let _room = self.load(&targets, workload.augments);
         ledger.enter(Moment::Forward(0));
-        let chunk = workload.train.chunk;
+        let chunk = workload.train.method.chunk;
         let mut steps = Vec::with_capacity(chunk);
-        if let Some(cache) = workload.train.cache {
+        if let Some(cache) = workload.train.method.cache {
             let kept = self.pass_still(first, cache)?;
             // Most steps find what they need.
             let before = ledger.total_work();
@@ -312,13 +312,13 @@ impl Planner {
     fn counted(&mut self, workload: &Workload, limit_bytes: Option<usize>) -> Result<Counted> {
         let train = &workload.train;
         let fits = |now: &TrainConfig| {
-            now.ends == train.ends
-                && now.offload == train.offload
-                && now.features_on_disk == train.features_on_disk
+            now.method.ends == train.method.ends
+                && now.execution.offload == train.execution.offload
+                && now.execution.features_on_disk == train.execution.features_on_disk
         };
         match self.kept.take() {
             Some(mut kept) if fits(kept.trainer.config()) => {
-                kept.trainer.change_execution(train)?;
+                kept.trainer.change_execution(&train.execution)?;
                 kept.counter.ledger.restart(limit_bytes);
                 kept.counter.ledger.enter(Moment::Load);
                 Ok(kept)

@@ -53,13 +53,7 @@ impl Search<'_> {
                 for micro_batch in
                     [sizes.last(), sizes.first().filter(|_| sizes.len() > 1)].into_iter().flatten()
                 {
-                    let candidate = Candidate {
-                        ends: ends.clone(),
-                        micro_batch: *micro_batch,
-                        recompute,
-                        pieces: pieces.clone(),
-                        ..Candidate::unplanned(&waiting)
-                    };
+                    let candidate = Candidate::cut(&waiting, ends, (*micro_batch, recompute, &pieces));
                     let limit_bytes = [&best, &self.least].into_iter().flatten().map(|c| c.peak_bytes).min();
                     let limits = (self.budget_bytes, limit_bytes);
                     let found =

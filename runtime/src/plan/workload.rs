@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::maps::counted::counter::ELEMENT_BYTES;
 use crate::network::NetworkSpec;
 use crate::rules::{Rule, RuleConfig};
-use crate::trainer::TrainConfig;
+use crate::trainer::{Method, TrainConfig};
 use serde::Serialize;
 
 /// Small things that nobody counts: names, specs, progress, the allocator's own lists, and what a process makes once.
@@ -184,11 +184,11 @@ pub fn evaluation_beside(
     threads: usize,
     reading_bytes: usize,
 ) -> Result<usize> {
-    let whole = TrainConfig {
+    let whole = TrainConfig::from(Method {
         rule: RuleConfig::new(Rule::Bp),
         ends: vec![network.units.len().saturating_sub(1)],
-        ..TrainConfig::default()
-    };
+        ..Method::default()
+    });
     let steps = Workload {
         evaluation_reading_bytes: reading_bytes,
         ..Workload::steps(network.clone(), whole, 1, threads)
@@ -250,7 +250,7 @@ fn assemble(counted: &Counted, train: &TrainConfig, step_work: Work) -> Plan {
         Moment::Forward(b) | Moment::Loss(b) | Moment::Backward(b) | Moment::Update(b) => b == block,
         Moment::Load | Moment::Evaluate | Moment::Save => false,
     };
-    let ranges = crate::network::blocks::ranges(&train.ends);
+    let ranges = crate::network::blocks::ranges(&train.method.ends);
     let blocks = ranges.iter().zip(&counted.resting).enumerate().map(|(block, (range, rest))| BlockBytes {
         first_unit: *range.start(),
         last_unit: *range.end(),

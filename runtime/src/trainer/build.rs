@@ -1,6 +1,6 @@
 //! The auxiliary networks of a trainer.
 
-use super::{TrainConfig, auxiliary_path, residence};
+use super::{Execution, Method, TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::layers::{Features, Initializer, NamedLayer, Trains};
@@ -19,8 +19,13 @@ pub(super) fn build_auxiliaries(
     place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
-    let initializer =
-        Initializer { seed: config.seed, place: place.clone(), part: Part::Auxiliary, trains: Trains::ALL };
+    let initializer = Initializer {
+        seed: config.method.seed,
+        place: place.clone(),
+        part: Part::Auxiliary,
+        trains: Trains::ALL,
+    };
+    let recompute = config.execution.recompute;
     specs
         .iter()
         .enumerate()
@@ -28,9 +33,9 @@ pub(super) fn build_auxiliaries(
             if block < still {
                 return Ok(None);
             }
-            let features = expanded[config.ends[block]].1;
+            let features = expanded[config.method.ends[block]].1;
             let path = auxiliary_path(block);
-            let mut auxiliary = Auxiliary::new(auxiliary, features, config.recompute, &path, &initializer)?;
+            let mut auxiliary = Auxiliary::new(auxiliary, features, recompute, &path, &initializer)?;
             if let Some(depot) = depot {
                 let group = residence::auxiliary_group(expanded.len(), block);
                 depot.put(group, &mut |visitor| auxiliary.visit(&path, visitor))?;
@@ -41,23 +46,23 @@ pub(super) fn build_auxiliaries(
 }
 
 /// Refuses class weights that are not one for each class of the network, and these and label smoothing where it has none.
-pub(crate) fn check_weights(config: &TrainConfig, spec: &NetworkSpec) -> Result<()> {
-    if !spec.objective.is_classes() && (config.label_smoothing > 0.0 || !config.class_weights.is_empty()) {
+pub(crate) fn check_weights(method: &Method, spec: &NetworkSpec) -> Result<()> {
+    if !spec.objective.is_classes() && (method.label_smoothing > 0.0 || !method.class_weights.is_empty()) {
         return Err(Error::config(format!(
             "class weights and label smoothing are for one class a sample, and {} learns {}; leave them out",
             spec.name,
             spec.objective.noun()
         )));
     }
-    match config.class_weights[..] {
+    match method.class_weights[..] {
         [] => Ok(()),
         ref weights => cross_entropy::check_class_weights(weights, spec.classes),
     }
 }
 
 /// Refuses exact statistics for losses that compare all samples of a batch with each other: shares are no batch.
-pub(crate) fn check_shares(config: &TrainConfig, specs: &[AuxiliarySpec]) -> Result<()> {
-    match config.exact && specs.iter().any(AuxiliarySpec::compares_samples) {
+pub(crate) fn check_shares(execution: &Execution, specs: &[AuxiliarySpec]) -> Result<()> {
+    match execution.exact && specs.iter().any(AuxiliarySpec::compares_samples) {
         true => Err(Error::config(
             "similarity and contrastive losses compare the samples of a micro-batch alone, so that its steps cannot be \
              those of the whole batch; choose another head or task, or leave exact statistics out",
@@ -68,12 +73,12 @@ pub(crate) fn check_shares(config: &TrainConfig, specs: &[AuxiliarySpec]) -> Res
 
 /// Refuses to keep features where none are alike from epoch to epoch, or where losses compare with the images.
 pub(super) fn check_cache(
-    config: &TrainConfig,
+    method: &Method,
     first_trained: usize,
     specs: &[AuxiliarySpec],
     still: usize,
 ) -> Result<()> {
-    if config.cache.is_none() {
+    if method.cache.is_none() {
         return Ok(());
     }
     if first_trained == 0 {

@@ -1,6 +1,6 @@
 //! Going on otherwise: what of a trainer at rest may change.
 
-use super::{TrainConfig, Trainer, check_weights};
+use super::{Execution, Method, Trainer, check_weights};
 use crate::error::{Error, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::tape::Tape;
@@ -16,7 +16,7 @@ impl Trainer {
         label_smoothing: f64,
         clip_norm: Option<f64>,
     ) -> Result<()> {
-        let now = &self.config.optimizer;
+        let now = &self.config.method.optimizer;
         let same_kind = std::mem::discriminant(now) == std::mem::discriminant(&optimizer);
         if !same_kind || now.state_tensors() != optimizer.state_tensors() {
             return Err(Error::config(
@@ -24,24 +24,23 @@ impl Trainer {
                  remembers of each weight would not fit; make another trainer",
             ));
         }
-        let config = TrainConfig { optimizer, label_smoothing, clip_norm, ..self.config.clone() };
-        config.validate()?;
-        check_weights(&config, &self.model.spec)?;
-        self.config = config;
+        let method = Method { optimizer, label_smoothing, clip_norm, ..self.config.method.clone() };
+        method.validate()?;
+        check_weights(&method, &self.model.spec)?;
+        self.config.method = method;
         Ok(())
     }
 
-    /// Goes on in another way that keeps the method: with other shares, pieces, repetitions and precisions. What waits in a
-    /// file and what does not stays as it was.
+    /// Carries the method out in another way. What waits in a file, and whether statistics are exact, stays as it was.
     ///
     /// # Errors
     /// `Config` for what cannot work; nothing is changed.
-    pub(crate) fn change_execution(&mut self, config: &TrainConfig) -> Result<()> {
-        config.validate()?;
-        let TrainConfig { micro_batch, recompute, activations, features, .. } = *config;
-        let pieces = config.pieces.clone();
-        self.config =
-            TrainConfig { micro_batch, recompute, activations, features, pieces, ..self.config.clone() };
+    pub(crate) fn change_execution(&mut self, execution: &Execution) -> Result<()> {
+        execution.validate(&self.config.method)?;
+        let Execution { exact, offload, features_on_disk, .. } = self.config.execution;
+        let execution = Execution { exact, offload, features_on_disk, ..execution.clone() };
+        let Execution { recompute, activations, features, .. } = execution;
+        self.config.execution = execution;
         self.auxiliaries.iter_mut().flatten().for_each(|auxiliary| auxiliary.exit.set_recompute(recompute));
         self.tape = Tape::in_precision(activations);
         self.shelf.precision = features;

@@ -1,196 +1,80 @@
 //! How a network is trained, and what of it cannot work.
 
-use crate::error::{Error, Result};
-use crate::optimizer::OptimizerConfig;
-use crate::precision::Precision;
-use crate::rules::{Rule, RuleConfig};
-use crate::selection::Selection;
+use super::{Execution, Method};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// The most batches of a chunk: each waits, and is planned, on its own.
-const MOST_CHUNK: usize = 65_535;
-
-/// How a network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How a network is trained. As data, the fields of both parts lie beside each other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Which rule, and its numbers.
-    pub rule: RuleConfig,
-    /// Last unit of each block.
-    pub ends: Vec<usize>,
-    /// How gradients change weights.
-    pub optimizer: OptimizerConfig,
-    /// Share of each label that cross-entropy spreads over all classes.
-    pub label_smoothing: f64,
-    /// What each class counts in the softmax cross-entropy of every classifier, the head's and auxiliary ones': terms of
-    /// class c count `class_weights[c]` times, and the sum is divided by the weights of the batch's labels. None: all 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub class_weights: Vec<f32>,
-    /// Largest allowed norm of a block's whole gradient, auxiliary network included. Clipping must see the
-    /// whole gradient first, so the block's gradients then live together until its update.
-    pub clip_norm: Option<f64>,
-    /// Samples that pass through a block at once; batch norm's statistics are those of the micro-batch.
-    pub micro_batch: Option<usize>,
-    /// Whether blocks that have an auxiliary network keep nothing of their forward pass but its output, and repeat it
-    /// for their backward pass; likewise both copies of MAN's pair, one after the other. The results are the same,
-    /// unless there are `pieces` and `features` are rounded, or that pair reads `activations` that are rounded.
-    #[serde(default)]
-    pub recompute: bool,
-    /// Last units of the pieces that a backward pass takes one at a time, the last first: of each but a block's last
-    /// only the input is kept, and its forward pass repeated. None: blocks are kept whole. The results are the same
-    /// where `features` are `F32`; fewer bits round the inputs that forward passes are repeated from.
-    #[serde(default)]
-    pub pieces: Vec<usize>,
-    /// Seed of weights and dropout.
-    pub seed: u64,
-    /// The first blocks, as many as this, stay as they are.
-    #[serde(default)]
-    pub frozen: usize,
-    /// What is trained of the others. What comes before the first trained weight is passed by running statistics, and so are
-    /// batch norms that are not trained.
-    #[serde(default, skip_serializing_if = "Selection::is_all")]
-    pub selection: Selection,
-    /// Whether batch norm's statistics are those of the whole batch in micro-batches, too, so that a step in
-    /// micro-batches is one of the whole batch, up to rounding. It repeats a block's passes twice for each batch norm.
-    #[serde(default)]
-    pub exact: bool,
-    /// What activations wait in for the backward pass; `F32` loses nothing.
-    #[serde(default)]
-    pub activations: Precision,
-    /// What features wait in between blocks (those of several micro-batches or batches) and between pieces.
-    #[serde(default)]
-    pub features: Precision,
-    /// Whether these features wait in the scratch file rather than in memory.
-    #[serde(default)]
-    pub features_on_disk: bool,
-    /// Whether weights, optimizer state and averages wait in the scratch file while other blocks (or pieces) are
-    /// trained. The results are the same.
-    #[serde(default)]
-    pub offload: bool,
-    /// Batches that a block visits before the next block visits them. Without a moving average of the next block, which
-    /// stands still meanwhile, the results are the same.
-    #[serde(default = "one")]
-    pub chunk: usize,
-    /// Samples that each block takes as its batch, in place of the run's: features are cut anew on their way. None: all
-    /// blocks take the run's.
-    #[serde(default)]
-    pub block_batches: Vec<usize>,
-    /// Whether what the first units, which stay as they are, make of each sample is kept, where `features_on_disk` says, so
-    /// that they are not passed every epoch. It is for runs on a data set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache: Option<CacheConfig>,
+    /// What is trained, and by which rule.
+    #[serde(flatten)]
+    pub method: Method,
+    /// How that is carried out.
+    #[serde(flatten)]
+    pub execution: Execution,
 }
 
-/// Features of units that stay as they are, which are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheConfig {
-    /// Showings of each sample whose features are kept: as many as there are different draws of its augmentation, or fewer,
-    /// which epochs then show in turn. 1 without augmentation.
-    pub variants: usize,
-    /// What they wait in.
-    pub precision: Precision,
-}
-
-fn one() -> usize {
-    1
-}
-
-impl Default for TrainConfig {
-    /// End to end as one unit; set `rule` and `ends`.
-    fn default() -> Self {
-        Self {
-            rule: RuleConfig::new(Rule::Bp),
-            ends: vec![0],
-            optimizer: OptimizerConfig::default(),
-            label_smoothing: 0.0,
-            class_weights: Vec::new(),
-            clip_norm: None,
-            micro_batch: None,
-            recompute: false,
-            pieces: Vec::new(),
-            seed: 0,
-            frozen: 0,
-            selection: Selection::All,
-            exact: false,
-            activations: Precision::F32,
-            features: Precision::F32,
-            features_on_disk: false,
-            offload: false,
-            chunk: 1,
-            block_batches: Vec::new(),
-            cache: None,
-        }
+impl From<Method> for TrainConfig {
+    /// Carried out in the plainest way: whole batches, all in memory, nothing repeated or rounded.
+    fn from(method: Method) -> Self {
+        Self { method, execution: Execution::default() }
     }
 }
 
 impl TrainConfig {
     /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// `Config`.
     pub fn validate(&self) -> Result<()> {
-        self.optimizer.validate()?;
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return Err(Error::config(format!(
-                "label smoothing must be in [0, 1), found {}",
-                self.label_smoothing
-            )));
-        }
-        if let Some(limit) = self.clip_norm
-            && !(limit.is_finite() && limit > 0.0)
+        self.method.validate()?;
+        self.execution.validate(&self.method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::precision::Precision;
+    use crate::selection::Selection;
+
+    /// As runs have written it since before there were two parts.
+    const WRITTEN: &str = r#"{
+        "rule": {
+            "rule": "man", "head": {"conv": {"convolutions": 1, "linears": 2}}, "feature_dim": 128,
+            "pooled_features": 512, "reconstruct": true, "contrastive_temperature": null, "ema_momentum": 0.995,
+            "trained_copy": true, "depth": 2, "pyramid": 0.5, "lambda_first": [5.0, 0.5], "lambda_last": [1.0, 0.5]
+        },
+        "ends": [1, 3], "optimizer": {"sgd": {"momentum": 0.9, "nesterov": true, "weight_decay": 0.0001}},
+        "label_smoothing": 0.1, "class_weights": [1.0, 0.5], "clip_norm": null, "micro_batch": 8, "recompute": true,
+        "pieces": [0, 2], "seed": 18446744073709551615, "frozen": 1, "selection": "norms", "exact": false,
+        "activations": "f16", "features": "bf16", "features_on_disk": true, "offload": true, "chunk": 3,
+        "block_batches": [16, 32], "cache": {"variants": 2, "precision": "f16"}
+    }"#;
+
+    #[test]
+    fn what_was_written_as_one_is_read_and_written_alike() {
+        let read: TrainConfig = serde_json::from_str(WRITTEN).unwrap();
+        let TrainConfig { method, execution } = &read;
+        assert_eq!((method.seed, method.chunk, method.selection), (u64::MAX, 3, Selection::Norms));
+        assert_eq!(method.class_weights, [1.0, 0.5]);
+        assert_eq!((execution.micro_batch, &execution.pieces[..]), (Some(8), &[0, 2][..]));
+        assert_eq!((execution.activations, execution.features), (Precision::F16, Precision::Bf16));
+        let text = serde_json::to_value(&read).unwrap();
+        assert_eq!(text, serde_json::from_str::<serde_json::Value>(WRITTEN).unwrap());
+    }
+
+    #[test]
+    fn what_older_runs_leave_out_is_as_it_was() {
+        let before = TrainConfig::default();
+        let mut text = serde_json::to_value(&before).unwrap();
+        let fields = text.as_object_mut().unwrap();
+        for name in
+            ["recompute", "pieces", "frozen", "exact", "activations", "features", "chunk", "block_batches"]
         {
-            return Err(Error::config(format!("the gradient norm's limit must be above 0, found {limit}")));
+            fields.remove(name).unwrap();
         }
-        if self.micro_batch == Some(0) {
-            return Err(Error::config("a micro-batch needs at least one sample"));
-        }
-        if !self.pieces.is_sorted_by(|a, b| a < b) || self.pieces.last() > self.ends.last() {
-            return Err(Error::config(format!(
-                "the pieces of a backward pass must end at ever later units of the network, found {:?}",
-                self.pieces
-            )));
-        }
-        self.validate_schedule()?;
-        self.selection.check(self.ends.last().map_or(0, |last| last.saturating_add(1)))?;
-        if self.frozen > 0 && self.frozen >= self.ends.len() {
-            return Err(Error::config(format!(
-                "{} of {} blocks are to be frozen, but the last one holds the new head; freeze at most {}",
-                self.frozen,
-                self.ends.len(),
-                self.ends.len().saturating_sub(1)
-            )));
-        }
-        Ok(())
-    }
-
-    fn validate_schedule(&self) -> Result<()> {
-        if self.chunk == 0 {
-            return Err(Error::config("a block visits at least one batch before the next block does"));
-        }
-        if self.chunk > MOST_CHUNK {
-            return Err(Error::config(format!(
-                "a chunk of {} batches is more than can wait; it ends with the epoch at the latest, and has up to \
-                 {MOST_CHUNK}",
-                self.chunk
-            )));
-        }
-        if self.cache.is_some_and(|cache| cache.variants == 0) {
-            return Err(Error::config("features are kept of at least one showing of each sample, found 0"));
-        }
-        let Self { block_batches, ends, .. } = self;
-        if !block_batches.is_empty() && (block_batches.len() != ends.len() || block_batches.contains(&0)) {
-            return Err(Error::config(format!(
-                "{} blocks need {0} batches of at least one sample, one for each block, found {block_batches:?}",
-                ends.len()
-            )));
-        }
-        if self.exact && (self.recompute || !self.pieces.is_empty()) {
-            return Err(Error::config(
-                "exact statistics in micro-batches repeat passes themselves, and go with neither recomputation nor \
-                 pieces; leave one of them out",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether anything waits in a scratch file.
-    pub fn needs_scratch(&self) -> bool {
-        self.offload || self.features_on_disk
+        assert_eq!(serde_json::from_value::<TrainConfig>(text).unwrap(), before);
     }
 }

@@ -2,7 +2,7 @@
 //! what lies before them gets no gradient, and what lies after learns from nothing. Specs and sizes tell before anything
 //! is trained.
 
-use super::TrainConfig;
+use super::{Method, TrainConfig};
 use crate::error::{Error, Result};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, join, output_of_all};
 use crate::network::{NetworkSpec, blocks};
@@ -14,10 +14,10 @@ use crate::rules::auxiliary_specs;
 /// `Config`, with the layer; those of expanding specs.
 pub fn check_statistics(network: &NetworkSpec, train: &TrainConfig, batch: usize) -> Result<()> {
     let is_alone = |(block, _): &(usize, String)| shares(train, *block, batch).0 == 1;
-    let Some((_, layer)) = norms_of_one_value(network, train)?.into_iter().find(is_alone) else {
+    let Some((_, layer)) = norms_of_one_value(network, &train.method)?.into_iter().find(is_alone) else {
         return Ok(());
     };
-    let what = match train.micro_batch {
+    let what = match train.execution.micro_batch {
         Some(1) if batch > 1 => "a micro-batch",
         _ => "a batch",
     };
@@ -45,7 +45,7 @@ pub fn warning_of_last_samples(
         let ends_in_one = |samples: usize| samples > 0 && shares(train, block, samples).1 == 1;
         (samples >= batch && ends_in_one(batch)) || ends_in_one(samples % batch)
     };
-    let norms = norms_of_one_value(network, train)?;
+    let norms = norms_of_one_value(network, &train.method)?;
     let Some((_, layer)) = norms.iter().find(|(block, _)| leaves_one(*block, batch)) else { return Ok(None) };
     let all_well = |batch: &usize| norms.iter().all(|(block, _)| !leaves_one(*block, *batch));
     let advice = match (2..batch).rev().find(all_well) {
@@ -60,22 +60,23 @@ pub fn warning_of_last_samples(
 
 /// How many samples of a batch pass at once through a block, as far as batch norm knows, and how many at last.
 fn shares(train: &TrainConfig, block: usize, batch: usize) -> (usize, usize) {
-    let batch = train.block_batches.get(block).copied().unwrap_or(batch);
-    let share = train.micro_batch.filter(|_| !train.exact).unwrap_or(batch).min(batch).max(1);
+    let TrainConfig { method, execution } = train;
+    let batch = method.block_batches.get(block).copied().unwrap_or(batch);
+    let share = execution.micro_batch.filter(|_| !execution.exact).unwrap_or(batch).min(batch).max(1);
     (share, if batch.is_multiple_of(share) { share } else { batch % share })
 }
 
 /// The first batch norm of each trained block of which a sample has one value of a channel, with the block.
-fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<(usize, String)>> {
-    let auxiliaries = auxiliary_specs(network, &train.ends, &train.rule)?;
+fn norms_of_one_value(network: &NetworkSpec, method: &Method) -> Result<Vec<(usize, String)>> {
+    let auxiliaries = auxiliary_specs(network, &method.ends, &method.rule)?;
     let expanded = network.expand()?;
     let mut found = Vec::new();
-    let first_trained = train.first_trained(&expanded);
-    let still_blocks = train.still_blocks(first_trained);
-    for (block, range) in blocks::ranges(&train.ends).into_iter().enumerate().skip(still_blocks) {
+    let first_trained = method.first_trained(&expanded);
+    let still_blocks = method.still_blocks(first_trained);
+    for (block, range) in blocks::ranges(&method.ends).into_iter().enumerate().skip(still_blocks) {
         let mut norm = None;
         // Others go by their running statistics.
-        let takes_batch = |unit: &usize| train.selection.of_unit(*unit, expanded.len()).norms;
+        let takes_batch = |unit: &usize| method.selection.of_unit(*unit, expanded.len()).norms;
         for unit in (first_trained.max(*range.start())..=*range.end()).filter(takes_batch) {
             let input = if unit == 0 { network.input_features() } else { expanded[unit - 1].1 };
             let name = &network.units[unit].name;
@@ -84,7 +85,7 @@ fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<
         let output = expanded[*range.end()].1;
         if norm.is_none() {
             norm = match auxiliaries.get(block) {
-                None => norm_of_head(network, train, output)?,
+                None => norm_of_head(network, method, output)?,
                 Some(auxiliary) => {
                     let place = format!("aux.{block}");
                     auxiliary
@@ -101,9 +102,9 @@ fn norms_of_one_value(network: &NetworkSpec, train: &TrainConfig) -> Result<Vec<
 }
 
 /// The first batch norm of the head that goes by its batch and has one value of a channel.
-fn norm_of_head(network: &NetworkSpec, train: &TrainConfig, input: Features) -> Result<Option<String>> {
+fn norm_of_head(network: &NetworkSpec, method: &Method, input: Features) -> Result<Option<String>> {
     let mut features = input;
-    for (layers, trains) in train.selection.of_head(&network.head, network.units.len()) {
+    for (layers, trains) in method.selection.of_head(&network.head, network.units.len()) {
         let norm = if trains.norms { norm_of_one_value(layers, features, "")? } else { None };
         if norm.is_some() {
             return Ok(norm);

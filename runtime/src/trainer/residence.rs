@@ -72,7 +72,7 @@ impl Trainer {
 
     /// Whether the pieces of a block come and go one at a time.
     fn goes_in_pieces(&self, block: usize) -> bool {
-        !self.is_frozen(block) && pieces(&self.trained(block), &self.config.pieces).len() > 1
+        !self.is_frozen(block) && pieces(&self.trained(block), &self.config.execution.pieces).len() > 1
     }
 
     /// The units that a block's moving averages follow.

@@ -88,7 +88,7 @@ impl Trainer {
 
     /// Samples of each share, of a batch of so many.
     fn share_of(&self, samples: usize) -> usize {
-        self.config.micro_batch.unwrap_or(samples).min(samples).max(1)
+        self.config.execution.micro_batch.unwrap_or(samples).min(samples).max(1)
     }
 
     /// Whether a loss compares with the images.
@@ -106,7 +106,7 @@ impl Trainer {
         let samples = targets.len();
         let needs_images = self.compares_with_images();
         let size = self.share_of(samples);
-        let weights = &self.config.class_weights;
+        let weights = &self.config.method.class_weights;
         let total = targets.total_weight(weights);
         let mut shares = Vec::with_capacity(samples.div_ceil(size));
         for first in (0..samples).step_by(size) {

@@ -49,11 +49,11 @@ impl GradientSink for Discard {
 impl Trainer {
     /// Clips the block's accumulated gradient if asked to, and hands it to the optimizer.
     pub(super) fn apply_accumulated(&mut self, block: usize, learning_rate: f64) -> Result<()> {
-        let factor = match self.config.clip_norm {
+        let factor = match self.config.method.clip_norm {
             Some(limit) => (limit / (self.accumulated_norm(block)? + 1e-6)).min(1.0),
             None => 1.0,
         };
-        let config = self.config.optimizer.clone();
+        let config = self.config.method.optimizer.clone();
         let update = &mut |_: &str, variable: Variable<'_>| -> Result<()> {
             if let Variable::Parameter(parameter) = variable
                 && let Some(gradient) = parameter.accumulated.take()

@@ -2,7 +2,7 @@
 //! backward pass.
 
 use super::open_step::{Features, MicroBatch};
-use super::{TrainConfig, Trainer};
+use super::{Method, Trainer};
 use crate::depot::Presence;
 use crate::error::{Error, Result};
 use crate::layers::sequential::Still;
@@ -14,7 +14,7 @@ use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
 use std::ops::{Range, RangeInclusive};
 
-impl TrainConfig {
+impl Method {
     /// The first of these units, layers and features each, of which something is trained; their number where only the head
     /// is.
     pub fn first_trained(&self, units: &[(Vec<NamedLayer>, Shape)]) -> usize {
@@ -126,7 +126,7 @@ impl Trainer {
 
     /// Where such features wait that are kept.
     pub(crate) fn cache_shelf(&self, precision: Precision) -> Shelf {
-        let on_file = self.config.features_on_disk;
+        let on_file = self.config.execution.features_on_disk;
         Shelf { precision, on_file, scratch: self.scratch.clone().filter(|_| on_file) }
     }
 

@@ -4,7 +4,7 @@ use localgrad::Device;
 use localgrad::checkpoint::block_file;
 use localgrad::data::Normalize;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, resnet};
 use std::cell::RefCell;
 
@@ -17,7 +17,7 @@ fn trainer() -> Trainer {
     };
     let network = resnet::cifar(&[1, 1, 1], &config, "small").expect("a network");
     let rule = RuleConfig::new(Rule::Greedy);
-    let train = TrainConfig { rule, ends: vec![0, 1, 3], ..TrainConfig::default() };
+    let train = TrainConfig::from(Method { rule, ends: vec![0, 1, 3], ..Method::default() });
     Trainer::new(network, train, Normalize::half(1), &Device::Cpu).expect("a trainer")
 }
 

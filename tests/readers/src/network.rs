@@ -8,7 +8,7 @@ use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, cuts, plan};
 use localgrad::rules::{RuleConfig, auxiliary_specs};
 use localgrad::targets::Targets;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad::{Device, ErrorKind};
 
 const RULES: [(&str, Option<&str>); 10] = [
@@ -65,8 +65,11 @@ pub fn check(data: &[u8]) {
     };
     // Not every rule accepts every network.
     let Ok(ends) = cuts::even_ends(&spec, &rule, blocks) else { return };
-    let train = TrainConfig { rule, ends, recompute: choice.is_multiple_of(3), ..TrainConfig::default() };
-    if auxiliary_specs(&spec, &train.ends, &train.rule).is_err() {
+    let train = TrainConfig {
+        method: Method { rule, ends, ..Method::default() },
+        execution: Execution { recompute: choice.is_multiple_of(3), ..Execution::default() },
+    };
+    if auxiliary_specs(&spec, &train.method.ends, &train.method.rule).is_err() {
         return;
     }
     let workload = Workload {

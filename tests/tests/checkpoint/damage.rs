@@ -194,7 +194,7 @@ fn judged() -> Run {
     run.fit.duration = localgrad::fit::Duration::Epochs(6);
     run.fit.patience = Some(5);
     run.fit.schedule = localgrad::schedule::Schedule::cosine();
-    run.train.class_weights = vec![1.5; 10];
+    run.train.method.class_weights = vec![1.5; 10];
     run
 }
 

@@ -11,7 +11,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::threads::Workers;
-use localgrad::trainer::{CacheConfig, Selection, TrainConfig};
+use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig};
 
 /// Steps of a run: two epochs of five.
 const STEPS: usize = 10;
@@ -103,7 +103,7 @@ fn patience_ends_a_run_and_resumes_exactly() {
     // So large a rate soon brings nothing better.
     run.fit.learning_rate = 0.3;
     run.fit.patience = Some(2);
-    run.train.class_weights = (0..10).map(|class| 0.5 + class as f32 / 9.0).collect();
+    run.train.method.class_weights = (0..10).map(|class| 0.5 + class as f32 / 9.0).collect();
     let (_, told) = uncut(&run);
     let epochs = told.iter().filter(|event| event.starts_with("epoch")).count();
     assert!(epochs < 40, "it went on for {epochs} epochs");
@@ -135,23 +135,23 @@ fn patience_ends_a_run_and_resumes_exactly() {
 #[test]
 fn gathered_gradients_dropout_and_frozen_blocks_resume_exactly() {
     let mut run = Run::new(Rule::Man);
-    run.train.micro_batch = Some(3);
-    run.train.clip_norm = Some(0.5);
-    run.train.label_smoothing = 0.1;
+    run.train.execution.micro_batch = Some(3);
+    run.train.method.clip_norm = Some(0.5);
+    run.train.method.label_smoothing = 0.1;
     check(&run, "micro-batches, clipped");
     let mut run = Run::new(Rule::Infopro);
-    run.train.rule.contrastive_temperature = Some(0.1);
+    run.train.method.rule.contrastive_temperature = Some(0.1);
     check(&run, "contrastive");
     let mut run = Run::new(Rule::Dgl);
     let dropout = localgrad::layers::LayerSpec::Dropout { probability: 0.4 };
     run.network.head.insert(1, localgrad::layers::spec::unnamed(dropout));
     check(&run, "dropout");
     let mut run = Run::new(Rule::Man);
-    run.train.frozen = 1;
+    run.train.method.frozen = 1;
     check(&run, "frozen");
     for selection in [Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(2)] {
         let mut run = Run::new(Rule::Man);
-        run.train.selection = selection;
+        run.train.method.selection = selection;
         check(&run, &selection.to_string());
     }
     let mut run = Run::new(Rule::Greedy);
@@ -178,10 +178,10 @@ fn features_that_are_kept_are_made_anew_after_a_kill() {
     for (selection, rule) in [(Selection::Head, Rule::Bp), (Selection::LastUnits(2), Rule::Man)] {
         for (variants, precision) in [(1, Precision::F16), (2, Precision::F32), (3, Precision::Bf16)] {
             let mut run = Run::new(rule);
-            run.train.selection = selection;
-            run.train.cache = Some(CacheConfig { variants, precision });
+            run.train.method.selection = selection;
+            run.train.method.cache = Some(CacheConfig { variants, precision });
             check(&run, &format!("{selection}, {variants} showings in {precision}"));
-            run.train.micro_batch = Some(3);
+            run.train.execution.micro_batch = Some(3);
             let crop = Some(RandomResizedCrop::default());
             run.loader.augment = Some(AugmentConfig { padding: 0, crop, ..AugmentConfig::default() });
             check(&run, &format!("{selection}, {variants} showings in {precision}, made ahead"));
@@ -214,7 +214,7 @@ fn a_finished_run_goes_on_when_it_is_made_longer() {
 #[test]
 fn frozen_blocks_stay_and_keep_their_file() {
     let mut run = Run::new(Rule::Greedy);
-    run.train.frozen = 2;
+    run.train.method.frozen = 2;
     let files = Memory::default();
     let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
     let before = state(&mut trainer);
@@ -231,7 +231,7 @@ fn frozen_blocks_stay_and_keep_their_file() {
         assert!(head_or_last || before == after, "{name} changed");
     }
     assert_ne!(before, after);
-    run.train = TrainConfig { frozen: 3, ..run.train };
+    run.train = TrainConfig { method: Method { frozen: 3, ..run.train.method }, ..run.train };
     let refused = localgrad::trainer::Trainer::new(
         run.network.clone(),
         run.train.clone(),
@@ -274,11 +274,11 @@ fn a_changed_configuration_is_refused_by_name() {
     let files = Memory::default();
     drop(run.begin(files.again(), 1).unwrap());
     let changes: [(&str, Change); 9] = [
-        ("train.rule.ema_momentum", |run| run.train.rule.ema_momentum = 0.9),
-        ("train.rule.rule", |run| run.train.rule = RuleConfig::new(Rule::Manpp)),
-        ("train.ends", |run| run.train.ends = vec![1, 3]),
-        ("train.optimizer", |run| run.train.optimizer = OptimizerConfig::adamw()),
-        ("train.seed", |run| run.train.seed = 6),
+        ("train.rule.ema_momentum", |run| run.train.method.rule.ema_momentum = 0.9),
+        ("train.rule.rule", |run| run.train.method.rule = RuleConfig::new(Rule::Manpp)),
+        ("train.ends", |run| run.train.method.ends = vec![1, 3]),
+        ("train.optimizer", |run| run.train.method.optimizer = OptimizerConfig::adamw()),
+        ("train.seed", |run| run.train.method.seed = 6),
         ("fit.learning_rate was 0.05 and is 0.06", |run| run.fit.learning_rate = 0.06),
         ("loader.augment", |run| run.loader.augment = None),
         ("loader.batch was 4 and is 6", |run| run.loader.batch = 6),
@@ -302,14 +302,17 @@ fn a_changed_configuration_is_refused_by_name() {
 #[test]
 fn what_is_repeated_may_change_where_the_results_are_the_same() {
     let mut run = Run::new(Rule::Greedy);
-    run.train.ends = vec![2, 3];
+    run.train.method.ends = vec![2, 3];
     let (cut_up, recompute): (Change, Change) =
-        (|run| run.train.pieces = vec![0, 1], |run| run.train.recompute = true);
+        (|run| run.train.execution.pieces = vec![0, 1], |run| run.train.execution.recompute = true);
     for (precision, rounds) in [(Precision::F32, false), (Precision::F16, true), (Precision::Bf16, true)] {
         for (pieces, change, same) in
             [(vec![], cut_up, !rounds), (vec![], recompute, true), (vec![0, 1], recompute, !rounds)]
         {
-            run.train = TrainConfig { features: precision, pieces, ..run.train };
+            run.train = TrainConfig {
+                execution: Execution { features: precision, pieces, ..run.train.execution },
+                ..run.train
+            };
             let mut changed = run.clone();
             change(&mut changed);
             let files = Memory::default();
@@ -324,12 +327,12 @@ fn what_is_repeated_may_change_where_the_results_are_the_same() {
 #[test]
 fn repeating_a_pair_may_not_change_where_activations_are_rounded() {
     let mut run = Run::new(Rule::Man);
-    run.train.ends = vec![2, 3];
+    run.train.method.ends = vec![2, 3];
     let (cut_up, recompute): (Change, Change) =
-        (|run| run.train.pieces = vec![0, 1], |run| run.train.recompute = true);
+        (|run| run.train.execution.pieces = vec![0, 1], |run| run.train.execution.recompute = true);
     for (precision, rounds) in [(Precision::F32, false), (Precision::F16, true)] {
         for (change, same) in [(cut_up, true), (recompute, !rounds)] {
-            run.train.activations = precision;
+            run.train.execution.activations = precision;
             let mut changed = run.clone();
             change(&mut changed);
             let files = Memory::default();

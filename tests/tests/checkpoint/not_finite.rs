@@ -67,7 +67,7 @@ fn check(error: &Error, name: &str) {
 fn a_gradient_that_cannot_be_clipped_changes_nothing() {
     for number in SPOILERS {
         let mut run = Run::new(Rule::Greedy);
-        run.train.clip_norm = Some(1.0);
+        run.train.method.clip_norm = Some(1.0);
         let mut trainer = run.trainer();
         let before = parameters(&mut trainer);
         assert!(!before.is_empty());
@@ -185,7 +185,7 @@ fn a_loss_that_is_no_number_changes_nothing_of_its_block() {
         for (rule, spoiled, untouched) in cases {
             let mut run = Run::new(rule).with(optimizer.clone(), Schedule::Constant);
             for micro_batch in [None, Some(4)] {
-                run.train.micro_batch = micro_batch;
+                run.train.execution.micro_batch = micro_batch;
                 let mut trainer = run.trainer();
                 // What the optimizer remembers exists.
                 train(&run, &mut trainer).unwrap_err();

@@ -12,7 +12,7 @@ use localgrad::progress::Progress;
 use localgrad::random::Stream;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
 use localgrad_models::{ModelConfig, resnet};
 use std::sync::Arc;
@@ -46,7 +46,12 @@ impl Run {
         let ends = if rule == Rule::Bp { vec![last] } else { vec![0, 1, last] };
         Self {
             network,
-            train: TrainConfig { rule: RuleConfig::new(rule), ends, seed: 5, ..TrainConfig::default() },
+            train: TrainConfig::from(Method {
+                rule: RuleConfig::new(rule),
+                ends,
+                seed: 5,
+                ..Method::default()
+            }),
             fit: FitConfig {
                 duration: Duration::Epochs(2),
                 schedule: Schedule::Cosine { warmup_epochs: 1, start_rate: 0.01, floor: None },
@@ -63,7 +68,7 @@ impl Run {
     }
 
     pub(crate) fn with(mut self, optimizer: OptimizerConfig, schedule: Schedule) -> Self {
-        self.train.optimizer = optimizer;
+        self.train.method.optimizer = optimizer;
         self.fit.schedule = schedule;
         self
     }

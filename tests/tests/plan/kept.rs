@@ -12,7 +12,7 @@ use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::threads::Workers;
-use localgrad::trainer::{CacheConfig, Selection, TrainConfig, Trainer};
+use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig, Trainer};
 use std::sync::Arc;
 
 const SIDE: usize = 32;
@@ -27,7 +27,8 @@ fn measured(config: &TrainConfig, showings: usize, judged: usize) -> usize {
     memory::reset_peak();
     workers.run(|| {
         let directory = tempfile::tempdir().unwrap();
-        let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+        let scratch =
+            config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
         let normalize = Normalize::half(3);
         let mut trainer =
             Trainer::with_scratch(network, config.clone(), normalize.clone(), &Device::Cpu, scratch).unwrap();
@@ -48,11 +49,13 @@ fn measured(config: &TrainConfig, showings: usize, judged: usize) -> usize {
 fn features_that_are_kept_are_planned() {
     let _alone = alone();
     let network = at_side("resnet20", SIDE);
-    let config = |selection| TrainConfig {
-        rule: RuleConfig::new(Rule::Bp),
-        ends: vec![network.units.len() - 1],
-        selection,
-        ..TrainConfig::default()
+    let config = |selection| {
+        TrainConfig::from(Method {
+            rule: RuleConfig::new(Rule::Bp),
+            ends: vec![network.units.len() - 1],
+            selection,
+            ..Method::default()
+        })
     };
     for (showings, precision, features_on_disk, selection, judged) in [
         (1, Precision::F32, false, Selection::LastUnits(4), 0),
@@ -67,7 +70,10 @@ fn features_that_are_kept_are_planned() {
         (1, Precision::F16, true, Selection::LastUnits(4), 150),
     ] {
         let cache = Some(CacheConfig { variants: showings, precision });
-        let train = TrainConfig { cache, features_on_disk, ..config(selection) };
+        let train = TrainConfig {
+            method: Method { cache, ..config(selection).method },
+            execution: Execution { features_on_disk, ..Execution::default() },
+        };
         let steps = Workload::steps(network.clone(), train.clone(), BATCH, 1);
         let workload = Workload {
             samples: SAMPLES,

@@ -12,7 +12,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{Selection, TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, Selection, TrainConfig, Trainer};
 use localgrad::{ErrorKind, memory};
 use localgrad_models::{ModelConfig, network};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,14 @@ fn config(network: &NetworkSpec, rule: RuleConfig, blocks: usize) -> TrainConfig
         Rule::Bp => vec![network.units.len() - 1],
         _ => cuts::even_ends(network, &rule, blocks).unwrap(),
     };
-    TrainConfig { rule, ends, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends, ..Method::default() })
+}
+
+/// `train` with a change.
+fn with(train: &TrainConfig, change: impl FnOnce(&mut TrainConfig)) -> TrainConfig {
+    let mut train = train.clone();
+    change(&mut train);
+    train
 }
 
 /// Plans and measures; panics where the plan is broken or loose.
@@ -50,12 +57,9 @@ fn hold(network: &NetworkSpec, train: &TrainConfig, batch: usize, threads: usize
     let what = format!(
         "{} with {} in {} blocks, batch {batch}, {threads} threads, {:?}",
         network.name,
-        train.rule.rule,
-        train.ends.len(),
-        (
-            (train.micro_batch, train.recompute, &train.pieces, train.clip_norm, train.chunk, train.exact),
-            (train.activations, train.features, train.features_on_disk, train.offload, &train.block_batches)
-        )
+        train.method.rule.rule,
+        train.method.ends.len(),
+        (&train.execution, train.method.clip_norm, train.method.chunk, &train.method.block_batches)
     );
     let ratio = planned.peak_bytes as f64 / measured.peak_bytes as f64;
     println!("{ratio:.3} {what}: planned {}, measured {}", planned.peak_bytes, measured.peak_bytes);
@@ -162,40 +166,43 @@ fn every_way_to_train() {
     let network = at_side("resnet20", 32);
     let man = config(&network, RuleConfig::new(Rule::Man), 4);
     let bp = config(&network, RuleConfig::new(Rule::Bp), 1);
-    hold(&network, &TrainConfig { recompute: true, ..man.clone() }, 32, 2);
-    hold(&network, &TrainConfig { micro_batch: Some(16), ..man.clone() }, 40, 2);
-    hold(&network, &TrainConfig { micro_batch: Some(5), recompute: true, ..man.clone() }, 40, 1);
-    hold(&network, &TrainConfig { frozen: 2, ..man.clone() }, 32, 1);
+    hold(&network, &with(&man, |train| train.execution.recompute = true), 32, 2);
+    hold(&network, &with(&man, |train| train.execution.micro_batch = Some(16)), 40, 2);
+    let in_shares = with(&man, |train| train.execution.micro_batch = Some(5));
+    hold(&network, &with(&in_shares, |train| train.execution.recompute = true), 40, 1);
+    hold(&network, &with(&man, |train| train.method.frozen = 2), 32, 1);
     for selection in [Selection::Head, Selection::Norms, Selection::Biases, Selection::LastUnits(3)] {
-        hold(&network, &TrainConfig { selection, ..man.clone() }, 32, 1);
-        hold(&network, &TrainConfig { selection, ..bp.clone() }, 32, 2);
-        hold(&network, &TrainConfig { selection, micro_batch: Some(8), exact: true, ..bp.clone() }, 32, 2);
+        hold(&network, &with(&man, |train| train.method.selection = selection), 32, 1);
+        let selected = with(&bp, |train| train.method.selection = selection);
+        hold(&network, &selected, 32, 2);
+        let execution = Execution { micro_batch: Some(8), exact: true, ..Execution::default() };
+        hold(&network, &TrainConfig { execution, ..selected }, 32, 2);
     }
-    hold(&network, &TrainConfig { micro_batch: Some(12), ..bp.clone() }, 36, 3);
-    hold(&network, &TrainConfig { clip_norm: Some(1.0), ..bp.clone() }, 16, 1);
-    hold(&network, &TrainConfig { optimizer: OptimizerConfig::adamw(), ..bp.clone() }, 16, 2);
+    hold(&network, &with(&bp, |train| train.execution.micro_batch = Some(12)), 36, 3);
+    hold(&network, &with(&bp, |train| train.method.clip_norm = Some(1.0)), 16, 1);
+    hold(&network, &with(&bp, |train| train.method.optimizer = OptimizerConfig::adamw()), 16, 2);
     let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    hold(&network, &TrainConfig { optimizer: plain, ..bp.clone() }, 16, 1);
+    hold(&network, &with(&bp, |train| train.method.optimizer = plain), 16, 1);
     for pieces in [2, 4, 10] {
         let pieces = cuts::even_pieces(&network, pieces).unwrap();
-        hold(&network, &TrainConfig { pieces, ..bp.clone() }, 32, 2);
+        hold(&network, &with(&bp, |train| train.execution.pieces = pieces), 32, 2);
     }
-    let units = (0..10).collect();
-    hold(&network, &TrainConfig { recompute: true, pieces: units, ..man }, 32, 2);
+    let execution = Execution { recompute: true, pieces: (0..10).collect(), ..Execution::default() };
+    hold(&network, &TrainConfig { execution, ..man }, 32, 2);
     let manpp = config(&network, RuleConfig::new(Rule::Manpp), 10);
-    hold(&network, &TrainConfig { recompute: true, ..manpp }, 32, 2);
+    hold(&network, &with(&manpp, |train| train.execution.recompute = true), 32, 2);
     let path = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, "path".parse().unwrap(), false) };
     for recompute in [false, true] {
         for offload in [false, true] {
-            let way = TrainConfig { recompute, offload, ..config(&network, path.clone(), 4) };
+            let execution = Execution { recompute, offload, ..Execution::default() };
+            let way = TrainConfig { execution, ..config(&network, path.clone(), 4) };
             hold(&network, &way, 32, 2);
-            let alone = RuleConfig { trained_copy: false, ..path.clone() };
-            hold(&network, &TrainConfig { rule: alone, ..way }, 32, 2);
+            hold(&network, &with(&way, |train| train.method.rule.trained_copy = false), 32, 2);
         }
     }
     let images = at_side("resnet18", 64);
-    let imagenet = RuleConfig::over(Rule::Man, "imagenet".parse().unwrap(), true);
-    hold(&images, &TrainConfig { recompute: true, ..config(&images, imagenet, 4) }, 2, 2);
+    let imagenet = config(&images, RuleConfig::over(Rule::Man, "imagenet".parse().unwrap(), true), 4);
+    hold(&images, &with(&imagenet, |train| train.execution.recompute = true), 2, 2);
 }
 
 #[test]
@@ -206,32 +213,42 @@ fn every_way_to_wait() {
     let bp = config(&network, RuleConfig::new(Rule::Bp), 1);
     let infopro = config(&network, RuleConfig::new(Rule::Infopro), 3);
     for activations in [Precision::F16, Precision::Bf16] {
-        hold(&network, &TrainConfig { activations, ..bp.clone() }, 16, 2);
-        hold(&network, &TrainConfig { activations, ..man.clone() }, 24, 1);
+        hold(&network, &with(&bp, |train| train.execution.activations = activations), 16, 2);
+        hold(&network, &with(&man, |train| train.execution.activations = activations), 24, 1);
     }
     for offload in [false, true] {
         for features_on_disk in [false, true] {
-            let waits = |train: &TrainConfig| TrainConfig { offload, features_on_disk, ..train.clone() };
-            hold(&network, &TrainConfig { chunk: 4, ..waits(&man) }, 16, 2);
-            hold(&network, &TrainConfig { chunk: 3, micro_batch: Some(8), ..waits(&infopro) }, 24, 1);
+            let waits = Execution { offload, features_on_disk, ..Execution::default() };
+            let way = with(&man, |train| train.method.chunk = 4);
+            hold(&network, &TrainConfig { execution: waits.clone(), ..way }, 16, 2);
+            let (way, micro_batch) = (with(&infopro, |train| train.method.chunk = 3), Some(8));
+            hold(
+                &network,
+                &TrainConfig { execution: Execution { micro_batch, ..waits.clone() }, ..way },
+                24,
+                1,
+            );
             let pieces = cuts::even_pieces(&network, 4).unwrap();
-            hold(&network, &TrainConfig { pieces, features: Precision::F16, ..waits(&bp) }, 32, 2);
+            let execution = Execution { pieces, features: Precision::F16, ..waits };
+            hold(&network, &TrainConfig { execution, ..bp.clone() }, 32, 2);
         }
     }
-    hold(&network, &TrainConfig { chunk: 3, features: Precision::F16, ..man.clone() }, 16, 2);
-    hold(&network, &TrainConfig { exact: true, micro_batch: Some(8), ..man.clone() }, 24, 2);
-    let block_batches = vec![8, 16, 32, 24];
-    hold(&network, &TrainConfig { chunk: 4, block_batches, ..man.clone() }, 16, 2);
+    let way = with(&man, |train| train.method.chunk = 3);
+    hold(&network, &with(&way, |train| train.execution.features = Precision::F16), 16, 2);
+    let execution = Execution { exact: true, micro_batch: Some(8), ..Execution::default() };
+    hold(&network, &TrainConfig { execution, ..man.clone() }, 24, 2);
+    let method = Method { chunk: 4, block_batches: vec![8, 16, 32, 24], ..man.method.clone() };
+    hold(&network, &method.into(), 16, 2);
     // Every block gathers gradients, though no batch of the step's is cut.
-    let block_batches = vec![32; 4];
-    hold(&network, &TrainConfig { chunk: 2, micro_batch: Some(16), block_batches, ..man }, 16, 2);
+    let method = Method { chunk: 2, block_batches: vec![32; 4], ..man.method };
+    hold(&network, &with(&method.into(), |train| train.execution.micro_batch = Some(16)), 16, 2);
     // Where weights are most of it.
     let large = at_side("resnet18", 32);
     let local = config(&large, RuleConfig::new(Rule::Greedy), 8);
-    hold(&large, &TrainConfig { offload: true, ..local }, 2, 2);
-    let pieces = cuts::even_pieces(&large, 9).unwrap();
-    let bp = config(&large, RuleConfig::new(Rule::Bp), 1);
-    hold(&large, &TrainConfig { offload: true, pieces, ..bp }, 2, 1);
+    hold(&large, &with(&local, |train| train.execution.offload = true), 2, 2);
+    let execution =
+        Execution { offload: true, pieces: cuts::even_pieces(&large, 9).unwrap(), ..Execution::default() };
+    hold(&large, &TrainConfig { execution, ..config(&large, RuleConfig::new(Rule::Bp), 1) }, 2, 1);
 }
 
 /// What some threads and the allocator take once a process is there only in the first measurement.
@@ -263,13 +280,45 @@ fn one_case_of_the_first() {
     let bp = config(&network, RuleConfig::new(Rule::Bp), 1);
     let infopro = config(&network, RuleConfig::new(Rule::Infopro), 3);
     let pieces = cuts::even_pieces(&network, 4).unwrap();
-    let filed = TrainConfig { offload: true, features_on_disk: true, ..infopro };
+    let filed = TrainConfig {
+        execution: Execution { offload: true, features_on_disk: true, ..infopro.execution },
+        ..infopro
+    };
     match number {
         0 => hold(&network, &bp, 24, 2),
-        1 => hold(&network, &TrainConfig { chunk: 7, features_on_disk: true, ..man }, 16, 2),
-        2 => hold(&network, &TrainConfig { chunk: 3, micro_batch: Some(8), ..filed }, 24, 1),
-        3 => hold(&network, &TrainConfig { pieces, features: Precision::F16, offload: true, ..bp }, 32, 2),
-        _ => hold(&network, &TrainConfig { micro_batch: Some(1), ..bp }, 16, 1),
+        1 => hold(
+            &network,
+            &TrainConfig {
+                method: Method { chunk: 7, ..man.method },
+                execution: Execution { features_on_disk: true, ..man.execution },
+            },
+            16,
+            2,
+        ),
+        2 => hold(
+            &network,
+            &TrainConfig {
+                method: Method { chunk: 3, ..filed.method },
+                execution: Execution { micro_batch: Some(8), ..filed.execution },
+            },
+            24,
+            1,
+        ),
+        3 => hold(
+            &network,
+            &TrainConfig {
+                execution: Execution { pieces, features: Precision::F16, offload: true, ..bp.execution },
+                ..bp
+            },
+            32,
+            2,
+        ),
+        _ => hold(
+            &network,
+            &TrainConfig { execution: Execution { micro_batch: Some(1), ..bp.execution }, ..bp },
+            16,
+            1,
+        ),
     }
 }
 
@@ -296,7 +345,7 @@ fn end_to_end_keeps_to_a_budget_one_piece_at_a_time() {
     let whole = plan(&workload).unwrap().peak_bytes;
     let choice = choose(&workload, &freedom, whole / 2, &Rates::default()).unwrap();
     let chosen = choice.chosen.applied(&workload);
-    assert!(chosen.train.pieces.len() > 1 && chosen.train.micro_batch.is_none());
+    assert!(chosen.train.execution.pieces.len() > 1 && chosen.train.execution.micro_batch.is_none());
     hold(&network, &chosen.train, chosen.batch, chosen.threads);
     let least = localgrad::plan::least(&workload, &freedom, &Rates::default()).unwrap().unwrap();
     assert!(least.peak_bytes < whole / 2);
@@ -304,7 +353,7 @@ fn end_to_end_keeps_to_a_budget_one_piece_at_a_time() {
     // Of 16 bits those that no activation is too large for.
     let halves = Freedom { half: true, ..Freedom::of_cuts(freedom.cuts) };
     let halved = choose(&workload, &halves, whole / 4 * 3, &Rates::default()).unwrap();
-    assert_eq!([least.activations, halved.chosen.activations], [Precision::Bf16; 2]);
+    assert_eq!([least.execution.activations, halved.chosen.execution.activations], [Precision::Bf16; 2]);
 }
 
 #[test]
@@ -319,7 +368,7 @@ fn what_is_chosen_keeps_to_its_budget() {
         let choice = choose(&workload, &freedom, budget, &Rates::default()).unwrap();
         assert!(choice.plan.peak_bytes <= budget);
         assert!(choice.chosen.step_seconds >= slowest, "a smaller budget is no faster");
-        assert!(choice.chosen.micro_batch.is_none_or(|micro| micro >= 16), "{:?}", choice.chosen);
+        assert!(choice.chosen.execution.micro_batch.is_none_or(|micro| micro >= 16), "{:?}", choice.chosen);
         slowest = choice.chosen.step_seconds;
         let chosen = choice.chosen.applied(&workload);
         assert_eq!(plan(&chosen).unwrap(), choice.plan);

@@ -49,7 +49,8 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
     workers.run(|| {
         let normalize = Normalize::half(network.input[0]);
         let directory = tempfile::tempdir().unwrap();
-        let scratch = train.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+        let scratch =
+            train.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
         let mut trainer =
             Trainer::with_scratch(network.clone(), train.clone(), normalize, &Device::Cpu, scratch).unwrap();
         for _ in 0..STEPS {
@@ -63,7 +64,7 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
                 });
             };
             let begun =
-                (0..train.chunk).map(|_| trainer.begin(&random_batch(network, batch), 0.001).unwrap());
+                (0..train.method.chunk).map(|_| trainer.begin(&random_batch(network, batch), 0.001).unwrap());
             let steps = begun.collect();
             sweep(&mut trainer, steps, watch).unwrap();
         }

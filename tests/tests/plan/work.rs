@@ -4,7 +4,7 @@
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, plan};
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
+use localgrad::trainer::{Method, TrainConfig};
 use localgrad_models::{ModelConfig, network};
 
 /// A ResNet-8 of widths 2, 2, 3, 4 for grey 8x8 images and 5 classes.
@@ -21,7 +21,8 @@ fn small() -> NetworkSpec {
 /// Multiply-adds of a step a sample.
 fn counted(ends: &[usize], rule: Rule) -> usize {
     const BATCH: usize = 4;
-    let train = TrainConfig { rule: RuleConfig::new(rule), ends: ends.to_vec(), ..TrainConfig::default() };
+    let train =
+        TrainConfig::from(Method { rule: RuleConfig::new(rule), ends: ends.to_vec(), ..Method::default() });
     let work = plan(&Workload::steps(small(), train, BATCH, 2)).unwrap().step_work;
     work.multiply_adds as usize / BATCH
 }

@@ -9,7 +9,7 @@ use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Head, Rule, RuleConfig, auxiliary_specs};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Method, TrainConfig, Trainer};
 use std::collections::BTreeMap;
 
 fn plain_sgd() -> OptimizerConfig {
@@ -17,7 +17,8 @@ fn plain_sgd() -> OptimizerConfig {
 }
 
 fn trainer(spec: &NetworkSpec, rule: RuleConfig, ends: &[usize]) -> Trainer {
-    let config = TrainConfig { rule, ends: ends.to_vec(), optimizer: plain_sgd(), ..TrainConfig::default() };
+    let config =
+        TrainConfig::from(Method { rule, ends: ends.to_vec(), optimizer: plain_sgd(), ..Method::default() });
     Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap()
 }
 

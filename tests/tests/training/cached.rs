@@ -13,7 +13,7 @@ use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::scratch::Scratch;
-use localgrad::trainer::{CacheConfig, Selection, TrainConfig, Trainer};
+use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig, Trainer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,7 +32,7 @@ struct Run {
 /// Trains on so many samples in batches of 4.
 fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool) -> Result<Run> {
     let directory = tempfile::tempdir().unwrap();
-    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let scratch = config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
     let normalize = Normalize::half(3);
     let place = &localgrad::Device::Cpu;
     let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize.clone(), place, scratch)?;
@@ -58,7 +58,7 @@ fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool)
         Control::Continue
     })?;
     // Those to be judged by are passed once where features are kept.
-    let passes = if config.cache.is_some() { 1 } else { EPOCHS };
+    let passes = if config.method.cache.is_some() { 1 } else { EPOCHS };
     assert_eq!(judged.reads.load(Ordering::Relaxed), 10 * passes);
     Ok(Run {
         weights: weights_of(&mut trainer),
@@ -69,18 +69,26 @@ fn run(spec: &NetworkSpec, config: &TrainConfig, samples: usize, augments: bool)
 }
 
 fn bp(selection: Selection) -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], selection, ..TrainConfig::default() }
+    TrainConfig::from(Method {
+        rule: RuleConfig::new(Rule::Bp),
+        ends: vec![6],
+        selection,
+        ..Method::default()
+    })
 }
 
 fn local(rule: Rule, selection: Selection) -> TrainConfig {
     // MAN's own heads have a decoder.
     let head = (rule == Rule::Man).then_some("dgl");
     let rule = RuleConfig::named(rule, head).unwrap();
-    TrainConfig { rule, ends: vec![1, 3, 6], selection, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends: vec![1, 3, 6], selection, ..Method::default() })
 }
 
 fn kept(variants: usize, precision: Precision, config: &TrainConfig) -> TrainConfig {
-    TrainConfig { cache: Some(CacheConfig { variants, precision }), ..config.clone() }
+    TrainConfig {
+        method: Method { cache: Some(CacheConfig { variants, precision }), ..config.method.clone() },
+        ..config.clone()
+    }
 }
 
 /// Trains both ways on so many samples, of which the second shows each only so often.
@@ -92,7 +100,7 @@ fn same(
     showings: usize,
 ) {
     let what = format!("{cached:?}");
-    let is_exact = cached.cache.is_some_and(|cache| cache.precision == Precision::F32);
+    let is_exact = cached.method.cache.is_some_and(|cache| cache.precision == Precision::F32);
     let [plain, cached] = [plain, cached].map(|config| run(spec, config, samples, augments).unwrap());
     assert_eq!(plain.told, cached.told, "{what}");
     // In fewer bits samples to be judged by are rounded, which nothing rounds otherwise.
@@ -108,15 +116,28 @@ fn features_that_are_kept_change_nothing() {
     for plain in [
         bp(Selection::Head),
         bp(Selection::LastUnits(2)),
-        TrainConfig { micro_batch: Some(3), clip_norm: Some(0.5), ..bp(Selection::LastUnits(3)) },
-        TrainConfig { pieces: vec![1, 4, 5], ..bp(Selection::LastUnits(3)) },
+        TrainConfig {
+            method: Method { clip_norm: Some(0.5), ..bp(Selection::LastUnits(3)).method },
+            execution: Execution { micro_batch: Some(3), ..Execution::default() },
+        },
+        TrainConfig {
+            execution: Execution { pieces: vec![1, 4, 5], ..Execution::default() },
+            ..bp(Selection::LastUnits(3))
+        },
         local(Rule::Man, Selection::LastUnits(4)),
         local(Rule::Dgl, Selection::LastUnits(1)),
-        TrainConfig { frozen: 1, chunk: 2, ..local(Rule::Greedy, Selection::All) },
-        TrainConfig { frozen: 1, selection: Selection::Norms, ..local(Rule::Man, Selection::All) },
+        TrainConfig::from(Method { frozen: 1, chunk: 2, ..local(Rule::Greedy, Selection::All).method }),
+        TrainConfig::from(Method {
+            frozen: 1,
+            selection: Selection::Norms,
+            ..local(Rule::Man, Selection::All).method
+        }),
     ] {
         for (offload, features_on_disk) in [(false, false), (true, false), (true, true)] {
-            let plain = TrainConfig { offload, features_on_disk, ..plain.clone() };
+            let plain = TrainConfig {
+                execution: Execution { offload, features_on_disk, ..plain.execution.clone() },
+                ..plain.clone()
+            };
             // Not varied, a sample is always the same; varied, an epoch has a draw of its own.
             same(&spec, [&plain, &kept(1, Precision::F32, &plain)], false, SAMPLES, 1);
             same(&spec, [&plain, &kept(EPOCHS, Precision::F32, &plain)], true, SAMPLES, EPOCHS);
@@ -140,9 +161,15 @@ fn the_front_of_a_head_is_passed_once() {
     ];
     for plain in [
         bp(Selection::Head),
-        TrainConfig { micro_batch: Some(3), offload: true, ..bp(Selection::Head) },
-        TrainConfig { micro_batch: Some(2), exact: true, ..bp(Selection::Head) },
-        TrainConfig { chunk: 2, ..local(Rule::Man, Selection::Head) },
+        TrainConfig {
+            execution: Execution { micro_batch: Some(3), offload: true, ..Execution::default() },
+            ..bp(Selection::Head)
+        },
+        TrainConfig {
+            execution: Execution { micro_batch: Some(2), exact: true, ..Execution::default() },
+            ..bp(Selection::Head)
+        },
+        TrainConfig::from(Method { chunk: 2, ..local(Rule::Man, Selection::Head).method }),
         bp(Selection::LastUnits(1)),
     ] {
         same(&spec, [&plain, &kept(1, Precision::F32, &plain)], false, SAMPLES, 1);
@@ -155,9 +182,15 @@ fn in_fewer_bits_they_are_those_of_a_run_that_rounds_them() {
     let spec = small_resnet([3, SIDE, SIDE]);
     for precision in [Precision::F16, Precision::Bf16] {
         // Between shares features wait, and are rounded; every batch has two.
-        let plain = TrainConfig { features: precision, micro_batch: Some(2), ..bp(Selection::LastUnits(2)) };
+        let plain = TrainConfig {
+            execution: Execution { features: precision, micro_batch: Some(2), ..Execution::default() },
+            ..bp(Selection::LastUnits(2))
+        };
         for features_on_disk in [false, true] {
-            let plain = TrainConfig { features_on_disk, ..plain.clone() };
+            let plain = TrainConfig {
+                execution: Execution { features_on_disk, ..plain.execution.clone() },
+                ..plain.clone()
+            };
             same(&spec, [&plain, &kept(1, precision, &plain)], false, 12, 1);
             same(&spec, [&plain, &kept(EPOCHS, precision, &plain)], true, 12, EPOCHS);
         }

@@ -18,7 +18,7 @@ use localgrad::precision::Precision;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
-use localgrad::trainer::{OpenStep, Selection, TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, OpenStep, Selection, TrainConfig, Trainer};
 
 const RATE: f64 = 0.05;
 
@@ -156,11 +156,11 @@ pub(crate) fn all_rules() -> Vec<RuleConfig> {
 /// Trained by `rule` in three blocks, with small auxiliary networks.
 pub(crate) fn local(rule: RuleConfig) -> TrainConfig {
     let rule = RuleConfig { feature_dim: 8, pooled_features: 16, ..rule };
-    TrainConfig { rule, ends: vec![1, 3, 6], ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends: vec![1, 3, 6], ..Method::default() })
 }
 
 pub(crate) fn bp() -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
+    TrainConfig::from(Method { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..Method::default() })
 }
 
 /// Where operations are composed, on the CPU.
@@ -181,11 +181,11 @@ pub(crate) struct Trained {
 /// Trains on all batches, as many at once as the configuration's chunk has.
 pub(crate) fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch], place: &Place) -> Trained {
     let directory = tempfile::tempdir().unwrap();
-    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let scratch = config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
     let normalize = Normalize::half(spec.input[0]);
     let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize, place, scratch).unwrap();
     let (mut losses, mut correct) = (Vec::new(), 0);
-    for chunk in batches.chunks(config.chunk) {
+    for chunk in batches.chunks(config.method.chunk) {
         let steps: Vec<OpenStep> = chunk.iter().map(|batch| trainer.begin(batch, RATE).unwrap()).collect();
         for report in sweep(&mut trainer, steps, &mut |_| {}).unwrap() {
             losses.extend(report.losses);
@@ -239,12 +239,12 @@ fn every_rule_trains_every_family_as_kernels_do() {
     for spec in families() {
         let (batches, last) = (batches(&spec, 2, 6), spec.units.len() - 1);
         for rule in all_rules() {
-            let config = TrainConfig { ends: vec![0, last / 2, last], ..local(rule) };
+            let config = TrainConfig::from(Method { ends: vec![0, last / 2, last], ..local(rule).method });
             let kernels = train(&spec, &config, &batches, &Place::Host);
             let composed = train(&spec, &config, &batches, &composing());
-            assert_near(&kernels, &composed, 5e-3, &format!("{}, {:?}", spec.name, config.rule));
+            assert_near(&kernels, &composed, 5e-3, &format!("{}, {:?}", spec.name, config.method.rule));
         }
-        let config = TrainConfig { ends: vec![last], ..bp() };
+        let config = TrainConfig::from(Method { ends: vec![last], ..bp().method });
         let composed = train(&spec, &config, &batches, &composing());
         assert_near(&train(&spec, &config, &batches, &Place::Host), &composed, 1e-3, &spec.name);
     }
@@ -271,28 +271,36 @@ fn optimizers_clipping_and_shares_are_those_of_kernels() {
     let man = || local(RuleConfig::new(Rule::Man));
     let plain_sgd = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.01 };
     let cases = [
-        TrainConfig { optimizer: plain_sgd, label_smoothing: 0.1, ..man() },
-        TrainConfig { clip_norm: Some(0.1), ..man() },
-        TrainConfig { micro_batch: Some(3), ..man() },
-        TrainConfig { class_weights: vec![1.0, 4.0, 0.25, 2.0, 0.5], micro_batch: Some(3), ..man() },
+        TrainConfig::from(Method { optimizer: plain_sgd, label_smoothing: 0.1, ..man().method }),
+        TrainConfig::from(Method { clip_norm: Some(0.1), ..man().method }),
+        TrainConfig { execution: Execution { micro_batch: Some(3), ..Execution::default() }, ..man() },
         TrainConfig {
-            micro_batch: Some(3),
-            clip_norm: Some(0.1),
-            frozen: 1,
-            ..local(RuleConfig::new(Rule::Dgl))
+            method: Method { class_weights: vec![1.0, 4.0, 0.25, 2.0, 0.5], ..man().method },
+            execution: Execution { micro_batch: Some(3), ..Execution::default() },
         },
-        TrainConfig { chunk: 2, block_batches: vec![7, 14, 4], ..local(RuleConfig::new(Rule::Infopro)) },
-        TrainConfig { selection: Selection::Norms, ..man() },
-        TrainConfig { selection: Selection::Biases, micro_batch: Some(3), ..man() },
-        TrainConfig { selection: Selection::LastUnits(2), ..bp() },
-        TrainConfig { selection: Selection::Head, ..bp() },
+        TrainConfig {
+            method: Method { clip_norm: Some(0.1), frozen: 1, ..local(RuleConfig::new(Rule::Dgl)).method },
+            execution: Execution { micro_batch: Some(3), ..Execution::default() },
+        },
+        TrainConfig::from(Method {
+            chunk: 2,
+            block_batches: vec![7, 14, 4],
+            ..local(RuleConfig::new(Rule::Infopro)).method
+        }),
+        TrainConfig::from(Method { selection: Selection::Norms, ..man().method }),
+        TrainConfig {
+            method: Method { selection: Selection::Biases, ..man().method },
+            execution: Execution { micro_batch: Some(3), ..Execution::default() },
+        },
+        TrainConfig::from(Method { selection: Selection::LastUnits(2), ..bp().method }),
+        TrainConfig::from(Method { selection: Selection::Head, ..bp().method }),
     ];
     for config in cases {
         let kernels = train(&spec, &config, &batches, &Place::Host);
         assert_near(&kernels, &train(&spec, &config, &batches, &composing()), 1e-3, &format!("{config:?}"));
     }
     // Adam's first steps are signs of gradients: where one is nearly 0, rounding decides.
-    let adamw = TrainConfig { optimizer: OptimizerConfig::adamw(), ..man() };
+    let adamw = TrainConfig::from(Method { optimizer: OptimizerConfig::adamw(), ..man().method });
     let (kernels, composed) =
         (train(&spec, &adamw, &batches, &Place::Host), train(&spec, &adamw, &batches, &composing()));
     for (a, b) in kernels.losses.iter().zip(&composed.losses).take(3) {
@@ -307,16 +315,28 @@ fn what_waits_changes_nothing() {
     let of = |rule| local(RuleConfig::new(rule));
     let bases = [
         of(Rule::Man),
-        TrainConfig { optimizer: OptimizerConfig::adamw(), micro_batch: Some(4), ..of(Rule::Manpp) },
-        TrainConfig { chunk: 2, micro_batch: Some(2), ..of(Rule::Infopro) },
-        TrainConfig { frozen: 1, chunk: 2, clip_norm: Some(0.5), ..of(Rule::Auglocal) },
+        TrainConfig {
+            method: Method { optimizer: OptimizerConfig::adamw(), ..of(Rule::Manpp).method },
+            execution: Execution { micro_batch: Some(4), ..Execution::default() },
+        },
+        TrainConfig {
+            method: Method { chunk: 2, ..of(Rule::Infopro).method },
+            execution: Execution { micro_batch: Some(2), ..Execution::default() },
+        },
+        TrainConfig::from(Method { frozen: 1, chunk: 2, clip_norm: Some(0.5), ..of(Rule::Auglocal).method }),
         bp(),
     ];
     for base in bases {
         let plain = train(&spec, &base, &batches, &composing());
-        let pieces = if base.ends.len() == 1 { vec![1, 2, 4] } else { Vec::new() };
-        let again = TrainConfig { recompute: true, pieces: pieces.clone(), ..base.clone() };
-        let away = TrainConfig { offload: true, features_on_disk: true, pieces, ..base.clone() };
+        let pieces = if base.method.ends.len() == 1 { vec![1, 2, 4] } else { Vec::new() };
+        let again = TrainConfig {
+            execution: Execution { recompute: true, pieces: pieces.clone(), ..base.execution.clone() },
+            ..base.clone()
+        };
+        let away = TrainConfig {
+            execution: Execution { offload: true, features_on_disk: true, pieces, ..base.execution.clone() },
+            ..base.clone()
+        };
         for config in [again, away] {
             assert_same(&plain, &train(&spec, &config, &batches, &composing()), &format!("{config:?}"));
         }
@@ -330,7 +350,14 @@ fn activations_wait_in_fewer_bits_as_on_the_cpu() {
     for base in [bp(), local(RuleConfig::new(Rule::Man))] {
         let plain = train(&spec, &base, &batches, &composing());
         for (precision, bound) in [(Precision::F16, 1e-2), (Precision::Bf16, 0.1)] {
-            let config = TrainConfig { activations: precision, features: precision, ..base.clone() };
+            let config = TrainConfig {
+                execution: Execution {
+                    activations: precision,
+                    features: precision,
+                    ..base.execution.clone()
+                },
+                ..base.clone()
+            };
             let packed = train(&spec, &config, &batches, &composing());
             assert!(packed.state != plain.state, "{precision} loses nothing?");
             assert_near(&plain, &packed, bound, &format!("{precision}"));
@@ -359,7 +386,10 @@ fn divergence_shows_in_the_loss() {
 
 #[test]
 fn exact_shares_are_refused() {
-    let config = TrainConfig { exact: true, micro_batch: Some(2), ..bp() };
+    let config = TrainConfig {
+        execution: Execution { exact: true, micro_batch: Some(2), ..Execution::default() },
+        ..bp()
+    };
     let new =
         |place: Place| Trainer::new(small_resnet([3, 8, 8]), config.clone(), Normalize::half(3), place).err();
     assert!(new(Place::Host).is_none());
@@ -372,7 +402,10 @@ fn weights_stay_where_the_trainer_is() {
     let directory = tempfile::tempdir().unwrap();
     let scratch = Scratch::create(directory.path(), None).unwrap();
     for place in [Place::Host, composing()] {
-        let config = TrainConfig { offload: true, micro_batch: Some(2), ..local(RuleConfig::new(Rule::Man)) };
+        let config = TrainConfig {
+            execution: Execution { offload: true, micro_batch: Some(2), ..Execution::default() },
+            ..local(RuleConfig::new(Rule::Man))
+        };
         let scratch = Some(scratch.clone());
         let mut trainer =
             Trainer::with_scratch(spec.clone(), config, Normalize::half(3), &place, scratch).unwrap();

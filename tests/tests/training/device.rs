@@ -15,7 +15,7 @@ use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::sweep::sweep;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, resnet};
 
 fn engine() -> Engine {
@@ -33,7 +33,7 @@ fn every_rule_trains_a_residual_network() {
     for config in all_rules().into_iter().map(local).chain([bp()]) {
         let kernels = train(&spec, &config, &batches, &Place::Host);
         let found = train(&spec, &config, &batches, &device());
-        assert_near(&kernels, &found, 5e-3, &format!("{:?}", config.rule));
+        assert_near(&kernels, &found, 5e-3, &format!("{:?}", config.method.rule));
     }
 }
 
@@ -44,16 +44,19 @@ fn optimizers_and_shares_are_those_of_the_cpu() {
     let man = || local(RuleConfig::new(Rule::Man));
     let plain_sgd = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.01 };
     for config in [
-        TrainConfig { optimizer: plain_sgd, label_smoothing: 0.1, ..man() },
-        TrainConfig { clip_norm: Some(0.1), ..man() },
-        TrainConfig { class_weights: vec![1.0, 4.0, 0.25, 2.0, 0.5], micro_batch: Some(3), ..man() },
-        TrainConfig { chunk: 2, ..local(RuleConfig::new(Rule::Infopro)) },
+        TrainConfig::from(Method { optimizer: plain_sgd, label_smoothing: 0.1, ..man().method }),
+        TrainConfig::from(Method { clip_norm: Some(0.1), ..man().method }),
+        TrainConfig {
+            method: Method { class_weights: vec![1.0, 4.0, 0.25, 2.0, 0.5], ..man().method },
+            execution: Execution { micro_batch: Some(3), ..Execution::default() },
+        },
+        TrainConfig::from(Method { chunk: 2, ..local(RuleConfig::new(Rule::Infopro)).method }),
     ] {
         let kernels = train(&spec, &config, &batches, &Place::Host);
         assert_near(&kernels, &train(&spec, &config, &batches, &device()), 2e-3, &format!("{config:?}"));
     }
     // Adam's first steps are signs of gradients: where one is nearly 0, rounding decides.
-    let adamw = TrainConfig { optimizer: OptimizerConfig::adamw(), ..man() };
+    let adamw = TrainConfig::from(Method { optimizer: OptimizerConfig::adamw(), ..man().method });
     let losses = |place: &Place| train(&spec, &adamw, &batches, place).losses;
     for (a, b) in losses(&Place::Host).iter().zip(&losses(&device())).take(3) {
         assert!((a - b).abs() < 1e-4 * a, "{a} and {b}");
@@ -73,12 +76,19 @@ fn what_waits_changes_nothing() {
     let batches = batches(&spec, 2, 4);
     for base in [local(RuleConfig::new(Rule::Man)), bp()] {
         let plain = train(&spec, &base, &batches, &device());
-        let again = TrainConfig { recompute: true, ..base.clone() };
-        let away = TrainConfig { offload: true, features_on_disk: true, ..base.clone() };
+        let again = TrainConfig {
+            execution: Execution { recompute: true, ..base.execution.clone() },
+            ..base.clone()
+        };
+        let away = TrainConfig {
+            execution: Execution { offload: true, features_on_disk: true, ..base.execution.clone() },
+            ..base.clone()
+        };
         for config in [again, away] {
             assert_same(&plain, &train(&spec, &config, &batches, &device()), &format!("{config:?}"));
         }
-        let narrow = TrainConfig { activations: Precision::Bf16, ..base };
+        let narrow =
+            TrainConfig { execution: Execution { activations: Precision::Bf16, ..base.execution }, ..base };
         let kernels = train(&spec, &narrow, &batches, &Place::Host);
         assert_near(&kernels, &train(&spec, &narrow, &batches, &device()), 2e-2, &format!("{narrow:?}"));
     }
@@ -90,7 +100,7 @@ fn a_step_of_a_published_network_takes_few_launches() {
     let model = ModelConfig { input: [3, 32, 32], classes: 10, ..ModelConfig::default() };
     let spec = resnet::cifar(&[5, 5, 5], &model, "resnet32").unwrap();
     let engine = Engine::new("idle", Idle, Class::Scalar);
-    let config = TrainConfig { ends: vec![spec.units.len() - 1], ..bp() };
+    let config = TrainConfig::from(Method { ends: vec![spec.units.len() - 1], ..bp().method });
     let mut trainer =
         Trainer::new(spec.clone(), config, Normalize::half(3), Place::Device(engine.clone())).unwrap();
     let batch = &batches(&spec, 1, 128)[0];

@@ -14,7 +14,7 @@ use localgrad::random::Stream;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::targets::{TargetKind, Targets};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
 use localgrad_models::ModelConfig;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ fn network(objective: Objective) -> NetworkSpec {
 
 fn config(rule: RuleConfig) -> TrainConfig {
     let ends = if rule.rule == Rule::Bp { vec![6] } else { vec![1, 3, 6] };
-    TrainConfig { rule, ends, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule, ends, ..Method::default() })
 }
 
 fn loader(kind: TargetKind, blend: Option<BlendConfig>) -> Loader {
@@ -148,7 +148,7 @@ fn every_rule_trains_an_autoencoder() {
     let network = localgrad_models::network("mlperf_autoencoder", &of_autoencoder).unwrap();
     for rule in rules() {
         let ends = if rule.rule == Rule::Bp { vec![8] } else { vec![2, 4, 8] };
-        let (name, config) = (rule.rule, TrainConfig { rule, ends, ..TrainConfig::default() });
+        let (name, config) = (rule.rule, TrainConfig::from(Method { rule, ends, ..Method::default() }));
         let mut trainer = Trainer::new(network.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
         let mut step = || trainer.step(&batch, 0.1, &mut |_| {}).unwrap().losses;
         let before = step();
@@ -187,8 +187,12 @@ fn shares_of_a_batch_make_the_same_step() {
         let blend = blend.map(|mixup| BlendConfig { mixup: Some(mixup), cutmix: None });
         let batch = loader(objective.target_kind(), blend).batch(0, 0).unwrap();
         let class_weights = if objective.is_classes() { vec![0.5, 1.0, 2.0] } else { Vec::new() };
-        let whole = TrainConfig { class_weights, ..config(RuleConfig::new(Rule::Infopro)) };
-        let cut = TrainConfig { micro_batch: Some(5), exact: true, ..whole.clone() };
+        let whole =
+            TrainConfig::from(Method { class_weights, ..config(RuleConfig::new(Rule::Infopro)).method });
+        let cut = TrainConfig {
+            execution: Execution { micro_batch: Some(5), exact: true, ..whole.execution.clone() },
+            ..whole.clone()
+        };
         let [whole, cut] = [whole, cut].map(|config| {
             let mut trainer = trainer(objective, config, &Device::Cpu).unwrap();
             let report = trainer.step(&batch, 0.02, &mut |_| {}).unwrap();
@@ -273,8 +277,11 @@ fn what_does_not_go_together_is_refused_in_a_sentence() {
         }
         let plain = config(RuleConfig::new(Rule::Bp));
         for config in [
-            TrainConfig { label_smoothing: 0.1, ..plain.clone() },
-            TrainConfig { class_weights: vec![1.0; 3], ..plain.clone() },
+            TrainConfig { method: Method { label_smoothing: 0.1, ..plain.method.clone() }, ..plain.clone() },
+            TrainConfig {
+                method: Method { class_weights: vec![1.0; 3], ..plain.method.clone() },
+                ..plain.clone()
+            },
         ] {
             assert!(refused(objective, config).contains("are for one class a sample"));
         }

@@ -10,7 +10,7 @@ use localgrad::maps::conv::ConvConfig;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{Selection, TrainConfig, Trainer};
+use localgrad::trainer::{Method, Selection, TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, network};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const SELECTIONS: [Selection; 6] = [
 
 fn bp(spec: &NetworkSpec, selection: Selection) -> TrainConfig {
     let ends = vec![spec.units.len() - 1];
-    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends, selection, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule: RuleConfig::new(Rule::Bp), ends, selection, ..Method::default() })
 }
 
 /// The layers of the units, by full name: the unit's number, and whether it is a norm.
@@ -82,7 +82,7 @@ fn what_is_not_named_stays_to_the_bit() {
         for (selection, rule) in SELECTIONS.into_iter().flat_map(|s| [(s, Rule::Bp), (s, Rule::Man)]) {
             let mut config = bp(&spec, selection);
             if rule == Rule::Man {
-                (config.rule, config.ends) =
+                (config.method.rule, config.method.ends) =
                     (RuleConfig::new(rule), vec![1, spec.units.len() - 2, spec.units.len() - 1]);
             }
             let mut trainer = trainer(&spec, &config, Place::Host);
@@ -137,12 +137,18 @@ fn a_convolution_that_gives_the_classes_is_trained() {
 fn the_last_units_are_a_block_behind_one_that_is_frozen() {
     let spec = small_resnet([3, 8, 8]);
     for count in [1, 2, 5] {
-        let whole = TrainConfig { clip_norm: Some(0.5), ..bp(&spec, Selection::LastUnits(count)) };
+        let whole = TrainConfig::from(Method {
+            clip_norm: Some(0.5),
+            ..bp(&spec, Selection::LastUnits(count)).method
+        });
         let frozen = TrainConfig {
-            rule: RuleConfig::new(Rule::Greedy),
-            ends: vec![6 - count, 6],
-            frozen: 1,
-            selection: Selection::All,
+            method: Method {
+                rule: RuleConfig::new(Rule::Greedy),
+                ends: vec![6 - count, 6],
+                frozen: 1,
+                selection: Selection::All,
+                ..whole.method.clone()
+            },
             ..whole.clone()
         };
         let [mut a, mut b] = [whole, frozen].map(|config| trainer(&spec, &config, Place::Host));
@@ -168,7 +174,8 @@ fn biases_follow_the_slope_of_the_evaluations_loss() {
         (network("vgg11_bn", &vgg).unwrap(), Place::Host),
     ];
     for (spec, place) in cases {
-        let config = TrainConfig { optimizer: plain.clone(), ..bp(&spec, Selection::Biases) };
+        let config =
+            TrainConfig::from(Method { optimizer: plain.clone(), ..bp(&spec, Selection::Biases).method });
         let batch = batch(&spec, 6, 1);
         const RATE: f64 = 2e-3;
         let evaluate = |trainer: &mut Trainer| {

@@ -15,8 +15,8 @@ use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
 use localgrad::network::{MnasBlock, NetworkSpec, RegnetBlock, TemporalBlock};
 use localgrad::plan::{Freedom, Rates, Workload, cuts, least};
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::TrainConfig;
 use localgrad::trainer::one_value::{check_statistics, warning_of_last_samples};
+use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad::weights::{self, Card};
 use localgrad::{Device, ErrorKind, Result};
 use localgrad_models::{MODELS, ModelConfig, network};
@@ -446,7 +446,7 @@ fn features_are_counted_with_care() {
 }
 
 fn of(rule: &str, ends: Vec<usize>) -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(rule.parse().unwrap()), ends, ..TrainConfig::default() }
+    TrainConfig::from(Method { rule: RuleConfig::new(rule.parse().unwrap()), ends, ..Method::default() })
 }
 
 /// Maps of 4, 2 and 1 pixels a side.
@@ -465,10 +465,26 @@ fn batch_norm_over_one_value_is_refused() {
         "{text}"
     );
     check_statistics(&spec, &whole, 2).unwrap();
-    let single = TrainConfig { micro_batch: Some(1), ..whole.clone() };
+    let single = TrainConfig {
+        execution: Execution { micro_batch: Some(1), ..whole.execution.clone() },
+        ..whole.clone()
+    };
     assert!(check_statistics(&spec, &single, 8).unwrap_err().to_string().contains("a micro-batch of 1"));
-    check_statistics(&spec, &TrainConfig { exact: true, ..single.clone() }, 8).unwrap();
-    check_statistics(&spec, &TrainConfig { micro_batch: Some(2), ..whole.clone() }, 8).unwrap();
+    check_statistics(
+        &spec,
+        &TrainConfig { execution: Execution { exact: true, ..single.execution.clone() }, ..single.clone() },
+        8,
+    )
+    .unwrap();
+    check_statistics(
+        &spec,
+        &TrainConfig {
+            execution: Execution { micro_batch: Some(2), ..whole.execution.clone() },
+            ..whole.clone()
+        },
+        8,
+    )
+    .unwrap();
     // Larger images have more values, but for auxiliary networks that pool first.
     let larger = small_resnet([3, 8, 8]);
     check_statistics(&larger, &whole, 1).unwrap();
@@ -476,9 +492,9 @@ fn batch_norm_over_one_value_is_refused() {
     let error = check_statistics(&larger, &of("dgl", vec![1, 6]), 1).unwrap_err().to_string();
     assert!(error.contains("'aux.0."), "{error}");
     // What is frozen goes by its running statistics.
-    let frozen = TrainConfig { frozen: 1, ..of("dgl", vec![1, 6]) };
+    let frozen = TrainConfig::from(Method { frozen: 1, ..of("dgl", vec![1, 6]).method });
     check_statistics(&larger, &frozen, 1).unwrap();
-    let batches = TrainConfig { block_batches: vec![4, 1], ..of("greedy", vec![1, 6]) };
+    let batches = TrainConfig::from(Method { block_batches: vec![4, 1], ..of("greedy", vec![1, 6]).method });
     assert!(check_statistics(&spec, &batches, 4).is_err());
 }
 
@@ -492,9 +508,15 @@ fn a_last_sample_that_is_alone_is_warned_of() {
     assert_eq!(warned(&whole, 16, 63), None);
     let message = warned(&whole, 16, 65).unwrap();
     assert!(message.contains("'layer3.0.bn1'") && message.contains("batches of 15"), "{message}");
-    let shares = TrainConfig { micro_batch: Some(5), ..whole.clone() };
+    let shares = TrainConfig {
+        execution: Execution { micro_batch: Some(5), ..whole.execution.clone() },
+        ..whole.clone()
+    };
     assert!(warned(&shares, 16, 64).is_some(), "5 + 5 + 5 + 1");
-    assert_eq!(warned(&TrainConfig { exact: true, ..shares }, 16, 64), None);
+    assert_eq!(
+        warned(&TrainConfig { execution: Execution { exact: true, ..shares.execution }, ..shares }, 16, 64),
+        None
+    );
     assert!(warned(&whole, 16, 1).is_some());
     let larger = small_resnet([3, 8, 8]);
     assert_eq!(warning_of_last_samples(&larger, &whole, 16, 65).unwrap(), None);
@@ -508,5 +530,5 @@ fn a_budget_takes_no_single_samples() {
     let freedom = Freedom { micro_batch: true, ..Freedom::of_cuts(vec![vec![6]]) };
     let workload = Workload::steps(spec, train, 64, 1);
     let least = least(&workload, &freedom, &Rates::default()).unwrap().unwrap();
-    assert_eq!(least.micro_batch, Some(2));
+    assert_eq!(least.execution.micro_batch, Some(2));
 }

@@ -16,7 +16,7 @@ use localgrad::network::{
 use localgrad::plan::{Workload, plan};
 use localgrad::random::Stream;
 use localgrad::rules::{RuleConfig, auxiliary_specs};
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad::{Device, ErrorKind};
 
 const SAMPLES: usize = 3;
@@ -286,7 +286,7 @@ fn network(stream: &mut Stream) -> NetworkSpec {
 
 /// Plans, trains a step and classifies; false where the rule does not accept the network.
 fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
-    if auxiliary_specs(spec, &train.ends, &train.rule).is_err() {
+    if auxiliary_specs(spec, &train.method.ends, &train.method.rule).is_err() {
         return false;
     }
     let workload = Workload {
@@ -302,7 +302,7 @@ fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
         .unwrap_or_else(|error| panic!("{error}: {what}"));
     for step in 0..2 {
         match trainer.step(&batch(spec, SAMPLES, step), 0.01, &mut |_| {}) {
-            Ok(report) => assert_eq!(report.losses.len(), train.ends.len(), "{what}"),
+            Ok(report) => assert_eq!(report.losses.len(), train.method.ends.len(), "{what}"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}: {what}"),
         }
     }
@@ -322,7 +322,7 @@ fn the_corpus_trains() {
         let units = spec.units.len();
         for (rule, ends) in [("bp", vec![units - 1]), ("man", (0..units).collect())] {
             let rule = RuleConfig::new(rule.parse().unwrap());
-            let train = TrainConfig { rule, ends, ..TrainConfig::default() };
+            let train = TrainConfig::from(Method { rule, ends, ..Method::default() });
             assert!(trains(&spec, &train, &format!("{path:?}")), "{path:?}");
         }
     }
@@ -347,12 +347,13 @@ fn what_validates_trains_by_every_rule_that_accepts_it() {
             };
             let bp = ends.len() == 1;
             let train = TrainConfig {
-                rule,
-                pieces: if bp && from(stream, 0, 1) == 0 { (0..units).collect() } else { Vec::new() },
-                ends,
-                recompute: from(stream, 0, 2) == 0,
-                micro_batch: [None, Some(2)][from(stream, 0, 1)],
-                ..TrainConfig::default()
+                method: Method { rule, ends, ..Method::default() },
+                execution: Execution {
+                    pieces: if bp && from(stream, 0, 1) == 0 { (0..units).collect() } else { Vec::new() },
+                    recompute: from(stream, 0, 2) == 0,
+                    micro_batch: [None, Some(2)][from(stream, 0, 1)],
+                    ..Execution::default()
+                },
             };
             let what = format!("seed {seed}, {:?} on {}", train, serde_json::to_string(&spec).unwrap());
             trained += usize::from(trains(&spec, &train, &what));

@@ -19,17 +19,17 @@ use localgrad::rules::{Head, Rule, RuleConfig};
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::sweep::sweep;
 use localgrad::targets::Targets;
-use localgrad::trainer::{OpenStep, Selection, TrainConfig, Trainer};
+use localgrad::trainer::{Execution, Method, OpenStep, Selection, TrainConfig, Trainer};
 use localgrad::weights::{self, Card};
 
 const RATE: f64 = 0.05;
 
 fn local(rule: Rule) -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(rule), ends: vec![1, 3, 6], ..TrainConfig::default() }
+    TrainConfig::from(Method { rule: RuleConfig::new(rule), ends: vec![1, 3, 6], ..Method::default() })
 }
 
 fn bp() -> TrainConfig {
-    TrainConfig { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..TrainConfig::default() }
+    TrainConfig::from(Method { rule: RuleConfig::new(Rule::Bp), ends: vec![6], ..Method::default() })
 }
 
 /// The same network with dropout in front of and behind its last pool.
@@ -54,12 +54,12 @@ struct Run {
 /// Trains on all batches, as many at once as the configuration's chunk has.
 fn run(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch]) -> Run {
     let directory = tempfile::tempdir().unwrap();
-    let scratch = config.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
+    let scratch = config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
     let normalize = Normalize::half(spec.input[0]);
     let mut trainer =
         Trainer::with_scratch(spec.clone(), config.clone(), normalize, &Device::Cpu, scratch).unwrap();
     let (mut losses, mut correct) = (Vec::new(), 0);
-    for chunk in batches.chunks(config.chunk) {
+    for chunk in batches.chunks(config.method.chunk) {
         let steps: Vec<OpenStep> = chunk.iter().map(|batch| trainer.begin(batch, RATE).unwrap()).collect();
         for report in sweep(&mut trainer, steps, &mut |_| {}).unwrap() {
             losses.push(report.losses);
@@ -83,10 +83,14 @@ fn without_a_moving_average_any_chunk_is_ordinary_training() {
     for rule in [Rule::Greedy, Rule::Dgl, Rule::Predsim, Rule::Infopro, Rule::Auglocal] {
         let plain = run(&spec, &local(rule), &batches);
         for chunk in [2, 5] {
-            let chunked = run(&spec, &TrainConfig { chunk, ..local(rule) }, &batches);
+            let chunked = run(&spec, &TrainConfig::from(Method { chunk, ..local(rule).method }), &batches);
             assert_eq!(plain.losses, chunked.losses, "{rule}, chunks of {chunk}");
         }
-        same(plain, run(&spec, &TrainConfig { chunk: 3, ..local(rule) }, &batches), &rule.to_string());
+        same(
+            plain,
+            run(&spec, &TrainConfig::from(Method { chunk: 3, ..local(rule).method }), &batches),
+            &rule.to_string(),
+        );
     }
 }
 
@@ -95,7 +99,8 @@ fn a_moving_average_stands_for_a_chunk() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 4, 6);
     let mut plain = run(&spec, &local(Rule::Man), &batches);
-    let mut chunked = run(&spec, &TrainConfig { chunk: 4, ..local(Rule::Man) }, &batches);
+    let mut chunked =
+        run(&spec, &TrainConfig::from(Method { chunk: 4, ..local(Rule::Man).method }), &batches);
     assert_eq!(plain.losses[0], chunked.losses[0], "nothing has moved before the first step");
     assert_ne!(weights_of(&mut plain.trainer), weights_of(&mut chunked.trainer));
 }
@@ -108,23 +113,46 @@ fn weights_and_features_in_a_file_change_nothing() {
     let path = RuleConfig::over(Rule::Man, Head::Path, false);
     let bases = [
         local(Rule::Man),
-        TrainConfig { optimizer: adamw.clone(), ..local(Rule::Manpp) },
-        TrainConfig { chunk: 3, ..local(Rule::Man) },
-        TrainConfig { chunk: 2, micro_batch: Some(2), ..local(Rule::Infopro) },
-        TrainConfig { frozen: 1, chunk: 2, clip_norm: Some(0.5), ..local(Rule::Auglocal) },
-        TrainConfig { pieces: vec![1, 2, 4], ..bp() },
-        TrainConfig { pieces: vec![1, 4], optimizer: adamw, micro_batch: Some(4), ..bp() },
-        TrainConfig { recompute: true, ..local(Rule::Man) },
-        TrainConfig { selection: Selection::LastUnits(2), micro_batch: Some(4), ..bp() },
-        TrainConfig { selection: Selection::Norms, pieces: vec![1, 4], clip_norm: Some(0.5), ..bp() },
-        TrainConfig { selection: Selection::Head, chunk: 2, ..local(Rule::Man) },
-        TrainConfig { selection: Selection::Biases, ..local(Rule::Man) },
-        TrainConfig { rule: path.clone(), ..local(Rule::Man) },
-        TrainConfig { rule: RuleConfig { trained_copy: false, ..path }, ..local(Rule::Man) },
+        TrainConfig::from(Method { optimizer: adamw.clone(), ..local(Rule::Manpp).method }),
+        TrainConfig::from(Method { chunk: 3, ..local(Rule::Man).method }),
+        TrainConfig {
+            method: Method { chunk: 2, ..local(Rule::Infopro).method },
+            execution: Execution { micro_batch: Some(2), ..Execution::default() },
+        },
+        TrainConfig::from(Method {
+            frozen: 1,
+            chunk: 2,
+            clip_norm: Some(0.5),
+            ..local(Rule::Auglocal).method
+        }),
+        TrainConfig { execution: Execution { pieces: vec![1, 2, 4], ..Execution::default() }, ..bp() },
+        TrainConfig {
+            method: Method { optimizer: adamw, ..bp().method },
+            execution: Execution { pieces: vec![1, 4], micro_batch: Some(4), ..Execution::default() },
+        },
+        TrainConfig { execution: Execution { recompute: true, ..Execution::default() }, ..local(Rule::Man) },
+        TrainConfig {
+            method: Method { selection: Selection::LastUnits(2), ..bp().method },
+            execution: Execution { micro_batch: Some(4), ..Execution::default() },
+        },
+        TrainConfig {
+            method: Method { selection: Selection::Norms, clip_norm: Some(0.5), ..bp().method },
+            execution: Execution { pieces: vec![1, 4], ..Execution::default() },
+        },
+        TrainConfig::from(Method { selection: Selection::Head, chunk: 2, ..local(Rule::Man).method }),
+        TrainConfig::from(Method { selection: Selection::Biases, ..local(Rule::Man).method }),
+        TrainConfig::from(Method { rule: path.clone(), ..local(Rule::Man).method }),
+        TrainConfig::from(Method {
+            rule: RuleConfig { trained_copy: false, ..path },
+            ..local(Rule::Man).method
+        }),
     ];
     for base in bases {
         for (offload, features_on_disk) in [(true, false), (false, true), (true, true)] {
-            let config = TrainConfig { offload, features_on_disk, ..base.clone() };
+            let config = TrainConfig {
+                execution: Execution { offload, features_on_disk, ..base.execution.clone() },
+                ..base.clone()
+            };
             same(run(&spec, &base, &batches), run(&spec, &config, &batches), &format!("{config:?}"));
         }
     }
@@ -135,7 +163,8 @@ fn an_evaluation_brings_what_it_needs() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 2, 6);
     let mut plain = run(&spec, &local(Rule::Man), &batches);
-    let config = TrainConfig { offload: true, ..local(Rule::Man) };
+    let config =
+        TrainConfig { execution: Execution { offload: true, ..Execution::default() }, ..local(Rule::Man) };
     let mut away = run(&spec, &config, &batches);
     let judge = |trainer: &mut Trainer| {
         let mut tally = Tally::default();
@@ -156,7 +185,9 @@ fn blocks_take_batches_of_their_own() {
         targets: Targets::joined(pair.iter().map(|batch| batch.targets.clone())),
     };
     let large: Vec<Batch> = small.chunks(2).map(joined).collect();
-    let own = |block_batches: Vec<usize>| TrainConfig { chunk: 2, block_batches, ..local(Rule::Infopro) };
+    let own = |block_batches: Vec<usize>| {
+        TrainConfig::from(Method { chunk: 2, block_batches, ..local(Rule::Infopro).method })
+    };
     let mut whole = run(&spec, &local(Rule::Infopro), &large);
     let mut cut = run(&spec, &own(vec![8, 8, 8]), &small);
     assert_eq!(weights_of(&mut whole.trainer), weights_of(&mut cut.trainer));
@@ -181,13 +212,16 @@ fn exact_micro_batches_are_the_whole_batch_to_rounding() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 2, 7);
     let infopro = RuleConfig::over(Rule::Man, Head::Conv { convolutions: 1, linears: 2 }, true);
-    let man_over_infopro = TrainConfig { rule: infopro, ..local(Rule::Man) };
+    let man_over_infopro = TrainConfig::from(Method { rule: infopro, ..local(Rule::Man).method });
     let plain = [bp(), local(Rule::Dgl), local(Rule::Auglocal), man_over_infopro];
     let class_weights = vec![1.0, 4.0, 0.25, 2.0, 0.5];
     let plain = plain.iter().chain(&plain).zip([false, false, false, false, true, true, true, true]);
     let plain: Vec<TrainConfig> = plain
         .map(|(base, weighted)| match weighted {
-            true => TrainConfig { class_weights: class_weights.clone(), ..base.clone() },
+            true => TrainConfig {
+                method: Method { class_weights: class_weights.clone(), ..base.method.clone() },
+                ..base.clone()
+            },
             false => base.clone(),
         })
         .collect();
@@ -195,14 +229,24 @@ fn exact_micro_batches_are_the_whole_batch_to_rounding() {
     let ways = plain.into_iter().map(|base| (spec.clone(), base));
     for (spec, base) in ways.chain(dropped) {
         let mut whole = run(&spec, &base, &batches);
-        let exact = TrainConfig { micro_batch: Some(3), exact: true, ..base.clone() };
+        let exact = TrainConfig {
+            execution: Execution { micro_batch: Some(3), exact: true, ..base.execution.clone() },
+            ..base.clone()
+        };
         let mut shares = run(&spec, &exact, &batches);
-        let inexact = run(&spec, &TrainConfig { exact: false, ..exact.clone() }, &batches);
+        let inexact = run(
+            &spec,
+            &TrainConfig {
+                execution: Execution { exact: false, ..exact.execution.clone() },
+                ..exact.clone()
+            },
+            &batches,
+        );
         let off = |a: &Run, b: &Run| -> f64 {
             let pairs = a.losses.iter().flatten().zip(b.losses.iter().flatten());
             pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
         };
-        let rule = base.rule.rule;
+        let rule = base.method.rule.rule;
         assert!(off(&whole, &shares) < 2e-5, "{rule}: losses are off by {}", off(&whole, &shares));
         assert!(off(&whole, &inexact) > 1e-3, "{rule}: the statistics of shares are no test of this");
         assert_eq!(whole.trainer.passes(), shares.trainer.passes(), "{rule}: dropout goes on alike");
@@ -222,11 +266,18 @@ fn exact_shares_draw_dropout_of_the_whole_batch() {
     let spec = with_dropout(small_resnet([3, 8, 8]));
     let batches = batches(&spec, 4, 7);
     for base in [
-        TrainConfig { chunk: 4, ..local(Rule::Dgl) },
-        TrainConfig { chunk: 2, block_batches: vec![7, 14, 5], ..local(Rule::Greedy) },
+        TrainConfig::from(Method { chunk: 4, ..local(Rule::Dgl).method }),
+        TrainConfig::from(Method { chunk: 2, block_batches: vec![7, 14, 5], ..local(Rule::Greedy).method }),
     ] {
         let whole = run(&spec, &base, &batches);
-        let shares = run(&spec, &TrainConfig { micro_batch: Some(2), exact: true, ..base.clone() }, &batches);
+        let shares = run(
+            &spec,
+            &TrainConfig {
+                execution: Execution { micro_batch: Some(2), exact: true, ..base.execution.clone() },
+                ..base.clone()
+            },
+            &batches,
+        );
         for (a, b) in whole.losses.iter().flatten().zip(shares.losses.iter().flatten()) {
             assert!((a - b).abs() < 1e-3, "{base:?}: {a} and {b}");
         }
@@ -241,7 +292,10 @@ fn activations_too_large_for_16_bits_are_named() {
     batch.images = elementwise::scale(batch.images, 1e6).unwrap();
     for base in [bp(), local(Rule::Man)] {
         let train = |activations| {
-            let config = TrainConfig { activations, ..base.clone() };
+            let config = TrainConfig {
+                execution: Execution { activations, ..base.execution.clone() },
+                ..base.clone()
+            };
             let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
             let before = weights_of(&mut trainer);
             let error = trainer.step(&batch, RATE, &mut |_| {}).err();
@@ -258,9 +312,12 @@ fn activations_too_large_for_16_bits_are_named() {
     // Features on their way, too.
     for features_on_disk in [false, true] {
         let config = TrainConfig {
-            features: Precision::F16,
-            features_on_disk,
-            micro_batch: Some(3),
+            execution: Execution {
+                features: Precision::F16,
+                features_on_disk,
+                micro_batch: Some(3),
+                ..Execution::default()
+            },
             ..local(Rule::Dgl)
         };
         let directory = tempfile::tempdir().unwrap();
@@ -303,13 +360,24 @@ fn activations_in_fewer_bits_move_gradients_by_little() {
         let mut plain = run(&spec, &base, &batches);
         let plain_moved = moved(&mut plain);
         for (activations, bound) in [(Precision::F16, 0.01), (Precision::Bf16, 0.08)] {
-            let mut packed = run(&spec, &TrainConfig { activations, ..base.clone() }, &batches);
+            let mut packed = run(
+                &spec,
+                &TrainConfig {
+                    execution: Execution { activations, ..base.execution.clone() },
+                    ..base.clone()
+                },
+                &batches,
+            );
             assert_eq!(plain.losses, packed.losses, "the forward pass is as it was");
             let apart: f64 =
                 moved(&mut packed).iter().zip(&plain_moved).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
             let length = plain_moved.iter().map(|a| a * a).sum::<f64>().sqrt();
             assert!(apart > 0.0, "{activations} loses nothing?");
-            assert!(apart < bound * length, "{} in {activations}: {apart} of {length}", base.rule.rule);
+            assert!(
+                apart < bound * length,
+                "{} in {activations}: {apart} of {length}",
+                base.method.rule.rule
+            );
         }
     }
 }
@@ -318,11 +386,15 @@ fn activations_in_fewer_bits_move_gradients_by_little() {
 fn features_in_fewer_bits_are_what_the_next_block_sees() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 4, 6);
-    let exact = TrainConfig { chunk: 2, ..local(Rule::Dgl) };
+    let exact = TrainConfig::from(Method { chunk: 2, ..local(Rule::Dgl).method });
     let mut plain = run(&spec, &exact, &batches);
     for features in [Precision::F16, Precision::Bf16] {
-        let config = TrainConfig { features, ..exact.clone() };
-        let on_disk = TrainConfig { features_on_disk: true, ..config.clone() };
+        let config =
+            TrainConfig { execution: Execution { features, ..exact.execution.clone() }, ..exact.clone() };
+        let on_disk = TrainConfig {
+            execution: Execution { features_on_disk: true, ..config.execution.clone() },
+            ..config.clone()
+        };
         let (mut here, mut there) = (run(&spec, &config, &batches), run(&spec, &on_disk, &batches));
         assert_eq!(weights_of(&mut here.trainer), weights_of(&mut there.trainer));
         assert_ne!(weights_of(&mut plain.trainer), weights_of(&mut here.trainer));
@@ -336,11 +408,32 @@ fn features_in_fewer_bits_are_what_the_next_block_sees() {
 fn what_cannot_wait_is_refused_in_a_sentence() {
     let spec = small_resnet([3, 8, 8]);
     let cases = [
-        (TrainConfig { offload: true, ..local(Rule::Dgl) }, "scratch file"),
-        (TrainConfig { chunk: 0, ..local(Rule::Dgl) }, "at least one batch"),
-        (TrainConfig { block_batches: vec![4], ..local(Rule::Dgl) }, "one for each block"),
-        (TrainConfig { exact: true, recompute: true, ..local(Rule::Man) }, "exact statistics"),
-        (TrainConfig { exact: true, micro_batch: Some(2), ..local(Rule::Predsim) }, "compare the samples"),
+        (
+            TrainConfig {
+                execution: Execution { offload: true, ..Execution::default() },
+                ..local(Rule::Dgl)
+            },
+            "scratch file",
+        ),
+        (TrainConfig::from(Method { chunk: 0, ..local(Rule::Dgl).method }), "at least one batch"),
+        (
+            TrainConfig::from(Method { block_batches: vec![4], ..local(Rule::Dgl).method }),
+            "one for each block",
+        ),
+        (
+            TrainConfig {
+                execution: Execution { exact: true, recompute: true, ..Execution::default() },
+                ..local(Rule::Man)
+            },
+            "exact statistics",
+        ),
+        (
+            TrainConfig {
+                execution: Execution { exact: true, micro_batch: Some(2), ..Execution::default() },
+                ..local(Rule::Predsim)
+            },
+            "compare the samples",
+        ),
     ];
     for (config, needle) in cases {
         let refused = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).err().unwrap();
@@ -353,7 +446,10 @@ fn a_file_without_room_is_an_error_and_no_more() {
     let spec = small_resnet([3, 8, 8]);
     let directory = tempfile::tempdir().unwrap();
     let scratch = Scratch::create(directory.path(), Some(20_000)).unwrap();
-    let config = TrainConfig { chunk: 3, features_on_disk: true, ..local(Rule::Dgl) };
+    let config = TrainConfig {
+        method: Method { chunk: 3, ..local(Rule::Dgl).method },
+        execution: Execution { features_on_disk: true, ..Execution::default() },
+    };
     let normalize = Normalize::half(3);
     let mut trainer =
         Trainer::with_scratch(spec.clone(), config, normalize, &Device::Cpu, Some(scratch)).unwrap();
@@ -382,7 +478,8 @@ fn traffic_since(trainer: &Trainer, before: Traffic) -> (u64, u64) {
 #[test]
 fn who_only_looks_at_weights_in_a_file_writes_nothing() {
     let spec = small_resnet([3, 8, 8]);
-    let train = TrainConfig { offload: true, ..local(Rule::Man) };
+    let train =
+        TrainConfig { execution: Execution { offload: true, ..Execution::default() }, ..local(Rule::Man) };
     let mut offloaded = run(&spec, &train, &batches(&spec, 2, 4));
     let directory = tempfile::tempdir().unwrap();
     let trainer = &mut offloaded.trainer;

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -23,7 +24,7 @@ sys.path.insert(0, str(ROOT / "benches"))
 CLASSES, IMAGES, SIDE = 10, 2, 72
 THREADS = 2
 # Steps of training that are timed, after those that warm up, and how long they may take but for the least.
-WARM, LEAST_STEPS, MOST_STEPS, SECONDS = 2, 3, 25, 12
+WARM, LEAST_STEPS, STEPS, SECONDS = 2, 3, 25, 8
 
 TORCHVISION = """resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d
 wide_resnet50_2 wide_resnet101_2 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large
@@ -164,8 +165,8 @@ Made by `python3 tests/torch/zoo.py table`. A network is `--model NAME`, on imag
 planned, of a step of training with SGD on two threads and the batch that is given, end to end (`bp`) and by MAN in four
 blocks (fewer where there are fewer units). The difference is the largest one between logits here and in torchvision, timm or
 `benches/torch_networks.py`, for a logit of 1 or the largest if that is more, with random weights and statistics that have
-moved. Milliseconds (`zoo.py time`) are medians of steps of `bp` and of PyTorch's, which take turns on {THREADS} threads;
-networks without them were not measured.
+moved. Milliseconds (`zoo.py time`) are medians of steps of `bp` and of PyTorch's, which take turns on {THREADS} threads
+while no other process is at work; networks without them were not measured.
 
 | network | image | classes | parameters | multiply-adds | batch | bp, MiB | MAN, MiB | difference | ms | PyTorch, ms |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -231,21 +232,22 @@ class Theirs:
 
 
 def measured(name, cells):
-    """Milliseconds of a step, ours and PyTorch's: medians after two steps that warm up."""
-    from torch_twin import PROGRAM, SETTLE_SECONDS, Case, Ours
+    """Milliseconds of a step, ours and PyTorch's: medians after steps that warm up; none where others were at work."""
+    from torch_twin import PROGRAM, Case, Ours, take_rounds
 
     image, classes, batch = tuple(map(int, cells[1].split("x"))), int(cells[2]), int(cells[5])
     way = ["--rule", "bp"] + (["--objective", "values"] if name == "mlperf_autoencoder" else [])
     ours = Ours(PROGRAM, Case(name, batch, image, classes), way, THREADS)
     theirs = Theirs(name, image, classes, batch)
-    began, rounds = time.monotonic(), 0
-    while rounds < WARM + LEAST_STEPS or (rounds < WARM + MOST_STEPS and time.monotonic() - began < SECONDS):
-        for subject in (ours, theirs):
+    for subject in (ours, theirs):
+        for _ in range(WARM):
             subject.step()
-            time.sleep(SETTLE_SECONDS)
-        rounds += 1
+    limits = SimpleNamespace(rounds=STEPS, least_rounds=LEAST_STEPS, seconds=SECONDS)
+    quiet, is_quiet = take_rounds([ours, theirs], [os.getpid(), ours.process.pid], limits)
     ours.finish()
-    return [1000 * statistics.median(subject.seconds[WARM:]) for subject in (ours, theirs)]
+    if not is_quiet:
+        return None
+    return [1000 * statistics.median(subject.seconds[WARM + number] for number in quiet) for subject in (ours, theirs)]
 
 
 def measure(names):
@@ -254,7 +256,11 @@ def measure(names):
     torch.set_num_threads(THREADS)
     rows = rows_of_page()
     for name in names or rows:
-        rows[name][-2:] = [f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}" for ms in measured(name, rows[name])]
+        found = measured(name, rows[name])
+        if found is None:
+            print(f"{name}: not measured, because other processes were at work", file=sys.stderr)
+            continue
+        rows[name][-2:] = [f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}" for ms in found]
         print(name, *rows[name][-2:], file=sys.stderr)
         write_page(rows.values())
 

@@ -15,6 +15,8 @@ pub mod driver;
 #[cfg(feature = "device")]
 pub mod later;
 #[cfg(feature = "device")]
+mod deferred;
+#[cfg(feature = "device")]
 mod pool;
 #[cfg(feature = "device")]
 pub mod engine;

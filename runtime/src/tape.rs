@@ -26,6 +26,8 @@ pub enum Saved {
     Sum(Summands),
     /// The shape of an input that itself need not be kept.
     Shape(Vec<usize>),
+    /// The statistics that a batch norm went by.
+    Statistics(Statistics),
 }
 
 /// What a convolution read, as it was kept.
@@ -165,6 +167,13 @@ impl Tape {
         self.save(tensor, Saved::Shape(tensor.dims().to_vec()));
     }
 
+    /// Keeps the statistics that a batch norm went by.
+    pub fn push_statistics(&mut self, statistics: &Statistics) {
+        statistics.mean.label(Part::Kept);
+        statistics.variance.label(Part::Kept);
+        self.save(&statistics.mean, Saved::Statistics(statistics.clone()));
+    }
+
     /// Takes the map on top, which the caller then owns.
     pub fn pop(&mut self) -> Result<Map> {
         match self.saved.pop() {
@@ -192,6 +201,14 @@ impl Tape {
             Some(Saved::Map(tensor)) => Ok(Kept::Map(tensor)),
             Some(Saved::Packed(map, None)) => Ok(Kept::Map(map.unpack()?)),
             other => Err(unexpected("a convolution's input", &other)),
+        }
+    }
+
+    /// Takes the statistics on top.
+    pub fn pop_statistics(&mut self) -> Result<Statistics> {
+        match self.saved.pop() {
+            Some(Saved::Statistics(statistics)) => Ok(statistics),
+            other => Err(unexpected("statistics", &other)),
         }
     }
 
@@ -290,6 +307,7 @@ fn unexpected(wanted: &str, found: &Option<Saved>) -> Error {
         Some(Saved::Read(_) | Saved::Packed(_, Some(_))) => "a map to be normalized",
         Some(Saved::Sum(_)) => "a sum's summands",
         Some(Saved::Shape(_)) => "a shape",
+        Some(Saved::Statistics(_)) => "statistics",
     };
     Error::internal(format!("the tape holds {found} where backward expects {wanted}"))
 }

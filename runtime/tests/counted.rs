@@ -15,7 +15,7 @@ use localgrad::maps::counted::Counter;
 use localgrad::maps::counted::ledger::Moment;
 use localgrad::maps::group_norm::{self, Extent};
 use localgrad::maps::map_read::{Input, MapRead, Through};
-use localgrad::maps::norm::{self, Norm};
+use localgrad::maps::norm::{self, Norm, NormParameters};
 use localgrad::maps::packed::Packed;
 use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
@@ -89,7 +89,7 @@ fn input(place: &Place, dims: &[usize]) -> Map {
 
 fn norm_of(place: &Place, channels: usize, activation: Option<Activation>) -> Norm {
     let ones = place.full(&[channels], 1.0).unwrap();
-    let statistics = Statistics { mean: ones.clone(), variance: ones.clone() };
+    let statistics = Statistics::new(ones.clone(), ones.clone());
     Norm::new(&statistics, &ones, &ones, 1e-5, activation).unwrap()
 }
 
@@ -259,9 +259,12 @@ fn convolutions_between_batch_norms() {
         hold(&format!("convolution of normalized {dims:?}"), move |place| {
             let (x, weight) = (input(place, &dims), input(place, &weight_dims));
             let read = MapRead::Normalized(x, norm_of(place, dims[3], RELU));
+            let ones = input(place, &[outputs]);
             Box::new(move || {
-                let (y, statistics) = conv_norm::forward(&read, &weight, None, &config, true).unwrap();
-                let Statistics { mean, variance } = statistics.unwrap();
+                let behind = NormParameters { weight: &ones, bias: &ones, epsilon: 1e-5, activation: RELU };
+                let (y, statistics) =
+                    conv_norm::forward(&read, &weight, None, &config, Some(&behind)).unwrap();
+                let Statistics { mean, variance, .. } = statistics.unwrap();
                 vec![y, mean, variance]
             })
         });
@@ -309,7 +312,7 @@ fn batch_norms() {
         hold("batch norm's gradients", move |place| {
             let (x, d_y) = (input(place, &IMAGES), input(place, &IMAGES));
             let weight = place.full(&[IMAGES[3]], 1.0).unwrap();
-            let statistics = Statistics { mean: weight.clone(), variance: weight.clone() };
+            let statistics = Statistics::new(weight.clone(), weight.clone());
             Box::new(move || {
                 let mut whole = batch_norm::own_sums;
                 let whole: Option<&mut batch_norm::WholeSums<'_>> = Some(&mut whole);

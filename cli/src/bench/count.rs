@@ -27,6 +27,17 @@ pub struct CountRecord {
     pub least_bytes: u64,
     /// Additions and multiplications.
     pub operations: u64,
+    /// The same of each kernel, whatever it is specialised for, and of copies.
+    kernels: Vec<KernelRecord>,
+}
+
+/// What the launches of a kernel were together.
+#[derive(Debug, Serialize)]
+struct KernelRecord {
+    name: &'static str,
+    launches: u64,
+    bytes_read: u64,
+    bytes_written: u64,
 }
 
 impl CountRecord {
@@ -42,6 +53,14 @@ impl CountRecord {
         engine.take_launched();
         trainer.step(&batch, rate, &mut |_| {})?;
         let launched = engine.take_launched();
+        let kernels = launched.kernels.iter().map(|(&name, &(launches, traffic))| KernelRecord {
+            name,
+            launches,
+            bytes_read: traffic.bytes_read,
+            bytes_written: traffic.bytes_written,
+        });
+        let mut kernels: Vec<_> = kernels.collect();
+        kernels.sort_by_key(|kernel| std::cmp::Reverse(kernel.bytes_read + kernel.bytes_written));
         Ok(Self {
             event: "count",
             launches: launched.launches,
@@ -49,7 +68,17 @@ impl CountRecord {
             bytes_written: launched.traffic.bytes_written,
             least_bytes,
             operations: launched.traffic.operations,
+            kernels,
         })
+    }
+
+    /// Of each kernel: launches, and what they read and write.
+    pub fn kernel_rows(&self) -> Vec<Vec<String>> {
+        let row = |kernel: &KernelRecord| {
+            let launches = kernel.launches.to_string();
+            vec![kernel.name.into(), launches, bytes(kernel.bytes_read), bytes(kernel.bytes_written)]
+        };
+        self.kernels.iter().map(row).collect()
     }
 
     /// The same for people.

@@ -155,6 +155,7 @@ fn count(
     output.record(&counted);
     if !output.json {
         output.text(&table(&["a step", "counted"], &counted.rows()));
+        output.text(&table(&["kernel", "launches", "read", "written"], &counted.kernel_rows()));
     }
     Ok(())
 }

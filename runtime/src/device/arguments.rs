@@ -70,7 +70,6 @@ pub struct Norm {
     pub flags: u32,
     pub kind: u32,
     pub epsilon: f32,
-    pub momentum: f32,
     pub bounds: [f32; 2],
     pub slope: f32,
 }

@@ -2,14 +2,17 @@
 //! driver.
 
 use super::array::Array;
+use super::deferred::Deferred;
 use super::driver::Driver;
 use super::later::{Kind, Waiting};
 use super::launch::Launch;
+use super::launches::conv::Read;
 use super::launches::update::{ARRAYS, sum_splits};
 use super::pool::{Given, Pool, Work};
 use super::table::all::Class;
 use super::table::body::Element;
 use crate::error::{Error, Result};
+use crate::kernels::conv::Geometry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -91,24 +94,47 @@ impl Engine {
     pub fn launch(&self, launch: &Launch, operands: &[Operand<'_>]) -> Result<()> {
         // Where arrays lie is looked up while nobody else can give a block back.
         let mut work = self.work();
-        let mut given = vec![];
-        for operand in operands {
-            given.push(match operand {
-                Operand::Nothing => Given::Nothing,
-                Operand::Table(words) => Given::Table(Element::U32, words.to_vec()),
-                Operand::Floats(floats) => {
-                    Given::Table(Element::F32, floats.iter().map(|float| float.to_bits()).collect())
-                }
-                Operand::Array(array) if !array.engine().is(self) => {
-                    return Err(Error::internal("a launch got arrays of two devices"));
-                }
-                Operand::Array(array) if array.splits() > 1 => {
-                    return Err(Error::internal("a launch got splits of an array that are yet to be added"));
-                }
-                Operand::Array(array) => Given::Span(array.span()),
-            });
-        }
+        let given = self.given(operands)?;
         work.launch(launch, given)
+    }
+
+    fn given(&self, operands: &[Operand<'_>]) -> Result<Vec<Given>> {
+        let given = |operand: &Operand<'_>| match operand {
+            Operand::Nothing => Ok(Given::Nothing),
+            Operand::Table(words) => Ok(Given::Table(Element::U32, words.to_vec())),
+            Operand::Floats(floats) => {
+                Ok(Given::Table(Element::F32, floats.iter().map(|float| float.to_bits()).collect()))
+            }
+            Operand::Array(array) if !array.engine().is(self) => {
+                Err(Error::internal("a launch got arrays of two devices"))
+            }
+            Operand::Array(array) if array.splits() > 1 => {
+                Err(Error::internal("a launch got splits of an array that are yet to be added"))
+            }
+            Operand::Array(array) => Ok(Given::Span(array.span())),
+        };
+        operands.iter().map(given).collect()
+    }
+
+    /// Lets a launch of the gradient of a convolution's input, which is no depthwise one, wait for what else becomes of it: the
+    /// next launch of any kind begins it.
+    ///
+    /// # Errors
+    /// As [`Engine::launch`].
+    pub(super) fn defer(
+        &self,
+        geometry: &Geometry,
+        (read, flags): (Read, u32),
+        operands: &[Operand<'_>],
+    ) -> Result<()> {
+        let mut work = self.work();
+        let (given, class) = (self.given(operands)?, self.class());
+        work.defer(Deferred { geometry: *geometry, read, flags, class, given, given_back: vec![] })
+    }
+
+    /// Whether `d` will be masked by the launch that makes it.
+    pub(super) fn masks(&self, d: &Array, mask: &Array) -> bool {
+        d.splits() == 1 && mask.splits() == 1 && self.work().mask(d.span(), mask.span())
     }
 
     /// Does this to the arrays in an order that nobody can tell from the one in which it was asked for: see [`later`](super::later).

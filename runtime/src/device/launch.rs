@@ -4,6 +4,7 @@ use super::arguments::{Arguments, words};
 use super::table::body::Body;
 use super::table::kernel::Kernel;
 use crate::error::{Error, Result};
+use std::ops::AddAssign;
 
 /// What a launch moves and computes, counted from shapes: each map once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,14 @@ impl Traffic {
     pub fn floats(read: usize, written: usize, operations: usize) -> Self {
         let bytes = |floats: usize| floats as u64 * size_of::<f32>() as u64;
         Self { bytes_read: bytes(read), bytes_written: bytes(written), operations: operations as u64 }
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+        self.operations += other.operations;
     }
 }
 

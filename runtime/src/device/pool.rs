@@ -1,13 +1,14 @@
 //! The memory of an open device: blocks of exactly the sizes that were asked for. A step asks for the same sizes as the step
 //! before, so that what was given back serves again, and nothing is rounded up.
 
+use super::deferred::Deferred;
 use super::driver::{Driver, Piece};
 use super::later::{Kind, Queue, Waiting};
 use super::launch::{Launch, Traffic};
 use super::launches::update::{ARRAYS, Table};
 use super::table::body::{Access, Element};
 use crate::error::{Error, ErrorKind, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How much memory of a device is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,16 +24,18 @@ pub struct Usage {
 }
 
 /// What was launched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launched {
     /// Launches, and copies from one block to another.
     pub launches: u64,
     /// What they cost together.
     pub traffic: Traffic,
+    /// Launches of each kernel, whatever it is specialised for, and what they cost together.
+    pub kernels: BTreeMap<&'static str, (u64, Traffic)>,
 }
 
 /// Some elements of a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     /// The block's number.
     pub(super) block: u64,
@@ -64,6 +67,8 @@ pub(super) trait Work: Send {
     fn copy(&mut self, to: Span, from: Span) -> Result<()>;
     fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()>;
     fn later(&mut self, waiting: Waiting) -> Result<()>;
+    fn defer(&mut self, deferred: Deferred) -> Result<()>;
+    fn mask(&mut self, of: Span, mask: Span) -> bool;
     fn settle(&mut self) -> Result<()>;
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
@@ -86,6 +91,7 @@ pub(super) struct Pool<D: Driver> {
     free: HashMap<(Element, usize), Vec<D::Memory>>,
     tables: HashMap<(Element, Vec<u32>), Span>,
     queue: Queue,
+    deferred: Option<Deferred>,
     next: u64,
     limit_bytes: usize,
     usage: Usage,
@@ -100,6 +106,7 @@ impl<D: Driver> Pool<D> {
             free: HashMap::new(),
             tables: HashMap::new(),
             queue: Queue::default(),
+            deferred: None,
             next: 0,
             limit_bytes: usize::MAX,
             usage: Usage::default(),
@@ -178,6 +185,14 @@ impl<D: Driver> Pool<D> {
         Ok(span)
     }
 
+    /// Launches what was deferred. What waits in the queue was asked for later.
+    fn begin_deferred(&mut self) -> Result<()> {
+        let Some(deferred) = self.deferred.take() else { return Ok(()) };
+        let begun = deferred.launch().and_then(|launch| self.begin(&launch, deferred.given));
+        deferred.given_back.into_iter().for_each(|block| self.free(block));
+        begun
+    }
+
     /// Launches what waits before somebody reads, or `writes`, a block, if he must wait for it.
     fn settle_before(&mut self, block: u64, writes: bool) -> Result<()> {
         if self.queue.is_before(block, writes) { self.settle() } else { Ok(()) }
@@ -220,16 +235,17 @@ impl<D: Driver> Pool<D> {
         let begun = pieces.collect::<Result<Vec<_>>>().and_then(|pieces| self.driver.launch(launch, &pieces));
         lent.into_iter().for_each(|block| self.free(block));
         begun?;
-        self.count(launch.traffic);
+        self.count(launch.kernel.function_name(), launch.traffic);
         Ok(())
     }
 
-    fn count(&mut self, one: Traffic) {
+    fn count(&mut self, kernel: &'static str, one: Traffic) {
         let all = &mut self.launched;
         all.launches += 1;
-        all.traffic.bytes_read += one.bytes_read;
-        all.traffic.bytes_written += one.bytes_written;
-        all.traffic.operations += one.operations;
+        all.traffic += one;
+        let (launches, traffic) = all.kernels.entry(kernel).or_default();
+        *launches += 1;
+        *traffic += one;
     }
 
     /// Puts a block where it waits for its next user.
@@ -265,30 +281,38 @@ impl<D: Driver> Work for Pool<D> {
     }
 
     fn give(&mut self, block: u64) {
-        if self.queue.holds(block) { self.queue.given.push(block) } else { self.free(block) }
+        match &mut self.deferred {
+            _ if self.queue.holds(block) => self.queue.given.push(block),
+            Some(deferred) if deferred.holds(block) => deferred.given_back.push(block),
+            _ => self.free(block),
+        }
     }
 
     fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()> {
+        self.begin_deferred()?;
         self.settle_before(to.block, true)?;
         self.driver.upload(&self.held(to.block)?.memory, to.first, bytes)
     }
 
     fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()> {
+        self.begin_deferred()?;
         self.settle_before(from.block, false)?;
         self.driver.download(&self.held(from.block)?.memory, from.first, bytes)
     }
 
     fn copy(&mut self, to: Span, from: Span) -> Result<()> {
+        self.begin_deferred()?;
         self.settle_before(to.block, true)?;
         self.settle_before(from.block, false)?;
         let (target, source) = (self.held(to.block)?, self.held(from.block)?);
         self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)?;
         let moved = bytes(target.element, from.len) as u64;
-        self.count(Traffic { bytes_read: moved, bytes_written: moved, operations: 0 });
+        self.count("copy", Traffic { bytes_read: moved, bytes_written: moved, operations: 0 });
         Ok(())
     }
 
     fn launch(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
+        self.begin_deferred()?;
         for (slot, given) in launch.kernel.row().slots().iter().zip(&given) {
             if let Given::Span(span) = given {
                 self.settle_before(span.block, slot.access == Access::Write)?;
@@ -305,7 +329,29 @@ impl<D: Driver> Work for Pool<D> {
         if self.queue.is_full() { self.settle() } else { Ok(()) }
     }
 
+    fn defer(&mut self, deferred: Deferred) -> Result<()> {
+        self.begin_deferred()?;
+        for (slot, given) in deferred.launch()?.kernel.row().slots().iter().zip(&deferred.given) {
+            if let Given::Span(span) = given {
+                self.settle_before(span.block, slot.access == Access::Write)?;
+            }
+        }
+        self.deferred = Some(deferred);
+        Ok(())
+    }
+
+    fn mask(&mut self, of: Span, mask: Span) -> bool {
+        match &mut self.deferred {
+            Some(deferred) if deferred.can_mask(of) && !self.queue.is_before(mask.block, false) => {
+                deferred.mask(mask);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn settle(&mut self) -> Result<()> {
+        self.begin_deferred()?;
         let Queue { waiting, given, .. } = std::mem::take(&mut self.queue);
         let launched = self.launch_alike(&waiting);
         given.into_iter().for_each(|block| self.free(block));
@@ -330,6 +376,7 @@ impl<D: Driver> Work for Pool<D> {
     }
 
     fn limit(&mut self, bytes: usize) -> Result<()> {
+        self.begin_deferred()?;
         self.limit_bytes = bytes;
         if self.usage.live_bytes.saturating_add(self.usage.free_bytes) > bytes {
             self.release()?;

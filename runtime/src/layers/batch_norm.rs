@@ -9,7 +9,7 @@ use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::batch_norm::{self, Statistics, WholeSums};
 use crate::maps::map_read::MapRead;
-use crate::maps::norm::{Norm, NormSums};
+use crate::maps::norm::{Norm, NormParameters, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
 use std::borrow::Cow;
@@ -52,12 +52,10 @@ impl BatchNorm {
     }
 
     /// Keeps the statistics that a pass of training went by, unless they are at hand anyway.
-    pub(super) fn keep(&self, statistics: &Statistics, tape: &mut Tape) -> Result<()> {
-        if self.is_still {
-            return Ok(());
+    pub(super) fn keep(&self, statistics: &Statistics, tape: &mut Tape) {
+        if !self.is_still {
+            tape.push_statistics(statistics);
         }
-        tape.push(&statistics.mean)?;
-        tape.push(&statistics.variance)
     }
 
     /// Takes what [`BatchNorm::keep`] kept.
@@ -65,8 +63,7 @@ impl BatchNorm {
         if self.is_still {
             return Ok(self.running());
         }
-        let variance = tape.pop()?;
-        Ok(Statistics { mean: tape.pop()?, variance })
+        tape.pop_statistics()
     }
 
     /// The sums that the gradient of an input of `rows` rows needs whose own are `own`, and the rows that they are of; none
@@ -85,7 +82,7 @@ impl BatchNorm {
 
     /// The statistics of evaluation.
     pub(super) fn running(&self) -> Statistics {
-        Statistics { mean: self.running_mean.value.clone(), variance: self.running_var.value.clone() }
+        Statistics::new(self.running_mean.value.clone(), self.running_var.value.clone())
     }
 
     /// Lets the running statistics see those of a batch of `rows` rows, which they take in when they settle.
@@ -99,8 +96,17 @@ impl BatchNorm {
         self.running_mean.value.elem_count()
     }
 
+    /// What it has beside statistics.
+    pub(super) fn parameters(&self) -> NormParameters<'_> {
+        let (weight, bias) = (&self.weight.value, &self.bias.value);
+        NormParameters { weight, bias, epsilon: self.epsilon, activation: self.activation }
+    }
+
     /// What the layer makes of an input with these statistics, for who reads through it.
     pub(super) fn normalization(&self, statistics: &Statistics) -> Result<Norm> {
+        if let Some(norm) = &statistics.norm {
+            return Ok(norm.clone());
+        }
         let (weight, bias) = (&self.weight.value, &self.bias.value);
         Norm::new(statistics, weight, bias, self.epsilon, self.activation)
     }
@@ -130,7 +136,7 @@ impl Layer for BatchNorm {
         }
         if mode.is_training() {
             tape.push(&x)?;
-            self.keep(&statistics, tape)?;
+            self.keep(&statistics, tape);
         }
         Ok(y.into())
     }

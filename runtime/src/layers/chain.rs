@@ -146,8 +146,8 @@ impl Link {
     fn forward(&mut self, x: &MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let bias = self.conv.bias.as_ref().map(|b| &b.value);
         let weight = &self.conv.weight.value;
-        let takes_batch = self.norm.takes_batch(mode);
-        let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, takes_batch)?;
+        let behind = self.norm.takes_batch(mode).then(|| self.norm.parameters());
+        let (z, statistics) = conv_norm::forward(x, weight, bias, &self.conv.config, behind.as_ref())?;
         self.normalized(z, statistics, mode, tape)
     }
 
@@ -179,7 +179,7 @@ impl Link {
         };
         if mode.is_training() {
             tape.push(&z)?;
-            self.norm.keep(&statistics, tape)?;
+            self.norm.keep(&statistics, tape);
         }
         Ok(MapRead::Normalized(z, self.norm.normalization(&statistics)?))
     }

@@ -49,7 +49,7 @@ impl Layer for Conv {
                 conv::forward(x, &self.weight.value, bias, &self.config)?
             }
             x @ MapRead::Normalized(..) => {
-                conv_norm::forward(x, &self.weight.value, bias, &self.config, false)?.0
+                conv_norm::forward(x, &self.weight.value, bias, &self.config, None)?.0
             }
         };
         if mode.is_training() {

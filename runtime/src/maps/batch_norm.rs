@@ -22,6 +22,15 @@ pub struct Statistics {
     pub mean: Map,
     /// The mean of the squared deviations.
     pub variance: Map,
+    /// The norm that they make, where it was made with them.
+    pub norm: Option<Norm>,
+}
+
+impl Statistics {
+    /// Of numbers alone.
+    pub fn new(mean: Map, variance: Map) -> Self {
+        Self { mean, variance, norm: None }
+    }
 }
 
 /// What `backward` returns; `d_x` is missing where it was not asked for.
@@ -53,12 +62,12 @@ pub fn statistics(x: &Map) -> Result<Statistics> {
         Map::Host(_) => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
         Map::Composed(_) => {
             let [mean, variance] = composed::statistics(x.composed()?)?.map(Map::Composed);
-            Ok(Statistics { mean, variance })
+            Ok(Statistics::new(mean, variance))
         }
         #[cfg(feature = "device")]
         Map::Device(x) => {
             let [mean, variance] = device::statistics(x, channels)?.map(Map::Device);
-            Ok(Statistics { mean, variance })
+            Ok(Statistics::new(mean, variance))
         }
         Map::Counted(outline) => {
             outline.counter.sum_rows(x.elem_count(), channels);
@@ -255,13 +264,13 @@ fn tensors(maps: [&Map; 4]) -> Result<[&Tensor; 4]> {
 /// Statistics of so many channels, counted where `like` is.
 pub(super) fn counted_statistics(like: &Map, channels: usize) -> Result<Statistics> {
     let place = like.place();
-    Ok(Statistics { mean: place.empty(&[channels])?, variance: place.empty(&[channels])? })
+    Ok(Statistics::new(place.empty(&[channels])?, place.empty(&[channels])?))
 }
 
 pub(crate) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
     let channels = moments.mean.len();
     let map = |numbers| tensor(numbers, channels).map(Map::Host);
-    Ok(Statistics { mean: map(moments.mean)?, variance: map(moments.variance)? })
+    Ok(Statistics::new(map(moments.mean)?, map(moments.variance)?))
 }
 
 /// The channels of `x`, once everything fits.

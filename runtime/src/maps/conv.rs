@@ -142,7 +142,7 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>, config: &ConvConfig) -
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let bias = bias.map(Map::array).transpose()?;
-        let (y, _) = device::forward(Read::Plain(x), weight.array()?, bias, &geometry, false)?;
+        let (y, _) = device::forward(Read::Plain(x), weight.array()?, bias, &geometry, None)?;
         return Ok(Map::Device(y));
     }
     let (x, weight) = (x.clone().contiguous()?, weight.clone().contiguous()?);

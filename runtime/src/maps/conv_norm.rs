@@ -7,7 +7,9 @@ use super::batch_norm::{Statistics, counted_statistics, of_moments};
 use super::conv::{ConvConfig, y_dims};
 use super::elementwise::{self, same_shape};
 use super::map_read::{Input, MapRead, Through};
-use super::norm::{self, NormSums};
+#[cfg(feature = "device")]
+use super::norm::Norm;
+use super::norm::{self, NormParameters, NormSums};
 use super::place::{make, read};
 use super::slices::{elements, output, tensor, update_in_place};
 #[cfg(feature = "device")]
@@ -21,7 +23,7 @@ fn elsewhere<T>() -> Result<T> {
 }
 
 /// Convolves `x: [N, H, W, I]` with `weight: [O, I/groups, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`, with
-/// the statistics of its channels if asked to.
+/// the statistics of its channels for the norm that is to be `behind` it, if there is one.
 ///
 /// # Errors
 /// `Shape` when the shapes do not fit.
@@ -30,16 +32,17 @@ pub fn forward(
     weight: &Map,
     bias: Option<&Map>,
     config: &ConvConfig,
-    with_statistics: bool,
+    behind: Option<&NormParameters<'_>>,
 ) -> Result<(Map, Option<Statistics>)> {
     let geometry = config.geometry(x.stored().dims(), weight.dims())?;
     #[cfg(feature = "device")]
     if let Map::Device(weight) = weight {
         let bias = bias.map(Map::array).transpose()?;
-        let (y, statistics) = device::forward(x.device()?, weight, bias, &geometry, with_statistics)?;
-        let statistics = statistics.map(|both| {
+        let behind = behind.map(NormParameters::device).transpose()?;
+        let (y, made) = device::forward(x.device()?, weight, bias, &geometry, behind.as_ref())?;
+        let statistics = made.map(|(both, norm)| {
             let [mean, variance] = both.map(Map::Device);
-            Statistics { mean, variance }
+            Statistics { mean, variance, norm: Some(Norm::Device(norm)) }
         });
         return Ok((Map::Device(y), statistics));
     }
@@ -52,7 +55,7 @@ pub fn forward(
             let bias = bias.map(elements).transpose()?;
             let (source, bias) = (x.source(&input)?, bias.as_deref());
             let run = |y: &mut _| -> Result<_> {
-                if with_statistics {
+                if behind.is_some() {
                     kernels::forward_with_moments(Path::best(), &geometry, source, &weight, bias, y).map(Some)
                 } else {
                     kernels::forward(Path::best(), &geometry, source, &weight, bias, y).map(|()| None)
@@ -66,12 +69,12 @@ pub fn forward(
         elsewhere,
         |counter| {
             counter.convolve(&geometry, PassKind::Forward);
-            if with_statistics {
+            if behind.is_some() {
                 counter.sum_rows(geometry.y_len(), geometry.out_channels);
             }
         },
     )?;
-    if let (Map::Counted(_), true) = (&y, with_statistics) {
+    if let (Map::Counted(_), true) = (&y, behind.is_some()) {
         statistics = Some(counted_statistics(&y, geometry.out_channels)?);
     }
     Ok((y, statistics))

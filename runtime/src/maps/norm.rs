@@ -32,6 +32,19 @@ pub enum Norm {
     },
 }
 
+/// What a norm has beside its statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct NormParameters<'a> {
+    /// Its weight, `[C]`.
+    pub weight: &'a Map,
+    /// Its bias, `[C]`.
+    pub bias: &'a Map,
+    /// What is added to the variance.
+    pub epsilon: f64,
+    /// The activation behind it.
+    pub activation: Option<Activation>,
+}
+
 /// The sums over rows that the gradients of a batch norm need, in f64.
 #[derive(Clone, Debug)]
 pub enum NormSums {
@@ -150,6 +163,15 @@ impl Norm {
                 Ok(NormGradient::Counted(like.place().room(Part::Passing, bytes)))
             }
         }
+    }
+}
+
+#[cfg(feature = "device")]
+impl<'a> NormParameters<'a> {
+    /// For a device.
+    pub(super) fn device(&self) -> Result<device::Parameters<'a>> {
+        let Self { epsilon, activation, .. } = *self;
+        Ok(device::Parameters { weight: self.weight.array()?, bias: self.bias.array()?, epsilon, activation })
     }
 }
 

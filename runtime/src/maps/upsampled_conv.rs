@@ -41,7 +41,7 @@ pub fn forward(
     if let Map::Device(x) = x {
         let table = upsampling_table(&upsampling.rows, &upsampling.columns);
         let (x, bias) = (Read::Upsampled(x, &table), bias.map(Map::array).transpose()?);
-        return Ok(Map::Device(device::forward(x, weight.array()?, bias, &geometry, false)?.0));
+        return Ok(Map::Device(device::forward(x, weight.array()?, bias, &geometry, None)?.0));
     }
     let [_, height, width, _] = image_dims(x.dims())?;
     make(

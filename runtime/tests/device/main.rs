@@ -18,3 +18,4 @@ mod unit;
 mod checks;
 mod table;
 mod arrays;
+mod deferred;

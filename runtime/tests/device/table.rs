@@ -25,7 +25,7 @@ fn words_are_the_fields_in_their_order() {
     let norm =
         Norm { rows: 1, channels: 2, epsilon: 0.5, bounds: [-1.0, 4.0], slope: 0.25, ..Norm::default() };
     let float = f32::to_bits;
-    let twin = [1, 2, 0, 0, 0, 0, 0, float(0.5), 0, float(-1.0), float(4.0), float(0.25)];
+    let twin = [1, 2, 0, 0, 0, 0, 0, float(0.5), float(-1.0), float(4.0), float(0.25)];
     assert_eq!(words(&norm), twin);
 }
 

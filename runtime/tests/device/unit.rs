@@ -50,13 +50,13 @@ impl NormOf {
             epsilon: EPSILON as f32,
             ..norms::arguments(g.y_len() / CHANNELS, CHANNELS).unwrap()
         };
-        let (weight, bias) = (run.floats(&self.weight), run.floats(&self.bias));
+        let (weight, bias, variance) = (run.floats(&self.weight), run.floats(&self.bias), run.room(CHANNELS));
         let memory = [
             (Some(parts), with_parts.parts_len),
             (Some(&weight), CHANNELS),
             (Some(&bias), CHANNELS),
             self.slot(),
-            (None, 0),
+            (Some(&variance), CHANNELS),
         ];
         run.launch(&norms::finish(Body::NormFinish, &p).unwrap(), &memory)
     }

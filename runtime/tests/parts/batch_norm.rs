@@ -93,9 +93,7 @@ impl Case {
     fn statistics(&self, place: &Place) -> Statistics {
         match &self.running {
             None => ops::statistics(&self.x(place)).unwrap(),
-            Some((mean, variance)) => {
-                Statistics { mean: vector(mean, place), variance: vector(variance, place) }
-            }
+            Some((mean, variance)) => Statistics::new(vector(mean, place), vector(variance, place)),
         }
     }
 
@@ -258,7 +256,7 @@ fn shapes_that_do_not_fit_are_errors() {
         let zeros = |dims: &[usize]| place.full(dims, 0.0).unwrap();
         assert_eq!(ops::statistics(&zeros(&[0, 3])).unwrap_err().kind(), ErrorKind::Shape);
         assert_eq!(ops::statistics(&zeros(&[])).unwrap_err().kind(), ErrorKind::Shape);
-        let statistics = Statistics { mean: zeros(&[3]), variance: zeros(&[3]) };
+        let statistics = Statistics::new(zeros(&[3]), zeros(&[3]));
         let forward = |x: &[usize], weight: &[usize]| {
             ops::forward(&zeros(x), &statistics, &zeros(weight), &zeros(&[3]), EPSILON, None)
         };

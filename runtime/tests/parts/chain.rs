@@ -282,7 +282,7 @@ fn gradients_in_place_are_the_same_bits() {
     let (d, z, x, weight) = (draw(&shape), draw(&shape), draw(&shape), draw(&[128, 128, 3, 3]));
     let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
     let ones = Place::Host.full(&[128], 1.0).unwrap();
-    let statistics = Statistics { mean: ones.clone(), variance: ones.clone() };
+    let statistics = Statistics::new(ones.clone(), ones.clone());
     let by = Norm::new(&statistics, &ones, &ones, 1e-5, Some(Activation::Relu)).unwrap();
     let sums = norm::sums(&d, &z, &by).unwrap();
     let gradient = by.gradient(Some(&sums), z.elem_count() / 128, &z).unwrap();

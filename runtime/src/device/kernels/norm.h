@@ -2,10 +2,10 @@
 struct Norm {
   unsigned rows, channels, tiles, tile_rows, elements, flags;
   unsigned kind;  // of the activation behind the norm, which is no clamp
-  float epsilon, momentum, low, high, slope;
+  float epsilon, low, high, slope;
 };
-// norm_finish: the running statistics are written, too. residual_sum: the other summand has a norm; the mask is written.
-enum { WITH_RUNNING = 1, BOTH_NORMALIZED = 2, WRITES_MASK = 4 };
+// residual_sum: the other summand has a norm; the mask is written.
+enum { BOTH_NORMALIZED = 1, WRITES_MASK = 2 };
 
 // parts [tile][2][C]: each tile's mean, and its sum of squares around it. grid: tiles of 64 rows, tiles of 32 channels.
 template <int V> FN void norm_moments(CTX, Global<const float> x, Global<float> parts, ARGS(Norm) p, Shared<float> s) {
@@ -94,19 +94,15 @@ FN void write_norm(Global<float> norm, unsigned c, unsigned channels, float mean
   norm[BIAS * channels + c] = bias;
   norm[INVERSE * channels + c] = inverse;
 }
-// From moments: mean, scale, bias and 1/deviation of the norm; with WITH_RUNNING the running statistics [2][C], of which the variance is
-// the unbiased one. grid: tiles of 32 channels.
+// From moments: mean, scale, bias and 1/deviation of the norm, and the variance. grid: tiles of 32 channels.
 FN void norm_finish(CTX, Global<const float> parts, Global<const float> weight, Global<const float> bias,
-                    Global<float> norm, Global<float> running, ARGS(Norm) p, Shared<float> s) {
+                    Global<float> norm, Global<float> variance, ARGS(Norm) p, Shared<float> s) {
   const unsigned channels = p.channels, channel = GROUP_X * 32u + THREAD % 32u;
   const unsigned c = channel < channels ? channel : channels - 1u;
   const Moments m = whole_moments(ctx, parts, p, c, s);
   if (THREAD >= 32u || channel >= channels) return;
   write_norm(norm, c, channels, m.mean, weight[c], bias[c], 1.0f / root(m.variance + p.epsilon));
-  if ((p.flags & WITH_RUNNING) == 0) return;
-  const float rows = (float)p.rows, unbiased = p.rows > 1u ? m.variance * (rows / (rows - 1.0f)) : m.variance;
-  running[c] = fused(p.momentum, m.mean - running[c], running[c]);
-  running[channels + c] = fused(p.momentum, unbiased - running[channels + c], running[channels + c]);
+  variance[c] = m.variance;
 }
 // The norm of statistics, and no centre and slope: where these are constants, a clamp of its output's gradient and its scale are all of
 // its own. grid: channels / 256.

@@ -7,12 +7,10 @@ use crate::device::table::body::Body;
 use crate::device::table::kernel::{Kernel, Source};
 use crate::error::Result;
 
-/// The running statistics are written.
-pub const WITH_RUNNING: u32 = 1;
 /// The other summand has a norm.
-pub const BOTH_NORMALIZED: u32 = 2;
+pub const BOTH_NORMALIZED: u32 = 1;
 /// The mask is written.
-pub const WRITES_MASK: u32 = 4;
+pub const WRITES_MASK: u32 = 2;
 /// Rows of floats of a norm: mean, scale, bias, centre, slope, 1/deviation.
 pub const NORM_ROWS: usize = 6;
 /// Channels of a block that adds parts.

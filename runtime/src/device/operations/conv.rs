@@ -1,7 +1,7 @@
 //! A convolution and its three gradients, read through the norms before and after it: normalized maps and their gradients are
 //! not in memory.
 
-use super::norm::{Norm, Sums, finish_sums, finished};
+use super::norm::{Norm, Parameters, Sums, finish_norm, finish_sums, norm_of_map};
 use super::read::{GradientRead, Read};
 use crate::device::array::{Array, Order};
 use crate::device::engine::Operand::{self, Nothing};
@@ -18,7 +18,8 @@ fn filters(geometry: &Geometry) -> Order {
     Order::Filters { groups: geometry.groups }
 }
 
-/// The output, `[N, OH, OW, O]`, and mean and variance of its channels, `[O]` each, if asked for.
+/// The output, `[N, OH, OW, O]`, and what is to be behind it: mean and variance of its channels, `[O]` each, and the norm that
+/// they make.
 ///
 /// # Errors
 /// Those of the device.
@@ -27,13 +28,13 @@ pub fn forward(
     weight: &Array,
     bias: Option<&Array>,
     geometry: &Geometry,
-    with_statistics: bool,
-) -> Result<(Array, Option<[Array; 2]>)> {
+    behind: Option<&Parameters<'_>>,
+) -> Result<(Array, Option<([Array; 2], Norm)>)> {
     let (engine, weight) = (weight.engine(), weight.settled(filters(geometry))?);
     let is_depthwise = geometry.is_depthwise();
     // A depthwise kernel adds none.
     let (inner, outer) = if is_depthwise { (None, bias) } else { (bias, None) };
-    let takes_moments = with_statistics && outer.is_none();
+    let takes_moments = behind.is_some() && outer.is_none();
     let mut flags = if inner.is_some() { WITH_BIAS } else { 0 };
     flags |= if takes_moments { WITH_MOMENTS } else { 0 };
     let read = launches::Read {
@@ -56,12 +57,12 @@ pub fn forward(
     if let Some(bias) = outer {
         add_per_channel(&y, bias)?;
     }
-    let statistics = match (&parts, with_statistics) {
-        (_, false) => None,
-        (None, true) => Some(super::norm::statistics(&y, geometry.out_channels)?),
-        (Some(parts), true) => Some(finished(parts, of_parts(&made, y.len(), geometry.out_channels)?)?),
+    let Some(behind) = behind else { return Ok((y, None)) };
+    let (variance, norm) = match &parts {
+        Some(parts) => finish_norm(parts, behind, of_parts(&made, y.len(), geometry.out_channels)?)?,
+        None => norm_of_map(&y, behind)?,
     };
-    Ok((y, statistics))
+    Ok((y, Some(([norm.mean()?, variance], norm))))
 }
 
 /// Room for what a launch leaves behind, if anything.
@@ -118,11 +119,9 @@ pub fn d_input(
     };
     let mut flags = if inner.is_some() { WITH_BESIDE } else { 0 };
     flags |= if before.is_some() { WITH_SUMS } else { 0 };
-    let made = launches::d_input(geometry, &read, flags, engine.class())?;
     let [height, width] = geometry.input;
     let dims = [geometry.images, height, width, geometry.in_channels];
     let d_x = Array::empty(engine, Element::F32, &dims)?;
-    let parts = parts(&made, &d_x)?;
     let mut operands = d_y.operands().to_vec();
     operands.push(Operand::from(&weight));
     if !is_depthwise {
@@ -130,7 +129,15 @@ pub fn d_input(
     }
     let (z, z_norm) =
         before.map_or((Nothing, Nothing), |(z, by)| (Operand::from(z), Operand::from(&by.numbers)));
-    operands.extend([z, z_norm, Operand::from(&d_x), Operand::from(parts.as_ref())]);
+    operands.extend([z, z_norm, Operand::from(&d_x)]);
+    if before.is_none() && !is_depthwise {
+        operands.push(Nothing);
+        engine.defer(geometry, (read, flags), &operands)?;
+        return Ok((d_x, None));
+    }
+    let made = launches::d_input(geometry, &read, flags, engine.class())?;
+    let parts = parts(&made, &d_x)?;
+    operands.push(Operand::from(parts.as_ref()));
     engine.launch(&made.launch, &operands)?;
     let sums = match (before, &parts) {
         (Some((_, by)), Some(parts)) => {

@@ -30,7 +30,7 @@ fn geometry(samples: usize, inputs: usize, outputs: usize) -> Geometry {
 pub fn forward(x: &Array, weight: &Array, bias: Option<&Array>, sizes: [usize; 3]) -> Result<Array> {
     let [samples, inputs, outputs] = sizes;
     let geometry = geometry(samples, inputs, outputs);
-    conv::forward(Plain(&rows(x)?), weight, bias, &geometry, false)?.0.reshape(&[samples, outputs])
+    conv::forward(Plain(&rows(x)?), weight, bias, &geometry, None)?.0.reshape(&[samples, outputs])
 }
 
 /// The gradient of the input, `[N, I]`.

@@ -57,6 +57,11 @@ impl Norm {
         self.numbers.len() / NORM_ROWS
     }
 
+    /// The mean of each channel.
+    pub(super) fn mean(&self) -> Result<Array> {
+        self.numbers.samples(0, 1)?.reshape(&[self.channels()])
+    }
+
     /// What kernels are told of it and of a map of `elements`: its clamp, or the kind of an activation that is none.
     fn arguments(&self, elements: usize) -> Result<arguments::Norm> {
         let p = launches::arguments(elements / self.channels(), self.channels())?;
@@ -73,21 +78,51 @@ impl Norm {
 /// # Errors
 /// Those of the device.
 pub fn statistics(x: &Array, channels: usize) -> Result<[Array; 2]> {
+    let (parts, p) = moments(x, channels)?;
+    let both = Array::empty(x.engine(), Element::F32, &[2, channels])?;
+    let operands = [Operand::from(&parts), Operand::from(&both)];
+    x.engine().launch(&launches::finish(Body::NormStatistics, &p)?, &operands)?;
+    let [mean, variance] = [0, 1].map(|row| both.samples(row, 1)?.reshape(&[channels]));
+    Ok([mean?, variance?])
+}
+
+/// The moments of the tiles of a map, and what finishes them is told.
+fn moments(x: &Array, channels: usize) -> Result<(Array, arguments::Norm)> {
     let (x, p) = (rows(x)?, launches::arguments(x.len() / channels, channels)?);
     let parts = Array::empty(x.engine(), Element::F32, &[p.tiles as usize, 2, channels])?;
     let operands = [Operand::from(&x), Operand::from(&parts)];
     x.engine().launch(&launches::parts(Body::NormMoments, &p)?, &operands)?;
-    finished(&parts, p)
+    Ok((parts, p))
 }
 
-/// Mean and variance from the moments of the tiles of a map.
-pub(super) fn finished(parts: &Array, p: arguments::Norm) -> Result<[Array; 2]> {
+/// What a norm has beside its statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters<'a> {
+    /// Its weight, `[C]`.
+    pub weight: &'a Array,
+    /// Its bias, `[C]`.
+    pub bias: &'a Array,
+    /// What is added to the variance.
+    pub epsilon: f64,
+    /// The activation behind it.
+    pub activation: Option<Activation>,
+}
+
+/// As [`finish_norm`], of a map `[.., C]`.
+pub(super) fn norm_of_map(x: &Array, of: &Parameters<'_>) -> Result<(Array, Norm)> {
+    let (parts, p) = moments(x, of.weight.len())?;
+    finish_norm(&parts, of, p)
+}
+
+/// The variance of each channel, and the norm, whose first numbers are the means, from the moments of the tiles of a map.
+pub(super) fn finish_norm(parts: &Array, of: &Parameters<'_>, p: arguments::Norm) -> Result<(Array, Norm)> {
     let (engine, channels) = (parts.engine(), p.channels as usize);
-    let both = Array::empty(engine, Element::F32, &[2, channels])?;
-    let operands = [Operand::from(parts), Operand::from(&both)];
-    engine.launch(&launches::finish(Body::NormStatistics, &p)?, &operands)?;
-    let [mean, variance] = [0, 1].map(|row| both.samples(row, 1)?.reshape(&[channels]));
-    Ok([mean?, variance?])
+    let variance = Array::empty(engine, Element::F32, &[channels])?;
+    let numbers = Array::empty(engine, Element::F32, &[NORM_ROWS, channels])?;
+    let p = arguments::Norm { epsilon: of.epsilon as f32, ..p };
+    let operands = [parts, of.weight, of.bias, &numbers, &variance].map(Operand::from);
+    engine.launch(&launches::finish(Body::NormFinish, &p)?, &operands)?;
+    Ok((variance, Norm { numbers, activation: of.activation }))
 }
 
 /// What `by` makes of `x: [.., C]`.

@@ -216,7 +216,7 @@ const ROWS: [Row; 61] = [
     row(B::NormMoments, "norm_moments", "x parts=", "Norm", LANES),
     row(B::NormSums, "norm_sums", "d z norm parts=", "Norm", LANES),
     row(B::ColumnParts, "column_parts", "x parts=", "Norm", LANES),
-    row(B::NormFinish, "norm_finish", "parts weight bias norm= running=", "Norm", FINISH),
+    row(B::NormFinish, "norm_finish", "parts weight bias norm= variance=", "Norm", FINISH),
     row(B::NormStatistics, "norm_statistics", "parts statistics=", "Norm", FINISH),
     row(B::NormOf, "norm_of", "weight bias mean variance norm=", "Norm", FLAT),
     overlapping(row(B::NormSumsFinish, "norm_sums_finish", "parts norm through= d_weight= d_bias=", "Norm", FINISH)),

@@ -82,7 +82,8 @@ impl Kernel {
         parts.join("_")
     }
 
-    fn function_name(&self) -> &'static str {
+    /// The name without what it is specialised for.
+    pub fn function_name(&self) -> &'static str {
         match self.body {
             Body::ConvForward => "conv_forward",
             Body::ConvDInput => "conv_d_input",

@@ -186,7 +186,7 @@ pub(crate) fn has_one_stem(name: &str) -> bool {
     has_no_other || is_small(name) || name.starts_with("vgg")
 }
 
-/// The spec of the network called `name`, here or by timm.
+/// The spec of the network called `name`, here, by timm or by EfficientNet-PyTorch.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let name = timm::model(name).unwrap_or(name);
     if config.stem.is_some() && MODELS.contains(&name) && has_one_stem(name) {
@@ -222,7 +222,8 @@ fn of_family(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         "mobilenet_v3_small" | "mobilenet_v3_large" | "mobilenetv3_small_100" | "mobilenetv3_large_100" => {
             mobilenet_v3::mobilenet_v3(name, config)
         }
-        "efficientnet_b0" | "efficientnet_b1" | "efficientnet_b2" | "efficientnet_lite0" => {
+        "efficientnet_b0" | "efficientnet_b1" | "efficientnet_b2" | "efficientnet_lite0"
+        | "efficientnet-b0" | "efficientnet-b1" | "efficientnet-b2" | "efficientnet-lite0" => {
             efficientnet::efficientnet(name, config)
         }
         "shufflenet_v2_x0_5" | "shufflenet_v2_x1_0" | "shufflenet_v2_x1_5" | "shufflenet_v2_x2_0" => {

@@ -41,7 +41,7 @@ struct Form {
 const B0: Form = Form { width: 1.0, depth: 1.0, dropout: 0.2, activation: Activation::Silu, excites: true };
 
 fn form(name: &str) -> Form {
-    match name {
+    match name.replace('-', "_").as_str() {
         "efficientnet_b1" => Form { depth: 1.1, ..B0 },
         "efficientnet_b2" => Form { width: 1.1, depth: 1.2, dropout: 0.3, ..B0 },
         "efficientnet_lite0" => Form { activation: Activation::Relu6, excites: false, ..B0 },
@@ -49,19 +49,26 @@ fn form(name: &str) -> Form {
     }
 }
 
-/// `efficientnet_b0`, `_b1`, `_b2` or `_lite0`; the last is without squeeze-and-excitation and has ReLU6. The last 1x1
-/// convolution belongs to the head. For images of at most 64 pixels the stem and the second stage keep the size, unless the
+/// What TensorFlow's batch norms, and with them the weights that were learnt there, add to the variance.
+const TENSORFLOW_EPSILON: f64 = 1e-3;
+
+/// `efficientnet_b0`, `_b1`, `_b2` or `_lite0`, or EfficientNet-PyTorch's `efficientnet-b0` and so on, whose batch norms are
+/// TensorFlow's; Lite0 is without squeeze-and-excitation and has ReLU6. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the second stage keep the size, unless the
 /// configuration says otherwise.
 pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
     let form = form(name);
     let scaled = |width: usize| divisible(width as f64 * form.width);
     let units_of = |count: usize| (count as f64 * form.depth).ceil() as usize;
+    let mut norm = NormConfig::default();
+    if name.contains('-') {
+        norm.epsilon = TENSORFLOW_EPSILON;
+    }
     let small = config.small_stem();
     let mut width = scaled(STEM_WIDTH);
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: form.activation, norm: NormConfig::default() },
+        kind: UnitKind::ConvNorm { kernel: 3, activation: form.activation, norm },
         width,
         stride: if small { 1 } else { 2 },
     }];
@@ -75,7 +82,7 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
                 squeezed: if form.excites { width / 4 } else { 0 },
                 activation: form.activation,
                 gate: [form.activation, Activation::Sigmoid],
-                norm: NormConfig::default(),
+                norm,
                 drop_path: DROP_PATH * (units.len() - 1) as f64 / count as f64,
             };
             let keeps_size = position > 0 || (small && stage == 1);
@@ -88,16 +95,25 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             });
         }
     }
-    let head = head(STAGES.len() + 1, width, config.classes, &form);
+    let head = head(STAGES.len() + 1, [width, config.classes], &form, norm);
     Ok(config.network(name, units, head))
 }
 
-fn head(number: usize, inputs: usize, classes: usize, form: &Form) -> Vec<NamedLayer> {
+fn head(
+    number: usize,
+    [inputs, classes]: [usize; 2],
+    form: &Form,
+    NormConfig { epsilon, momentum }: NormConfig,
+) -> Vec<NamedLayer> {
     let last = LAST_EXPANSION * inputs;
+    let activation = Some(form.activation);
     let conv = LayerSpec::Conv { inputs, outputs: last, config: ConvConfig::default(), bias: false };
     vec![
         named(format!("features.{number}.0"), conv),
-        named(format!("features.{number}.1"), LayerSpec::batch_norm(last, Some(form.activation))),
+        named(
+            format!("features.{number}.1"),
+            LayerSpec::BatchNorm { channels: last, activation, epsilon, momentum },
+        ),
         unnamed(LayerSpec::GlobalAveragePool),
         named("classifier.0", LayerSpec::Dropout { probability: form.dropout }),
         named("classifier.1", LayerSpec::Linear { inputs: last, outputs: classes, bias: true }),

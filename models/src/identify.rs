@@ -1,7 +1,7 @@
 //! Which network a file's tensors are of, by their names and shapes.
 
 use crate::catalogue::{PHOTO, has_one_stem, is_small, network, usual_input, usual_objective};
-use crate::names::{self, TIMM};
+use crate::names::{self, EFFICIENTNET_PYTORCH, TIMM};
 use crate::timm;
 use crate::{MODELS, ModelConfig, Stem};
 use localgrad::data::Normalize;
@@ -19,7 +19,7 @@ const SMALL: [usize; 3] = [3, 32, 32];
 pub struct Identity {
     /// Whose names its tensors have.
     pub origin: &'static str,
-    /// The network's name, which is timm's where the origin is.
+    /// The network's name, which is that of the origin where this has one of its own.
     pub model: &'static str,
     /// What the name leaves open, as the file has it; its images' size is the usual one.
     pub config: ModelConfig,
@@ -40,9 +40,13 @@ impl Identity {
         network(self.model, &self.config)
     }
 
-    /// What its images are normalised by, of networks for photographs, which all have it so.
+    /// What photographs are normalised by for it; none where it was made for other images.
     pub fn normalize(&self) -> Option<Normalize> {
-        (self.config.input == PHOTO).then(Normalize::imagenet)
+        let normalize = match (self.origin, self.model) {
+            (EFFICIENTNET_PYTORCH, "efficientnet-lite0") => Normalize::half(PHOTO[0]),
+            _ => Normalize::imagenet(),
+        };
+        (self.config.input == PHOTO).then_some(normalize)
     }
 }
 
@@ -140,14 +144,17 @@ fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> 
         shapes.get(name.as_str()).is_some_and(|found| is_alike(found, shape))
     };
     let origin = mapping.elsewhere.unwrap_or_else(|| writer(model));
-    let model = if origin == TIMM { timm::name_of(model) } else { model };
+    let model = match origin {
+        TIMM => timm::name_of(model),
+        _ => names::other(origin, model).unwrap_or(model),
+    };
     wanted.iter().all(is_same).then_some(Identity { origin, model, config })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hugging_face;
+    use crate::{efficientnet_pytorch, hugging_face};
 
     fn shown(tensors: &[(String, Vec<usize>)]) -> Vec<(&str, &[usize])> {
         tensors.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect()
@@ -226,6 +233,26 @@ mod tests {
             let ends = if ours.contains("v3") { "conv_head.weight" } else { "none" };
             assert_eq!(words(ours, &theirs, ends), format!("timm, {called}, 17 classes"));
         }
+    }
+
+    #[test]
+    fn names_of_efficientnet_pytorch_are_told() {
+        for (ours, called, mean) in
+            [("efficientnet_b1", "efficientnet-b1", 0.485), ("efficientnet_lite0", "efficientnet-lite0", 0.5)]
+        {
+            let spec = network(ours, &candidates(ours)[0]).unwrap();
+            let theirs = inverted(efficientnet_pytorch::names(&spec));
+            assert_eq!(words(ours, &theirs, "none"), format!("EfficientNet-PyTorch, {called}, 17 classes"));
+            let own = tensors(&spec).unwrap();
+            let renamed: Vec<_> =
+                own.into_iter().map(|(name, shape)| (theirs[&name].clone(), shape)).collect();
+            let found = identify(&shown(&renamed)).unwrap();
+            assert_eq!(found.normalize().unwrap().mean[0], mean);
+            let NetworkSpec { head, .. } = network(found.model, &found.config).unwrap();
+            assert!(matches!(head[1].layer, LayerSpec::BatchNorm { epsilon: 1e-3, .. }));
+        }
+        let own = tensors(&network("resnet20", &ModelConfig::default()).unwrap()).unwrap();
+        assert_eq!(identify(&shown(&own)).unwrap().normalize(), None);
     }
 
     #[test]

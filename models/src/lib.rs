@@ -8,6 +8,7 @@ pub mod cut;
 pub mod mobilenet;
 pub mod mobilenet_v3;
 pub mod efficientnet;
+pub mod efficientnet_pytorch;
 pub mod convnext;
 pub mod shufflenet;
 pub mod densenet;

@@ -1,6 +1,6 @@
 //! Names that weights carry elsewhere, and ours.
 
-use crate::{hugging_face, timm};
+use crate::{efficientnet_pytorch, hugging_face, timm};
 use localgrad::network::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,8 @@ pub const PREFIXES: [&str; 11] = [
 pub const HUGGING_FACE: &str = "Hugging Face";
 /// Who writes names as [`timm`] has them.
 pub const TIMM: &str = "timm";
+/// Who writes names as [`efficientnet_pytorch`] has them.
+pub const EFFICIENTNET_PYTORCH: &str = "EfficientNet-PyTorch";
 
 /// Our name (torchvision's) for a weight that a file calls `name`, in a network whose classifier we call
 /// `head` (`fc` or `classifier`).
@@ -59,8 +61,8 @@ pub struct Mapping {
     pub other: Option<&'static str>,
 }
 
-/// Finds the network's own names (`ours`) in those of a file, each with its shape. The file may have timm's or Hugging
-/// Face's.
+/// Finds the network's own names (`ours`) in those of a file, each with its shape. The file may have timm's, Hugging Face's
+/// or EfficientNet-PyTorch's.
 pub fn map<'a>(
     file: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     ours: &BTreeSet<String>,
@@ -68,21 +70,38 @@ pub fn map<'a>(
 ) -> Mapping {
     let head = network.head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name);
-    let hugging_face = hugging_face::names(ours);
-    let mapping = map_to(file, &Known { ours, timm: timm::names(network), hugging_face, head });
-    let is_timms = mapping.elsewhere == Some(TIMM);
-    Mapping { other: timm::other(&network.name).filter(|_| is_timms), ..mapping }
+    let others = [
+        (HUGGING_FACE, hugging_face::names(ours)),
+        (TIMM, timm::names(network)),
+        (EFFICIENTNET_PYTORCH, efficientnet_pytorch::names(network)),
+    ];
+    let mapping = map_to(file, &Known { ours, others, head });
+    Mapping { other: mapping.elsewhere.and_then(|writer| other(writer, &network.name)), ..mapping }
+}
+
+/// The name that a writer of names gives to its own network of the form of `ours`, where that has other batch norms.
+pub(crate) fn other(writer: &str, ours: &str) -> Option<&'static str> {
+    match writer {
+        TIMM => timm::other(ours),
+        EFFICIENTNET_PYTORCH => efficientnet_pytorch::other(ours),
+        _ => None,
+    }
 }
 
 /// What names may mean.
 struct Known<'a> {
     ours: &'a BTreeSet<String>,
-    /// Ours by timm's.
-    timm: BTreeMap<String, String>,
-    /// And by Hugging Face's.
-    hugging_face: BTreeMap<String, String>,
+    /// Ours by those of others, whose names are before them.
+    others: [(&'static str, BTreeMap<String, String>); 3],
     /// The classifier's.
     head: &'a str,
+}
+
+impl Known<'_> {
+    /// Our name by that of somebody else, and whose that is.
+    fn elsewhere(&self, name: &str) -> Option<(&'static str, &String)> {
+        self.others.iter().find_map(|(writer, names)| Some((*writer, names.get(name)?)))
+    }
 }
 
 fn map_to<'a>(file: impl IntoIterator<Item = (&'a str, &'a [usize])>, known: &Known<'_>) -> Mapping {
@@ -91,10 +110,8 @@ fn map_to<'a>(file: impl IntoIterator<Item = (&'a str, &'a [usize])>, known: &Kn
     for (name, shape) in file {
         let (found, prefix) = unwrapped(name, known);
         let inner = &name[prefix.len()..];
-        if known.hugging_face.contains_key(inner) && !ours.contains(inner) {
-            mapping.elsewhere = Some(HUGGING_FACE);
-        } else if known.timm.contains_key(inner) && !ours.contains(inner) {
-            mapping.elsewhere = Some(TIMM);
+        if let Some((writer, _)) = known.elsewhere(inner).filter(|_| !ours.contains(inner)) {
+            mapping.elsewhere = Some(writer);
         }
         let is_ours = ours.contains(&found);
         if !is_ours && is_counter(&found) {
@@ -123,7 +140,7 @@ fn unwrapped<'a>(name: &'a str, known: &Known<'_>) -> (String, &'a str) {
         if ours.contains(rest) {
             return (rest.to_string(), &name[..taken]);
         }
-        if let Some(found) = known.hugging_face.get(rest).or_else(|| known.timm.get(rest)) {
+        if let Some((_, found)) = known.elsewhere(rest) {
             return (found.clone(), &name[..taken]);
         }
         let inner = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix));
@@ -151,9 +168,9 @@ impl Mapping {
         if !left_out.is_empty() {
             done.push(format!("left out: {}", left_out.join(", ")));
         }
-        if let Some(other) = self.other {
+        if let (Some(other), Some(writer)) = (self.other, self.elsewhere) {
             done.push(format!(
-                "these are timm's weights, of batch norms with other numbers: the network is {other}"
+                "these are {writer}'s weights, of batch norms with other numbers: the network is {other}"
             ));
         }
         (!done.is_empty()).then(|| done.join("; "))
@@ -178,10 +195,7 @@ mod tests {
     }
 
     fn mapped(names: &[(&str, &[usize])]) -> Mapping {
-        map_to(
-            names.iter().copied(),
-            &Known { ours: &ours(), timm: BTreeMap::new(), hugging_face: BTreeMap::new(), head: "fc" },
-        )
+        map_to(names.iter().copied(), &Known { ours: &ours(), others: Default::default(), head: "fc" })
     }
 
     #[test]
@@ -239,5 +253,7 @@ mod tests {
         assert_eq!(words("mobilenetv3_small_100", "conv_stem.weight"), None);
         assert_eq!(words("mobilenet_v3_small", "features.0.0.weight"), None);
         assert_eq!(words("mobilenet_v2", "conv_stem.weight"), None);
+        let told = words("efficientnet_lite0", "_conv_stem.weight").unwrap();
+        assert!(told.contains("the network is efficientnet-lite0"), "{told}");
     }
 }

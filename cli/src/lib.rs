@@ -33,6 +33,7 @@ pub mod session;
 pub mod bench;
 pub mod commands;
 pub mod report;
+pub mod closing;
 
 use arguments::{Arguments, Command};
 use fault::Outcome;

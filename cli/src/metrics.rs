@@ -309,6 +309,12 @@ impl Done {
         let (name, value) = self.judged.first().unwrap_or(("accuracy", self.accuracy));
         metric_text(name, value)
     }
+
+    /// The best epoch and, of classes and labels, its accuracy, in words.
+    pub fn best_text(&self) -> Option<String> {
+        let accuracy = self.best_accuracy.map(|accuracy| format!(", {}", metric_text("accuracy", accuracy)));
+        Some(format!("epoch {}{}", self.best_epoch?, accuracy.unwrap_or_default()))
+    }
 }
 
 /// What an evaluation found of one class.

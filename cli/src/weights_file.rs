@@ -1,6 +1,5 @@
 //! Files of weights as people have them: of safetensors, or PyTorch's own.
 
-use crate::output::complain;
 use localgrad::Result;
 use localgrad::weights::{self, Card, Weights};
 use localgrad_data::torch::{TorchFile, is_torch};
@@ -23,25 +22,24 @@ pub fn listed(path: &Path) -> Result<Vec<(String, Vec<usize>)>> {
     if is_torch(path) { Ok(TorchFile::open(path)?.listed()) } else { weights::listed(path) }
 }
 
-/// The tensors of a file that `choose` gives our names for; what is chosen of several networks in it is said.
+/// The tensors of a file that `choose` gives our names for, and a line for people where it holds several networks: which of
+/// them was taken.
 ///
 /// # Errors
 /// Those of reading it.
 pub fn read_chosen(
     path: &Path,
     choose: impl FnOnce(&[(&str, &[usize])]) -> BTreeMap<String, String>,
-) -> Result<Weights> {
+) -> Result<(Weights, Option<String>)> {
     if !is_torch(path) {
-        return weights::read_chosen(path, choose);
+        return Ok((weights::read_chosen(path, choose)?, None));
     }
     let file = TorchFile::open(path)?;
-    if let Some(words) = file.words() {
-        complain(&format!("{}: {words}", path.display()));
-    }
     let listed = file.listed();
     let shown: Vec<(&str, &[usize])> =
         listed.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     let chosen = choose(&shown);
     let bytes = file.safetensors(&|name| chosen.contains_key(name))?;
-    weights::from_bytes(&bytes, &path.display().to_string(), |name| chosen.get(name).cloned())
+    let weights = weights::from_bytes(&bytes, &path.display().to_string(), |name| chosen.get(name).cloned())?;
+    Ok((weights, file.words()))
 }

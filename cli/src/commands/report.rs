@@ -1,7 +1,7 @@
 //! `localgrad report`
 
 use crate::arguments::ReportArguments;
-use crate::commands::train::closing_table;
+use crate::closing;
 use crate::fault::{Fault, Outcome};
 use crate::metrics::{self, Record};
 use crate::output::Output;
@@ -24,14 +24,11 @@ pub fn run(arguments: &ReportArguments) -> Outcome<()> {
     for done in runs.iter().filter_map(|run| run.done.clone()) {
         output.record(&Record::Done(done));
     }
-    if !output.json {
-        output.text(&closing_table(&runs));
-    }
     let path =
         crate::report::write_report(&directory.path).map_err(|cause| Fault::failed(cause.to_string()))?;
     output.record(&ReportRecord { event: "report", path: path.display().to_string() });
     if !output.json {
-        output.text(&format!("report: {}", path.display()));
+        output.text(&closing::text(&directory, &runs, &path));
     }
     Ok(())
 }

@@ -6,16 +6,17 @@ use crate::automatic;
 use crate::budget::{self, Planned, Setting};
 use crate::choices;
 use crate::class_weights::ClassWeights;
+use crate::closing;
 use crate::data_checks;
 use crate::demonstration;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::metrics::{self, Done, Writer};
 use crate::origin::Origin;
-use crate::output::{Output, bytes, complain, table};
+use crate::output::{Output, complain};
 use crate::photos;
 use crate::recipe::Defaults;
-use crate::report::{Run, gather};
+use crate::report::gather;
 use crate::resume::{self, FinetuneOrTrain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
@@ -525,36 +526,13 @@ fn end_to_end(file: &RunFile) -> RunFile {
 
 /// The table and the report, from what was recorded.
 fn finish(directory: &RunDirectory, output: Output) -> Outcome<()> {
-    let records = metrics::read(&directory.metrics())?;
+    let runs = gather(metrics::read(&directory.metrics())?);
     let report = crate::report::write_report(&directory.path)?;
-    let text = format!(
-        "\n{}\n\nweights: {}\nreport:  {}",
-        closing_table(&gather(records)),
-        directory.weights(None).display(),
-        report.display()
-    );
-    output.text(&text);
+    output.text(&format!("\n{}", closing::text(directory, &runs, &report)));
     Ok(())
 }
 
 fn interrupted(directory: &RunDirectory, done: &Done) -> Fault {
     let command = resume::command(&directory.path);
     Fault::failed(format!("stopped after step {}; go on with: {command}", done.steps))
-}
-
-/// Rule, blocks, accuracy, measured peak and seconds of every run that ended; where one was resumed, its last end.
-pub(crate) fn closing_table(runs: &[Run]) -> String {
-    let rows = runs.iter().filter_map(|run| {
-        let done = run.done.as_ref()?;
-        let stopped = if done.interrupted { " (stopped)" } else { "" };
-        Some(vec![
-            format!("{}{stopped}", run.name),
-            run.start.as_ref().map_or(0, |start| start.blocks.len()).to_string(),
-            done.metric_text(),
-            bytes(done.peak_bytes),
-            format!("{:.1}", done.seconds),
-        ])
-    });
-    let judged = runs.iter().find_map(|run| run.done.as_ref()?.metric_name()).unwrap_or("accuracy");
-    table(&["rule", "blocks", judged, "measured peak", "seconds"], &rows.collect::<Vec<_>>())
 }

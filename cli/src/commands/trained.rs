@@ -124,7 +124,7 @@ fn from_file(
     };
     let channels = spec.input[0];
     let mut model = Model::new(spec, 0, place)?;
-    load_file(&mut model, path)?;
+    load_file(&mut model, path)?.say(path);
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
     Ok(Trained { model, normalize, class_names: card.class_names })
 }
@@ -207,12 +207,21 @@ pub struct Loaded {
     new: Vec<String>,
     /// Tensors of the file that were of no use.
     left_out: Vec<String>,
+    /// Lines for people about what was done besides reading.
+    #[serde(skip)]
+    words: Vec<String>,
 }
 
 impl Loaded {
+    /// Says what was done besides reading.
+    pub fn say(&self, path: &Path) {
+        self.words.iter().for_each(|words| complain(&format!("{}: {words}", path.display())));
+    }
+
     /// Reports it.
     pub fn tell(mut self, output: Output, path: &Path, frozen_blocks: usize) {
         self.frozen_blocks = frozen_blocks;
+        self.say(path);
         output.record(&self);
         let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
         complain(&format!(
@@ -228,20 +237,14 @@ impl Loaded {
 
 /// Reads a weights file, whatever spelling of names it uses, into `model`.
 pub fn load_file(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
-    let (tensors, mapping) = read_file(model, path)?;
+    let (tensors, left_out, words) = read_file(model, path)?;
     weights::load(model, &tensors).map_err(|cause| unfitting(cause, path, model.spec(), &tensors))?;
-    Ok(Loaded {
-        event: "loaded",
-        tensors: tensors.len(),
-        frozen_blocks: 0,
-        new: Vec::new(),
-        left_out: mapping.left_out,
-    })
+    Ok(Loaded { event: "loaded", tensors: tensors.len(), frozen_blocks: 0, new: Vec::new(), left_out, words })
 }
 
 /// The same but for the layer that gives the classes, which stays as it is.
 pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
-    let (tensors, mapping) = read_file(model, path)?;
+    let (tensors, left_out, words) = read_file(model, path)?;
     let loaded = weights::load_body(model, tensors.clone())
         .map_err(|cause| unfitting(cause, path, model.spec(), &tensors))?;
     Ok(Loaded {
@@ -249,7 +252,8 @@ pub fn load_body(model: &mut dyn Classifier, path: &Path) -> Outcome<Loaded> {
         tensors: loaded.taken,
         frozen_blocks: 0,
         new: loaded.new,
-        left_out: [loaded.left_out, mapping.left_out].concat(),
+        left_out: [loaded.left_out, left_out].concat(),
+        words,
     })
 }
 
@@ -267,22 +271,20 @@ fn unfitting(cause: localgrad::Error, path: &Path, network: &NetworkSpec, tensor
     }
 }
 
-/// The file's tensors under our names; what was done to them is said.
-fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Mapping)> {
+/// The file's tensors under our names, the scalars that were left out, and what was done to them in lines for people.
+fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Vec<String>, Vec<String>)> {
     let mut ours = BTreeSet::new();
     model.read_forms(&mut |name, _| {
         ours.insert(name.to_string());
         Ok(())
     })?;
     let mut mapping = Mapping::default();
-    let tensors = weights_file::read_chosen(path, |listed| {
+    let (tensors, chosen) = weights_file::read_chosen(path, |listed| {
         mapping = names::map(listed.iter().copied(), &ours, model.spec());
         mapping.ours.clone()
     })?;
-    if let Some(words) = mapping.words() {
-        complain(&format!("{}: {words}", path.display()));
-    }
-    Ok((tensors, mapping))
+    let words = chosen.into_iter().chain(mapping.words()).collect();
+    Ok((tensors, mapping.left_out, words))
 }
 
 /// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
@@ -296,7 +298,8 @@ pub fn model_of_run(directory: &RunDirectory, run: RunFile, place: &Place) -> Ou
         return Ok(trainer.model);
     }
     let mut model = Model::new(run.network, 0, place)?;
-    load_file(&mut model, &directory.weights(None))?;
+    let path = directory.weights(None);
+    load_file(&mut model, &path)?.say(&path);
     Ok(model)
 }
 

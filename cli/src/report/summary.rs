@@ -4,7 +4,7 @@ use super::palette::block_colour;
 use super::runs::{Run, baseline, heading, metric_words};
 use super::text::{UNKNOWN, bytes, count, counted, escape, percent, points, ratio, seconds, times};
 use super::{run_style, section};
-use crate::metrics::metric_text;
+use crate::metrics::{Done, metric_text};
 
 /// The title and what was trained on what.
 pub(crate) fn header(runs: &[Run]) -> String {
@@ -131,7 +131,9 @@ fn accuracy_cell(run: &Run, base: Option<&Run>) -> String {
         None => return UNKNOWN.into(),
     };
     let difference = base.and_then(Run::accuracy).map(|base| points(accuracy - base));
-    format!("{}{}", percent(accuracy), small(difference))
+    let best = run.done.as_ref().filter(|done| done.best_accuracy.is_some_and(|best| best > accuracy));
+    let best = best.and_then(Done::best_text).map(|text| format!("best: {text}"));
+    format!("{}{}{}", percent(accuracy), small(difference), small(best))
 }
 
 fn memory_cell(runs: &[Run], run: &Run, base: Option<&Run>, colour: &str) -> String {

@@ -403,8 +403,12 @@ fn classes_are_told_apart_and_the_best_epoch_is_kept() {
     assert_eq!(evaluated[0]["accuracy"], done["best_accuracy"]);
     assert_eq!(evaluated[0]["classes"].as_array().unwrap().len(), 10);
     assert!((evaluated[0]["macro_accuracy"].as_f64().unwrap() - epochs[best - 1]).abs() < 1e-9);
-    let report = std::fs::read_to_string(Path::new(&run).join("report.html")).unwrap();
-    assert!(report.contains("Accuracy of each class"));
+    let page = std::fs::read_to_string(Path::new(&run).join("report.html")).unwrap();
+    assert!(page.contains("Accuracy of each class"));
+    let closing = String::from_utf8(localgrad(&["report", "--run", &run]).stdout).unwrap();
+    assert!(closing.contains(&format!("{kept} (epoch {best}, ")), "{closing}");
+    let is_last = done["accuracy"] == done["best_accuracy"];
+    assert!(is_last != page.contains(&format!("<small>best: epoch {best}, ")), "{closing}");
     let spoken = localgrad(&["eval", "--run", &run]);
     let text = String::from_utf8(spoken.stdout).unwrap();
     assert!(text.contains("macro average") && text.lines().count() >= 13, "{text}");

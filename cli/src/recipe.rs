@@ -22,6 +22,8 @@ impl Defaults {
     pub const TRAIN: Self = Self { batch: 128, epochs: 30, sgd_rate: 0.1, adamw_rate: 1e-3 };
     /// One that starts from weights, on few samples: more steps an epoch, and smaller ones.
     pub const FINETUNE: Self = Self { batch: 32, epochs: 30, sgd_rate: 0.02, adamw_rate: 2e-4 };
+    /// A new last layer alone: it starts from nothing, on features that stay as they are.
+    pub const HEAD: Self = Self { batch: Self::FINETUNE.batch, ..Self::TRAIN };
 }
 
 /// How training goes.
@@ -40,7 +42,8 @@ pub struct RecipeArguments {
     /// Steps, instead of epochs
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw; of finetune a fifth of these]
+    /// Base learning rate [default: 0.1 a 128 samples for sgd, 0.001 for adamw; of finetune a fifth of these, where more
+    /// than the head is trained]
     #[arg(long)]
     pub lr: Option<f64>,
     /// How the rate changes

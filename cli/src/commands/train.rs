@@ -28,7 +28,7 @@ use localgrad::maps::cross_entropy::check_class_weights;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::Freedom;
 use localgrad::rules::{Rule, RuleConfig};
-use localgrad::trainer::{Execution, Method, TrainConfig, one_value};
+use localgrad::trainer::{Execution, Method, Selection, TrainConfig, one_value};
 use localgrad_data::{Collection, Part};
 use localgrad_models::cut::Cut;
 use std::path::Path;
@@ -101,7 +101,11 @@ impl Plan {
 
     /// The recipe where nobody says otherwise.
     fn defaults(&self) -> &'static Defaults {
-        if self.tuning.is_some() { &Defaults::FINETUNE } else { &Defaults::TRAIN }
+        match (&self.tuning, self.arguments.recipe.selection) {
+            (None, _) => &Defaults::TRAIN,
+            (Some(_), Selection::Head) => &Defaults::HEAD,
+            (Some(_), _) => &Defaults::FINETUNE,
+        }
     }
 
     /// Whether the best epoch's weights are kept, too: a small set is soon learnt by heart.

@@ -253,16 +253,22 @@ fn a_finetuned_run_keeps_the_recipe_that_it_began_with() {
     let of = |run: &str| -> Value {
         serde_json::from_slice(&std::fs::read(Path::new(run).join("run.json")).unwrap()).unwrap()
     };
-    let tune = ["finetune", "--init", &weights, "--train", "head", "--limit", "40", "--json", "--out"];
+    let tune = ["finetune", "--init", &weights, "--limit", "40", "--json", "--out"];
     let tuned = |name: &str, more: &[&str]| {
         let run = at(name);
-        lines(&[&tune[..], &[run.as_str(), "--epochs", "1"], more].concat());
+        let is_said = more.iter().any(|word| word.starts_with("--train"));
+        let what: &[&str] = if is_said { &[] } else { &["--train", "head"] };
+        lines(&[&tune[..], &[run.as_str(), "--epochs", "1"], what, more].concat());
         of(&run)
     };
     let usual = tuned("usual", &[]);
-    assert_eq!((&usual["batch"], &usual["fit"]["learning_rate"]), (&32.into(), &0.005.into()));
+    assert_eq!((&usual["batch"], &usual["fit"]["learning_rate"]), (&32.into(), &0.025.into()));
+    let norms = tuned("norms", &["--train=norms"]);
+    assert_eq!((&norms["batch"], &norms["fit"]["learning_rate"]), (&32.into(), &0.005.into()));
     assert_eq!((&usual["train"]["rule"]["rule"], &usual["train"]["ends"]), (&"bp".into(), &[3].into()));
     let adamw = tuned("adamw", &["--optimizer", "adamw"]);
+    assert_eq!(adamw["fit"]["learning_rate"], 1e-3);
+    let adamw = tuned("adamw-norms", &["--optimizer", "adamw", "--train=norms"]);
     assert_eq!(adamw["fit"]["learning_rate"], 2e-4);
     // Words about blocks, and those that leave some as they are, ask for blocks.
     let frozen = tuned("frozen", &["--freeze", "first-1-blocks"]);

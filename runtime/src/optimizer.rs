@@ -1,18 +1,11 @@
 //! SGD with momentum, and AdamW: one parameter at a time, as soon as its gradient exists.
 
-use crate::composed;
-#[cfg(feature = "device")]
-use crate::device::operations as device;
 use crate::error::{Error, Result};
-use crate::kernels::optimizer as kernel;
+use crate::maps::Map;
 use crate::maps::counted::ledger::Part;
-use crate::maps::place::read;
-use crate::maps::slices::{elements, update_in_place};
-use crate::maps::{Map, elementwise};
+use crate::maps::update::{self, AdamWStep, SgdStep, Step};
 use crate::parameter::Parameter;
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::sync::Mutex;
 
 /// Which optimizer, with its constants; the learning rate comes with each update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +73,31 @@ impl OptimizerConfig {
         }
     }
 
+    /// The numbers of the update after `updates` earlier ones.
+    pub fn step(&self, learning_rate: f64, updates: u64) -> Step {
+        match *self {
+            Self::Sgd { momentum, nesterov, weight_decay } => Step::Sgd(SgdStep {
+                rate: learning_rate as f32,
+                momentum: momentum as f32,
+                nesterov,
+                weight_decay: weight_decay as f32,
+            }),
+            Self::AdamW { beta1, beta2, epsilon, weight_decay } => {
+                let number = (updates + 1) as f64;
+                Step::AdamW(AdamWStep {
+                    keep: (1.0 - learning_rate * weight_decay) as f32,
+                    rate: (learning_rate / (1.0 - beta1.powf(number))) as f32,
+                    beta1: beta1 as f32,
+                    beta2: beta2 as f32,
+                    new1: (1.0 - beta1) as f32,
+                    new2: (1.0 - beta2) as f32,
+                    root_correction: (1.0 - beta2.powf(number)).sqrt() as f32,
+                    epsilon: epsilon as f32,
+                })
+            }
+        }
+    }
+
     /// How many tensors of the parameter's size the state has: 0 to 2.
     pub fn state_tensors(&self) -> usize {
         match self {
@@ -119,23 +137,8 @@ pub fn update(
     }
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
-    let step = kernel::Step::new(config, learning_rate, parameter.updates);
-    #[cfg(feature = "device")]
-    if let Map::Device(value) = &parameter.value {
-        let state = parameter.state.iter().map(Map::array).collect::<Result<Vec<_>>>()?;
-        device::update::step(value, &state, d_value.array()?, &step)?;
-        parameter.updates += 1;
-        return Ok(());
-    }
-    read(
-        &parameter.value,
-        || update_on_host(parameter, d_value, &step),
-        || {
-            let state = parameter.state.iter().map(Map::tensor).collect::<Result<Vec<_>>>()?;
-            composed::optimizer::update(parameter.value.tensor()?, d_value.tensor()?, &state, &step)
-        },
-        |counter| counter.sweep(d_value.elem_count() * (3 + 2 * parameter.state.len())),
-    )?;
+    let step = config.step(learning_rate, parameter.updates);
+    update::step(&parameter.value, &parameter.state, d_value, &step)?;
     parameter.updates += 1;
     Ok(())
 }
@@ -151,29 +154,13 @@ pub fn accumulate(parameter: &mut Parameter, d_value: Map, factor: f64) -> Resul
         return Ok(());
     }
     check_gradient(parameter, &d_value)?;
-    let Some(sum) = &parameter.accumulated else {
-        let first = match factor == 1.0 {
-            true => d_value.contiguous()?,
-            false => elementwise::scaled(&d_value, factor)?,
-        };
-        first.label(Part::Gathered);
-        parameter.accumulated = Some(first);
-        return Ok(());
-    };
-    #[cfg(feature = "device")]
-    if let Map::Device(sum) = sum {
-        return device::elementwise::add_scaled(sum, d_value.array()?, factor as f32);
+    if let Some(sum) = &parameter.accumulated {
+        return update::add_to_sum(sum, d_value, factor);
     }
-    let d_value = d_value.contiguous()?;
-    read(
-        sum,
-        || {
-            let d_value = elements(&d_value)?;
-            update_in_place(sum.tensor()?, |sum| kernel::add_scaled(sum, &d_value, factor as f32))
-        },
-        || composed::optimizer::add_scaled(sum.tensor()?, d_value.tensor()?, factor),
-        |counter| counter.sweep(3 * d_value.elem_count()),
-    )
+    let first = update::first_of_sum(d_value, factor)?;
+    first.label(Part::Gathered);
+    parameter.accumulated = Some(first);
+    Ok(())
 }
 
 /// One update by what [`accumulate`] collected, which is then forgotten; nothing collected means no update.
@@ -219,35 +206,4 @@ pub(crate) fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig)
          go on with the optimizer that made it, or clear `state` and set `updates` to 0",
         value.dims()
     )))
-}
-
-fn update_on_host(parameter: &Parameter, d_value: &Map, step: &kernel::Step) -> Result<()> {
-    let d_value = d_value.clone().contiguous()?;
-    let gradient = elements(&d_value)?;
-    let mut tensors = vec![parameter.value.tensor()?];
-    for state in &parameter.state {
-        tensors.push(state.tensor()?);
-    }
-    update_together(&tensors, Vec::new(), &|slices| kernel::update(slices, &gradient, step))
-}
-
-/// Runs `kernel` on `slices` and the elements of all `tensors`, in place; no two may share storage.
-fn update_together(
-    tensors: &[&Tensor],
-    slices: Vec<&mut [f32]>,
-    kernel: &(dyn Fn(Vec<&mut [f32]>) -> Result<()> + Sync),
-) -> Result<()> {
-    let Some((first, rest)) = tensors.split_first() else {
-        return kernel(slices);
-    };
-    // In-place kernels are shared closures: what they consume and return passes through a lock, taken once.
-    let cell = Mutex::new((slices, Ok(())));
-    update_in_place(first, |data| {
-        if let Ok(mut cell) = cell.lock() {
-            let mut slices = std::mem::take(&mut cell.0);
-            slices.push(data);
-            cell.1 = update_together(rest, slices, kernel);
-        }
-    })?;
-    cell.into_inner().map_or_else(|_| Err(Error::internal("an update panicked")), |(_, done)| done)
 }

@@ -1,10 +1,8 @@
 //! Where features wait from one visit to the next: in memory or in a scratch file, as they are or in fewer bits.
 
 use crate::error::{Error, Result};
-use crate::kernels::half;
 use crate::maps::counted::ledger::Part;
-use crate::maps::packed::{Packed, narrow};
-use crate::maps::slices::{elements, output, tensor};
+use crate::maps::packed::{Packed, widened, written};
 use crate::maps::{Map, Place};
 use crate::precision::Precision;
 use crate::scratch::{Extent, Scratch, bytes_of, bytes_of_mut};
@@ -78,13 +76,13 @@ impl Shelf {
         }
         let scratch =
             self.scratch.as_ref().ok_or_else(|| Error::internal("features have no file to wait in"))?;
-        let x = x.to(&Place::Host)?.contiguous()?;
-        let numbers = elements(&x)?;
-        let each = numbers.len() / dims[0].max(1);
-        let extent = match precision {
-            Precision::F32 => scratch.store(numbers.chunks(each.max(1)).map(bytes_of)),
-            _ => scratch.store(narrow(&numbers, precision)?.chunks(each.max(1)).map(bytes_of)),
-        }?;
+        let each = (x.elem_count() / dims[0].max(1)).max(1);
+        let extent = written(
+            x,
+            precision,
+            |numbers| scratch.store(numbers.chunks(each).map(bytes_of)),
+            |bits| scratch.store(bits.chunks(each).map(bytes_of)),
+        )?;
         Ok(Parcel::Stored(Arc::new(Stored { extent: Some(extent), dims, precision, place })))
     }
 }
@@ -123,24 +121,19 @@ impl Stored {
         let mut dims = self.dims.clone();
         dims[0] = samples.len();
         let Some(extent) = &self.extent else { return self.count(&dims) };
-        let numbers = match self.precision {
+        let x = match self.precision {
             Precision::F32 => {
                 let mut numbers = vec![0.0; len];
                 extent.read(samples, bytes_of_mut::<f32>(&mut numbers))?;
-                numbers
+                Map::new(numbers, dims)?
             }
             precision => {
                 let mut bits = vec![0; len];
                 extent.read(samples, bytes_of_mut::<u16>(&mut bits))?;
-                let run = |y: &mut _| {
-                    half::widen(&bits, precision, y);
-                    Ok(())
-                };
-                // SAFETY: the kernel writes every element.
-                unsafe { output(len, run) }?.0
+                widened(&bits, precision, &dims)?
             }
         };
-        self.place.map(tensor(numbers, dims)?)
+        x.to(&self.place)
     }
 
     /// What reading so much takes.

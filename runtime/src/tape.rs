@@ -263,7 +263,7 @@ impl Tape {
     /// The sums that the gradient of an input needs whose own are `own`.
     pub(crate) fn sums<'a>(&mut self, own: &'a NormSums) -> Result<Cow<'a, NormSums>> {
         match &mut self.whole {
-            Some(whole) => Ok(Cow::Owned(NormSums::Host(whole.sums(own.host()?)))),
+            Some(whole) => whole.sums(own).map(Cow::Owned),
             None => Ok(Cow::Borrowed(own)),
         }
     }

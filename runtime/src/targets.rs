@@ -1,7 +1,7 @@
 //! What samples are to be answered with: a class, or a row of numbers.
 
 use crate::error::{Error, Result};
-use crate::kernels::cross_entropy::total_weight;
+use crate::maps::cross_entropy::total_weight;
 use std::borrow::Cow;
 use std::ops::Range;
 

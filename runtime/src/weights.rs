@@ -12,7 +12,6 @@ use crate::maps::{Map, Place};
 use crate::model::Classifier;
 use crate::network::head;
 use crate::signature::Signature;
-use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -303,19 +302,12 @@ fn of_tensors(
     listed.sort_unstable_by_key(|(name, _)| *name);
     for (name, view) in listed {
         let Some(ours) = rename(name) else { continue };
-        let dtype = match view.dtype() {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            Dtype::F64 => DType::F64,
-            other => {
-                return Err(wrong(format!("tensor {name} is {other:?}; weights must be floating point")));
-            }
+        let dtype = view.dtype();
+        let Some(tensor) = Map::of_bytes(view.data(), dtype, view.shape())? else {
+            return Err(wrong(format!("tensor {name} is {dtype:?}; weights must be floating point")));
         };
-        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)?;
-        let tensor = Map::Host(tensor.to_dtype(DType::F32)?);
         if let Some(number) = elements(&tensor)?.iter().find(|number| !number.is_finite()) {
-            let larger = if dtype == DType::F64 { ", or is larger than f32 holds" } else { "" };
+            let larger = if dtype == Dtype::F64 { ", or is larger than f32 holds" } else { "" };
             return Err(wrong(format!(
                 "tensor {name} holds {number}{larger}: whatever made it has diverged; take weights from before"
             )));
@@ -458,6 +450,8 @@ fn mismatch(network: &str, problems: &[String], [unknown, missing]: [&[String]; 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maps::activation::Activation;
+    use crate::maps::mask;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(directory).unwrap();
@@ -468,12 +462,11 @@ mod tests {
     fn what_could_not_be_written_whole_is_not_left_in_part() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("w.safetensors");
-        let ones = |dtype| Map::from(Tensor::ones((3, 4), dtype, &Device::Cpu).unwrap());
-        let mut weights = Weights::from([("a".to_string(), ones(DType::F32))]);
+        let mut weights = Weights::from([("a".to_string(), Place::Host.full(&[3, 4], 1.0).unwrap())]);
         write(&path, &weights, &Card::default(), false).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        // Noticed when the first tensor is written already.
-        weights.insert("b".into(), ones(DType::F64));
+        // Noticed when the first tensor is written already: it is a map of bytes.
+        weights.insert("b".into(), mask::of_output(&weights["a"], Activation::Relu).unwrap());
         assert_eq!(write(&path, &weights, &Card::default(), false).unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(names(directory.path()), ["w.safetensors"]);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
@@ -490,7 +483,7 @@ mod tests {
 
     #[test]
     fn what_no_network_can_have_is_refused_by_the_names_in_the_file() {
-        let map = |numbers: [f32; 2]| Map::from(Tensor::new(&numbers, &Device::Cpu).unwrap());
+        let map = |numbers: [f32; 2]| Map::new(numbers.to_vec(), 2).unwrap();
         let read = |parts: [(&str, [f32; 2]); 2]| {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("w.safetensors");

@@ -5,10 +5,9 @@
 //! the block with what is known so far, and adds up what is first unknown; a block of B batch norms takes 2B rounds.
 
 use crate::error::Result;
-use crate::kernels::batch_norm::Moments;
-use crate::kernels::batch_norm::Sums;
-use crate::maps::batch_norm::{Statistics, of_moments};
-use crate::maps::slices::elements;
+use crate::maps::batch_norm::Statistics;
+use crate::maps::norm::NormSums;
+use crate::maps::shares::Shares;
 
 /// What is known of a batch that passes in shares.
 #[derive(Debug)]
@@ -26,14 +25,14 @@ pub(crate) struct WholeBatch {
 #[derive(Clone, Debug)]
 enum Known {
     Forward(Statistics),
-    Backward(Sums),
+    Backward(NormSums),
 }
 
 /// What the shares so far have added up to.
 #[derive(Debug)]
 enum Gathered {
-    Forward { samples: f64, mean: Vec<f64>, square: Vec<f64> },
-    Backward(Sums),
+    Forward(Shares),
+    Backward(NormSums),
 }
 
 impl WholeBatch {
@@ -57,10 +56,7 @@ impl WholeBatch {
         let known = match self.gathered.take() {
             None => return Ok(false),
             Some(Gathered::Backward(sums)) => Known::Backward(sums),
-            Some(Gathered::Forward { samples, mean, square }) => Known::Forward(of_moments(Moments {
-                variance: square.iter().map(|square| (square / samples) as f32).collect(),
-                mean: mean.iter().map(|&mean| mean as f32).collect(),
-            })?),
+            Some(Gathered::Forward(shares)) => Known::Forward(shares.statistics()?),
         };
         self.known.push(known);
         Ok(true)
@@ -79,60 +75,34 @@ impl WholeBatch {
         }
         if position == self.known.len() {
             self.enough = true;
-            self.add_moments(&own)?;
+            match &mut self.gathered {
+                Some(Gathered::Forward(shares)) => shares.add(&own, self.share)?,
+                gathered => *gathered = Some(Gathered::Forward(Shares::new(&own, self.share)?)),
+            }
         }
         Ok(own)
     }
 
     /// Sums for the backward pass of the share, whose own are `own`.
-    pub(crate) fn sums(&mut self, own: &Sums) -> Sums {
+    pub(crate) fn sums(&mut self, own: &NormSums) -> Result<NormSums> {
         let position = self.next();
         if let Some(Known::Backward(known)) = self.known.get(position) {
-            return known.clone();
+            return Ok(known.clone());
         }
         if position == self.known.len() {
             self.enough = true;
             match &mut self.gathered {
-                Some(Gathered::Backward(all)) => {
-                    add(&mut all.gradient, &own.gradient);
-                    add(&mut all.gradient_times_normalized, &own.gradient_times_normalized);
-                }
+                Some(Gathered::Backward(all)) => all.add(own)?,
                 gathered => *gathered = Some(Gathered::Backward(own.clone())),
             }
         }
-        own.clone()
+        Ok(own.clone())
     }
 
     fn next(&mut self) -> usize {
         self.position += 1;
         self.position - 1
     }
-
-    /// Means and sums of squared deviations of two sets as one (Chan, Golub and LeVeque 1979).
-    fn add_moments(&mut self, own: &Statistics) -> Result<()> {
-        let (own_mean, own_variance) = (elements(&own.mean)?, elements(&own.variance)?);
-        let count = self.share as f64;
-        let double = |numbers: &[f32], factor: f64| -> Vec<f64> {
-            numbers.iter().map(|&number| factor * f64::from(number)).collect()
-        };
-        let Some(Gathered::Forward { samples, mean, square }) = &mut self.gathered else {
-            let (mean, square) = (double(&own_mean, 1.0), double(&own_variance, count));
-            self.gathered = Some(Gathered::Forward { samples: count, mean, square });
-            return Ok(());
-        };
-        let all = *samples + count;
-        for (channel, (mean, square)) in mean.iter_mut().zip(square).enumerate() {
-            let apart = f64::from(own_mean[channel]) - *mean;
-            *square += count * f64::from(own_variance[channel]) + apart * apart * *samples * count / all;
-            *mean += apart * count / all;
-        }
-        *samples = all;
-        Ok(())
-    }
-}
-
-fn add(all: &mut [f64], own: &[f64]) {
-    all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
 }
 
 #[cfg(test)]

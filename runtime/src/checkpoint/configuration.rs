@@ -3,7 +3,6 @@
 use crate::data::{Loader, LoaderConfig, Normalize};
 use crate::error::{Error, Result};
 use crate::fit::FitConfig;
-use crate::kernels::simd::Isa;
 use crate::maps::Place;
 use crate::network::NetworkSpec;
 use crate::trainer::TrainConfig;
@@ -104,13 +103,6 @@ impl Configuration {
         normalize: &Normalize,
         place: &Place,
     ) -> Self {
-        let device = match place {
-            Place::Composed(device) if device.is_cuda() => "cuda",
-            Place::Composed(device) if device.is_metal() => "metal",
-            #[cfg(feature = "device")]
-            Place::Device(engine) => engine.name(),
-            _ => "cpu",
-        };
         Self {
             network: network.clone(),
             train: train.clone(),
@@ -124,8 +116,8 @@ impl Configuration {
                 labels_checksum: 0,
                 pixels_checksum: None,
             },
-            device: device.into(),
-            instructions: if device == "cpu" { Isa::best().name().into() } else { String::new() },
+            device: place.kind().into(),
+            instructions: place.instructions().into(),
             class_names: Vec::new(),
         }
     }
@@ -255,12 +247,12 @@ mod tests {
     #[test]
     fn another_instruction_set_is_told_and_not_refused() {
         let here = configuration();
-        assert_eq!(here.instructions, Isa::best().name());
+        assert_eq!(here.instructions, Place::Host.instructions());
         assert_eq!(here.note(&here), None);
         let before = Configuration { instructions: "rvv".into(), ..here.clone() };
         before.check_same(&here).unwrap();
         let note = before.note(&here).unwrap();
-        assert!(note.contains("rvv") && note.contains(Isa::best().name()), "{note}");
+        assert!(note.contains("rvv") && note.contains(Place::Host.instructions()), "{note}");
     }
 
     #[test]

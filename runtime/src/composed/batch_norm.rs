@@ -2,7 +2,7 @@
 
 use crate::composed::elementwise::{activate, activate_backward};
 use crate::error::Result;
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 use candle_core::{D, Tensor};
 
 /// Mean and biased variance of each channel, in two passes.

@@ -1,7 +1,7 @@
 //! Elementwise operations and sums from candle's primitives.
 
 use crate::error::Result;
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 use candle_core::{D, DType, Tensor};
 
 /// `activation(x)`.

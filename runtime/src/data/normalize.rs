@@ -1,11 +1,8 @@
 //! Normalisation of images, channel by channel: (x - mean) / deviation, and back.
 
-#[cfg(feature = "device")]
-use crate::device::operations::norm::affine;
 use crate::error::{Error, Result};
 use crate::maps::Map;
-use crate::maps::place::composition;
-use candle_core::Tensor;
+use crate::maps::per_channel::affine;
 use serde::{Deserialize, Serialize};
 
 /// What is subtracted from every channel and what it is then divided by.
@@ -105,16 +102,6 @@ impl Normalize {
     pub fn invert(&self, x: &Map) -> Result<Map> {
         let channels = x.dims().last().copied().unwrap_or(0);
         self.check(channels)?;
-        #[cfg(feature = "device")]
-        if let Map::Device(x) = x {
-            return affine(x, &self.deviation, &self.mean).map(Map::Device);
-        }
-        let run = || {
-            let x = x.tensor()?;
-            let deviation = Tensor::new(self.deviation.as_slice(), x.device())?;
-            let mean = Tensor::new(self.mean.as_slice(), x.device())?;
-            Ok(x.broadcast_mul(&deviation)?.broadcast_add(&mean)?)
-        };
-        composition(x, x.dims(), run)
+        affine(x, &self.deviation, &self.mean)
     }
 }

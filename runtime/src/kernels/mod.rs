@@ -15,6 +15,7 @@ pub mod pieces;
 pub mod deal;
 pub mod unwritten;
 pub mod normal;
+pub mod activation;
 pub mod elementwise;
 pub mod per_channel;
 pub mod batch_norm;

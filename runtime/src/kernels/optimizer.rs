@@ -2,7 +2,6 @@
 
 use super::deal::pairs;
 use crate::error::{Error, Result};
-use crate::optimizer::OptimizerConfig;
 use rayon::prelude::*;
 
 /// Elements that one task takes: fewer are not worth waking another thread for.
@@ -11,9 +10,9 @@ const CHUNK: usize = 65_536;
 /// The numbers of one update of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step {
-    /// See [`OptimizerConfig::Sgd`].
+    /// Stochastic gradient descent.
     Sgd(SgdStep),
-    /// See [`OptimizerConfig::AdamW`].
+    /// Adam with decoupled weight decay.
     AdamW(AdamWStep),
 }
 
@@ -51,34 +50,7 @@ pub struct AdamWStep {
     pub epsilon: f32,
 }
 
-impl Step {
-    /// The step after `updates` earlier ones.
-    pub fn new(config: &OptimizerConfig, learning_rate: f64, updates: u64) -> Self {
-        match *config {
-            OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => Self::Sgd(SgdStep {
-                rate: learning_rate as f32,
-                momentum: momentum as f32,
-                nesterov,
-                weight_decay: weight_decay as f32,
-            }),
-            OptimizerConfig::AdamW { beta1, beta2, epsilon, weight_decay } => {
-                let number = (updates + 1) as f64;
-                Self::AdamW(AdamWStep {
-                    keep: (1.0 - learning_rate * weight_decay) as f32,
-                    rate: (learning_rate / (1.0 - beta1.powf(number))) as f32,
-                    beta1: beta1 as f32,
-                    beta2: beta2 as f32,
-                    new1: (1.0 - beta1) as f32,
-                    new2: (1.0 - beta2) as f32,
-                    root_correction: (1.0 - beta2.powf(number)).sqrt() as f32,
-                    epsilon: epsilon as f32,
-                })
-            }
-        }
-    }
-}
-
-/// Updates `slices`: the value, then the state in the order of `Parameter::state`. All are as long as `gradient`.
+/// Updates `slices`: the value, then its state: the momentum, or the mean and the mean square. All are as long as `gradient`.
 ///
 /// # Errors
 /// A number of slices that does not fit the step.

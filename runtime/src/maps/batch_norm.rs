@@ -267,7 +267,7 @@ pub(super) fn counted_statistics(like: &Map, channels: usize) -> Result<Statisti
     Ok(Statistics::new(place.empty(&[channels])?, place.empty(&[channels])?))
 }
 
-pub(crate) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
+pub(super) fn of_moments(moments: kernels::Moments) -> Result<Statistics> {
     let channels = moments.mean.len();
     let map = |numbers| tensor(numbers, channels).map(Map::Host);
     Ok(Statistics::new(map(moments.mean)?, map(moments.variance)?))

@@ -6,7 +6,8 @@ use super::place::{Place, apart, is_composed_here};
 #[cfg(feature = "device")]
 use crate::device::{array::Array, table::body::Element};
 use crate::error::{Error, Result};
-use candle_core::{DType, Shape, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
+use safetensors::Dtype;
 use std::sync::Arc;
 
 /// Numbers in a shape: activations, weights, gradients (f32), and masks and positions (u8). Clones share their memory.
@@ -39,6 +40,23 @@ impl Map {
     /// Where there are not as many as the shape says.
     pub fn new(numbers: Vec<f32>, dims: impl Into<Shape>) -> Result<Self> {
         super::slices::tensor(numbers, dims).map(Self::Host)
+    }
+
+    /// A map on the host of f32, from the little-endian bytes of a file, whose numbers are rounded to that; none for what
+    /// is no floating point.
+    ///
+    /// # Errors
+    /// Where there are not as many bytes as the shape says.
+    pub fn of_bytes(bytes: &[u8], format: Dtype, dims: &[usize]) -> Result<Option<Self>> {
+        let format = match format {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::F64 => DType::F64,
+            _ => return Ok(None),
+        };
+        let tensor = Tensor::from_raw_buffer(bytes, format, dims, &Device::Cpu)?;
+        Ok(Some(Self::Host(tensor.to_dtype(DType::F32)?)))
     }
 
     /// Its shape.

@@ -176,8 +176,24 @@ impl<'a> NormParameters<'a> {
 }
 
 impl NormSums {
-    /// For a kernel, and for who adds them up.
-    pub(crate) fn host(&self) -> Result<&Sums> {
+    /// Adds those of another share of the batch.
+    ///
+    /// # Errors
+    /// `Internal` where both are not on the host.
+    pub fn add(&mut self, own: &Self) -> Result<()> {
+        let (Self::Host(all), own) = (self, own.host()?) else { return Err(elsewhere()) };
+        let pairs = [
+            (&mut all.gradient, &own.gradient),
+            (&mut all.gradient_times_normalized, &own.gradient_times_normalized),
+        ];
+        for (all, own) in pairs {
+            all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+        }
+        Ok(())
+    }
+
+    /// For a kernel.
+    fn host(&self) -> Result<&Sums> {
         match self {
             Self::Host(sums) => Ok(sums),
             _ => Err(elsewhere()),

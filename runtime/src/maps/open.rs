@@ -9,6 +9,7 @@ use crate::device::engine::Engine;
 #[cfg(feature = "emulated")]
 use crate::device::{emulated::Emulated, table::all::Class};
 use crate::error::Result;
+use crate::kernels::simd::Isa;
 use candle_core::{Device, DeviceLocation};
 
 impl Place {
@@ -43,6 +44,23 @@ impl Place {
             Self::Device(engine) => engine.name().into(),
             Self::Counted(_) => "counted".into(),
         }
+    }
+
+    /// What kind of device computes here, whose sums differ in their last bits from those of other kinds.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Composed(device) if device.is_cuda() => "cuda",
+            Self::Composed(device) if device.is_metal() => "metal",
+            #[cfg(feature = "device")]
+            Self::Device(engine) => engine.name(),
+            _ => "cpu",
+        }
+    }
+
+    /// The processor's vector instructions that kernels here use, such as `avx2`; of sums their last bits depend on them.
+    /// Empty on a device.
+    pub fn instructions(&self) -> &'static str {
+        if self.kind() == "cpu" { Isa::best().name() } else { "" }
     }
 
     /// The device of candle's on which what is here is computed; the CPU where it has no part in that.

@@ -101,24 +101,48 @@ impl Packed {
                 }
                 Ok(x)
             }
-            Self::Host { bits, dims, precision } => {
-                let run = |y: &mut _| {
-                    half::widen(bits, *precision, y);
-                    Ok(())
-                };
-                // SAFETY: the kernel writes every element.
-                let (y, ()) = unsafe { output(bits.len(), run) }?;
-                tensor(y, &dims[..]).map(Map::Host)
-            }
+            Self::Host { bits, dims, precision } => widened(bits, *precision, dims),
         }
     }
+}
+
+/// Has the numbers of `x` written, as they are or in 16 bits.
+///
+/// # Errors
+/// Those of writing, `NotFinite` where a number is too large for the precision, and those of the device.
+pub(crate) fn written<T>(
+    x: &Map,
+    precision: Precision,
+    whole: impl FnOnce(&[f32]) -> Result<T>,
+    half: impl FnOnce(&[u16]) -> Result<T>,
+) -> Result<T> {
+    let x = x.to(&Place::Host)?.contiguous()?;
+    let numbers = elements(&x)?;
+    match precision {
+        Precision::F32 => whole(&numbers),
+        _ => half(&narrow(&numbers, precision)?),
+    }
+}
+
+/// A map on the host of numbers that were written in 16-bit `precision`.
+///
+/// # Errors
+/// Where there are not as many as the shape says.
+pub(crate) fn widened(bits: &[u16], precision: Precision, dims: &[usize]) -> Result<Map> {
+    let run = |y: &mut _| {
+        half::widen(bits, precision, y);
+        Ok(())
+    };
+    // SAFETY: the kernel writes every element.
+    let (y, ()) = unsafe { output(bits.len(), run) }?;
+    tensor(y, dims).map(Map::Host)
 }
 
 /// The bits of `x` in 16-bit `precision`.
 ///
 /// # Errors
 /// `NotFinite` where a number is too large for it.
-pub(crate) fn narrow(x: &[f32], precision: Precision) -> Result<Vec<u16>> {
+fn narrow(x: &[f32], precision: Precision) -> Result<Vec<u16>> {
     half::narrow(x, precision).ok_or_else(|| too_large(precision))
 }
 

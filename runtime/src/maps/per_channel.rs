@@ -3,13 +3,14 @@
 
 use crate::composed::per_channel as composed;
 #[cfg(feature = "device")]
-use crate::device::operations::reorder as device;
+use crate::device::operations::{norm as on_rows, reorder as device};
 use crate::error::{Error, Result};
 use crate::kernels::per_channel as kernels;
 use crate::maps::Map;
 use crate::maps::elementwise::{rows_and_channels, same_shape};
-use crate::maps::place::{apart, change, make};
+use crate::maps::place::{apart, change, composition, make};
 use crate::maps::slices::{elements, tensor, update_in_place};
+use candle_core::Tensor;
 
 /// `x: [N, .., C]` as groups of rows of channels, each of which has numbers of its own: one group for `numbers: [C]`, N
 /// of them for `[N, C]` or `[N, 1, 1, C]`.
@@ -104,4 +105,28 @@ pub fn d_factors(d_y: &Map, x: &Map, factors: &Map) -> Result<Map> {
             counter.sweep(2 * x.elem_count());
         },
     )
+}
+
+/// `factors · x + shifts` with constants of each channel of `x: [.., C]`, of its shape.
+///
+/// # Errors
+/// `Shape` where the counts differ, and those of the device.
+pub fn affine(x: &Map, factors: &[f32], shifts: &[f32]) -> Result<Map> {
+    let (_, channels) = rows_and_channels(x)?;
+    if [factors.len(), shifts.len()] != [channels; 2] {
+        return Err(Error::shape(format!(
+            "{} factors and {} shifts do not fit {channels} channels",
+            factors.len(),
+            shifts.len()
+        )));
+    }
+    #[cfg(feature = "device")]
+    if let Map::Device(x) = x {
+        return on_rows::affine(x, factors, shifts).map(Map::Device);
+    }
+    composition(x, x.dims(), || {
+        let x = x.tensor()?;
+        let (factors, shifts) = (Tensor::new(factors, x.device())?, Tensor::new(shifts, x.device())?);
+        Ok(x.broadcast_mul(&factors)?.broadcast_add(&shifts)?)
+    })
 }

@@ -194,7 +194,7 @@ pub(super) fn make(
 }
 
 /// What candle's primitives make of `x` on the host, too, with one map of its size between.
-pub(crate) fn composition(x: &Map, dims: &[usize], run: impl Fn() -> Result<Tensor>) -> Result<Map> {
+pub(super) fn composition(x: &Map, dims: &[usize], run: impl Fn() -> Result<Tensor>) -> Result<Map> {
     make(x, dims, &run, &run, |counter| {
         counter.scratch(x.elem_count() * ELEMENT_BYTES + MAP_BYTES);
         counter.sweep(4 * x.elem_count());

@@ -2,12 +2,9 @@
 
 use super::ledger::Work;
 use crate::error::Result;
-use crate::kernels::conv::{self, Geometry, Path};
-use crate::kernels::elementwise;
-use crate::kernels::unwritten::unwritten;
+use crate::maps::speed::{Speed, fastest};
 use crate::scratch::Scratch;
 use serde::Serialize;
-use std::time::Instant;
 
 /// What a machine does in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -34,8 +31,6 @@ impl Default for Rates {
     }
 }
 
-/// Each sample is repeated so often; the fastest counts.
-const REPEATS: usize = 4;
 /// What is written to storage and read again to see how fast it is.
 const SAMPLE_BYTES: usize = 4 << 20;
 
@@ -45,36 +40,11 @@ impl Rates {
     /// # Errors
     /// None that a caller could cause.
     pub fn measure() -> Result<Self> {
-        let geometry = Geometry {
-            images: 8,
-            input: [32, 32],
-            output: [32, 32],
-            in_channels: 32,
-            out_channels: 32,
-            kernel: [3, 3],
-            stride: [1, 1],
-            padding: [1, 1],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        let (x, weight) = (vec![0.5; geometry.x_len()], vec![0.25; geometry.weight_len()]);
-        let mut y = vec![0.0; geometry.y_len()];
-        let convolution =
-            fastest(|| conv::forward(Path::best(), &geometry, &x[..], &weight, None, unwritten(&mut y)))?;
-        let sweep = fastest(|| {
-            elementwise::add_scaled(&mut y, &x, 0.5);
-            Ok(())
-        })?;
-        let nothing = fastest(|| {
-            elementwise::scale(&mut y[..1], 0.5);
-            Ok(())
-        })?;
-        let multiply_adds = (geometry.y_len() * geometry.group_in() * geometry.taps()) as f64;
-        let moved = (3 * geometry.y_len() * size_of::<f32>()) as f64;
+        let Speed { multiply_adds_per_second, bytes_per_second, seconds_per_pass } = Speed::measure()?;
         Ok(Self {
-            multiply_adds_per_second: multiply_adds / convolution,
-            bytes_per_second: moved / sweep,
-            seconds_per_pass: nothing + Self::default().seconds_per_pass,
+            multiply_adds_per_second,
+            bytes_per_second,
+            seconds_per_pass: seconds_per_pass + Self::default().seconds_per_pass,
             ..Self::default()
         })
     }
@@ -98,15 +68,4 @@ impl Rates {
             + work.passes * self.seconds_per_pass
             + work.stored_bytes / self.stored_bytes_per_second
     }
-}
-
-/// Seconds of the fastest of a few runs.
-fn fastest(mut run: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut least = f64::INFINITY;
-    for _ in 0..REPEATS {
-        let started = Instant::now();
-        run()?;
-        least = least.min(started.elapsed().as_secs_f64());
-    }
-    Ok(least.max(1e-9))
 }

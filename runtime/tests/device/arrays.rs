@@ -205,7 +205,7 @@ fn parameter(engine: &Engine, len: usize) -> [Array; 3] {
 
 fn sgd(learning_rate: f64) -> Step {
     let config = OptimizerConfig::Sgd { momentum: 0.5, nesterov: false, weight_decay: 0.0 };
-    Step::new(&config, learning_rate, 0)
+    config.step(learning_rate, 0)
 }
 
 /// The words of four parameters, which stay.

@@ -9,7 +9,6 @@ use localgrad::device::operations::read::GradientRead;
 use localgrad::device::operations::{conv, elementwise, mask, update};
 use localgrad::device::table::all::Class;
 use localgrad::kernels::conv::Geometry;
-use localgrad::kernels::optimizer::Step;
 use localgrad::optimizer::OptimizerConfig;
 
 /// A convolution from 5 channels to 7, what its gradient is made of, and the mask that it meets.
@@ -67,7 +66,7 @@ fn nobody_can_tell_that_a_gradient_waits() {
     let case = Case::new();
     let expected = case.gradient().floats().unwrap();
     let config = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let step = Step::new(&config, 0.5, 0);
+    let step = config.step(0.5, 0);
     // The weight changes meanwhile, what was read is written over, and given back.
     let d_x = case.gradient();
     update::step(&case.weight, &[], &case.weight.copy().unwrap(), &step).unwrap();

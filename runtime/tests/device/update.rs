@@ -89,7 +89,7 @@ fn step(run: &mut Run<'_>, config: &OptimizerConfig) -> Outcome<()> {
     let (states_on, squares_on) = (run.floats(&states[..len]), run.floats(&states[len..]));
     let (gradients_on, averages_on) = (run.floats(&gradients), run.floats(&averages));
     let (words, factor) = (run.words(&table.words), run.floats(&[0.5]));
-    let step = Step::new(config, 0.1, 3);
+    let step = config.step(0.1, 3);
     let keep = 0.99;
     let launch = table.step(&step, WITH_AVERAGE | WITH_FACTOR, keep).unwrap();
     let arrays = [&values_on, &states_on, &squares_on, &gradients_on, &averages_on].map(Some);

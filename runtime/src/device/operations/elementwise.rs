@@ -6,7 +6,7 @@ use crate::device::launch::Launch;
 use crate::device::launches::elements as launches;
 use crate::device::table::body::{Body, Element};
 use crate::error::Result;
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 
 /// An array like `x`, whose elements are yet to be written.
 pub(super) fn like(x: &Array) -> Result<Array> {

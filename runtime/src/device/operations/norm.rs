@@ -11,7 +11,7 @@ use crate::device::table::body::{Body, Element};
 use crate::device::table::kernel::Source;
 use crate::error::Result;
 use crate::kernels::batch_norm::clamp;
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 
 /// A norm with the activation behind it. Clones share their numbers.
 #[derive(Clone, Debug)]

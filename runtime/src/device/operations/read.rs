@@ -7,7 +7,7 @@ use crate::device::engine::Operand::{self, Floats, Nothing};
 use crate::device::table::kernel::Source;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::clamp;
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 
 /// A map on its way into a kernel.
 #[derive(Clone, Copy, Debug)]

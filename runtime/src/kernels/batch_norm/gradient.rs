@@ -6,7 +6,7 @@ use super::normalization::{Normalization, clamp};
 use crate::kernels::deal::{deal, pairs};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 
 /// The sums over rows that every gradient needs, one a channel.
 #[derive(Clone, Debug)]

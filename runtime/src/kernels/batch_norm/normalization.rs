@@ -4,7 +4,7 @@ use super::cyclic::{cyclic, cyclic_len, width};
 use crate::kernels::deal::pairs;
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::maps::activation::Activation;
+use crate::kernels::activation::Activation;
 use std::mem::MaybeUninit;
 
 /// What becomes of a channel: activation((x - mean) · scale + bias). The vectors repeat their channels.

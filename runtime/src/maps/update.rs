@@ -1,0 +1,96 @@
+//! Updates of weights by their gradients, in the memory of the weight and of what an optimizer remembers of it.
+
+use super::Map;
+use super::elementwise::scaled;
+use super::place::read;
+use super::slices::{elements, update_in_place};
+use crate::composed::optimizer as composed;
+#[cfg(feature = "device")]
+use crate::device::operations as device;
+use crate::error::{Error, Result};
+use crate::kernels::optimizer as kernels;
+pub use crate::kernels::optimizer::{AdamWStep, SgdStep, Step};
+use candle_core::Tensor;
+use std::sync::Mutex;
+
+/// One step of `value` by its gradient `d_value`, which shares no memory with it. `state` has as many maps as the step
+/// asks for: none or the momentum, or the mean and the mean square; all are of one shape, and change with the value.
+///
+/// # Errors
+/// Those of the device, and `Internal` for another number of maps.
+pub fn step(value: &Map, state: &[Map], d_value: &Map, step: &Step) -> Result<()> {
+    #[cfg(feature = "device")]
+    if let Map::Device(value) = value {
+        let state = state.iter().map(Map::array).collect::<Result<Vec<_>>>()?;
+        return device::update::step(value, &state, d_value.array()?, step);
+    }
+    read(
+        value,
+        || step_on_host(value, state, d_value, step),
+        || {
+            let state = state.iter().map(Map::tensor).collect::<Result<Vec<_>>>()?;
+            composed::update(value.tensor()?, d_value.tensor()?, &state, step)
+        },
+        |counter| counter.sweep(d_value.elem_count() * (3 + 2 * state.len())),
+    )
+}
+
+/// `factor`·x as a sum that others are added to. Where the factor is 1, it is `x` itself: nobody else may read it then.
+///
+/// # Errors
+/// Those of the device.
+pub fn first_of_sum(x: Map, factor: f64) -> Result<Map> {
+    if factor == 1.0 { x.contiguous() } else { scaled(&x, factor) }
+}
+
+/// sum += factor·x, in the memory of `sum`; both are of one shape.
+///
+/// # Errors
+/// Those of the device.
+pub fn add_to_sum(sum: &Map, x: Map, factor: f64) -> Result<()> {
+    #[cfg(feature = "device")]
+    if let Map::Device(sum) = sum {
+        return device::elementwise::add_scaled(sum, x.array()?, factor as f32);
+    }
+    let x = x.contiguous()?;
+    read(
+        sum,
+        || {
+            let x = elements(&x)?;
+            update_in_place(sum.tensor()?, |sum| kernels::add_scaled(sum, &x, factor as f32))
+        },
+        || composed::add_scaled(sum.tensor()?, x.tensor()?, factor),
+        |counter| counter.sweep(3 * x.elem_count()),
+    )
+}
+
+fn step_on_host(value: &Map, state: &[Map], d_value: &Map, step: &Step) -> Result<()> {
+    let d_value = d_value.clone().contiguous()?;
+    let gradient = elements(&d_value)?;
+    let mut tensors = vec![value.tensor()?];
+    for state in state {
+        tensors.push(state.tensor()?);
+    }
+    change_together(&tensors, Vec::new(), &|slices| kernels::update(slices, &gradient, step))
+}
+
+/// Runs `kernel` on `slices` and the elements of all `tensors`, in place; no two may share storage.
+fn change_together(
+    tensors: &[&Tensor],
+    slices: Vec<&mut [f32]>,
+    kernel: &(dyn Fn(Vec<&mut [f32]>) -> Result<()> + Sync),
+) -> Result<()> {
+    let Some((first, rest)) = tensors.split_first() else {
+        return kernel(slices);
+    };
+    // In-place kernels are shared closures: what they consume and return passes through a lock, taken once.
+    let cell = Mutex::new((slices, Ok(())));
+    update_in_place(first, |data| {
+        if let Ok(mut cell) = cell.lock() {
+            let mut slices = std::mem::take(&mut cell.0);
+            slices.push(data);
+            cell.1 = change_together(rest, slices, kernel);
+        }
+    })?;
+    cell.into_inner().map_or_else(|_| Err(Error::internal("an update panicked")), |(_, done)| done)
+}

@@ -717,6 +717,37 @@ typedef struct {
   int32_t fit;
 } lg_frame;
 
+// Where a trainer stands.
+typedef struct {
+  // sizeof(lg_trainer_info), set by the caller.
+  size_t struct_size;
+  // Local blocks.
+  size_t blocks;
+  // The most samples in a step.
+  size_t batch;
+  // Samples that were pushed and wait for the next step.
+  size_t pending;
+  // Steps done.
+  uint64_t steps;
+  // Samples trained on.
+  uint64_t samples;
+  // Seconds at work in training.
+  double seconds;
+  // The learning rate of the next step.
+  double learning_rate;
+  // 1 if the step that follows was interrupted and is half done: it goes on with the next call that trains, and
+  // nothing can be saved before.
+  int32_t step_is_open;
+  // Its blocks that are done.
+  size_t blocks_done;
+  // 1 if an error came in the middle of a step: go back to a checkpoint or a saved state.
+  int32_t is_damaged;
+  // Classes.
+  size_t classes;
+  // Names of them, for lg_trainer_class_name: as many as classes, or 0.
+  size_t class_names;
+} lg_trainer_info;
+
 // Something that happened. Fields that its kind does not name are 0.
 typedef struct {
   // sizeof(lg_event), set by the caller.
@@ -749,37 +780,6 @@ typedef struct {
   // What the network is judged by, which `text` names.
   double metric;
 } lg_event;
-
-// Where a trainer stands.
-typedef struct {
-  // sizeof(lg_trainer_info), set by the caller.
-  size_t struct_size;
-  // Local blocks.
-  size_t blocks;
-  // The most samples in a step.
-  size_t batch;
-  // Samples that were pushed and wait for the next step.
-  size_t pending;
-  // Steps done.
-  uint64_t steps;
-  // Samples trained on.
-  uint64_t samples;
-  // Seconds at work in training.
-  double seconds;
-  // The learning rate of the next step.
-  double learning_rate;
-  // 1 if the step that follows was interrupted and is half done: it goes on with the next call that trains, and
-  // nothing can be saved before.
-  int32_t step_is_open;
-  // Its blocks that are done.
-  size_t blocks_done;
-  // 1 if an error came in the middle of a step: go back to a checkpoint or a saved state.
-  int32_t is_damaged;
-  // Classes.
-  size_t classes;
-  // Names of them, for lg_trainer_class_name: as many as classes, or 0.
-  size_t class_names;
-} lg_trainer_info;
 
 // Gives samples: fills in `*samples`, which it gets empty, and answers LG_ANSWER_CONTINUE, or LG_ANSWER_STOP where
 // there are no more. What it lends stays as it is until it is called again or the call that called it returns. `number`
@@ -1066,16 +1066,6 @@ lg_status lg_network_prepare_frame(const lg_network *network,
                                    size_t capacity,
                                    lg_error *error);
 
-// Takes the oldest event that waits. `*found` becomes 1, or 0 where none waits; `event`, whose struct_size the caller
-// has set, is then left as it is. Any thread at any time, without waiting.
-lg_status lg_trainer_poll(const lg_trainer *trainer,
-                          lg_event *event,
-                          int32_t *found,
-                          lg_error *error);
-
-// Writes the number of events that were dropped so far, because 256 others waited. Any thread at any time.
-lg_status lg_trainer_dropped_events(const lg_trainer *trainer, uint64_t *count, lg_error *error);
-
 // Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. No thread
 // is started. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
 lg_status lg_trainer_create(const lg_network *network,
@@ -1097,6 +1087,16 @@ lg_status lg_trainer_losses(const lg_trainer *trainer,
 // with it is cancelled, and what it uses is freed when that call returns. NULL, and one that was destroyed before, do
 // nothing. Any thread, at any time.
 void lg_trainer_destroy(lg_trainer *trainer);
+
+// Takes the oldest event that waits. `*found` becomes 1, or 0 where none waits; `event`, whose struct_size the caller
+// has set, is then left as it is. Any thread at any time, without waiting.
+lg_status lg_trainer_poll(const lg_trainer *trainer,
+                          lg_event *event,
+                          int32_t *found,
+                          lg_error *error);
+
+// Writes the number of events that were dropped so far, because 256 others waited. Any thread at any time.
+lg_status lg_trainer_dropped_events(const lg_trainer *trainer, uint64_t *count, lg_error *error);
 
 // Adds samples, one or many, to those that the next step trains on. They are copied. All of them together may be no
 // more than lg_trainer_config.batch; none is taken if they are.

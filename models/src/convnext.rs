@@ -1,6 +1,6 @@
 //! ConvNeXt (Liu et al. 2022), named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
 use localgrad::network::{ConvNextBlock, NetworkSpec, UnitKind, UnitSpec};

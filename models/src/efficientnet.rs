@@ -1,6 +1,6 @@
 //! EfficientNet (Tan and Le 2019), named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use crate::scaled::divisible;
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};

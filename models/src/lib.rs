@@ -3,6 +3,7 @@
 //! This crate only writes specs: it knows nothing of tensors, training or files.
 
 pub mod adapt;
+pub mod config;
 pub mod catalogue;
 pub mod cut;
 pub mod mobilenet;
@@ -29,4 +30,5 @@ mod scaled;
 #[cfg(test)]
 mod counted;
 
-pub use catalogue::{MODELS, ModelConfig, Stem, network};
+pub use catalogue::{MODELS, network};
+pub use config::{ModelConfig, Stem};

@@ -1,6 +1,6 @@
 //! MNASNet (Tan et al. 2019), named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use crate::scaled::divisible;
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};

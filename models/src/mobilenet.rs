@@ -1,6 +1,6 @@
 //! MobileNetV2 (Sandler et al. 2018), named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use crate::scaled::{divisible, multiplier};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};

@@ -1,6 +1,6 @@
 //! MobileNetV1 (Howard et al. 2017), named as timm names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use crate::scaled::{divisible, multiplier};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};

@@ -1,6 +1,6 @@
 //! RegNets (Radosavovic et al. 2020), named as torchvision names them.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
 use localgrad::maps::activation::Activation;

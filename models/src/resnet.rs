@@ -1,7 +1,7 @@
 //! Residual networks (He et al. 2015): the CIFAR form with stages of basic units, and the ImageNet form
 //! with four stages, named as torchvision names them.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;

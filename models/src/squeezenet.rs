@@ -1,6 +1,6 @@
 //! SqueezeNet (Iandola et al. 2016), named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;

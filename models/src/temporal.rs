@@ -1,6 +1,6 @@
 //! Networks for windows of sensors: `[C, 1, T]`, channels by time. Of taller input every row is taken by itself.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
 use localgrad::network::{NetworkSpec, TemporalBlock, UnitKind, UnitSpec};

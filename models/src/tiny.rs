@@ -1,7 +1,7 @@
 //! Networks of MLPerf Tiny (Banbury et al. 2021) that are none of another family's. Biases before batch norms, which take
 //! them away, are left out. (Its network for visual wake words is `mobilenet_v1_x0_25` on 96 by 96 pixels.)
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use crate::resnet;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;

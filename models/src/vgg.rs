@@ -1,6 +1,6 @@
 //! VGG (Simonyan and Zisserman 2014), with batch norm or without, named as torchvision names it.
 
-use crate::catalogue::{ModelConfig, no_widths};
+use crate::config::{ModelConfig, no_widths};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;

@@ -10,7 +10,7 @@ use jni::objects::{
 use jni::refs::Global;
 use jni::sys::jlong;
 use jni::{Env, NativeMethod, native_method};
-use localgrad_bridge::feed::Source;
+use localgrad_bridge::inbox::Source;
 use localgrad_bridge::pointers::Versioned;
 use localgrad_bridge::run::lg_run_options;
 use localgrad_bridge::session::Session;

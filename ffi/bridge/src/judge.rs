@@ -2,7 +2,7 @@
 
 use crate::control::Turn;
 use crate::error::lg_error;
-use crate::feed::{self, Source, lg_source_fn};
+use crate::inbox::{self, Source, lg_source_fn};
 use crate::library::fixed_text;
 use crate::pointers::{self, Versioned};
 use crate::samples::{Given, Intake, Samples, lg_samples};
@@ -73,7 +73,7 @@ impl Session {
         let mut number = 0;
         self.judge(shared, &mut |intake, most| {
             number += 1;
-            feed::ask(source, number - 1, intake, most)
+            inbox::ask(source, number - 1, intake, most)
         })
     }
 
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn lg_trainer_evaluate_source(
     trainer::with(trainer, error, |object, session| {
         // SAFETY: the caller promises that the function and the pointer are what the header says.
         unsafe {
-            let source = feed::source_of(function, user_data);
+            let source = inbox::source_of(function, user_data);
             let mut source = source.ok_or_else(|| Fault::argument("function is NULL"))?;
             pointers::read_struct(result, "result")?;
             let found = session.evaluate_source(object.shared(), &mut source)?;

@@ -6,12 +6,11 @@ use crate::pointers::{self, LONGEST_TEXT_BYTES, Versioned};
 use crate::session::Session;
 use crate::status::{Fault, Outcome, lg_status};
 use crate::trainer::{self, lg_trainer};
+use crate::weight_names::Named;
 use half::f16;
 use localgrad_runtime::maps::Place;
 use localgrad_runtime::maps::slices;
-use localgrad_runtime::model::Classifier;
 use localgrad_runtime::weights::is_variance;
-use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
 
 /// Of weights that an error lists.
@@ -62,25 +61,6 @@ unsafe impl Versioned for lg_weight_info {
     }
 }
 
-/// A weight or a running statistic of the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// Under which it is exported, too.
-    pub name: String,
-    /// The block that it is part of.
-    pub block: usize,
-    /// Its shape.
-    pub extents: Vec<usize>,
-    /// Whether no gradient changes it.
-    pub is_statistic: bool,
-}
-
-impl Named {
-    fn elements(&self) -> usize {
-        self.extents.iter().product()
-    }
-}
-
 /// How many bytes a number takes in an lg_precision.
 fn number_bytes(precision: i32) -> Outcome<usize> {
     match precision {
@@ -102,30 +82,9 @@ impl Session {
             )));
         }
         if self.named.is_empty() {
-            self.named = self.find_named()?;
+            self.named = Named::all(&mut self.trainer)?;
         }
         Ok(self.named.iter().filter(|named| is_all || named.block == block).cloned().collect())
-    }
-
-    fn find_named(&mut self) -> Outcome<Vec<Named>> {
-        let trainer = &mut self.trainer;
-        let mut network = BTreeSet::new();
-        trainer.read_forms(&mut |name, _| {
-            network.insert(name.to_owned());
-            Ok(())
-        })?;
-        let mut found = Vec::with_capacity(network.len());
-        for block in 0..trainer.ranges().len() {
-            trainer.read_forms_of_block(block, &mut |name, form| {
-                if network.contains(name) {
-                    let extents = form.dims.to_vec();
-                    let is_statistic = form.updated.is_none();
-                    found.push(Named { name: name.to_owned(), block, extents, is_statistic });
-                }
-                Ok(())
-            })?;
-        }
-        Ok(found)
     }
 
     /// The weight of that name.

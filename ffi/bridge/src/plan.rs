@@ -1,10 +1,10 @@
 //! What training will need of memory, before any is taken.
 
-use crate::budget::workload;
-use crate::config::{Pointed, Settings, lg_trainer_config};
+use crate::config::{Pointed, lg_trainer_config};
 use crate::error::lg_error;
 use crate::guard;
 use crate::handles;
+use crate::made::{Settings, workload};
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::status::{Outcome, lg_status};

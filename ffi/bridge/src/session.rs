@@ -4,16 +4,16 @@
 //! interrupted there is kept, and the next call goes on with its next block, as if nothing had happened.
 
 use crate::budget::Budget;
-use crate::config::Settings;
 use crate::control::{Control, Turn};
 use crate::events::{Event, Events, cut, lg_event_kind};
-use crate::feed::{self, Inbox, Source};
 use crate::guard;
-use crate::named::Named;
+use crate::inbox::{self, Inbox, Source};
+use crate::made::Settings;
 use crate::network::Pretrained;
 use crate::samples::{Given, Intake};
 use crate::status::{Fault, Outcome, lg_status};
 use crate::stored::Stored;
+use crate::weight_names::Named;
 use localgrad_models::ModelConfig;
 use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::evaluate::{Evaluation, Tally};
@@ -392,7 +392,7 @@ impl Session {
             return self.inbox.take(&self.intake).map(Some);
         }
         match &mut self.source {
-            Some(source) => feed::ask(source, self.progress.steps as u64, &self.intake, self.batch),
+            Some(source) => inbox::ask(source, self.progress.steps as u64, &self.intake, self.batch),
             None => Ok(None),
         }
     }

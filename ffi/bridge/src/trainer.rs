@@ -1,11 +1,12 @@
 //! The trainer's handle: made, described, destroyed.
 
-use crate::config::{Pointed, Settings, lg_trainer_config};
+use crate::config::{Pointed, lg_trainer_config};
 use crate::control::Control;
 use crate::error::lg_error;
 use crate::events::Events;
 use crate::guard;
 use crate::handles::{self, Object};
+use crate::made::Settings;
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::session::{Session, Shared};

@@ -1,7 +1,7 @@
 //! Activation functions, and their derivatives as functions of the input.
 
-use crate::error::{Error, Result};
 use super::normal::cumulative;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// An elementwise non-linearity.

@@ -2,8 +2,8 @@
 
 use super::deal::pairs;
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
-use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::activation::Activation;
+use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
 
 /// `activation(x)`.

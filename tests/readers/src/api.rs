@@ -13,6 +13,7 @@ use localgrad_bridge::feed::*;
 use localgrad_bridge::judge::*;
 use localgrad_bridge::named::*;
 use localgrad_bridge::network::*;
+use localgrad_bridge::poll::*;
 use localgrad_bridge::run::*;
 use localgrad_bridge::samples::*;
 use localgrad_bridge::settings::*;

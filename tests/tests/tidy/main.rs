@@ -1,6 +1,7 @@
 //! Style kept by a program: walks the tree and names every place that breaks a rule, as `file:line: why`.
 
 mod rules;
+mod circles;
 mod documented;
 mod reading;
 
@@ -53,6 +54,11 @@ fn the_tree_is_tidy() {
         for finding in RULES.iter().flat_map(|rule| rule(source)) {
             findings.push(format!("{}:{}: {}", source.path, finding.line, finding.why));
         }
+    }
+    for module in circles::all_circles(&all) {
+        findings.push(format!(
+            "{module}: it knows others that know it, each by way of the next; open the circle"
+        ));
     }
     findings.sort();
     assert!(findings.is_empty(), "{} untidy places:\n{}", findings.len(), findings.join("\n"));

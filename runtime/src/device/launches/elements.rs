@@ -6,10 +6,10 @@ use crate::device::launches::PART_CHANNELS;
 use crate::device::table::body::Body;
 use crate::device::table::kernel::Kernel;
 use crate::error::Result;
+use crate::kernels::activation::Activation;
 use crate::kernels::max_pool::Axis;
 use crate::kernels::resample::Taps;
 use crate::kernels::subsample::Sizes;
-use crate::kernels::activation::Activation;
 
 /// The number that kernels know an activation by, and its slope below 0; no activation is 0.
 pub fn kind(activation: Option<Activation>) -> (u32, f32) {

@@ -10,8 +10,8 @@ use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, NORM_ROWS
 use crate::device::table::body::{Body, Element};
 use crate::device::table::kernel::Source;
 use crate::error::Result;
-use crate::kernels::batch_norm::clamp;
 use crate::kernels::activation::Activation;
+use crate::kernels::batch_norm::clamp;
 
 /// A norm with the activation behind it. Clones share their numbers.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use crate::device::array::Array;
 use crate::device::engine::Operand::{self, Floats, Nothing};
 use crate::device::table::kernel::Source;
 use crate::error::{Error, Result};
-use crate::kernels::batch_norm::clamp;
 use crate::kernels::activation::Activation;
+use crate::kernels::batch_norm::clamp;
 
 /// A map on its way into a kernel.
 #[derive(Clone, Copy, Debug)]

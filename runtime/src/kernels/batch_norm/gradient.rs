@@ -3,10 +3,10 @@
 use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
+use crate::kernels::activation::Activation;
 use crate::kernels::deal::{deal, pairs};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::kernels::activation::Activation;
 
 /// The sums over rows that every gradient needs, one a channel.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! The normalization of a channel and the activation after it.
 
 use super::cyclic::{cyclic, cyclic_len, width};
+use crate::kernels::activation::Activation;
 use crate::kernels::deal::pairs;
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use crate::kernels::activation::Activation;
 use std::mem::MaybeUninit;
 
 /// What becomes of a channel: activation((x - mean) · scale + bias). The vectors repeat their channels.

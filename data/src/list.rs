@@ -11,7 +11,7 @@ use crate::collection::Collection;
 use crate::encoded::Encoded;
 use crate::folder::{entries, is_picture_ending};
 use crate::listing::{Item, Listing, few};
-use crate::share::{Share, Source};
+use crate::share::{PartFile, Share};
 use crate::targets::{Answers, BETWEEN, Written, answers};
 use localgrad::{Error, Result};
 use serde_json::Value;
@@ -81,7 +81,7 @@ pub fn open(path: &Path) -> Result<Collection> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_in(folder: &Path) -> Result<Option<Collection>> {
-    let mut lists: Vec<Source> = Vec::new();
+    let mut lists: Vec<PartFile> = Vec::new();
     for (name, path) in entries(folder)? {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
         // Texts and JSON lie in folders for other reasons.
@@ -94,7 +94,7 @@ pub fn open_in(folder: &Path) -> Result<Option<Collection>> {
     if lists.iter().any(|(share, _)| *share == Some(Share::Train)) {
         lists.retain(|(share, _)| share.is_some());
     }
-    let is_of_pictures = |(_, path): &Source| {
+    let is_of_pictures = |(_, path): &PartFile| {
         rows(path).is_ok_and(|table| table.rows.first().is_some_and(|row| Places::of(path, row).is_some()))
     };
     lists.retain(is_of_pictures);
@@ -108,7 +108,7 @@ pub fn open_in(folder: &Path) -> Result<Option<Collection>> {
 }
 
 /// The pictures of all `lists`, each of a part where it says so; `first` lies where the list of classes may.
-fn collection(name: &str, first: &Path, lists: Vec<Source>) -> Result<Collection> {
+fn collection(name: &str, first: &Path, lists: Vec<PartFile>) -> Result<Collection> {
     let (mut items, mut written, mut columns) = (Vec::new(), Vec::new(), Vec::new());
     for (share, path) in lists {
         let Table { rows, columns: of_list } = rows(&path)?;

@@ -13,7 +13,7 @@ use crate::images::check_fits;
 use crate::list::in_parts;
 use crate::listing::{Item, few};
 use crate::pages::{Cell, Value, cells};
-use crate::share::{Share, Source};
+use crate::share::{PartFile, Share};
 use crate::targets::{Answers, Written, answers};
 use ::parquet::basic::Compression;
 use ::parquet::errors::ParquetError;
@@ -39,7 +39,7 @@ const NAMED: usize = 8;
 ///
 /// # Errors
 /// `Io` when a folder cannot be read.
-pub(crate) fn found(path: &Path) -> Result<Vec<Source>> {
+pub(crate) fn found(path: &Path) -> Result<Vec<PartFile>> {
     if !path.is_dir() {
         return Ok(if is_parquet(path) || begins_as_one(path) {
             vec![(None, path.to_path_buf())]
@@ -73,9 +73,9 @@ fn begins_as_one(path: &Path) -> bool {
 }
 
 /// The files in a folder and in its folders of parts, which their names or those of their folders say.
-fn files_in(folder: &Path) -> Result<Vec<Source>> {
+fn files_in(folder: &Path) -> Result<Vec<PartFile>> {
     let share_of = |name: &str| name.split(['-', '_', '.']).find_map(Share::named);
-    let mut files: Vec<Source> = Vec::new();
+    let mut files: Vec<PartFile> = Vec::new();
     for (name, path) in entries(folder)? {
         if is_parquet(&path) && path.is_file() {
             files.push((share_of(&name), path));
@@ -97,9 +97,9 @@ fn files_in(folder: &Path) -> Result<Vec<Source>> {
 /// # Errors
 /// `Io` when a file cannot be read; `Format` when it is none or has no such columns; `Memory` for pictures that do not fit
 /// into it.
-pub(crate) fn collection(name: &str, files: Vec<Source>) -> Result<Collection> {
+pub(crate) fn collection(name: &str, files: Vec<PartFile>) -> Result<Collection> {
     let folder = files.first().and_then(|(_, path)| path.parent()).map(Path::to_path_buf);
-    let mut rows = Rows::default();
+    let mut rows = ReadRows::default();
     for (share, path) in files {
         rows.add_file(share, &path)?;
     }
@@ -162,7 +162,7 @@ struct Form {
 
 /// What was read.
 #[derive(Default)]
-struct Rows {
+struct ReadRows {
     items: Vec<(Option<Share>, Item)>,
     written: Vec<Written>,
     form: Form,
@@ -173,7 +173,7 @@ struct Rows {
     checked_bytes: usize,
 }
 
-impl Rows {
+impl ReadRows {
     fn add_file(&mut self, share: Option<Share>, path: &Path) -> Result<()> {
         let name = path.display().to_string();
         let wrong = |what: String| Error::format(format!("{name}: {what}"));

@@ -10,7 +10,7 @@ use crate::encoded::Encoded;
 use crate::folder::{entries, is_picture_ending};
 use crate::list::{in_parts, of_json};
 use crate::listing::{Item, few};
-use crate::share::{Share, Source};
+use crate::share::{PartFile, Share};
 use crate::targets::{Written, answers};
 use localgrad::{Error, Result};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub(crate) fn is_shard(archive: &Archive) -> bool {
 ///
 /// # Errors
 /// `Config` for braces that count too far; `Format` where a shard that they count is missing.
-pub(crate) fn found(path: &Path) -> Result<Option<Vec<Source>>> {
+pub(crate) fn found(path: &Path) -> Result<Option<Vec<PartFile>>> {
     let text = path.to_string_lossy();
     if let Some(counted) = braces(&text)? {
         let missing = counted.iter().find(|shard| !Path::new(shard).is_file());
@@ -88,7 +88,7 @@ pub(crate) fn found(path: &Path) -> Result<Option<Vec<Source>>> {
 }
 
 /// The archives in a folder, each of the part that its name begins with.
-fn shards_in(folder: &Path, share: Option<Share>) -> Result<Vec<Source>> {
+fn shards_in(folder: &Path, share: Option<Share>) -> Result<Vec<PartFile>> {
     let is_tar = |name: &str| [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending));
     let of_name = |name: &str| name.split(['-', '_', '.']).find_map(Share::named);
     let tars = entries(folder)?.into_iter().filter(|(name, path)| is_tar(name) && path.is_file());
@@ -116,7 +116,7 @@ fn braces(text: &str) -> Result<Option<Vec<String>>> {
 ///
 /// # Errors
 /// Those of opening archives; `Format` when no picture has a label, or labels are no classes.
-pub(crate) fn collection(name: &str, shards: Vec<Source>) -> Result<Collection> {
+pub(crate) fn collection(name: &str, shards: Vec<PartFile>) -> Result<Collection> {
     let several = shards.len() > 1;
     let folder = shards.first().and_then(|(_, path)| path.parent()).map(Path::to_path_buf);
     let (mut items, mut written, mut without) = (Vec::new(), Vec::new(), Vec::new());

@@ -4,7 +4,7 @@ use crate::listing::Part;
 use std::path::PathBuf;
 
 /// A file of samples, and the part that they are of where it is of one.
-pub(crate) type Source = (Option<Share>, PathBuf);
+pub(crate) type PartFile = (Option<Share>, PathBuf);
 
 /// A part that data come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

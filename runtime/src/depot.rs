@@ -32,11 +32,11 @@ pub(crate) struct Depot {
 
 struct Group {
     presence: Presence,
-    stored: Option<Stored>,
+    stored: Option<StoredGroup>,
 }
 
 /// A group in the file: of each parameter its value and then its states, a part each.
-struct Stored {
+struct StoredGroup {
     extent: Option<Extent>,
     parameters: Vec<Waiting>,
 }
@@ -107,7 +107,7 @@ impl Depot {
         let all = tensors.iter().map(elements).collect::<Result<Vec<_>>>()?;
         let parts = all.iter().map(|numbers| bytes_of::<f32>(numbers));
         let extent = self.scratch.as_ref().map(|scratch| scratch.store(parts)).transpose()?;
-        self.groups[group].stored = Some(Stored { extent, parameters });
+        self.groups[group].stored = Some(StoredGroup { extent, parameters });
         drop(all);
         drop(tensors);
         self.forget(group, visit)
@@ -171,7 +171,7 @@ impl Depot {
 
     /// Lets the system read a group ahead that will be fetched soon.
     pub(crate) fn read_ahead(&self, group: usize) {
-        if let Group { presence: Presence::Away, stored: Some(Stored { extent: Some(extent), .. }) } =
+        if let Group { presence: Presence::Away, stored: Some(StoredGroup { extent: Some(extent), .. }) } =
             &self.groups[group]
         {
             extent.read_ahead();

@@ -28,12 +28,12 @@ pub enum Parcel {
     /// In fewer bits, in memory.
     Packed(Arc<Packed>),
     /// In a file.
-    Stored(Arc<Stored>),
+    Stored(Arc<StoredFeatures>),
 }
 
 /// Features in a file, a part for each sample.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoredFeatures {
     /// None where it is only counted.
     extent: Option<Extent>,
     dims: Vec<usize>,
@@ -72,7 +72,7 @@ impl Shelf {
                 drop(place.room(Part::Kept, x.elem_count() * precision.bytes()));
             }
             outline.counter.store(x.elem_count() * precision.bytes());
-            return Ok(Parcel::Stored(Arc::new(Stored { extent: None, dims, precision, place })));
+            return Ok(Parcel::Stored(Arc::new(StoredFeatures { extent: None, dims, precision, place })));
         }
         let scratch =
             self.scratch.as_ref().ok_or_else(|| Error::internal("features have no file to wait in"))?;
@@ -83,7 +83,7 @@ impl Shelf {
             |numbers| scratch.store(numbers.chunks(each).map(bytes_of)),
             |bits| scratch.store(bits.chunks(each).map(bytes_of)),
         )?;
-        Ok(Parcel::Stored(Arc::new(Stored { extent: Some(extent), dims, precision, place })))
+        Ok(Parcel::Stored(Arc::new(StoredFeatures { extent: Some(extent), dims, precision, place })))
     }
 }
 
@@ -114,7 +114,7 @@ impl Parcel {
     }
 }
 
-impl Stored {
+impl StoredFeatures {
     fn get(&self, samples: Range<usize>) -> Result<Map> {
         let each: usize = self.dims[1..].iter().product();
         let len = samples.len() * each;

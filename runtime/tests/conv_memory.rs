@@ -7,7 +7,7 @@ mod counting;
 
 use counting::{NOW, PEAK};
 use localgrad::kernels::batch_norm::{Gradient, Normalization};
-use localgrad::kernels::conv::{self as kernels, Geometry, Given, Method, PassKind, Path, Source};
+use localgrad::kernels::conv::{self as kernels, Algorithm, Geometry, Given, PassKind, Path, ReadThrough};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use std::sync::atomic::Ordering::SeqCst;
@@ -52,7 +52,7 @@ fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
             PassKind::DInput => kernels::d_input(path, g, &y, &weight, unwritten(&mut d_x)).unwrap(),
             PassKind::DWeight => kernels::d_weight(path, g, &x, &y, &mut d_weight).unwrap(),
             PassKind::Joint => {
-                let x = Some(Source::Normalized(&x, &by));
+                let x = Some(ReadThrough::Normalized(&x, &by));
                 let given = Given { x, d: &y, by: &gradient, weight: &weight, beside: None };
                 kernels::backward(path, g, given, &mut out, Some(&mut d_weight)).unwrap();
             }
@@ -77,7 +77,7 @@ fn workspace_is_what_the_kernels_allocate() {
         geometry(9, 15, [48, 48], 5, 48),
     ];
     for isa in Isa::available() {
-        for method in [Method::Direct, Method::Winograd, Method::SquareWinograd] {
+        for method in [Algorithm::Direct, Algorithm::Winograd, Algorithm::SquareWinograd] {
             for threads in [1, 2] {
                 common::with_threads(threads, || {
                     shapes.iter().for_each(|g| hold_to_workspace(Path { isa, method }, g, threads));

@@ -36,11 +36,11 @@ use std::sync::Arc;
 
 /// Trains, alone or (as the demonstration) beside end-to-end training of the same network.
 pub fn run(arguments: &TrainArguments) -> Outcome<()> {
-    run_plan(Plan { arguments: arguments.clone(), tuning: None })
+    run_plan(Task { arguments: arguments.clone(), tuning: None })
 }
 
 /// What is to be trained, in words.
-pub struct Plan {
+pub struct Task {
     arguments: TrainArguments,
     tuning: Option<Tuning>,
 }
@@ -51,7 +51,7 @@ struct Tuning {
     frozen: usize,
 }
 
-impl Plan {
+impl Task {
     /// What `finetune` asks for.
     pub fn finetune(arguments: &FinetuneArguments) -> Self {
         let tuning = Tuning { classes: arguments.classes, frozen: arguments.freeze.unwrap_or(0) };
@@ -123,7 +123,7 @@ impl Plan {
 }
 
 /// Carries out a plan, from its beginning or from its last checkpoint.
-pub fn run_plan(plan: Plan) -> Outcome<()> {
+pub fn run_plan(plan: Task) -> Outcome<()> {
     let (mut plan, directory, words) = plan.named().resumed(&resume::own_words())?;
     let compares = plan.tuning.is_none() && demonstration::wanted(&plan.arguments);
     if compares {
@@ -345,7 +345,7 @@ fn samples(
 
 impl Data {
     /// Opens the data that `plan` names, with the network for them; `directory` is that of a run that goes on.
-    fn open(plan: &Plan, pictures: Option<&Collection>, directory: Option<&RunDirectory>) -> Outcome<Self> {
+    fn open(plan: &Task, pictures: Option<&Collection>, directory: Option<&RunDirectory>) -> Outcome<Self> {
         let arguments = &plan.arguments;
         let origin = Origin::of(arguments, directory)?;
         origin.words.iter().for_each(|words| complain(words));
@@ -407,7 +407,7 @@ impl Data {
 
 /// The plan's words, with a rule in place of `--rule auto`.
 fn automatic(
-    plan: &Plan,
+    plan: &Task,
     data: &Data,
     setting: &Setting<'_>,
     directory: Option<&RunDirectory>,
@@ -444,7 +444,7 @@ fn automatic(
     Ok(arguments)
 }
 
-fn run_file(plan: &Plan, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
+fn run_file(plan: &Task, arguments: &TrainArguments, data: &Data, words: Vec<String>) -> Outcome<RunFile> {
     let (recipe, network) = (&arguments.recipe, data.network.clone());
     let frozen = plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen);
     let usual = choices::usual_rule(&arguments.rule, &arguments.waiting, recipe.selection, frozen);

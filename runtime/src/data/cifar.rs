@@ -84,13 +84,13 @@ impl Kind {
 /// CIFAR images, read from their files as they are needed; only the labels stay in memory.
 pub struct Cifar {
     kind: Kind,
-    files: Vec<Part>,
+    files: Vec<CifarFile>,
     labels: Vec<u8>,
     class_names: Vec<String>,
 }
 
 /// One file and the index of its first sample in the whole.
-struct Part {
+struct CifarFile {
     source: Source,
     first: usize,
 }
@@ -152,7 +152,7 @@ impl Cifar {
             }
             self.labels.push(fine);
         }
-        self.files.push(Part { source, first });
+        self.files.push(CifarFile { source, first });
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use super::later::{Kind, Waiting};
 use super::launch::Launch;
 use super::launches::conv::Read;
 use super::launches::update::{ARRAYS, sum_splits};
-use super::pool::{Given, Pool, Work};
+use super::pool::{Given, Pool, Requests};
 use super::table::all::Class;
 use super::table::body::Element;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub struct Engine {
 struct Shared {
     name: String,
     class: Class,
-    work: Mutex<Box<dyn Work>>,
+    work: Mutex<Box<dyn Requests>>,
 }
 
 impl fmt::Debug for Engine {
@@ -64,7 +64,7 @@ impl<'a> From<Option<&'a Array>> for Operand<'a> {
 impl Engine {
     /// What `driver` opened, under the name that errors and reports call it; `class` says which kernels it runs.
     pub fn new(name: impl Into<String>, driver: impl Driver, class: Class) -> Self {
-        let work: Mutex<Box<dyn Work>> = Mutex::new(Box::new(Pool::new(driver)));
+        let work: Mutex<Box<dyn Requests>> = Mutex::new(Box::new(Pool::new(driver)));
         Self { shared: Arc::new(Shared { name: name.into(), class, work }) }
     }
 
@@ -83,7 +83,7 @@ impl Engine {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(super) fn work(&self) -> MutexGuard<'_, Box<dyn Work>> {
+    pub(super) fn work(&self) -> MutexGuard<'_, Box<dyn Requests>> {
         self.shared.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

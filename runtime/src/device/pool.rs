@@ -59,7 +59,7 @@ pub(super) enum Given {
 }
 
 /// What is asked of an open device, whatever its driver is. Blocks are numbers.
-pub(super) trait Work: Send {
+pub(super) trait Requests: Send {
     fn take(&mut self, element: Element, len: usize) -> Result<u64>;
     fn give(&mut self, block: u64);
     fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()>;
@@ -261,7 +261,7 @@ fn bytes(element: Element, len: usize) -> usize {
     element.bytes().saturating_mul(len)
 }
 
-impl<D: Driver> Work for Pool<D> {
+impl<D: Driver> Requests for Pool<D> {
     fn take(&mut self, element: Element, len: usize) -> Result<u64> {
         // Drivers give no block of no elements.
         let len = len.max(1);

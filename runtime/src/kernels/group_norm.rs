@@ -130,7 +130,7 @@ pub fn backward(d: &mut [f32], x: &[f32], weight: &[f32], sizes: Sizes, epsilon:
     let piece = sizes.samples_per_piece(x.len() / sizes.sample()) * sizes.sample();
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
     let pieces = partials.chunks_mut(2 * channels).zip(d.chunks_mut(piece).zip(x.chunks(piece)));
-    let scratch = || (vec![0.0; 2 * channels], vec![Moments::default(); sizes.groups]);
+    let scratch = || (vec![0.0; 2 * channels], vec![GroupMeans::default(); sizes.groups]);
     deal(pieces, scratch, |(strip, groups), (totals, (d, x))| {
         Isa::best().run(Backward { d, x, weight, sizes, epsilon, strip, groups, totals });
     });
@@ -143,13 +143,13 @@ pub fn backward(d: &mut [f32], x: &[f32], weight: &[f32], sizes: Sizes, epsilon:
 /// Bytes that [`backward`] takes for so many samples on `threads` threads, besides the gradients.
 pub fn backward_bytes(samples: usize, sizes: Sizes, threads: usize) -> usize {
     let pieces = samples.div_ceil(sizes.samples_per_piece(samples));
-    let worker = 2 * sizes.channels * size_of::<f32>() + sizes.groups * size_of::<Moments>();
+    let worker = 2 * sizes.channels * size_of::<f32>() + sizes.groups * size_of::<GroupMeans>();
     2 * sizes.channels * (pieces + 1) * size_of::<f64>() + threads.min(pieces) * worker
 }
 
 /// What the gradient of a group's elements needs: mean, 1 / deviation, and the means of the gradient of the normalized
 /// elements and of its product with them.
-type Moments = [f32; 4];
+type GroupMeans = [f32; 4];
 
 /// Whole samples whose gradient takes the place of that of the output.
 struct Backward<'a> {
@@ -161,7 +161,7 @@ struct Backward<'a> {
     /// The gradients of weight and bias by some rows, and by all of them.
     strip: &'a mut [f32],
     totals: &'a mut [f64],
-    groups: &'a mut [Moments],
+    groups: &'a mut [GroupMeans],
 }
 
 impl Kernel for Backward<'_> {
@@ -193,7 +193,7 @@ impl Kernel for Backward<'_> {
 }
 
 #[inline(always)]
-fn backward_moments(d: &[f32], x: &[f32], weight: &[f32], group: Group, epsilon: f64) -> Moments {
+fn backward_moments(d: &[f32], x: &[f32], weight: &[f32], group: Group, epsilon: f64) -> GroupMeans {
     let [mean, inverse] = moments(x, group, epsilon);
     let weight = &weight[group.first..][..group.width];
     let count = (x.len() / group.channels * group.width) as f64;
@@ -212,7 +212,7 @@ fn d_input(
     x: &[f32],
     weight: &[f32],
     Group { channels, first, width }: Group,
-    [mean, inverse, centre, along]: Moments,
+    [mean, inverse, centre, along]: GroupMeans,
     strip: &mut [f32],
 ) {
     let (d_weight, d_bias) = strip.split_at_mut(channels);

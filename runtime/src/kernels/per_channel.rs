@@ -119,7 +119,7 @@ pub fn sums(
     [rows, channels]: [usize; 2],
     f: impl Fn(f32, f32) -> f32 + Sync,
 ) -> Vec<f32> {
-    let run = |a: &[f32], b: &[f32], lanes: &mut [f32]| Isa::best().run(Strip { a, b, lanes, f: &f });
+    let run = |a: &[f32], b: &[f32], lanes: &mut [f32]| Isa::best().run(ProductStrip { a, b, lanes, f: &f });
     sums_by(a, b, [rows, channels], &run)
 }
 
@@ -171,14 +171,14 @@ fn add(totals: &mut [f64], lanes: &mut [f32], a: &[f32], b: &[f32], run: AddStri
 }
 
 /// Rows of a strip, to be summed.
-struct Strip<'a, F> {
+struct ProductStrip<'a, F> {
     a: &'a [f32],
     b: &'a [f32],
     lanes: &'a mut [f32],
     f: &'a F,
 }
 
-impl<F: Fn(f32, f32) -> f32> Kernel for Strip<'_, F> {
+impl<F: Fn(f32, f32) -> f32> Kernel for ProductStrip<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let width = self.lanes.len();

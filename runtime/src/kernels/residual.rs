@@ -57,7 +57,7 @@ pub fn sum(
     let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(bits.par_chunks_mut(piece / BITS));
     pieces.enumerate().for_each(|(index, ((y, x), bits))| {
         let around = around.part(index * piece, x.len());
-        isa.run(Rows { x, by, around, bounds, y });
+        isa.run(SumRows { x, by, around, bounds, y });
         if with_mask {
             // SAFETY: the rows have just been written, every element.
             isa.run(mask::Pack { y: unsafe { written(y) }, upper: bounds[1], bits });
@@ -70,7 +70,7 @@ pub fn sum(
 const BITS: usize = 8;
 
 /// Some rows of a sum.
-struct Rows<'a> {
+struct SumRows<'a> {
     x: &'a [f32],
     by: &'a Normalization,
     around: Summand<'a>,
@@ -78,10 +78,10 @@ struct Rows<'a> {
     y: &'a mut [MaybeUninit<f32>],
 }
 
-impl Kernel for Rows<'_> {
+impl Kernel for SumRows<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Rows { x, by, around, bounds, y } = self;
+        let SumRows { x, by, around, bounds, y } = self;
         let width = by.width();
         match around {
             Summand::Plain(around) => {

@@ -9,7 +9,7 @@ use crate::maps::map_read::{MapRead, Summands, is_clamp};
 use crate::maps::{elementwise, mask, pool, residual_sum};
 use crate::tape::Tape;
 
-enum Shortcut {
+enum ShortcutLayers {
     Identity,
     Pad { stride: usize, channels: usize },
     Projection(Sequential),
@@ -18,7 +18,7 @@ enum Shortcut {
 /// `activation(main(x) + shortcut(x))`; keeps its activation's mask, or the sum where the activation has none.
 pub struct Residual {
     main: Sequential,
-    shortcut: Shortcut,
+    shortcut: ShortcutLayers,
     activation: Option<Activation>,
 }
 
@@ -32,10 +32,12 @@ impl Residual {
         initializer: &Initializer,
     ) -> Result<Self> {
         let shortcut = match shortcut {
-            ShortcutSpec::Identity => Shortcut::Identity,
-            ShortcutSpec::Pad { stride, channels } => Shortcut::Pad { stride: *stride, channels: *channels },
+            ShortcutSpec::Identity => ShortcutLayers::Identity,
+            ShortcutSpec::Pad { stride, channels } => {
+                ShortcutLayers::Pad { stride: *stride, channels: *channels }
+            }
             ShortcutSpec::Projection(layers) => {
-                Shortcut::Projection(Sequential::new(layers, path, initializer)?)
+                ShortcutLayers::Projection(Sequential::new(layers, path, initializer)?)
             }
         };
         Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
@@ -49,15 +51,15 @@ impl Residual {
             main = MapRead::Plain(main.stored().copy()?);
         }
         let around = match &mut self.shortcut {
-            Shortcut::Identity => MapRead::Plain(x.resolve()?),
-            Shortcut::Pad { stride, channels } => {
+            ShortcutLayers::Identity => MapRead::Plain(x.resolve()?),
+            ShortcutLayers::Pad { stride, channels } => {
                 let x = x.resolve()?;
                 if mode.is_training() {
                     tape.push_shape(&x);
                 }
                 MapRead::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
-            Shortcut::Projection(layers) => layers.forward(x, mode, tape)?,
+            ShortcutLayers::Projection(layers) => layers.forward(x, mode, tape)?,
         };
         Ok((main, around))
     }
@@ -92,7 +94,7 @@ impl Layer for Residual {
             return Ok(any.into());
         }
         let summands = match (&main, &around, &self.shortcut) {
-            (MapRead::Normalized(main, by), MapRead::Plain(around), Shortcut::Identity) if keeps_x => {
+            (MapRead::Normalized(main, by), MapRead::Plain(around), ShortcutLayers::Identity) if keeps_x => {
                 let (main, by, around) = (main.clone(), by.clone(), around.clone());
                 Some(Summands { main, by, around, activation: self.activation })
             }
@@ -124,12 +126,12 @@ impl Layer for Residual {
         };
         // Both branches read this gradient, the main one last.
         let (d_around, d_main) = match &mut self.shortcut {
-            Shortcut::Identity if need.is_some() => {
+            ShortcutLayers::Identity if need.is_some() => {
                 let d_around = d_sum.map().clone();
                 (Some(d_around.clone()), Grad::Lent(d_around))
             }
-            Shortcut::Identity => (None, d_sum),
-            Shortcut::Pad { stride, .. } => {
+            ShortcutLayers::Identity => (None, d_sum),
+            ShortcutLayers::Pad { stride, .. } => {
                 let shape = tape.pop_shape()?;
                 let d_around = match need {
                     Need::Nothing => None,
@@ -137,7 +139,7 @@ impl Layer for Residual {
                 };
                 (d_around, d_sum)
             }
-            Shortcut::Projection(layers) => {
+            ShortcutLayers::Projection(layers) => {
                 let lent = Grad::Lent(d_sum.map().clone());
                 (layers.backward(lent, tape, sink, need.alone())?, d_sum)
             }
@@ -153,8 +155,8 @@ impl Layer for Residual {
     fn visit(&mut self, path: &str, visitor: &mut Visitor<'_>) -> Result<()> {
         self.main.visit(path, visitor)?;
         match &mut self.shortcut {
-            Shortcut::Projection(layers) => layers.visit(path, visitor),
-            Shortcut::Identity | Shortcut::Pad { .. } => Ok(()),
+            ShortcutLayers::Projection(layers) => layers.visit(path, visitor),
+            ShortcutLayers::Identity | ShortcutLayers::Pad { .. } => Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::place::read;
 use super::slices::{Elements, elements};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm as kernels;
-use crate::kernels::conv::Source;
+use crate::kernels::conv::ReadThrough;
 use crate::kernels::simd::Isa;
 
 /// Whether an activation is one that a map may be read through: none, or a clamp.
@@ -72,10 +72,10 @@ impl MapRead {
         }
     }
 
-    pub(super) fn source<'a>(&'a self, elements: &'a Elements<'_>) -> Result<Source<'a>> {
+    pub(super) fn source<'a>(&'a self, elements: &'a Elements<'_>) -> Result<ReadThrough<'a>> {
         Ok(match self {
-            Self::Plain(_) | Self::Sum(..) => Source::Plain(elements),
-            Self::Normalized(_, by) => Source::Normalized(elements, by.host()?),
+            Self::Plain(_) | Self::Sum(..) => ReadThrough::Plain(elements),
+            Self::Normalized(_, by) => ReadThrough::Normalized(elements, by.host()?),
         })
     }
 }
@@ -130,13 +130,13 @@ impl<'a> Input<'a> {
 }
 
 impl InputElements<'_> {
-    pub(super) fn source(&self) -> Option<Source<'_>> {
+    pub(super) fn source(&self) -> Option<ReadThrough<'_>> {
         match self {
             Self::None => None,
-            Self::Plain(x) => Some(Source::Plain(x)),
-            Self::Normalized(x, by) => Some(Source::Normalized(x, by)),
+            Self::Plain(x) => Some(ReadThrough::Plain(x)),
+            Self::Normalized(x, by) => Some(ReadThrough::Normalized(x, by)),
             Self::Sum { main, by, around, bounds } => {
-                Some(Source::Sum { x: main, by, around, bounds: *bounds })
+                Some(ReadThrough::Sum { x: main, by, around, bounds: *bounds })
             }
         }
     }
@@ -203,13 +203,13 @@ impl Through<'_> {
         Ok(Self { by: None, ..self })
     }
 
-    pub(super) fn source<'s>(&self, d: &'s [f32], z: &'s [f32]) -> Result<Source<'s>>
+    pub(super) fn source<'s>(&self, d: &'s [f32], z: &'s [f32]) -> Result<ReadThrough<'s>>
     where
         Self: 's,
     {
         Ok(match self.by {
-            Some(by) => Source::Gradient { d, x: z, by: by.host()? },
-            None => Source::Plain(z),
+            Some(by) => ReadThrough::Gradient { d, x: z, by: by.host()? },
+            None => ReadThrough::Plain(z),
         })
     }
 }
@@ -241,10 +241,10 @@ impl<'a> GradRead<'a> {
 }
 
 impl GradientElements<'_> {
-    pub(super) fn source(&self) -> Source<'_> {
+    pub(super) fn source(&self) -> ReadThrough<'_> {
         match self {
-            Self::Plain(d) => Source::Plain(d),
-            Self::Through { d, z, by } => Source::Gradient { d, x: z, by },
+            Self::Plain(d) => ReadThrough::Plain(d),
+            Self::Through { d, z, by } => ReadThrough::Gradient { d, x: z, by },
         }
     }
 }

@@ -9,11 +9,11 @@ use localgrad::device::launches::conv::{self as launches, WithParts};
 use localgrad::device::launches::elements::upsampling;
 use localgrad::device::launches::update::sum_splits;
 use localgrad::device::table::all::Class;
-use localgrad::device::table::kernel::Source;
+use localgrad::device::table::kernel::ReadKind;
 use localgrad::kernels::conv::Geometry;
 use localgrad::maps::conv::ConvConfig;
 
-use Source::{Normalized, Plain, Sum, Through, Upsampled};
+use ReadKind::{Normalized, Plain, Sum, Through, Upsampled};
 
 pub(crate) const CASES: [(&str, Case); 13] = [
     ("a 3x3 of even channels", |run| {
@@ -111,7 +111,7 @@ pub(crate) fn all(
     run: &mut Run<'_>,
     g: &Geometry,
     class: Class,
-    [map, gradient]: [Source; 2],
+    [map, gradient]: [ReadKind; 2],
     tolerance: f64,
 ) -> Outcome<()> {
     let mut random = Random::new(7);

@@ -7,7 +7,7 @@ use crate::reference::{Read, device_index, on_device, products};
 use crate::run::{Case, NEAR, Outcome, Run, in_every_order};
 use localgrad::device::launches::conv as launches;
 use localgrad::device::table::all::Class;
-use localgrad::device::table::kernel::Source::{self, Normalized, Plain, Sum, Through};
+use localgrad::device::table::kernel::ReadKind::{self, Normalized, Plain, Sum, Through};
 
 pub(crate) const CASES: [(&str, Case); 3] = [
     ("36 channels", |run| all(run, [2, 7, 9, 36], 3, [1, 1, 1], [Normalized, Through])),
@@ -25,7 +25,7 @@ fn all(
     x_shape: [usize; 4],
     kernel: usize,
     [stride, padding, dilation]: [usize; 3],
-    [map, gradient]: [Source; 2],
+    [map, gradient]: [ReadKind; 2],
 ) -> Outcome<()> {
     let channels = x_shape[3];
     let g = geometry(x_shape, channels, kernel, stride, padding, dilation, channels);

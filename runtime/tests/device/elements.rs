@@ -5,7 +5,7 @@ use crate::common::{ACTIVATIONS, Random, activated};
 use crate::reference::{bilinear, resampled, round};
 use crate::run::{Case, Outcome, Run, in_every_order};
 use localgrad::device::launches::elements as launches;
-use localgrad::device::launches::reorder::{self, Part};
+use localgrad::device::launches::reorder::{self, ChannelSlice};
 use localgrad::device::table::body::{Body, Element};
 use localgrad::kernels::max_pool::Axis;
 use localgrad::kernels::resample::Taps;
@@ -188,7 +188,7 @@ fn channels(run: &mut Run<'_>) -> Outcome<()> {
     let mut random = Random::new(63);
     let (x, y) = (random.numbers(rows * all), random.numbers(rows * count));
     let (x_on, y_on) = (run.floats(&x), run.floats(&y));
-    let part = Part { rows, count: 3, from: [all, 7], to: [count, 1] };
+    let part = ChannelSlice { rows, count: 3, from: [all, 7], to: [count, 1] };
     let memory = [(Some(&x_on), x.len()), (Some(&y_on), y.len())];
     run.launch(&reorder::copy_channels(part).unwrap(), &memory)?;
     let mut twin = y;

@@ -9,7 +9,7 @@ use localgrad::device::launches::conv::WithParts;
 use localgrad::device::launches::elements::kind;
 use localgrad::device::launches::norm::{self as launches, NORM_ROWS};
 use localgrad::device::table::body::{Body, Element};
-use localgrad::device::table::kernel::Source::{Normalized, Through};
+use localgrad::device::table::kernel::ReadKind::{Normalized, Through};
 use localgrad::maps::activation::Activation;
 
 pub(crate) const CASES: [(&str, Case); 8] = [

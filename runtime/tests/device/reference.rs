@@ -2,7 +2,7 @@
 
 use crate::common::Random;
 use localgrad::device::launches::norm::NORM_ROWS;
-use localgrad::device::table::kernel::Source;
+use localgrad::device::table::kernel::ReadKind;
 use localgrad::kernels::conv::Geometry;
 use localgrad::kernels::resample::Taps;
 
@@ -10,7 +10,7 @@ pub(crate) const ALL: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// A map, or a gradient, with what it is read through.
 pub(crate) struct Read {
-    pub(crate) source: Source,
+    pub(crate) source: ReadKind,
     /// What is read; of a gradient, what the norm read.
     pub(crate) x: Vec<f64>,
     /// The other summand, or the gradient of the norm's output.
@@ -23,7 +23,7 @@ pub(crate) struct Read {
 impl Read {
     pub(crate) fn new(
         random: &mut Random,
-        source: Source,
+        source: ReadKind,
         len: usize,
         channels: usize,
         bounds: [f32; 2],
@@ -43,10 +43,10 @@ impl Read {
         let centred = self.x[i] - self.norm[c];
         let y = centred * self.norm[channels + c] + self.norm[2 * channels + c];
         match self.source {
-            Source::Plain | Source::Upsampled => self.x[i],
-            Source::Normalized => clamped(y, self.bounds),
-            Source::Sum => clamped(y + self.other[i], self.bounds),
-            Source::Through => {
+            ReadKind::Plain | ReadKind::Upsampled => self.x[i],
+            ReadKind::Normalized => clamped(y, self.bounds),
+            ReadKind::Sum => clamped(y + self.other[i], self.bounds),
+            ReadKind::Through => {
                 let d = if is_inside(y, self.bounds) { self.other[i] } else { 0.0 };
                 (d - self.norm[3 * channels + c] - centred * self.norm[4 * channels + c])
                     * self.norm[channels + c]

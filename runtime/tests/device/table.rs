@@ -6,7 +6,7 @@ use localgrad::device::launches::conv::{self, Read};
 use localgrad::device::ptx;
 use localgrad::device::table::all::{Class, ConvShape, Pass, all, choose};
 use localgrad::device::table::body::{Access, Body, Element, Slot};
-use localgrad::device::table::kernel::{Kernel, Source};
+use localgrad::device::table::kernel::{Kernel, ReadKind};
 
 use crate::conv::geometry;
 
@@ -50,38 +50,52 @@ fn a_kernel_is_chosen_by_shape_alone() {
     };
     let exact = Class::TensorCores { passes: 3 };
     for (channels, pass, map, gradient, class, expected) in [
-        ([3, 16], Pass::Forward, Source::Plain, Source::Plain, exact, "conv_forward_s128x16_plain_v1"),
+        ([3, 16], Pass::Forward, ReadKind::Plain, ReadKind::Plain, exact, "conv_forward_s128x16_plain_v1"),
         (
             [16, 16],
             Pass::Forward,
-            Source::Normalized,
-            Source::Plain,
+            ReadKind::Normalized,
+            ReadKind::Plain,
             exact,
             "conv_forward_x128x16_normalized_v4",
         ),
-        ([16, 64], Pass::Forward, Source::Sum, Source::Plain, Class::Scalar, "conv_forward_s64x64_sum_v4"),
+        (
+            [16, 64],
+            Pass::Forward,
+            ReadKind::Sum,
+            ReadKind::Plain,
+            Class::Scalar,
+            "conv_forward_s64x64_sum_v4",
+        ),
         (
             [16, 64],
             Pass::DInput,
-            Source::Sum,
-            Source::Through,
+            ReadKind::Sum,
+            ReadKind::Through,
             Class::Scalar,
             "conv_d_input_s128x16_through_v4",
         ),
-        ([32, 32], Pass::DWeight, Source::Sum, Source::Through, exact, "conv_d_weight_x64x32_sum_through_v4"),
+        (
+            [32, 32],
+            Pass::DWeight,
+            ReadKind::Sum,
+            ReadKind::Through,
+            exact,
+            "conv_d_weight_x64x32_sum_through_v4",
+        ),
         (
             [64, 64],
             Pass::Forward,
-            Source::Upsampled,
-            Source::Plain,
+            ReadKind::Upsampled,
+            ReadKind::Plain,
             exact,
             "conv_forward_s64x64_upsampled_v4",
         ),
         (
             [64, 48],
             Pass::DInput,
-            Source::Plain,
-            Source::Plain,
+            ReadKind::Plain,
+            ReadKind::Plain,
             Class::Simdgroups,
             "conv_d_input_m64x64_plain_v4",
         ),
@@ -89,7 +103,7 @@ fn a_kernel_is_chosen_by_shape_alone() {
         assert_eq!(name(channels, pass, map, gradient, class), expected);
     }
     let shape = ConvShape { channels: [1, 1], is_depthwise: true, all_channels: 36 };
-    let kernel = choose(shape, Pass::DWeight, Source::Plain, Source::Through, exact);
+    let kernel = choose(shape, Pass::DWeight, ReadKind::Plain, ReadKind::Through, exact);
     assert_eq!(kernel.name(), "depthwise_d_weight_plain_through_v4");
 }
 

@@ -12,7 +12,7 @@ use localgrad::device::launches::norm::{self as norms, NORM_ROWS};
 use localgrad::device::launches::update::sum_splits;
 use localgrad::device::table::all::Class;
 use localgrad::device::table::body::{Body, Element};
-use localgrad::device::table::kernel::Source::{Normalized, Plain, Through};
+use localgrad::device::table::kernel::ReadKind::{Normalized, Plain, Through};
 use localgrad::kernels::conv::Geometry;
 
 pub(crate) const CASES: [(&str, Case); 1] = [("a residual unit", unit)];

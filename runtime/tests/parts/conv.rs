@@ -6,7 +6,7 @@ use crate::common::{
 use localgrad::ErrorKind;
 use localgrad::kernels::batch_norm;
 use localgrad::kernels::conv as kernels;
-use localgrad::kernels::conv::{Geometry, Method, Path};
+use localgrad::kernels::conv::{Algorithm, Geometry, Path};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use localgrad::maps::conv::{self, ConvConfig};
@@ -158,7 +158,7 @@ fn by_kernels(case: &Case, path: Path) -> Results {
 
 /// Every instruction set with every method.
 fn kernel_paths() -> Vec<Path> {
-    let methods = [Method::Direct, Method::Winograd, Method::SquareWinograd];
+    let methods = [Algorithm::Direct, Algorithm::Winograd, Algorithm::SquareWinograd];
     Isa::available().into_iter().flat_map(|isa| methods.map(|method| Path { isa, method })).collect()
 }
 
@@ -304,7 +304,7 @@ fn instruction_sets_and_methods_agree_within_one_in_a_hundred_thousand() {
     for (groups, channels, size) in [(1, 37, 13), (2, 24, 13), (40, 40, 13), (1, 64, 16), (1, 130, 8)] {
         let config = ConvConfig { groups, ..square(3, 1, 1) };
         let case = Case::new([4, size, size - 1, channels], channels, config, 7);
-        let twin = by_kernels(&case, Path { isa: Isa::available()[0], method: Method::Direct });
+        let twin = by_kernels(&case, Path { isa: Isa::available()[0], method: Algorithm::Direct });
         for path in kernel_paths() {
             let Results { path, all } = by_kernels(&case, path);
             for (found, expected) in all.iter().zip(&twin.all) {

@@ -2,7 +2,7 @@
 
 use crate::common::{Random, with_threads};
 use localgrad::kernels::batch_norm::{self, Gradient, Normalization, Sums};
-use localgrad::kernels::conv::{self as kernels, Geometry, Given, Method, Path, Source};
+use localgrad::kernels::conv::{self as kernels, Algorithm, Geometry, Given, Path, ReadThrough};
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use localgrad::maps::activation::Activation;
@@ -63,7 +63,7 @@ impl Case {
 
     fn jointly(&self, path: Path) -> Results {
         let given = Given {
-            x: Some(Source::Normalized(&self.x, &self.by)),
+            x: Some(ReadThrough::Normalized(&self.x, &self.by)),
             d: &self.d,
             by: &self.gradient,
             weight: &self.weight,
@@ -75,10 +75,11 @@ impl Case {
     }
 
     fn one_by_one(&self, path: Path) -> Results {
-        let d_y = Source::Gradient { d: &self.d, x: &self.y, by: &self.gradient };
+        let d_y = ReadThrough::Gradient { d: &self.d, x: &self.y, by: &self.gradient };
         let (mut d_x, mut d_weight) = (vec![f32::NAN; self.x.len()], vec![f32::NAN; self.weight.len()]);
         kernels::d_input(path, &self.g, d_y, &self.weight, unwritten(&mut d_x)).unwrap();
-        kernels::d_weight(path, &self.g, Source::Normalized(&self.x, &self.by), d_y, &mut d_weight).unwrap();
+        kernels::d_weight(path, &self.g, ReadThrough::Normalized(&self.x, &self.by), d_y, &mut d_weight)
+            .unwrap();
         d_x.iter_mut().zip(&self.beside).for_each(|(d, beside)| *d += beside);
         let sums = batch_norm::sums(path.isa, &d_x, &self.x, &self.by);
         Results { d_x, d_weight, sums }
@@ -107,7 +108,7 @@ fn hold(case: &Case, path: Path) {
 }
 
 fn paths() -> impl Iterator<Item = Path> {
-    let methods = [Method::Winograd, Method::SquareWinograd];
+    let methods = [Algorithm::Winograd, Algorithm::SquareWinograd];
     Isa::available().into_iter().flat_map(move |isa| methods.map(|method| Path { isa, method }))
 }
 
@@ -148,7 +149,7 @@ fn what_networks_have_is_done_jointly() {
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
     let case = Case::new(64, [16; 2], 16, 1);
-    let path = Path { isa: Isa::best(), method: Method::Winograd };
+    let path = Path { isa: Isa::best(), method: Algorithm::Winograd };
     let given = Given { x: None, d: &case.d, by: &case.gradient, weight: &case.weight, beside: None };
     let mut y = case.y.clone();
     kernels::backward(path, &case.g, given, &mut y, None).unwrap();

@@ -4,7 +4,7 @@ use crate::device::arguments::{Conv, Divisor};
 use crate::device::launch::{Launch, Traffic, pair, whole};
 use crate::device::launches::{PART_CHANNELS, PART_ROWS};
 use crate::device::table::all::{Class, ConvShape, Pass, choose};
-use crate::device::table::kernel::{Kernel, Source};
+use crate::device::table::kernel::{Kernel, ReadKind};
 use crate::error::Result;
 use crate::kernels::conv::Geometry;
 
@@ -23,11 +23,11 @@ pub const WITH_SUMS: u32 = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
     /// What the input is read through.
-    pub map: Source,
+    pub map: ReadKind,
     /// The clamp of that.
     pub bounds: [f32; 2],
     /// What the gradient of the output is read through.
-    pub gradient: Source,
+    pub gradient: ReadKind,
     /// The clamp of that.
     pub norm_bounds: [f32; 2],
     /// Rows and columns of the map that is up-sampled to the input.
@@ -37,7 +37,7 @@ pub struct Read {
 impl Default for Read {
     fn default() -> Self {
         let all = [f32::NEG_INFINITY, f32::INFINITY];
-        Self { map: Source::Plain, bounds: all, gradient: Source::Plain, norm_bounds: all, small: [0; 2] }
+        Self { map: ReadKind::Plain, bounds: all, gradient: ReadKind::Plain, norm_bounds: all, small: [0; 2] }
     }
 }
 
@@ -88,11 +88,11 @@ fn arguments(geometry: &Geometry, read: &Read, flags: u32, gathered: usize) -> R
 }
 
 /// Floats that a map of `len` is read as.
-fn read_len(source: Source, len: usize, small_len: usize) -> usize {
+fn read_len(source: ReadKind, len: usize, small_len: usize) -> usize {
     match source {
-        Source::Sum | Source::Through => 2 * len,
-        Source::Upsampled => small_len,
-        Source::Plain | Source::Normalized => len,
+        ReadKind::Sum | ReadKind::Through => 2 * len,
+        ReadKind::Upsampled => small_len,
+        ReadKind::Plain | ReadKind::Normalized => len,
     }
 }
 
@@ -132,7 +132,7 @@ fn gather(
 /// # Errors
 /// Of what is too large for a device.
 pub fn forward(geometry: &Geometry, read: &Read, flags: u32, class: Class) -> Result<WithParts> {
-    let kernel = choose(shape(geometry)?, Pass::Forward, read.map, Source::Plain, class);
+    let kernel = choose(shape(geometry)?, Pass::Forward, read.map, ReadKind::Plain, class);
     let p = arguments(geometry, read, flags, geometry.group_in())?;
     let traffic = Traffic::floats(
         x_read_len(geometry, read) + geometry.weight_len(),
@@ -149,7 +149,7 @@ pub fn forward(geometry: &Geometry, read: &Read, flags: u32, class: Class) -> Re
 /// # Errors
 /// Of what is too large for a device.
 pub fn d_input(geometry: &Geometry, read: &Read, flags: u32, class: Class) -> Result<WithParts> {
-    let kernel = choose(shape(geometry)?, Pass::DInput, Source::Plain, read.gradient, class);
+    let kernel = choose(shape(geometry)?, Pass::DInput, ReadKind::Plain, read.gradient, class);
     // What is gathered is the gradient: its clamp is the gather's.
     let turned = Read { bounds: read.norm_bounds, norm_bounds: read.bounds, ..*read };
     let p = arguments(geometry, &turned, flags, geometry.group_out())?;

@@ -4,7 +4,7 @@ use crate::device::arguments::Norm;
 use crate::device::launch::{Launch, Traffic, whole};
 use crate::device::launches::{PART_CHANNELS, PART_ROWS};
 use crate::device::table::body::Body;
-use crate::device::table::kernel::{Kernel, Source};
+use crate::device::table::kernel::{Kernel, ReadKind};
 use crate::error::Result;
 
 /// The other summand has a norm.
@@ -79,14 +79,14 @@ pub fn of(p: &Norm) -> Result<Launch> {
     Launch::new(Kernel::of(Body::NormOf), [p.channels.div_ceil(256), 1, 1], p, traffic)
 }
 
-/// What is read through a norm, written to memory: [`Source::Normalized`], or the gradient by [`Source::Through`].
+/// What is read through a norm, written to memory: [`ReadKind::Normalized`], or the gradient by [`ReadKind::Through`].
 ///
 /// # Errors
 /// `Internal`, as [`finish`].
-pub fn apply(map: Source, p: &Norm) -> Result<Launch> {
+pub fn apply(map: ReadKind, p: &Norm) -> Result<Launch> {
     let kernel = Kernel { map, is_wide: p.channels.is_multiple_of(4), ..Kernel::of(Body::NormApply) };
     let elements = p.elements as usize;
-    let maps = if map == Source::Through { 2 } else { 1 };
+    let maps = if map == ReadKind::Through { 2 } else { 1 };
     let traffic = Traffic::floats(maps * elements, elements, 4 * elements);
     Launch::new(kernel, [whole(elements.div_ceil(1024))?, 1, 1], p, traffic)
 }

@@ -33,7 +33,7 @@ pub fn with_channels(body: Body, elements: usize, rows: usize, channels: usize) 
 
 /// Some channels of each row, from one map to another.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Part {
+pub struct ChannelSlice {
     /// Rows of both.
     pub rows: usize,
     /// Channels that are copied.
@@ -48,7 +48,7 @@ pub struct Part {
 ///
 /// # Errors
 /// Of what is too large for a device.
-pub fn copy_channels(part: Part) -> Result<Launch> {
+pub fn copy_channels(part: ChannelSlice) -> Result<Launch> {
     let elements = part.rows * part.count;
     let p = Channels {
         elements: whole(elements)?,

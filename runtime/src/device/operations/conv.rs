@@ -9,7 +9,7 @@ use crate::device::launches::conv as launches;
 use crate::device::launches::conv::{WITH_BESIDE, WITH_BIAS, WITH_MOMENTS, WITH_SUMS};
 use crate::device::launches::norm::{self, NORM_ROWS};
 use crate::device::table::body::Element;
-use crate::device::table::kernel::Source;
+use crate::device::table::kernel::ReadKind;
 use crate::error::Result;
 use crate::kernels::conv::Geometry;
 
@@ -87,7 +87,7 @@ pub(super) fn add_per_channel(y: &Array, numbers: &Array) -> Result<()> {
     rows[channels..2 * channels].fill(1.0);
     let by = Array::of_floats(y.engine(), &rows, &[NORM_ROWS, channels])?;
     by.write(2 * channels, numbers)?;
-    let launch = norm::apply(Source::Normalized, &norm::arguments(y.len() / channels, channels)?)?;
+    let launch = norm::apply(ReadKind::Normalized, &norm::arguments(y.len() / channels, channels)?)?;
     y.engine().launch(&launch, &[Operand::from(y), Nothing, Operand::from(&by), Operand::from(y)])
 }
 

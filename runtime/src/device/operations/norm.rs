@@ -8,7 +8,7 @@ use crate::device::later::Kind;
 use crate::device::launches::elements::kind;
 use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, NORM_ROWS, WRITES_MASK};
 use crate::device::table::body::{Body, Element};
-use crate::device::table::kernel::Source;
+use crate::device::table::kernel::ReadKind;
 use crate::error::Result;
 use crate::kernels::activation::Activation;
 use crate::kernels::batch_norm::clamp;
@@ -132,7 +132,7 @@ pub(super) fn finish_norm(parts: &Array, of: &Parameters<'_>, p: arguments::Norm
 pub fn apply(x: &Array, by: &Norm) -> Result<Array> {
     let (x, y, p) = (rows(x)?, like(x)?, by.arguments(x.len())?);
     let operands = [Operand::from(&x), Nothing, Operand::from(&by.numbers), Operand::from(&y)];
-    x.engine().launch(&launches::apply(Source::Normalized, &p)?, &operands)?;
+    x.engine().launch(&launches::apply(ReadKind::Normalized, &p)?, &operands)?;
     Ok(y)
 }
 
@@ -147,7 +147,7 @@ pub fn affine(x: &Array, factors: &[f32], shifts: &[f32]) -> Result<Array> {
     numbers[2 * channels..3 * channels].copy_from_slice(shifts);
     let p = launches::arguments(x.len() / channels, channels)?;
     let operands = [Operand::from(&x), Nothing, Operand::Floats(&numbers), Operand::from(&y)];
-    x.engine().launch(&launches::apply(Source::Normalized, &p)?, &operands)?;
+    x.engine().launch(&launches::apply(ReadKind::Normalized, &p)?, &operands)?;
     Ok(y)
 }
 
@@ -186,7 +186,7 @@ pub(super) fn finish_sums(parts: &Array, by: &Norm, p: arguments::Norm) -> Resul
 pub fn d_input(d: &Array, z: &Array, through: &Norm) -> Result<()> {
     let (z, p) = (rows(z)?, through.arguments(d.len())?);
     let operands = [&z, d, &through.numbers, d].map(Operand::from);
-    d.engine().launch(&launches::apply(Source::Through, &p)?, &operands)
+    d.engine().launch(&launches::apply(ReadKind::Through, &p)?, &operands)
 }
 
 /// clamp(by(x) + around), `around` through a norm of its own if it has one, and its mask if asked for. Norms' own activations

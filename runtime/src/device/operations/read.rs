@@ -4,7 +4,7 @@
 use super::norm::Norm;
 use crate::device::array::Array;
 use crate::device::engine::Operand::{self, Floats, Nothing};
-use crate::device::table::kernel::Source;
+use crate::device::table::kernel::ReadKind;
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
 use crate::kernels::batch_norm::clamp;
@@ -23,12 +23,12 @@ pub enum Read<'a> {
 }
 
 impl<'a> Read<'a> {
-    pub(super) fn source(self) -> Source {
+    pub(super) fn source(self) -> ReadKind {
         match self {
-            Self::Plain(_) => Source::Plain,
-            Self::Normalized(..) => Source::Normalized,
-            Self::Sum(..) => Source::Sum,
-            Self::Upsampled(..) => Source::Upsampled,
+            Self::Plain(_) => ReadKind::Plain,
+            Self::Normalized(..) => ReadKind::Normalized,
+            Self::Sum(..) => ReadKind::Sum,
+            Self::Upsampled(..) => ReadKind::Upsampled,
         }
     }
 
@@ -85,10 +85,10 @@ pub enum GradientRead<'a> {
 }
 
 impl<'a> GradientRead<'a> {
-    pub(super) fn source(self) -> Source {
+    pub(super) fn source(self) -> ReadKind {
         match self {
-            Self::Plain(_) => Source::Plain,
-            Self::Through { .. } => Source::Through,
+            Self::Plain(_) => ReadKind::Plain,
+            Self::Through { .. } => ReadKind::Through,
         }
     }
 

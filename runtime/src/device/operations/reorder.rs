@@ -5,7 +5,7 @@ use super::pool::mean;
 use super::sums::sum_rows;
 use crate::device::array::Array;
 use crate::device::engine::Operand;
-use crate::device::launches::reorder::{self as launches, Part};
+use crate::device::launches::reorder::{self as launches, ChannelSlice};
 use crate::device::table::body::{Body, Element};
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ pub fn reversed(x: &Array, dims: &[usize], sizes: [usize; 3]) -> Result<Array> {
 pub fn slice(x: &Array, [rows, channels]: [usize; 2], first: usize, dims: &[usize]) -> Result<Array> {
     let (x, y) = (super::elementwise::rows(x)?, Array::empty(x.engine(), Element::F32, dims)?);
     let count = y.len() / rows;
-    let part = Part { rows, count, from: [channels, first], to: [count, 0] };
+    let part = ChannelSlice { rows, count, from: [channels, first], to: [count, 0] };
     x.engine().launch(&launches::copy_channels(part)?, &[Operand::from(&x), Operand::from(&y)])?;
     Ok(y)
 }
@@ -52,7 +52,7 @@ pub fn concat(parts: &[&Array], rows: usize, dims: &[usize]) -> Result<Array> {
     let (channels, mut at) = (y.len() / rows, 0);
     for x in parts {
         let (x, count) = (super::elementwise::rows(x)?, x.len() / rows);
-        let part = Part { rows, count, from: [count, 0], to: [channels, at] };
+        let part = ChannelSlice { rows, count, from: [count, 0], to: [channels, at] };
         x.engine().launch(&launches::copy_channels(part)?, &[Operand::from(&x), Operand::from(&y)])?;
         at += count;
     }

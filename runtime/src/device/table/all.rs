@@ -3,7 +3,7 @@
 //! The choice hangs on shapes alone. It is never measured, so that the same device gives the same bytes.
 
 use super::body::Body;
-use super::kernel::{Kernel, Source};
+use super::kernel::{Kernel, ReadKind};
 use super::tile::{Tile, Unit};
 
 /// What devices differ in that kernels see.
@@ -43,10 +43,10 @@ pub struct ConvShape {
 }
 
 /// The kernel of one pass. `map` is what the input is read through, `gradient` what the output's gradient is.
-pub fn choose(shape: ConvShape, pass: Pass, map: Source, gradient: Source, class: Class) -> Kernel {
+pub fn choose(shape: ConvShape, pass: Pass, map: ReadKind, gradient: ReadKind, class: Class) -> Kernel {
     let [inputs, outputs] = shape.channels;
     let source = if pass == Pass::DInput { gradient } else { map };
-    let gradient = if pass == Pass::DWeight { gradient } else { Source::Plain };
+    let gradient = if pass == Pass::DWeight { gradient } else { ReadKind::Plain };
     if shape.is_depthwise {
         let body = match pass {
             Pass::Forward => Body::DepthwiseForward,
@@ -65,7 +65,7 @@ pub fn choose(shape: ConvShape, pass: Pass, map: Source, gradient: Source, class
     // Odd channels are those of a stem or of a classifier, and up-sampled maps those of a decoder: one tile serves.
     let tile = match (is_wide, source) {
         (false, _) => tile(body, 16, Class::Scalar),
-        (true, Source::Upsampled) => tile(body, columns, Class::Scalar),
+        (true, ReadKind::Upsampled) => tile(body, columns, Class::Scalar),
         (true, _) => tile(body, columns, class),
     };
     Kernel { body, tile: Some(tile), map: source, gradient, is_wide }
@@ -112,7 +112,7 @@ pub fn all(class: Class) -> Vec<Kernel> {
                     ConvShape { channels: [channels; 2], is_depthwise: false, all_channels: channels };
                 add(&mut kernels, choose(shape, pass, map, gradient, class));
                 let shape = ConvShape { channels: [1; 2], is_depthwise: true, all_channels: channels };
-                if map != Source::Upsampled {
+                if map != ReadKind::Upsampled {
                     add(&mut kernels, choose(shape, pass, map, gradient, class));
                 }
             }
@@ -122,7 +122,7 @@ pub fn all(class: Class) -> Vec<Kernel> {
         for body in [Body::NormMoments, Body::NormSums, Body::ColumnParts, Body::MeanPool, Body::Deviation] {
             add(&mut kernels, Kernel { is_wide, ..Kernel::of(body) });
         }
-        for map in [Source::Normalized, Source::Through] {
+        for map in [ReadKind::Normalized, ReadKind::Through] {
             add(&mut kernels, Kernel { is_wide, map, ..Kernel::of(Body::NormApply) });
         }
     }
@@ -137,12 +137,12 @@ fn add(kernels: &mut Vec<Kernel>, kernel: Kernel) {
 }
 
 /// What a pass may read: maps, and gradients.
-fn sources(pass: Pass) -> Vec<(Source, Source)> {
-    let maps = [Source::Plain, Source::Normalized, Source::Sum, Source::Upsampled];
-    let gradients = [Source::Plain, Source::Through];
+fn sources(pass: Pass) -> Vec<(ReadKind, ReadKind)> {
+    let maps = [ReadKind::Plain, ReadKind::Normalized, ReadKind::Sum, ReadKind::Upsampled];
+    let gradients = [ReadKind::Plain, ReadKind::Through];
     match pass {
-        Pass::Forward => maps.map(|map| (map, Source::Plain)).to_vec(),
-        Pass::DInput => gradients.map(|gradient| (Source::Plain, gradient)).to_vec(),
+        Pass::Forward => maps.map(|map| (map, ReadKind::Plain)).to_vec(),
+        Pass::DInput => gradients.map(|gradient| (ReadKind::Plain, gradient)).to_vec(),
         Pass::DWeight => maps.iter().flat_map(|&map| gradients.map(|gradient| (map, gradient))).collect(),
     }
 }

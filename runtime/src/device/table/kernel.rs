@@ -5,7 +5,7 @@ use super::tile::Tile;
 
 /// What a map or a gradient is read through, as `kernels/source.h` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
+pub enum ReadKind {
     /// As it is.
     Plain,
     /// Through a norm and a clamp.
@@ -18,7 +18,7 @@ pub enum Source {
     Upsampled,
 }
 
-impl Source {
+impl ReadKind {
     /// As it stands in a kernel's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -44,9 +44,9 @@ pub struct Kernel {
     /// Of a product of matrices.
     pub tile: Option<Tile>,
     /// What its input is read through; of an input's gradient, what the output's is.
-    pub map: Source,
+    pub map: ReadKind,
     /// What the gradient is read through where both a map and a gradient are read.
-    pub gradient: Source,
+    pub gradient: ReadKind,
     /// Whether channels are read four at a time, as all their numbers are multiples of 4.
     pub is_wide: bool,
 }
@@ -54,7 +54,7 @@ pub struct Kernel {
 impl Kernel {
     /// A kernel that is specialised for nothing.
     pub fn of(body: Body) -> Self {
-        Self { body, tile: None, map: Source::Plain, gradient: Source::Plain, is_wide: false }
+        Self { body, tile: None, map: ReadKind::Plain, gradient: ReadKind::Plain, is_wide: false }
     }
 
     /// What the table says, with what depends on the tile.

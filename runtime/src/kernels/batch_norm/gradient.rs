@@ -64,7 +64,7 @@ pub fn add_rows(isa: Isa, d: &[f32], x: &[f32], by: &Normalization, scratch: &mu
     let strip = STRIP * by.width();
     for (d, x) in d.chunks(strip).zip(x.chunks(strip)) {
         scratch.fill(0.0);
-        isa.run(Strip { d, x, by, to: scratch });
+        isa.run(GradientStrip { d, x, by, to: scratch });
         fold(scratch, totals, by.channels);
     }
 }
@@ -100,14 +100,14 @@ fn fold(sums: &[f32], totals: &mut [f64], channels: usize) {
 }
 
 /// Rows of a strip, to be summed: first the gradients, then their products with the deviations.
-struct Strip<'a> {
+struct GradientStrip<'a> {
     d: &'a [f32],
     x: &'a [f32],
     by: &'a Normalization,
     to: &'a mut [f32],
 }
 
-impl Kernel for Strip<'_> {
+impl Kernel for GradientStrip<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let by = self.by;
@@ -220,7 +220,8 @@ impl Gradient {
 pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    let run = |d: &mut [f32], x: &[f32]| isa.run(Rows { to: d, other: x, by, width, pair: |d, x| [d, x] });
+    let run =
+        |d: &mut [f32], x: &[f32]| isa.run(GradientRows { to: d, other: x, by, width, pair: |d, x| [d, x] });
     pairs((d, piece), (x, piece), &run);
 }
 
@@ -228,7 +229,8 @@ pub fn d_input(isa: Isa, d: &mut [f32], x: &[f32], by: &Gradient) {
 pub fn d_input_over(isa: Isa, d: &[f32], x: &mut [f32], by: &Gradient) {
     let width = by.by.width();
     let piece = PIECE.div_ceil(width) * width;
-    let run = |x: &mut [f32], d: &[f32]| isa.run(Rows { to: x, other: d, by, width, pair: |x, d| [d, x] });
+    let run =
+        |x: &mut [f32], d: &[f32]| isa.run(GradientRows { to: x, other: d, by, width, pair: |x, d| [d, x] });
     pairs((x, piece), (d, piece), &run);
 }
 
@@ -256,7 +258,7 @@ impl Kernel for RowsTo<'_> {
 }
 
 /// Some rows whose gradient takes the place of one of the two that it is made from.
-struct Rows<'a, F> {
+struct GradientRows<'a, F> {
     to: &'a mut [f32],
     other: &'a [f32],
     by: &'a Gradient,
@@ -265,7 +267,7 @@ struct Rows<'a, F> {
     pair: F,
 }
 
-impl<F: Fn(f32, f32) -> [f32; 2]> Kernel for Rows<'_, F> {
+impl<F: Fn(f32, f32) -> [f32; 2]> Kernel for GradientRows<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let by = self.by;

@@ -102,7 +102,7 @@ impl Accumulator {
             }
             self.sums.fill(0.0);
             self.squares.fill(0.0);
-            isa.run(Strip { x: strip, to: self });
+            isa.run(MomentStrip { x: strip, to: self });
             self.add_strip(strip.len() / channels);
         }
     }
@@ -133,12 +133,12 @@ impl Accumulator {
 }
 
 /// Rows of a strip, to be summed.
-struct Strip<'a> {
+struct MomentStrip<'a> {
     x: &'a [f32],
     to: &'a mut Accumulator,
 }
 
-impl Kernel for Strip<'_> {
+impl Kernel for MomentStrip<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let width = self.to.width;

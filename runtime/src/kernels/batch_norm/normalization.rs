@@ -154,18 +154,18 @@ pub fn forward(isa: Isa, x: &[f32], by: &Normalization, y: &mut [MaybeUninit<f32
     assert_eq!(x.len(), y.len(), "x and y have one length");
     let width = by.width();
     let piece = PIECE.div_ceil(width) * width;
-    pairs((y, piece), (x, piece), &|y, x| isa.run(Rows { x, y, by, width }));
+    pairs((y, piece), (x, piece), &|y, x| isa.run(NormalizedRows { x, y, by, width }));
 }
 
 /// Some rows to normalize.
-struct Rows<'a> {
+struct NormalizedRows<'a> {
     x: &'a [f32],
     y: &'a mut [MaybeUninit<f32>],
     by: &'a Normalization,
     width: usize,
 }
 
-impl Kernel for Rows<'_> {
+impl Kernel for NormalizedRows<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         match self.by.activation {
@@ -184,7 +184,7 @@ impl Kernel for Rows<'_> {
     }
 }
 
-impl Rows<'_> {
+impl NormalizedRows<'_> {
     #[inline(always)]
     fn each(self, activation: impl Fn(f32) -> f32) {
         for (y, x) in self.y.chunks_mut(self.width).zip(self.x.chunks(self.width)) {

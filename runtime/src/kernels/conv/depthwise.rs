@@ -1,6 +1,6 @@
 //! Depthwise convolution, one filter a channel: vectors of channels, a few neighbouring pixels at a time.
 
-use super::gather::Run;
+use super::gather::PixelRun;
 use super::scratch::BLOCK;
 use super::tile::{self, Sweep};
 use crate::kernels::simd::{Isa, Kernel, Simd};
@@ -10,16 +10,16 @@ use crate::kernels::simd::{Isa, Kernel, Simd};
 /// # Safety
 /// The sweep's pointers are good for all that its runs, segments and block address.
 pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
-    isa.run(Work(sweep));
+    isa.run(DepthwiseSweep(sweep));
 }
 
 /// A sweep whose pointers the caller of [`sweep`] has vouched for.
-struct Work<'a>(&'a Sweep<'a>);
+struct DepthwiseSweep<'a>(&'a Sweep<'a>);
 
-impl Kernel for Work<'_> {
+impl Kernel for DepthwiseSweep<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the CPU has `S`, and see `Work`.
+        // SAFETY: the CPU has `S`, and see `DepthwiseSweep`.
         unsafe {
             match S::LANES {
                 16 => tiles::<S, 1>(self.0),
@@ -50,7 +50,7 @@ unsafe fn tiles<S: Simd, const NB: usize>(sweep: &Sweep<'_>) {
 
 /// The sums of the first P runs, of one pixel each. Answers P.
 #[inline(always)]
-unsafe fn tile<S: Simd, const NB: usize, const P: usize>(sweep: &Sweep<'_>, runs: &[Run]) -> usize {
+unsafe fn tile<S: Simd, const NB: usize, const P: usize>(sweep: &Sweep<'_>, runs: &[PixelRun]) -> usize {
     let mut at = [runs[0]; P];
     at.copy_from_slice(&runs[..P]);
     for lane in (0..NB * S::LANES).step_by(S::LANES) {

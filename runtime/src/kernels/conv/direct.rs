@@ -2,9 +2,9 @@
 
 use super::buffer::Buffer;
 use super::depthwise;
-use super::gather::{Gather, Map, Pass, Run, Unit};
+use super::gather::{GatherPass, GatherPlan, GatherUnit, MapShape, PixelRun};
 use super::scratch::{self, Image};
-use super::source::Source;
+use super::source::ReadThrough;
 use super::tile::{self, Sweep};
 use super::workspace::{Workspace, buffers};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
@@ -35,7 +35,7 @@ impl Target {
     pub(super) unsafe fn moments(
         self,
         isa: Isa,
-        map: Map,
+        map: MapShape,
         images: &Range<usize>,
         rows: &Range<usize>,
         sums: &mut Accumulator,
@@ -56,10 +56,10 @@ impl Target {
 /// hold whole pixels. Writes every target.
 pub(super) fn run(
     isa: Isa,
-    gather: &Gather,
+    gather: &GatherPlan,
     packed: &[f32],
     bias: &[f32],
-    source: Source<'_>,
+    source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
 ) -> Vec<Part> {
@@ -83,7 +83,13 @@ pub(super) fn run(
 }
 
 /// Copies what `unit` reads.
-pub(super) fn copy(isa: Isa, gather: &Gather, unit: &Unit, source: Source<'_>, scratch: &mut [f32]) {
+pub(super) fn copy(
+    isa: Isa,
+    gather: &GatherPlan,
+    unit: &GatherUnit,
+    source: ReadThrough<'_>,
+    scratch: &mut [f32],
+) {
     let image_len = gather.source.len();
     let (rows, blocks) = (gather.row_window(unit), gather.source_blocks(&unit.blocks));
     for (image, part) in unit.images.clone().zip(scratch.chunks_exact_mut(gather.unit_image_stride())) {
@@ -95,8 +101,8 @@ pub(super) fn copy(isa: Isa, gather: &Gather, unit: &Unit, source: Source<'_>, s
 
 /// One unit, its source already in the scratch.
 struct UnitWork<'a> {
-    gather: &'a Gather,
-    unit: Unit,
+    gather: &'a GatherPlan,
+    unit: GatherUnit,
     packed: &'a [f32],
     bias: &'a [f32],
     scratch: &'a [f32],
@@ -134,7 +140,7 @@ impl<'a> UnitWork<'a> {
 
     /// What the tiles of some runs of a pass need for channel block `index`. The plan's runs and segments stay
     /// within the scratch, the packed weights and the target, whose lengths the callers of `run` have checked.
-    fn sweep(&self, pass: &'a Pass, index: usize, runs: &'a [Run]) -> Sweep<'a> {
+    fn sweep(&self, pass: &'a GatherPass, index: usize, runs: &'a [PixelRun]) -> Sweep<'a> {
         let gather = self.gather;
         let block = gather.channel_blocks[index];
         let row = gather.target.size[1] * gather.target.channels;
@@ -157,7 +163,7 @@ impl<'a> UnitWork<'a> {
 }
 
 /// The memory of a pass.
-pub(super) fn workspace(gather: &Gather) -> Workspace {
+pub(super) fn workspace(gather: &GatherPlan) -> Workspace {
     let bias = gather.vectors() * gather.lanes * size_of::<f32>();
     Workspace {
         call_bytes: gather.bytes()

@@ -30,12 +30,12 @@ pub(super) enum Direction {
 
 /// Size and channels of one image.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Map {
+pub(super) struct MapShape {
     pub(super) size: [usize; 2],
     pub(super) channels: usize,
 }
 
-impl Map {
+impl MapShape {
     /// Floats of one image.
     pub(super) fn len(&self) -> usize {
         self.size[0] * self.size[1] * self.channels
@@ -67,27 +67,27 @@ pub(super) struct Segment {
 
 /// A row of packed weights: which tap and which source channel of the group it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
+pub(super) struct WeightRow {
     pub(super) tap: usize,
     pub(super) channel: usize,
 }
 
 /// Neighbouring target pixels: where the first one reads the scratch and where it is written in the unit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+pub(super) struct PixelRun {
     pub(super) from: usize,
     pub(super) to: usize,
 }
 
 /// Target pixels that read the same taps.
 #[derive(Clone, Debug)]
-pub(super) struct Pass {
+pub(super) struct GatherPass {
     pub(super) segments: Vec<Segment>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<WeightRow>,
     /// Rows of packed weights of all passes before this one.
     pub(super) rows_before: usize,
     /// Runs of a full unit, by image, row and column: those of a smaller unit come first.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<PixelRun>,
     /// Pixels of a run.
     pub(super) run_len: usize,
     /// Floats of the scratch from pixel to pixel.
@@ -99,14 +99,14 @@ pub(super) struct Pass {
     runs_per_row: usize,
 }
 
-impl Pass {
+impl GatherPass {
     /// Runs of a unit of `images` images of `rows` target rows each.
-    pub(super) fn runs_of(&self, images: usize, rows: usize) -> &[Run] {
+    pub(super) fn runs_of(&self, images: usize, rows: usize) -> &[PixelRun] {
         &self.runs[..images * self.lines.count(rows) * self.runs_per_row]
     }
 
     /// The `line`-th row of those runs, or none.
-    pub(super) fn runs_of_line(&self, images: usize, rows: usize, line: usize) -> &[Run] {
+    pub(super) fn runs_of_line(&self, images: usize, rows: usize, line: usize) -> &[PixelRun] {
         let runs = self.runs_of(images, rows);
         let start = (line * self.runs_per_row).min(runs.len());
         &runs[start..(start + self.runs_per_row).min(runs.len())]
@@ -115,7 +115,7 @@ impl Pass {
 
 /// What one unit writes.
 #[derive(Clone, Debug)]
-pub(super) struct Unit {
+pub(super) struct GatherUnit {
     pub(super) images: Range<usize>,
     pub(super) rows: Range<usize>,
     pub(super) blocks: Range<usize>,
@@ -123,13 +123,13 @@ pub(super) struct Unit {
 
 /// The plan of a pass.
 #[derive(Clone, Debug)]
-pub(super) struct Gather {
+pub(super) struct GatherPlan {
     pub(super) images: usize,
-    pub(super) source: Map,
-    pub(super) target: Map,
+    pub(super) source: MapShape,
+    pub(super) target: MapShape,
     pub(super) blocks: Blocks,
     pub(super) cols: Window,
-    pub(super) passes: Vec<Pass>,
+    pub(super) passes: Vec<GatherPass>,
     pub(super) channel_blocks: Vec<ChannelBlock>,
     /// Lanes of a vector.
     pub(super) lanes: usize,
@@ -141,12 +141,12 @@ pub(super) struct Gather {
     unit_blocks: usize,
 }
 
-impl Gather {
+impl GatherPlan {
     /// The plan of one pass of `geometry` on an instruction set.
     pub(super) fn new(isa: Isa, geometry: &Geometry, direction: Direction) -> Self {
         let g = geometry;
-        let x = Map { size: g.input, channels: g.in_channels };
-        let y = Map { size: g.output, channels: g.out_channels };
+        let x = MapShape { size: g.input, channels: g.in_channels };
+        let y = MapShape { size: g.output, channels: g.out_channels };
         let (source, target) = if direction == Direction::Forward { (x, y) } else { (y, x) };
         let axis = |i: usize| {
             let spacing = Spacing {
@@ -265,7 +265,7 @@ impl Gather {
     }
 
     /// Source rows that a unit copies. A last, thinner band copies as many, to be laid out like the others.
-    pub(super) fn row_window(&self, unit: &Unit) -> Window {
+    pub(super) fn row_window(&self, unit: &GatherUnit) -> Window {
         self.rows.window(unit.rows.start, self.unit_rows)
     }
 
@@ -284,11 +284,11 @@ impl Gather {
     }
 
     /// The `index`-th unit.
-    pub(super) fn unit(&self, index: usize) -> Unit {
+    pub(super) fn unit(&self, index: usize) -> GatherUnit {
         let [images, bands, _] = self.unit_counts();
         let part = |i: usize, size: usize, end: usize| i * size..((i + 1) * size).min(end);
         // Chunks of channels outermost: their weights stay in the cache.
-        Unit {
+        GatherUnit {
             images: part(index / bands % images, self.unit_images, self.images),
             rows: part(index % bands, self.unit_rows, self.rows.targets),
             blocks: part(index / (images * bands), self.unit_blocks, self.channel_blocks.len()),
@@ -308,11 +308,11 @@ impl Gather {
 
     /// Bytes of the plan itself.
     pub(super) fn bytes(&self) -> usize {
-        let pass = |p: &Pass| {
+        let pass = |p: &GatherPass| {
             // Growing lists may have twice the room they need; packing sorts the rows once more.
             2 * (size_of_val(&p.segments[..]) + size_of_val(&p.runs[..]) + size_of_val(&p.rows[..]))
                 + p.rows.len() * size_of::<(usize, usize)>()
-                + size_of::<Pass>()
+                + size_of::<GatherPass>()
         };
         self.passes.iter().map(pass).sum::<usize>() + 4 * size_of_val(&self.channel_blocks[..])
     }
@@ -327,7 +327,7 @@ impl Gather {
         self.channel_blocks.iter().map(|b| b.vectors).sum()
     }
 
-    fn passes(&self, isa: Isa, cols: &Axis, kernel_cols: usize) -> Vec<Pass> {
+    fn passes(&self, isa: Isa, cols: &Axis, kernel_cols: usize) -> Vec<GatherPass> {
         let pairs = self.rows.phases.iter().flat_map(|r| cols.phases.iter().map(move |c| (r, c)));
         let mut rows_before = 0;
         pairs
@@ -348,7 +348,7 @@ impl Gather {
                 let runs_per_row = pixels.div_ceil(run_len);
                 let before = rows_before;
                 rows_before += rows.len();
-                Pass {
+                GatherPass {
                     segments,
                     rows,
                     rows_before: before,
@@ -364,7 +364,7 @@ impl Gather {
     }
 
     /// What the taps (index, offset) of every source block read; what follows each other becomes one segment.
-    fn segments(&self, taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<Row>) {
+    fn segments(&self, taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<WeightRow>) {
         let (mut segments, mut rows) = (Vec::<Segment>::new(), Vec::new());
         let stride = self.block_stride(self.unit_rows);
         for block in 0..self.blocks.per_group {
@@ -376,13 +376,13 @@ impl Gather {
                     _ => segments.push(Segment { offset, len }),
                 }
                 let first = block * BLOCK;
-                rows.extend((first..first + len).map(|channel| Row { tap, channel }));
+                rows.extend((first..first + len).map(|channel| WeightRow { tap, channel }));
             }
         }
         (segments, rows)
     }
 
-    fn runs(&self, rows: &Phase, cols: &Phase, pixels: usize, run_len: usize) -> Vec<Run> {
+    fn runs(&self, rows: &Phase, cols: &Phase, pixels: usize, run_len: usize) -> Vec<PixelRun> {
         let line = self.line();
         let (image_from, image_to) = (self.image_scratch(self.unit_rows), self.target.len());
         let mut runs = Vec::new();
@@ -394,7 +394,7 @@ impl Gather {
                 for start in (0..pixels).step_by(run_len) {
                     // The last run of a row ends with it: some pixels may be computed twice, alike.
                     let c = start.min(pixels - run_len);
-                    runs.push(Run {
+                    runs.push(PixelRun {
                         from: from + c * cols.advance * self.blocks.width,
                         to: to + (cols.first + c * cols.every) * self.target.channels,
                     });
@@ -406,9 +406,9 @@ impl Gather {
 }
 
 /// Depthwise taps: one segment and one row of weights each.
-fn depthwise_taps(taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<Row>) {
+fn depthwise_taps(taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<WeightRow>) {
     let segments = taps.iter().map(|&(_, offset)| Segment { offset, len: 1 }).collect();
-    let rows = taps.iter().map(|&(tap, _)| Row { tap, channel: 0 }).collect();
+    let rows = taps.iter().map(|&(tap, _)| WeightRow { tap, channel: 0 }).collect();
     (segments, rows)
 }
 

@@ -6,11 +6,11 @@
 
 use super::buffer::Buffer;
 use super::geometry::Geometry;
-use super::source::Source;
-use super::weight::{Cut, TASKS};
-use super::winograd::{Rows, square};
+use super::source::ReadThrough;
+use super::weight::{TASKS, WeightCut};
+use super::winograd::{JointRows, square};
 use super::workspace::{PassKind, Workspace, buffers};
-use super::{Method, Path, check_channels};
+use super::{Algorithm, Path, check_channels};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
 use crate::kernels::deal::deal;
@@ -26,7 +26,7 @@ const TURN_BYTES: usize = 128 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {
     /// What the convolution read, where its weight's gradient or sums for a normalization are wanted.
-    pub x: Option<Source<'a>>,
+    pub x: Option<ReadThrough<'a>>,
     /// The gradient of the output of the normalization that followed.
     pub d: &'a [f32],
     /// How to get from there to the gradient of y.
@@ -40,14 +40,14 @@ pub struct Given<'a> {
 /// A method of convolution by which both gradients of a few images are made on one thread.
 pub(super) trait Joint: Sync + Sized {
     /// What a thread computes with.
-    type Worker: Send;
+    type Buffers: Send;
 
     fn new(isa: Isa, geometry: &Geometry, weight: &[f32]) -> Self;
 
-    fn worker(&self) -> Self::Worker;
+    fn buffers(&self) -> Self::Buffers;
 
     /// Writes d_x of the first images, from d_y.
-    fn d_input(&self, worker: &mut Self::Worker, images: usize, d_y: &[f32], d_x: &mut [MaybeUninit<f32>]);
+    fn d_input(&self, worker: &mut Self::Buffers, images: usize, d_y: &[f32], d_x: &mut [MaybeUninit<f32>]);
 
     /// Zeros for the products of a part.
     fn sums(&self) -> Buffer;
@@ -55,9 +55,9 @@ pub(super) trait Joint: Sync + Sized {
     /// Adds the products of the first images.
     fn add_weight(
         &self,
-        worker: &mut Self::Worker,
+        worker: &mut Self::Buffers,
         images: usize,
-        x: Source<'_>,
+        x: ReadThrough<'_>,
         d_y: &[f32],
         sums: &mut Buffer,
     );
@@ -66,7 +66,7 @@ pub(super) trait Joint: Sync + Sized {
     fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]);
 
     /// The cut of the weight's gradient alone, and the images of which a turn takes a multiple.
-    fn cut(isa: Isa, geometry: &Geometry) -> (Cut, usize);
+    fn cut(isa: Isa, geometry: &Geometry) -> (WeightCut, usize);
 
     /// The memory of the method itself, with the sums of so many parts.
     fn workspace(isa: Isa, geometry: &Geometry, parts: usize) -> Workspace;
@@ -82,8 +82,8 @@ pub(super) fn least_multiple(a: usize, b: usize) -> usize {
 pub fn applies(path: Path, g: &Geometry) -> bool {
     let both = [PassKind::DInput, PassKind::DWeight].map(|pass| path.method(g, pass));
     let (cut, multiple) = match both {
-        [Method::Winograd, Method::Winograd] => Rows::cut(path.isa, g),
-        [Method::SquareWinograd, Method::SquareWinograd] => square::Squares::cut(path.isa, g),
+        [Algorithm::Winograd, Algorithm::Winograd] => JointRows::cut(path.isa, g),
+        [Algorithm::SquareWinograd, Algorithm::SquareWinograd] => square::JointSquares::cut(path.isa, g),
         _ => return false,
     };
     let is_small = cut.chunks == 1 && cut.parts == TASKS;
@@ -111,8 +111,8 @@ pub fn backward(
     }
     given.x.map_or(Ok(()), |x| check_channels(x, geometry.in_channels))?;
     Ok(match path.method(geometry, PassKind::DWeight) {
-        Method::SquareWinograd => run::<square::Squares>(path.isa, geometry, given, y, d_weight),
-        _ => run::<Rows>(path.isa, geometry, given, y, d_weight),
+        Algorithm::SquareWinograd => run::<square::JointSquares>(path.isa, geometry, given, y, d_weight),
+        _ => run::<JointRows>(path.isa, geometry, given, y, d_weight),
     })
 }
 
@@ -127,14 +127,15 @@ fn run<J: Joint>(
     let turn = turn_images(geometry, J::cut(isa, geometry).1);
     let part = part_images(geometry.images, turn);
     let len = geometry.y_len() / geometry.images;
-    let work = Work { isa, joint: &joint, len, turn, given, with_weight: d_weight.is_some() };
-    let worker = || Worker {
-        method: joint.worker(),
+    let work = JointPass { isa, joint: &joint, len, turn, given, with_weight: d_weight.is_some() };
+    let worker = || JointBuffers {
+        method: joint.buffers(),
         d_y: Buffer::zeros(turn * len),
         scratch: vec![0.0; given.normalization().map_or(0, |by| 2 * by.width())],
     };
     let parts = y.chunks_mut(part * len).enumerate();
-    let one = |worker: &mut Worker<J>, (index, y): (usize, &mut [f32])| work.part(worker, index * part, y);
+    let one =
+        |worker: &mut JointBuffers<J>, (index, y): (usize, &mut [f32])| work.part(worker, index * part, y);
     let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = deal(parts, worker, one).into_iter().unzip();
     if let Some(d_weight) = d_weight {
         joint.finish(&sums, d_weight);
@@ -157,22 +158,22 @@ impl<'a> Given<'a> {
     /// What x came through.
     fn normalization(&self) -> Option<&'a batch_norm::Normalization> {
         match self.x {
-            Some(Source::Normalized(_, by)) => Some(by),
+            Some(ReadThrough::Normalized(_, by)) => Some(by),
             _ => None,
         }
     }
 }
 
 /// What a thread computes with.
-struct Worker<J: Joint> {
-    method: J::Worker,
+struct JointBuffers<J: Joint> {
+    method: J::Buffers,
     /// The gradient of y of one turn.
     d_y: Buffer,
     /// Of the sums for a normalization.
     scratch: Vec<f32>,
 }
 
-struct Work<'a, J> {
+struct JointPass<'a, J> {
     isa: Isa,
     joint: &'a J,
     /// Elements of an image.
@@ -182,9 +183,9 @@ struct Work<'a, J> {
     with_weight: bool,
 }
 
-impl<J: Joint> Work<'_, J> {
+impl<J: Joint> JointPass<'_, J> {
     /// The images of one part, the first of which is `first`: answers its sums.
-    fn part(&self, worker: &mut Worker<J>, first: usize, y: &mut [f32]) -> (Buffer, Vec<f64>) {
+    fn part(&self, worker: &mut JointBuffers<J>, first: usize, y: &mut [f32]) -> (Buffer, Vec<f64>) {
         let mut sums = if self.with_weight { self.joint.sums() } else { Buffer::zeros(0) };
         let mut totals = vec![0.0; self.given.normalization().map_or(0, |by| 2 * by.channels())];
         for (index, y) in y.chunks_mut(self.turn * self.len).enumerate() {
@@ -196,14 +197,14 @@ impl<J: Joint> Work<'_, J> {
     /// The images of one turn.
     fn turn(
         &self,
-        worker: &mut Worker<J>,
+        worker: &mut JointBuffers<J>,
         first: usize,
         y: &mut [f32],
         sums: &mut Buffer,
         totals: &mut [f64],
     ) {
         let Self { isa, joint, given, .. } = *self;
-        let Worker { method, d_y, scratch } = worker;
+        let JointBuffers { method, d_y, scratch } = worker;
         let images = y.len() / self.len;
         let range = first * self.len..(first + images) * self.len;
         let d_y = &mut d_y[..y.len()];
@@ -217,7 +218,7 @@ impl<J: Joint> Work<'_, J> {
         if let Some(beside) = given.beside {
             elementwise::add_piece(isa, y, &beside[range]);
         }
-        if let Some(Source::Normalized(x, by)) = x {
+        if let Some(ReadThrough::Normalized(x, by)) = x {
             batch_norm::add_rows(isa, y, x, by, scratch, totals);
         }
     }
@@ -226,8 +227,8 @@ impl<J: Joint> Work<'_, J> {
 /// The memory of [`backward`].
 pub(super) fn workspace(path: Path, g: &Geometry) -> Workspace {
     match path.method(g, PassKind::DWeight) {
-        Method::SquareWinograd => workspace_by::<square::Squares>(path.isa, g),
-        _ => workspace_by::<Rows>(path.isa, g),
+        Algorithm::SquareWinograd => workspace_by::<square::JointSquares>(path.isa, g),
+        _ => workspace_by::<JointRows>(path.isa, g),
     }
 }
 

@@ -23,7 +23,7 @@ mod workspace;
 
 pub use geometry::Geometry;
 pub use joint::{Given, applies as joint_applies, backward};
-pub use source::Source;
+pub use source::ReadThrough;
 pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
 
@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Moments, Part};
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::{Unwritten, written};
-use gather::{ChannelBlock, Direction, Gather};
+use gather::{ChannelBlock, Direction, GatherPlan};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use winograd::square;
@@ -42,12 +42,12 @@ pub struct Path {
     /// The instruction set.
     pub isa: Isa,
     /// The method.
-    pub method: Method,
+    pub method: Algorithm,
 }
 
 /// A method of convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum Algorithm {
     /// The one that is faster for the shape.
     Fastest,
     /// Product by product.
@@ -61,22 +61,22 @@ pub enum Method {
 impl Path {
     /// The widest instruction set and the faster method.
     pub fn best() -> Self {
-        Self { isa: Isa::best(), method: Method::Fastest }
+        Self { isa: Isa::best(), method: Algorithm::Fastest }
     }
 
     /// The method, any but the fastest, of a pass.
-    fn method(&self, geometry: &Geometry, pass: PassKind) -> Method {
+    fn method(&self, geometry: &Geometry, pass: PassKind) -> Algorithm {
         if !winograd::applies(geometry) {
-            return Method::Direct;
+            return Algorithm::Direct;
         }
         let square = || match pass {
             PassKind::Forward | PassKind::DInput => square::is_faster(geometry),
             PassKind::DWeight | PassKind::Joint => square::weight_is_faster(geometry),
         };
         match self.method {
-            Method::Fastest if square() => Method::SquareWinograd,
-            Method::Fastest if winograd::is_faster(geometry) => Method::Winograd,
-            Method::Fastest => Method::Direct,
+            Algorithm::Fastest if square() => Algorithm::SquareWinograd,
+            Algorithm::Fastest if winograd::is_faster(geometry) => Algorithm::Winograd,
+            Algorithm::Fastest => Algorithm::Direct,
             method => method,
         }
     }
@@ -86,7 +86,7 @@ impl Path {
 pub fn forward<'a, 'b>(
     path: Path,
     geometry: &Geometry,
-    x: impl Into<Source<'a>>,
+    x: impl Into<ReadThrough<'a>>,
     weight: &[f32],
     bias: Option<&[f32]>,
     y: impl Into<Unwritten<'b>>,
@@ -100,7 +100,7 @@ pub fn forward<'a, 'b>(
 pub fn forward_with_moments<'a, 'b>(
     path: Path,
     geometry: &Geometry,
-    x: impl Into<Source<'a>>,
+    x: impl Into<ReadThrough<'a>>,
     weight: &[f32],
     bias: Option<&[f32]>,
     y: impl Into<Unwritten<'b>>,
@@ -120,7 +120,7 @@ pub fn forward_with_moments<'a, 'b>(
 fn convolve(
     path: Path,
     geometry: &Geometry,
-    x: Source<'_>,
+    x: ReadThrough<'_>,
     weight: &[f32],
     bias: Option<&[f32]>,
     y: &mut [MaybeUninit<f32>],
@@ -138,7 +138,7 @@ fn convolve(
 pub fn d_input<'a, 'b>(
     path: Path,
     geometry: &Geometry,
-    d_y: impl Into<Source<'a>>,
+    d_y: impl Into<ReadThrough<'a>>,
     weight: &[f32],
     d_x: impl Into<Unwritten<'b>>,
 ) -> Result<()> {
@@ -151,7 +151,7 @@ pub fn d_input<'a, 'b>(
 }
 
 /// Refuses a source made for another number of channels.
-fn check_channels(source: Source<'_>, channels: usize) -> Result<()> {
+fn check_channels(source: ReadThrough<'_>, channels: usize) -> Result<()> {
     match source.channels() {
         Some(found) if found != channels => {
             Err(Error::internal(format!("a normalization of {found} channels for a map of {channels}")))
@@ -166,7 +166,7 @@ fn gathered(
     path: Path,
     geometry: &Geometry,
     direction: Direction,
-    source: Source<'_>,
+    source: ReadThrough<'_>,
     weight: &[f32],
     bias: Option<&[f32]>,
     target: &mut [MaybeUninit<f32>],
@@ -174,19 +174,19 @@ fn gathered(
 ) -> Vec<Part> {
     let isa = path.isa;
     match path.method(geometry, PassKind::Forward) {
-        Method::SquareWinograd => {
-            let plan = square::Plan::new(isa, geometry, direction);
+        Algorithm::SquareWinograd => {
+            let plan = square::SquarePlan::new(isa, geometry, direction);
             let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
             square::run(isa, &plan, direction, weight, &bias, source, target, with_moments)
         }
-        Method::Winograd => {
-            let plan = winograd::Plan::new(isa, geometry, direction);
+        Algorithm::Winograd => {
+            let plan = winograd::RowPlan::new(isa, geometry, direction);
             let bias = bias_lanes(&plan.channel_blocks, isa.lanes(), bias);
             let packed = winograd::pack(&plan, direction, weight);
             winograd::run(isa, &plan, &packed, &bias, source, target, with_moments)
         }
-        Method::Fastest | Method::Direct => {
-            let gather = Gather::new(isa, geometry, direction);
+        Algorithm::Fastest | Algorithm::Direct => {
+            let gather = GatherPlan::new(isa, geometry, direction);
             let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
             let packed = pack::pack(&gather, geometry, direction, weight);
             direct::run(isa, &gather, &packed, &bias, source, target, with_moments)
@@ -210,8 +210,8 @@ fn bias_lanes(blocks: &[ChannelBlock], lanes: usize, bias: Option<&[f32]>) -> Ve
 pub fn d_weight<'a>(
     path: Path,
     geometry: &Geometry,
-    x: impl Into<Source<'a>>,
-    d_y: impl Into<Source<'a>>,
+    x: impl Into<ReadThrough<'a>>,
+    d_y: impl Into<ReadThrough<'a>>,
     d_weight: &mut [f32],
 ) -> Result<()> {
     let (x, d_y) = (x.into(), d_y.into());
@@ -219,9 +219,9 @@ pub fn d_weight<'a>(
     check_channels(x, geometry.in_channels)?;
     check_channels(d_y, geometry.out_channels)?;
     match path.method(geometry, PassKind::DWeight) {
-        Method::SquareWinograd => square::d_weight(path.isa, geometry, x, d_y, d_weight),
-        Method::Winograd => winograd::d_weight(path.isa, geometry, x, d_y, d_weight),
-        Method::Fastest | Method::Direct => weight::run(path.isa, geometry, x, d_y, d_weight),
+        Algorithm::SquareWinograd => square::d_weight(path.isa, geometry, x, d_y, d_weight),
+        Algorithm::Winograd => winograd::d_weight(path.isa, geometry, x, d_y, d_weight),
+        Algorithm::Fastest | Algorithm::Direct => weight::run(path.isa, geometry, x, d_y, d_weight),
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Weights in the order in which the tiles read them, and back.
 
 use super::buffer::Buffer;
-use super::gather::{ChannelBlock, Direction, Gather, Pass};
+use super::gather::{ChannelBlock, Direction, GatherPass, GatherPlan};
 use super::geometry::Geometry;
 use super::scratch::BLOCK;
 use crate::kernels::pieces::at_least_a_piece;
@@ -21,7 +21,7 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(geometry: &'a Geometry, direction: Direction, pass: &Pass) -> Self {
+    fn new(geometry: &'a Geometry, direction: Direction, pass: &GatherPass) -> Self {
         let (taps, filter) = (geometry.taps(), geometry.group_in() * geometry.taps());
         let forward = direction == Direction::Forward;
         // The steps from target channel to target channel, and from source channel to source channel.
@@ -70,7 +70,7 @@ impl<'a> Places<'a> {
 }
 
 /// Packs `weight: [O, I/groups, KH, KW]` as `[pass, block, row, vectors * lanes]`, with zeros in empty lanes.
-pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
+pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
     // A depthwise filter has one source channel, so that both directions read it alike.
     let direction = if geometry.is_depthwise() { Direction::Forward } else { direction };
     let mut packed = Buffer::zeros(gather.packed_len());
@@ -91,7 +91,7 @@ pub(super) fn pack(gather: &Gather, geometry: &Geometry, direction: Direction, w
 /// Adds up `sums`, each laid out like the packed weights of a forward pass, into `d_weight`, in their order.
 /// `sums[part][chunk]` holds the blocks of a chunk of `chunk_blocks` blocks.
 pub(super) fn unpack(
-    gather: &Gather,
+    gather: &GatherPlan,
     geometry: &Geometry,
     sums: &[Vec<Buffer>],
     chunk_blocks: usize,

@@ -3,7 +3,7 @@
 //! The copy costs little beside the arithmetic and buys much: no border to ask about, a constant distance from
 //! pixel to pixel, and a working set that stays in the cache.
 
-use super::source::{self, Source, Strip};
+use super::source::{self, ReadThrough, Strip};
 use crate::kernels::simd::Isa;
 use std::ops::Range;
 
@@ -89,7 +89,7 @@ impl DivCeil for isize {
 /// One image: `source` is `[size[0], size[1], channels]`.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
-    pub(super) source: Source<'a>,
+    pub(super) source: ReadThrough<'a>,
     pub(super) size: [usize; 2],
     pub(super) channels: usize,
 }

@@ -8,7 +8,7 @@ use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// A batch of images `[N, H, W, C]` to read.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+pub enum ReadThrough<'a> {
     /// As they are.
     Plain(&'a [f32]),
     /// Through a normalization of their channels, whose activation must be a clamp.
@@ -35,19 +35,19 @@ pub enum Source<'a> {
     },
 }
 
-impl<'a> From<&'a [f32]> for Source<'a> {
+impl<'a> From<&'a [f32]> for ReadThrough<'a> {
     fn from(data: &'a [f32]) -> Self {
         Self::Plain(data)
     }
 }
 
-impl<'a> From<&'a Vec<f32>> for Source<'a> {
+impl<'a> From<&'a Vec<f32>> for ReadThrough<'a> {
     fn from(data: &'a Vec<f32>) -> Self {
         Self::Plain(data)
     }
 }
 
-impl Source<'_> {
+impl ReadThrough<'_> {
     /// Elements; 0 if two maps that belong together differ in length, which no geometry has.
     pub(super) fn len(&self) -> usize {
         match self {
@@ -111,17 +111,17 @@ impl Strip {
 
 /// Copies the strip's channels of consecutive pixels from `source`, which starts at the first one's first channel,
 /// to as many pixels as `target` has.
-pub(super) fn copy(isa: Isa, source: Source<'_>, strip: Strip, target: &mut [f32]) {
+pub(super) fn copy(isa: Isa, source: ReadThrough<'_>, strip: Strip, target: &mut [f32]) {
     match source {
-        Source::Plain(data) => copy_plain(data, strip, target),
-        Source::Normalized(x, by) => {
+        ReadThrough::Plain(data) => copy_plain(data, strip, target),
+        ReadThrough::Normalized(x, by) => {
             let bounds = by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
             isa.run(Pixels { strip, target, each: Normalized { x, by, bounds } });
         }
-        Source::Sum { x, by, around, bounds } => {
+        ReadThrough::Sum { x, by, around, bounds } => {
             isa.run(Pixels { strip, target, each: Summed { x, by, around, bounds } });
         }
-        Source::Gradient { d, x, by } => isa.run(Pixels { strip, target, each: Backward { d, x, by } }),
+        ReadThrough::Gradient { d, x, by } => isa.run(Pixels { strip, target, each: Backward { d, x, by } }),
     }
 }
 

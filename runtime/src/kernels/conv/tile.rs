@@ -1,7 +1,7 @@
 //! The register tile of the direct convolution: a few neighbouring target pixels times a few vectors of target
 //! channels, summed over every tap and source channel without leaving the registers.
 
-use super::gather::{ChannelBlock, Run, Segment};
+use super::gather::{ChannelBlock, PixelRun, Segment};
 use super::scratch::BLOCK;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
@@ -19,7 +19,7 @@ pub(super) fn run_pixels(isa: Isa) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Sweep<'a> {
     pub(super) segments: &'a [Segment],
-    pub(super) runs: &'a [Run],
+    pub(super) runs: &'a [PixelRun],
     pub(super) run_len: usize,
     pub(super) from_step: usize,
     pub(super) to_step: usize,
@@ -39,16 +39,16 @@ pub(super) struct Sweep<'a> {
 /// # Safety
 /// The sweep's pointers are good for all that its runs, segments and block address.
 pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
-    isa.run(Work(sweep));
+    isa.run(DirectSweep(sweep));
 }
 
 /// A sweep whose pointers the caller of [`sweep`] has vouched for.
-struct Work<'a>(&'a Sweep<'a>);
+struct DirectSweep<'a>(&'a Sweep<'a>);
 
-impl Kernel for Work<'_> {
+impl Kernel for DirectSweep<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the CPU has `S`, and see `Work`.
+        // SAFETY: the CPU has `S`, and see `DirectSweep`.
         unsafe { by_size::<S>(self.0) }
     }
 }
@@ -110,7 +110,7 @@ unsafe fn tiles<S: Simd, const Q: usize, const R: usize, const NB: usize, const 
 #[inline(always)]
 unsafe fn tile<S: Simd, const Q: usize, const R: usize, const NB: usize, const STEP: usize>(
     sweep: &Sweep<'_>,
-    runs: &[Run; Q],
+    runs: &[PixelRun; Q],
 ) {
     // SAFETY: the caller vouches for the pointers (see `sweep`).
     unsafe {

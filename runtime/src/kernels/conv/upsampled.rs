@@ -9,7 +9,7 @@ use super::buffer::Buffer;
 use super::check_channels;
 use super::geometry::Geometry;
 use super::scratch::BLOCK;
-use super::source::{self, Source, Strip};
+use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, panel_bytes, product_here};
@@ -53,7 +53,7 @@ pub fn upsampled_forward(
     if bias.len() != geometry.out_channels {
         return Err(Error::internal(format!("a bias of {} elements for {geometry:?}", bias.len())));
     }
-    let plan = Plan::new(isa, geometry, upsampling);
+    let plan = UpsampledPlan::new(isa, geometry, upsampling);
     let weight = plan.packed(geometry, weight);
     let scratch = || (Buffer::zeros(plan.band * plan.row_products()), Buffer::zeros(plan.line_len()));
     y.par_chunks_mut(plan.y_len()).zip(x.par_chunks(plan.x_len())).for_each_init(
@@ -81,12 +81,12 @@ pub fn upsampled_backward(
     geometry: &Geometry,
     upsampling: &Upsampling,
     x: Option<&[f32]>,
-    d_y: Source<'_>,
+    d_y: ReadThrough<'_>,
     weight: &[f32],
     d_weight: Option<&mut [f32]>,
     d_x: Option<&mut [MaybeUninit<f32>]>,
 ) -> Result<()> {
-    let plan = Plan::new(isa, geometry, upsampling);
+    let plan = UpsampledPlan::new(isa, geometry, upsampling);
     let x_len = geometry.images * plan.x_len();
     let lens = [x.map(<[f32]>::len), d_x.as_ref().map(|d_x| d_x.len())];
     let wrong = lens.into_iter().flatten().find(|&len| len != x_len);
@@ -159,7 +159,7 @@ fn check(
 }
 
 /// Who reaches whom, and how much.
-struct Plan {
+struct UpsampledPlan {
     /// Rows and columns of x.
     size: [usize; 2],
     /// Rows and columns of y.
@@ -179,7 +179,7 @@ struct Plan {
     band: usize,
 }
 
-impl Plan {
+impl UpsampledPlan {
     fn new(isa: Isa, geometry: &Geometry, upsampling: &Upsampling) -> Self {
         let (size, kernel) = ([upsampling.rows.sizes().0, upsampling.columns.sizes().0], geometry.kernel);
         let lanes = geometry.out_channels.next_multiple_of(isa.lanes());
@@ -298,12 +298,12 @@ impl Plan {
         isa: Isa,
         images: Range<usize>,
         x: Option<&[f32]>,
-        d_y: Source<'_>,
+        d_y: ReadThrough<'_>,
         weight: &[f32],
         mut d_x: Option<&mut [MaybeUninit<f32>]>,
     ) -> Buffer {
         let mut sums = Buffer::zeros(if x.is_some() { weight.len() } else { 0 });
-        let mut gradient = Buffer::zeros(if matches!(d_y, Source::Plain(_)) { 0 } else { self.y_len() });
+        let mut gradient = Buffer::zeros(if matches!(d_y, ReadThrough::Plain(_)) { 0 } else { self.y_len() });
         let mut products = Buffer::zeros(self.band * self.row_products());
         let mut line = Buffer::zeros(self.line_len());
         let weight = Matrix::new(weight, self.pixel_products()).transposed();
@@ -339,8 +339,8 @@ impl Plan {
     }
 
     /// The gradient of one image of y, made in `scratch` if it is not in memory.
-    fn image<'a>(&self, isa: Isa, d_y: Source<'a>, scratch: &'a mut [f32]) -> &'a [f32] {
-        if let Source::Plain(d_y) = d_y {
+    fn image<'a>(&self, isa: Isa, d_y: ReadThrough<'a>, scratch: &'a mut [f32]) -> &'a [f32] {
+        if let ReadThrough::Plain(d_y) = d_y {
             return d_y;
         }
         let channels = self.out_channels;

@@ -5,11 +5,11 @@
 
 use super::buffer::Buffer;
 use super::direct;
-use super::gather::{ChannelBlock, Direction, Gather, Segment, Unit};
+use super::gather::{ChannelBlock, Direction, GatherPlan, GatherUnit, Segment};
 use super::geometry::Geometry;
 use super::pack;
 use super::scratch::BLOCK;
-use super::source::{self, Source, Strip};
+use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::kernels::deal::deal;
 use crate::kernels::simd::{Isa, Kernel, Simd};
@@ -25,7 +25,7 @@ const TILE_PIXELS: usize = 128;
 
 /// How the work is cut.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
+pub(super) struct WeightCut {
     /// Sums of their own.
     pub(super) parts: usize,
     /// Channel blocks of a chunk.
@@ -34,7 +34,7 @@ pub(super) struct Cut {
     pub(super) chunks: usize,
 }
 
-impl Cut {
+impl WeightCut {
     /// The cut of sums of `bytes` bytes for `blocks` channel blocks over `units` units, by shape only: parts
     /// while their sums stay small, then chunks.
     pub(super) fn new(blocks: usize, bytes: usize, units: usize) -> Self {
@@ -44,7 +44,7 @@ impl Cut {
     }
 
     /// The cut of a plan.
-    fn of(gather: &Gather) -> Self {
+    fn of(gather: &GatherPlan) -> Self {
         let bytes = gather.packed_len() * size_of::<f32>();
         Self::new(gather.channel_blocks.len(), bytes, gather.units())
     }
@@ -104,13 +104,13 @@ impl Cut {
 }
 
 /// The plan of the weight gradient: the forward pass's, whose units hold every channel block.
-pub(super) fn plan(isa: Isa, geometry: &Geometry) -> Gather {
-    Gather::new(isa, geometry, Direction::Forward).with_all_channels()
+pub(super) fn plan(isa: Isa, geometry: &Geometry) -> GatherPlan {
+    GatherPlan::new(isa, geometry, Direction::Forward).with_all_channels()
 }
 
 /// The memory of the pass.
-pub(super) fn workspace(gather: &Gather) -> Workspace {
-    let cut = Cut::of(gather);
+pub(super) fn workspace(gather: &GatherPlan) -> Workspace {
+    let cut = WeightCut::of(gather);
     let blocks = &gather.channel_blocks;
     let widest = blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * gather.lanes;
     let (rows, tasks) = (gather.passes[0].rows.len(), cut.parts * cut.chunks);
@@ -127,9 +127,15 @@ pub(super) fn workspace(gather: &Gather) -> Workspace {
 }
 
 /// Writes d_weight `[O, I/groups, KH, KW]` from whole batches of x and d_y.
-pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>, d_weight: &mut [f32]) {
+pub(super) fn run(
+    isa: Isa,
+    geometry: &Geometry,
+    x: ReadThrough<'_>,
+    d_y: ReadThrough<'_>,
+    d_weight: &mut [f32],
+) {
     let gather = plan(isa, geometry);
-    let cut = Cut::of(&gather);
+    let cut = WeightCut::of(&gather);
     let chunks = cut.chunks;
     let blocks_of = |chunk: usize| cut.blocks(chunk, gather.channel_blocks.len());
     let lanes_of = |blocks: Range<usize>| {
@@ -138,7 +144,7 @@ pub(super) fn run(isa: Isa, geometry: &Geometry, x: Source<'_>, d_y: Source<'_>,
     let widest = (0..chunks).map(|chunk| lanes_of(blocks_of(chunk))).max().unwrap_or(0);
     let zeros = |chunk| Buffer::zeros(lanes_of(blocks_of(chunk)) * gather.passes[0].rows.len());
     let add = |scratch: &mut Scratch, index, chunk, sums: &mut Buffer| {
-        let unit = Unit { blocks: blocks_of(chunk), ..gather.unit(index) };
+        let unit = GatherUnit { blocks: blocks_of(chunk), ..gather.unit(index) };
         add_unit(isa, &gather, &unit, [x, d_y], scratch, sums);
     };
     let tasks = cut.sums(gather.units(), || Scratch::new(&gather, widest), zeros, add);
@@ -155,7 +161,7 @@ struct Scratch {
 
 impl Scratch {
     /// For so many lanes of channel blocks.
-    fn new(gather: &Gather, lanes: usize) -> Self {
+    fn new(gather: &GatherPlan, lanes: usize) -> Self {
         Self { x: Buffer::zeros(gather.scratch_len()), d_y: Buffer::zeros(lanes * gather.unit_pixels()) }
     }
 }
@@ -163,9 +169,9 @@ impl Scratch {
 /// Adds a unit's products for its channel blocks to their sums, which are laid out like packed weights.
 fn add_unit(
     isa: Isa,
-    gather: &Gather,
-    unit: &Unit,
-    [x, d_y]: [Source<'_>; 2],
+    gather: &GatherPlan,
+    unit: &GatherUnit,
+    [x, d_y]: [ReadThrough<'_>; 2],
     scratch: &mut Scratch,
     sums: &mut [f32],
 ) {
@@ -179,10 +185,10 @@ fn add_unit(
 /// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.
 fn copy_d_y(
     isa: Isa,
-    gather: &Gather,
-    unit: &Unit,
+    gather: &GatherPlan,
+    unit: &GatherUnit,
     blocks: &[ChannelBlock],
-    d_y: Source<'_>,
+    d_y: ReadThrough<'_>,
     scratch: &mut [f32],
 ) -> usize {
     let channels = gather.target.channels;
@@ -211,7 +217,7 @@ fn copy_d_y(
 
 /// One unit, x and d_y already in their scratches.
 struct UnitSums<'a> {
-    gather: &'a Gather,
+    gather: &'a GatherPlan,
     /// Images, and rows of an image.
     size: [usize; 2],
     pixels: usize,
@@ -283,17 +289,17 @@ pub(super) struct Products<'a> {
 /// # Safety
 /// The pointers are good for all that the rows, segments and vectors address.
 pub(super) unsafe fn add(isa: Isa, products: &Products<'_>) {
-    isa.run(Work(products));
+    isa.run(WeightSums(products));
 }
 
 /// Products whose pointers the caller of [`add`] has vouched for.
-struct Work<'a>(&'a Products<'a>);
+struct WeightSums<'a>(&'a Products<'a>);
 
-impl Kernel for Work<'_> {
+impl Kernel for WeightSums<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Work(products) = self;
-        // SAFETY: the CPU has `S`, and see `Work`.
+        let WeightSums(products) = self;
+        // SAFETY: the CPU has `S`, and see `WeightSums`.
         unsafe {
             match (S::LANES, products.vectors) {
                 _ if products.depthwise => depthwise::<S>(products),

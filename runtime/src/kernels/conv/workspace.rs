@@ -2,11 +2,11 @@
 
 use super::buffer::Buffer;
 use super::direct;
-use super::gather::{Direction, Gather};
+use super::gather::{Direction, GatherPlan};
 use super::geometry::Geometry;
 use super::joint;
 use super::winograd::{self, square};
-use super::{Method, Path, weight};
+use super::{Algorithm, Path, weight};
 
 /// Bytes that a pass allocates beside its tensors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
     }
     let direction = if pass == PassKind::DInput { Direction::Backward } else { Direction::Forward };
     match (pass, path.method(geometry, pass)) {
-        (PassKind::DWeight, Method::Direct) => weight::workspace(&weight::plan(path.isa, geometry)),
-        (PassKind::DWeight, Method::SquareWinograd) => {
+        (PassKind::DWeight, Algorithm::Direct) => weight::workspace(&weight::plan(path.isa, geometry)),
+        (PassKind::DWeight, Algorithm::SquareWinograd) => {
             let (plan, cut) = square::weight_plan(path.isa, geometry);
             square::weight_workspace(&plan, &cut)
         }
@@ -61,9 +61,13 @@ pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
             let (plan, cut) = winograd::weight_plan(path.isa, geometry);
             winograd::weight_workspace(&plan, &cut)
         }
-        (_, Method::SquareWinograd) => square::workspace(&square::Plan::new(path.isa, geometry, direction)),
-        (_, Method::Winograd) => winograd::workspace(&winograd::Plan::new(path.isa, geometry, direction)),
-        (_, _) => direct::workspace(&Gather::new(path.isa, geometry, direction)),
+        (_, Algorithm::SquareWinograd) => {
+            square::workspace(&square::SquarePlan::new(path.isa, geometry, direction))
+        }
+        (_, Algorithm::Winograd) => {
+            winograd::workspace(&winograd::RowPlan::new(path.isa, geometry, direction))
+        }
+        (_, _) => direct::workspace(&GatherPlan::new(path.isa, geometry, direction)),
     }
 }
 

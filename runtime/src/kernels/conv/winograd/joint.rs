@@ -5,44 +5,44 @@ use super::super::direct::Target;
 use super::super::gather::Direction;
 use super::super::geometry::Geometry;
 use super::super::joint::{Joint, least_multiple};
-use super::super::source::Source;
-use super::super::weight::Cut;
+use super::super::source::ReadThrough;
+use super::super::weight::WeightCut;
 use super::super::workspace::Workspace;
-use super::plan::{Plan, Tile};
+use super::plan::{RowPlan, Tile};
 use super::weight::{self, Scratch};
-use super::{Work, Worker, pack, workspace};
+use super::{RowBuffers, RowPass, pack, workspace};
 use crate::kernels::simd::Isa;
 use std::mem::MaybeUninit;
 
 /// The plans of both gradients, and what the input's needs.
-pub(in super::super) struct Rows {
+pub(in super::super) struct JointRows {
     isa: Isa,
-    input: Plan,
+    input: RowPlan,
     tiles: Vec<Tile>,
     packed: Buffer,
     bias: Vec<f32>,
-    weight: Plan,
-    cut: Cut,
+    weight: RowPlan,
+    cut: WeightCut,
 }
 
-impl Joint for Rows {
-    type Worker = (Worker, Scratch);
+impl Joint for JointRows {
+    type Buffers = (RowBuffers, Scratch);
 
     fn new(isa: Isa, g: &Geometry, weight: &[f32]) -> Self {
-        let input = Plan::new(isa, g, Direction::Backward);
+        let input = RowPlan::new(isa, g, Direction::Backward);
         let packed = pack(&input, Direction::Backward, weight);
         let (bias, tiles) = (vec![0.0; input.target_lanes()], input.unit_tiles());
         let (weight, cut) = weight::plan(isa, g);
         Self { isa, input, tiles, packed, bias, weight, cut }
     }
 
-    fn worker(&self) -> Self::Worker {
-        (Worker::new(&self.input, false), Scratch::new(&self.weight, &self.weight.channel_blocks))
+    fn buffers(&self) -> Self::Buffers {
+        (RowBuffers::new(&self.input, false), Scratch::new(&self.weight, &self.weight.channel_blocks))
     }
 
     fn d_input(
         &self,
-        (worker, _): &mut Self::Worker,
+        (worker, _): &mut Self::Buffers,
         images: usize,
         d_y: &[f32],
         d_x: &mut [MaybeUninit<f32>],
@@ -50,9 +50,9 @@ impl Joint for Rows {
         let Self { isa, ref input, .. } = *self;
         let target = Target(d_x.as_mut_ptr().cast());
         let work =
-            Work { isa, plan: input, tiles: &self.tiles, packed: &self.packed, bias: &self.bias, target };
+            RowPass { isa, plan: input, tiles: &self.tiles, packed: &self.packed, bias: &self.bias, target };
         for unit in input.units.of(images) {
-            input.transform(isa, &unit, Source::Plain(d_y), &mut worker.row, &mut worker.transformed);
+            input.transform(isa, &unit, ReadThrough::Plain(d_y), &mut worker.row, &mut worker.transformed);
             work.unit(&unit, worker);
         }
     }
@@ -63,31 +63,31 @@ impl Joint for Rows {
 
     fn add_weight(
         &self,
-        (_, scratch): &mut Self::Worker,
+        (_, scratch): &mut Self::Buffers,
         images: usize,
-        x: Source<'_>,
+        x: ReadThrough<'_>,
         d_y: &[f32],
         sums: &mut Buffer,
     ) {
-        let (plan, sources) = (&self.weight, [x, Source::Plain(d_y)]);
+        let (plan, sources) = (&self.weight, [x, ReadThrough::Plain(d_y)]);
         for unit in plan.units.of(images) {
             weight::add(self.isa, plan, &unit, &plan.channel_blocks, sources, scratch, sums);
         }
     }
 
     fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]) {
-        weight::finish(&self.weight, &Cut { parts: sums.len(), ..self.cut }, sums, d_weight);
+        weight::finish(&self.weight, &WeightCut { parts: sums.len(), ..self.cut }, sums, d_weight);
     }
 
-    fn cut(isa: Isa, g: &Geometry) -> (Cut, usize) {
+    fn cut(isa: Isa, g: &Geometry) -> (WeightCut, usize) {
         let (weight, cut) = weight::plan(isa, g);
-        let input = Plan::new(isa, g, Direction::Backward);
+        let input = RowPlan::new(isa, g, Direction::Backward);
         (cut, least_multiple(input.units.unit_images, weight.units.unit_images))
     }
 
     fn workspace(isa: Isa, g: &Geometry, parts: usize) -> Workspace {
         let (weight, cut) = weight::plan(isa, g);
-        workspace(&Plan::new(isa, g, Direction::Backward))
-            .plus(&weight::workspace(&weight, &Cut { parts, ..cut }))
+        workspace(&RowPlan::new(isa, g, Direction::Backward))
+            .plus(&weight::workspace(&weight, &WeightCut { parts, ..cut }))
     }
 }

@@ -16,15 +16,15 @@ mod transform;
 mod units;
 mod weight;
 
-pub(super) use joint::Rows;
+pub(super) use joint::JointRows;
 pub(super) use pack::pack;
-pub(super) use plan::{Plan, applies, is_faster};
+pub(super) use plan::{RowPlan, applies, is_faster};
 pub(super) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
 
 use super::buffer::Buffer;
 use super::direct::Target;
 use super::gather::ChannelBlock;
-use super::source::Source;
+use super::source::ReadThrough;
 use super::workspace::{Workspace, buffers};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::deal::deal;
@@ -32,7 +32,7 @@ use crate::kernels::simd::Isa;
 use plan::Tile;
 use std::mem::MaybeUninit;
 use tile::Sweep;
-use units::Unit;
+use units::TileUnit;
 
 /// Targets of a tile.
 const TILE: usize = 4;
@@ -45,17 +45,17 @@ const KERNEL_ROWS: usize = 3;
 /// float a lane of every channel block. Answers the units' moments, if they were asked for. Writes every target.
 pub(super) fn run(
     isa: Isa,
-    plan: &Plan,
+    plan: &RowPlan,
     packed: &[f32],
     bias: &[f32],
-    source: Source<'_>,
+    source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
 ) -> Vec<Part> {
     let tiles = &plan.unit_tiles();
-    let work = Work { isa, plan, tiles, packed, bias, target: Target(target.as_mut_ptr().cast()) };
-    let worker = || Worker::new(plan, with_moments);
-    let unit = |worker: &mut Worker, index: usize| {
+    let work = RowPass { isa, plan, tiles, packed, bias, target: Target(target.as_mut_ptr().cast()) };
+    let worker = || RowBuffers::new(plan, with_moments);
+    let unit = |worker: &mut RowBuffers, index: usize| {
         let unit = plan.units.unit(index);
         plan.transform(isa, &unit, source, &mut worker.row, &mut worker.transformed);
         work.unit(&unit, worker);
@@ -70,7 +70,7 @@ pub(super) fn run(
 }
 
 /// What one worker computes with.
-pub(in crate::kernels::conv) struct Worker {
+pub(in crate::kernels::conv) struct RowBuffers {
     /// A row of sources with its border.
     row: Buffer,
     transformed: Buffer,
@@ -79,8 +79,8 @@ pub(in crate::kernels::conv) struct Worker {
     sums: Accumulator,
 }
 
-impl Worker {
-    fn new(plan: &Plan, with_moments: bool) -> Self {
+impl RowBuffers {
+    fn new(plan: &RowPlan, with_moments: bool) -> Self {
         Self {
             row: Buffer::zeros(plan.row_len()),
             transformed: Buffer::zeros(plan.transformed_len()),
@@ -91,9 +91,9 @@ impl Worker {
 }
 
 /// One pass; see [`run`].
-struct Work<'a> {
+struct RowPass<'a> {
     isa: Isa,
-    plan: &'a Plan,
+    plan: &'a RowPlan,
     /// Those of a full unit: the tiles of a smaller one come first.
     tiles: &'a [Tile],
     packed: &'a [f32],
@@ -101,9 +101,9 @@ struct Work<'a> {
     target: Target,
 }
 
-impl Work<'_> {
+impl RowPass<'_> {
     /// Computes the targets of one unit from its transformed sources.
-    fn unit(&self, unit: &Unit, worker: &mut Worker) {
+    fn unit(&self, unit: &TileUnit, worker: &mut RowBuffers) {
         let plan = self.plan;
         let row = plan.target.size[1] * plan.target.channels;
         let start = unit.images.start * plan.target.len() + unit.rows.start * row;
@@ -137,7 +137,7 @@ impl Work<'_> {
 }
 
 /// The memory of a pass.
-pub(super) fn workspace(plan: &Plan) -> Workspace {
+pub(super) fn workspace(plan: &RowPlan) -> Workspace {
     let lanes = plan.target_lanes();
     Workspace {
         call_bytes: plan.bytes()

@@ -4,14 +4,14 @@ use super::super::buffer::Buffer;
 use super::super::gather::Direction;
 use super::super::scratch::BLOCK;
 use super::POSITIONS;
-use super::plan::Plan;
+use super::plan::RowPlan;
 use super::transform;
 use crate::kernels::pieces::at_least_a_piece;
 use rayon::prelude::*;
 
 /// Transforms `weight: [O, I, 3, 3]` into `[channel block, block of source channels, kernel row, source channel,
 /// position, vectors * lanes]`.
-pub(in super::super) fn pack(plan: &Plan, direction: Direction, weight: &[f32]) -> Buffer {
+pub(in super::super) fn pack(plan: &RowPlan, direction: Direction, weight: &[f32]) -> Buffer {
     let rows = plan.rows();
     let mut packed = Buffer::zeros(POSITIONS * rows * plan.target_lanes());
     let least = at_least_a_piece(plan.channel_blocks.len(), packed.len());
@@ -40,7 +40,13 @@ pub(in super::super) fn pack(plan: &Plan, direction: Direction, weight: &[f32]) 
 }
 
 /// The kernel between a target and a source channel, row by row; turned round for the input gradient.
-fn filter(plan: &Plan, direction: Direction, weight: &[f32], target: usize, source: usize) -> [[f32; 3]; 3] {
+fn filter(
+    plan: &RowPlan,
+    direction: Direction,
+    weight: &[f32],
+    target: usize,
+    source: usize,
+) -> [[f32; 3]; 3] {
     let forward = direction == Direction::Forward;
     let index =
         if forward { target * plan.source.channels + source } else { source * plan.target.channels + target };

@@ -1,12 +1,12 @@
 //! How a pass is cut into units, and where a unit's transformed sources lie.
 
 use super::super::buffer::Buffer;
-use super::super::gather::{ChannelBlock, Direction, Map, Segment, UNITS, cut_channels};
+use super::super::gather::{ChannelBlock, Direction, MapShape, Segment, UNITS, cut_channels};
 use super::super::geometry::Geometry;
 use super::super::scratch::{BLOCK, Blocks};
-use super::super::source::{self, Source, Strip};
-use super::transform::{self, Rows};
-use super::units::{Unit, Units};
+use super::super::source::{self, ReadThrough, Strip};
+use super::transform::{self, SourceRow};
+use super::units::{TileUnit, TileUnits};
 use super::{KERNEL_ROWS, POSITIONS, TILE};
 use crate::kernels::simd::Isa;
 
@@ -17,9 +17,9 @@ const UNIT_TILES: usize = 64;
 
 /// The plan of a pass.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Plan {
-    pub(in super::super) source: Map,
-    pub(in super::super) target: Map,
+pub(in super::super) struct RowPlan {
+    pub(in super::super) source: MapShape,
+    pub(in super::super) target: MapShape,
     /// Blocks of one vector of target channels.
     pub(in super::super) channel_blocks: Vec<ChannelBlock>,
     pub(super) lanes: usize,
@@ -30,7 +30,7 @@ pub(in super::super) struct Plan {
     blocks: Blocks,
     /// The source row and column that the first target's first tap reads.
     origin: [isize; 2],
-    pub(super) units: Units,
+    pub(super) units: TileUnits,
 }
 
 /// Where a tile reads the transformed sources, where its first target is written, and how many targets there are.
@@ -55,10 +55,10 @@ pub(in super::super) fn is_faster(g: &Geometry) -> bool {
     g.in_channels.min(g.out_channels) >= 8 && full && g.images * g.output[0] * tiles >= 256
 }
 
-impl Plan {
+impl RowPlan {
     pub(in super::super) fn new(isa: Isa, g: &Geometry, direction: Direction) -> Self {
-        let x = Map { size: g.input, channels: g.in_channels };
-        let y = Map { size: g.output, channels: g.out_channels };
+        let x = MapShape { size: g.input, channels: g.in_channels };
+        let y = MapShape { size: g.output, channels: g.out_channels };
         let forward = direction == Direction::Forward;
         let (source, target) = if forward { (x, y) } else { (y, x) };
         let mut plan = Self {
@@ -70,7 +70,7 @@ impl Plan {
             segments: Vec::new(),
             blocks: Blocks::padded(source.channels),
             origin: g.padding.map(|p| if forward { -(p as isize) } else { p as isize - 2 }),
-            units: Units {
+            units: TileUnits {
                 images: g.images,
                 unit_images: 1,
                 rows: target.size[0],
@@ -174,8 +174,8 @@ impl Plan {
     pub(super) fn transform(
         &self,
         isa: Isa,
-        unit: &Unit,
-        source: Source<'_>,
+        unit: &TileUnit,
+        source: ReadThrough<'_>,
         row: &mut Buffer,
         transformed: &mut [f32],
     ) {
@@ -203,7 +203,7 @@ impl Plan {
                     let len = (to - from) * channels - channel;
                     let source = source.part(pixel * channels + channel, len);
                     source::copy(isa, source, strip, &mut row[from * BLOCK..to * BLOCK]);
-                    transform::sources(isa, Rows { from: row, to: part });
+                    transform::sources(isa, SourceRow { from: row, to: part });
                 }
             }
         }

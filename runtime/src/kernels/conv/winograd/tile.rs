@@ -38,16 +38,16 @@ pub(super) struct Sweep<'a> {
 /// # Safety
 /// The sweep's pointers are good for all that its tiles and segments address.
 pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
-    isa.run(Work(sweep));
+    isa.run(RowSweep(sweep));
 }
 
 /// A sweep whose pointers the caller of [`sweep`] has vouched for.
-struct Work<'a>(&'a Sweep<'a>);
+struct RowSweep<'a>(&'a Sweep<'a>);
 
-impl Kernel for Work<'_> {
+impl Kernel for RowSweep<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the CPU has `S`, and see `Work`.
+        // SAFETY: the CPU has `S`, and see `RowSweep`.
         unsafe { if S::REGISTERS == 32 { tiles::<S, 4>(self.0) } else { tiles::<S, 2>(self.0) } }
     }
 }

@@ -15,18 +15,18 @@ const BY_NEAR: f32 = 0.5 / (NEAR * NEAR * (NEAR * NEAR - FAR * FAR));
 const BY_FAR: f32 = 0.5 / (FAR * FAR * (FAR * FAR - NEAR * NEAR));
 
 /// A row of sources `[pixel, 16]`, four pixels a tile and two more, to become `[tile, position, 16]`.
-pub(super) struct Rows<'a> {
+pub(super) struct SourceRow<'a> {
     pub(super) from: &'a [f32],
     pub(super) to: &'a mut [f32],
 }
 
 /// Transforms a row of sources.
-pub(super) fn sources(isa: Isa, rows: Rows<'_>) {
+pub(super) fn sources(isa: Isa, rows: SourceRow<'_>) {
     assert!(rows.from.len() * POSITIONS >= (rows.to.len() / POSITIONS * TILE + 2 * BLOCK) * POSITIONS);
     isa.run(rows);
 }
 
-impl Kernel for Rows<'_> {
+impl Kernel for SourceRow<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for (tile, to) in self.to.chunks_exact_mut(POSITIONS * BLOCK).enumerate() {

@@ -6,14 +6,14 @@ use super::super::buffer::Buffer;
 use super::super::gather::{ChannelBlock, Direction, cut_channels};
 use super::super::geometry::Geometry;
 use super::super::scratch::BLOCK;
-use super::super::source::{self, Source, Strip};
+use super::super::source::{self, ReadThrough, Strip};
 use super::super::tile::block_vectors;
-use super::super::weight::{self, Cut, Products};
+use super::super::weight::{self, Products, WeightCut};
 use super::super::workspace::{Workspace, buffers};
 use super::pack::row;
-use super::plan::Plan;
+use super::plan::RowPlan;
 use super::transform::{self, Gradients};
-use super::units::Unit;
+use super::units::TileUnit;
 use super::{KERNEL_ROWS, POSITIONS};
 use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::Isa;
@@ -24,21 +24,21 @@ use rayon::prelude::*;
 const TOGETHER: usize = 64;
 
 /// The plan, which is the forward pass's but for its wider channel blocks, and its cut.
-pub(in super::super) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
-    let mut plan = Plan::new(isa, geometry, Direction::Forward);
+pub(in super::super) fn plan(isa: Isa, geometry: &Geometry) -> (RowPlan, WeightCut) {
+    let mut plan = RowPlan::new(isa, geometry, Direction::Forward);
     plan.channel_blocks = cut_channels(1, plan.target.channels, plan.lanes, block_vectors(isa));
     let bytes = POSITIONS * plan.rows() * lanes(&plan, &plan.channel_blocks) * size_of::<f32>();
-    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units.count());
+    let cut = WeightCut::new(plan.channel_blocks.len(), bytes, plan.units.count());
     (plan, cut)
 }
 
 /// Lanes of some channel blocks.
-fn lanes(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+fn lanes(plan: &RowPlan, blocks: &[ChannelBlock]) -> usize {
     blocks.iter().map(|b| b.vectors).sum::<usize>() * plan.lanes
 }
 
 /// The memory of the pass.
-pub(in super::super) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
+pub(in super::super) fn workspace(plan: &RowPlan, cut: &WeightCut) -> Workspace {
     let blocks = &plan.channel_blocks;
     let tasks = cut.parts * cut.chunks;
     let widest = blocks.iter().map(|b| b.vectors).max().unwrap_or(0) * plan.lanes * cut.chunk_blocks;
@@ -59,8 +59,8 @@ pub(in super::super) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
 pub(in super::super) fn d_weight(
     isa: Isa,
     geometry: &Geometry,
-    x: Source<'_>,
-    d_y: Source<'_>,
+    x: ReadThrough<'_>,
+    d_y: ReadThrough<'_>,
     d_weight: &mut [f32],
 ) {
     let (plan, cut) = plan(isa, geometry);
@@ -74,7 +74,7 @@ pub(in super::super) fn d_weight(
 }
 
 /// Writes d_weight from the sums of every part's chunks.
-pub(super) fn finish(plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
+pub(super) fn finish(plan: &RowPlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let filter_len = plan.source.channels * KERNEL_ROWS * TAPS;
     let chunks = cut.split(&plan.channel_blocks, filter_len, d_weight);
     let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
@@ -85,7 +85,7 @@ pub(super) fn finish(plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f
 }
 
 /// Floats of the sums of some channel blocks.
-pub(super) fn sums_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+pub(super) fn sums_len(plan: &RowPlan, blocks: &[ChannelBlock]) -> usize {
     POSITIONS * plan.rows() * lanes(plan, blocks)
 }
 
@@ -98,7 +98,7 @@ pub(in crate::kernels::conv) struct Scratch {
 
 impl Scratch {
     /// For some channel blocks.
-    pub(super) fn new(plan: &Plan, blocks: &[ChannelBlock]) -> Self {
+    pub(super) fn new(plan: &RowPlan, blocks: &[ChannelBlock]) -> Self {
         Self {
             row: Buffer::zeros(plan.row_len()),
             transformed: Buffer::zeros(plan.transformed_len()),
@@ -110,10 +110,10 @@ impl Scratch {
 /// Adds the products of a unit's x and d_y to the sums of some channel blocks.
 pub(super) fn add(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &RowPlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
-    [x, d_y]: [Source<'_>; 2],
+    [x, d_y]: [ReadThrough<'_>; 2],
     scratch: &mut Scratch,
     sums: &mut [f32],
 ) {
@@ -126,10 +126,10 @@ pub(super) fn add(
 /// Transforms a unit's d_y: `[block, position, tile, vectors * lanes]`.
 fn transform_gradients(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &RowPlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
-    d_y: Source<'_>,
+    d_y: ReadThrough<'_>,
     row: &mut Buffer,
     gradients: &mut [f32],
 ) {
@@ -170,8 +170,8 @@ fn transform_gradients(
 /// Adds a unit's products to the sums.
 fn multiply(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &RowPlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
     [transformed, gradients]: [&[f32]; 2],
     sums: &mut [f32],
@@ -209,7 +209,7 @@ fn multiply(
 }
 
 /// Transforms the sums of some blocks into d_weight, of which `d_weight` holds those blocks' part.
-fn unpack(plan: &Plan, blocks: &[ChannelBlock], sums: &[f32], d_weight: &mut [f32]) {
+fn unpack(plan: &RowPlan, blocks: &[ChannelBlock], sums: &[f32], d_weight: &mut [f32]) {
     let (rows, channels) = (plan.rows(), plan.source.channels);
     let mut rest = sums;
     for block in blocks {

@@ -13,17 +13,17 @@ mod tile;
 mod transform;
 mod weight;
 
-pub(in crate::kernels::conv) use joint::Squares;
-pub(in crate::kernels::conv) use plan::Plan;
+pub(in crate::kernels::conv) use joint::JointSquares;
+pub(in crate::kernels::conv) use plan::SquarePlan;
 pub(in crate::kernels::conv) use weight::{d_weight, plan as weight_plan, workspace as weight_workspace};
 
 use super::super::buffer::Buffer;
 use super::super::direct::Target;
 use super::super::gather::{ChannelBlock, Direction};
 use super::super::geometry::Geometry;
-use super::super::source::Source;
+use super::super::source::ReadThrough;
 use super::super::workspace::{Workspace, buffers};
-use super::units::Unit;
+use super::units::TileUnit;
 use super::{POSITIONS, TILE};
 use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
 use crate::kernels::deal::deal;
@@ -55,11 +55,11 @@ pub(in crate::kernels::conv) fn weight_is_faster(g: &Geometry) -> bool {
 #[expect(clippy::too_many_arguments, reason = "those of both passes")]
 pub(in crate::kernels::conv) fn run(
     isa: Isa,
-    plan: &Plan,
+    plan: &SquarePlan,
     direction: Direction,
     weight: &[f32],
     bias: &[f32],
-    source: Source<'_>,
+    source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
 ) -> Vec<Part> {
@@ -70,14 +70,14 @@ pub(in crate::kernels::conv) fn run(
         let packed = pack(isa, plan, direction, weight, blocks);
         // Only then are pixels whole.
         let with_moments = with_moments && chunks.peek().is_none();
-        let work = Work { isa, plan, blocks, packed: &packed, bias, source, target };
+        let work = SquarePass { isa, plan, blocks, packed: &packed, bias, source, target };
         parts = work.units(with_moments);
     }
     parts
 }
 
 /// What one worker computes with.
-pub(in crate::kernels::conv) struct Worker {
+pub(in crate::kernels::conv) struct SquareBuffers {
     /// The rows of sources that a row of tiles reads, with their borders.
     lines: Buffer,
     transformed: Buffer,
@@ -86,8 +86,8 @@ pub(in crate::kernels::conv) struct Worker {
     sums: Accumulator,
 }
 
-impl Worker {
-    fn new(plan: &Plan, with_moments: bool) -> Self {
+impl SquareBuffers {
+    fn new(plan: &SquarePlan, with_moments: bool) -> Self {
         Self {
             lines: Buffer::zeros(plan.lines_len()),
             transformed: Buffer::zeros(plan.transformed_len()),
@@ -98,23 +98,23 @@ impl Worker {
 }
 
 /// The pass of some channel blocks; see [`run`].
-struct Work<'a> {
+struct SquarePass<'a> {
     isa: Isa,
-    plan: &'a Plan,
+    plan: &'a SquarePlan,
     blocks: &'a [ChannelBlock],
     /// The blocks' transformed weights.
     packed: &'a [f32],
     bias: &'a [f32],
-    source: Source<'a>,
+    source: ReadThrough<'a>,
     target: Target,
 }
 
-impl Work<'_> {
+impl SquarePass<'_> {
     /// Computes every unit, and its moments if they are asked for.
     fn units(&self, with_moments: bool) -> Vec<Part> {
         let Self { isa, plan, source, .. } = *self;
-        let worker = || Worker::new(plan, with_moments);
-        let unit = |worker: &mut Worker, index: usize| {
+        let worker = || SquareBuffers::new(plan, with_moments);
+        let unit = |worker: &mut SquareBuffers, index: usize| {
             let unit = plan.units.unit(index);
             plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
             self.unit(&unit, worker);
@@ -130,7 +130,7 @@ impl Work<'_> {
     }
 
     /// Computes the targets of one unit from its transformed sources.
-    fn unit(&self, unit: &Unit, worker: &mut Worker) {
+    fn unit(&self, unit: &TileUnit, worker: &mut SquareBuffers) {
         let plan = self.plan;
         let [_, width] = plan.target.size;
         let steps = [plan.target.len(), width * plan.target.channels, plan.target.channels];
@@ -174,7 +174,7 @@ impl Work<'_> {
 }
 
 /// The memory of a pass.
-pub(in crate::kernels::conv) fn workspace(plan: &Plan) -> Workspace {
+pub(in crate::kernels::conv) fn workspace(plan: &SquarePlan) -> Workspace {
     let lanes = plan.target_lanes();
     // The first chunk's blocks are the widest.
     let widest = &plan.channel_blocks[..plan.chunk_blocks().min(plan.channel_blocks.len())];

@@ -5,7 +5,7 @@ use super::super::super::gather::{ChannelBlock, Direction};
 use super::super::super::scratch::BLOCK;
 use super::super::POSITIONS;
 use super::super::transform::g;
-use super::Plan;
+use super::SquarePlan;
 use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ const ROW: usize = 3;
 /// `[block, position, source channel, vectors * lanes]`.
 pub(super) fn pack(
     isa: Isa,
-    plan: &Plan,
+    plan: &SquarePlan,
     direction: Direction,
     weight: &[f32],
     blocks: &[ChannelBlock],
@@ -41,7 +41,7 @@ pub(super) const PART_BYTES: usize = size_of::<Filters<'_>>();
 
 /// The filters of one block of target channels.
 struct Filters<'a> {
-    plan: &'a Plan,
+    plan: &'a SquarePlan,
     direction: Direction,
     weight: &'a [f32],
     block: ChannelBlock,
@@ -53,7 +53,7 @@ impl Filters<'_> {
     /// gradient.
     #[inline(always)]
     fn taps(&self, lane: usize, source: usize) -> [[f32; BLOCK]; TAPS] {
-        let Map { from, every, forward } = self.map(lane, source);
+        let Filter { from, every, forward } = self.map(lane, source);
         let mut taps = [[0.0; BLOCK]; TAPS];
         let channels = (self.block.channels - lane).min(self.plan.lanes);
         for (channel, filter) in self.weight[from..].chunks(every).take(channels).enumerate() {
@@ -66,19 +66,19 @@ impl Filters<'_> {
 
     /// Where those filters lie.
     #[inline(always)]
-    fn map(&self, lane: usize, source: usize) -> Map {
+    fn map(&self, lane: usize, source: usize) -> Filter {
         let (sources, targets) = (self.plan.source.channels, self.plan.target.channels);
         let target = self.block.first + lane;
         if self.direction == Direction::Forward {
-            Map { from: (target * sources + source) * TAPS, every: sources * TAPS, forward: true }
+            Filter { from: (target * sources + source) * TAPS, every: sources * TAPS, forward: true }
         } else {
-            Map { from: (source * targets + target) * TAPS, every: TAPS, forward: false }
+            Filter { from: (source * targets + target) * TAPS, every: TAPS, forward: false }
         }
     }
 }
 
 /// The first of some filters, and floats from one to the next.
-struct Map {
+struct Filter {
     from: usize,
     every: usize,
     forward: bool,

@@ -1,11 +1,11 @@
 //! How a pass is cut into units, and where a unit's transformed sources, products and weights lie.
 
-use super::super::super::gather::{ChannelBlock, Direction, Map, Segment, UNITS, cut_channels};
+use super::super::super::gather::{ChannelBlock, Direction, MapShape, Segment, UNITS, cut_channels};
 use super::super::super::geometry::Geometry;
 use super::super::super::scratch::{BLOCK, Blocks};
-use super::super::super::source::{self, Source, Strip};
+use super::super::super::source::{self, ReadThrough, Strip};
 use super::super::super::tile::block_vectors;
-use super::super::units::{Unit, Units};
+use super::super::units::{TileUnit, TileUnits};
 use super::super::{POSITIONS, TILE};
 use super::transform::{self, Lines};
 use super::{SQUARE, TAIL};
@@ -25,9 +25,9 @@ const PACKED_BYTES: usize = 16 << 20;
 
 /// The plan of a pass.
 #[derive(Clone, Debug)]
-pub(in crate::kernels::conv) struct Plan {
-    pub(in crate::kernels::conv) source: Map,
-    pub(in crate::kernels::conv) target: Map,
+pub(in crate::kernels::conv) struct SquarePlan {
+    pub(in crate::kernels::conv) source: MapShape,
+    pub(in crate::kernels::conv) target: MapShape,
     pub(in crate::kernels::conv) channel_blocks: Vec<ChannelBlock>,
     pub(super) lanes: usize,
     /// Rows and columns of an image's tiles.
@@ -38,13 +38,13 @@ pub(in crate::kernels::conv) struct Plan {
     /// The source row and column that the first target's first tap reads.
     origin: [isize; 2],
     /// Their rows are rows of tiles.
-    pub(super) units: Units,
+    pub(super) units: TileUnits,
 }
 
-impl Plan {
+impl SquarePlan {
     pub(in crate::kernels::conv) fn new(isa: Isa, g: &Geometry, direction: Direction) -> Self {
-        let x = Map { size: g.input, channels: g.in_channels };
-        let y = Map { size: g.output, channels: g.out_channels };
+        let x = MapShape { size: g.input, channels: g.in_channels };
+        let y = MapShape { size: g.output, channels: g.out_channels };
         let forward = direction == Direction::Forward;
         let (source, target) = if forward { (x, y) } else { (y, x) };
         let tiles = target.size.map(|size| size.div_ceil(TILE));
@@ -57,7 +57,7 @@ impl Plan {
             segments: Vec::new(),
             blocks: Blocks::padded(source.channels),
             origin: g.padding.map(|p| if forward { -(p as isize) } else { p as isize - 2 }),
-            units: Units { images: g.images, unit_images: 1, rows: tiles[0], unit_rows: 1 },
+            units: TileUnits { images: g.images, unit_images: 1, rows: tiles[0], unit_rows: 1 },
         };
         let weight_bytes = plan.packed_len(&plan.channel_blocks) * size_of::<f32>();
         plan.with_tiles(if weight_bytes <= CACHED_BYTES { FEWEST_TILES } else { STREAMED_TILES })
@@ -148,12 +148,12 @@ impl Plan {
     }
 
     /// Tiles of a unit.
-    pub(super) fn unit_tiles(&self, unit: &Unit) -> usize {
+    pub(super) fn unit_tiles(&self, unit: &TileUnit) -> usize {
         unit.images.len() * unit.rows.len() * self.tiles[1]
     }
 
     /// Rows of targets of a unit.
-    pub(super) fn target_rows(&self, unit: &Unit) -> Range<usize> {
+    pub(super) fn target_rows(&self, unit: &TileUnit) -> Range<usize> {
         unit.rows.start * TILE..(unit.rows.end * TILE).min(self.target.size[0])
     }
 
@@ -167,8 +167,8 @@ impl Plan {
     pub(super) fn transform(
         &self,
         isa: Isa,
-        unit: &Unit,
-        source: Source<'_>,
+        unit: &TileUnit,
+        source: ReadThrough<'_>,
         lines: &mut [f32],
         transformed: &mut [f32],
     ) {
@@ -196,7 +196,14 @@ impl Plan {
 
     /// Copies one row of a block of sources of an image between its borders, which stay as they are; `line` counts
     /// from the first row that a tile reads.
-    fn line(&self, isa: Isa, source: Source<'_>, block: usize, [image, line]: [usize; 2], to: &mut [f32]) {
+    fn line(
+        &self,
+        isa: Isa,
+        source: ReadThrough<'_>,
+        block: usize,
+        [image, line]: [usize; 2],
+        to: &mut [f32],
+    ) {
         let [height, width] = self.source.size;
         let (channels, channel) = (self.source.channels, block * BLOCK);
         // The pixels of the line that have a source.

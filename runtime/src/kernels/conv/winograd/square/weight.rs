@@ -6,13 +6,13 @@ use super::super::super::buffer::Buffer;
 use super::super::super::gather::{ChannelBlock, Direction};
 use super::super::super::geometry::Geometry;
 use super::super::super::scratch::BLOCK;
-use super::super::super::source::{self, Source, Strip};
-use super::super::super::weight::{self, Cut, Products};
+use super::super::super::source::{self, ReadThrough, Strip};
+use super::super::super::weight::{self, Products, WeightCut};
 use super::super::super::workspace::{Workspace, buffers};
 use super::super::TILE;
-use super::super::units::Unit;
+use super::super::units::TileUnit;
 use super::SQUARE;
-use super::plan::Plan;
+use super::plan::SquarePlan;
 use super::transform::{self, Gradients};
 use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::{Isa, Kernel, Simd};
@@ -26,30 +26,30 @@ const UNIT_TILES: usize = 64;
 const TAPS: usize = 9;
 
 /// The plan, which is the forward pass's but for its larger units, and its cut.
-pub(in crate::kernels::conv) fn plan(isa: Isa, geometry: &Geometry) -> (Plan, Cut) {
-    let plan = Plan::new(isa, geometry, Direction::Forward).with_tiles(UNIT_TILES);
+pub(in crate::kernels::conv) fn plan(isa: Isa, geometry: &Geometry) -> (SquarePlan, WeightCut) {
+    let plan = SquarePlan::new(isa, geometry, Direction::Forward).with_tiles(UNIT_TILES);
     let bytes = sums_len(&plan, &plan.channel_blocks) * size_of::<f32>();
-    let cut = Cut::new(plan.channel_blocks.len(), bytes, plan.units.count());
+    let cut = WeightCut::new(plan.channel_blocks.len(), bytes, plan.units.count());
     (plan, cut)
 }
 
 /// Lanes of some channel blocks.
-fn lanes(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+fn lanes(plan: &SquarePlan, blocks: &[ChannelBlock]) -> usize {
     blocks.iter().map(|b| b.vectors).sum::<usize>() * plan.lanes
 }
 
 /// Floats of the sums of some channel blocks.
-pub(super) fn sums_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+pub(super) fn sums_len(plan: &SquarePlan, blocks: &[ChannelBlock]) -> usize {
     SQUARE * plan.source.channels * lanes(plan, blocks)
 }
 
 /// Floats of a unit's transformed d_y of some channel blocks: `[block, position, tile, vectors * lanes]`.
-fn gradients_len(plan: &Plan, blocks: &[ChannelBlock]) -> usize {
+fn gradients_len(plan: &SquarePlan, blocks: &[ChannelBlock]) -> usize {
     blocks.iter().map(|b| SQUARE * plan.products_position(b)).sum()
 }
 
 /// The memory of the pass.
-pub(in crate::kernels::conv) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
+pub(in crate::kernels::conv) fn workspace(plan: &SquarePlan, cut: &WeightCut) -> Workspace {
     let blocks = &plan.channel_blocks;
     let tasks = cut.parts * cut.chunks;
     // The first chunk's blocks are the widest.
@@ -69,8 +69,8 @@ pub(in crate::kernels::conv) fn workspace(plan: &Plan, cut: &Cut) -> Workspace {
 pub(in crate::kernels::conv) fn d_weight(
     isa: Isa,
     geometry: &Geometry,
-    x: Source<'_>,
-    d_y: Source<'_>,
+    x: ReadThrough<'_>,
+    d_y: ReadThrough<'_>,
     d_weight: &mut [f32],
 ) {
     let (plan, cut) = plan(isa, geometry);
@@ -84,7 +84,7 @@ pub(in crate::kernels::conv) fn d_weight(
 }
 
 /// Writes d_weight from the sums of every part's chunks.
-pub(super) fn finish(isa: Isa, plan: &Plan, cut: &Cut, tasks: &[Buffer], d_weight: &mut [f32]) {
+pub(super) fn finish(isa: Isa, plan: &SquarePlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let chunks = cut.split(&plan.channel_blocks, plan.source.channels * TAPS, d_weight);
     let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
     chunks.into_par_iter().with_min_len(least).enumerate().for_each(|(chunk, d_weight)| {
@@ -102,7 +102,7 @@ pub(in crate::kernels::conv) struct Scratch {
 
 impl Scratch {
     /// For some channel blocks.
-    pub(super) fn new(plan: &Plan, blocks: &[ChannelBlock]) -> Self {
+    pub(super) fn new(plan: &SquarePlan, blocks: &[ChannelBlock]) -> Self {
         Self {
             lines: Buffer::zeros(plan.lines_len()),
             transformed: Buffer::zeros(plan.transformed_len()),
@@ -114,10 +114,10 @@ impl Scratch {
 /// Adds the products of a unit's x and d_y to the sums of some channel blocks.
 pub(super) fn add(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &SquarePlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
-    [x, d_y]: [Source<'_>; 2],
+    [x, d_y]: [ReadThrough<'_>; 2],
     scratch: &mut Scratch,
     sums: &mut [f32],
 ) {
@@ -130,10 +130,10 @@ pub(super) fn add(
 /// Transforms a unit's d_y, a row of tiles of at most sixteen channels at a time.
 fn transform_gradients(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &SquarePlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
-    d_y: Source<'_>,
+    d_y: ReadThrough<'_>,
     lines: &mut [f32],
     gradients: &mut [f32],
 ) {
@@ -178,8 +178,8 @@ fn transform_gradients(
 /// Adds a unit's products to the sums.
 fn multiply(
     isa: Isa,
-    plan: &Plan,
-    unit: &Unit,
+    plan: &SquarePlan,
+    unit: &TileUnit,
     blocks: &[ChannelBlock],
     [transformed, gradients]: [&[f32]; 2],
     sums: &mut [f32],
@@ -212,7 +212,7 @@ fn multiply(
 
 /// The sums of some channel blocks, to be transformed into their part of d_weight.
 struct Filters<'a> {
-    plan: &'a Plan,
+    plan: &'a SquarePlan,
     blocks: &'a [ChannelBlock],
     sums: &'a [f32],
     d_weight: &'a mut [f32],

@@ -1,6 +1,14 @@
 //! Convolutions with batch norm, one after the other, where our kernels carry them out: each reads its input through
 //! the batch norm before it, so that of every link only the convolution's output is kept. The first may read it through
 //! an up-sampling.
+//!
+//! ```text
+//!            link 0                 link 1                 link 2
+//! x ─▶ conv ─▶ z0 ─(norm)─▶ conv ─▶ z1 ─(norm)─▶ conv ─▶ z2 ─(norm)─▶ y
+//! ```
+//! In memory are x and every z; what stands in brackets is made as it is read. So is, in backward, the gradient of each z:
+//! it is made from that of the norm's output (`d`) and z itself, by two sums of each channel. The convolution behind a norm
+//! gives both at once: the next `d`, and the sums for it.
 
 use super::batch_norm::BatchNorm;
 use super::conv::Conv;
@@ -185,27 +193,25 @@ impl Link {
     }
 
     /// Takes what the forward pass has pushed.
-    fn pop(&self, tape: &mut Tape) -> Result<(Map, Statistics)> {
+    fn pop(&self, tape: &mut Tape) -> Result<NormInput> {
         let statistics = self.norm.kept(tape)?;
-        Ok((tape.pop()?, statistics))
+        Ok(NormInput { z: tape.pop()?, by: self.norm.normalization(&statistics)? })
     }
 
-    /// Hands the gradients of batch norm to `sink` and answers how to get from the gradient of its output to that of
-    /// its input, of `elements` elements.
+    /// Hands the gradients of batch norm to `sink` and steps before it.
     fn norm_backward(
         &mut self,
-        by: &Norm,
-        sums: &NormSums,
-        elements: usize,
+        behind: BehindNorm,
         tape: &mut Tape,
         sink: &mut dyn GradientSink,
-    ) -> Result<NormGradient> {
-        let z = &self.conv.weight.value;
-        let (whole, rows) = self.norm.whole_sums(sums, elements / by.channels(), tape)?;
-        let gradient = by.gradient(whole.as_deref(), rows, z)?;
-        let (d_weight, d_bias) = sums.gradients(z)?;
+    ) -> Result<BeforeNorm> {
+        let BehindNorm { norm: NormInput { z, by }, d, sums } = behind;
+        let like = &self.conv.weight.value;
+        let (whole, rows) = self.norm.whole_sums(&sums, z.elem_count() / by.channels(), tape)?;
+        let gradient = by.gradient(whole.as_deref(), rows, like)?;
+        let (d_weight, d_bias) = sums.gradients(like)?;
         self.norm.give(d_weight, d_bias, sink)?;
-        Ok(gradient)
+        Ok(BeforeNorm { z, d, gradient })
     }
 
     /// Hands the convolution's gradients to `sink`; answers those of its input.
@@ -239,6 +245,40 @@ impl Link {
     }
 }
 
+/// What a batch norm of the chain read, and what it made of it.
+struct NormInput {
+    z: Map,
+    by: Norm,
+}
+
+/// Where backward stands: behind a batch norm, whose output has the gradient `d`.
+struct BehindNorm {
+    norm: NormInput,
+    d: Map,
+    sums: NormSums,
+}
+
+impl NormInput {
+    /// Backward stands behind it; the sums are made of `d`.
+    fn behind(self, d: Map) -> Result<BehindNorm> {
+        Ok(BehindNorm { sums: norm::sums(&d, &self.z, &self.by)?, d, norm: self })
+    }
+}
+
+/// Where backward stands next: before it, at the convolution that made z. `d` is still that of the norm's output.
+struct BeforeNorm {
+    z: Map,
+    d: Map,
+    gradient: NormGradient,
+}
+
+impl BeforeNorm {
+    /// The gradient of z. Whoever reads it is the last to need `d` and z, so that its own gradient may take the place of z.
+    fn through(&self) -> Through<'_> {
+        Through { d: &self.d, z: &self.z, by: Some(&self.gradient), last_use: true }
+    }
+}
+
 impl Layer for Chain {
     fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
         let (x, summands) = match x {
@@ -268,27 +308,22 @@ impl Layer for Chain {
         sink: &mut dyn GradientSink,
         need: Need<'_>,
     ) -> Result<Option<Map>> {
+        let mut links = self.links.iter_mut().rev();
+        let Some(mut link) = links.next() else { return Err(Error::internal("a chain has no links")) };
         // Only read: what lies in order serves whoever else reads it.
         let (Grad::Own(d_y) | Grad::Lent(d_y)) = d_y;
-        let mut d = d_y.contiguous()?;
-        let last = self.links.len() - 1;
-        let (mut z, statistics) = self.links[last].pop(tape)?;
-        let mut by = self.links[last].norm.normalization(&statistics)?;
-        let mut sums = norm::sums(&d, &z, &by)?;
-        for position in (1..=last).rev() {
-            let gradient = self.links[position].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-            let (z_before, statistics) = self.links[position - 1].pop(tape)?;
-            by = self.links[position - 1].norm.normalization(&statistics)?;
-            let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
-            let x = Input::Normalized(&z_before, &by);
-            let (d_x, sums_before) = self.links[position].conv_backward(x, d_z, sink)?;
-            d = input_gradient(d_x)?;
-            sums = sums_before.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
-            z = z_before;
+        let mut behind = link.pop(tape)?.behind(d_y.contiguous()?)?;
+        for before in links {
+            let d_z = link.norm_backward(behind, tape, sink)?;
+            let norm = before.pop(tape)?;
+            let x = Input::Normalized(&norm.z, &norm.by);
+            let (d, sums) = link.conv_backward(x, d_z.through(), sink)?;
+            let sums = sums.ok_or_else(|| Error::internal("a chain's link gave no sums"))?;
+            behind = BehindNorm { d: input_gradient(d)?, sums, norm };
+            link = before;
         }
-        let gradient = self.links[0].norm_backward(&by, &sums, z.elem_count(), tape, sink)?;
-        let d_z = Through { d: &d, z: &z, by: Some(&gradient), last_use: true };
-        let gradients = self.first_back(d_z, tape, need)?;
+        let d_z = link.norm_backward(behind, tape, sink)?;
+        let gradients = self.first_back(d_z.through(), tape, need)?;
         Ok(self.links[0].update(gradients, sink)?.0)
     }
 

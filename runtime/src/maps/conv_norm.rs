@@ -1,6 +1,15 @@
 //! Convolution and batch norm as one where our kernels are: a convolution reads its input through the batch norm before it
 //! and takes the statistics for the one after it, so that normalized maps and their gradients are never in memory.
 //! Composed, the two are operations of their own.
+//!
+//! Backward makes d_weight and d_x, both from d_y, which may be made as it is read, from `d` and `z` ([`Through`]). Which
+//! comes first depends on memory, and on whether d_x may take the place of `z` (`last_use`):
+//!
+//! | | when | how |
+//! |---|---|---|
+//! | in one pass | `is_joint` | a few images at a time, d_x written over their part of `z` |
+//! | d_x first | `is_input_first` | the smaller one waits for the larger one |
+//! | d_weight first | else | d_x then takes the place of `z`, some images at a time (`images_at_once`), or gets its own |
 
 use super::Map;
 use super::batch_norm::{Statistics, counted_statistics, of_moments};

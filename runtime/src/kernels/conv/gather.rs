@@ -3,6 +3,22 @@
 //!
 //! The target is cut into units of whole images or of bands of rows, by shape only. A unit copies what it reads
 //! into a scratch and sums every target pixel from first tap to last, so no cut changes a bit of the result.
+//!
+//! ```text
+//! source [image, row, column, channel]
+//!    │ copied, with zeros around it
+//!    ▼
+//! scratch of a unit [image, source block, row, column, 16 channels]
+//!    │ of each target pixel: some segments of it, one after the other, times as many rows of packed weights
+//!    ▼
+//! target [image, row, column, channel]: a run of pixels, and a block of channels, at a time
+//! ```
+//! - A *unit* is what one thread makes at a time: some images, or a band of rows of one, and some channel blocks.
+//! - A *channel block* is a few vectors of target channels; a *source block* is up to 16 source channels.
+//! - A *pass* is of the target pixels that read the same taps: all of them, forward; of the input gradient those that
+//!   leave the same remainder by the stride, along rows and columns.
+//! - A *segment* is what of the scratch one pixel reads without a gap: taps and source blocks that lie side by side.
+//! - A *run* is a few neighbouring pixels of a pass that are computed together.
 
 use super::axis::{Axis, Phase, Spacing};
 use super::geometry::Geometry;
@@ -121,23 +137,30 @@ pub(super) struct GatherUnit {
     pub(super) blocks: Range<usize>,
 }
 
-/// The plan of a pass.
+/// How a source is gathered to a target: in which units, passes and blocks.
 #[derive(Clone, Debug)]
 pub(super) struct GatherPlan {
+    /// Images of the batch.
     pub(super) images: usize,
     pub(super) source: MapShape,
     pub(super) target: MapShape,
+    /// The source's channels in the scratch.
     pub(super) blocks: Blocks,
+    /// The source columns that the scratch holds.
     pub(super) cols: Window,
     pub(super) passes: Vec<GatherPass>,
+    /// The target's channels.
     pub(super) channel_blocks: Vec<ChannelBlock>,
     /// Lanes of a vector.
     pub(super) lanes: usize,
     rows: Axis,
     /// Whether channel block i reads source block i and nothing else.
     pub(super) depthwise: bool,
+    /// Images of a unit; 1 where it is a band of rows.
     unit_images: usize,
+    /// Target rows of a unit.
     unit_rows: usize,
+    /// Channel blocks of a unit.
     unit_blocks: usize,
 }
 

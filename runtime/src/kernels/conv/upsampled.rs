@@ -4,6 +4,21 @@
 //! pixel with the weights of all taps are made at the low resolution, and then spread over the pixels of y that they
 //! reach. That is also fewer multiplications, by the factor that the area grows by. The gradients gather d_y back to
 //! the products of each pixel, from which both are plain matrix products.
+//!
+//! ```text
+//! a few rows of x [row, column, I]                 lanes: O, filled up to whole vectors
+//!        │ times the packed weight [I, KH, KW, lanes]
+//!        ▼
+//! products [row, column, KH, KW, lanes]
+//!        │ of one row and one row of the kernel: `spread_columns`        ▲ `gathered_columns`
+//!        ▼                                                               │
+//! a line [output column, O]
+//!        │ added to each row of y that the row reaches: `reached_rows`   ▲ summed from them
+//!        ▼                                                               │
+//! y [output row, output column, O]                                     d_y
+//! ```
+//! The gradients go up where the forward pass goes down. Each list of taps says of one place below which places above it is a
+//! weighted sum of, or the other way round.
 
 use super::buffer::Buffer;
 use super::check_channels;
@@ -158,7 +173,7 @@ fn check(
     )))
 }
 
-/// Who reaches whom, and how much.
+/// Who reaches whom, and how much: the picture above.
 struct UpsampledPlan {
     /// Rows and columns of x.
     size: [usize; 2],
@@ -169,12 +184,12 @@ struct UpsampledPlan {
     kernel: [usize; 2],
     /// Output channels, filled up to whole vectors.
     lanes: usize,
-    /// For each row of the kernel, from y's rows to x's: which rows of y a row of x reaches through it.
-    reached: Vec<Taps>,
-    /// From places in a row of products to columns of y.
-    spread: Taps,
-    /// From places in a row of y to the products of a column of x and a column of the kernel.
-    gathered: Taps,
+    /// For each row of the kernel, of each row of x: the rows of y that it reaches through that.
+    reached_rows: Vec<Taps>,
+    /// Of each column of y: where in a row of products, of any row of the kernel, it is summed from.
+    spread_columns: Taps,
+    /// Of each column of x and each column of the kernel: where in a row of d_y their gradient is summed from.
+    gathered_columns: Taps,
     /// Rows of x whose products are in memory together.
     band: usize,
 }
@@ -187,17 +202,17 @@ impl UpsampledPlan {
             (0..kernel[axis]).map(|tap| through(taps, geometry, axis, tap)).collect::<Vec<Taps>>()
         });
         let taps = kernel[0] * kernel[1];
-        let spread = Taps::new(size[1] * taps * lanes, geometry.output[1], |column| {
+        let spread_columns = Taps::new(size[1] * taps * lanes, geometry.output[1], |column| {
             let of = |(tap, taps_of): (usize, &Taps)| {
                 let place = move |&(x, weight): &(usize, f32)| ((x * taps + tap) * lanes, weight);
                 taps_of.of(column).iter().map(place).collect::<Vec<_>>()
             };
             columns.iter().enumerate().flat_map(of).collect::<Vec<_>>()
         });
-        let back: Vec<Taps> = columns.iter().map(Taps::transposed).collect();
+        let transposed: Vec<Taps> = columns.iter().map(Taps::transposed).collect();
         let channels = geometry.out_channels;
-        let gathered = Taps::new(geometry.output[1] * channels, size[1] * kernel[1], |place| {
-            let taps = back[place % kernel[1]].of(place / kernel[1]).iter();
+        let gathered_columns = Taps::new(geometry.output[1] * channels, size[1] * kernel[1], |place| {
+            let taps = transposed[place % kernel[1]].of(place / kernel[1]).iter();
             taps.map(|&(column, weight)| (column * channels, weight)).collect::<Vec<_>>()
         });
         Self {
@@ -207,9 +222,9 @@ impl UpsampledPlan {
             out_channels: channels,
             kernel,
             lanes,
-            reached: rows.iter().map(Taps::transposed).collect(),
-            spread,
-            gathered,
+            reached_rows: rows.iter().map(Taps::transposed).collect(),
+            spread_columns,
+            gathered_columns,
             band: (BAND_PIXELS / size[1]).clamp(1, size[0]),
         }
     }
@@ -278,10 +293,10 @@ impl UpsampledPlan {
                 (Matrix::new(x, self.in_channels), Matrix::new(weight, self.pixel_products()));
             product_here(isa, products, pixels, weights, false);
             for (row, products) in products.chunks_exact(self.row_products()).enumerate() {
-                for (tap, reached) in self.reached.iter().enumerate() {
+                for (tap, reached) in self.reached_rows.iter().enumerate() {
                     let from = &products[tap * self.kernel[1] * self.lanes..];
                     let places = Places { together: self.output[1], step: self.out_channels, next: 0 };
-                    isa.run(Sums { from, taps: &self.spread, lanes: self.lanes, places, to: line });
+                    isa.run(Sums { from, taps: &self.spread_columns, lanes: self.lanes, places, to: line });
                     for &(target, factor) in reached.of(band * self.band + row) {
                         let y = &mut y[target * row_len..][..row_len];
                         isa.run(AddScaled { x: &line[..row_len], factor, y });
@@ -357,7 +372,7 @@ impl UpsampledPlan {
     fn gather(&self, isa: Isa, rows: Range<usize>, d_y: &[f32], line: &mut [f32], products: &mut [f32]) {
         let row_len = self.output[1] * self.out_channels;
         for (row, products) in rows.zip(products.chunks_exact_mut(self.row_products())) {
-            for (tap, reached) in self.reached.iter().enumerate() {
+            for (tap, reached) in self.reached_rows.iter().enumerate() {
                 line.fill(0.0);
                 for &(source, factor) in reached.of(row) {
                     let x = &d_y[source * row_len..][..row_len];
@@ -366,7 +381,7 @@ impl UpsampledPlan {
                 let to = &mut products[tap * self.kernel[1] * self.lanes..];
                 let places =
                     Places { together: self.kernel[1], step: self.lanes, next: self.pixel_products() };
-                isa.run(Sums { from: line, taps: &self.gathered, lanes: self.lanes, places, to });
+                isa.run(Sums { from: line, taps: &self.gathered_columns, lanes: self.lanes, places, to });
             }
         }
     }

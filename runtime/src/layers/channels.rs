@@ -1,5 +1,6 @@
 //! Channels as layers: a slice of them, branches put side by side, and groups dealt out anew.
 
+use super::shape_only::ShapeOnly;
 use super::spec::NamedLayer;
 use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Visitor};
 use crate::error::Result;
@@ -7,7 +8,7 @@ use crate::maps::map_read::MapRead;
 use crate::maps::{Map, channels};
 use crate::tape::Tape;
 
-/// Some of the channels; keeps the shape of its input.
+/// Some of the channels.
 pub struct Slice {
     /// The first of them.
     pub first: usize,
@@ -15,29 +16,13 @@ pub struct Slice {
     pub count: usize,
 }
 
-impl Layer for Slice {
-    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        let x = x.resolve()?;
-        if mode.is_training() {
-            tape.push_shape(&x);
-        }
-        channels::slice(&x, self.first, self.count).map(MapRead::Plain)
+impl ShapeOnly for Slice {
+    fn apply(&self, x: Map) -> Result<Map> {
+        channels::slice(&x, self.first, self.count)
     }
 
-    fn backward(
-        &mut self,
-        d_y: Grad,
-        tape: &mut Tape,
-        _: &mut dyn GradientSink,
-        need: Need<'_>,
-    ) -> Result<Option<Map>> {
-        let shape = tape.pop_shape()?;
-        let all = shape.last().copied().unwrap_or(0);
-        need.of(|| channels::slice_backward(d_y.map(), self.first, all))
-    }
-
-    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
-        Ok(())
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        channels::slice_backward(d_y.map(), self.first, shape.last().copied().unwrap_or(0))
     }
 }
 

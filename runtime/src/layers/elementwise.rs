@@ -1,5 +1,6 @@
 //! Layers without weights that keep the shape or only rearrange it: activation, dropouts, flatten, up-sampling.
 
+use super::shape_only::ShapeOnly;
 use super::{Draw, Grad, GradientSink, Initializer, Layer, Mode, Need, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
@@ -146,28 +147,13 @@ impl Layer for DropPath {
 /// `[N, H, W, C]` to `[N, C·H·W]`, in the order of the canonical weights; a vector stays as it is.
 pub struct Flatten;
 
-impl Layer for Flatten {
-    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        let x = x.resolve()?;
-        if mode.is_training() {
-            tape.push_shape(&x);
-        }
-        flatten::forward(x).map(MapRead::Plain)
+impl ShapeOnly for Flatten {
+    fn apply(&self, x: Map) -> Result<Map> {
+        flatten::forward(x)
     }
 
-    fn backward(
-        &mut self,
-        d_y: Grad,
-        tape: &mut Tape,
-        _: &mut dyn GradientSink,
-        need: Need<'_>,
-    ) -> Result<Option<Map>> {
-        let shape = tape.pop_shape()?;
-        need.of(|| flatten::backward(d_y.own()?, &shape))
-    }
-
-    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
-        Ok(())
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        flatten::backward(d_y.own()?, shape)
     }
 }
 
@@ -179,27 +165,12 @@ pub struct Upsample {
     pub align_corners: bool,
 }
 
-impl Layer for Upsample {
-    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        let x = x.resolve()?;
-        if mode.is_training() {
-            tape.push_shape(&x);
-        }
-        upsample::bilinear_forward(&x, self.size, self.align_corners).map(MapRead::Plain)
+impl ShapeOnly for Upsample {
+    fn apply(&self, x: Map) -> Result<Map> {
+        upsample::bilinear_forward(&x, self.size, self.align_corners)
     }
 
-    fn backward(
-        &mut self,
-        d_y: Grad,
-        tape: &mut Tape,
-        _: &mut dyn GradientSink,
-        need: Need<'_>,
-    ) -> Result<Option<Map>> {
-        let shape = tape.pop_shape()?;
-        need.of(|| upsample::bilinear_backward(d_y.map(), &shape, self.align_corners))
-    }
-
-    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
-        Ok(())
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        upsample::bilinear_backward(d_y.map(), shape, self.align_corners)
     }
 }

@@ -17,6 +17,7 @@ pub mod group_norm;
 pub mod response_norm;
 pub mod chain;
 pub mod linear;
+mod shape_only;
 pub mod elementwise;
 pub mod prelu;
 pub mod scale;

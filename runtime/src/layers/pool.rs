@@ -1,5 +1,6 @@
 //! Pools as layers.
 
+use super::shape_only::ShapeOnly;
 use super::{Grad, GradientSink, Layer, Mode, Need, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
@@ -56,63 +57,32 @@ pub struct AdaptiveAveragePool {
 /// Mean over all positions.
 pub struct GlobalAveragePool;
 
-/// The means keep nothing but the shape of their input.
-trait Mean: Send {
-    fn forward(&self, x: &Map) -> Result<Map>;
-    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map>;
-}
-
-impl Mean for AveragePool {
-    fn forward(&self, x: &Map) -> Result<Map> {
-        pool::average_forward(x, &self.config)
+impl ShapeOnly for AveragePool {
+    fn apply(&self, x: Map) -> Result<Map> {
+        pool::average_forward(&x, &self.config)
     }
 
-    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
-        pool::average_backward(d_y, shape, &self.config)
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        pool::average_backward(d_y.map(), shape, &self.config)
     }
 }
 
-impl Mean for AdaptiveAveragePool {
-    fn forward(&self, x: &Map) -> Result<Map> {
-        pool::adaptive_average_forward(x, self.size)
+impl ShapeOnly for AdaptiveAveragePool {
+    fn apply(&self, x: Map) -> Result<Map> {
+        pool::adaptive_average_forward(&x, self.size)
     }
 
-    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
-        pool::adaptive_average_backward(d_y, shape)
-    }
-}
-
-impl Mean for GlobalAveragePool {
-    fn forward(&self, x: &Map) -> Result<Map> {
-        pool::global_average_forward(x)
-    }
-
-    fn backward(&self, d_y: &Map, shape: &[usize]) -> Result<Map> {
-        pool::global_average_backward(d_y, shape)
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        pool::adaptive_average_backward(d_y.map(), shape)
     }
 }
 
-impl<M: Mean> Layer for M {
-    fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead> {
-        let x = x.resolve()?;
-        if mode.is_training() {
-            tape.push_shape(&x);
-        }
-        Mean::forward(self, &x).map(MapRead::Plain)
+impl ShapeOnly for GlobalAveragePool {
+    fn apply(&self, x: Map) -> Result<Map> {
+        pool::global_average_forward(&x)
     }
 
-    fn backward(
-        &mut self,
-        d_y: Grad,
-        tape: &mut Tape,
-        _: &mut dyn GradientSink,
-        need: Need<'_>,
-    ) -> Result<Option<Map>> {
-        let shape = tape.pop_shape()?;
-        need.of(|| Mean::backward(self, d_y.map(), &shape))
-    }
-
-    fn visit(&mut self, _: &str, _: &mut Visitor<'_>) -> Result<()> {
-        Ok(())
+    fn d_input(&self, d_y: Grad, shape: &[usize]) -> Result<Map> {
+        pool::global_average_backward(d_y.map(), shape)
     }
 }

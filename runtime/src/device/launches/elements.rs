@@ -178,7 +178,7 @@ pub fn resample(images: usize, channels: usize, rows: &Taps, columns: &Taps) -> 
 }
 
 /// The two pixels of the small map, and their weights, that each row and then each column of an up-sampled map lies between:
-/// what a convolution reads one through ([`ReadKind::Upsampled`](crate::device::table::kernel::Source::Upsampled)).
+/// what a convolution reads one through ([`ReadKind::Upsampled`](crate::device::table::kernel::ReadKind::Upsampled)).
 pub fn upsampling(rows: &Taps, columns: &Taps) -> Vec<f32> {
     let mut table = vec![];
     for axis in [rows, columns] {

@@ -74,7 +74,9 @@ impl Evaluation {
             Answers::Labels { .. } => {
                 let precisions: Vec<f64> =
                     (0..self.classes.len()).filter_map(|label| self.precision(label)).collect();
-                let mean = precisions.iter().sum::<f64>() / precisions.len().max(1) as f64;
+                // The sum of none would be -0.
+                let sum = precisions.iter().fold(0.0, |sum, precision| sum + precision);
+                let mean = sum / precisions.len().max(1) as f64;
                 vec![first, ("mean_precision", mean), ("mean_recall", self.macro_accuracy())]
             }
             Answers::Values { root_mean_square_error, .. } => {

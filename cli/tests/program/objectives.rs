@@ -127,6 +127,34 @@ fn values_are_learnt_and_a_run_goes_on() {
 }
 
 #[test]
+fn a_run_of_labels_that_goes_on_shows_its_whole_curve() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    write_pictures(here, |red, _| if red == 1 { "red;all".into() } else { "all".into() }, "path,label");
+    let begun =
+        [&["train", "list.csv", "--out", "run"], &SMALL[..4], &SMALL[6..], &["--epochs", "2"]].concat();
+    for words in [&begun[..], &["train", "--resume", "--out", "run", "--epochs", "5"]] {
+        let (code, _, error) = localgrad(here, words);
+        assert_eq!(code, Some(0), "{error}");
+    }
+    let metrics = std::fs::read_to_string(here.join("run/metrics.jsonl")).unwrap();
+    let epochs: Vec<Value> =
+        records(&metrics).into_iter().filter(|record| record["event"] == "epoch").collect();
+    assert_eq!(epochs.len(), 5);
+    for record in &epochs {
+        let shares = record["metrics"].as_object().unwrap();
+        let is_share =
+            |share: &Value| share.as_f64().is_some_and(|share| share.is_sign_positive() && share <= 1.0);
+        assert!(shares.len() == 3 && shares.values().all(is_share), "{record}");
+    }
+    let report = std::fs::read_to_string(here.join("run/report.html")).unwrap();
+    let (_, chart) = report.split_once("Label accuracy after each epoch").unwrap();
+    let (_, points) = chart.split_once("<polyline class=\"line\"").unwrap();
+    let points = points.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert_eq!(points.split(' ').count(), 5, "{points}");
+}
+
+#[test]
 fn mixed_samples_repeat_and_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();

@@ -1,27 +1,8 @@
 //! A memory budget as users name it: planned without training, kept to in training, or refused at once.
 
+use crate::common::program::{lines, output, refusal};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn localgrad(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
-}
-
-fn lines(words: &[&str]) -> Vec<Value> {
-    let output = localgrad(words);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// The error of a command that is used wrongly.
-fn refusal(words: &[&str]) -> String {
-    let output = localgrad(words);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
-    text
-}
 
 const RESNET: [&str; 8] = ["--model", "resnet32", "--rule", "man", "--batch", "64", "--threads", "2"];
 
@@ -42,7 +23,7 @@ fn plans_without_training() {
     let chosen = &lines(&[&budget[..], &RESNET].concat())[0];
     assert!(chosen["planned_bytes"].as_u64().unwrap() <= 32 << 20, "{chosen}");
     assert!(!chosen["runners_up"].as_array().unwrap().is_empty());
-    let text = localgrad(&[&["plan", "--memory-budget", "32MiB"][..], &RESNET].concat());
+    let text = output(&[&["plan", "--memory-budget", "32MiB"][..], &RESNET].concat());
     let text = String::from_utf8(text.stdout).unwrap();
     for words in ["kernel scratch", "block 0 forward", "evaluation", "estimate", "would fit"] {
         assert!(text.contains(words), "{words}: {text}");
@@ -52,13 +33,13 @@ fn plans_without_training() {
 #[test]
 fn refuses_what_cannot_be_kept_to() {
     for command in ["plan", "train"] {
-        let refused = refusal(&[&[command, "--memory-budget", "1MiB"][..], &RESNET].concat());
+        let refused = refusal(&[&[command, "--memory-budget", "1MiB"][..], &RESNET].concat(), 2);
         assert!(refused.contains("the least that would do is") && refused.contains("MiB"), "{refused}");
         assert!(refused.contains("bring it down") && refused.lines().count() == 1, "{refused}");
     }
-    let batch = refusal(&["plan", "--batch", "18446744073709551615"]);
+    let batch = refusal(&["plan", "--batch", "18446744073709551615"], 2);
     assert!(batch.contains("smaller batch"), "{batch}");
-    let size = refusal(&["plan", "--memory-budget", "64 potatoes"]);
+    let size = refusal(&["plan", "--memory-budget", "64 potatoes"], 2);
     assert!(size.contains("64MiB"), "{size}");
 }
 
@@ -81,7 +62,7 @@ fn rules_are_compared_within_one_budget() {
 fn a_rule_is_chosen_to_keep_to_the_budget() {
     let plan = |words: &[&str]| {
         let words = [&["plan", "--rule", "auto", "--batch", "64", "--threads", "2"][..], words].concat();
-        let text = String::from_utf8(localgrad(&words).stdout).unwrap();
+        let text = String::from_utf8(output(&words).stdout).unwrap();
         (text, lines(&[&words[..], &["--json"]].concat()).remove(0))
     };
     let (text, free) = plan(&["--model", "resnet32"]);
@@ -94,10 +75,10 @@ fn a_rule_is_chosen_to_keep_to_the_budget() {
     assert!(text.contains("which keeps to 8.0 MiB as bp does not"), "{text}");
     // Units of their own would fit too; no more blocks than need be.
     assert!(tight["ends"].as_array().unwrap().len() < 10, "{tight}");
-    let refused = refusal(&["plan", "--rule", "auto", "--model", "resnet32", "--memory-budget", "1MiB"]);
+    let refused = refusal(&["plan", "--rule", "auto", "--model", "resnet32", "--memory-budget", "1MiB"], 2);
     assert!(refused.contains("the least that would do is"), "{refused}");
     for (flag, value) in [("--head", "dgl"), ("--pyramid", "0"), ("--lambda-first", "5,0.5")] {
-        let said = refusal(&["train", "--rule", "auto", flag, value]);
+        let said = refusal(&["train", "--rule", "auto", flag, value], 2);
         assert!(said.contains(&format!("leave {flag} out")), "{said}");
     }
 }
@@ -142,7 +123,7 @@ fn a_budget_leaves_the_cut_to_those_who_need_it() {
     let budget = [&tune[..], &["--memory-budget", "24MiB"]].concat();
     assert_eq!(train(&tune, &free), train(&budget, &kept));
     let auto = [&tune[..1], &tune[3..], &["--rule", "auto"]].concat();
-    assert!(refusal(&auto).contains("name a rule"));
+    assert!(refusal(&auto, 2).contains("name a rule"));
     let batches = ["train", "--rule", "man", "--block-batches", "8,16,32", "--chunk", "2"];
     let ends = train(&[&batches[..], &["--memory-budget", "24MiB"]].concat(), &own);
     assert_eq!(ends.as_array().unwrap().len(), 3);
@@ -234,7 +215,7 @@ fn a_scratch_file_without_room_is_one_clear_line() {
     let small =
         ["train", "--model", "resnet8", "--rule", "dgl", "--blocks", "2", "--limit", "64", "--out", &run];
     let failure = |more: &[&str]| {
-        let output = localgrad(&[&small[..], more].concat());
+        let output = output(&[&small[..], more].concat());
         assert_eq!(output.status.code(), Some(1), "{more:?}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!text.contains("panicked"), "{text}");

@@ -1,10 +1,11 @@
 //! Resuming and fine-tuning as users do it.
 
+use crate::common::program::{lines, refusal};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 const SMALL: [&str; 14] = [
     "train",
@@ -22,25 +23,6 @@ const SMALL: [&str; 14] = [
     "2",
     "--json",
 ];
-
-fn localgrad(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
-}
-
-fn lines(words: &[&str]) -> Vec<Value> {
-    let output = localgrad(words);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// The error of a command that must fail with `code`.
-fn refusal(words: &[&str], code: i32) -> String {
-    let output = localgrad(words);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
-    text
-}
 
 /// Starts a run and waits until it has done `steps` steps.
 fn running(words: &[&str], steps: usize) -> Child {

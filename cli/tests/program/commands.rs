@@ -1,30 +1,9 @@
 //! The program as its users run it: exit codes, JSON lines, files, and one clear line for what cannot work.
 
+use crate::common::program::{lines, output, path, refusal};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn localgrad(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
-}
-
-/// The JSON objects of a run that must succeed.
-fn lines(words: &[&str]) -> Vec<Value> {
-    let output = localgrad(words);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
-}
-
-/// The error line of a run that must fail with `code`.
-fn refusal(words: &[&str], code: i32) -> String {
-    let output = localgrad(words);
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
+use std::process::{Command, Stdio};
 
 const TINY: [&str; 16] = [
     "train",
@@ -51,10 +30,6 @@ fn tiny(more: &[&str]) -> Vec<String> {
 
 fn words(owned: &[String]) -> Vec<&str> {
     owned.iter().map(String::as_str).collect()
-}
-
-fn path(directory: &Path, name: &str) -> String {
-    directory.join(name).to_string_lossy().into_owned()
 }
 
 #[test]
@@ -257,7 +232,7 @@ fn batch_norm_over_one_value_is_refused_before_anything_is_made() {
         "48" => "17",
         word => word,
     });
-    let warned = localgrad(&last.collect::<Vec<_>>());
+    let warned = output(&last.collect::<Vec<_>>());
     let text = String::from_utf8_lossy(&warned.stderr);
     assert!(
         warned.status.success() && text.contains("pass alone") && text.contains("batches of 15"),
@@ -269,7 +244,7 @@ fn batch_norm_over_one_value_is_refused_before_anything_is_made() {
 fn a_spec_from_anyone_is_refused_where_it_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let spec = path(directory.path(), "net.json");
-    let whole = localgrad(&["inspect", "--model", "resnet8", "--spec"]).stdout;
+    let whole = output(&["inspect", "--model", "resnet8", "--spec"]).stdout;
     let good = serde_json::from_slice::<Value>(&whole).unwrap().to_string();
     for (from, to, says) in [
         ("\"width\":32", "\"width\":4294967296", "too large"),
@@ -290,7 +265,7 @@ fn a_spec_from_anyone_is_refused_where_it_is_wrong() {
 fn a_spec_goes_out_and_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let base = ["inspect", "--model", "vgg11_bn", "--rule", "auglocal"];
-    let spec = localgrad(&[&base[..], &["--spec"]].concat()).stdout;
+    let spec = output(&[&base[..], &["--spec"]].concat()).stdout;
     let file = path(directory.path(), "mine.json");
     std::fs::write(&file, spec).unwrap();
     let named = lines(&[&base[..], &["--json"]].concat());
@@ -405,11 +380,11 @@ fn classes_are_told_apart_and_the_best_epoch_is_kept() {
     assert!((evaluated[0]["macro_accuracy"].as_f64().unwrap() - epochs[best - 1]).abs() < 1e-9);
     let page = std::fs::read_to_string(Path::new(&run).join("report.html")).unwrap();
     assert!(page.contains("Accuracy of each class"));
-    let closing = String::from_utf8(localgrad(&["report", "--run", &run]).stdout).unwrap();
+    let closing = String::from_utf8(output(&["report", "--run", &run]).stdout).unwrap();
     assert!(closing.contains(&format!("{kept} (epoch {best}, ")), "{closing}");
     let is_last = done["accuracy"] == done["best_accuracy"];
     assert!(is_last != page.contains(&format!("<small>best: epoch {best}, ")), "{closing}");
-    let spoken = localgrad(&["eval", "--run", &run]);
+    let spoken = output(&["eval", "--run", &run]);
     let text = String::from_utf8(spoken.stdout).unwrap();
     assert!(text.contains("macro average") && text.lines().count() >= 13, "{text}");
 
@@ -423,7 +398,7 @@ fn classes_are_told_apart_and_the_best_epoch_is_kept() {
 fn a_log_hears_of_every_epoch() {
     let directory = tempfile::tempdir().unwrap();
     let run = path(directory.path(), "run");
-    let output = localgrad(&words(&tiny(&["--rule", "man", "--epochs", "3", "--out", &run])));
+    let output = output(&words(&tiny(&["--rule", "man", "--epochs", "3", "--out", &run])));
     let told = String::from_utf8(output.stderr).unwrap();
     let of_run: Vec<&str> = told.lines().filter(|line| line.starts_with("man: ")).collect();
     assert_eq!(of_run.len(), 3, "{told}");

@@ -1,32 +1,12 @@
 //! Files that are given to the program: what they say of themselves is used, and what is wrong with them is said.
 
+use crate::common::program::{lines, path, told};
 use localgrad::data::Normalize;
 use localgrad::maps::{Map, Place};
 use localgrad::weights::{self, Card, Weights};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
-
-fn localgrad(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap()
-}
-
-/// Standard output and standard error of a run that must end with `code`.
-fn told(words: &[&str], code: i32) -> [String; 2] {
-    let output = localgrad(words);
-    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {out}{error}");
-    assert!(!error.contains("panicked"), "{error}");
-    [out, error]
-}
-
-fn lines(words: &[&str]) -> Vec<Value> {
-    told(words, 0)[0].lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn path(directory: &Path, name: &str) -> String {
-    directory.join(name).to_string_lossy().into_owned()
-}
 
 /// A safetensors file of tensors: name, type, shape, bytes.
 fn tensors(parts: &[(&str, &str, &[usize], Vec<u8>)]) -> Vec<u8> {

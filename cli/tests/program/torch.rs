@@ -1,24 +1,12 @@
 //! PyTorch's own files of weights are weights like others.
 
+use crate::common::program::{path, told};
 use crate::made::picture;
 use crate::made::torch::{Tensor, saved, saved_in_row};
 use localgrad::model::Model;
 use localgrad::weights::{self, Card, Weights};
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
-
-/// Standard output and standard error of a run that must end with `code`.
-fn told(words: &[&str], code: i32) -> [String; 2] {
-    let output = Command::new(env!("CARGO_BIN_EXE_localgrad")).args(words).output().unwrap();
-    let [out, error] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {out}{error}");
-    [out, error]
-}
-
-fn path(directory: &Path, name: &str) -> String {
-    directory.join(name).to_string_lossy().into_owned()
-}
 
 /// Random weights of a network, with a counter that torch has beside them.
 fn random(name: &str, config: &localgrad_models::ModelConfig) -> Weights {

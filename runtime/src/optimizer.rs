@@ -166,7 +166,7 @@ pub fn accumulate(parameter: &mut Parameter, d_value: Map, factor: f64) -> Resul
 /// One update by what [`accumulate`] collected, which is then forgotten; nothing collected means no update.
 ///
 /// # Errors
-/// As [`update`].
+/// As [`update()`].
 pub fn update_accumulated(
     parameter: &mut Parameter,
     config: &OptimizerConfig,

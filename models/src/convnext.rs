@@ -26,7 +26,7 @@ pub fn convnext(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let (mut units, mut number) = (Vec::new(), 0);
     for (stage, depth) in depths.into_iter().enumerate() {
         let width = first_width << stage;
-        let unit = |name: String, kind, stride| UnitSpec { name, kind, width, stride };
+        let unit = |name: String, kind, stride| UnitSpec { name, kind, width, stride: [stride; 2] };
         let kind = UnitKind::Patches { norm_first: stage > 0 };
         units.push(unit(format!("features.{}", 2 * stage), kind, if stage > 0 { 2 } else { patch }));
         for position in 0..depth {

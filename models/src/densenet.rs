@@ -33,22 +33,22 @@ pub fn densenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: "features".into(),
         kind: UnitKind::Layers(stem(config.input[0], small)),
         width: STEM_WIDTH,
-        stride: if small { 1 } else { 4 },
+        stride: [if small { 1 } else { 4 }; 2],
     }];
     let mut width = STEM_WIDTH;
     for (stage, count) in counts(name).into_iter().enumerate() {
         if stage > 0 {
             width /= 2;
             let name = format!("features.transition{stage}");
-            units.push(UnitSpec { name, kind: UnitKind::Transition, width, stride: 2 });
+            units.push(UnitSpec { name, kind: UnitKind::Transition, width, stride: [2, 2] });
         }
         for position in 0..count {
             width += GROWTH;
             units.push(UnitSpec {
                 name: format!("features.denseblock{}.denselayer{}", stage + 1, position + 1),
-                kind: UnitKind::Dense { inner: INNER, growth: GROWTH },
+                kind: UnitKind::Dense { kernel: [3, 3], inner: INNER, growth: GROWTH },
                 width,
-                stride: 1,
+                stride: [1, 1],
             });
         }
     }

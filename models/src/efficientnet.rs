@@ -68,16 +68,16 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let mut width = scaled(STEM_WIDTH);
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: form.activation, norm },
+        kind: UnitKind::ConvNorm { kernel: [3, 3], activation: form.activation, norm },
         width,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     let count: usize = STAGES.iter().map(|stage| units_of(stage.4)).sum();
     for (stage, (expansion, kernel, first_stride, stage_width, count_here)) in STAGES.into_iter().enumerate()
     {
         for position in 0..units_of(count_here) {
             let block = MobileBlock {
-                kernel,
+                kernel: [kernel; 2],
                 inner: expansion * width,
                 squeezed: if form.excites { width / 4 } else { 0 },
                 activation: form.activation,
@@ -91,7 +91,7 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
                 name: format!("features.{}.{position}", stage + 1),
                 kind: UnitKind::MobileBlock(block),
                 width,
-                stride: if keeps_size { 1 } else { first_stride },
+                stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
         }
     }

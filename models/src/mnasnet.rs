@@ -44,7 +44,7 @@ pub fn mnasnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: "layers".into(),
         kind: UnitKind::Layers(stem([config.input[0], first, width], stride)),
         width,
-        stride,
+        stride: [stride; 2],
     }];
     for (stage, (expansion, kernel, first_stride, stage_width, count)) in STAGES.into_iter().enumerate() {
         width = scaled(stage_width);
@@ -52,9 +52,9 @@ pub fn mnasnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let keeps_size = position > 0 || (small && stage == 0);
             units.push(UnitSpec {
                 name: format!("layers.{}.{position}", stage + 8),
-                kind: UnitKind::MnasBlock(MnasBlock { kernel, expansion, norm: NORM }),
+                kind: UnitKind::MnasBlock(MnasBlock { kernel: [kernel; 2], expansion, norm: NORM }),
                 width,
-                stride: if keeps_size { 1 } else { first_stride },
+                stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
         }
     }

@@ -31,9 +31,13 @@ pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: Activation::Relu6, norm: NormConfig::default() },
+        kind: UnitKind::ConvNorm {
+            kernel: [3, 3],
+            activation: Activation::Relu6,
+            norm: NormConfig::default(),
+        },
         width,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     for (stage, (expansion, stage_width, count, first_stride)) in STAGES.into_iter().enumerate() {
         width = scaled(stage_width);
@@ -41,9 +45,9 @@ pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let keeps_size = position > 0 || (small && stage == 1);
             units.push(UnitSpec {
                 name: format!("features.{}", units.len()),
-                kind: UnitKind::InvertedResidual { expansion },
+                kind: UnitKind::InvertedResidual { kernel: [3, 3], expansion },
                 width,
-                stride: if keeps_size { 1 } else { first_stride },
+                stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
         }
     }

@@ -25,7 +25,7 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: String::new(),
         kind: UnitKind::Layers(stem(config.input[0], width, if small { 1 } else { 2 })),
         width,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     for (stage, (stage_width, count, first_stride)) in STAGES.into_iter().enumerate() {
         width = scaled(stage_width);
@@ -33,9 +33,9 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let keeps_size = position > 0 || (small && stage == 1);
             units.push(UnitSpec {
                 name: format!("blocks.{stage}.{position}"),
-                kind: UnitKind::Separable { kernel: 3, activation: RELU6 },
+                kind: UnitKind::Separable { kernel: [3, 3], activation: RELU6 },
                 width,
-                stride: if keeps_size { 1 } else { first_stride },
+                stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
         }
     }

@@ -61,18 +61,19 @@ pub fn mobilenet_v3(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let kept = table.iter().position(|unit| unit.5 > 1).filter(|_| small);
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: SWISH, norm },
+        kind: UnitKind::ConvNorm { kernel: [3, 3], activation: SWISH, norm },
         width: STEM_WIDTH,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     let mut last = STEM_WIDTH;
     for (number, &(kernel, inner, width, squeezed, activation, stride)) in table.iter().enumerate() {
-        let block = MobileBlock { kernel, inner, squeezed, activation, norm, ..MobileBlock::default() };
+        let block =
+            MobileBlock { kernel: [kernel; 2], inner, squeezed, activation, norm, ..MobileBlock::default() };
         units.push(UnitSpec {
             name: format!("features.{}", units.len()),
             kind: UnitKind::MobileBlock(block),
             width,
-            stride: if kept == Some(number) { 1 } else { stride },
+            stride: [if kept == Some(number) { 1 } else { stride }; 2],
         });
         last = width;
     }

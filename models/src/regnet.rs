@@ -28,9 +28,13 @@ pub fn regnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "stem".into(),
-        kind: UnitKind::ConvNorm { kernel: 3, activation: Activation::Relu, norm: NormConfig::default() },
+        kind: UnitKind::ConvNorm {
+            kernel: [3, 3],
+            activation: Activation::Relu,
+            norm: NormConfig::default(),
+        },
         width: STEM_WIDTH,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     let mut inputs = STEM_WIDTH;
     for (stage, (width, count)) in widths.into_iter().zip(counts).enumerate() {
@@ -40,9 +44,9 @@ pub fn regnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let number = stage + 1;
             units.push(UnitSpec {
                 name: format!("trunk_output.block{number}.block{number}-{position}"),
-                kind: UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed }),
+                kind: UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed, ..RegnetBlock::default() }),
                 width,
-                stride: if keeps_size { 1 } else { 2 },
+                stride: [if keeps_size { 1 } else { 2 }; 2],
             });
             inputs = width;
         }

@@ -22,12 +22,12 @@ pub fn cifar(units: &[usize], config: &ModelConfig, name: &str) -> Result<Networ
     }
     let mut list = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Stem { kernel: 3, pool: false },
+        kind: UnitKind::Stem { kernel: [3, 3], pool: false },
         width: *stem,
-        stride: 1,
+        stride: [1, 1],
     }];
     for (stage, (&width, &count)) in stages.iter().zip(units).enumerate() {
-        let kind = UnitKind::Basic { shortcut: config.shortcut };
+        let kind = UnitKind::Basic { kernel: [3, 3], shortcut: config.shortcut };
         list.extend(stage_units(stage, count, &kind, width));
     }
     Ok(spec(name, config, list, last))
@@ -113,17 +113,22 @@ fn imagenet_of(
     let small = config.small_stem();
     let mut list = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Stem { kernel: if small { 3 } else { 7 }, pool: !small },
+        kind: UnitKind::Stem { kernel: [if small { 3 } else { 7 }; 2], pool: !small },
         width: 64,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     let mut width = 64;
     for (stage, &count) in counts.iter().enumerate() {
         let inner = 64 << stage;
         let kind = if bottleneck {
-            UnitKind::Bottleneck { inner: inner * widening, groups, shortcut: config.shortcut }
+            UnitKind::Bottleneck {
+                kernel: [3, 3],
+                inner: inner * widening,
+                groups,
+                shortcut: config.shortcut,
+            }
         } else {
-            UnitKind::Basic { shortcut: config.shortcut }
+            UnitKind::Basic { kernel: [3, 3], shortcut: config.shortcut }
         };
         width = if bottleneck { 4 * inner } else { inner };
         list.extend(stage_units(stage, count, &kind, width));
@@ -137,7 +142,7 @@ fn stage_units(stage: usize, count: usize, kind: &UnitKind, width: usize) -> Vec
             name: format!("layer{}.{position}", stage + 1),
             kind: kind.clone(),
             width,
-            stride: if stage > 0 && position == 0 { 2 } else { 1 },
+            stride: [if stage > 0 && position == 0 { 2 } else { 1 }; 2],
         })
         .collect()
 }

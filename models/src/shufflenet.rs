@@ -31,14 +31,14 @@ pub fn shufflenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: String::new(),
         kind: UnitKind::Layers(stem(config.input[0], config.small_stem())),
         width: STEM_WIDTH,
-        stride: if config.small_stem() { 1 } else { 4 },
+        stride: [if config.small_stem() { 1 } else { 4 }; 2],
     }];
     for (stage, (width, count)) in [first, second, third].into_iter().zip(COUNTS).enumerate() {
         units.extend((0..count).map(|position| UnitSpec {
             name: format!("stage{}.{position}", stage + 2),
             kind: UnitKind::Shuffle,
             width,
-            stride: if position == 0 { 2 } else { 1 },
+            stride: [if position == 0 { 2 } else { 1 }; 2],
         }));
     }
     let head = head(third, last, config.classes);

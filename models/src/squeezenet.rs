@@ -29,7 +29,7 @@ pub fn squeezenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: String::new(),
         kind: UnitKind::Layers(stem(config.input[0], stem_width, if small { None } else { Some(kernel) })),
         width: stem_width,
-        stride: if small { 1 } else { 2 },
+        stride: [if small { 1 } else { 2 }; 2],
     }];
     // torchvision counts the stem's ReLU and the pools among the features.
     let mut number = 2;
@@ -38,9 +38,9 @@ pub fn squeezenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         number += stride - 1 + usize::from(small && position == 0);
         units.push(UnitSpec {
             name: format!("features.{number}"),
-            kind: UnitKind::Fire { squeezed },
+            kind: UnitKind::Fire { kernel: [3, 3], squeezed },
             width,
-            stride,
+            stride: [stride; 2],
         });
         number += 1;
     }

@@ -33,7 +33,7 @@ fn network(name: &str, config: &ModelConfig, blocks: &[(usize, TemporalBlock)]) 
         name: format!("layer{}", position + 1),
         kind: UnitKind::TemporalBlock(block.clone()),
         width: *width,
-        stride: 1,
+        stride: [1, 1],
     };
     let units: Vec<UnitSpec> = blocks.iter().enumerate().map(unit).collect();
     let inputs = blocks.last().map_or(config.input[0], |(width, _)| *width);

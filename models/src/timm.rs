@@ -102,14 +102,14 @@ fn family(network: &NetworkSpec) -> Option<Family> {
 /// Whether `unit` is the first of a stage.
 fn begins_stage(before: &UnitSpec, unit: &UnitSpec) -> bool {
     let expansion = |unit: &UnitSpec| match unit.kind {
-        UnitKind::InvertedResidual { expansion } => expansion,
+        UnitKind::InvertedResidual { expansion, .. } => expansion,
         _ => 0,
     };
     let is_patches = |unit: &UnitSpec| matches!(unit.kind, UnitKind::Patches { .. });
     if is_patches(before) || is_patches(unit) {
         return is_patches(unit);
     }
-    unit.stride != 1 || unit.width != before.width || expansion(unit) != expansion(before)
+    unit.stride != [1, 1] || unit.width != before.width || expansion(unit) != expansion(before)
 }
 
 fn stem(family: Family, layers: usize) -> &'static [&'static str] {

@@ -33,13 +33,13 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         name: String::new(),
         kind: UnitKind::Layers(stem(config.input[0])),
         width: WIDTH,
-        stride: 2,
+        stride: [2, 2],
     }];
     units.extend((0..UNITS).map(|number| UnitSpec {
         name: format!("blocks.{number}"),
-        kind: UnitKind::Separable { kernel: 3, activation: RELU },
+        kind: UnitKind::Separable { kernel: [3, 3], activation: RELU },
         width: WIDTH,
-        stride: 1,
+        stride: [1, 1],
     }));
     let head = vec![
         named("dropout2", LayerSpec::Dropout { probability: 0.4 }),
@@ -58,12 +58,12 @@ pub fn autoencoder(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let whole = ConvConfig { kernel: [height, width], ..ConvConfig::default() };
     let first = LayerSpec::Conv { inputs: channels, outputs: ENCODER[0], config: whole, bias: false };
     let first = vec![named("0", first), named("1", LayerSpec::batch_norm(ENCODER[0], Some(RELU)))];
-    let dense = UnitKind::ConvNorm { kernel: 1, activation: RELU, norm: NormConfig::default() };
+    let dense = UnitKind::ConvNorm { kernel: [1, 1], activation: RELU, norm: NormConfig::default() };
     let encoder = ENCODER.iter().enumerate().map(|(number, width)| (format!("encoder.{number}"), *width));
     let decoder = DECODER.iter().enumerate().map(|(number, width)| (format!("decoder.{number}"), *width));
     let mut units: Vec<UnitSpec> = encoder
         .chain(decoder)
-        .map(|(name, width)| UnitSpec { name, kind: dense.clone(), width, stride: 1 })
+        .map(|(name, width)| UnitSpec { name, kind: dense.clone(), width, stride: [1, 1] })
         .collect();
     units[0].kind = UnitKind::Layers(first);
     let head = vec![

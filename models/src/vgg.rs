@@ -62,9 +62,9 @@ pub fn vgg(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             number += if norm { 3 } else { 2 };
             units.push(UnitSpec {
                 name: String::new(),
-                kind: UnitKind::Plain { names, bias: true, norm },
+                kind: UnitKind::Plain { names, bias: true, norm, kernel: [3, 3] },
                 width: 64 << stage.min(3),
-                stride: if pools { 2 } else { 1 },
+                stride: [if pools { 2 } else { 1 }; 2],
             });
         }
     }

@@ -382,8 +382,8 @@ fn pools() {
     hold("strided slice", |place| {
         let x = input(place, &IMAGES);
         Box::new(move || {
-            let y = pool::subsample_forward(&x, 2, 30).unwrap();
-            vec![pool::subsample_backward(&y, &IMAGES, 2).unwrap(), y]
+            let y = pool::subsample_forward(&x, [2, 1], 30).unwrap();
+            vec![pool::subsample_backward(&y, &IMAGES, [2, 1]).unwrap(), y]
         })
     });
     hold("up-sampling", |place| {

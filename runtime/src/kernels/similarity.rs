@@ -109,7 +109,8 @@ pub fn match_labels(features: &[f64], labels: &[u32], classes: usize) -> (f64, V
     let mut d_rows = vec![0.0f32; n * c];
     add_product(&mut d_rows, Matrix::new(&similarity, n), Matrix::new(&rows, c));
     let d_rows = d_rows.chunks_exact(c).zip(rows.chunks_exact(c)).zip(&norms);
-    let d_features = d_rows.flat_map(|((d_row, row), &norm)| centre_backward(d_row, row, norm)).collect();
+    let mut d_features = Vec::with_capacity(n * c);
+    d_rows.for_each(|((d_row, row), &norm)| d_features.extend(centre_backward(d_row, row, norm)));
     (losses.iter().sum::<f64>() / (n as f64 * n as f64), d_features)
 }
 

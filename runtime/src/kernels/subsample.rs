@@ -10,7 +10,7 @@ pub struct Sizes {
     /// `[OH, OW, channels]` of the small one.
     pub small: [usize; 3],
     /// Rows and columns from one that is kept to the next.
-    pub stride: usize,
+    pub stride: [usize; 2],
 }
 
 impl Sizes {
@@ -27,8 +27,8 @@ pub fn forward(x: &[f32], sizes: Sizes) -> Vec<f32> {
     let before = sizes.before();
     let mut y = vec![0.0; images * out_height * out_width * channels];
     y.par_chunks_mut(out_width * channels).enumerate().for_each(|(row, y)| {
-        let row = row / out_height * height + row % out_height * sizes.stride;
-        let x = x[row * width * c..][..width * c].chunks_exact(c).step_by(sizes.stride);
+        let row = row / out_height * height + row % out_height * sizes.stride[0];
+        let x = x[row * width * c..][..width * c].chunks_exact(c).step_by(sizes.stride[1]);
         for (y, x) in y.chunks_exact_mut(channels).zip(x) {
             y[before..before + c].copy_from_slice(x);
         }
@@ -44,12 +44,12 @@ pub fn backward(d_y: &[f32], sizes: Sizes) -> Vec<f32> {
     let mut d_x = vec![0.0; images * height * width * c];
     d_x.par_chunks_mut(width * c).enumerate().for_each(|(row, d_x)| {
         let (image, row) = (row / height, row % height);
-        if row % sizes.stride != 0 {
+        if row % sizes.stride[0] != 0 {
             return;
         }
-        let line = (image * out_height + row / sizes.stride) * out_width * channels;
+        let line = (image * out_height + row / sizes.stride[0]) * out_width * channels;
         let d_y = d_y[line..][..out_width * channels].chunks_exact(channels);
-        for (d_x, d_y) in d_x.chunks_exact_mut(c).step_by(sizes.stride).zip(d_y) {
+        for (d_x, d_y) in d_x.chunks_exact_mut(c).step_by(sizes.stride[1]).zip(d_y) {
             d_x.copy_from_slice(&d_y[before..before + c]);
         }
     });

@@ -4,6 +4,7 @@
 //! gradient goes to the [`GradientSink`] the moment it exists.
 
 pub mod limits;
+pub(crate) mod axes;
 pub mod spec;
 pub mod trains;
 mod output;

@@ -154,16 +154,16 @@ fn summed(main: &[NamedLayer], shortcut: &ShortcutSpec, input: Features) -> Resu
         ShortcutSpec::Projection(layers) => output_of_all(layers, input)?,
         ShortcutSpec::Pad { stride, channels } => {
             let (from, height, width) = input.map()?;
-            if *stride == 0 || *channels < from || (channels - from) % 2 != 0 {
+            if stride.contains(&0) || *channels < from || (channels - from) % 2 != 0 {
                 return Err(Error::shape(format!(
-                    "a padding shortcut cannot go from {from} to {channels} channels with stride {stride}; \
+                    "a padding shortcut cannot go from {from} to {channels} channels with stride {stride:?}; \
                      use a projection"
                 )));
             }
             Features::Map {
                 channels: *channels,
-                height: height.div_ceil(*stride),
-                width: width.div_ceil(*stride),
+                height: height.div_ceil(stride[0]),
+                width: width.div_ceil(stride[1]),
             }
         }
     };

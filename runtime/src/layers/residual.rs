@@ -11,7 +11,7 @@ use crate::tape::Tape;
 
 enum ShortcutLayers {
     Identity,
-    Pad { stride: usize, channels: usize },
+    Pad { stride: [usize; 2], channels: usize },
     Projection(Sequential),
 }
 

@@ -86,8 +86,9 @@ pub enum ShortcutSpec {
     Identity,
     /// Every `stride`-th row and column, with zero channels around up to `channels` (He et al. 2015, option A).
     Pad {
-        /// Step between the rows and columns taken.
-        stride: usize,
+        /// Rows and columns from one taken to the next.
+        #[serde(with = "super::axes")]
+        stride: [usize; 2],
         /// Channels of the sum.
         channels: usize,
     },
@@ -369,7 +370,7 @@ impl LayerSpec {
             }
             Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => size.to_vec(),
             Self::Residual { shortcut: ShortcutSpec::Pad { stride, channels }, .. } => {
-                vec![*stride, *channels]
+                vec![stride[0], stride[1], *channels]
             }
             Self::BatchNorm { .. }
             | Self::LayerNorm { .. }

@@ -53,7 +53,7 @@ pub fn predsim(features: &Map, labels: &[u32], classes: usize) -> Result<Loss> {
             Ok((value, tensor(d_features, features.dims())?))
         },
         || composed::similarity::predsim(features.composed()?, labels, classes),
-        |counter| count(counter, features, c, n * c * size_of::<f64>()),
+        |counter| count(counter, features, c, 2 * n * c * size_of::<f64>()),
     )
 }
 
@@ -67,18 +67,21 @@ fn predsim_of_rows(features: &Map, labels: &[u32], classes: usize) -> Result<Los
             let (value, d_rows) = kernel::match_labels(&rows, labels, classes);
             Ok((value, tensor(d_rows.iter().map(|&d| d as f32).collect(), features.dims())?))
         },
-        |counter| count(counter, features, row, 0),
+        // The gradient is made last, when as much has been let go of.
+        |counter| {
+            count(counter, features, row, features.elem_count() * (size_of::<f64>() - size_of::<f32>()))
+        },
     )
 }
 
-/// What rows of `c` numbers a sample take, with `mean_bytes` of means beside them.
-fn count(counter: &Counter, features: &Map, c: usize, mean_bytes: usize) {
+/// What rows of `c` numbers a sample take, with so many bytes beside them.
+fn count(counter: &Counter, features: &Map, c: usize, beside_bytes: usize) {
     const DOUBLE_BYTES: usize = size_of::<f64>();
     let n = features.dims()[0];
-    let _deviations = counter.hold(mean_bytes + n * c * DOUBLE_BYTES);
-    // Unit rows and their gradients, similarities, and a list of gradients that grows by doubling.
+    let _beside = counter.hold(beside_bytes);
+    // Unit rows and their gradients, similarities, and the gradients of all rows and of one.
     let rows = 2 * n * c * size_of::<f32>() + n * n * size_of::<f32>() + 2 * n * DOUBLE_BYTES;
-    let held = counter.hold(rows + 3 * n * c * DOUBLE_BYTES);
+    let held = counter.hold(rows + (n + 1) * c * DOUBLE_BYTES);
     counter.product(n, n, c);
     counter.product(n, c, n);
     drop(held);

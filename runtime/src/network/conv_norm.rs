@@ -21,31 +21,32 @@ impl Default for NormConfig {
     }
 }
 
-/// A convolution without bias that keeps the size (up to its stride), and batch norm.
+/// The stride of a unit that keeps the size, and the kernel that sees one position.
+pub(super) const ONE: [usize; 2] = [1, 1];
+/// The kernel of most published units.
+pub(super) const THREE: [usize; 2] = [3, 3];
+
+/// A convolution without bias, and batch norm.
 pub(super) fn conv_bn(
-    conv: &str,
-    bn: &str,
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    stride: usize,
+    [conv, bn]: [&str; 2],
+    [inputs, outputs]: [usize; 2],
+    config: ConvConfig,
     activation: Option<Activation>,
 ) -> Vec<NamedLayer> {
-    let config = square(kernel, stride);
     vec![
         named(conv, LayerSpec::Conv { inputs, outputs, config, bias: false }),
         named(bn, LayerSpec::batch_norm(outputs, activation)),
     ]
 }
 
-/// A square kernel that keeps the size, up to the stride.
-pub(super) fn square(kernel: usize, stride: usize) -> ConvConfig {
-    ConvConfig { kernel: [kernel; 2], stride: [stride; 2], padding: [kernel / 2; 2], ..ConvConfig::default() }
+/// A kernel with as much padding as keeps the size, up to the stride.
+pub(super) fn padded(kernel: [usize; 2], stride: [usize; 2]) -> ConvConfig {
+    ConvConfig { kernel, stride, padding: kernel.map(|side| side / 2), ..ConvConfig::default() }
 }
 
 /// The same of each channel by itself.
-pub(super) fn depthwise(channels: usize, kernel: usize, stride: usize) -> ConvConfig {
-    ConvConfig { groups: channels, ..square(kernel, stride) }
+pub(super) fn depthwise(channels: usize, kernel: [usize; 2], stride: [usize; 2]) -> ConvConfig {
+    ConvConfig { groups: channels, ..padded(kernel, stride) }
 }
 
 /// A convolution without bias, called 0, and batch norm, called 1, below `path`.

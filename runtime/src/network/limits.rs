@@ -1,6 +1,7 @@
 //! What no network may exceed, and names that tell all of its weights apart. Specs come from files that anyone may have
 //! written.
 
+use super::convnext::ConvNextBlock;
 use super::mnas::MnasBlock;
 use super::mobile::MobileBlock;
 use super::regnet::RegnetBlock;
@@ -58,16 +59,18 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
     check_name(&unit.name)?;
     let of_kind = match &unit.kind {
         UnitKind::MobileBlock(MobileBlock { kernel, inner, squeezed, .. }) => {
-            *kernel.max(inner).max(squeezed)
+            larger(*kernel).max(*inner).max(*squeezed)
         }
-        UnitKind::MnasBlock(MnasBlock { kernel, expansion, .. }) => *kernel.max(expansion),
-        UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed }) => *group_width.max(squeezed),
+        UnitKind::MnasBlock(MnasBlock { kernel, expansion, .. }) => larger(*kernel).max(*expansion),
+        UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed, kernel }) => {
+            larger(*kernel).max(*group_width).max(*squeezed)
+        }
         UnitKind::TemporalBlock(TemporalBlock { kernels, dilation, .. }) => {
             kernels.iter().copied().fold(*dilation, usize::max)
         }
-        UnitKind::Plain { names, .. } => {
+        UnitKind::Plain { names, kernel, .. } => {
             names.iter().try_for_each(|name| check_name(name))?;
-            0
+            larger(*kernel)
         }
         UnitKind::Layers(layers) => {
             check_list("a unit", layers)?;
@@ -76,20 +79,23 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
             }
             0
         }
-        UnitKind::Basic { .. }
-        | UnitKind::Patches { .. }
-        | UnitKind::ConvNext(_)
-        | UnitKind::Shuffle
-        | UnitKind::Transition => 0,
-        UnitKind::Bottleneck { inner: number, .. }
-        | UnitKind::Dense { inner: number, .. }
-        | UnitKind::Fire { squeezed: number }
-        | UnitKind::Separable { kernel: number, .. }
-        | UnitKind::Stem { kernel: number, .. }
-        | UnitKind::ConvNorm { kernel: number, .. }
-        | UnitKind::InvertedResidual { expansion: number } => *number,
+        UnitKind::Patches { .. } | UnitKind::Shuffle | UnitKind::Transition => 0,
+        UnitKind::Basic { kernel, .. }
+        | UnitKind::ConvNext(ConvNextBlock { kernel, .. })
+        | UnitKind::Separable { kernel, .. }
+        | UnitKind::Stem { kernel, .. }
+        | UnitKind::ConvNorm { kernel, .. } => larger(*kernel),
+        UnitKind::Bottleneck { kernel, inner: number, .. }
+        | UnitKind::Dense { kernel, inner: number, .. }
+        | UnitKind::Fire { kernel, squeezed: number }
+        | UnitKind::InvertedResidual { kernel, expansion: number } => larger(*kernel).max(*number),
     };
-    check_numbers(&[unit.width, unit.stride, of_kind]).map_err(|e| e.at(format!("unit '{}'", unit.name)))
+    check_numbers(&[unit.width, larger(unit.stride), of_kind])
+        .map_err(|e| e.at(format!("unit '{}'", unit.name)))
+}
+
+fn larger([rows, columns]: [usize; 2]) -> usize {
+    rows.max(columns)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The units of MNASNet (Tan et al. 2019).
 
-use super::conv_norm::{NormConfig, depthwise};
+use super::conv_norm::{NormConfig, ONE, THREE, depthwise};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use crate::maps::activation::Activation;
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MnasBlock {
-    /// Side of the square depthwise kernel.
-    pub kernel: usize,
+    /// Rows and columns of the depthwise kernel.
+    #[serde(with = "crate::layers::axes")]
+    pub kernel: [usize; 2],
     /// Inner channels for each input channel.
     pub expansion: usize,
     /// Of all batch norms.
@@ -22,7 +23,7 @@ pub struct MnasBlock {
 impl Default for MnasBlock {
     /// Of three by three pixels and three times as many channels.
     fn default() -> Self {
-        Self { kernel: 3, expansion: 3, norm: NormConfig { epsilon: 1e-5, momentum: 3e-4 } }
+        Self { kernel: THREE, expansion: 3, norm: NormConfig { epsilon: 1e-5, momentum: 3e-4 } }
     }
 }
 
@@ -32,7 +33,7 @@ impl MnasBlock {
         &self,
         unit: &str,
         [inputs, width]: [usize; 2],
-        stride: usize,
+        stride: [usize; 2],
     ) -> Result<Vec<NamedLayer>> {
         let inner = inputs.checked_mul(self.expansion).filter(|&inner| inner > 0).ok_or_else(|| {
             Error::config(format!("unit '{unit}' cannot expand {inputs} channels {} times", self.expansion))
@@ -52,7 +53,7 @@ impl MnasBlock {
             main.push(named(format!("layers.{}", 3 * number), conv));
             main.push(named(format!("layers.{}", 3 * number + 1), norm));
         }
-        if stride > 1 || inputs != width {
+        if stride != ONE || inputs != width {
             return Ok(main);
         }
         Ok(vec![unnamed(LayerSpec::Residual { main, shortcut: ShortcutSpec::Identity, activation: None })])

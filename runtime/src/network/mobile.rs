@@ -1,6 +1,6 @@
 //! The inverted residual units of MobileNetV3 (Howard et al. 2019) and EfficientNet (Tan and Le 2019).
 
-use super::conv_norm::{NormConfig, conv_norm, depthwise};
+use super::conv_norm::{NormConfig, ONE, THREE, conv_norm, depthwise};
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use crate::maps::activation::Activation;
@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MobileBlock {
-    /// Side of the square depthwise kernel.
-    pub kernel: usize,
+    /// Rows and columns of the depthwise kernel.
+    #[serde(with = "crate::layers::axes")]
+    pub kernel: [usize; 2],
     /// Channels of the depthwise convolution; where the unit is given as many the first convolution is left out.
     pub inner: usize,
     /// Channels between the two convolutions of squeeze-and-excitation; 0 leaves it out.
@@ -32,7 +33,7 @@ impl Default for MobileBlock {
     /// MobileNetV3's of three by three pixels and 16 channels.
     fn default() -> Self {
         Self {
-            kernel: 3,
+            kernel: THREE,
             inner: 16,
             squeezed: 0,
             activation: Activation::HardSwish,
@@ -49,12 +50,12 @@ impl MobileBlock {
         &self,
         unit: &str,
         [inputs, width]: [usize; 2],
-        stride: usize,
+        stride: [usize; 2],
     ) -> Result<Vec<NamedLayer>> {
         let Self { kernel, inner, squeezed, .. } = *self;
-        if inner == 0 || kernel == 0 {
+        if inner == 0 || kernel.contains(&0) {
             return Err(Error::config(format!(
-                "unit '{unit}' needs a kernel and inner channels of at least 1, found {kernel} and {inner}"
+                "unit '{unit}' needs a kernel and inner channels of at least 1, found {kernel:?} and {inner}"
             )));
         }
         let activation = Some(self.activation);
@@ -73,7 +74,7 @@ impl MobileBlock {
             main.push(named(names(), squeeze_and_excite(inner, squeezed, self.gate)));
         }
         main.extend(conv_norm(&names(), [inner, width], ConvConfig::default(), None, self.norm));
-        if stride > 1 || inputs != width {
+        if stride != ONE || inputs != width {
             return Ok(main);
         }
         if self.drop_path != 0.0 {

@@ -1,7 +1,8 @@
 //! The units of RegNets (Radosavovic et al. 2020).
 
-use super::conv_norm::{NormConfig, conv_norm, square};
+use super::conv_norm::{NormConfig, ONE, THREE, conv_norm, padded};
 use super::mobile::squeeze_and_excite;
+use super::unit::is_three;
 use crate::error::{Error, Result};
 use crate::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use crate::maps::activation::Activation;
@@ -11,20 +12,23 @@ use serde::{Deserialize, Serialize};
 const RELU: Option<Activation> = Some(Activation::Relu);
 const USUAL: NormConfig = NormConfig { epsilon: 1e-5, momentum: 0.1 };
 
-/// 1x1 convolution, 3x3 one in groups, squeeze-and-excitation, 1x1 convolution, all of the unit's width, and a shortcut.
+/// 1x1 convolution, another in groups, squeeze-and-excitation, 1x1 convolution, all of the unit's width, and a shortcut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RegnetBlock {
-    /// Channels of each group of the 3x3 convolution.
+    /// Channels of each group of the convolution between.
     pub group_width: usize,
     /// Channels between the two convolutions of squeeze-and-excitation; 0 leaves it out, as in RegNetX.
     pub squeezed: usize,
+    /// Rows and columns of the kernel between; 3 of each as published.
+    #[serde(with = "crate::layers::axes", skip_serializing_if = "is_three")]
+    pub kernel: [usize; 2],
 }
 
 impl Default for RegnetBlock {
     /// RegNetX's in groups of 16 channels.
     fn default() -> Self {
-        Self { group_width: 16, squeezed: 0 }
+        Self { group_width: 16, squeezed: 0, kernel: THREE }
     }
 }
 
@@ -34,7 +38,7 @@ impl RegnetBlock {
         &self,
         unit: &str,
         [inputs, width]: [usize; 2],
-        stride: usize,
+        stride: [usize; 2],
     ) -> Result<Vec<NamedLayer>> {
         if self.group_width == 0 || !width.is_multiple_of(self.group_width) {
             return Err(Error::config(format!(
@@ -42,7 +46,7 @@ impl RegnetBlock {
                 self.group_width
             )));
         }
-        let grouped = ConvConfig { groups: width / self.group_width, ..square(3, stride) };
+        let grouped = ConvConfig { groups: width / self.group_width, ..padded(self.kernel, stride) };
         let mut main = conv_norm("f.a", [inputs, width], ConvConfig::default(), RELU, USUAL);
         main.extend(conv_norm("f.b", [width, width], grouped, RELU, USUAL));
         if self.squeezed > 0 {
@@ -50,10 +54,10 @@ impl RegnetBlock {
             main.push(named("f.se", squeeze_and_excite(width, self.squeezed, gate)));
         }
         main.extend(conv_norm("f.c", [width, width], ConvConfig::default(), None, USUAL));
-        let shortcut = match stride == 1 && inputs == width {
+        let shortcut = match stride == ONE && inputs == width {
             true => ShortcutSpec::Identity,
             false => {
-                ShortcutSpec::Projection(conv_norm("proj", [inputs, width], square(1, stride), None, USUAL))
+                ShortcutSpec::Projection(conv_norm("proj", [inputs, width], padded(ONE, stride), None, USUAL))
             }
         };
         Ok(vec![unnamed(LayerSpec::Residual { main, shortcut, activation: RELU })])

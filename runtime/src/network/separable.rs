@@ -9,8 +9,7 @@ use crate::maps::conv::ConvConfig;
 /// named as timm names them.
 pub(super) fn layers(
     [inputs, width]: [usize; 2],
-    kernel: usize,
-    stride: usize,
+    [kernel, stride]: [[usize; 2]; 2],
     activation: Activation,
 ) -> Vec<NamedLayer> {
     let conv = |outputs, config| LayerSpec::Conv { inputs, outputs, config, bias: false };

@@ -1,24 +1,22 @@
 //! The units of ShuffleNetV2 (Ma et al. 2018).
 
-use super::conv_norm::{conv_bn, depthwise};
+use super::conv_norm::{ONE, THREE, conv_bn, depthwise};
 use crate::error::{Error, Result};
-use crate::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
+use crate::layers::spec::{LayerSpec, NamedLayer, unnamed};
 use crate::maps::activation::Activation;
-
-const RELU: Option<Activation> = Some(Activation::Relu);
-const KERNEL: usize = 3;
+use crate::maps::conv::ConvConfig;
 
 /// The layers of the unit called `unit`, from `inputs` to `width` channels: half of the channels pass by the layers of the
 /// others, or, where the shape changes, two branches are put side by side; then the halves are mixed. Named as torchvision
 /// names them.
-pub(super) fn layers(unit: &str, [inputs, width]: [usize; 2], stride: usize) -> Result<Vec<NamedLayer>> {
+pub(super) fn layers(unit: &str, [inputs, width]: [usize; 2], stride: [usize; 2]) -> Result<Vec<NamedLayer>> {
     if !width.is_multiple_of(2) {
         return Err(Error::config(format!(
             "unit '{unit}' puts two halves side by side; its width must be even, found {width}"
         )));
     }
     let half = width / 2;
-    let branches = match stride == 1 && inputs == width {
+    let branches = match stride == ONE && inputs == width {
         true => {
             let slice = |first| unnamed(LayerSpec::Slice { first, count: half });
             let mut branch = vec![slice(half)];
@@ -26,8 +24,8 @@ pub(super) fn layers(unit: &str, [inputs, width]: [usize; 2], stride: usize) -> 
             vec![vec![slice(0)], branch]
         }
         false => {
-            let mut around = spread("branch1.0", "branch1.1", inputs, stride);
-            around.extend(conv_bn("branch1.2", "branch1.3", inputs, half, 1, 1, RELU));
+            let mut around = spread(["branch1.0", "branch1.1"], inputs, stride);
+            around.extend(pointwise(["branch1.2", "branch1.3"], [inputs, half]));
             vec![around, narrowed(inputs, half, stride)]
         }
     };
@@ -35,18 +33,19 @@ pub(super) fn layers(unit: &str, [inputs, width]: [usize; 2], stride: usize) -> 
 }
 
 /// 1x1 convolution, depthwise one, 1x1 convolution.
-fn narrowed(inputs: usize, width: usize, stride: usize) -> Vec<NamedLayer> {
-    let mut layers = conv_bn("branch2.0", "branch2.1", inputs, width, 1, 1, RELU);
-    layers.extend(spread("branch2.3", "branch2.4", width, stride));
-    layers.extend(conv_bn("branch2.5", "branch2.6", width, width, 1, 1, RELU));
+fn narrowed(inputs: usize, width: usize, stride: [usize; 2]) -> Vec<NamedLayer> {
+    let mut layers = pointwise(["branch2.0", "branch2.1"], [inputs, width]);
+    layers.extend(spread(["branch2.3", "branch2.4"], width, stride));
+    layers.extend(pointwise(["branch2.5", "branch2.6"], [width; 2]));
     layers
 }
 
 /// A depthwise convolution and batch norm.
-fn spread(conv: &str, bn: &str, channels: usize, stride: usize) -> Vec<NamedLayer> {
-    let config = depthwise(channels, KERNEL, stride);
-    vec![
-        named(conv, LayerSpec::Conv { inputs: channels, outputs: channels, config, bias: false }),
-        named(bn, LayerSpec::batch_norm(channels, None)),
-    ]
+fn spread(names: [&str; 2], channels: usize, stride: [usize; 2]) -> Vec<NamedLayer> {
+    conv_bn(names, [channels; 2], depthwise(channels, THREE, stride), None)
+}
+
+/// A 1x1 convolution, batch norm and ReLU.
+fn pointwise(names: [&str; 2], channels: [usize; 2]) -> Vec<NamedLayer> {
+    conv_bn(names, channels, ConvConfig::default(), Some(Activation::Relu))
 }

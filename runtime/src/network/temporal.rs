@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 const MOST_KERNELS: usize = 16;
 const RELU: Option<Activation> = Some(Activation::Relu);
 
-/// Convolutions along time that keep the length (up to the stride of the first), each with batch norm, and a shortcut.
+/// Convolutions along time that keep the length (up to the stride of the first), each with batch norm, and a shortcut. Of the
+/// unit's stride the columns' alone counts, as each row is a window by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TemporalBlock {
@@ -35,7 +36,7 @@ impl TemporalBlock {
         &self,
         unit: &str,
         [inputs, width]: [usize; 2],
-        stride: usize,
+        [_, stride]: [usize; 2],
     ) -> Result<Vec<NamedLayer>> {
         let count = self.kernels.len();
         if !(1..=MOST_KERNELS).contains(&count) || self.kernels.iter().any(|kernel| kernel % 2 == 0) {

@@ -1,6 +1,6 @@
 //! Units: the pieces of a network that are never cut.
 
-use super::conv_norm::{NormConfig, conv_bn, conv_norm, depthwise, square};
+use super::conv_norm::{NormConfig, ONE, THREE, conv_bn, conv_norm, depthwise, padded};
 use super::convnext::{ConvNextBlock, patches};
 use super::dense;
 use super::fire;
@@ -44,6 +44,15 @@ fn is_one(number: &usize) -> bool {
     *number == 1
 }
 
+fn three() -> [usize; 2] {
+    THREE
+}
+
+/// Whether a kernel is that of most published units, which files do not name.
+pub(super) fn is_three(kernel: &[usize; 2]) -> bool {
+    *kernel == THREE
+}
+
 fn yes() -> bool {
     true
 }
@@ -67,12 +76,14 @@ fn is_relu6(activation: &Activation) -> bool {
 pub enum UnitKind {
     /// Convolution, batch norm, ReLU: the stem of a residual network.
     Stem {
-        /// Side of the square kernel.
-        kernel: usize,
-        /// Whether a 3x3 max pool with stride 2 follows, as for ImageNet-size input.
+        /// Rows and columns of the kernel.
+        #[serde(with = "crate::layers::axes")]
+        kernel: [usize; 2],
+        /// Whether a 3x3 max pool with stride 2 follows, as for ImageNet-size input; of rows alone, or of columns, where the
+        /// kernel is of these alone.
         pool: bool,
     },
-    /// A unit of VGG: 2x2 max pool if the stride is 2, 3x3 convolution, batch norm if it has one, ReLU.
+    /// A unit of VGG: a max pool of the stride if that is above 1, convolution, batch norm if it has one, ReLU.
     Plain {
         /// Names of the convolution and the batch norm.
         names: [String; 2],
@@ -81,18 +92,27 @@ pub enum UnitKind {
         /// Whether it has batch norm; it has where nothing is said.
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         norm: bool,
+        /// Rows and columns of the kernel; 3 of each where nothing is said, as published. So it is of the other kinds.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
     },
-    /// Two 3x3 convolutions and a shortcut (He et al. 2015).
+    /// Two convolutions and a shortcut (He et al. 2015).
     Basic {
+        /// Rows and columns of both kernels.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
         /// The way around where the shape changes.
         #[serde(default)]
         shortcut: Shortcut,
     },
-    /// 1x1, 3x3, 1x1 convolutions and a shortcut; the stride is on the 3x3 one, as torchvision has it.
+    /// 1x1, 3x3, 1x1 convolutions and a shortcut; the stride is on the second one, as torchvision has it.
     Bottleneck {
+        /// Rows and columns of the second kernel.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
         /// Channels between the 1x1 convolutions.
         inner: usize,
-        /// Groups of the 3x3 convolution (Xie et al. 2017, "ResNeXt").
+        /// Groups of the second convolution (Xie et al. 2017, "ResNeXt").
         #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: usize,
         /// The way around where the shape changes.
@@ -101,8 +121,9 @@ pub enum UnitKind {
     },
     /// Convolution, batch norm, activation: the beginning of MobileNets.
     ConvNorm {
-        /// Side of the square kernel.
-        kernel: usize,
+        /// Rows and columns of the kernel.
+        #[serde(with = "crate::layers::axes")]
+        kernel: [usize; 2],
         /// After the batch norm; ReLU6 where nothing is said, as for MobileNetV2.
         #[serde(default = "relu6", skip_serializing_if = "is_relu6")]
         activation: Activation,
@@ -110,9 +131,12 @@ pub enum UnitKind {
         #[serde(default, skip_serializing_if = "is_default")]
         norm: NormConfig,
     },
-    /// A unit of MobileNetV2 (Sandler et al. 2018): 1x1 convolution to more channels, 3x3 depthwise one, 1x1 one to
-    /// fewer; the input is added where the shape stays.
+    /// A unit of MobileNetV2 (Sandler et al. 2018): 1x1 convolution to more channels, depthwise one, 1x1 one to fewer;
+    /// the input is added where the shape stays.
     InvertedResidual {
+        /// Rows and columns of the depthwise kernel.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
         /// Inner channels for each input channel; 1 leaves the first convolution out.
         expansion: usize,
     },
@@ -126,10 +150,13 @@ pub enum UnitKind {
     },
     /// A unit of ConvNeXt.
     ConvNext(ConvNextBlock),
-    /// A unit of ShuffleNetV2; its width is even.
+    /// A unit of ShuffleNetV2, of 3x3 kernels; its width is even.
     Shuffle,
     /// A unit of DenseNet: puts new channels beside those that it is given.
     Dense {
+        /// Rows and columns of the kernel that gives the new channels.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
         /// Channels between its convolutions.
         inner: usize,
         /// New channels.
@@ -139,13 +166,17 @@ pub enum UnitKind {
     Transition,
     /// A unit of SqueezeNet; its width is even.
     Fire {
+        /// Rows and columns of the larger kernel.
+        #[serde(with = "crate::layers::axes", default = "three", skip_serializing_if = "is_three")]
+        kernel: [usize; 2],
         /// Channels between its convolutions.
         squeezed: usize,
     },
     /// A unit of MobileNetV1: depthwise convolution, 1x1 convolution, each with batch norm and activation.
     Separable {
-        /// Side of the square depthwise kernel.
-        kernel: usize,
+        /// Rows and columns of the depthwise kernel.
+        #[serde(with = "crate::layers::axes")]
+        kernel: [usize; 2],
         /// After the batch norms; ReLU6 where nothing is said.
         #[serde(default = "relu6", skip_serializing_if = "is_relu6")]
         activation: Activation,
@@ -171,53 +202,59 @@ pub struct UnitSpec {
     pub kind: UnitKind,
     /// Output channels.
     pub width: usize,
-    /// Step between output positions.
-    pub stride: usize,
+    /// Rows and columns from one output position to the next.
+    #[serde(with = "crate::layers::axes")]
+    pub stride: [usize; 2],
 }
 
 impl UnitSpec {
     /// The unit's layers when it is given `inputs` channels.
     pub fn layers(&self, inputs: usize) -> Result<Vec<NamedLayer>> {
-        if self.width == 0 || inputs == 0 || self.stride == 0 {
+        if self.width == 0 || inputs == 0 || self.stride.contains(&0) {
             return Err(Error::config(format!(
-                "unit '{}' needs channels and a stride of at least 1, found {inputs} to {} channels, stride {}",
+                "unit '{}' needs channels and a stride of at least 1, found {inputs} to {} channels, stride {:?}",
                 self.name, self.width, self.stride
             )));
         }
         Ok(match &self.kind {
             UnitKind::Stem { kernel, pool } => self.stem(inputs, *kernel, *pool),
-            UnitKind::Plain { names, bias, norm } => self.plain(inputs, names, [*bias, *norm]),
-            UnitKind::Basic { shortcut } => {
-                let mut main = conv_bn("conv1", "bn1", inputs, self.width, 3, self.stride, RELU);
-                main.extend(conv_bn("conv2", "bn2", self.width, self.width, 3, 1, None));
+            UnitKind::Plain { names, bias, norm, kernel } => {
+                self.plain(inputs, names, [*bias, *norm], *kernel)
+            }
+            UnitKind::Basic { kernel, shortcut } => {
+                let config = padded(*kernel, self.stride);
+                let mut main = conv_bn(["conv1", "bn1"], [inputs, self.width], config, RELU);
+                main.extend(conv_bn(["conv2", "bn2"], [self.width; 2], padded(*kernel, ONE), None));
                 vec![self.residual(inputs, main, *shortcut)]
             }
-            UnitKind::Bottleneck { inner, groups, shortcut } => {
-                let mut main = conv_bn("conv1", "bn1", inputs, *inner, 1, 1, RELU);
-                let config = ConvConfig { groups: *groups, ..square(3, self.stride) };
-                let conv = LayerSpec::Conv { inputs: *inner, outputs: *inner, config, bias: false };
-                main.push(named("conv2", conv));
-                main.push(named("bn2", LayerSpec::batch_norm(*inner, RELU)));
-                main.extend(conv_bn("conv3", "bn3", *inner, self.width, 1, 1, None));
+            UnitKind::Bottleneck { kernel, inner, groups, shortcut } => {
+                let point = ConvConfig::default();
+                let config = ConvConfig { groups: *groups, ..padded(*kernel, self.stride) };
+                let mut main = conv_bn(["conv1", "bn1"], [inputs, *inner], point, RELU);
+                main.extend(conv_bn(["conv2", "bn2"], [*inner; 2], config, RELU));
+                main.extend(conv_bn(["conv3", "bn3"], [*inner, self.width], point, None));
                 vec![self.residual(inputs, main, *shortcut)]
             }
             UnitKind::ConvNorm { kernel, activation, norm } => {
-                let config = square(*kernel, self.stride);
+                let config = padded(*kernel, self.stride);
                 conv_norm("", [inputs, self.width], config, Some(*activation), *norm)
             }
-            UnitKind::InvertedResidual { expansion } => self.inverted_residual(inputs, *expansion)?,
+            UnitKind::InvertedResidual { kernel, expansion } => {
+                self.inverted_residual(inputs, *expansion, *kernel)?
+            }
             UnitKind::Patches { norm_first } => patches([inputs, self.width], self.stride, *norm_first),
             UnitKind::ConvNext(block) => block.layers([inputs, self.width], self.stride),
             UnitKind::Shuffle => shuffle::layers(&self.name, [inputs, self.width], self.stride)?,
-            UnitKind::Dense { inner, growth } => {
-                dense::dense(&self.name, [inputs, self.width], [*inner, *growth], self.stride)?
+            UnitKind::Dense { kernel, inner, growth } => {
+                let sides = [*kernel, self.stride];
+                dense::dense(&self.name, [inputs, self.width], [*inner, *growth], sides)?
             }
             UnitKind::Transition => dense::transition([inputs, self.width], self.stride),
-            UnitKind::Fire { squeezed } => {
-                fire::layers(&self.name, [inputs, self.width], *squeezed, self.stride)?
+            UnitKind::Fire { kernel, squeezed } => {
+                fire::layers(&self.name, [inputs, self.width], *squeezed, [*kernel, self.stride])?
             }
             UnitKind::Separable { kernel, activation } => {
-                separable::layers([inputs, self.width], *kernel, self.stride, *activation)
+                separable::layers([inputs, self.width], [*kernel, self.stride], *activation)
             }
             UnitKind::MnasBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
             UnitKind::RegnetBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
@@ -242,35 +279,46 @@ impl UnitSpec {
 
     /// A unit of the same kind for another place: its own name and stride, the same width.
     #[must_use]
-    pub fn again(&self, name: impl Into<String>, stride: usize) -> UnitSpec {
+    pub fn again(&self, name: impl Into<String>, stride: [usize; 2]) -> UnitSpec {
         let kind = match &self.kind {
-            UnitKind::Plain { bias, norm, .. } => {
-                UnitKind::Plain { names: ["conv".into(), "bn".into()], bias: *bias, norm: *norm }
+            UnitKind::Plain { bias, norm, kernel, .. } => {
+                let names = ["conv".into(), "bn".into()];
+                UnitKind::Plain { names, bias: *bias, norm: *norm, kernel: *kernel }
             }
             kind => kind.clone(),
         };
         UnitSpec { name: name.into(), kind, width: self.width, stride }
     }
 
-    fn stem(&self, inputs: usize, kernel: usize, pool: bool) -> Vec<NamedLayer> {
-        let mut layers = conv_bn("conv1", "bn1", inputs, self.width, kernel, self.stride, RELU);
+    fn stem(&self, inputs: usize, kernel: [usize; 2], pool: bool) -> Vec<NamedLayer> {
+        let config = padded(kernel, self.stride);
+        let mut layers = conv_bn(["conv1", "bn1"], [inputs, self.width], config, RELU);
         if pool {
-            let pool =
-                PoolConfig { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ..PoolConfig::default() };
+            let along = |side: usize| kernel == ONE || side > 1;
+            let pool = PoolConfig {
+                kernel: kernel.map(|side| if along(side) { 3 } else { 1 }),
+                stride: kernel.map(|side| if along(side) { 2 } else { 1 }),
+                padding: kernel.map(|side| usize::from(along(side))),
+                ..PoolConfig::default()
+            };
             layers.push(unnamed(LayerSpec::MaxPool(pool)));
         }
         layers
     }
 
-    fn plain(&self, inputs: usize, names: &[String; 2], [bias, norm]: [bool; 2]) -> Vec<NamedLayer> {
+    fn plain(
+        &self,
+        inputs: usize,
+        names: &[String; 2],
+        [bias, norm]: [bool; 2],
+        kernel: [usize; 2],
+    ) -> Vec<NamedLayer> {
         let mut layers = Vec::new();
-        if self.stride > 1 {
-            let pool =
-                PoolConfig { kernel: [self.stride; 2], stride: [self.stride; 2], ..PoolConfig::default() };
+        if self.stride != ONE {
+            let pool = PoolConfig { kernel: self.stride, stride: self.stride, ..PoolConfig::default() };
             layers.push(unnamed(LayerSpec::MaxPool(pool)));
         }
-        let config = ConvConfig { kernel: [3, 3], padding: [1, 1], ..ConvConfig::default() };
-        let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias };
+        let conv = LayerSpec::Conv { inputs, outputs: self.width, config: padded(kernel, ONE), bias };
         layers.push(named(&names[0], conv));
         layers.push(match norm {
             true => named(&names[1], LayerSpec::batch_norm(self.width, RELU)),
@@ -281,23 +329,19 @@ impl UnitSpec {
 
     fn residual(&self, inputs: usize, main: Vec<NamedLayer>, shortcut: Shortcut) -> NamedLayer {
         let shortcut = match shortcut {
-            _ if self.stride == 1 && inputs == self.width => ShortcutSpec::Identity,
+            _ if self.stride == ONE && inputs == self.width => ShortcutSpec::Identity,
             Shortcut::Pad => ShortcutSpec::Pad { stride: self.stride, channels: self.width },
             Shortcut::Convolve => {
-                let config = square(1, self.stride);
+                let config = padded(ONE, self.stride);
                 let conv = LayerSpec::Conv { inputs, outputs: self.width, config, bias: true };
                 ShortcutSpec::Projection(vec![named("downsample.0", conv)])
             }
             Shortcut::Average => ShortcutSpec::Projection(self.averaged(inputs)),
-            Shortcut::Project => ShortcutSpec::Projection(conv_bn(
-                "downsample.0",
-                "downsample.1",
-                inputs,
-                self.width,
-                1,
-                self.stride,
-                None,
-            )),
+            Shortcut::Project => {
+                let names = ["downsample.0", "downsample.1"];
+                let config = padded(ONE, self.stride);
+                ShortcutSpec::Projection(conv_bn(names, [inputs, self.width], config, None))
+            }
         };
         unnamed(LayerSpec::Residual { main, shortcut, activation: RELU })
     }
@@ -305,30 +349,37 @@ impl UnitSpec {
     /// The way around of ResNet-D, named as timm names it.
     fn averaged(&self, inputs: usize) -> Vec<NamedLayer> {
         let mut layers = Vec::new();
-        if self.stride > 1 {
-            let pool = PoolConfig { stride: [self.stride; 2], round_up: true, ..PoolConfig::default() };
+        if self.stride != ONE {
+            let kernel = self.stride.map(|step| step.min(2));
+            let pool = PoolConfig { kernel, stride: self.stride, round_up: true, ..PoolConfig::default() };
             layers.push(unnamed(LayerSpec::AveragePool(pool)));
         }
-        layers.extend(conv_bn("downsample.1", "downsample.2", inputs, self.width, 1, 1, None));
+        let names = ["downsample.1", "downsample.2"];
+        layers.extend(conv_bn(names, [inputs, self.width], ConvConfig::default(), None));
         layers
     }
 
     /// Named as torchvision names it: each convolution with its batch norm has a number, but the last stands alone.
-    fn inverted_residual(&self, inputs: usize, expansion: usize) -> Result<Vec<NamedLayer>> {
+    fn inverted_residual(
+        &self,
+        inputs: usize,
+        expansion: usize,
+        kernel: [usize; 2],
+    ) -> Result<Vec<NamedLayer>> {
         let inner = inputs.checked_mul(expansion).filter(|&inner| inner > 0).ok_or_else(|| {
             Error::config(format!("unit '{}' cannot expand {inputs} channels {expansion} times", self.name))
         })?;
         let mut main = Vec::new();
         let mut number = 0;
         if expansion > 1 {
-            main.extend(conv_bn("conv.0.0", "conv.0.1", inputs, inner, 1, 1, RELU6));
+            main.extend(conv_bn(["conv.0.0", "conv.0.1"], [inputs, inner], ConvConfig::default(), RELU6));
             number += 1;
         }
-        let config = depthwise(inner, 3, self.stride);
+        let config = depthwise(inner, kernel, self.stride);
         main.extend(conv_norm(&format!("conv.{number}"), [inner; 2], config, RELU6, NormConfig::default()));
         let (conv, bn) = (format!("conv.{}", number + 1), format!("conv.{}", number + 2));
-        main.extend(conv_bn(&conv, &bn, inner, self.width, 1, 1, None));
-        if self.stride > 1 || inputs != self.width {
+        main.extend(conv_bn([&conv, &bn], [inner, self.width], ConvConfig::default(), None));
+        if self.stride != ONE || inputs != self.width {
             return Ok(main);
         }
         Ok(vec![unnamed(LayerSpec::Residual { main, shortcut: ShortcutSpec::Identity, activation: None })])

@@ -23,15 +23,18 @@ pub fn chosen(end: usize, units: usize, depth: usize) -> Vec<usize> {
 pub fn path(units: &[UnitSpec], end: usize, depth: usize) -> Vec<usize> {
     let chosen = chosen(end, units.len(), depth);
     let mut next = chosen.iter().peekable();
-    let changes = |number: usize| units[number].stride != 1 || units[number].width != units[number - 1].width;
+    let changes =
+        |number: usize| units[number].stride != [1, 1] || units[number].width != units[number - 1].width;
     (end + 1..units.len())
         .filter(|number| next.next_if(|chosen| *chosen == number).is_some() || changes(*number))
         .collect()
 }
 
 /// New units of the chosen units' kinds and widths. A unit has stride 2 while the width has doubled more often
-/// than the size was halved; a plain unit pools wherever the width changes.
+/// than the size was halved; a plain unit pools wherever the width changes. Rows alone, or columns, are halved in a network
+/// all of whose strides are along these alone, as along the time of a window.
 pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSpec> {
+    let halves = halving(units);
     let mut width = units[end].width;
     let mut halvings_due = 0;
     chosen
@@ -41,18 +44,28 @@ pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSp
             let unit = &units[number];
             halvings_due += doublings(width, unit.width);
             let stride = match &unit.kind {
-                UnitKind::Plain { .. } if unit.width != width => 2,
-                UnitKind::Plain { .. } => 1,
+                UnitKind::Plain { .. } if unit.width != width => halves,
+                UnitKind::Plain { .. } => [1, 1],
                 _ if halvings_due >= 1 => {
                     halvings_due -= 1;
-                    2
+                    halves
                 }
-                _ => 1,
+                _ => [1, 1],
             };
             width = unit.width;
             unit.again(position.to_string(), stride)
         })
         .collect()
+}
+
+/// The stride that halves the size.
+fn halving(units: &[UnitSpec]) -> [usize; 2] {
+    let strides = |axis: usize| units.iter().any(|unit| unit.stride[axis] > 1);
+    match [strides(0), strides(1)] {
+        [true, false] => [2, 1],
+        [false, true] => [1, 2],
+        _ => [2, 2],
+    }
 }
 
 /// floor(log2(to / from)), the division rounded down; none when the width shrinks.
@@ -73,15 +86,25 @@ mod tests {
     fn resnet32() -> Vec<UnitSpec> {
         let unit = |width| UnitSpec {
             name: String::new(),
-            kind: UnitKind::Basic { shortcut: crate::network::unit::Shortcut::Project },
+            kind: UnitKind::Basic { kernel: [3, 3], shortcut: crate::network::unit::Shortcut::Project },
             width,
-            stride: 1,
+            stride: [1, 1],
         };
         [16; 6].into_iter().chain([32; 5]).chain([64; 5]).map(unit).collect()
     }
 
     fn strides(end: usize, chosen: &[usize]) -> Vec<usize> {
-        new_units(&resnet32(), end, chosen).iter().map(|unit| unit.stride).collect()
+        new_units(&resnet32(), end, chosen).iter().map(|unit| unit.stride[0]).collect()
+    }
+
+    #[test]
+    fn windows_are_halved_along_their_time() {
+        let mut units = resnet32();
+        assert_eq!(new_units(&units, 0, &[15])[0].stride, [2, 2]);
+        units[6].stride = [1, 2];
+        assert_eq!(new_units(&units, 0, &[15])[0].stride, [1, 2]);
+        units[11].stride = [3, 1];
+        assert_eq!(new_units(&units, 0, &[15])[0].stride, [2, 2]);
     }
 
     #[test]
@@ -106,7 +129,7 @@ mod tests {
     #[test]
     fn a_path_has_every_change_of_shape() {
         let mut units = resnet32();
-        (units[6].stride, units[11].stride) = (2, 2);
+        (units[6].stride, units[11].stride) = ([2, 2], [2, 2]);
         assert_eq!(path(&units, 3, 1), [6, 11, 15]);
         assert_eq!(path(&units, 3, 2), [6, 9, 11, 15]);
         assert_eq!(path(&units, 7, 1), [11, 15]);

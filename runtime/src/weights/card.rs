@@ -192,9 +192,9 @@ mod tests {
     fn card() -> Card {
         let stem = UnitSpec {
             name: "stem".into(),
-            kind: UnitKind::Stem { kernel: 3, pool: false },
+            kind: UnitKind::Stem { kernel: [3, 3], pool: false },
             width: 4,
-            stride: 1,
+            stride: [1, 1],
         };
         let linear = LayerSpec::Linear { inputs: 4, outputs: 3, bias: true };
         let head = vec![unnamed(LayerSpec::GlobalAveragePool), named("fc", linear)];

@@ -229,8 +229,8 @@ fn products(run: &mut Run<'_>) -> Outcome<()> {
 }
 
 fn subsampled(run: &mut Run<'_>) -> Outcome<()> {
-    let sizes = Sizes { large: [7, 5, 6], small: [4, 3, 11], stride: 2 };
-    let (large, small) = (2 * 7 * 5 * 6, 2 * 4 * 3 * 11);
+    let sizes = Sizes { large: [7, 5, 6], small: [4, 2, 11], stride: [2, 3] };
+    let (large, small) = (2 * 7 * 5 * 6, 2 * 4 * 2 * 11);
     let mut random = Random::new(67);
     let (x, d_y) = (random.numbers(large), random.numbers(small));
     let (x_on, y, d_on, d_x) = (run.floats(&x), run.room(small), run.floats(&d_y), run.room(large));

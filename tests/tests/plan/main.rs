@@ -7,7 +7,8 @@ mod kept;
 mod measure;
 mod work;
 
-use localgrad::network::{NetworkSpec, Objective};
+use localgrad::network::unit::Shortcut;
+use localgrad::network::{NetworkSpec, Objective, UnitKind};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::precision::Precision;
@@ -134,9 +135,22 @@ fn every_family() {
     }
     let bottlenecks = at_side("resnet50", 32);
     hold(&bottlenecks, &config(&bottlenecks, RuleConfig::new(Rule::Greedy), 4), 2, 1);
-    let pad = ModelConfig { shortcut: localgrad::network::unit::Shortcut::Pad, ..ModelConfig::default() };
+    let pad = ModelConfig { shortcut: Shortcut::Pad, ..ModelConfig::default() };
     let pad = network("resnet20", &pad).unwrap();
     hold(&pad, &config(&pad, RuleConfig::new(Rule::Bp), 1), 16, 2);
+}
+
+#[test]
+fn windows_of_time() {
+    let _alone = alone();
+    let mut network =
+        network("resnet1d", &ModelConfig { input: [9, 1, 128], classes: 6, ..ModelConfig::default() })
+            .unwrap();
+    network.units[1].kind = UnitKind::Basic { kernel: [1, 5], shortcut: Shortcut::Pad };
+    network.units[1].stride = [1, 2];
+    for rule in [Rule::Bp, Rule::Predsim, Rule::Man, Rule::Auglocal] {
+        hold(&network, &config(&network, RuleConfig::new(rule), 3), 16, 2);
+    }
 }
 
 #[test]

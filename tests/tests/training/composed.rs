@@ -23,7 +23,7 @@ use localgrad::trainer::{Execution, Method, OpenStep, Selection, TrainConfig, Tr
 const RATE: f64 = 0.05;
 
 fn unit(name: &str, kind: UnitKind, width: usize, stride: usize) -> UnitSpec {
-    UnitSpec { name: name.into(), kind, width, stride }
+    UnitSpec { name: name.into(), kind, width, stride: [stride; 2] }
 }
 
 fn head(inputs: usize) -> Vec<NamedLayer> {
@@ -35,27 +35,27 @@ fn head(inputs: usize) -> Vec<NamedLayer> {
 }
 
 fn conv_norm(activation: Activation) -> UnitKind {
-    UnitKind::ConvNorm { kernel: 3, activation, norm: NormConfig::default() }
+    UnitKind::ConvNorm { kernel: [3, 3], activation, norm: NormConfig::default() }
 }
 
 /// A stem, and units of DenseNet.
 fn dense() -> Vec<UnitSpec> {
     vec![
         unit("stem", conv_norm(Activation::Relu), 4, 1),
-        unit("a", UnitKind::Dense { inner: 6, growth: 2 }, 6, 1),
-        unit("b", UnitKind::Dense { inner: 6, growth: 2 }, 8, 1),
+        unit("a", UnitKind::Dense { kernel: [3, 3], inner: 6, growth: 2 }, 6, 1),
+        unit("b", UnitKind::Dense { kernel: [3, 3], inner: 6, growth: 2 }, 8, 1),
         unit("c", UnitKind::Transition, 4, 2),
-        unit("d", UnitKind::Dense { inner: 6, growth: 4 }, 8, 1),
+        unit("d", UnitKind::Dense { kernel: [3, 3], inner: 6, growth: 4 }, 8, 1),
     ]
 }
 
 /// Units of SqueezeNet, MobileNetV1 and a RegNet.
 fn fires() -> Vec<UnitSpec> {
-    let regular = RegnetBlock { group_width: 4, squeezed: 2 };
+    let regular = RegnetBlock { group_width: 4, squeezed: 2, ..RegnetBlock::default() };
     vec![
         unit("stem", conv_norm(Activation::Relu), 4, 1),
-        unit("a", UnitKind::Fire { squeezed: 3 }, 8, 2),
-        unit("b", UnitKind::Separable { kernel: 3, activation: Activation::Relu6 }, 8, 1),
+        unit("a", UnitKind::Fire { kernel: [3, 3], squeezed: 3 }, 8, 2),
+        unit("b", UnitKind::Separable { kernel: [3, 3], activation: Activation::Relu6 }, 8, 1),
         unit("c", UnitKind::RegnetBlock(regular.clone()), 8, 1),
         unit("d", UnitKind::RegnetBlock(regular), 12, 2),
     ]
@@ -68,27 +68,34 @@ fn mixed() -> Vec<UnitSpec> {
         unit("stem", conv_norm(Activation::Relu), 4, 1),
         unit("a", UnitKind::MnasBlock(MnasBlock { expansion: 2, ..MnasBlock::default() }), 4, 1),
         unit("b", UnitKind::TemporalBlock(along), 6, 2),
-        unit("c", UnitKind::Basic { shortcut: Shortcut::Average }, 8, 2),
-        unit("d", UnitKind::Basic { shortcut: Shortcut::Convolve }, 12, 2),
+        unit("c", UnitKind::Basic { kernel: [3, 3], shortcut: Shortcut::Average }, 8, 2),
+        unit("d", UnitKind::Basic { kernel: [3, 3], shortcut: Shortcut::Convolve }, 12, 2),
+    ]
+}
+
+/// Units of residual networks.
+fn residual() -> Vec<UnitSpec> {
+    let kernel = [3, 3];
+    let basic = |shortcut| UnitKind::Basic { kernel, shortcut };
+    let bottleneck = |groups| UnitKind::Bottleneck { kernel, inner: 4, groups, shortcut: Shortcut::Project };
+    vec![
+        unit("stem", UnitKind::Stem { kernel, pool: true }, 6, 1),
+        unit("a", basic(Shortcut::Project), 6, 1),
+        unit("b", basic(Shortcut::Pad), 8, 2),
+        unit("c", bottleneck(1), 12, 2),
+        unit("d", bottleneck(2), 12, 1),
     ]
 }
 
 /// A small network of each family, with every kind of unit among them.
 fn families() -> Vec<NetworkSpec> {
-    let residual = vec![
-        unit("stem", UnitKind::Stem { kernel: 3, pool: true }, 6, 1),
-        unit("a", UnitKind::Basic { shortcut: Shortcut::Project }, 6, 1),
-        unit("b", UnitKind::Basic { shortcut: Shortcut::Pad }, 8, 2),
-        unit("c", UnitKind::Bottleneck { inner: 4, groups: 1, shortcut: Shortcut::Project }, 12, 2),
-        unit("d", UnitKind::Bottleneck { inner: 4, groups: 2, shortcut: Shortcut::Project }, 12, 1),
-    ];
     let plain = |name: &str, width, stride| {
         let names = [format!("{name}.conv"), format!("{name}.bn")];
-        unit("", UnitKind::Plain { names, bias: true, norm: true }, width, stride)
+        unit("", UnitKind::Plain { names, bias: true, norm: true, kernel: [3, 3] }, width, stride)
     };
     let plain = vec![plain("0", 4, 1), plain("1", 8, 2), plain("2", 8, 1), plain("3", 12, 2)];
     let inverted = |name: &str, expansion, width, stride| {
-        unit(name, UnitKind::InvertedResidual { expansion }, width, stride)
+        unit(name, UnitKind::InvertedResidual { kernel: [3, 3], expansion }, width, stride)
     };
     let mobile = vec![
         unit("stem", conv_norm(Activation::Relu6), 4, 1),
@@ -132,7 +139,7 @@ fn families() -> Vec<NetworkSpec> {
         NetworkSpec { name: name.into(), input, classes, objective, units, head }
     };
     vec![
-        network("residual", residual),
+        network("residual", residual()),
         network("plain", plain),
         network("mobile", mobile),
         network("gated", gated),

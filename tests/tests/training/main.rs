@@ -14,3 +14,4 @@ mod selection;
 mod specs;
 mod trains;
 mod waiting;
+mod windows;

@@ -35,8 +35,8 @@ fn refused(change: impl Fn(&mut NetworkSpec), says: &str) {
 }
 
 fn basic(name: &str, width: usize) -> UnitSpec {
-    let kind = UnitKind::Basic { shortcut: Shortcut::Project };
-    UnitSpec { name: name.into(), kind, width, stride: 1 }
+    let kind = UnitKind::Basic { kernel: [3, 3], shortcut: Shortcut::Project };
+    UnitSpec { name: name.into(), kind, width, stride: [1, 1] }
 }
 
 #[test]
@@ -48,7 +48,8 @@ fn two_weights_of_one_name_are_refused() {
     refused(copied, "two weights have the name 'layer1.1.conv1.weight'");
     refused(|spec| spec.units[1].name.clear(), "two weights have the name 'conv1.weight'");
     let plain = |spec: &mut NetworkSpec| {
-        spec.units[0].kind = UnitKind::Plain { names: ["a".into(), "a".into()], bias: false, norm: true };
+        spec.units[0].kind =
+            UnitKind::Plain { names: ["a".into(), "a".into()], bias: false, norm: true, kernel: [3, 3] };
     };
     refused(plain, "two weights have the name 'a.weight'");
     refused(|spec| spec.units[3].name = "aux.0".into(), "begins with 'aux'");
@@ -77,11 +78,14 @@ fn numbers_that_cannot_be_counted_are_refused() {
         let large = "too large";
         refused(|spec| spec.input[1] = huge, large);
         refused(|spec| spec.units[2].width = huge, large);
-        refused(|spec| spec.units[2].stride = huge, large);
-        refused(|spec| spec.units[0].kind = UnitKind::Stem { kernel: huge, pool: false }, large);
-        let inner = UnitKind::Bottleneck { inner: huge, groups: 1, shortcut: Shortcut::Pad };
+        refused(|spec| spec.units[2].stride[1] = huge, large);
+        refused(|spec| spec.units[0].kind = UnitKind::Stem { kernel: [3, huge], pool: false }, large);
+        let inner = UnitKind::Bottleneck { kernel: [3, 3], inner: huge, groups: 1, shortcut: Shortcut::Pad };
         refused(|spec| spec.units[2].kind = inner.clone(), large);
-        refused(|spec| spec.units[2].kind = UnitKind::InvertedResidual { expansion: huge }, large);
+        refused(
+            |spec| spec.units[2].kind = UnitKind::InvertedResidual { kernel: [3, 3], expansion: huge },
+            large,
+        );
         let front =
             |layer: LayerSpec| move |spec: &mut NetworkSpec| spec.head.insert(0, unnamed(layer.clone()));
         let pool = PoolConfig {
@@ -98,7 +102,7 @@ fn numbers_that_cannot_be_counted_are_refused() {
         refused(front(LayerSpec::Conv { inputs: 12, outputs: 12, config, bias: false }), large);
         let config = ConvConfig { groups: huge, ..ConvConfig::default() };
         refused(front(LayerSpec::Conv { inputs: huge, outputs: huge, config, bias: false }), large);
-        let pad = ShortcutSpec::Pad { stride: 1, channels: huge };
+        let pad = ShortcutSpec::Pad { stride: [1, 1], channels: huge };
         let main = vec![unnamed(LayerSpec::Activation(Activation::Relu))];
         refused(front(LayerSpec::Residual { main, shortcut: pad, activation: None }), large);
         // Whether it is any of these is a matter of its place.
@@ -194,12 +198,12 @@ fn units_of_any_layers_are_checked() {
 fn units_whose_numbers_do_not_fit_are_refused() {
     let of = |kind: UnitKind| move |spec: &mut NetworkSpec| spec.units[2].kind = kind.clone();
     let odd = |spec: &mut NetworkSpec| {
-        spec.units[2].kind = UnitKind::Fire { squeezed: 2 };
+        spec.units[2].kind = UnitKind::Fire { kernel: [3, 3], squeezed: 2 };
         spec.units[2].width = 5;
     };
     refused(odd, "must be even");
-    refused(of(UnitKind::Fire { squeezed: 0 }), "must give features");
-    let groups = |group_width| UnitKind::RegnetBlock(RegnetBlock { group_width, squeezed: 0 });
+    refused(of(UnitKind::Fire { kernel: [3, 3], squeezed: 0 }), "must give features");
+    let groups = |group_width| UnitKind::RegnetBlock(RegnetBlock { group_width, ..RegnetBlock::default() });
     refused(of(groups(3)), "cannot have groups of 3");
     refused(of(groups(0)), "cannot have groups of 0");
     let times = |expansion| UnitKind::MnasBlock(MnasBlock { expansion, ..MnasBlock::default() });
@@ -213,8 +217,8 @@ fn units_whose_numbers_do_not_fit_are_refused() {
     refused(of(along(vec![3], 0)), "dilation");
     for huge in [LARGEST_NUMBER + 1, usize::MAX] {
         let large = "is too large";
-        refused(of(UnitKind::Fire { squeezed: huge }), large);
-        refused(of(UnitKind::Separable { kernel: huge, activation: Activation::Relu }), large);
+        refused(of(UnitKind::Fire { kernel: [3, 3], squeezed: huge }), large);
+        refused(of(UnitKind::Separable { kernel: [1, huge], activation: Activation::Relu }), large);
         refused(of(groups(huge)), large);
         refused(of(times(huge)), large);
         refused(of(along(vec![3], huge)), large);
@@ -250,7 +254,7 @@ fn norms_that_divide_by_nothing_are_refused() {
 fn a_max_pool_of_more_places_than_a_byte_counts_is_refused_up_front() {
     let with = |kernel: [usize; 2]| {
         move |spec: &mut NetworkSpec| {
-            spec.units[0].stride = 1;
+            spec.units[0].stride = [1, 1];
             spec.input = [3, 128, 128];
             let pool = PoolConfig { kernel, stride: kernel, padding: [0, 0], ..PoolConfig::default() };
             spec.head.insert(0, unnamed(LayerSpec::MaxPool(pool)));

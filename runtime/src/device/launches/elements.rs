@@ -137,7 +137,7 @@ pub fn subsample(body: Body, images: usize, sizes: Sizes) -> Result<Launch> {
         channels: whole(channels)?,
         out_channels: whole(out_channels)?,
         before: whole(sizes.before())?,
-        stride: pair([sizes.stride; 2])?,
+        stride: pair(sizes.stride)?,
         ..Pool::default()
     };
     let kept = images * out_height * out_width * channels;

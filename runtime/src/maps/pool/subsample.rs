@@ -12,8 +12,8 @@ use crate::maps::resample::{expect_gradient, image_dims};
 use crate::maps::slices::{elements, tensor};
 
 /// Every `stride`-th row and column of `x: [N, H, W, C]`, from the first on, with zeros added to `channels`
-/// channels, (channels - C) / 2 of them before: `[N, ceil(H / stride), ceil(W / stride), channels]`.
-pub fn subsample_forward(x: &Map, stride: usize, channels: usize) -> Result<Map> {
+/// channels, (channels - C) / 2 of them before: `[N, ceil(H / stride[0]), ceil(W / stride[1]), channels]`.
+pub fn subsample_forward(x: &Map, stride: [usize; 2], channels: usize) -> Result<Map> {
     let [n, ..] = image_dims(x.dims())?;
     let sizes = sizes(x.dims(), stride, channels)?;
     let [oh, ow, channels] = sizes.small;
@@ -32,7 +32,7 @@ pub fn subsample_forward(x: &Map, stride: usize, channels: usize) -> Result<Map>
 }
 
 /// The gradient of an input of the shape `input_shape: [N, H, W, C]` from `d_y: [N, OH, OW, channels]`.
-pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: usize) -> Result<Map> {
+pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: [usize; 2]) -> Result<Map> {
     let [n, h, w, c] = image_dims(input_shape)?;
     let [_, _, _, channels] = image_dims(d_y.dims())?;
     let sizes = sizes(input_shape, stride, channels)?;
@@ -51,13 +51,14 @@ pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: usize) -> Re
     )
 }
 
-fn sizes(dims: &[usize], stride: usize, channels: usize) -> Result<Sizes> {
+fn sizes(dims: &[usize], stride: [usize; 2], channels: usize) -> Result<Sizes> {
     let [_, h, w, c] = image_dims(dims)?;
-    if stride == 0 || channels < c {
+    if stride.contains(&0) || channels < c {
         return Err(Error::config(format!(
             "a strided slice needs a stride of at least 1 and no fewer than its {c} channels, got stride \
-             {stride} and {channels} channels"
+             {stride:?} and {channels} channels"
         )));
     }
-    Ok(Sizes { large: [h, w, c], small: [h.div_ceil(stride), w.div_ceil(stride), channels], stride })
+    let small = [h.div_ceil(stride[0]), w.div_ceil(stride[1]), channels];
+    Ok(Sizes { large: [h, w, c], small, stride })
 }

@@ -8,6 +8,7 @@ pub(crate) mod binary_cross_entropy;
 pub(crate) mod similarity;
 pub(crate) mod optimizer;
 pub(crate) mod elementwise;
+pub(crate) mod embedding;
 pub(crate) mod per_channel;
 pub(crate) mod linear;
 pub(crate) mod batch_norm;

@@ -29,5 +29,6 @@ pub mod resample;
 pub mod max_pool;
 pub mod subsample;
 pub mod channels;
+pub mod embedding;
 pub mod simd;
 pub mod conv;

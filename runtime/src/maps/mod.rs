@@ -22,6 +22,7 @@ pub mod norm;
 pub mod shares;
 pub mod group_norm;
 pub mod linear;
+pub mod embedding;
 pub mod elementwise;
 pub mod per_channel;
 pub mod prelu;

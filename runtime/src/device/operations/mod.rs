@@ -3,6 +3,7 @@
 //! What is changed in place is the array that is given, whose memory nobody else may read.
 
 pub mod elementwise;
+pub mod embedding;
 pub mod sums;
 pub mod read;
 pub mod conv;

@@ -46,7 +46,7 @@ fn train(path: &Path, pictures: &Path, out: &Path) -> Outcome<Loader> {
     let Found::Pictures(collection) = look(pictures)? else { return Err("there are no pictures".into()) };
     let class_names = collection.whole().class_names.clone();
     let network = localgrad_models::adapt::adapt(network.clone(), network.input, class_names.len())?;
-    let [channels, height, width] = network.input;
+    let [channels, height, width] = network.input.sides();
     let reading = Reading { shape: ImageShape { channels, height, width }, strict: false };
     let loader = |part, how: LoaderConfig| -> Outcome<Loader> {
         let samples = photos::open(collection.part(part, 0)?, &reading, MOST_BYTES)?;

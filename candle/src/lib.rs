@@ -7,6 +7,7 @@
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Module, VarBuilder};
 use localgrad::data::Normalize;
+use localgrad::inputs::Inputs;
 use localgrad::maps::{Map, Place};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::NetworkSpec;
@@ -69,21 +70,19 @@ impl Network {
 }
 
 impl Module for Network {
-    /// Logits `[N, classes]` of normalised images `[N, C, H, W]`, by running statistics.
-    fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let [channels, height, width] = self.spec.input;
-        match images.dims() {
-            &[_, c, h, w] if [c, h, w] == self.spec.input => {}
-            found => {
-                return Err(Error::Msg(format!(
-                    "{} takes images [N, {channels}, {height}, {width}], found {found:?}",
-                    self.spec.name
-                )));
+    /// Logits `[N, classes]` of normalised images `[N, C, H, W]`, or of tokens `[N, T]`, by running statistics.
+    fn forward(&self, samples: &Tensor) -> Result<Tensor> {
+        let samples = match (self.spec.input, samples.dims()) {
+            (Inputs::Pixels(sides), &[_, c, h, w]) if [c, h, w] == sides => samples.permute((0, 2, 3, 1))?,
+            (Inputs::Tokens(tokens), &[_, length]) if length == tokens.length => samples.clone(),
+            (input, found) => {
+                let (name, noun) = (&self.spec.name, input.noun());
+                return Err(Error::Msg(format!("{name} takes {noun} of {input}, found {found:?}")));
             }
-        }
-        let images = images.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.contiguous()?;
+        };
+        let samples = samples.to_dtype(DType::F32)?.contiguous()?;
         let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-        let logits = model.logits(&Map::from(images)).map_err(failed)?;
+        let logits = model.logits(&Map::from(samples)).map_err(failed)?;
         logits.tensor().cloned().map_err(failed)
     }
 }

@@ -20,13 +20,13 @@ const SAMPLES: usize = 4;
 
 fn small() -> NetworkSpec {
     let widths = Some(vec![4, 4, 8, 8]);
-    let config = ModelConfig { input: [3, 12, 10], classes: 5, widths, ..ModelConfig::default() };
+    let config = ModelConfig { input: [3, 12, 10].into(), classes: 5, widths, ..ModelConfig::default() };
     network("resnet8", &config).unwrap()
 }
 
 /// Images `[N, H, W, C]`, and the same as candle has them, `[N, C, H, W]`.
 fn images(spec: &NetworkSpec) -> (Map, Tensor) {
-    let [channels, height, width] = spec.input;
+    let [channels, height, width] = spec.input.sides();
     let mut stream = Stream::new(1, "images", &[]);
     let numbers: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| stream.uniform_f32()).collect();
     let tensor = Tensor::from_vec(numbers.clone(), (SAMPLES, height, width, channels), &CPU).unwrap();
@@ -37,7 +37,7 @@ fn images(spec: &NetworkSpec) -> (Map, Tensor) {
 fn trained(spec: &NetworkSpec) -> Trainer {
     let ends = vec![0, spec.units.len() - 1];
     let config = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Greedy), ends, ..Method::default() });
-    let normalize = Normalize::half(spec.input[0]);
+    let normalize = Normalize::half(spec.input.channels());
     let mut trainer = Trainer::new(spec.clone(), config, normalize, &CPU).unwrap();
     let batch = Batch { images: images(spec).0, targets: vec![0, 1, 2, 3].into() };
     for _ in 0..3 {
@@ -52,7 +52,7 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 
 #[test]
 fn a_module_gives_what_the_classifier_gives() {
-    let mobilenet = ModelConfig { input: [3, 32, 32], classes: 5, ..ModelConfig::default() };
+    let mobilenet = ModelConfig { input: [3, 32, 32].into(), classes: 5, ..ModelConfig::default() };
     for spec in [small(), network("mobilenet_v3_small", &mobilenet).unwrap()] {
         let mut trainer = trained(&spec);
         let (map, tensor) = images(&spec);
@@ -155,6 +155,6 @@ fn what_does_not_fit_is_said_in_one_sentence() {
     assert_eq!(numbers(&module.forward(&tensor).unwrap()), trainer.logits(&map).unwrap().numbers().unwrap());
     for wrong in [tensor.narrow(1, 0, 2).unwrap(), tensor.get(0).unwrap()] {
         let error = module.forward(&wrong).unwrap_err().to_string();
-        assert!(error.contains("resnet8 takes images [N, 3, 12, 10], found"), "{error}");
+        assert!(error.contains("resnet8 takes images of 3x12x10, found"), "{error}");
     }
 }

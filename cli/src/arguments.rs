@@ -346,8 +346,9 @@ pub struct TrainedArguments {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArguments,
-    /// Images' channels, height and width where neither weights nor a data set say so, such as 3x32x32
-    #[arg(long, value_name = "CxHxW")]
+    /// Images' channels, height and width where neither weights nor a data set say so, such as 3x32x32; or tokens and of
+    /// how many to choose from, such as 128of5000
+    #[arg(long, value_name = "CxHxW|TofV")]
     pub input: Option<String>,
     /// Number of classes where neither weights nor a data set say so
     #[arg(long, value_name = "N")]
@@ -395,8 +396,8 @@ pub struct PredictArguments {
 /// What a network is given where there are no data.
 #[derive(Args, Clone, Debug)]
 pub struct ShapeArguments {
-    /// Images' channels, height and width
-    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
+    /// Images' channels, height and width; or tokens and of how many to choose from, such as 128of5000
+    #[arg(long, value_name = "CxHxW|TofV", default_value = "3x32x32")]
     pub input: String,
     /// Number of classes, or of what --objective says
     #[arg(long, value_name = "N", default_value_t = 10)]

@@ -6,6 +6,7 @@ use clap::Args;
 use localgrad::data::{
     AugmentConfig, BlendConfig, ColorJitter, ImageShape, Loader, RandAugment, RandomResizedCrop,
 };
+use localgrad::inputs::Inputs;
 use std::str::FromStr;
 
 /// How images are varied.
@@ -71,7 +72,7 @@ pub fn takes_parts(arguments: &AugmentArguments) -> bool {
 pub fn augmentation(
     arguments: &AugmentArguments,
     data: &str,
-    shape: ImageShape,
+    input: Inputs,
 ) -> Outcome<Option<AugmentConfig>> {
     if arguments.no_augment {
         return match said(arguments) {
@@ -84,6 +85,8 @@ pub fn augmentation(
     if arguments.repeated_augment == 0 {
         return Err(Fault::usage("--repeated-augment shows each sample at least once; give 1 or more"));
     }
+    let [channels, height, width] = input.sides();
+    let shape = ImageShape { channels, height, width };
     let crop = arguments.random_resized_crop.as_ref().map(random_resized_crop).transpose()?;
     let rand_augment = arguments.rand_augment.as_ref().map(rand_augment).transpose()?;
     let color_jitter = arguments.color_jitter.as_ref().map(color_jitter).transpose()?;

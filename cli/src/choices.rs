@@ -8,8 +8,9 @@ use crate::embedded;
 use crate::fault::{Fault, Outcome};
 use crate::recipe::Defaults;
 use localgrad::data::subset::Subset;
-use localgrad::data::{Autoencoded, Dataset, ImageShape, Normalize, Split};
+use localgrad::data::{Autoencoded, Dataset, Normalize, Split};
 use localgrad::fit::{Duration, FitConfig};
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::optimizer::OptimizerConfig;
@@ -69,7 +70,7 @@ pub fn answers(shape: &ShapeArguments, huber: Option<f64>) -> Outcome<(usize, Ob
 /// The spec that `--model` names: one of the catalogue, for so many outputs of that objective, or a JSON file.
 pub fn network(
     arguments: &ModelArguments,
-    input: [usize; 3],
+    input: Inputs,
     (classes, objective): (usize, Objective),
 ) -> Outcome<NetworkSpec> {
     let name = arguments.model.as_deref().unwrap_or(DEFAULT_MODEL);
@@ -102,7 +103,7 @@ pub fn network(
 pub fn network_of_weights(
     arguments: &ModelArguments,
     of_file: Option<&NetworkSpec>,
-    input: [usize; 3],
+    input: Inputs,
     answers: (usize, Objective),
 ) -> Outcome<NetworkSpec> {
     let same = of_file.filter(|network| arguments.model.as_deref() == Some(network.name.as_str()));
@@ -118,6 +119,19 @@ fn read_spec(path: &Path) -> Outcome<NetworkSpec> {
     let spec: NetworkSpec = serde_json::from_str(&text).map_err(|cause| wrong(cause.to_string()))?;
     spec.validate().map_err(|cause| wrong(cause.to_string()))?;
     Ok(spec)
+}
+
+/// `CxHxW` as images of that size, and `128of5000` as 128 tokens of 5000 to choose from.
+pub fn inputs(text: &str) -> Outcome<Inputs> {
+    let Some((length, vocabulary)) = text.split_once("of") else {
+        return image_size(text).map(Inputs::Pixels);
+    };
+    match (length.trim().parse(), vocabulary.trim().parse()) {
+        (Ok(length), Ok(vocabulary)) => Ok(Inputs::Tokens(Tokens { length, vocabulary })),
+        _ => Err(Fault::usage(format!(
+            "--input takes a number of tokens and of how many to choose from, such as 128of5000, found '{text}'"
+        ))),
+    }
 }
 
 /// `CxHxW` as numbers.
@@ -147,10 +161,10 @@ pub fn usual_rule(
     }
 }
 
-/// The rule and its numbers; `fallback` where no `--rule` was given.
-pub fn rule(arguments: &RuleArguments, fallback: Rule) -> Outcome<RuleConfig> {
+/// The rule and its numbers for samples that are `input`; `fallback` where no `--rule` was given.
+pub fn rule(arguments: &RuleArguments, fallback: Rule, input: Inputs) -> Outcome<RuleConfig> {
     let rule = arguments.rule.as_deref().map_or(Ok(fallback), str::parse)?;
-    let mut config = RuleConfig::named(rule, arguments.head.as_deref())?;
+    let mut config = RuleConfig::of_inputs(rule, arguments.head.as_deref(), input)?;
     refuse_unused(arguments, &config)?;
     if arguments.task == TaskName::Contrastive {
         config.contrastive_temperature = Some(arguments.temperature.unwrap_or(DEFAULT_TEMPERATURE));
@@ -288,15 +302,16 @@ pub fn limited(dataset: Box<dyn Dataset>, limit: Option<usize>) -> Outcome<Box<d
 }
 
 /// How images are normalised: as `--normalize` says, or as suits the data.
-pub fn normalize(arguments: &DataArguments, shape: ImageShape, are_pictures: bool) -> Outcome<Normalize> {
+pub fn normalize(arguments: &DataArguments, input: Inputs, are_pictures: bool) -> Outcome<Normalize> {
     let name = match (&arguments.normalize, data_name(arguments)) {
         (Some(name), _) => name.as_str(),
+        (None, _) if input.are_tokens() => "identity",
         (None, EMBEDDED) => "fashion",
-        (None, _) if are_pictures && shape.channels == 3 => "imagenet",
-        (None, _) if shape == (ImageShape { channels: 3, height: 32, width: 32 }) => "cifar10",
+        (None, _) if are_pictures && input.channels() == 3 => "imagenet",
+        (None, _) if input == Inputs::Pixels([3, 32, 32]) => "cifar10",
         (None, _) => "half",
     };
-    Ok(Normalize::named(name, shape.channels)?)
+    Ok(Normalize::named(name, input.channels())?)
 }
 
 /// How images are normalised for given weights: as `--normalize` says, or else as their file does.

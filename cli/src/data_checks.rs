@@ -20,11 +20,13 @@ const FEW_CLASSES: usize = 1000;
 
 /// Refuses data to be judged by that are not like those to learn from.
 pub fn check_pair(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
-    if train.shape() != test.shape() {
+    let inputs = [train.input(), test.input()];
+    if !inputs[0].take(inputs[1]) {
         return Err(Fault::failed(format!(
-            "images to learn from and to be judged by must be of one shape: train is {}, test {}",
-            train.shape(),
-            test.shape()
+            "{} to learn from and to be judged by must be of one shape: train is {}, test {}",
+            inputs[0].noun(),
+            inputs[0],
+            inputs[1]
         )));
     }
     let kinds = [train.target_kind(), test.target_kind()];
@@ -108,6 +110,9 @@ pub fn check_classes(train: &dyn Dataset, test: &dyn Dataset) -> Outcome<()> {
 /// Those of reading samples and of [`check_colors`].
 pub fn check_ranges(train: &Loader, test: &Loader, said: bool) -> Outcome<()> {
     check_colors(train)?;
+    if train.dataset().input().are_tokens() {
+        return Ok(());
+    }
     let survey = train.survey()?;
     check_range([survey.least, survey.largest], train.normalize(), said, "images to learn from");
     check_range_of_some(test, said)
@@ -148,6 +153,9 @@ fn check_range([least, largest]: [f32; 2], normalize: &Normalize, said: bool, wh
 /// # Errors
 /// Those of reading samples.
 pub fn check_range_of_some(loader: &Loader, said: bool) -> Outcome<()> {
+    if loader.dataset().input().are_tokens() {
+        return Ok(());
+    }
     let range = range_of_some(loader.dataset(), LOOKED_AT)?;
     check_range(range, loader.normalize(), said, "images to be judged");
     Ok(())

@@ -10,6 +10,7 @@ mod tests;
 pub use file::{Writer, read};
 
 use localgrad::evaluate::{Answers, ClassCount, Evaluation};
+use localgrad::inputs::Inputs;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,7 +63,7 @@ pub struct Start {
     /// Parameters of the network, without auxiliary networks.
     pub parameters: u64,
     /// The size of one sample.
-    pub input: [usize; 3],
+    pub input: Inputs,
     /// The units of the network, in order.
     pub units: Vec<UnitRecord>,
     /// The blocks, in order; one for end-to-end training.

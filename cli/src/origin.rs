@@ -7,6 +7,7 @@ use crate::fault::Outcome;
 use crate::run_directory::RunDirectory;
 use crate::weights_file;
 use localgrad::data::{Dataset, Normalize};
+use localgrad::inputs::Inputs;
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::weights::Card;
 use localgrad_models::adapt::adapt;
@@ -57,7 +58,7 @@ impl Origin {
         Ok(Self { card: Card { network: Some(found.network()?), normalize, ..card }, words })
     }
 
-    /// The network to train on images of `input`, with so many outputs of that objective: the one that is named, or else the
+    /// The network to train on samples of `input`, with so many outputs of that objective: the one that is named, or else the
     /// weights' own.
     ///
     /// # Errors
@@ -65,7 +66,7 @@ impl Origin {
     pub fn network(
         &self,
         arguments: &TrainArguments,
-        input: [usize; 3],
+        input: Inputs,
         (classes, objective): (usize, Objective),
     ) -> Outcome<NetworkSpec> {
         let Some(path) = arguments.init.as_deref().filter(|_| arguments.model.model.is_none()) else {
@@ -77,8 +78,8 @@ impl Origin {
         Ok(adapt(NetworkSpec { objective, ..network }, input, classes)?)
     }
 
-    /// The images that the weights were made for (channels, height, width), where that is known.
-    pub fn input(&self) -> Option<[usize; 3]> {
+    /// The samples that the weights were made for, where that is known.
+    pub fn input(&self) -> Option<Inputs> {
         self.card.network.as_ref().map(|network| network.input)
     }
 
@@ -92,12 +93,12 @@ impl Origin {
         dataset: &dyn Dataset,
         are_pictures: bool,
     ) -> Outcome<Normalize> {
-        let shape = dataset.shape();
+        let input = dataset.input();
         match &arguments.init {
-            None => choices::normalize(&arguments.data, shape, are_pictures),
+            None => choices::normalize(&arguments.data, input, are_pictures),
             Some(path) => {
                 let of_file = self.card.normalize.clone();
-                choices::normalize_of_weights(&arguments.data, of_file, shape.channels, path)
+                choices::normalize_of_weights(&arguments.data, of_file, input.channels(), path)
             }
         }
     }

@@ -78,11 +78,12 @@ fn complete(
 ) -> Outcome<()> {
     if arguments.input.is_none() {
         let spec = arguments.model.model.as_deref().filter(|model| model.ends_with(".json"));
-        let of_spec =
-            spec.map(|_| choices::network(&arguments.model, [0; 3], (0, Objective::Classes))).transpose()?;
+        let of_spec = spec
+            .map(|_| choices::network(&arguments.model, [0; 3].into(), (0, Objective::Classes)))
+            .transpose()?;
         let of_spec = of_spec.map(|network| network.input);
         let [channels, height, width] = match of_spec.or(Origin::of(arguments, directory)?.input()) {
-            Some(input) => input,
+            Some(input) => input.sides(),
             None => {
                 let side = side(arguments.model.model.as_deref(), arguments.init.is_some(), collection);
                 [3, side, side]
@@ -246,7 +247,7 @@ fn known(
 ) -> Outcome<([usize; 3], Vec<String>)> {
     if let Some(run) = &arguments.run {
         let file = RunDirectory::open(run)?.read_run_file()?;
-        return Ok((file.network.input, file.class_names));
+        return Ok((file.network.input.sides(), file.class_names));
     }
     let Some(path) = &arguments.weights else { return Err(Fault::usage("name a --run, or --weights")) };
     let Origin { card, .. } = Origin::of_file(&arguments.model, path)?;
@@ -255,7 +256,7 @@ fn known(
     let names = choices::class_names(data, classes.max(arguments.classes.unwrap_or(0)))?;
     let input = match (said, card.network, &arguments.model.model) {
         (Some(input), _, _) => input,
-        (None, Some(network), _) => network.input,
+        (None, Some(network), _) => network.input.sides(),
         (None, None, Some(model)) => {
             let side = side(Some(model), true, collection);
             [3, side, side]

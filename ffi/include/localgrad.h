@@ -98,7 +98,7 @@ typedef int32_t lg_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// The type of a number in an image.
+// The type of a number in a sample.
 enum lg_pixel
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
@@ -111,6 +111,8 @@ enum lg_pixel
   // A 32-bit float of the rows that lg_trainer_features wrote: what stays as it is of the network has made of the images,
   // and is not passed again. The layout is of no matter. All must be finite.
   LG_PIXEL_FEATURES = 2,
+  // A token: an unsigned 32-bit number below the network's vocabulary. The layout is of no matter.
+  LG_PIXEL_TOKEN = 3,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -515,17 +517,19 @@ typedef struct {
   double huber_delta;
   // An lg_objective; LG_OBJECTIVE_CLASSES.
   int32_t objective;
+  // How many tokens there are to choose from, where samples are rows of `width` tokens; 0: they are images.
+  size_t vocabulary;
 } lg_network_options;
 
 // What a network is.
 typedef struct {
   // sizeof(lg_network_info), set by the caller.
   size_t struct_size;
-  // Channels of an image.
+  // Channels of an image; 1 of tokens.
   size_t channels;
-  // Rows.
+  // Rows; 1 of tokens.
   size_t height;
-  // Columns.
+  // Columns, or tokens.
   size_t width;
   // Classes, or labels or values, as `objective` says.
   size_t classes;
@@ -545,6 +549,8 @@ typedef struct {
   double huber_delta;
   // An lg_objective: what `classes` counts.
   int32_t objective;
+  // How many tokens there are to choose from, where samples are tokens; 0: they are images.
+  size_t vocabulary;
 } lg_network_info;
 
 // How a trainer is made. lg_trainer_config_init gives each field the value that stands behind its semicolon. Texts
@@ -676,10 +682,10 @@ typedef struct {
 typedef struct {
   // sizeof(lg_samples).
   size_t struct_size;
-  // The images, or rows of features, one behind the other without gaps.
+  // The images, or rows of tokens or of features, one behind the other without gaps.
   const void *images;
-  // Their size: count * channels * height * width, times 4 for floats; of features count * (what
-  // lg_trainer_feature_count writes) * 4. Anything else is refused.
+  // Their size: count * channels * height * width, times 4 for floats; of tokens count * width * 4; of features count *
+  // (what lg_trainer_feature_count writes) * 4. Anything else is refused.
   size_t images_bytes;
   // An lg_pixel.
   int32_t pixel;

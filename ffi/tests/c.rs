@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     PUSH,
     PULL,
     "examples/finetune.c",
@@ -21,6 +21,7 @@ const PROGRAMS: [&str; 13] = [
     "tests/c/weights.c",
     "tests/c/card.c",
     "tests/c/objective.c",
+    "tests/c/tokens.c",
     "tests/c/features.c",
     FORK,
 ];

@@ -82,7 +82,7 @@ impl Case {
 
     fn natively(&self, path: &Path) -> String {
         let config = localgrad_models::ModelConfig {
-            input: [1, SIDE, SIDE],
+            input: [1, SIDE, SIDE].into(),
             classes: CLASSES,
             widths: Some(vec![4, 4, 6, 8]),
             ..Default::default()

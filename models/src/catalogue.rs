@@ -5,6 +5,7 @@ use crate::{
     convnext, densenet, efficientnet, mnasnet, mobilenet, mobilenet_v1, mobilenet_v3, regnet, resnet,
     shufflenet, squeezenet, temporal, timm, tiny, vgg,
 };
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::{Error, Result};
 
@@ -81,10 +82,11 @@ pub const MODELS: &[&str] = &[
     "mlperf_autoencoder",
     "resnet1d",
     "tcn",
+    "text_tcn",
 ];
 
 /// What networks for photographs were made for: channels, height and width.
-pub const PHOTO: [usize; 3] = [3, 224, 224];
+pub const PHOTO: Inputs = Inputs::Pixels([3, 224, 224]);
 
 /// Depths of the CIFAR form of residual networks.
 const CIFAR_DEPTHS: [usize; 8] = [8, 14, 20, 26, 32, 44, 56, 110];
@@ -103,13 +105,14 @@ pub fn is_small(name: &str) -> bool {
     of_cifar || name == "mlperf_resnet8"
 }
 
-/// The images that a network was made for: channels, height and width.
-pub fn usual_input(name: &str) -> [usize; 3] {
+/// The samples that a network was made for.
+pub fn usual_input(name: &str) -> Inputs {
     match name {
-        "mlperf_ds_cnn" => [1, 49, 10],
-        "mlperf_autoencoder" => [640, 1, 1],
-        "resnet1d" | "tcn" => [9, 1, 128],
-        _ if is_small(name) => [3, 32, 32],
+        "mlperf_ds_cnn" => [1, 49, 10].into(),
+        "mlperf_autoencoder" => [640, 1, 1].into(),
+        "resnet1d" | "tcn" => [9, 1, 128].into(),
+        "text_tcn" => Inputs::Tokens(Tokens { length: 128, vocabulary: 5000 }),
+        _ if is_small(name) => [3, 32, 32].into(),
         _ => PHOTO,
     }
 }
@@ -121,7 +124,8 @@ pub fn usual_objective(name: &str) -> Objective {
 
 /// Whether a network begins in one way whatever the size of its images.
 pub(crate) fn has_one_stem(name: &str) -> bool {
-    let has_no_other = matches!(name, "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn");
+    let has_no_other =
+        matches!(name, "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" | "text_tcn");
     has_no_other || is_small(name) || name.starts_with("vgg")
 }
 
@@ -184,6 +188,7 @@ fn of_family(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
         "mlperf_ds_cnn" => tiny::ds_cnn(name, config),
         "mlperf_autoencoder" => tiny::autoencoder(name, config),
         "tcn" => temporal::tcn(name, config),
+        "text_tcn" => temporal::text_tcn(name, config),
         _ => Err(unknown(name)),
     }
 }

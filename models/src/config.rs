@@ -1,5 +1,6 @@
 //! What the name of a network leaves open.
 
+use localgrad::inputs::Inputs;
 use localgrad::layers::spec::NamedLayer;
 use localgrad::network::unit::{Shortcut, UnitSpec};
 use localgrad::network::{NetworkSpec, Objective};
@@ -8,8 +9,8 @@ use localgrad::{Error, Result};
 /// What a name leaves open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Channels, height and width of an image.
-    pub input: [usize; 3],
+    /// What samples are: images of so many channels, rows and columns, or tokens.
+    pub input: Inputs,
     /// Number of classes, or of the labels or values that `objective` is.
     pub classes: usize,
     /// What the network answers with.
@@ -32,7 +33,10 @@ impl ModelConfig {
     /// Whether a network of ImageNet begins without making images smaller.
     pub(crate) fn small_stem(&self) -> bool {
         match self.stem {
-            None => self.input[1].max(self.input[2]) <= SMALL_SIDE,
+            None => {
+                let [_, height, width] = self.input.sides();
+                height.max(width) <= SMALL_SIDE
+            }
             Some(stem) => stem == Stem::Small,
         }
     }
@@ -55,7 +59,7 @@ impl Default for ModelConfig {
     /// CIFAR-10.
     fn default() -> Self {
         Self {
-            input: [3, 32, 32],
+            input: [3, 32, 32].into(),
             classes: 10,
             objective: Objective::Classes,
             widths: None,

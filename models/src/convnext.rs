@@ -56,7 +56,8 @@ mod tests {
     }
 
     fn of(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        convnext(name, &ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+        convnext(name, &ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() })
+            .unwrap()
     }
 
     #[test]

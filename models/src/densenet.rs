@@ -31,7 +31,7 @@ pub fn densenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features".into(),
-        kind: UnitKind::Layers(stem(config.input[0], small)),
+        kind: UnitKind::Layers(stem(config.input.channels(), small)),
         width: STEM_WIDTH,
         stride: [if small { 1 } else { 4 }; 2],
     }];
@@ -84,7 +84,8 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        densenet(name, &ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+        densenet(name, &ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() })
+            .unwrap()
     }
 
     #[test]

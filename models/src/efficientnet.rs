@@ -127,7 +127,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn of(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         efficientnet(name, &config).unwrap()
     }
 

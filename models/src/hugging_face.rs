@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn their_names_are_known_and_every_weight_has_one() {
         for (model, theirs, ours) in KNOWN {
-            let config = ModelConfig { input: [3, 224, 224], ..ModelConfig::default() };
+            let config = ModelConfig { input: [3, 224, 224].into(), ..ModelConfig::default() };
             let all: BTreeSet<String> = tensors(&network(model, &config).unwrap())
                 .unwrap()
                 .into_iter()

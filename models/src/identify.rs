@@ -5,6 +5,7 @@ use crate::names::{self, EFFICIENTNET_PYTORCH, TIMM};
 use crate::timm;
 use crate::{MODELS, ModelConfig, Stem};
 use localgrad::data::Normalize;
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::NetworkSpec;
 use localgrad::network::unit::Shortcut;
@@ -12,7 +13,7 @@ use localgrad::weights::is_alike;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Small images: channels, height and width.
-const SMALL: [usize; 3] = [3, 32, 32];
+const SMALL: Inputs = Inputs::Pixels([3, 32, 32]);
 
 /// What a file is of.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +76,7 @@ fn shape(layer: &LayerSpec, own: &str) -> Vec<usize> {
             vec![*outputs, inputs / config.groups.max(1), config.kernel[0], config.kernel[1]]
         }
         LayerSpec::Linear { inputs, outputs, .. } => vec![*outputs, *inputs],
+        LayerSpec::Embedding { vocabulary, channels } => vec![*vocabulary, *channels],
         LayerSpec::BatchNorm { channels, .. }
         | LayerSpec::LayerNorm { channels, .. }
         | LayerSpec::GroupNorm { channels, .. }
@@ -98,7 +100,9 @@ fn candidates(model: &str) -> Vec<ModelConfig> {
     let around = |shortcut| ModelConfig { shortcut, ..usual.clone() };
     let begun = |input, stem| ModelConfig { input, stem, ..usual.clone() };
     match model {
-        "mlperf_resnet8" | "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" => vec![usual],
+        "mlperf_resnet8" | "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" | "text_tcn" => {
+            vec![usual]
+        }
         _ if is_small(model) => [Shortcut::Project, Shortcut::Pad].map(around).into(),
         // VGGs, whose heads are others for small images.
         _ if has_one_stem(model) => [PHOTO, SMALL].map(|input| begun(input, None)).into(),
@@ -111,7 +115,7 @@ fn candidates(model: &str) -> Vec<ModelConfig> {
 /// Whose names we have for a network's weights.
 fn writer(model: &str) -> &'static str {
     match model {
-        "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" => "localgrad",
+        "mlperf_ds_cnn" | "mlperf_autoencoder" | "resnet1d" | "tcn" | "text_tcn" => "localgrad",
         _ if is_small(model) => "a ResNet for CIFAR",
         _ if model.starts_with("mobilenet_v1") => TIMM,
         // ResNet-D.
@@ -136,9 +140,12 @@ fn fits(model: &'static str, config: ModelConfig, file: &[(&str, &[usize])]) -> 
         return None;
     }
     let classes = *shapes.get(join(head, "weight").as_ref())?.first()?;
-    let channels = *shapes.get(ours.first()?.0.as_str())?.get(1)?;
-    let [_, height, width] = config.input;
-    let config = ModelConfig { input: [channels, height, width], classes, ..config };
+    let first = shapes.get(ours.first()?.0.as_str())?;
+    let input = match config.input {
+        Inputs::Pixels([_, height, width]) => [*first.get(1)?, height, width].into(),
+        Inputs::Tokens(tokens) => Inputs::Tokens(Tokens { vocabulary: *first.first()?, ..tokens }),
+    };
+    let config = ModelConfig { input, classes, ..config };
     let wanted = tensors(&network(model, &config).ok()?).ok()?;
     let is_same = |(name, shape): &(String, Vec<usize>)| {
         shapes.get(name.as_str()).is_some_and(|found| is_alike(found, shape))
@@ -164,8 +171,11 @@ mod tests {
     fn every_network_is_known_by_its_tensors() {
         for model in MODELS {
             for config in candidates(model) {
-                let [_, height, width] = config.input;
-                let config = ModelConfig { input: [1, height, width], classes: 17, ..config };
+                let input = match config.input {
+                    Inputs::Pixels([_, height, width]) => [1, height, width].into(),
+                    Inputs::Tokens(tokens) => Inputs::Tokens(Tokens { vocabulary: 70, ..tokens }),
+                };
+                let config = ModelConfig { input, classes: 17, ..config };
                 let mut own = tensors(&network(model, &config).unwrap()).unwrap();
                 let found = identify(&shown(&own)).unwrap();
                 let again = tensors(&network(found.model, &found.config).unwrap()).unwrap();

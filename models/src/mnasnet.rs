@@ -42,7 +42,7 @@ pub fn mnasnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let stride = if small { 1 } else { 2 };
     let mut units = vec![UnitSpec {
         name: "layers".into(),
-        kind: UnitKind::Layers(stem([config.input[0], first, width], stride)),
+        kind: UnitKind::Layers(stem([config.input.channels(), first, width], stride)),
         width,
         stride: [stride; 2],
     }];
@@ -98,7 +98,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         mnasnet(name, &config).unwrap()
     }
 

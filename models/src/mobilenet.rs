@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn of(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         mobilenet_v2(name, &config).unwrap()
     }
 

@@ -23,7 +23,7 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let mut width = scaled(STEM_WIDTH);
     let mut units = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Layers(stem(config.input[0], width, if small { 1 } else { 2 })),
+        kind: UnitKind::Layers(stem(config.input.channels(), width, if small { 1 } else { 2 })),
         width,
         stride: [if small { 1 } else { 2 }; 2],
     }];
@@ -61,7 +61,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         mobilenet_v1(name, &config).unwrap()
     }
 

@@ -105,7 +105,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(side: usize, classes: usize) -> [NetworkSpec; 2] {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         ["mobilenet_v3_large", "mobilenet_v3_small"].map(|name| mobilenet_v3(name, &config).unwrap())
     }
 

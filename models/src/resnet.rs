@@ -67,7 +67,7 @@ pub fn averaged(name: &str, depth: usize, config: &ModelConfig) -> Result<Networ
     let config = ModelConfig { shortcut: Shortcut::Average, ..config.clone() };
     let mut spec = imagenet_of(name, depth, [1, 1], &config)?;
     if let Some(stem) = spec.units.first_mut() {
-        stem.kind = UnitKind::Layers(deep_stem([config.input[0], stem.width], config.small_stem()));
+        stem.kind = UnitKind::Layers(deep_stem([config.input.channels(), stem.width], config.small_stem()));
     }
     Ok(spec)
 }
@@ -186,7 +186,7 @@ mod tests {
             ("resnet34d", 21_816_904),
             ("resnet50d", 25_576_264),
         ];
-        let config = ModelConfig { input: [3, 224, 224], classes: 1000, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, 224, 224].into(), classes: 1000, ..ModelConfig::default() };
         for (name, count) in published {
             assert_eq!(parameters(&network(name, &config).unwrap()), count, "{name}");
         }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn resnet_d_pools_on_its_ways_around() {
-        let config = ModelConfig { input: [3, 97, 97], ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, 97, 97].into(), ..ModelConfig::default() };
         let spec = network("resnet18d", &config).unwrap();
         // 97 to 49 in the stem, 25 in its pool, and rounded up from there on.
         let last = spec.features_after(spec.units.len() - 1).unwrap();

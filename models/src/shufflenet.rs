@@ -29,7 +29,7 @@ pub fn shufflenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let [first, second, third, last] = widths(name);
     let mut units = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Layers(stem(config.input[0], config.small_stem())),
+        kind: UnitKind::Layers(stem(config.input.channels(), config.small_stem())),
         width: STEM_WIDTH,
         stride: [if config.small_stem() { 1 } else { 4 }; 2],
     }];
@@ -77,7 +77,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        shufflenet_v2(name, &ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() })
+        shufflenet_v2(name, &ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() })
             .unwrap()
     }
 

@@ -27,7 +27,11 @@ pub fn squeezenet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let (stem_width, kernel, pools) = form(name);
     let mut units = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Layers(stem(config.input[0], stem_width, if small { None } else { Some(kernel) })),
+        kind: UnitKind::Layers(stem(
+            config.input.channels(),
+            stem_width,
+            if small { None } else { Some(kernel) },
+        )),
         width: stem_width,
         stride: [if small { 1 } else { 2 }; 2],
     }];
@@ -78,7 +82,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        let config = ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() };
         squeezenet(name, &config).unwrap()
     }
 

@@ -1,9 +1,10 @@
-//! Networks for windows of sensors: `[C, 1, T]`, channels by time. Of taller input every row is taken by itself.
+//! Networks for windows of sensors: `[C, 1, T]`, channels by time, and for texts. Of taller input every row is taken by itself.
 
 use crate::config::{ModelConfig, no_widths};
-use localgrad::Result;
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
 use localgrad::network::{NetworkSpec, TemporalBlock, UnitKind, UnitSpec};
+use localgrad::{Error, Result};
 
 /// Widths of the residual network's units.
 const WIDTHS: [usize; 3] = [64, 128, 128];
@@ -27,6 +28,26 @@ pub fn tcn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     network(name, config, &units)
 }
 
+/// `text_tcn`: an embedding of tokens, such as the words of a text, and the units of [`tcn`].
+pub fn text_tcn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
+    let Inputs::Tokens(Tokens { vocabulary, .. }) = config.input else {
+        return Err(Error::config(format!(
+            "{name} takes tokens, not images of {}; say how many, of how many to choose from",
+            config.input
+        )));
+    };
+    let mut network = tcn(name, config)?;
+    let embedding = LayerSpec::Embedding { vocabulary, channels: TCN_WIDTH };
+    let first = UnitSpec {
+        name: String::new(),
+        kind: UnitKind::Layers(vec![named("embedding", embedding)]),
+        width: TCN_WIDTH,
+        stride: [1, 1],
+    };
+    network.units.insert(0, first);
+    Ok(network)
+}
+
 fn network(name: &str, config: &ModelConfig, blocks: &[(usize, TemporalBlock)]) -> Result<NetworkSpec> {
     no_widths(name, config)?;
     let unit = |(position, (width, block)): (usize, &(usize, TemporalBlock))| UnitSpec {
@@ -36,7 +57,7 @@ fn network(name: &str, config: &ModelConfig, blocks: &[(usize, TemporalBlock)]) 
         stride: [1, 1],
     };
     let units: Vec<UnitSpec> = blocks.iter().enumerate().map(unit).collect();
-    let inputs = blocks.last().map_or(config.input[0], |(width, _)| *width);
+    let inputs = blocks.last().map_or(config.input.channels(), |(width, _)| *width);
     let head = vec![
         unnamed(LayerSpec::GlobalAveragePool),
         named("fc", LayerSpec::Linear { inputs, outputs: config.classes, bias: true }),
@@ -47,12 +68,13 @@ fn network(name: &str, config: &ModelConfig, blocks: &[(usize, TemporalBlock)]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapt::adapt;
     use crate::counted::parameters;
     use localgrad::layers::Features;
 
     /// Nine channels of a sensor, six activities.
     fn config() -> ModelConfig {
-        ModelConfig { input: [9, 1, 128], classes: 6, ..ModelConfig::default() }
+        ModelConfig { input: [9, 1, 128].into(), classes: 6, ..ModelConfig::default() }
     }
 
     #[test]
@@ -65,6 +87,21 @@ mod tests {
         let first = 3 * (9 + 64) * 64 + norms(64, 2) + projected(9, 64);
         let others = 5 * (3 * 2 * 64 * 64 + norms(64, 2));
         assert_eq!(parameters(&tcn("tcn", &config()).unwrap()), first + others + 64 * 6 + 6);
+    }
+
+    #[test]
+    fn a_text_begins_with_its_tokens_rows() {
+        let of = |length, vocabulary| {
+            let input = Inputs::Tokens(Tokens { length, vocabulary });
+            text_tcn("text_tcn", &ModelConfig { input, classes: 6, ..ModelConfig::default() }).unwrap()
+        };
+        let spec = of(40, 300);
+        spec.validate().unwrap();
+        let wide = ModelConfig { input: [64, 1, 40].into(), classes: 6, ..ModelConfig::default() };
+        assert_eq!(parameters(&spec), 300 * 64 + parameters(&tcn("tcn", &wide).unwrap()));
+        assert_eq!(spec.features_after(0).unwrap(), Features::Map { channels: 64, height: 1, width: 40 });
+        assert_eq!(adapt(spec, of(25, 90).input, 6).unwrap(), of(25, 90));
+        assert!(text_tcn("text_tcn", &config()).unwrap_err().to_string().contains("takes tokens"));
     }
 
     #[test]

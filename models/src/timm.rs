@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn networks_are_found_by_the_names_of_timm() {
-        let config = ModelConfig { input: [3, 224, 224], ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, 224, 224].into(), ..ModelConfig::default() };
         for (theirs, ours) in MODELS {
             assert_eq!(network(theirs, &config).unwrap(), network(ours, &config).unwrap(), "{theirs}");
         }
@@ -261,7 +261,7 @@ mod tests {
     fn names_of_timm_are_known() {
         for (model, theirs, ours) in KNOWN {
             for side in [32, 224] {
-                let config = ModelConfig { input: [3, side, side], ..ModelConfig::default() };
+                let config = ModelConfig { input: [3, side, side].into(), ..ModelConfig::default() };
                 let names = names(&network(model, &config).unwrap());
                 assert_eq!(names.get(*theirs).map(String::as_str), Some(*ours), "{model} {theirs}");
             }

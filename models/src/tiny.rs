@@ -31,7 +31,7 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
     let mut units = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Layers(stem(config.input[0])),
+        kind: UnitKind::Layers(stem(config.input.channels())),
         width: WIDTH,
         stride: [2, 2],
     }];
@@ -54,7 +54,7 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
 /// whatever its height and width.
 pub fn autoencoder(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
-    let [channels, height, width] = config.input;
+    let [channels, height, width] = config.input.sides();
     let whole = ConvConfig { kernel: [height, width], ..ConvConfig::default() };
     let first = LayerSpec::Conv { inputs: channels, outputs: ENCODER[0], config: whole, bias: false };
     let first = vec![named("0", first), named("1", LayerSpec::batch_norm(ENCODER[0], Some(RELU)))];
@@ -91,7 +91,7 @@ mod tests {
     use localgrad::layers::Features;
 
     fn at(name: &str, input: [usize; 3], classes: usize) -> NetworkSpec {
-        network(name, &ModelConfig { input, classes, ..ModelConfig::default() }).unwrap()
+        network(name, &ModelConfig { input: input.into(), classes, ..ModelConfig::default() }).unwrap()
     }
 
     /// As many as the reference's, but for the statistics that it counts, too, and biases before batch norms.

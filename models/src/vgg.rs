@@ -68,7 +68,8 @@ pub fn vgg(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             });
         }
     }
-    let size = [config.input[1], config.input[2]];
+    let [_, rows, columns] = config.input.sides();
+    let size = [rows, columns];
     let head = if size[0].max(size[1]) <= 64 { small_head(size, config) } else { published_head(config) };
     Ok(config.network(name, units, head))
 }
@@ -110,7 +111,7 @@ mod tests {
     use crate::counted::parameters;
 
     fn at(name: &str, side: usize, classes: usize) -> NetworkSpec {
-        vgg(name, &ModelConfig { input: [3, side, side], classes, ..ModelConfig::default() }).unwrap()
+        vgg(name, &ModelConfig { input: [3, side, side].into(), classes, ..ModelConfig::default() }).unwrap()
     }
 
     #[test]

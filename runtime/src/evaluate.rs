@@ -255,12 +255,14 @@ impl Tally {
 
 /// Refuses data of another shape, with other targets than the network learns, or with more classes than it has.
 pub fn check_data(model: &dyn Classifier, loader: &Loader) -> Result<()> {
-    let (shape, spec) = (loader.dataset().shape(), model.spec());
-    let found = [shape.channels, shape.height, shape.width];
-    if found != spec.input {
+    let (found, spec) = (loader.dataset().input(), model.spec());
+    if !spec.input.take(found) {
         return Err(Error::config(format!(
-            "{} takes images of {:?} (channels, height, width), but the data has {found:?}",
-            spec.name, spec.input
+            "{} takes {} of {}, but the data has {} of {found}",
+            spec.name,
+            spec.input.noun(),
+            spec.input,
+            found.noun()
         )));
     }
     let (wanted, kind) = (spec.objective.target_kind(), loader.dataset().target_kind());
@@ -319,7 +321,7 @@ mod tests {
 
     fn spec(objective: Objective) -> NetworkSpec {
         let (units, head) = (Vec::new(), Vec::new());
-        NetworkSpec { name: "net".into(), input: [1, 1, 1], classes: 2, objective, units, head }
+        NetworkSpec { name: "net".into(), input: [1, 1, 1].into(), classes: 2, objective, units, head }
     }
 
     #[test]

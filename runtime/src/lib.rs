@@ -14,6 +14,7 @@ pub mod shelf;
 mod whole_batch;
 pub mod tape;
 pub mod layers;
+pub mod inputs;
 pub mod targets;
 pub mod network;
 pub mod rules;

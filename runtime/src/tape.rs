@@ -123,9 +123,14 @@ impl Tape {
         if self.packs(tensor) {
             return self.pack(tensor, None);
         }
+        self.push_exactly(tensor);
+        Ok(())
+    }
+
+    /// Keeps a map as it is whatever the precision, as tokens must be.
+    pub fn push_exactly(&mut self, tensor: &Map) {
         tensor.label(Part::Kept);
         self.save(tensor, Saved::Map(tensor.clone()));
-        Ok(())
     }
 
     /// Keeps a map that may still have to be normalized.

@@ -104,7 +104,7 @@ fn loader() -> Result<Loader> {
 
 fn main() -> Result<()> {
     let place = std::env::args_os().nth(1).unwrap_or_else(|| "target/checkpoint-cost".into());
-    let config = ModelConfig { input: [1, 32, 32], classes: 10, ..ModelConfig::default() };
+    let config = ModelConfig { input: [1, 32, 32].into(), classes: 10, ..ModelConfig::default() };
     let network = network("resnet32", &config)?;
     for blocks in [4, 16] {
         let every_unit = || (0..network.units.len()).collect();

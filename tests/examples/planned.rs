@@ -21,7 +21,7 @@ fn main() {
     let value = |name: &str| words.iter().find_map(|word| word.strip_prefix(name).map(String::from));
     let has = |name: &str| words.iter().any(|word| word == name);
     let side = value("side=").map_or(32, |side| side.parse().unwrap());
-    let config = ModelConfig { input: [3, side, side], ..ModelConfig::default() };
+    let config = ModelConfig { input: [3, side, side].into(), ..ModelConfig::default() };
     let network = network(&words[0], &config).unwrap();
     let rule: Rule = words[1].parse().unwrap();
     let mut rule = match value("head=") {

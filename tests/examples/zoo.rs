@@ -4,6 +4,7 @@
 #[path = "../tests/zoo/filled.rs"]
 mod filled;
 
+use localgrad::inputs::Inputs;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, plan};
 use localgrad::rules::{Rule, RuleConfig};
@@ -48,18 +49,19 @@ fn main() {
 }
 
 /// Classes of the data that a network was made for, and a batch of its images.
-fn usual(name: &str, input: [usize; 3]) -> (usize, usize) {
+fn usual(name: &str, input: Inputs) -> (usize, usize) {
     match name {
         "mlperf_ds_cnn" => (12, 64),
         "mlperf_autoencoder" => (640, 64),
         "resnet1d" | "tcn" => (6, 64),
+        "text_tcn" => (4, 64),
         _ if input == PHOTO => (1000, 8),
         _ => (10, 64),
     }
 }
 
 fn train(spec: &NetworkSpec, rule: Rule) -> TrainConfig {
-    let (rule, units) = (RuleConfig::new(rule), spec.units.len());
+    let (rule, units) = (RuleConfig::of_inputs(rule, None, spec.input).unwrap(), spec.units.len());
     let ends = match rule.rule {
         Rule::Bp => vec![units - 1],
         _ => cut::ends(spec, &rule, BLOCKS.min(units)).unwrap(),

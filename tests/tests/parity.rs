@@ -218,7 +218,7 @@ fn read_config(path: &Path) -> AnyResult<Case> {
 
 fn trainer(case: &Case, place: &Place) -> AnyResult<Trainer> {
     let model = ModelConfig {
-        input: [3, case.image, case.image],
+        input: [3, case.image, case.image].into(),
         classes: case.classes,
         widths: Some(case.widths.clone()),
         ..ModelConfig::default()

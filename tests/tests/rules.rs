@@ -67,7 +67,7 @@ fn every_rule_trains_every_family() {
         ("mobilenet_v3_small", 16),
         ("shufflenet_v2_x0_5", 16),
     ] {
-        let config = ModelConfig { input: [3, side, side], classes: 4, ..ModelConfig::default() };
+        let config = ModelConfig { input: [3, side, side].into(), classes: 4, ..ModelConfig::default() };
         train_by_every_rule(&network(name, &config).unwrap());
     }
 }
@@ -86,7 +86,7 @@ fn every_rule_trains_networks_of_phones_and_boards() {
         ("resnet1d", [9, 1, 32]),
         ("tcn", [9, 1, 32]),
     ] {
-        let config = ModelConfig { input, classes: 4, ..ModelConfig::default() };
+        let config = ModelConfig { input: input.into(), classes: 4, ..ModelConfig::default() };
         train_by_every_rule(&network(name, &config).unwrap());
     }
 }
@@ -187,7 +187,8 @@ fn micro_batches_add_up() {
 #[test]
 fn recomputing_changes_no_bit() {
     let at = |name| {
-        network(name, &ModelConfig { input: [3, 16, 16], classes: 5, ..ModelConfig::default() }).unwrap()
+        network(name, &ModelConfig { input: [3, 16, 16].into(), classes: 5, ..ModelConfig::default() })
+            .unwrap()
     };
     let all: (_, _, &[Option<f64>]) = (small_resnet([3, 9, 11]), all_rules(), &[None, Some(0.5)]);
     let man = || vec![RuleConfig::new(Rule::Man)];

@@ -41,7 +41,8 @@ fn a_warm_step_allocates_nothing_large_and_steps_are_alike() {
         let batch = batch(&spec, 8, 1);
         workers.run(|| {
             let mut trainer =
-                Trainer::new(spec.clone(), config, Normalize::half(spec.input[0]), &Device::Cpu).unwrap();
+                Trainer::new(spec.clone(), config, Normalize::half(spec.input.channels()), &Device::Cpu)
+                    .unwrap();
             let mut step = || {
                 reset_peak();
                 let (start, allocations) = (live(), large_allocations());
@@ -70,14 +71,14 @@ fn ten_thousand_steps_need_what_a_thousand_do() {
     const THOUSAND: usize = 1000;
     let _alone = alone();
     let widths = Some(vec![4, 4, 8, 8]);
-    let spec =
-        network("resnet8", &ModelConfig { input: [3, 8, 8], widths, ..ModelConfig::default() }).unwrap();
+    let spec = network("resnet8", &ModelConfig { input: [3, 8, 8].into(), widths, ..ModelConfig::default() })
+        .unwrap();
     let batches: Vec<_> = (0..7).map(|seed| batch(&spec, 4, seed)).collect();
     let config =
         TrainConfig::from(Method { rule: RuleConfig::new(Rule::Man), ends: vec![1, 3], ..Method::default() });
     Workers::start(1).unwrap().run(|| {
         let mut trainer =
-            Trainer::new(spec.clone(), config, Normalize::half(spec.input[0]), &Device::Cpu).unwrap();
+            Trainer::new(spec.clone(), config, Normalize::half(spec.input.channels()), &Device::Cpu).unwrap();
         let mut train = |steps: usize| {
             reset_peak();
             for batch in batches.iter().cycle().take(steps) {

@@ -17,7 +17,7 @@ fn stored(name: &str) -> PathBuf {
 /// The script's network.
 fn small() -> Model {
     let config = ModelConfig {
-        input: [1, 12, 12],
+        input: [1, 12, 12].into(),
         classes: 10,
         widths: Some(vec![4, 4, 8, 8]),
         ..ModelConfig::default()

@@ -161,12 +161,13 @@ def example():
 HEAD = """# The catalogue
 
 Made by `python3 tests/torch/zoo.py table`. A network is `--model NAME`, on images of the size that the second column says
-(channels, height, width); any other size and number of classes will do. Multiply-adds are of one image, forward. Peaks are
-planned, of a step of training with SGD on two threads and the batch that is given, end to end (`bp`) and by MAN in four
-blocks (fewer where there are fewer units). The difference is the largest one between logits here and in torchvision, timm or
-`benches/torch_networks.py`, for a logit of 1 or the largest if that is more, with random weights and statistics that have
-moved. Milliseconds (`zoo.py time`) are medians of steps of `bp` and of PyTorch's, which take turns on {THREADS} threads
-while no other process is at work; networks without them were not measured.
+(channels, height, width; of a text its tokens, and how many there are to choose from); any other size and number of classes
+will do. Multiply-adds are of one image, forward. Peaks are planned, of a step of training with SGD on two threads and the
+batch that is given, end to end (`bp`) and by MAN in four blocks (fewer where there are fewer units). The difference is the
+largest one between logits here and in torchvision, timm or `benches/torch_networks.py`, for a logit of 1 or the largest if
+that is more, with random weights and statistics that have moved. Milliseconds (`zoo.py time`) are medians of steps of `bp`
+and of PyTorch's, which take turns on {THREADS} threads while no other process is at work; networks without them were not
+measured.
 
 | network | image | classes | parameters | multiply-adds | batch | bp, MiB | MAN, MiB | difference | ms | PyTorch, ms |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -185,6 +186,11 @@ def write_page(rows):
     PAGE.write_text(HEAD + "".join(lines))
 
 
+def size(sample):
+    """An image as 3x32x32, a text as 128 of 5000."""
+    return "x".join(map(str, sample)) if isinstance(sample, list) else "{length} of {vocabulary}".format(**sample["tokens"])
+
+
 def table():
     before, rows = rows_of_page(), []
     for row in example():
@@ -192,7 +198,7 @@ def table():
         rows.append(
             [
                 name,
-                "x".join(map(str, row["input"])),
+                size(row["input"]),
                 row["classes"],
                 f"{row['parameters']:,}",
                 f"{row['multiply_adds'] / 1e6:,.0f} M",

@@ -47,7 +47,7 @@ impl CountRecord {
         let least_bytes = plan(&workload)?.step_work.least_bytes as u64;
         let engine = Engine::new("idle", Idle, Class::Scalar);
         let (batch, rate) = (random_batch(&network, samples)?, learning_rate(&config.method.optimizer));
-        let normalize = Normalize::half(network.input[0]);
+        let normalize = Normalize::half(network.input.channels());
         let mut trainer = Trainer::new(network, config, normalize, Place::from(engine.clone()))?;
         trainer.step(&batch, rate, &mut |_| {})?;
         engine.take_launched();

@@ -2,6 +2,7 @@
 
 use super::resident;
 use localgrad::data::{Batch, Normalize};
+use localgrad::inputs::Inputs;
 use localgrad::maps::Place;
 use localgrad::maps::peak::{PeakMemory, reset_peak};
 use localgrad::memory;
@@ -49,7 +50,7 @@ impl<'a> Subject<'a> {
         resident::reset_peak();
         let (start_live_bytes, start_resident_bytes) = (memory::live(), resident::resident_bytes());
         let learning_rate = learning_rate(&config.method.optimizer);
-        let normalize = Normalize::half(network.input[0]);
+        let normalize = Normalize::half(network.input.channels());
         let trainer = workers.run(|| Trainer::new(network.clone(), config, normalize, place))?;
         let mut subject = Self {
             trainer,
@@ -108,12 +109,14 @@ pub(super) fn learning_rate(optimizer: &OptimizerConfig) -> f64 {
     }
 }
 
-/// Pixels uniform in [-1, 1), and classes uniform over all of them, or of each label and value 0 or 1.
+/// Pixels uniform in [-1, 1) or tokens uniform over the vocabulary, and classes uniform over all of them, or of each label and value 0 or 1.
 pub(super) fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batch> {
-    let [channels, height, width] = network.input;
     let mut stream = Stream::new(0, "bench", &[]);
-    let elements = samples * channels * height * width;
-    let pixels: Vec<f32> = (0..elements).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
+    let number = |_| match network.input {
+        Inputs::Pixels(_) => 2.0 * stream.uniform_f32() - 1.0,
+        Inputs::Tokens(tokens) => stream.below(tokens.vocabulary as u64) as f32,
+    };
+    let numbers: Vec<f32> = (0..samples * network.input.elements()).map(number).collect();
     let outputs = network.classes;
     let targets = match network.objective.is_classes() {
         true => Targets::Classes((0..samples).map(|_| stream.below(outputs as u64) as u32).collect()),
@@ -122,6 +125,6 @@ pub(super) fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batc
             Targets::Rows { width: outputs, numbers }
         }
     };
-    let images = Tensor::from_vec(pixels, (samples, height, width, channels), &Device::Cpu)?.into();
+    let images = Tensor::from_vec(numbers, network.input.dims(samples), &Device::Cpu)?.into();
     Ok(Batch { images, targets })
 }

@@ -76,7 +76,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     if arguments.batch == 0 || arguments.steps == 0 {
         return Err(Fault::usage("--batch and --steps need at least 1"));
     }
-    let input = choices::image_size(&arguments.shape.input)?;
+    let input = choices::inputs(&arguments.shape.input)?;
     let answers = choices::answers(&arguments.shape, None)?;
     let network = choices::network(&arguments.model, input, answers)?;
     let config = train_config(arguments, &network)?;
@@ -182,7 +182,7 @@ fn needed_operations(network: &NetworkSpec, config: &TrainConfig, batch: usize) 
 }
 
 fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<TrainConfig> {
-    let rule = choices::rule(&arguments.rule, Rule::Bp)?;
+    let rule = choices::rule(&arguments.rule, Rule::Bp, network.input)?;
     let Cut { ends, pieces } = choices::cut(&arguments.rule, &[], network, &rule)?;
     Ok(TrainConfig {
         method: Method {

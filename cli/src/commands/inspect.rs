@@ -32,7 +32,7 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
     if let Some(path) = &arguments.weights {
         return tell(path, output);
     }
-    let input = choices::image_size(&arguments.shape.input)?;
+    let input = choices::inputs(&arguments.shape.input)?;
     let answers = choices::answers(&arguments.shape, None)?;
     let network = choices::network(&arguments.model, input, answers)?;
     if arguments.spec {
@@ -44,7 +44,7 @@ pub fn run(arguments: &InspectArguments) -> Outcome<()> {
         Output { json: false }.text(&text);
         return Ok(());
     }
-    let rule = choices::rule(&arguments.rule, Rule::Man)?;
+    let rule = choices::rule(&arguments.rule, Rule::Man, network.input)?;
     let ends = choices::cut(&arguments.rule, &[], &network, &rule)?.ends;
     let portrait = Portrait::new(&network, &ends, &rule, arguments.batch)?;
     let auxiliary: u64 = portrait.blocks.iter().map(|block| block.auxiliary_parameters).sum();

@@ -70,7 +70,7 @@ struct MomentRecord {
 /// Plans a run and prints the plan; trains nothing.
 pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
-    let input = choices::image_size(&arguments.shape.input)?;
+    let input = choices::inputs(&arguments.shape.input)?;
     let answers = choices::answers(&arguments.shape, arguments.recipe.huber)?;
     let network = choices::network(&arguments.model, input, answers)?;
     let workers = choices::workers(arguments.threads)?;
@@ -112,7 +112,7 @@ fn asked(
 ) -> Outcome<(Workload, Freedom)> {
     let recipe = &arguments.recipe;
     let usual = choices::usual_rule(rule, &arguments.waiting, recipe.selection, 0);
-    let config = choices::rule(rule, usual)?;
+    let config = choices::rule(rule, usual, network.input)?;
     let Cut { ends, pieces } = choices::cut(rule, &arguments.waiting.block_batches, network, &config)?;
     let freedom = choices::freedom(rule, &arguments.waiting, recipe.micro_batch, network, &config)?;
     let train = TrainConfig {
@@ -134,9 +134,9 @@ fn asked(
     let train = choices::waiting(&arguments.waiting, train);
     let batch = recipe.batch.unwrap_or(DEFAULT_BATCH);
     let workload = Workload::steps(network.clone(), train, batch, threads);
-    let [channels, height, width] = network.input;
+    let [channels, height, width] = network.input.sides();
     let shape = ImageShape { channels, height, width };
-    let augment = augmentation::augmentation(&recipe.augment, "", shape)?;
+    let augment = augmentation::augmentation(&recipe.augment, "", network.input)?;
     let reading_bytes = augment.map_or(0, |augment| augment.working_bytes(shape));
     let samples = samples(arguments)?;
     let blends = augmentation::blend(&recipe.augment).is_some();

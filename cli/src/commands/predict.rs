@@ -138,7 +138,14 @@ fn images(
 }
 
 fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Judgement> {
-    let image = picture::read(path, trained.model.spec.input, &trained.normalize)?;
+    let spec = &trained.model.spec;
+    if spec.input.are_tokens() {
+        return Err(Fault::usage(format!(
+            "{} takes tokens and no pictures; name --data with some",
+            spec.name
+        )));
+    }
+    let image = picture::read(path, spec.input.sides(), &trained.normalize)?;
     let logits = workers.run(|| trained.model.logits(&image.into()))?;
     let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
     found

@@ -363,10 +363,9 @@ impl Data {
         if arguments.hold_out.is_none() && pictures.is_none() && judges_itself()? {
             log::warn!("{name} is one file: the accuracy is that on the training samples");
         }
-        let shape = train.shape();
         let classes =
             plan.tuning.as_ref().and_then(|tuning| tuning.classes).unwrap_or_else(|| train.classes());
-        let input = [shape.channels, shape.height, shape.width];
+        let input = train.input();
         let objective = choices::objective(train.target_kind(), arguments.recipe.huber)?;
         let network = origin.network(arguments, input, (classes, objective))?;
         if let (Some(init), None) = (plan.start(), directory) {
@@ -383,7 +382,7 @@ impl Data {
             shuffle: !recipe.no_shuffle,
             drop_last: false,
             seed: recipe.seed,
-            augment: augmentation::augmentation(&recipe.augment, &name, train.shape())?,
+            augment: augmentation::augmentation(&recipe.augment, &name, input)?,
             repeats: recipe.augment.repeated_augment,
             blend: augmentation::blend(&recipe.augment),
         };
@@ -448,7 +447,7 @@ fn run_file(plan: &Task, arguments: &TrainArguments, data: &Data, words: Vec<Str
     let (recipe, network) = (&arguments.recipe, data.network.clone());
     let frozen = plan.tuning.as_ref().map_or(0, |tuning| tuning.frozen);
     let usual = choices::usual_rule(&arguments.rule, &arguments.waiting, recipe.selection, frozen);
-    let rule = choices::rule(&arguments.rule, usual)?;
+    let rule = choices::rule(&arguments.rule, usual, network.input)?;
     let Cut { ends, pieces } =
         choices::cut(&arguments.rule, &arguments.waiting.block_batches, &network, &rule)?;
     let batch = data.train.config().batch;

@@ -8,7 +8,7 @@ use crate::output::{Output, complain};
 use crate::run_directory::{RunDirectory, RunFile};
 use crate::weights_file;
 use localgrad::checkpoint::Saved;
-use localgrad::data::{Dataset, ImageShape, Normalize};
+use localgrad::data::{Dataset, Normalize};
 use localgrad::maps::Place;
 use localgrad::model::{Classifier, Model};
 use localgrad::network::{NetworkSpec, Objective};
@@ -76,11 +76,11 @@ pub fn load(
 
 /// Refuses samples that the network was not made for.
 fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
-    let [channels, height, width] = network.input;
-    let (found, taken) = (dataset.shape(), ImageShape { channels, height, width });
-    if found != taken {
+    let (found, taken) = (dataset.input(), network.input);
+    if !taken.take(found) {
         return Err(Fault::usage(format!(
-            "the data's images are {found} and {} takes {taken}; name other --data",
+            "the data's {} are {found} and {} takes {taken}; name other --data",
+            found.noun(),
             network.name
         )));
     }
@@ -122,7 +122,7 @@ fn from_file(
         Some(_) => described(arguments, card.network.as_ref(), dataset)?,
         None => of_card(arguments, path, card.network)?,
     };
-    let channels = spec.input[0];
+    let channels = spec.input.channels();
     let mut model = Model::new(spec, 0, place)?;
     load_file(&mut model, path)?.say(path);
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
@@ -145,7 +145,7 @@ fn of_card(arguments: &TrainedArguments, path: &Path, network: Option<NetworkSpe
     let mut network = network.ok_or_else(|| unknown_network(path))?;
     refuse_without_model(&arguments.model)?;
     if let Some(text) = &arguments.input {
-        network.input = choices::image_size(text)?;
+        network.input = choices::inputs(text)?;
         network.validate()?;
     }
     match arguments.classes {
@@ -305,7 +305,7 @@ pub fn model_of_run(directory: &RunDirectory, run: RunFile, place: &Place) -> Ou
 
 fn from_run(directory: &RunDirectory, run: RunFile, data: &DataArguments, place: &Place) -> Outcome<Trained> {
     let normalize = match &data.normalize {
-        Some(name) => Normalize::named(name, run.network.input[0])?,
+        Some(name) => Normalize::named(name, run.network.input.channels())?,
         None => run.normalize.clone(),
     };
     let class_names = run.class_names.clone();
@@ -318,12 +318,11 @@ fn described(
     of_file: Option<&NetworkSpec>,
     dataset: Option<&dyn Dataset>,
 ) -> Outcome<NetworkSpec> {
-    let of_data = |shape: ImageShape| [shape.channels, shape.height, shape.width];
     let input = match &arguments.input {
-        Some(text) => choices::image_size(text)?,
+        Some(text) => choices::inputs(text)?,
         None => of_file
             .map(|network| network.input)
-            .or(dataset.map(|set| of_data(set.shape())))
+            .or(dataset.map(Dataset::input))
             .ok_or_else(|| Fault::usage("say what images the network takes: --input 3x32x32"))?,
     };
     let classes = arguments

@@ -30,7 +30,7 @@ fn every_kind_of_record_survives_the_file() {
     let start = Start {
         run: "man".into(),
         epochs: Some(3),
-        input: [3, 32, 32],
+        input: [3, 32, 32].into(),
         units: vec![unit],
         blocks: vec![block],
         ..Start::default()

@@ -30,7 +30,6 @@ pub(crate) fn configuration(runs: &[Run]) -> String {
 /// The same names in the same order for every run.
 fn settings(run: &Run, start: &Start) -> Vec<(&'static str, String)> {
     let auxiliary: u64 = start.blocks.iter().map(|block| block.auxiliary_parameters).sum();
-    let input: Vec<String> = start.input.iter().map(usize::to_string).collect();
     let planned = run.done.as_ref().and_then(|done| done.planned_bytes);
     vec![
         ("Network", escape(&start.network)),
@@ -41,7 +40,7 @@ fn settings(run: &Run, start: &Start) -> Vec<(&'static str, String)> {
         ("Seed", start.seed.to_string()),
         ("Training samples", count(start.samples)),
         ("Classes", count(start.classes)),
-        ("Size of a sample", times(&input.join("x"))),
+        ("Size of a sample", times(&start.input.to_string())),
         ("Parameters of the network", count(start.parameters)),
         ("Parameters of auxiliary networks", count(auxiliary)),
         ("Planned peak", planned.map_or(UNKNOWN.into(), |planned| bytes(planned as f64))),

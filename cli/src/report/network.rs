@@ -118,8 +118,7 @@ impl Drawing {
         let (most_channels, largest_side) = (most(|size| size.0), most(|size| size.1));
         let (mut x, mut content, mut label_end) = (12.0, String::new(), 0.0);
         if first {
-            let input: Vec<String> = start.input.iter().map(usize::to_string).collect();
-            content.push_str(&label(0.0, "start", &format!("in {}", times(&input.join("x")))));
+            content.push_str(&label(0.0, "start", &format!("in {}", times(&start.input.to_string()))));
             content
                 .push_str(&format!("<circle class=\"input\" cx=\"{x}\" cy=\"{}\" r=\"5\" />", HEIGHT / 2.0));
             (x, label_end) = (x + 16.0, LABEL_WIDTH + 14.0);

@@ -11,7 +11,6 @@ pub(crate) fn header(runs: &[Run]) -> String {
     let Some(start) = runs.iter().find_map(|run| run.start.as_ref()) else {
         return "<header><h1>Training report</h1></header>".into();
     };
-    let input: Vec<String> = start.input.iter().map(usize::to_string).collect();
     format!(
         "<header><p class=\"kicker\">localgrad {}</p><h1>Training report: {}</h1><p class=\"lede\">{}, trained on \
          {} of {} in {}.</p></header>",
@@ -19,7 +18,7 @@ pub(crate) fn header(runs: &[Run]) -> String {
         escape(&start.network),
         counted(start.parameters, "parameter"),
         counted(start.samples, "sample"),
-        times(&input.join("x")),
+        times(&start.input.to_string()),
         if start.classes == 1 { "1 class".into() } else { format!("{} classes", count(start.classes)) },
     )
 }

@@ -7,6 +7,7 @@ use crate::handles;
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
+use localgrad_runtime::inputs::Inputs;
 use std::ffi::c_void;
 
 /// Rows and columns of a frame.
@@ -105,7 +106,9 @@ pub unsafe extern "C" fn lg_network_prepare_frame(
 ) -> lg_status {
     guard::call(error, || {
         let network = handles::get::<NetworkObject, _>(network)?;
-        let input = network.spec.input;
+        let Inputs::Pixels(input) = network.spec.input else {
+            return Err(Fault::config("the network takes tokens, and a frame becomes an image"));
+        };
         let needed = input.iter().product();
         if capacity < needed {
             return Err(pointers::too_small(needed, capacity));

@@ -8,6 +8,7 @@ use crate::status::{Fault, Outcome};
 use localgrad_models::cut::{self, Cut};
 use localgrad_runtime::data::{ImageShape, Normalize};
 use localgrad_runtime::fit::{Duration, FitConfig};
+use localgrad_runtime::inputs::Inputs;
 use localgrad_runtime::maps::Place;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::OptimizerConfig;
@@ -52,7 +53,7 @@ impl Settings {
         object: &NetworkObject,
     ) -> Outcome<Self> {
         let network = &object.spec;
-        let [channels, height, width] = network.input;
+        let [channels, height, width] = network.input.sides();
         let shape = ImageShape { channels, height, width };
         check_batch(config, shape)?;
         if config.threads > MAX_THREADS {
@@ -62,11 +63,11 @@ impl Settings {
             )));
         }
         let selection = pointed.train.map_or(Ok(Selection::All), str::parse)?;
-        let rule = read_rule(config, pointed, selection)?;
+        let rule = read_rule(config, pointed, selection, network.input)?;
         let places = (!pointed.ends.is_empty()).then_some(pointed.ends);
         let count = (config.blocks != 0).then_some(config.blocks);
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
-        let normalize = read_normalize(pointed, object.normalize.as_ref(), channels)?;
+        let normalize = read_normalize(pointed, object.normalize.as_ref(), network.input)?;
         let place = Place::open(pointed.device.unwrap_or("cpu"))?;
         let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
@@ -132,8 +133,7 @@ pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
     let (network, train, batch) = (settings.network.clone(), settings.train.clone(), settings.batch);
     // Samples may be pushed while a step that was interrupted still has its own.
     let targets = if network.objective.is_classes() { 1 } else { network.classes };
-    let pixels: usize = network.input.iter().product();
-    let pushed = batch * (pixels + targets) * size_of::<f32>();
+    let pushed = batch * (network.input.elements() + targets) * size_of::<f32>();
     Ok(Workload {
         evaluation_batch: Some(settings.evaluation_batch),
         takes_features: true,
@@ -216,9 +216,14 @@ fn usual_rule(config: &lg_trainer_config, pointed: &Pointed<'_>, selection: Sele
     }
 }
 
-fn read_rule(config: &lg_trainer_config, pointed: &Pointed<'_>, selection: Selection) -> Outcome<RuleConfig> {
+fn read_rule(
+    config: &lg_trainer_config,
+    pointed: &Pointed<'_>,
+    selection: Selection,
+    input: Inputs,
+) -> Outcome<RuleConfig> {
     let rule = pointed.rule.map_or(Ok(usual_rule(config, pointed, selection)), str::parse)?;
-    let named = RuleConfig::named(rule, pointed.head)?;
+    let named = RuleConfig::of_inputs(rule, pointed.head, input)?;
     refuse_unused(config, &named)?;
     let rule = RuleConfig {
         depth: if config.aux_depth == 0 { named.depth } else { config.aux_depth },
@@ -283,7 +288,11 @@ fn read_fit(config: &lg_trainer_config) -> Outcome<FitConfig> {
     Ok(fit)
 }
 
-fn read_normalize(pointed: &Pointed<'_>, own: Option<&Normalize>, channels: usize) -> Outcome<Normalize> {
+fn read_normalize(pointed: &Pointed<'_>, own: Option<&Normalize>, input: Inputs) -> Outcome<Normalize> {
+    let channels = input.channels();
+    if input.are_tokens() {
+        return Ok(Normalize::identity(channels));
+    }
     let Some((mean, deviation)) = pointed.mean_and_deviation else {
         return match (pointed.normalize, own) {
             (None, Some(own)) => Ok(own.clone()),

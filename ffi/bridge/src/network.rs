@@ -9,6 +9,7 @@ use crate::status::{Fault, Outcome, lg_status};
 use localgrad_models::adapt::adapt;
 use localgrad_models::{MODELS, ModelConfig};
 use localgrad_runtime::data::Normalize;
+use localgrad_runtime::inputs::{Inputs, Tokens};
 use localgrad_runtime::network::unit::Shortcut;
 use localgrad_runtime::network::{NetworkSpec, Objective};
 use localgrad_runtime::weights::Weights;
@@ -81,6 +82,8 @@ pub struct lg_network_options {
     pub huber_delta: f64,
     /// An lg_objective; LG_OBJECTIVE_CLASSES.
     pub objective: i32,
+    /// How many tokens there are to choose from, where samples are rows of `width` tokens; 0: they are images.
+    pub vocabulary: usize,
 }
 
 /// What a network answers with, and the loss that it is trained by.
@@ -114,6 +117,7 @@ unsafe impl Versioned for lg_network_options {
             shortcut: lg_shortcut::Project as i32,
             huber_delta: 1.0,
             objective: lg_objective::Classes as i32,
+            vocabulary: 0,
         }
     }
 
@@ -128,11 +132,11 @@ unsafe impl Versioned for lg_network_options {
 pub struct lg_network_info {
     /// sizeof(lg_network_info), set by the caller.
     pub struct_size: usize,
-    /// Channels of an image.
+    /// Channels of an image; 1 of tokens.
     pub channels: usize,
-    /// Rows.
+    /// Rows; 1 of tokens.
     pub height: usize,
-    /// Columns.
+    /// Columns, or tokens.
     pub width: usize,
     /// Classes, or labels or values, as `objective` says.
     pub classes: usize,
@@ -152,6 +156,8 @@ pub struct lg_network_info {
     pub huber_delta: f64,
     /// An lg_objective: what `classes` counts.
     pub objective: i32,
+    /// How many tokens there are to choose from, where samples are tokens; 0: they are images.
+    pub vocabulary: usize,
 }
 
 // SAFETY: repr(C), the size is first, and numbers take any bytes.
@@ -174,6 +180,7 @@ unsafe impl Versioned for lg_network_info {
             has_normalize: 0,
             huber_delta: 0.0,
             objective: lg_objective::Classes as i32,
+            vocabulary: 0,
         }
     }
 
@@ -201,7 +208,10 @@ impl NetworkObject {
             other => return Err(Fault::argument(format!("shortcut is {other}, which is no lg_shortcut"))),
         };
         let config = ModelConfig {
-            input: [options.channels, options.height, options.width],
+            input: match options.vocabulary {
+                0 => [options.channels, options.height, options.width].into(),
+                vocabulary => Inputs::Tokens(Tokens { length: options.width, vocabulary }),
+            },
             classes: options.classes,
             objective: objective_of(options.objective, options.huber_delta)?,
             widths: (!widths.is_empty()).then(|| widths.to_vec()),
@@ -228,7 +238,11 @@ impl NetworkObject {
     /// What it is.
     pub fn describe(&self) -> Outcome<lg_network_info> {
         let spec = &self.spec;
-        let [channels, height, width] = spec.input;
+        let [channels, height, width] = spec.input.sides();
+        let vocabulary = match spec.input {
+            Inputs::Pixels(_) => 0,
+            Inputs::Tokens(tokens) => tokens.vocabulary,
+        };
         let units = spec.unit_costs()?;
         let (objective, huber_delta) = in_numbers(spec.objective);
         let parameters =
@@ -247,6 +261,7 @@ impl NetworkObject {
             has_normalize: i32::from(self.normalize.is_some()),
             huber_delta,
             objective: objective as i32,
+            vocabulary,
         })
     }
 

@@ -104,7 +104,7 @@ pub unsafe extern "C" fn lg_network_plan(
             true => lg_trainer_config::initial(),
             false => pointers::read_struct(config, "config")?,
         };
-        let pointed = Pointed::read(&config, network.spec.input[0])?;
+        let pointed = Pointed::read(&config, network.spec.input.channels())?;
         pointers::write_struct(plan, of(&network, &config, &pointed)?, "plan")
     })
 }

@@ -2,7 +2,8 @@
 
 use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
-use localgrad_runtime::data::{Batch, ImageShape, Normalize};
+use localgrad_runtime::data::{Batch, Normalize};
+use localgrad_runtime::inputs::Inputs;
 use localgrad_runtime::layers::spec::Features;
 use localgrad_runtime::maps::slices;
 use localgrad_runtime::network::Objective;
@@ -12,7 +13,7 @@ use localgrad_runtime::trainer::Trainer;
 use std::ffi::c_void;
 use std::ops::Range;
 
-/// The type of a number in an image.
+/// The type of a number in a sample.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum lg_pixel {
@@ -23,6 +24,8 @@ pub enum lg_pixel {
     /// A 32-bit float of the rows that lg_trainer_features wrote: what stays as it is of the network has made of the images,
     /// and is not passed again. The layout is of no matter. All must be finite.
     Features = 2,
+    /// A token: an unsigned 32-bit number below the network's vocabulary. The layout is of no matter.
+    Token = 3,
 }
 
 /// The order of the numbers in an image.
@@ -41,10 +44,10 @@ pub enum lg_layout {
 pub struct lg_samples {
     /// sizeof(lg_samples).
     pub struct_size: usize,
-    /// The images, or rows of features, one behind the other without gaps.
+    /// The images, or rows of tokens or of features, one behind the other without gaps.
     pub images: *const c_void,
-    /// Their size: count * channels * height * width, times 4 for floats; of features count * (what
-    /// lg_trainer_feature_count writes) * 4. Anything else is refused.
+    /// Their size: count * channels * height * width, times 4 for floats; of tokens count * width * 4; of features count *
+    /// (what lg_trainer_feature_count writes) * 4. Anything else is refused.
     pub images_bytes: usize,
     /// An lg_pixel.
     pub pixel: i32,
@@ -99,6 +102,8 @@ pub enum Pixels<'a> {
     F32(&'a [f32]),
     /// Features in place of images, as [`crate::session::Session::features`] makes them.
     Features(&'a [f32]),
+    /// Tokens, each below the network's vocabulary.
+    Tokens(&'a [u32]),
 }
 
 impl Pixels<'_> {
@@ -106,6 +111,7 @@ impl Pixels<'_> {
         match self {
             Pixels::U8(bytes) => bytes.len(),
             Pixels::F32(floats) | Pixels::Features(floats) => size_of_val(*floats),
+            Pixels::Tokens(tokens) => size_of_val(*tokens),
         }
     }
 
@@ -132,7 +138,7 @@ pub struct Samples<'a> {
 /// What a network takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Intake {
-    pub(crate) shape: ImageShape,
+    pub(crate) input: Inputs,
     pub(crate) classes: usize,
     pub(crate) objective: Objective,
     pub(crate) normalize: Normalize,
@@ -164,14 +170,12 @@ impl Intake {
     /// What a trainer takes whose images are normalised so.
     pub(crate) fn of(trainer: &Trainer, normalize: Normalize) -> Self {
         let spec = &trainer.model.spec;
-        let [channels, height, width] = spec.input;
-        let shape = ImageShape { channels, height, width };
         let found = trainer.check_still().and_then(|()| trainer.still_shape());
         let features = found.map_err(|cause| match trainer.has_still() {
             true => cause.to_string(),
             false => format!("{cause}: set train to \"head\" or \"last-2-units\", or frozen_blocks"),
         });
-        Self { shape, classes: spec.classes, objective: spec.objective, normalize, features }
+        Self { input: spec.input, classes: spec.classes, objective: spec.objective, normalize, features }
     }
 
     /// The shape of a sample's features.
@@ -186,7 +190,7 @@ impl Intake {
     pub(crate) unsafe fn lend<'a>(&self, samples: &lg_samples, labelled: bool) -> Outcome<Samples<'a>> {
         let (pixel_bytes, count) = match samples.pixel {
             0 => (1, samples.count),
-            1 | 2 => (size_of::<f32>(), samples.count),
+            1..=3 => (size_of::<f32>(), samples.count),
             other => return Err(Fault::argument(format!("pixel is {other}, which is no lg_pixel"))),
         };
         let layout = match samples.layout {
@@ -202,6 +206,7 @@ impl Intake {
             let pixels = match samples.pixel {
                 0 => Pixels::U8(pointers::slice(samples.images.cast(), elements, "images")?),
                 2 => Pixels::Features(pointers::slice(samples.images.cast(), elements, "images")?),
+                3 => Pixels::Tokens(pointers::slice(samples.images.cast(), elements, "images")?),
                 _ => Pixels::F32(pointers::slice(samples.images.cast(), elements, "images")?),
             };
             let (mut labels, mut targets): (&[u32], &[f32]) = (&[], &[]);
@@ -214,6 +219,28 @@ impl Intake {
         }
     }
 
+    /// Refuses pixels in the place of tokens, and the other way around.
+    fn check_kind(&self, pixels: &Pixels<'_>) -> Outcome<()> {
+        match (self.input, pixels) {
+            (_, Pixels::Features(_)) | (Inputs::Pixels(_), Pixels::U8(_) | Pixels::F32(_)) => Ok(()),
+            (Inputs::Tokens(own), Pixels::Tokens(tokens)) => {
+                match tokens.iter().position(|&token| token as usize >= own.vocabulary) {
+                    None => Ok(()),
+                    Some(at) => Err(Fault::argument(format!(
+                        "sample {} holds the token {}, but the vocabulary is of {}, counted from 0",
+                        at / own.length.max(1),
+                        tokens[at],
+                        own.vocabulary
+                    ))),
+                }
+            }
+            (Inputs::Tokens(_), _) => {
+                Err(Fault::argument("the network takes tokens: set pixel to LG_PIXEL_TOKEN"))
+            }
+            (Inputs::Pixels(_), _) => Err(Fault::argument("the network takes images, not tokens")),
+        }
+    }
+
     /// Checks that `found` bytes are those of so many samples; how many numbers a sample has.
     fn check_bytes(
         &self,
@@ -222,7 +249,7 @@ impl Intake {
         are_features: bool,
         found: usize,
     ) -> Outcome<usize> {
-        let each = if are_features { self.features()?.elements() } else { self.shape.elements() };
+        let each = if are_features { self.features()?.elements() } else { self.input.elements() };
         let elements = count.checked_mul(each);
         let Some(bytes) = elements.and_then(|elements| elements.checked_mul(pixel_bytes)) else {
             return Err(Fault::argument(format!("{count} images are more than memory can hold")));
@@ -230,10 +257,12 @@ impl Intake {
         if bytes == found {
             return Ok(each);
         }
-        let ImageShape { channels, height, width } = self.shape;
-        let what = match are_features {
-            true => format!("rows of {each} features"),
-            false => format!("images of {channels} channels and {height}x{width} pixels"),
+        let what = match self.input {
+            _ if are_features => format!("rows of {each} features"),
+            Inputs::Tokens(_) => format!("rows of {each} tokens"),
+            Inputs::Pixels([channels, height, width]) => {
+                format!("images of {channels} channels and {height}x{width} pixels")
+            }
         };
         Err(Fault::new(lg_status::Shape, format!("images_bytes is {found}, but {count} {what} have {bytes}")))
     }
@@ -243,8 +272,9 @@ impl Intake {
         let Samples { pixels, layout, count, labels, targets } = *samples;
         let pixel_bytes = match pixels {
             Pixels::U8(_) => 1,
-            Pixels::F32(_) | Pixels::Features(_) => size_of::<f32>(),
+            Pixels::F32(_) | Pixels::Features(_) | Pixels::Tokens(_) => size_of::<f32>(),
         };
+        self.check_kind(&pixels)?;
         let elements = self.check_bytes(count, pixel_bytes, pixels.are_features(), pixels.bytes())?;
         let (labels, rows): (&[u32], &[f32]) = match (labelled, targets) {
             (false, _) => (&[], &[]),
@@ -306,10 +336,10 @@ impl Intake {
 
     /// Images [N, H, W, C], or features, and their targets as a batch.
     pub(crate) fn assemble(&self, images: Vec<f32>, targets: Targets, are_features: bool) -> Outcome<Given> {
-        let ImageShape { channels, height, width } = self.shape;
-        let shape = if are_features { self.features()? } else { Features::Map { channels, height, width } };
-        let count = images.len() / shape.elements().max(1);
-        let images = slices::tensor(images, shape.dims(count))?.into();
+        let each = if are_features { self.features()?.elements() } else { self.input.elements() };
+        let count = images.len() / each.max(1);
+        let dims = if are_features { self.features()?.dims(count) } else { self.input.dims(count) };
+        let images = slices::tensor(images, dims)?.into();
         Ok(Given { batch: Batch { images, targets }, are_features })
     }
 
@@ -321,7 +351,12 @@ impl Intake {
         if let Pixels::Features(rows) = lent.pixels {
             return images.extend_from_slice(&rows[range.start * size..range.end * size]);
         }
-        let (channels, plane) = (self.shape.channels, size / self.shape.channels.max(1));
+        if let Pixels::Tokens(tokens) = lent.pixels {
+            let own = &tokens[range.start * size..range.end * size];
+            return images.extend(own.iter().map(|&token| token as f32));
+        }
+        let channels = self.input.channels();
+        let plane = size / channels.max(1);
         for sample in range {
             let first = sample * size;
             // Where each number of the image, channels last, lies in what was lent.
@@ -331,7 +366,8 @@ impl Intake {
             });
             match lent.pixels {
                 Pixels::U8(bytes) => images.extend(places.map(|at| f32::from(bytes[at]) / 255.0)),
-                Pixels::F32(floats) | Pixels::Features(floats) => images.extend(places.map(|at| floats[at])),
+                Pixels::F32(floats) => images.extend(places.map(|at| floats[at])),
+                Pixels::Features(_) | Pixels::Tokens(_) => {}
             }
         }
         self.normalize.apply(&mut images[start..]);
@@ -373,10 +409,10 @@ mod tests {
 
     #[test]
     fn every_layout_and_type_comes_to_the_same() {
-        let shape = ImageShape { channels: 2, height: 2, width: 3 };
+        let input = Inputs::Pixels([2, 2, 3]);
         let objective = Objective::Classes;
         let (normalize, features) = (Normalize::half(2), Err(String::new()));
-        let intake = Intake { shape, classes: 3, objective, normalize, features };
+        let intake = Intake { input, classes: 3, objective, normalize, features };
         let bytes: Vec<u8> = (0..24).map(|i| i * 10).collect();
         let mut planes = vec![0u8; 24];
         for (at, byte) in bytes.iter().enumerate() {

@@ -471,8 +471,12 @@ pub(crate) fn cancelled() -> Fault {
 
 /// A trainer of next to nothing.
 fn stand_in() -> Outcome<Trainer> {
-    let tiny =
-        ModelConfig { input: [1, 8, 8], classes: 2, widths: Some(vec![1; 4]), ..ModelConfig::default() };
+    let tiny = ModelConfig {
+        input: [1, 8, 8].into(),
+        classes: 2,
+        widths: Some(vec![1; 4]),
+        ..ModelConfig::default()
+    };
     let network = localgrad_models::network("resnet8", &tiny)?;
     let train = TrainConfig::from(Method { ends: vec![network.units.len() - 1], ..Method::default() });
     Ok(Trainer::new(network, train, Normalize::half(1), &Place::Host)?)

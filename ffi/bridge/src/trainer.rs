@@ -188,7 +188,7 @@ pub unsafe extern "C" fn lg_trainer_create(
             true => lg_trainer_config::initial(),
             false => pointers::read_struct(config, "config")?,
         };
-        let pointed = Pointed::read(&config, network.spec.input[0])?;
+        let pointed = Pointed::read(&config, network.spec.input.channels())?;
         let object = TrainerObject::create(&network, &config, &pointed)?;
         pointers::write(trainer, handles::insert(object), "trainer")
     })

@@ -111,7 +111,7 @@ impl Configuration {
             normalize: normalize.clone(),
             data: DataDescription {
                 samples: 0,
-                shape: network.input,
+                shape: network.input.sides(),
                 classes: network.classes,
                 labels_checksum: 0,
                 pixels_checksum: None,
@@ -232,7 +232,7 @@ mod tests {
     fn configuration() -> Configuration {
         let network = NetworkSpec {
             name: "none".into(),
-            input: [1, 1, 1],
+            input: [1, 1, 1].into(),
             classes: 2,
             objective: Objective::Classes,
             units: Vec::new(),

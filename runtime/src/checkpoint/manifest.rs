@@ -235,7 +235,7 @@ mod tests {
     fn manifest(objective: Objective, answers: Answers) -> Manifest {
         let (units, head) = (Vec::new(), Vec::new());
         let network =
-            NetworkSpec { name: "net".into(), input: [1, 1, 1], classes: 2, objective, units, head };
+            NetworkSpec { name: "net".into(), input: [1, 1, 1].into(), classes: 2, objective, units, head };
         let (train, fit) = (TrainConfig::default(), FitConfig::default());
         let configuration =
             Configuration::of_stream(&network, &train, &fit, 4, &Normalize::half(1), &Place::Host);

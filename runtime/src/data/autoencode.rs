@@ -4,6 +4,7 @@ use super::crop::Window;
 use super::survey::Seen;
 use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::targets::TargetKind;
 use std::sync::Arc;
 
@@ -37,6 +38,10 @@ impl Dataset for Autoencoded {
 
     fn shape(&self) -> ImageShape {
         self.samples.shape()
+    }
+
+    fn input(&self) -> Inputs {
+        self.samples.input()
     }
 
     fn classes(&self) -> usize {

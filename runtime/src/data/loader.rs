@@ -1,5 +1,6 @@
 //! Batches of a data set: any batch of any epoch, computed directly, so that training resumes anywhere.
 
+use super::Dataset;
 use super::ahead::BATCHES_AHEAD;
 use super::augment::{AugmentConfig, Showing};
 use super::autoencode::planes;
@@ -7,7 +8,6 @@ use super::blend::BlendConfig;
 use super::normalize::Normalize;
 use super::order::Order;
 use super::survey::Survey;
-use super::{Dataset, ImageShape};
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::slices;
@@ -70,10 +70,21 @@ impl LoaderConfig {
 /// Some samples, ready for a network.
 #[derive(Debug)]
 pub struct Batch {
-    /// [N, H, W, C], normalised, on the host.
+    /// [N, H, W, C], normalised, or tokens [N, T], on the host.
     pub images: Map,
     /// What each of the N samples is to be answered with.
     pub targets: Targets,
+}
+
+/// Refuses to change tokens, whose numbers are names.
+fn check_as_they_are(dataset: &dyn Dataset, normalize: &Normalize, config: &LoaderConfig) -> Result<()> {
+    let is_varied = config.augment.is_some() || config.blend.is_some();
+    if *normalize == Normalize::identity(1) && !is_varied && !dataset.answers_itself() {
+        return Ok(());
+    }
+    Err(Error::config(
+        "tokens are taken as they are; leave normalisation, augmentation, mixup, cutmix and autoencoders to images",
+    ))
 }
 
 /// Makes the batches of a data set. A batch is a function of data, configuration, epoch and position
@@ -102,6 +113,9 @@ impl Loader {
             )));
         }
         normalize.check(dataset.shape().channels)?;
+        if dataset.input().are_tokens() {
+            check_as_they_are(dataset.as_ref(), &normalize, &config)?;
+        }
         if let Some(augment) = config.augment {
             augment.check(dataset.shape())?;
         }
@@ -235,10 +249,9 @@ impl Loader {
         Ok(Targets::Rows { width, numbers })
     }
 
-    /// A batch of pixels `[N, H, W, C]`.
+    /// A batch of pixels `[N, H, W, C]`, or of tokens.
     fn batch_of(&self, images: Vec<f32>, targets: Targets) -> Result<Batch> {
-        let ImageShape { channels, height, width } = self.dataset.shape();
-        let images = slices::tensor(images, (targets.len(), height, width, channels))?.into();
+        let images = slices::tensor(images, self.dataset.input().dims(targets.len()))?.into();
         Ok(Batch { images, targets })
     }
 

@@ -34,6 +34,7 @@ pub use open::{Split, open};
 pub use rand_augment::RandAugment;
 
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::targets::TargetKind;
 use std::fmt;
 use survey::Seen;
@@ -75,6 +76,12 @@ pub trait Dataset: Send + Sync {
 
     /// The size of every image.
     fn shape(&self) -> ImageShape;
+
+    /// What samples are: images of that size, unless they are tokens. Tokens are read as whole numbers, a row of `shape`.
+    fn input(&self) -> Inputs {
+        let ImageShape { channels, height, width } = self.shape();
+        Inputs::Pixels([channels, height, width])
+    }
 
     /// The number of classes; every label is below it.
     fn classes(&self) -> usize;

@@ -3,6 +3,7 @@
 use super::survey::Seen;
 use super::{Dataset, ImageShape, Window, no_sample};
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::random::Stream;
 use crate::targets::TargetKind;
 use std::collections::BTreeMap;
@@ -133,6 +134,10 @@ impl Dataset for Subset {
 
     fn shape(&self) -> ImageShape {
         self.whole.shape()
+    }
+
+    fn input(&self) -> Inputs {
+        self.whole.input()
     }
 
     fn classes(&self) -> usize {

@@ -3,6 +3,7 @@
 
 use super::spec::Features;
 use crate::error::{Error, Result};
+use crate::inputs::Tokens;
 
 /// The largest stride, kernel, padding, dilation or size of a map, and the most channels of a map.
 pub const LARGEST_NUMBER: usize = 65_535;
@@ -56,7 +57,7 @@ pub(crate) fn check_momentum(momentum: f64) -> Result<()> {
 pub(crate) fn check_features(features: Features) -> Result<Features> {
     let elements = match features {
         Features::Map { channels, height, width } => product(&[channels, height, width]),
-        Features::Flat(length) => Some(length),
+        Features::Flat(length) | Features::Tokens(Tokens { length, .. }) => Some(length),
     };
     match elements {
         Some(1..=MOST_ELEMENTS) => Ok(features),

@@ -18,6 +18,7 @@ pub mod group_norm;
 pub mod response_norm;
 pub mod chain;
 pub mod linear;
+pub mod embedding;
 mod shape_only;
 pub mod elementwise;
 pub mod prelu;
@@ -112,7 +113,7 @@ impl Mode {
 
 /// A function with weights and a closed-form gradient.
 pub trait Layer: Send {
-    /// Maps `x: [N, H, W, C]` or `[N, F]`, which may still have to be normalized, as may what it gives; in training it pushes
+    /// Maps `x: [N, H, W, C]` or `[N, F]`, or tokens `[N, T]`, which may still have to be normalized, as may what it gives; in training it pushes
     /// on `tape` what backward will pop.
     fn forward(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<MapRead>;
 
@@ -189,6 +190,9 @@ pub fn build(spec: &LayerSpec, path: &str, initializer: &Initializer) -> Result<
         }
         LayerSpec::Linear { inputs, outputs, bias } => {
             Box::new(linear::Linear::new(*inputs, *outputs, *bias, path, initializer)?)
+        }
+        LayerSpec::Embedding { vocabulary, channels } => {
+            Box::new(embedding::Embedding::new(*vocabulary, *channels, path, initializer)?)
         }
         LayerSpec::Activation(activation) => Box::new(elementwise::Activate { activation: *activation }),
         LayerSpec::Prelu { slopes } => Box::new(prelu::Prelu::new(*slopes, initializer)?),

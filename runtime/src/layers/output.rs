@@ -9,6 +9,13 @@ use crate::maps::pool::{MOST_WINDOW_PIXELS, PoolConfig};
 
 /// The features that `layer` makes of `input`, whose numbers have been looked at; how many they are has not.
 pub(super) fn output(layer: &LayerSpec, input: Features) -> Result<Features> {
+    if let Features::Tokens(_) = input
+        && !matches!(layer, LayerSpec::Embedding { .. })
+    {
+        return Err(Error::shape(format!(
+            "an embedding alone takes tokens, of which there are {input}; begin with one"
+        )));
+    }
     match layer {
         LayerSpec::BatchNorm { .. }
         | LayerSpec::LayerNorm { .. }
@@ -28,6 +35,7 @@ pub(super) fn output(layer: &LayerSpec, input: Features) -> Result<Features> {
             }
             _ => Err(Error::shape(format!("linear takes {inputs} features, found {input}"))),
         },
+        LayerSpec::Embedding { vocabulary, channels } => embedded([*vocabulary, *channels], input),
         LayerSpec::MaxPool(pool) => {
             check_window(pool)?;
             pooled(pool, input)
@@ -104,6 +112,16 @@ fn convolved([inputs, outputs]: [usize; 2], config: &ConvConfig, input: Features
     check_weight(&[outputs, inputs / config.groups, config.kernel[0], config.kernel[1]])?;
     let [height, width] = config.output_size(height, width)?;
     Ok(Features::Map { channels: outputs, height, width })
+}
+
+fn embedded([vocabulary, channels]: [usize; 2], input: Features) -> Result<Features> {
+    check_weight(&[vocabulary, channels])?;
+    match input {
+        Features::Tokens(tokens) if tokens.vocabulary == vocabulary => {
+            Ok(Features::Map { channels, height: 1, width: tokens.length })
+        }
+        _ => Err(Error::shape(format!("an embedding of {vocabulary} tokens takes tokens, found {input}"))),
+    }
 }
 
 fn check_window(pool: &PoolConfig) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::limits::{check_features, check_numbers};
 use super::output::output;
 use crate::error::{Error, Result};
+use crate::inputs::Tokens;
 use crate::maps::activation::Activation;
 use crate::maps::conv::ConvConfig;
 use crate::maps::pool::PoolConfig;
@@ -24,6 +25,8 @@ pub enum Features {
     },
     /// A vector of this length.
     Flat(usize),
+    /// Tokens, stored as a vector of them, which an embedding alone takes.
+    Tokens(Tokens),
 }
 
 impl Features {
@@ -31,15 +34,16 @@ impl Features {
     pub fn elements(self) -> usize {
         match self {
             Self::Map { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
-            Self::Flat(length) => length,
+            Self::Flat(length) | Self::Tokens(Tokens { length, .. }) => length,
         }
     }
 
-    /// Channels of a map, or the length of a vector.
+    /// Channels of a map, or the length of a vector; 1 of tokens.
     pub fn channels(self) -> usize {
         match self {
             Self::Map { channels, .. } => channels,
             Self::Flat(length) => length,
+            Self::Tokens(_) => 1,
         }
     }
 
@@ -47,7 +51,7 @@ impl Features {
     pub fn dims(self, samples: usize) -> Vec<usize> {
         match self {
             Self::Map { channels, height, width } => vec![samples, height, width, channels],
-            Self::Flat(length) => vec![samples, length],
+            Self::Flat(length) | Self::Tokens(Tokens { length, .. }) => vec![samples, length],
         }
     }
 
@@ -57,6 +61,7 @@ impl Features {
         match self {
             Self::Map { height, width, .. } => Self::Map { channels, height, width },
             Self::Flat(_) => Self::Flat(channels),
+            Self::Tokens(_) => self,
         }
     }
 
@@ -64,7 +69,9 @@ impl Features {
     pub fn map(self) -> Result<(usize, usize, usize)> {
         match self {
             Self::Map { channels, height, width } => Ok((channels, height, width)),
-            Self::Flat(_) => Err(Error::shape(format!("a feature map is needed here, found {self}"))),
+            Self::Flat(_) | Self::Tokens(_) => {
+                Err(Error::shape(format!("a feature map is needed here, found {self}")))
+            }
         }
     }
 }
@@ -74,6 +81,7 @@ impl fmt::Display for Features {
         match self {
             Self::Map { channels, height, width } => write!(f, "{channels}x{height}x{width}"),
             Self::Flat(length) => write!(f, "{length}"),
+            Self::Tokens(tokens) => tokens.fmt(f),
         }
     }
 }
@@ -155,6 +163,14 @@ pub enum LayerSpec {
         outputs: usize,
         /// Whether a bias is added.
         bias: bool,
+    },
+    /// A trained row of numbers for each token, which it becomes: the first layer where samples are tokens. Gives a map of
+    /// one row, as long as there are tokens.
+    Embedding {
+        /// How many tokens there are to choose from.
+        vocabulary: usize,
+        /// Numbers of a row.
+        channels: usize,
     },
     /// Elementwise non-linearity.
     Activation(Activation),
@@ -319,7 +335,9 @@ impl LayerSpec {
             | Self::LayerNorm { .. }
             | Self::GroupNorm { .. }
             | Self::ResponseNorm { .. } => &["weight", "bias"],
-            Self::Conv { .. } | Self::Linear { .. } | Self::Prelu { .. } => &["weight"],
+            Self::Conv { .. } | Self::Linear { .. } | Self::Embedding { .. } | Self::Prelu { .. } => {
+                &["weight"]
+            }
             Self::Scale { .. } => &[""],
             Self::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
             Self::Activation(_)
@@ -369,6 +387,7 @@ impl LayerSpec {
                 [pool.kernel, pool.stride, pool.padding].as_flattened().to_vec()
             }
             Self::AdaptiveAveragePool(size) | Self::Upsample { size, .. } => size.to_vec(),
+            Self::Embedding { channels, .. } => vec![*channels],
             Self::Residual { shortcut: ShortcutSpec::Pad { stride, channels }, .. } => {
                 vec![stride[0], stride[1], *channels]
             }

@@ -9,8 +9,9 @@ use super::spec::NetworkSpec;
 use super::temporal::TemporalBlock;
 use super::unit::{UnitKind, UnitSpec};
 use crate::error::{Error, Result};
+use crate::inputs::{Inputs, LARGEST_VOCABULARY, Tokens};
 use crate::layers::cost::parameters;
-use crate::layers::limits::{MOST_WEIGHTS, check_numbers};
+use crate::layers::limits::{MOST_WEIGHTS, check_features, check_numbers};
 use crate::layers::spec::{LayerSpec, NamedLayer, join};
 use std::collections::HashSet;
 
@@ -26,7 +27,6 @@ pub const LONGEST_NAME_BYTES: usize = 255;
 /// Refuses numbers and lists that are too large to look at any closer.
 pub(super) fn check_sizes(spec: &NetworkSpec) -> Result<()> {
     check_name(&spec.name)?;
-    check_numbers(&spec.input).map_err(|e| e.at(format!("{}, images", spec.name)))?;
     if spec.classes > MOST_CLASSES {
         let (name, classes) = (&spec.name, spec.classes);
         return Err(Error::config(format!(
@@ -41,6 +41,25 @@ pub(super) fn check_sizes(spec: &NetworkSpec) -> Result<()> {
     }
     spec.units.iter().try_for_each(check_unit)?;
     check_list("a head", &spec.head)
+}
+
+/// Refuses samples of nothing, or of more than can be counted.
+pub(super) fn check_input(spec: &NetworkSpec) -> Result<()> {
+    let at = |error: Error| error.at(format!("{}, {}", spec.name, spec.input.noun()));
+    check_numbers(&spec.input.sides()).map_err(at)?;
+    if spec.input.elements() == 0 {
+        let least = if spec.input.are_tokens() { "one token" } else { "one pixel" };
+        return Err(Error::config(format!("{} needs {} of at least {least}", spec.name, spec.input.noun())));
+    }
+    if let Inputs::Tokens(Tokens { vocabulary, .. }) = spec.input
+        && !(1..=LARGEST_VOCABULARY).contains(&vocabulary)
+    {
+        return Err(Error::config(format!(
+            "{} has a vocabulary of {vocabulary}; give a number from 1 to {LARGEST_VOCABULARY}",
+            spec.name
+        )));
+    }
+    check_features(spec.input_features()).map_err(at).map(drop)
 }
 
 /// Refuses a list of too many layers, and names that are too long.

@@ -4,8 +4,8 @@ use super::limits;
 use super::objective::Objective;
 use super::unit::UnitSpec;
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::layers::cost::{Cost, Walk};
-use crate::layers::limits::check_features;
 use crate::layers::spec::{Features, NamedLayer, output_of_all};
 use crate::maps::counted::Counter;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 pub struct NetworkSpec {
     /// What people call it.
     pub name: String,
-    /// Channels, height and width of an image.
-    pub input: [usize; 3],
+    /// What samples are: images of so many channels, rows and columns, or tokens.
+    pub input: Inputs,
     /// Number of its outputs: of classes, or of the labels or values that its objective is.
     pub classes: usize,
     /// What its outputs stand for.
@@ -30,10 +30,12 @@ pub struct NetworkSpec {
 }
 
 impl NetworkSpec {
-    /// Features of one image.
+    /// Features of one sample.
     pub fn input_features(&self) -> Features {
-        let [channels, height, width] = self.input;
-        Features::Map { channels, height, width }
+        match self.input {
+            Inputs::Pixels([channels, height, width]) => Features::Map { channels, height, width },
+            Inputs::Tokens(tokens) => Features::Tokens(tokens),
+        }
     }
 
     /// Each unit's layers and the features it gives, in order; errors name the unit.
@@ -108,10 +110,7 @@ impl NetworkSpec {
                 self.classes
             )));
         }
-        if self.input.contains(&0) {
-            return Err(Error::config(format!("{} needs images of at least one pixel", self.name)));
-        }
-        check_features(self.input_features()).map_err(|e| e.at(format!("{}, images", self.name)))?;
+        limits::check_input(self)?;
         let expanded = self.expand()?;
         let last = expanded.last().map_or(self.input_features(), |(_, features)| *features);
         let output = output_of_all(&self.head, last).map_err(|e| e.at(format!("{}, head", self.name)))?;

@@ -86,7 +86,7 @@ impl Counted {
         counter.ledger.enter(Moment::Load);
         let place = Place::Counted(counter.clone());
         let program = place.room(Part::Program, program_bytes + ALLOWANCE_BYTES);
-        let normalize = Normalize::identity(network.input[0]);
+        let normalize = Normalize::identity(network.input.channels());
         let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
         let evaluation_reading_bytes = workload.evaluation_reading_bytes;
         let (resting, rooms) = (Vec::new(), vec![program]);
@@ -134,8 +134,7 @@ impl Counted {
 
     /// So many images as they are loaded.
     fn images(&self, samples: usize) -> Result<Map> {
-        let [channels, height, width] = self.trainer.model.spec.input;
-        let images = self.place().full(&[samples, height, width, channels], 0.0)?;
+        let images = self.place().full(&self.trainer.model.spec.input.dims(samples), 0.0)?;
         images.label(Part::Batch);
         Ok(images)
     }
@@ -144,7 +143,7 @@ impl Counted {
     /// thread's image as bytes and, to be varied, as floats.
     fn load(&self, targets: &Targets, augments: bool) -> Room {
         let (samples, room) = (targets.len(), self.place().room(Part::Batch, targets.bytes()));
-        let pixels: usize = self.trainer.model.spec.input.iter().product();
+        let pixels = self.trainer.model.spec.input.elements();
         let reading = samples * (size_of::<usize>() + size_of::<Result<u32>>());
         let each = pixels + if augments { pixels * ELEMENT_BYTES } else { 0 };
         self.counter.ledger.touch(Part::Batch, reading + self.counter.threads * each);
@@ -153,7 +152,7 @@ impl Counted {
 
     /// Batches of so many samples that are made ahead, and what making them takes, where reading one takes anything.
     fn ahead(&self, samples: usize, reading_bytes: usize) -> Room {
-        let pixels = self.trainer.model.spec.input.iter().product::<usize>() * ELEMENT_BYTES;
+        let pixels = self.trainer.model.spec.input.elements() * ELEMENT_BYTES;
         let sample = pixels + self.target_bytes + size_of::<usize>() + size_of::<Result<u32>>();
         let bytes = match reading_bytes {
             0 => 0,
@@ -187,7 +186,7 @@ impl Counted {
     fn given_features(&self, workload: &Workload) -> Result<Room> {
         let mut beyond = 0;
         if workload.takes_features && self.trainer.check_still().is_ok() {
-            let pixels = self.trainer.model.spec.input.iter().product();
+            let pixels = self.trainer.model.spec.input.elements();
             beyond = self.trainer.still_shape()?.elements().saturating_sub(pixels);
         }
         Ok(self.place().room(Part::Batch, workload.batch.saturating_mul(beyond * ELEMENT_BYTES)))

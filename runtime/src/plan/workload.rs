@@ -209,10 +209,10 @@ fn check_batches(workload: &Workload) -> Result<()> {
         return Err(Error::config("a plan needs at least one sample a batch and one thread"));
     }
     let samples = (*batch).max(evaluation_batch.unwrap_or(0));
-    let elements = network.input.iter().try_fold(samples, |product, &size| product.checked_mul(size));
+    let elements = samples.checked_mul(network.input.elements());
     if elements.is_none_or(|elements| elements > MOST_ELEMENTS) || samples > MOST_SAMPLES {
         return Err(Error::config(format!(
-            "{samples} samples of {:?} (channels, height, width) are more than any memory holds; choose a smaller batch",
+            "{samples} samples of {} are more than any memory holds; choose a smaller batch",
             network.input
         )));
     }

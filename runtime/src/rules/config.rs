@@ -1,6 +1,7 @@
 //! Which rule trains a network, and its few numbers.
 
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::layers::limits::LARGEST_NUMBER;
 use crate::network::limits::MOST_UNITS;
 use serde::{Deserialize, Serialize};
@@ -189,6 +190,18 @@ impl RuleConfig {
         }
     }
 
+    /// The same for samples that are `input`: tokens have no pixels to rebuild, so that without a name rules that rebuild
+    /// images stand on their head alone.
+    ///
+    /// # Errors
+    /// Those of [`RuleConfig::named`].
+    pub fn of_inputs(rule: Rule, head: Option<&str>, input: Inputs) -> Result<Self> {
+        match head {
+            None if input.are_tokens() => Ok(Self::over(rule, Self::new(rule).head, false)),
+            head => Self::named(rule, head),
+        }
+    }
+
     /// A rule on top of a head of its own.
     pub fn over(rule: Rule, head: Head, reconstruct: bool) -> Self {
         let (lambda_first, lambda_last) = match head {
@@ -279,6 +292,7 @@ impl RuleConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inputs::Tokens;
 
     #[test]
     fn names_go_both_ways() {
@@ -322,5 +336,12 @@ mod tests {
         assert!(over(Rule::Infopro, "1c2f").unwrap().reconstruct);
         assert!(over(Rule::Auglocal, "dgl").is_err());
         assert!(over(Rule::Man, "dlg").is_err());
+        let tokens = Inputs::Tokens(Tokens { length: 4, vocabulary: 9 });
+        for (_, rule) in RULES {
+            let (images, of) = (Inputs::Pixels([3, 4, 4]), RuleConfig::of_inputs);
+            assert_eq!(of(rule, None, images).unwrap(), RuleConfig::new(rule));
+            assert!(!of(rule, None, tokens).unwrap().reconstruct);
+            assert_eq!(of(rule, None, tokens).unwrap().head, RuleConfig::new(rule).head);
+        }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
     fn network(objective: Objective) -> NetworkSpec {
         NetworkSpec {
             name: "net".into(),
-            input: [1, 1, 1],
+            input: [1, 1, 1].into(),
             classes: 2,
             objective,
             units: Vec::new(),

@@ -4,6 +4,7 @@ use super::auglocal;
 use super::config::{Head, Rule, RuleConfig};
 use super::heads;
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::layers::cost::{Cost, Walk};
 use crate::layers::spec::{Features, LayerSpec, NamedLayer, named, output_of_all};
 use crate::maps::conv::ConvConfig;
@@ -170,12 +171,23 @@ impl Boundary {
             return Ok(spec);
         }
         if config.reconstruct {
-            spec.decoder = Some(heads::decoder(body, network.input)?);
+            spec.decoder = Some(heads::decoder(body, image(network)?)?);
         }
         if config.head == Head::Predsim {
             spec.similarity = Some(vec![similarity(body.channels())]);
         }
         Ok(spec)
+    }
+}
+
+/// The image that a decoder rebuilds.
+fn image(network: &NetworkSpec) -> Result<[usize; 3]> {
+    match network.input {
+        Inputs::Pixels(sides) => Ok(sides),
+        Inputs::Tokens(_) => Err(Error::config(format!(
+            "a decoder rebuilds the pixels of images, and {} takes tokens; train by another rule, or over a head without one, such as 1c2f",
+            network.name
+        ))),
     }
 }
 

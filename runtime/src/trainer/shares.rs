@@ -4,7 +4,9 @@ use super::open_step::{self, Features, MicroBatch, OpenStep};
 use super::{StepReport, Trainer};
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::inputs::Inputs;
 use crate::maps::Map;
+use crate::maps::embedding::check_tokens;
 use crate::rules::auxiliary::Auxiliary;
 use crate::rules::criterion::check_targets;
 use crate::shelf::Parcel;
@@ -131,15 +133,19 @@ impl Trainer {
     /// # Errors
     /// `Shape`, and `Config` for targets.
     pub(crate) fn check_batch(&self, batch: &Batch) -> Result<()> {
-        let [channels, height, width] = self.model.spec.input;
-        let samples = batch.targets.len();
-        if samples > 0 && batch.images.dims() == [samples, height, width, channels] {
+        let (spec, samples) = (&self.model.spec, batch.targets.len());
+        if samples > 0 && batch.images.dims() == spec.input.dims(samples) {
+            if let Inputs::Tokens(tokens) = spec.input {
+                check_tokens(&batch.images, tokens.vocabulary)?;
+            }
             // In the loss they would be found when running statistics have seen the batch.
             return self.check_targets(&batch.targets, samples);
         }
         Err(Error::shape(format!(
-            "{} takes images [N, {height}, {width}, {channels}] with N labels or rows of targets, found {:?} with {samples}",
-            self.model.spec.name,
+            "{} takes {} {:?} with as many labels or rows of targets, found {:?} with {samples}",
+            spec.name,
+            spec.input.noun(),
+            spec.input.dims(samples),
             batch.images.dims()
         )))
     }

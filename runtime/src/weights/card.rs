@@ -61,7 +61,8 @@ impl Card {
             }
         }
         if let Some(normalize) = &self.normalize {
-            let channels = self.network.as_ref().map_or(normalize.mean.len(), |network| network.input[0]);
+            let channels =
+                self.network.as_ref().map_or(normalize.mean.len(), |network| network.input.channels());
             normalize.check(channels)?;
         }
         Ok(())
@@ -200,7 +201,7 @@ mod tests {
         let head = vec![unnamed(LayerSpec::GlobalAveragePool), named("fc", linear)];
         let network = NetworkSpec {
             name: "tiny \"one\"".into(),
-            input: [1, 8, 8],
+            input: [1, 8, 8].into(),
             classes: 3,
             objective: Objective::Classes,
             units: vec![stem],

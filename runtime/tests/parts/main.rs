@@ -13,6 +13,7 @@ mod conv;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod embedding;
 mod errors;
 mod excite;
 mod group_norm;

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 fn trainer() -> Trainer {
     let config = ModelConfig {
-        input: [1, 6, 6],
+        input: [1, 6, 6].into(),
         classes: 10,
         widths: Some(vec![2, 2, 3, 4]),
         ..ModelConfig::default()

@@ -2,6 +2,7 @@
 //! plan says beforehand whether that is little enough.
 
 use localgrad::data::{Batch, Normalize};
+use localgrad::inputs::Inputs;
 use localgrad::maps::Map;
 use localgrad::model::Classifier;
 use localgrad::network::NetworkSpec;
@@ -29,16 +30,19 @@ const SAMPLES: usize = 2;
 const MOST_BYTES: usize = 32 << 20;
 const MOST_MULTIPLY_ADDS: f64 = 2e5;
 
-/// Numbers between -1 and 1, the same for the same seed.
+/// Numbers between -1 and 1, or tokens, the same for the same seed.
 fn images(spec: &NetworkSpec, seed: u32) -> Batch {
-    let [channels, height, width] = spec.input;
     let mut state = seed | 1;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
-    let pixels: Vec<f32> = (0..SAMPLES * channels * height * width).map(|_| next()).collect();
-    let images = Map::new(pixels, (SAMPLES, height, width, channels)).expect("as many pixels");
+    let number = |_| match spec.input {
+        Inputs::Pixels(_) => next(),
+        Inputs::Tokens(tokens) => ((1.0 + next()) / 2.0 * tokens.vocabulary as f32).floor(),
+    };
+    let numbers: Vec<f32> = (0..SAMPLES * spec.input.elements()).map(number).collect();
+    let images = Map::new(numbers, spec.input.dims(SAMPLES)).expect("as many numbers");
     let targets = match spec.objective.is_classes() {
         true => vec![0, spec.classes as u32 - 1].into(),
         false => Targets::Rows { width: spec.classes, numbers: vec![1.0; SAMPLES * spec.classes] },
@@ -84,7 +88,7 @@ pub fn check(data: &[u8]) {
     if planned.peak_bytes > MOST_BYTES || planned.step_work.multiply_adds > MOST_MULTIPLY_ADDS {
         return;
     }
-    let normalize = Normalize { mean: vec![0.5; spec.input[0]], deviation: vec![0.5; spec.input[0]] };
+    let normalize = Normalize::half(spec.input.channels());
     let mut trainer =
         Trainer::new(spec.clone(), train, normalize, &Device::Cpu).expect("what was planned can be built");
     for step in 0..STEPS {

@@ -11,7 +11,7 @@ fn a_label_of_no_class_changes_nothing() {
     for rule in [Rule::Bp, Rule::Greedy, Rule::Man] {
         let run = Run::new(rule);
         let mut trainer = run.trainer();
-        let [channels, height, width] = run.network.input;
+        let [channels, height, width] = run.network.input.sides();
         let images = Place::Host.full(&[4, height, width, channels], 1.0).unwrap();
         let good = Batch { images, targets: vec![0, 1, 0, 1].into() };
         trainer.step(&good, 0.05, &mut |_| {}).unwrap();

@@ -36,7 +36,7 @@ pub(crate) type State = Vec<(String, Vec<u32>)>;
 impl Run {
     pub(crate) fn new(rule: Rule) -> Self {
         let config = ModelConfig {
-            input: [1, SIDE, SIDE],
+            input: [1, SIDE, SIDE].into(),
             classes: 10,
             widths: Some(vec![2, 2, 3, 4]),
             ..ModelConfig::default()

@@ -4,6 +4,7 @@
 
 use localgrad::Device;
 use localgrad::data::{Batch, Dataset, ImageShape, Normalize};
+use localgrad::inputs::Inputs;
 use localgrad::layers::Variable;
 use localgrad::maps::Map;
 use localgrad::network::NetworkSpec;
@@ -15,18 +16,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seven units of few channels.
 pub fn small_resnet(input: [usize; 3]) -> NetworkSpec {
-    let config = ModelConfig { input, classes: 5, widths: Some(vec![4, 4, 8, 12]), ..ModelConfig::default() };
+    let config = ModelConfig {
+        input: input.into(),
+        classes: 5,
+        widths: Some(vec![4, 4, 8, 12]),
+        ..ModelConfig::default()
+    };
     resnet::cifar(&[2, 2, 2], &config, "small").unwrap()
 }
 
-/// Random images in the range of normalised ones, and labels.
+/// Random images in the range of normalised ones, or tokens, and labels.
 pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
-    let [channels, height, width] = spec.input;
     let mut stream = Stream::new(seed, "test batch", &[]);
-    let pixels: Vec<f32> =
-        (0..samples * channels * height * width).map(|_| 2.0 * stream.uniform_f32() - 1.0).collect();
+    let number = |_| match spec.input {
+        Inputs::Pixels(_) => 2.0 * stream.uniform_f32() - 1.0,
+        Inputs::Tokens(tokens) => stream.below(tokens.vocabulary as u64) as f32,
+    };
+    let numbers: Vec<f32> = (0..samples * spec.input.elements()).map(number).collect();
     let labels: Vec<u32> = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    Batch { images: Map::new(pixels, (samples, height, width, channels)).unwrap(), targets: labels.into() }
+    Batch { images: Map::new(numbers, spec.input.dims(samples)).unwrap(), targets: labels.into() }
 }
 
 /// A data set of noise in three channels and five classes, and how often a sample was read.
@@ -79,7 +87,7 @@ pub fn repeated(batch: &Batch) -> Batch {
 
 /// The losses of one step from the start.
 pub fn step_once(spec: &NetworkSpec, config: &TrainConfig, samples: usize) -> Vec<f64> {
-    let normalize = Normalize::half(spec.input[0]);
+    let normalize = Normalize::half(spec.input.channels());
     let mut trainer = Trainer::new(spec.clone(), config.clone(), normalize, &Device::Cpu).unwrap();
     trainer.step(&batch(spec, samples, 3), 0.05, &mut |_| {}).unwrap().losses
 }

@@ -7,6 +7,7 @@ mod kept;
 mod measure;
 mod work;
 
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, Objective, UnitKind};
 use localgrad::optimizer::OptimizerConfig;
@@ -34,7 +35,7 @@ const TIGHT: [f64; 2] = [1.05, 1.1];
 const MOST_RUNS: usize = 5;
 
 fn at_side(name: &str, side: usize) -> NetworkSpec {
-    network(name, &ModelConfig { input: [3, side, side], ..ModelConfig::default() }).unwrap()
+    network(name, &ModelConfig { input: [3, side, side].into(), ..ModelConfig::default() }).unwrap()
 }
 
 fn config(network: &NetworkSpec, rule: RuleConfig, blocks: usize) -> TrainConfig {
@@ -144,12 +145,25 @@ fn every_family() {
 fn windows_of_time() {
     let _alone = alone();
     let mut network =
-        network("resnet1d", &ModelConfig { input: [9, 1, 128], classes: 6, ..ModelConfig::default() })
+        network("resnet1d", &ModelConfig { input: [9, 1, 128].into(), classes: 6, ..ModelConfig::default() })
             .unwrap();
     network.units[1].kind = UnitKind::Basic { kernel: [1, 5], shortcut: Shortcut::Pad };
     network.units[1].stride = [1, 2];
     for rule in [Rule::Bp, Rule::Predsim, Rule::Man, Rule::Auglocal] {
         hold(&network, &config(&network, RuleConfig::new(rule), 3), 16, 2);
+    }
+}
+
+#[test]
+fn tokens() {
+    let _alone = alone();
+    let input = Inputs::Tokens(Tokens { length: 96, vocabulary: 3000 });
+    let network = network("text_tcn", &ModelConfig { input, classes: 6, ..ModelConfig::default() }).unwrap();
+    for (number, rule) in [Rule::Bp, Rule::Greedy, Rule::Predsim, Rule::Man].into_iter().enumerate() {
+        let train = config(&network, RuleConfig::of_inputs(rule, None, input).unwrap(), 3);
+        hold(&network, &train, 24, 1 + number % 2);
+        let execution = Execution { micro_batch: Some(8), recompute: true, ..train.execution.clone() };
+        hold(&network, &TrainConfig { execution, ..train }, 24, 2);
     }
 }
 
@@ -182,7 +196,7 @@ fn pools_that_round_up_groups_and_windows_of_time() {
         ("resnet18d", square, 4),
         ("tcn", [9, 1, 128], 32),
     ] {
-        let network = network(name, &ModelConfig { input, ..ModelConfig::default() }).unwrap();
+        let network = network(name, &ModelConfig { input: input.into(), ..ModelConfig::default() }).unwrap();
         for rule in [Rule::Bp, Rule::Man] {
             hold(&network, &config(&network, RuleConfig::new(rule), 3), batch, 2);
         }

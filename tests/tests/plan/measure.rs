@@ -3,6 +3,7 @@
 
 use localgrad::Device;
 use localgrad::data::{Batch, Normalize};
+use localgrad::inputs::Inputs;
 use localgrad::maps::Map;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
@@ -47,7 +48,7 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
         current = next;
     };
     workers.run(|| {
-        let normalize = Normalize::half(network.input[0]);
+        let normalize = Normalize::half(network.input.channels());
         let directory = tempfile::tempdir().unwrap();
         let scratch =
             train.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
@@ -82,10 +83,12 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
 }
 
 pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
-    let [channels, height, width] = network.input;
     let mut stream = Stream::new(0, "plan", &[]);
-    let elements = samples * channels * height * width;
-    let pixels: Vec<f32> = (0..elements).map(|_| stream.uniform_f32()).collect();
+    let number = |_| match network.input {
+        Inputs::Pixels(_) => stream.uniform_f32(),
+        Inputs::Tokens(tokens) => stream.below(tokens.vocabulary as u64) as f32,
+    };
+    let numbers: Vec<f32> = (0..samples * network.input.elements()).map(number).collect();
     let outputs = network.classes;
     let targets = match network.objective.is_classes() {
         true => Targets::Classes((0..samples).map(|_| stream.below(outputs as u64) as u32).collect()),
@@ -94,6 +97,6 @@ pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
             Targets::Rows { width: outputs, numbers }
         }
     };
-    let images = Map::new(pixels, (samples, height, width, channels)).unwrap();
+    let images = Map::new(numbers, network.input.dims(samples)).unwrap();
     Batch { images, targets }
 }

@@ -10,7 +10,7 @@ use localgrad_models::{ModelConfig, network};
 /// A ResNet-8 of widths 2, 2, 3, 4 for grey 8x8 images and 5 classes.
 fn small() -> NetworkSpec {
     let config = ModelConfig {
-        input: [1, 8, 8],
+        input: [1, 8, 8].into(),
         classes: 5,
         widths: Some(vec![2, 2, 3, 4]),
         ..ModelConfig::default()

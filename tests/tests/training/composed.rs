@@ -135,7 +135,7 @@ fn families() -> Vec<NetworkSpec> {
     ];
     let network = |name: &str, units: Vec<UnitSpec>| {
         let head = head(units.last().unwrap().width);
-        let (input, classes, objective) = ([3, 13, 16], 5, Objective::Classes);
+        let (input, classes, objective) = ([3, 13, 16].into(), 5, Objective::Classes);
         NetworkSpec { name: name.into(), input, classes, objective, units, head }
     };
     vec![
@@ -189,7 +189,7 @@ pub(crate) struct Trained {
 pub(crate) fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch], place: &Place) -> Trained {
     let directory = tempfile::tempdir().unwrap();
     let scratch = config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
-    let normalize = Normalize::half(spec.input[0]);
+    let normalize = Normalize::half(spec.input.channels());
     let mut trainer = Trainer::with_scratch(spec.clone(), config.clone(), normalize, place, scratch).unwrap();
     let (mut losses, mut correct) = (Vec::new(), 0);
     for chunk in batches.chunks(config.method.chunk) {

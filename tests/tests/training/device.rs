@@ -4,6 +4,7 @@
 use crate::common::small_resnet;
 use crate::composed::{all_rules, assert_near, assert_same, batches, bp, local, train};
 use crate::objectives::{OBJECTIVES, assert_losses_agree};
+use crate::tokens;
 use localgrad::data::{BlendConfig, Normalize};
 use localgrad::device::emulated::Emulated;
 use localgrad::device::engine::Engine;
@@ -31,6 +32,17 @@ fn every_rule_trains_a_residual_network() {
     let spec = small_resnet([3, 8, 8]);
     let batches = batches(&spec, 2, 5);
     for config in all_rules().into_iter().map(local).chain([bp()]) {
+        let kernels = train(&spec, &config, &batches, &Place::Host);
+        let found = train(&spec, &config, &batches, &device());
+        assert_near(&kernels, &found, 5e-3, &format!("{:?}", config.method.rule));
+    }
+}
+
+#[test]
+fn every_rule_trains_tokens() {
+    let spec = tokens::spec();
+    let batches = batches(&spec, 2, 5);
+    for config in tokens::configs() {
         let kernels = train(&spec, &config, &batches, &Place::Host);
         let found = train(&spec, &config, &batches, &device());
         assert_near(&kernels, &found, 5e-3, &format!("{:?}", config.method.rule));
@@ -97,7 +109,7 @@ fn what_waits_changes_nothing() {
 /// Counted on a device that does nothing.
 #[test]
 fn a_step_of_a_published_network_takes_few_launches() {
-    let model = ModelConfig { input: [3, 32, 32], classes: 10, ..ModelConfig::default() };
+    let model = ModelConfig { input: [3, 32, 32].into(), classes: 10, ..ModelConfig::default() };
     let spec = resnet::cifar(&[5, 5, 5], &model, "resnet32").unwrap();
     let engine = Engine::new("idle", Idle, Class::Scalar);
     let config = TrainConfig::from(Method { ends: vec![spec.units.len() - 1], ..bp().method });
@@ -120,7 +132,7 @@ fn a_step_launches_and_allocates_what_the_step_before_did() {
     let spec = small_resnet([3, 8, 8]);
     let engine = engine();
     let config = local(RuleConfig::new(Rule::Dgl));
-    let normalize = Normalize::half(spec.input[0]);
+    let normalize = Normalize::half(spec.input.channels());
     let place = Place::Device(engine.clone());
     let mut trainer = Trainer::new(spec.clone(), config, normalize, &place).unwrap();
     let mut found = vec![];

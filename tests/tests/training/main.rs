@@ -12,6 +12,7 @@ mod device;
 mod objectives;
 mod selection;
 mod specs;
+mod tokens;
 mod trains;
 mod waiting;
 mod windows;

@@ -144,7 +144,8 @@ fn every_rule_trains_an_autoencoder() {
     let loader = Loader::new(Arc::new(Autoencoded::new(samples)), Normalize::half(3), how).unwrap();
     let batch = loader.batch(0, 0).unwrap();
     let (classes, objective) = (loader.dataset().classes(), Objective::Values);
-    let of_autoencoder = ModelConfig { input: [3, SIDE, SIDE], classes, objective, ..ModelConfig::default() };
+    let of_autoencoder =
+        ModelConfig { input: [3, SIDE, SIDE].into(), classes, objective, ..ModelConfig::default() };
     let network = localgrad_models::network("mlperf_autoencoder", &of_autoencoder).unwrap();
     for rule in rules() {
         let ends = if rule.rule == Rule::Bp { vec![8] } else { vec![2, 4, 8] };

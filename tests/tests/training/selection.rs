@@ -65,12 +65,14 @@ fn moves(spec: &NetworkSpec, layers: &Layers, selection: Selection, name: &str) 
 }
 
 fn trainer(spec: &NetworkSpec, config: &TrainConfig, place: Place) -> Trainer {
-    Trainer::new(spec.clone(), config.clone(), Normalize::half(spec.input[0]), place).unwrap()
+    Trainer::new(spec.clone(), config.clone(), Normalize::half(spec.input.channels()), place).unwrap()
 }
 
 #[test]
 fn what_is_not_named_stays_to_the_bit() {
-    let at = |name| network(name, &ModelConfig { input: [3, 32, 32], classes: 5, ..ModelConfig::default() });
+    let at = |name| {
+        network(name, &ModelConfig { input: [3, 32, 32].into(), classes: 5, ..ModelConfig::default() })
+    };
     for spec in [small_resnet([3, 8, 8]), at("shufflenet_v2_x0_5").unwrap(), at("vgg11_bn").unwrap()] {
         let mut all = Layers::new();
         for (number, (layers, _)) in spec.expand().unwrap().iter().enumerate() {
@@ -166,7 +168,7 @@ fn the_last_units_are_a_block_behind_one_that_is_frozen() {
 #[test]
 fn biases_follow_the_slope_of_the_evaluations_loss() {
     let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let vgg = ModelConfig { input: [3, 32, 32], classes: 5, ..ModelConfig::default() };
+    let vgg = ModelConfig { input: [3, 32, 32].into(), classes: 5, ..ModelConfig::default() };
     let composing = Place::Composed(localgrad::Device::Cpu);
     let cases = [
         (small_resnet([3, 8, 8]), Place::Host),

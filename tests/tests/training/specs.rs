@@ -2,6 +2,7 @@
 //! anything is made of it.
 
 use crate::common::small_resnet;
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::layers::limits::{LARGEST_NUMBER, MOST_WEIGHTS};
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{Features, Variable, Visitor};
@@ -19,6 +20,7 @@ use localgrad::trainer::one_value::{check_statistics, warning_of_last_samples};
 use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad::weights::{self, Card};
 use localgrad::{Device, ErrorKind, Result};
+use localgrad_models::catalogue::usual_input;
 use localgrad_models::{MODELS, ModelConfig, network};
 
 /// A network with one thing changed, and what its refusal says.
@@ -76,7 +78,7 @@ fn dropouts_that_would_drop_the_same_are_refused() {
 fn numbers_that_cannot_be_counted_are_refused() {
     for huge in [65_536, 1 << 32, usize::MAX / 2 + 1, usize::MAX] {
         let large = "too large";
-        refused(|spec| spec.input[1] = huge, large);
+        refused(|spec| spec.input = [3, huge, 8].into(), large);
         refused(|spec| spec.units[2].width = huge, large);
         refused(|spec| spec.units[2].stride[1] = huge, large);
         refused(|spec| spec.units[0].kind = UnitKind::Stem { kernel: [3, huge], pool: false }, large);
@@ -255,7 +257,7 @@ fn a_max_pool_of_more_places_than_a_byte_counts_is_refused_up_front() {
     let with = |kernel: [usize; 2]| {
         move |spec: &mut NetworkSpec| {
             spec.units[0].stride = [1, 1];
-            spec.input = [3, 128, 128];
+            spec.input = [3, 128, 128].into();
             let pool = PoolConfig { kernel, stride: kernel, padding: [0, 0], ..PoolConfig::default() };
             spec.head.insert(0, unnamed(LayerSpec::MaxPool(pool)));
         }
@@ -380,10 +382,13 @@ fn cuts_of(names: &[&str]) -> u32 {
     let mut all = crc32fast::Hasher::new();
     for name in names {
         for side in [32, 64] {
-            let config = ModelConfig { input: [3, side, side], ..ModelConfig::default() };
-            let spec = network(name, &config).unwrap();
+            let input = match usual_input(name) {
+                Inputs::Pixels(_) => [3, side, side].into(),
+                Inputs::Tokens(tokens) => Inputs::Tokens(Tokens { length: side, ..tokens }),
+            };
+            let spec = network(name, &ModelConfig { input, ..ModelConfig::default() }).unwrap();
             for rule in ["man", "dgl", "greedy", "predsim", "infopro", "auglocal"] {
-                let rule = RuleConfig::new(rule.parse().unwrap());
+                let rule = RuleConfig::of_inputs(rule.parse().unwrap(), None, input).unwrap();
                 for ends in cuts::cuts(&spec, &rule).unwrap() {
                     all.update(format!("{ends:?}").as_bytes());
                 }
@@ -399,8 +404,13 @@ fn cuts_of(names: &[&str]) -> u32 {
 /// The places do not change from release to release.
 #[test]
 fn the_catalogue_is_cut_where_it_was() {
-    let later: Vec<&str> = MODELS.iter().copied().filter(|name| !FIRST.contains(name)).collect();
-    assert_eq!([cuts_of(FIRST), cuts_of(&later)], [CUTS_OF_FIRST, CUTS_OF_LATER]);
+    let are_tokens = |name: &&str| usual_input(name).are_tokens();
+    let later = MODELS.iter().copied().filter(|name| !FIRST.contains(name) && !are_tokens(name));
+    let texts: Vec<&str> = MODELS.iter().copied().filter(are_tokens).collect();
+    assert_eq!(
+        [cuts_of(FIRST), cuts_of(&later.collect::<Vec<_>>()), cuts_of(&texts)],
+        [CUTS_OF_FIRST, CUTS_OF_LATER, CUTS_OF_TEXTS]
+    );
 }
 
 /// The networks of the first releases, in the order that they had, which [`CUTS_OF_FIRST`] is of.
@@ -441,7 +451,8 @@ const FIRST: &[&str] = &[
     "densenet201",
 ];
 const CUTS_OF_FIRST: u32 = 3_192_927_326;
-const CUTS_OF_LATER: u32 = 2_541_962_372;
+const CUTS_OF_LATER: u32 = 834_506_544;
+const CUTS_OF_TEXTS: u32 = 723_268_547;
 
 #[test]
 fn features_are_counted_with_care() {

@@ -222,7 +222,7 @@ fn excite(stream: &mut Stream, features: Features) -> LayerSpec {
     let then = |stream: &mut Stream| LayerSpec::Activation(activation(stream).unwrap_or(Activation::Sigmoid));
     let mut gate = match features {
         Features::Map { .. } => vec![LayerSpec::AdaptiveAveragePool([1, 1]), conv(inputs, outputs)],
-        Features::Flat(_) => vec![linear(inputs, outputs)],
+        Features::Flat(_) | Features::Tokens(_) => vec![linear(inputs, outputs)],
     };
     gate.push(then(stream));
     gate.push(if let Features::Map { .. } = features {
@@ -273,7 +273,7 @@ fn network(stream: &mut Stream) -> NetworkSpec {
     }
     let mut spec = NetworkSpec {
         name: "drawn".into(),
-        input,
+        input: input.into(),
         classes: from(stream, 2, 5),
         objective: Objective::Classes,
         units,
@@ -308,8 +308,9 @@ fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
     if planned.peak_bytes > 64 << 20 || planned.step_work.multiply_adds > 1e7 {
         return false;
     }
-    let mut trainer = Trainer::new(spec.clone(), train.clone(), Normalize::half(spec.input[0]), &Device::Cpu)
-        .unwrap_or_else(|error| panic!("{error}: {what}"));
+    let mut trainer =
+        Trainer::new(spec.clone(), train.clone(), Normalize::half(spec.input.channels()), &Device::Cpu)
+            .unwrap_or_else(|error| panic!("{error}: {what}"));
     for step in 0..2 {
         match trainer.step(&batch(spec, SAMPLES, step), 0.01, &mut |_| {}) {
             Ok(report) => assert_eq!(report.losses.len(), train.method.ends.len(), "{what}"),

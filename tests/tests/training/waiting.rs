@@ -55,7 +55,7 @@ struct Run {
 fn run(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     let scratch = config.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
-    let normalize = Normalize::half(spec.input[0]);
+    let normalize = Normalize::half(spec.input.channels());
     let mut trainer =
         Trainer::with_scratch(spec.clone(), config.clone(), normalize, &Device::Cpu, scratch).unwrap();
     let (mut losses, mut correct) = (Vec::new(), 0);

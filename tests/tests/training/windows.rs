@@ -49,7 +49,7 @@ fn windows(kind: &UnitKind) -> NetworkSpec {
     let linear = LayerSpec::Linear { inputs: WIDTH, outputs: 3, bias: true };
     NetworkSpec {
         name: "windows".into(),
-        input: [2, 1, STEPS],
+        input: [2, 1, STEPS].into(),
         classes: 3,
         objective: Objective::Classes,
         units: vec![

@@ -30,7 +30,8 @@ pub fn known() -> BTreeMap<String, Known> {
 
 /// The largest difference between our logits and the other program's, for a logit of 1, or for the largest if that is more.
 pub fn difference(known: &Known) -> f32 {
-    let config = ModelConfig { input: known.input, classes: known.logits[0].len(), ..ModelConfig::default() };
+    let config =
+        ModelConfig { input: known.input.into(), classes: known.logits[0].len(), ..ModelConfig::default() };
     let spec = network(&known.network, &config).unwrap();
     let theirs: BTreeMap<String, String> = match known.source.as_str() {
         "timm" => timm::names(&spec).into_iter().map(|(theirs, ours)| (ours, theirs)).collect(),

@@ -89,7 +89,7 @@ impl Sample {
             samples: 1500,
             classes: 10,
             parameters: units.iter().map(|unit| unit.parameters).sum(),
-            input: [1, 28, 28],
+            input: [1, 28, 28].into(),
             blocks: blocks(&units, self.blocks),
             units,
             device: "cpu, 2 threads".into(),

@@ -1,6 +1,7 @@
-//! Images of one size out of files of numbers, held in memory.
+//! Images of one size, or tokens, out of files of numbers, held in memory.
 
 use localgrad::data::{Dataset, ImageShape};
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::targets::TargetKind;
 use localgrad::{Error, ErrorKind, Result};
 
@@ -24,6 +25,8 @@ pub enum Values {
     Bytes(Vec<u8>),
     /// As they are.
     Floats(Vec<f32>),
+    /// Tokens `[N, T]`, all below a vocabulary of so many.
+    Tokens(Vec<u32>, usize),
 }
 
 impl Values {
@@ -31,6 +34,7 @@ impl Values {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Floats(floats) => floats.len(),
+            Self::Tokens(tokens, _) => tokens.len(),
         }
     }
 }
@@ -103,6 +107,14 @@ impl Dataset for Images {
         self.shape
     }
 
+    fn input(&self) -> Inputs {
+        let ImageShape { channels, height, width } = self.shape;
+        match self.values {
+            Values::Tokens(_, vocabulary) => Inputs::Tokens(Tokens { length: width, vocabulary }),
+            Values::Bytes(_) | Values::Floats(_) => Inputs::Pixels([channels, height, width]),
+        }
+    }
+
     fn classes(&self) -> usize {
         self.classes
     }
@@ -148,6 +160,9 @@ impl Dataset for Images {
                 }
             }
             Values::Floats(floats) => pixels.copy_from_slice(&floats[own]),
+            Values::Tokens(tokens, _) => {
+                pixels.iter_mut().zip(&tokens[own]).for_each(|(pixel, &token)| *pixel = token as f32);
+            }
         }
         Ok(label)
     }
@@ -157,6 +172,7 @@ impl Dataset for Images {
         let values = match &self.values {
             Values::Bytes(bytes) => bytes.capacity(),
             Values::Floats(floats) => size_of_val(floats.as_slice()),
+            Values::Tokens(tokens, _) => size_of_val(tokens.as_slice()),
         };
         values + size_of_val(self.labels.as_slice()) + size_of_val(self.rows.as_slice()) + names
     }

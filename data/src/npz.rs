@@ -1,7 +1,8 @@
-//! Images and labels in NumPy's arrays: an archive of them (`.npz`), or files in a folder (`.npy`, `.npz`).
+//! Images, or tokens, and labels in NumPy's arrays: an archive of them (`.npz`), or files in a folder (`.npy`, `.npz`).
 //!
 //! Arrays go by the words in their names: `train_images` and `train_labels`, `val_` and `test_` the same (MedMNIST's),
-//! `x_train` and `y_train` (Keras'), `images` and `labels`, `kmnist-train-imgs.npz`; `class_names` may name the classes.
+//! `x_train` and `y_train` (Keras'), `images` and `labels`, `kmnist-train-imgs.npz`; `class_names` may name the classes. `tokens`
+//! (`train_tokens`), whole numbers `[N, T]`, stand in the place of images.
 
 use crate::archive::{Archive, Want};
 use crate::encoded::Encoded;
@@ -11,6 +12,7 @@ use crate::listing::{Part, few};
 use crate::npy::{Array, Kind};
 use crate::share::Share;
 use localgrad::data::ImageShape;
+use localgrad::inputs::LARGEST_VOCABULARY;
 use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
 use std::borrow::Cow;
@@ -23,6 +25,9 @@ const LARGEST_LABEL: f64 = 65_535.0;
 const MOST_CHANNELS: usize = 4;
 const EXPECTED: &str =
     "NumPy's arrays train_images and train_labels, x_train and y_train, or images and labels";
+
+/// The word in the name of an array of tokens.
+const TOKENS: &str = "tokens";
 
 /// What an array is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +81,10 @@ pub fn open(path: &Path, part: Part) -> Result<Images> {
     let (share, images) = arrays.images(part)?;
     let labels = arrays.found.get(&(share, Role::Labels)).ok_or_else(|| arrays.missing(EXPECTED))?;
     let wrong = |what: String| Error::format(format!("{}: {what}", arrays.name));
-    let (shape, values) = read_images(images, &arrays.name)?;
+    let (shape, mut values) = read_images(images, &arrays.name)?;
+    if let Values::Tokens(_, vocabulary) = &mut values {
+        *vocabulary = arrays.vocabulary()?;
+    }
     let found = read_answers(labels, &arrays.name)?;
     // All parts count the classes of all, and take labels for what those of all are, so that they agree.
     let mut all = found.clone();
@@ -250,6 +258,17 @@ impl Arrays {
         Ok(Self { name, found, names })
     }
 
+    /// How many tokens there are to choose from in all parts, so that these agree.
+    fn vocabulary(&self) -> Result<usize> {
+        let mut most = 1;
+        for (_, array) in self.found.iter().filter(|((_, role), _)| *role == Role::Images) {
+            if let (_, Values::Tokens(_, vocabulary)) = read_images(array, &self.name)? {
+                most = most.max(vocabulary);
+            }
+        }
+        Ok(most)
+    }
+
     fn has(&self, role: Role) -> bool {
         self.found.keys().any(|(_, found)| *found == role)
     }
@@ -265,7 +284,7 @@ fn purpose(name: &str) -> Option<(Option<Share>, Role)> {
     for word in words(name) {
         share = share.or(Share::named(&word));
         role = role.or(match word.as_str() {
-            "images" | "image" | "imgs" | "img" | "x" | "data" | "pixels" => Some(Role::Images),
+            "images" | "image" | "imgs" | "img" | "x" | "data" | "pixels" | "tokens" => Some(Role::Images),
             "labels" | "label" | "lbls" | "y" | "targets" | "target" => Some(Role::Labels),
             "classes" => Some(Role::ClassNames),
             _ => None,
@@ -318,9 +337,14 @@ fn reading<'a, T>(
     Ok((made, file))
 }
 
-/// The images of an array.
+/// The images of an array, or its tokens.
 fn read_images(array: &(String, Encoded), name: &str) -> Result<(ImageShape, Values)> {
+    let are_tokens = words(&array.0).iter().any(|word| word == TOKENS);
     let ((shape, values), file) = reading(array, name, |array| {
+        if are_tokens {
+            let (shape, tokens) = read_tokens(array)?;
+            return Ok((shape, Ok(tokens)));
+        }
         let (count, shape, strides) = layout(array)?;
         let plain = [shape.elements(), shape.width * shape.channels, shape.channels, 1];
         if let (Some(bytes), true) = (array.as_bytes(), strides == plain) {
@@ -338,6 +362,37 @@ fn read_images(array: &(String, Encoded), name: &str) -> Result<(ImageShape, Val
         }
     };
     Ok((shape, values))
+}
+
+/// Tokens `[N, T]`, row after row, and one more than the largest; as a row of numbers each.
+fn read_tokens(array: &Array<'_>) -> std::result::Result<(ImageShape, Values), String> {
+    let are_whole = matches!(array.kind, Kind::Unsigned | Kind::Signed);
+    let (&[count, length], &[s_n, s_t], true, false) =
+        (&array.shape[..], &array.strides[..], are_whole, array.is_empty())
+    else {
+        return Err(format!(
+            "an array {:?}, expected tokens: whole numbers [N, T], none of them 0",
+            array.shape
+        ));
+    };
+    let mut tokens = room(array.len(), "the tokens").map_err(|cause| cause.to_string())?;
+    let mut largest = 0;
+    for at in 0..count * length {
+        let (sample, step) = (at / length, at % length);
+        match array.number(sample * s_n + step * s_t) {
+            Some(token) if (0.0..LARGEST_VOCABULARY as f64).contains(&token) => tokens.push(token as u32),
+            other => {
+                return Err(format!(
+                    "sample {sample} holds the token {}, expected a whole number of 0 to {}",
+                    other.unwrap_or(f64::NAN),
+                    LARGEST_VOCABULARY - 1
+                ));
+            }
+        }
+        largest = largest.max(tokens[at]);
+    }
+    let shape = ImageShape { channels: 1, height: 1, width: length };
+    Ok((shape, Values::Tokens(tokens, largest as usize + 1)))
 }
 
 /// The number of images, their shape, and the strides of `[N, H, W, C]`.

@@ -44,7 +44,7 @@ impl Identity {
     /// What photographs are normalised by for it; none where it was made for other images.
     pub fn normalize(&self) -> Option<Normalize> {
         let normalize = match (self.origin, self.model) {
-            (EFFICIENTNET_PYTORCH, "efficientnet-lite0") => Normalize::half(PHOTO[0]),
+            (EFFICIENTNET_PYTORCH, "efficientnet-lite0") => Normalize::half(PHOTO.channels()),
             _ => Normalize::imagenet(),
         };
         (self.config.input == PHOTO).then_some(normalize)

@@ -168,7 +168,8 @@ fn a_network_is_known_by_the_names_of_timm() {
     let (file, picture) = (path(directory.path(), "w.safetensors"), path(directory.path(), "p.png"));
     image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, 7])).save(&picture).unwrap();
     let called = "mobilenetv3_small_100";
-    let config = localgrad_models::ModelConfig { input: [3, 224, 224], classes: 3, ..Default::default() };
+    let config =
+        localgrad_models::ModelConfig { input: [3, 224, 224].into(), classes: 3, ..Default::default() };
     let spec = localgrad_models::network(called, &config).unwrap();
     let names = localgrad_models::timm::names(&spec);
     let mut model = localgrad::model::Model::new(spec, 0, &localgrad::Device::Cpu).unwrap();
@@ -487,7 +488,8 @@ fn what_cannot_be_written_is_no_success() {
 fn weights_of_a_vgg_are_found_by_the_name_that_it_had() {
     let directory = tempfile::tempdir().unwrap();
     let file = path(directory.path(), "before.safetensors");
-    let config = localgrad_models::ModelConfig { input: [3, 16, 16], classes: 3, ..Default::default() };
+    let config =
+        localgrad_models::ModelConfig { input: [3, 16, 16].into(), classes: 3, ..Default::default() };
     let mut spec = localgrad_models::network("vgg11_bn", &config).unwrap();
     spec.name = "vgg11".into();
     let mut model = localgrad::model::Model::new(spec.clone(), 0, &localgrad::Device::Cpu).unwrap();
@@ -508,7 +510,8 @@ fn weights_of_a_vgg_are_found_by_the_name_that_it_had() {
 fn a_run_of_a_vgg_goes_on_by_the_name_that_it_had() {
     let directory = tempfile::tempdir().unwrap();
     let (set, run) = (write_data(directory.path()), path(directory.path(), "run"));
-    let config = localgrad_models::ModelConfig { input: [3, 16, 16], classes: 3, ..Default::default() };
+    let config =
+        localgrad_models::ModelConfig { input: [3, 16, 16].into(), classes: 3, ..Default::default() };
     let mut spec = localgrad_models::network("vgg11_bn", &config).unwrap();
     spec.name = "vgg11".into();
     let file = path(directory.path(), "vgg11.json");

@@ -16,4 +16,5 @@ mod photos;
 mod pictures;
 mod published;
 mod report;
+mod tokens;
 mod torch;

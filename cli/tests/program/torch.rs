@@ -30,7 +30,7 @@ fn tensors(weights: &Weights, prefix: &str) -> Vec<Tensor> {
 fn pytorchs_weights_are_judged_predict_and_are_tuned() {
     let directory = tempfile::tempdir().unwrap();
     let config = localgrad_models::ModelConfig {
-        input: [3, 32, 32],
+        input: [3, 32, 32].into(),
         classes: 2,
         widths: Some(vec![4, 4, 8, 8]),
         ..Default::default()
@@ -77,7 +77,8 @@ fn pytorchs_weights_are_judged_predict_and_are_tuned() {
 #[test]
 fn pytorchs_weights_are_known_by_their_tensors() {
     let directory = tempfile::tempdir().unwrap();
-    let config = localgrad_models::ModelConfig { input: [3, 224, 224], classes: 3, ..Default::default() };
+    let config =
+        localgrad_models::ModelConfig { input: [3, 224, 224].into(), classes: 3, ..Default::default() };
     let ours = random("squeezenet1_1", &config);
     let file = path(directory.path(), "squeezenet.pth");
     std::fs::write(&file, saved(&tensors(&ours, ""), &[])).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::files::{npy, zip};
 use localgrad::data::Dataset;
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::targets::TargetKind;
 use localgrad_data::npy::Array;
 use localgrad_data::open::{has_parts, numbers, unlabelled};
@@ -81,6 +82,37 @@ fn medmnist_is_read_in_its_three_parts() {
         assert_images(numbers(place, Part::Judge).unwrap().as_ref(), [1, 2, 3, 3], 255.0, &[4]);
         assert_images(numbers(place, Part::Test).unwrap().as_ref(), COLOURS, 255.0, &[1, 0]);
     }
+}
+
+#[test]
+fn arrays_of_tokens_are_read_by_their_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let labels = npy("|u1", false, "(2,)", &[1, 0]);
+    let tokens = |descr: &str, by_columns, data: &[u8]| npy(descr, by_columns, "(2, 3)", data);
+    let check = |arrays: &[(&str, Vec<u8>)], part, vocabulary: usize| {
+        let set = numbers(&npz(directory.path(), arrays), part).unwrap();
+        assert_eq!(set.input(), Inputs::Tokens(Tokens { length: 3, vocabulary }));
+        let mut numbers = [0.0; 3];
+        assert_eq!((set.read(0, &mut numbers).unwrap(), numbers), (1, [5.0, 0.0, 7.0]));
+        assert_eq!((set.read(1, &mut numbers).unwrap(), numbers), (0, [7.0, 2.0, 300.0]));
+    };
+    let rows = [5_i64, 0, 7, 7, 2, 300].map(i64::to_le_bytes).concat();
+    let columns = [5_u16, 7, 0, 2, 7, 300].map(u16::to_be_bytes).concat();
+    check(&[("tokens.npy", tokens("<i8", false, &rows)), ("labels.npy", labels.clone())], Part::All, 301);
+    check(&[("my_tokens.npy", tokens(">u2", true, &columns)), ("y.npy", labels.clone())], Part::All, 301);
+    // All parts count the tokens of all.
+    let larger = npy("<i8", false, "(1, 3)", &[1_i64, 400, 2].map(i64::to_le_bytes).concat());
+    let parts = [
+        ("train_tokens.npy", tokens("<i8", false, &rows)),
+        ("train_labels.npy", labels.clone()),
+        ("test_tokens.npy", larger),
+        ("test_labels.npy", npy("|u1", false, "(1,)", &[1])),
+    ];
+    check(&parts, Part::Train, 401);
+    let negative = tokens("<i8", false, &[-1_i64, 0, 0, 0, 0, 0].map(i64::to_le_bytes).concat());
+    let path = npz(directory.path(), &[("tokens.npy", negative), ("labels.npy", labels)]);
+    let Err(error) = numbers(&path, Part::All) else { panic!("a token below 0") };
+    assert!(error.to_string().contains("sample 0 holds the token -1"), "{error}");
 }
 
 #[test]
@@ -230,6 +262,7 @@ fn what_is_wrong_with_arrays_is_said() {
         ),
         (vec![images("|u1", "(12,)", &[0; 12]), of(1)], "an array [12], expected images"),
         (vec![images("|u1", "(0, 4, 4)", &[]), of(1)], "none of them 0"),
+        (vec![("tokens.npy", npy("<f4", false, "(2, 1)", &nan)), of(1)], "expected tokens: whole numbers"),
         (vec![images("|S1", "(2, 1, 1)", &[0; 2]), of(1)], "texts, expected images"),
         (
             vec![("train_images.npy", good().1), ("train_labels.npy", of(1).1)],

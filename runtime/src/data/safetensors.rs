@@ -1,12 +1,13 @@
-//! Data sets in safetensors files: `images` u8 or f32 `[N, C, H, W]` and `labels` u8, i32, u32 or i64 `[N]`; or rows of
+//! Data sets in safetensors files: `images` u8 or f32 `[N, C, H, W]`, or `tokens` of whole numbers `[N, T]`, and `labels` u8, i32, u32 or i64 `[N]`; or rows of
 //! `labels` `[N, K]`, each 0 or 1, or values: f32 `[N]` or `[N, K]` numbers that are not all 0 or 1.
 //!
-//! Only the header and the labels are read at opening; the images stay in the file, so that a set may be
-//! larger than memory.
+//! Only the header and the labels are read at opening (and tokens once, where the metadata do not say their vocabulary); the
+//! samples stay in the file, so that a set may be larger than memory.
 
 use super::source::Source;
 use super::{Dataset, ImageShape, Split, check_read, from_byte, interleave, no_sample};
 use crate::error::{Error, Result};
+use crate::inputs::{Inputs, LARGEST_VOCABULARY, Tokens};
 use crate::signature::Signature;
 use crate::targets::TargetKind;
 use ::safetensors::Dtype;
@@ -18,21 +19,48 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// A label above this is taken for a damaged file.
 const MAX_CLASSES: i64 = 1 << 16;
 
-/// A safetensors file with images and labels.
+/// A safetensors file with images or tokens, and labels.
 ///
-/// The number of classes is the metadata entry `classes` of the file or else the largest label and one.
+/// The number of classes is the metadata entry `classes` of the file or else the largest label and one; so is the vocabulary
+/// of tokens, by the entry `vocabulary`.
 pub struct TensorFile {
     source: Source,
-    /// Where the images begin in the file, in bytes.
+    /// Where the samples begin in the file, in bytes.
     start: u64,
     shape: ImageShape,
-    float: bool,
+    stored: Stored,
     /// All 0 where there are labels or values.
     labels: Vec<u32>,
     classes: usize,
     kind: TargetKind,
     /// `[N, classes]` labels, values or a 1 for the class, as the file has them; else none.
     rows: Vec<f32>,
+}
+
+/// How a sample's numbers are stored.
+#[derive(Clone, Copy)]
+enum Stored {
+    Bytes,
+    Floats,
+    /// Whole numbers of some bytes each, below `vocabulary`.
+    Tokens {
+        bytes: usize,
+        token: Whole,
+        vocabulary: usize,
+    },
+}
+
+/// Reads a whole number.
+type Whole = fn(&[u8]) -> Option<i64>;
+
+impl Stored {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Bytes => 1,
+            Self::Floats => 4,
+            Self::Tokens { bytes, .. } => bytes,
+        }
+    }
 }
 
 impl TensorFile {
@@ -59,25 +87,33 @@ impl TensorFile {
         let find = |name: &str| {
             metadata.info(name).ok_or_else(|| {
                 let found: Vec<String> = metadata.offset_keys().into_iter().take(8).collect();
-                wrong(format!("expected the tensors `images` and `labels`, found {found:?}"))
+                wrong(format!(
+                    "expected the tensors `images` and `labels`, or `tokens` and `labels`, found {found:?}"
+                ))
             })
         };
-        let (images, labels) = (find("images")?, find("labels")?);
-        let (count, shape) = image_shape(images).ok_or_else(|| {
-            wrong(format!("`images` has the shape {:?}, expected [N, C, H, W], none of them 0", images.shape))
-        })?;
-        let float = match images.dtype {
-            Dtype::U8 => false,
-            Dtype::F32 => true,
-            other => return Err(wrong(format!("`images` has the type {other:?}, expected U8 or F32"))),
+        let (samples, are_tokens) = match metadata.info("tokens") {
+            Some(tokens) => (tokens, true),
+            None => (find("images")?, false),
         };
-        let start = data_start + images.data_offsets.0 as u64;
+        let labels = find("labels")?;
+        let form = if are_tokens { token_form(samples) } else { image_form(samples) };
+        let (count, shape, stored) = form.map_err(&wrong)?;
+        let [start, end] = [samples.data_offsets.0, samples.data_offsets.1].map(|at| data_start + at as u64);
+        let stored = match stored {
+            Stored::Tokens { bytes, token, .. } => {
+                let vocabulary =
+                    count_tokens(&source, &metadata, (start, end, shape.width * bytes), (bytes, token))?;
+                Stored::Tokens { bytes, token, vocabulary }
+            }
+            stored => stored,
+        };
         let width = match labels.shape[..] {
             [found] if found == count => 1,
             [found, width] if found == count && width > 0 => width,
             _ => {
                 return Err(wrong(format!(
-                    "`labels` has the shape {:?}, expected [{count}], one label an image, or a row each",
+                    "`labels` has the shape {:?}, expected [{count}], one label a sample, or a row each",
                     labels.shape
                 )));
             }
@@ -90,16 +126,16 @@ impl TensorFile {
                 TargetKind::Class => rows.chunks_exact(width).map(place).collect(),
                 _ => vec![0; count],
             };
-            return Ok(Self { source, start, shape, float, labels, classes: width, kind, rows });
+            return Ok(Self { source, start, shape, stored, labels, classes: width, kind, rows });
         }
         let labels = read_labels(&source, labels, data_start)?;
         let classes = count_classes(&source, &metadata, &labels)?;
         let (kind, rows) = (TargetKind::Class, Vec::new());
-        Ok(Self { source, start, shape, float, labels, classes, kind, rows })
+        Ok(Self { source, start, shape, stored, labels, classes, kind, rows })
     }
 
-    fn image_bytes(&self) -> usize {
-        self.shape.elements() * if self.float { 4 } else { 1 }
+    fn sample_bytes(&self) -> usize {
+        self.shape.elements() * self.stored.bytes()
     }
 }
 
@@ -110,6 +146,14 @@ impl Dataset for TensorFile {
 
     fn shape(&self) -> ImageShape {
         self.shape
+    }
+
+    fn input(&self) -> Inputs {
+        let ImageShape { channels, height, width } = self.shape;
+        match self.stored {
+            Stored::Tokens { vocabulary, .. } => Inputs::Tokens(Tokens { length: width, vocabulary }),
+            Stored::Bytes | Stored::Floats => Inputs::Pixels([channels, height, width]),
+        }
     }
 
     fn classes(&self) -> usize {
@@ -132,22 +176,30 @@ impl Dataset for TensorFile {
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
         check_read(index, self.len(), pixels, self.shape)?;
-        let offset = self.start + index as u64 * self.image_bytes() as u64;
-        self.source.with(offset, self.image_bytes(), |bytes| {
-            if self.float {
+        let offset = self.start + index as u64 * self.sample_bytes() as u64;
+        self.source.with(offset, self.sample_bytes(), |bytes| match self.stored {
+            Stored::Bytes => interleave(self.shape.channels, pixels, |i| from_byte(bytes[i])),
+            Stored::Floats => {
                 let (numbers, _) = bytes.as_chunks::<4>();
                 interleave(self.shape.channels, pixels, |i| f32::from_le_bytes(numbers[i]));
-            } else {
-                interleave(self.shape.channels, pixels, |i| from_byte(bytes[i]));
+            }
+            Stored::Tokens { bytes: each, token, vocabulary } => {
+                for (pixel, bytes) in pixels.iter_mut().zip(bytes.chunks_exact(each)) {
+                    let token = token(bytes).filter(|token| (0..vocabulary as i64).contains(token));
+                    *pixel = token.map_or(f32::NAN, |token| token as f32);
+                }
             }
         })?;
-        if self.float && !pixels.iter().all(|pixel| pixel.is_finite()) {
-            return Err(Error::format(format!(
-                "{}: image {index} holds a number that is not finite",
-                self.source.name()
-            )));
+        if pixels.iter().all(|pixel| pixel.is_finite()) {
+            return self.label(index);
         }
-        self.label(index)
+        let what = match self.stored {
+            Stored::Tokens { vocabulary, .. } => {
+                format!("sample {index} holds a token that is not from 0 to {}", vocabulary - 1)
+            }
+            _ => format!("image {index} holds a number that is not finite"),
+        };
+        Err(Error::format(format!("{}: {what}", self.source.name())))
     }
 
     fn resident_bytes(&self) -> usize {
@@ -160,7 +212,7 @@ pub(super) fn found_in(directory: &Path) -> bool {
     [Split::Train, Split::Test].iter().any(|&split| directory.join(file_name(split)).is_file())
 }
 
-/// Opens the split in `directory`. Both splits count the classes of both files, so that they agree.
+/// Opens the split in `directory`. Both splits count the classes, and the tokens, of both files, so that they agree.
 pub(super) fn open_in(directory: &Path, split: Split) -> Result<TensorFile> {
     let other = match split {
         Split::Train => Split::Test,
@@ -178,6 +230,11 @@ pub(super) fn open_in(directory: &Path, split: Split) -> Result<TensorFile> {
     let mut set = TensorFile::open(&path)?;
     if other.is_file() {
         let other = TensorFile::open(&other)?;
+        if let (Stored::Tokens { vocabulary, .. }, Stored::Tokens { vocabulary: others, .. }) =
+            (&mut set.stored, other.stored)
+        {
+            *vocabulary = others.max(*vocabulary);
+        }
         if set.kind == TargetKind::Class && other.kind == TargetKind::Class {
             set.classes = set.classes.max(other.classes);
         } else if !set.rows.is_empty() && other.kind > set.kind {
@@ -233,11 +290,80 @@ fn header(source: &Source) -> Result<(Metadata, u64)> {
     Ok((metadata, data_start))
 }
 
-/// The number of images and their shape, unless one of the sizes is missing or 0.
-fn image_shape(info: &TensorInfo) -> Option<(usize, ImageShape)> {
-    let &[count, channels, height, width] = info.shape.as_slice() else { return None };
-    let shape = ImageShape { channels, height, width };
-    (count > 0 && shape.elements() > 0).then_some((count, shape))
+/// The number of samples, their shape, and how they are stored.
+type Form = (usize, ImageShape, Stored);
+
+/// Of images.
+fn image_form(info: &TensorInfo) -> std::result::Result<Form, String> {
+    let stored = match info.dtype {
+        Dtype::U8 => Stored::Bytes,
+        Dtype::F32 => Stored::Floats,
+        other => return Err(format!("`images` has the type {other:?}, expected U8 or F32")),
+    };
+    match info.shape[..] {
+        [count, channels, height, width] if !info.shape.contains(&0) => {
+            Ok((count, ImageShape { channels, height, width }, stored))
+        }
+        _ => Err(format!("`images` has the shape {:?}, expected [N, C, H, W], none of them 0", info.shape)),
+    }
+}
+
+/// Of tokens; how many there are to choose from is still to be found.
+fn token_form(info: &TensorInfo) -> std::result::Result<Form, String> {
+    let Some((bytes, token)) = whole(info.dtype) else {
+        return Err(format!("`tokens` has the type {:?}, expected U8, U16, I32, U32 or I64", info.dtype));
+    };
+    match info.shape[..] {
+        [count, length] if !info.shape.contains(&0) => {
+            let shape = ImageShape { channels: 1, height: 1, width: length };
+            Ok((count, shape, Stored::Tokens { bytes, token, vocabulary: 0 }))
+        }
+        _ => Err(format!("`tokens` has the shape {:?}, expected [N, T], none of them 0", info.shape)),
+    }
+}
+
+/// How many tokens there are to choose from: as the metadata say, or else the largest that occurs and one. Samples, of so many
+/// bytes each, begin at `start` and are the file's from there on as far as `end`.
+fn count_tokens(
+    source: &Source,
+    metadata: &Metadata,
+    (start, end, sample): (u64, u64, usize),
+    (bytes, token): (usize, Whole),
+) -> Result<usize> {
+    let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
+    if let Some(said) = metadata.metadata().as_ref().and_then(|entries| entries.get("vocabulary")) {
+        return match said.parse() {
+            Ok(vocabulary @ 1..=LARGEST_VOCABULARY) => Ok(vocabulary),
+            _ => Err(wrong(format!(
+                "its metadata says `vocabulary`: {said:?}, expected a number from 1 to {LARGEST_VOCABULARY}"
+            ))),
+        };
+    }
+    let mut largest = 0;
+    for (index, offset) in (start..end).step_by(sample).enumerate() {
+        let found = source.with(offset, sample, |sample| {
+            let known = |token: &i64| (0..LARGEST_VOCABULARY as i64).contains(token);
+            let tokens = sample.chunks_exact(bytes).map(|bytes| token(bytes).filter(known));
+            tokens.collect::<Option<Vec<i64>>>().and_then(|tokens| tokens.into_iter().max())
+        })?;
+        let last = LARGEST_VOCABULARY - 1;
+        largest = largest.max(found.ok_or_else(|| {
+            wrong(format!("sample {index} holds a token that is negative or above {last}"))
+        })?);
+    }
+    Ok(largest as usize + 1)
+}
+
+/// Bytes of a whole number of this type, and what reads it.
+fn whole(dtype: Dtype) -> Option<(usize, Whole)> {
+    Some(match dtype {
+        Dtype::U8 => (1, |bytes| bytes.first().map(|&byte| byte.into())),
+        Dtype::U16 => (2, |bytes| Some(u16::from_le_bytes(bytes.try_into().ok()?).into())),
+        Dtype::U32 => (4, |bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?).into())),
+        Dtype::I32 => (4, |bytes| Some(i32::from_le_bytes(bytes.try_into().ok()?).into())),
+        Dtype::I64 => (8, |bytes| Some(i64::from_le_bytes(bytes.try_into().ok()?))),
+        _ => return None,
+    })
 }
 
 /// What rows of numbers are: of 0 and 1 alone labels, or classes where each has a single 1; else values.
@@ -275,19 +401,13 @@ fn read_rows(source: &Source, info: &TensorInfo, data_start: u64) -> Result<Vec<
 
 fn read_labels(source: &Source, info: &TensorInfo, data_start: u64) -> Result<Vec<u32>> {
     let wrong = |what: String| Error::format(format!("{}: {what}", source.name()));
-    let number: fn(&[u8]) -> Option<i64> = match info.dtype {
-        Dtype::U8 => |bytes| bytes.first().map(|&byte| byte.into()),
-        Dtype::U32 => |bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::I32 => |bytes| Some(i32::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::I64 => |bytes| Some(i64::from_le_bytes(bytes.try_into().ok()?)),
-        other => {
-            return Err(wrong(format!("`labels` has the type {other:?}, expected U8, I32, U32, I64 or F32")));
-        }
+    let Some((width, number)) = whole(info.dtype) else {
+        let found = info.dtype;
+        return Err(wrong(format!("`labels` has the type {found:?}, expected U8, I32, U32, I64 or F32")));
     };
     let (start, end) = info.data_offsets;
     // The header's conversion has checked that the bytes are as many as shape and type say.
     source.with(data_start + start as u64, end - start, |bytes| {
-        let width = info.dtype.bitsize() / 8;
         let mut labels = Vec::with_capacity(bytes.len() / width);
         for (index, label) in bytes.chunks_exact(width).enumerate() {
             match number(label) {

@@ -12,7 +12,7 @@ use localgrad::{ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-fn write(directory: &Path, files: &[(&str, Vec<u8>)]) {
+pub(crate) fn write(directory: &Path, files: &[(&str, Vec<u8>)]) {
     for (name, bytes) in files {
         let path = directory.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -21,7 +21,7 @@ fn write(directory: &Path, files: &[(&str, Vec<u8>)]) {
 }
 
 /// Asserts that opening fails with `kind` and a message that names all of `words`.
-fn assert_error<T>(result: Result<T>, kind: ErrorKind, words: &[&str]) {
+pub(crate) fn assert_error<T>(result: Result<T>, kind: ErrorKind, words: &[&str]) {
     let Err(error) = result else { panic!("expected an error that says {words:?}") };
     let message = error.to_string();
     assert_eq!(error.kind(), kind, "{message}");

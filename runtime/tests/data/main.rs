@@ -11,4 +11,5 @@ mod formats;
 mod hostile;
 mod images;
 mod loader;
+mod tokens;
 mod varied;

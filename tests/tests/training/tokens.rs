@@ -73,16 +73,22 @@ fn what_waits_changes_nothing() {
         }
         // What is kept in 16 bits are activations; tokens are not.
         let narrow = with(Execution { activations: Precision::Bf16, ..plainly() });
-        assert_near(&plain, &train(&spec, &narrow, &batches, &Place::Host), 1e-1, &format!("{narrow:?}"));
+        near(&plain.losses, &train(&spec, &narrow, &batches, &Place::Host).losses, 2e-2);
         let shares = with(Execution { micro_batch: Some(2), exact: true, ..plainly() });
-        let exact = train(&spec, &shares, &batches, &Place::Host);
-        assert_near(&plain, &exact, 1e-3, &format!("{shares:?}"));
+        near(&plain.losses, &train(&spec, &shares, &batches, &Place::Host).losses, 1e-3);
         let chunks = |features| {
             let method = Method { chunk: 2, ..base.method.clone() };
             let config = TrainConfig { method, execution: Execution { features, ..plainly() } };
-            train(&spec, &config, &batches, &Place::Host)
+            train(&spec, &config, &batches, &Place::Host).losses
         };
-        assert_near(&chunks(Precision::F32), &chunks(Precision::F16), 1e-1, "features in f16");
+        near(&chunks(Precision::F32), &chunks(Precision::F16), 2e-2);
+    }
+}
+
+/// Whether losses are, but for rounding.
+fn near(wanted: &[f64], found: &[f64], bound: f64) {
+    for (wanted, found) in wanted.iter().zip(found) {
+        assert!((wanted - found).abs() < bound * wanted, "{wanted} and {found}");
     }
 }
 

@@ -171,8 +171,27 @@ def tcn(channels, classes):
     return nn.Sequential(*units, *classifier(inputs, classes))
 
 
+class Text(nn.Module):
+    """Words in the place of channels: [N, T] to [N, C, 1, T]."""
+
+    def __init__(self, vocabulary, channels):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, channels)
+
+    def forward(self, tokens):
+        return self.embedding(tokens).transpose(1, 2).unsqueeze(2)
+
+
+def text_tcn(vocabulary, classes):
+    """The same for texts."""
+    return nn.Sequential(Text(vocabulary, 64), tcn(64, classes))
+
+
 def network(name, image, classes):
-    """The network that `localgrad --model name` trains on images of (channels, height, width)."""
+    """The network that `localgrad --model name` trains on images of (channels, height, width), or on
+    {"tokens": {"length": ..., "vocabulary": ...}}."""
+    if name == "text_tcn":
+        return text_tcn(image["tokens"]["vocabulary"], classes)
     channels, side = image[0], max(image[1:])
     deep = {"resnet18": (basic, [2, 2, 2, 2]), "resnet34": (basic, [3, 4, 6, 3]), "resnet50": (bottleneck, [3, 4, 6, 3])}
     if name in deep:

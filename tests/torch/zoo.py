@@ -44,6 +44,7 @@ OWN = {f"resnet{depth}": (3, 32, 32) for depth in (8, 14, 20, 26, 32, 44, 56, 11
     "mlperf_autoencoder": (640, 1, 1),
     "resnet1d": (9, 1, 128),
     "tcn": (9, 1, 128),
+    "text_tcn": {"tokens": {"length": 24, "vocabulary": 50}},
 }
 
 # timm's names of networks that torchvision has not, by ours.
@@ -132,6 +133,17 @@ def compared(name):
     return model, source, OWN.get(name, (3, SIDE, SIDE))
 
 
+def samples(of):
+    """Images between -2 and 2, or tokens, as tests/tests/zoo/filled.rs has them."""
+    import torch
+
+    if isinstance(of, dict):
+        length, vocabulary = of["tokens"]["length"], of["tokens"]["vocabulary"]
+        return torch.from_numpy((share("images", IMAGES * length) * vocabulary).astype("int64")).reshape(IMAGES, length)
+    pixels = (4 * share("images", IMAGES * math.prod(of)) - 2).astype("float32")
+    return torch.from_numpy(pixels).reshape(IMAGES, *of)
+
+
 def logits():
     import torch
 
@@ -141,9 +153,8 @@ def logits():
         model, source, image = compared(name)
         fill(model, source == "torch")
         model.eval()
-        pixels = (4 * share("images", IMAGES * math.prod(image)) - 2).astype("float32")
         with torch.no_grad():
-            rows = model(torch.from_numpy(pixels).reshape(IMAGES, *image)).tolist()
+            rows = model(samples(image)).tolist()
         found[name] = {"network": name.removeprefix("timm/"), "source": source, "input": image, "logits": rows}
         print(f"{name}: {source}, logits up to {max(abs(x) for row in rows for x in row):.3g}", file=sys.stderr)
     lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in found.items()]
@@ -262,6 +273,9 @@ def measure(names):
     torch.set_num_threads(THREADS)
     rows = rows_of_page()
     for name in names or rows:
+        if " of " in rows[name][1]:
+            print(f"{name}: not measured, as only images are", file=sys.stderr)
+            continue
         found = measured(name, rows[name])
         if found is None:
             print(f"{name}: not measured, because other processes were at work", file=sys.stderr)

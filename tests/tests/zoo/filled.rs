@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // the test and the example use their own parts
 
 use localgrad::Device;
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::maps::Map;
 use localgrad::model::Model;
 use localgrad::network::NetworkSpec;
@@ -17,9 +18,9 @@ pub struct Known {
     pub network: String,
     /// `torchvision` or `timm`: whose names the weights were filled by; `torch` for those that were by their places.
     pub source: String,
-    /// Channels, height and width of the images.
-    pub input: [usize; 3],
-    /// Of each image.
+    /// What it was given.
+    pub input: Inputs,
+    /// Of each sample.
     pub logits: Vec<Vec<f32>>,
 }
 
@@ -30,8 +31,7 @@ pub fn known() -> BTreeMap<String, Known> {
 
 /// The largest difference between our logits and the other program's, for a logit of 1, or for the largest if that is more.
 pub fn difference(known: &Known) -> f32 {
-    let config =
-        ModelConfig { input: known.input.into(), classes: known.logits[0].len(), ..ModelConfig::default() };
+    let config = ModelConfig { input: known.input, classes: known.logits[0].len(), ..ModelConfig::default() };
     let spec = network(&known.network, &config).unwrap();
     let theirs: BTreeMap<String, String> = match known.source.as_str() {
         "timm" => timm::names(&spec).into_iter().map(|(theirs, ours)| (ours, theirs)).collect(),
@@ -49,7 +49,7 @@ pub fn difference(known: &Known) -> f32 {
         })
         .collect();
     weights::load(&mut model, &filled).unwrap();
-    let logits = model.logits(&images(known.logits.len(), known.input)).unwrap().numbers().unwrap();
+    let logits = model.logits(&samples(known.logits.len(), known.input)).unwrap().numbers().unwrap();
     let expected = known.logits.concat();
     assert_eq!(logits.len(), expected.len());
     let largest = expected.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));
@@ -82,6 +82,17 @@ fn places(spec: &NetworkSpec) -> BTreeMap<String, String> {
         (name, format!("{place}.{last}"))
     };
     all.map(named).collect()
+}
+
+fn samples(count: usize, input: Inputs) -> Map {
+    match input {
+        Inputs::Pixels(sides) => images(count, sides),
+        Inputs::Tokens(Tokens { length, vocabulary }) => {
+            let start = start("images");
+            let token = |place| (share(start, place) * vocabulary as f64).floor() as f32;
+            Map::new((0..count * length).map(token).collect(), (count, length)).unwrap()
+        }
+    }
 }
 
 /// `[N, H, W, C]`, between -2 and 2; numbered channel by channel.

@@ -53,9 +53,9 @@ build() { # target
   local linker name=${1//-/_} library directory bytes
   if [ -n "${ANDROID_NDK_HOME:-}" ]; then linker=$(ndk_linker "$1"); else linker=$(stand_in_linker "$1"); fi
   export "CARGO_TARGET_${name^^}_LINKER=$linker"
-  # Pages of 16 KiB, which newer phones have.
+  # Pages of 16 KiB, which newer phones have; addresses packed as Android since 6 reads them, equal functions once.
   CARGO_TARGET_DIR=$target/cross cargo rustc --locked --quiet --package localgrad-jni --profile mobile --target "$1" -- \
-    -C link-arg=-Wl,-z,max-page-size=16384
+    -C link-arg=-Wl,-z,max-page-size=16384,--pack-dyn-relocs=android,--icf=all
   library=$target/cross/$1/mobile/liblocalgrad_jni.so
   check_pages "$library"
   directory=$out/jni/$(abi "$1")

@@ -252,8 +252,17 @@ pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
     if let Map::Device(variance) = variance {
         return on_elements::scaled(variance, unbiasing(rows) as f32).map(Map::Device);
     }
-    let scaled = || Ok(variance.tensor()?.affine(unbiasing(rows), 0.0)?);
-    make(variance, variance.dims(), scaled, scaled, |_| ())
+    let factor = unbiasing(rows);
+    make(
+        variance,
+        variance.dims(),
+        || {
+            let numbers: Vec<f32> = elements(variance)?.iter().map(|v| v * factor as f32).collect();
+            tensor(numbers, variance.dims())
+        },
+        || Ok(variance.composed()?.affine(factor, 0.0)?),
+        |_| (),
+    )
 }
 
 fn tensors(maps: [&Map; 4]) -> Result<[&Tensor; 4]> {

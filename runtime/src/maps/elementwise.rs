@@ -10,7 +10,7 @@ use crate::kernels::elementwise as kernels;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::place::{apart, change, make, read};
-use crate::maps::slices::{elements, tensor, update_in_place};
+use crate::maps::slices::{copied, elements, tensor, update_in_place};
 use candle_core::Tensor;
 use std::sync::OnceLock;
 
@@ -88,8 +88,17 @@ pub fn scaled(x: &Map, factor: f64) -> Result<Map> {
     if let Map::Device(x) = x {
         return device::scaled(x, factor as f32).map(Map::Device);
     }
-    let run = || Ok(x.tensor()?.affine(factor, 0.0)?);
-    make(x, x.dims(), run, run, |counter| counter.sweep(2 * x.elem_count()))
+    make(
+        x,
+        x.dims(),
+        || {
+            let mut numbers = copied(x)?;
+            kernels::scale(&mut numbers, factor as f32);
+            tensor(numbers, x.dims())
+        },
+        || Ok(x.composed()?.affine(factor, 0.0)?),
+        |counter| counter.sweep(2 * x.elem_count()),
+    )
 }
 
 /// `a + factor · b`, of one shape.

@@ -6,7 +6,8 @@ use super::place::{Place, apart, is_composed_here};
 #[cfg(feature = "device")]
 use crate::device::{array::Array, table::body::Element};
 use crate::error::{Error, Result};
-use candle_core::{DType, Device, Shape, Tensor};
+use candle_core::{DType, Shape, Tensor};
+use half::{bf16, f16};
 use safetensors::Dtype;
 use std::sync::Arc;
 
@@ -48,15 +49,14 @@ impl Map {
     /// # Errors
     /// Where there are not as many bytes as the shape says.
     pub fn of_bytes(bytes: &[u8], format: Dtype, dims: &[usize]) -> Result<Option<Self>> {
-        let format = match format {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            Dtype::F64 => DType::F64,
+        let numbers = match format {
+            Dtype::F32 => each(bytes, f32::from_le_bytes),
+            Dtype::F16 => each(bytes, |of| f16::from_le_bytes(of).to_f32()),
+            Dtype::BF16 => each(bytes, |of| bf16::from_le_bytes(of).to_f32()),
+            Dtype::F64 => each(bytes, |of| f64::from_le_bytes(of) as f32),
             _ => return Ok(None),
         };
-        let tensor = Tensor::from_raw_buffer(bytes, format, dims, &Device::Cpu)?;
-        Ok(Some(Self::Host(tensor.to_dtype(DType::F32)?)))
+        Self::new(numbers, dims).map(Some)
     }
 
     /// Its shape.
@@ -295,4 +295,9 @@ pub(super) fn are_bytes(array: &Array) -> bool {
 /// Sizes as a counted map keeps them.
 pub(super) fn sizes(dims: &[usize]) -> Result<Dims> {
     Dims::from_slice(dims).map_err(|_| Error::shape(format!("a map has at most 4 dimensions, not {dims:?}")))
+}
+
+/// The numbers of so many bytes each.
+fn each<const BYTES: usize>(bytes: &[u8], number: impl Fn([u8; BYTES]) -> f32) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|of| number(*of)).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::Map;
 use super::counted::ledger::Part;
-use super::place::{Place, Room};
+use super::place::{Place, Room, is_composed_here, unknown};
 use super::slices::{elements, output, tensor};
 #[cfg(feature = "device")]
 use crate::device::{array::Array, operations::elementwise as device};
@@ -52,6 +52,7 @@ impl Packed {
     pub fn new(x: &Map, precision: Precision) -> Result<Self> {
         let dims = x.dims().to_vec();
         match x {
+            Map::Composed(_) if !is_composed_here() => Err(unknown()),
             Map::Composed(x) => {
                 let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
                 Ok(Self::Composed(x.to_dtype(dtype)?))
@@ -89,7 +90,8 @@ impl Packed {
     /// Those of the device.
     pub fn unpack(&self) -> Result<Map> {
         match self {
-            Self::Composed(x) => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
+            Self::Composed(x) if is_composed_here() => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
+            Self::Composed(_) => Err(unknown()),
             #[cfg(feature = "device")]
             Self::Device { bits, precision } => {
                 device::widen(bits, *precision == Precision::Bf16).map(Map::Device)

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::kernels::per_channel as kernels;
 use crate::maps::Map;
 use crate::maps::elementwise::{rows_and_channels, same_shape};
-use crate::maps::place::{apart, change, composition, make};
-use crate::maps::slices::{elements, tensor, update_in_place};
+use crate::maps::place::{apart, change, make};
+use crate::maps::slices::{copied, elements, tensor, update_in_place};
 use candle_core::Tensor;
 
 /// `x: [N, .., C]` as groups of rows of channels, each of which has numbers of its own: one group for `numbers: [C]`, N
@@ -124,9 +124,23 @@ pub fn affine(x: &Map, factors: &[f32], shifts: &[f32]) -> Result<Map> {
     if let Map::Device(x) = x {
         return on_rows::affine(x, factors, shifts).map(Map::Device);
     }
-    composition(x, x.dims(), || {
-        let x = x.tensor()?;
-        let (factors, shifts) = (Tensor::new(factors, x.device())?, Tensor::new(shifts, x.device())?);
-        Ok(x.broadcast_mul(&factors)?.broadcast_add(&shifts)?)
-    })
+    make(
+        x,
+        x.dims(),
+        || {
+            let mut numbers = copied(x)?;
+            for row in numbers.chunks_exact_mut(channels) {
+                for (value, (factor, shift)) in row.iter_mut().zip(factors.iter().zip(shifts)) {
+                    *value = *value * factor + shift;
+                }
+            }
+            tensor(numbers, x.dims())
+        },
+        || {
+            let x = x.composed()?;
+            let (factors, shifts) = (Tensor::new(factors, x.device())?, Tensor::new(shifts, x.device())?);
+            Ok(x.broadcast_mul(&factors)?.broadcast_add(&shifts)?)
+        },
+        |counter| counter.sweep(2 * x.elem_count()),
+    )
 }

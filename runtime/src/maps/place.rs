@@ -193,14 +193,6 @@ pub(super) fn make(
     }
 }
 
-/// What candle's primitives make of `x` on the host, too, with one map of its size between.
-pub(super) fn composition(x: &Map, dims: &[usize], run: impl Fn() -> Result<Tensor>) -> Result<Map> {
-    make(x, dims, &run, &run, |counter| {
-        counter.scratch(x.elem_count() * ELEMENT_BYTES + MAP_BYTES);
-        counter.sweep(4 * x.elem_count());
-    })
-}
-
 /// [`make`] of a map and one of bytes beside it.
 #[inline]
 pub(super) fn make_with_bytes(
@@ -314,6 +306,6 @@ pub(super) fn apart() -> Error {
     Error::internal("maps of one operation are in different places")
 }
 
-fn unknown() -> Error {
+pub(super) fn unknown() -> Error {
     Error::internal("a map is on a device that this build does not know")
 }

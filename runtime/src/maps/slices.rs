@@ -56,6 +56,16 @@ pub fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
 
+/// The elements of `x`, on the host, in memory of their own.
+pub fn copied(x: &Map) -> Result<Vec<f32>> {
+    let x = x.clone().contiguous()?;
+    let x = elements(&x)?;
+    memory::claim(size_of_val(&*x))?;
+    let mut numbers = memory::room_for(x.len())?;
+    numbers.extend_from_slice(&x);
+    Ok(numbers)
+}
+
 /// A vector of `len` elements that `kernel` writes, and what else it answers.
 ///
 /// # Safety

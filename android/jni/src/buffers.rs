@@ -9,8 +9,10 @@ use localgrad_bridge::status::Fault;
 /// Place, bytes, kind, layout and number of images, as Kotlin's `Samples.header` writes them.
 const HEADER: usize = 5;
 
-/// The kind that stands for features in place of images.
+/// Kinds, as Kotlin's `Kind` counts them: bytes of images, and what is in place of images. All others are floats.
+const BYTES: usize = 0;
 const FEATURES: usize = 2;
+const TOKENS: usize = 3;
 
 /// Samples in a direct buffer, which lives and stays as it is while `'a` lasts: that of the references to it.
 pub(crate) fn samples<'a>(
@@ -24,20 +26,31 @@ pub(crate) fn samples<'a>(
     let [place, bytes, kind, layout, count] =
         numbers.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
     let bytes = self::bytes(env, images, place, bytes)?;
-    let pixels = if kind == 0 {
-        Pixels::U8(bytes)
-    } else {
-        let start = bytes.as_ptr().cast::<f32>();
-        if !start.is_aligned() || !bytes.len().is_multiple_of(size_of::<f32>()) {
-            let message = "floats begin at a multiple of 4 bytes and have 4 each; the buffer's position or limit is another";
-            return Err(Fault::argument(message).into());
+    // SAFETY: any four bytes are a float, and a token.
+    let pixels = unsafe {
+        match kind {
+            BYTES => Pixels::U8(bytes),
+            FEATURES => Pixels::Features(numbers_of(bytes)?),
+            TOKENS => Pixels::Tokens(numbers_of(bytes)?),
+            _ => Pixels::F32(numbers_of(bytes)?),
         }
-        // SAFETY: the same bytes, aligned, and any four are a float.
-        let floats = unsafe { std::slice::from_raw_parts(start, bytes.len() / size_of::<f32>()) };
-        if kind == FEATURES { Pixels::Features(floats) } else { Pixels::F32(floats) }
     };
     let layout = if layout == 0 { lg_layout::Nhwc } else { lg_layout::Nchw };
     Ok(Samples { pixels, layout, count, labels: &answers.labels, targets: &answers.targets })
+}
+
+/// Bytes as numbers of four each.
+///
+/// # Safety
+/// Any four bytes are a `T`.
+unsafe fn numbers_of<T>(bytes: &[u8]) -> Result<&[T], Fault> {
+    // SAFETY: the caller's promise.
+    match unsafe { bytes.align_to() } {
+        ([], numbers, []) => Ok(numbers),
+        _ => Err(Fault::argument(
+            "floats and tokens begin at a multiple of 4 bytes and have 4 each; the buffer's position or limit is another",
+        )),
+    }
 }
 
 /// So many bytes of a direct buffer, from a place on; they live and stay as they are while `'a` lasts, as those of

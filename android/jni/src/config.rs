@@ -13,6 +13,7 @@ struct Options {
     channels: usize,
     height: usize,
     width: usize,
+    vocabulary: usize,
     classes: usize,
     #[serde(default)]
     widths: Vec<usize>,
@@ -72,11 +73,13 @@ fn wrong(cause: &serde_json::Error) -> Fault {
 /// The options, and the widths that they point to in C.
 pub(crate) fn network_options(json: &str) -> Outcome<(lg_network_options, Vec<usize>)> {
     let options: Options = serde_json::from_str(json).map_err(|cause| wrong(&cause))?;
-    let Options { channels, height, width, classes, widths, shortcut, huber_delta, objective } = options;
+    let Options { channels, height, width, vocabulary, classes, widths, shortcut, huber_delta, objective } =
+        options;
     let options = lg_network_options {
         channels,
         height,
         width,
+        vocabulary,
         classes,
         shortcut,
         huber_delta,

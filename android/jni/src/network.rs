@@ -101,7 +101,8 @@ fn network_describe<'local>(
     let info = inside(|| find(network)?.describe())?;
     let numbers = [info.channels, info.height, info.width, info.classes, info.units, info.parameters];
     let carried = [info.has_weights, info.has_normalize, info.objective].map(jlong::from);
-    longs(env, &[&numbers.map(|number| number as jlong)[..], &carried].concat())
+    let vocabulary = [info.vocabulary as jlong];
+    longs(env, &[&numbers.map(|number| number as jlong)[..], &carried, &vocabulary].concat())
 }
 
 fn network_huber_delta<'local>(_: &mut Env<'local>, _: JClass<'local>, network: jlong) -> Done<jdouble> {

@@ -235,7 +235,7 @@ impl Intake {
                 }
             }
             (Inputs::Tokens(_), _) => {
-                Err(Fault::argument("the network takes tokens: set pixel to LG_PIXEL_TOKEN"))
+                Err(Fault::argument("the network takes tokens, not images: in C, set pixel to LG_PIXEL_TOKEN"))
             }
             (Inputs::Pixels(_), _) => Err(Fault::argument("the network takes images, not tokens")),
         }

@@ -10,7 +10,7 @@ public enum Library {
   /// How it was built and what it found, such as "arm64-ios cpu metal simd=Neon release".
   public static var buildOptions: String { String(cString: lg_build_options()) }
 
-  /// The names of the models that ``Network/init(named:input:classes:widths:shortcut:objective:)`` knows.
+  /// The names of the models that ``Network/init(named:input:classes:widths:shortcut:objective:vocabulary:)`` knows.
   public static var models: [String] {
     (0..<lg_model_count()).compactMap { lg_model_name($0).map { String(cString: $0) } }
   }

@@ -35,8 +35,11 @@ public final class Network: Sendable {
   let handle: Handle
   /// Its name.
   public let name: String
-  /// The images that it takes.
+  /// The images that it takes; of tokens an image of one channel and one row, as many columns as a sample has tokens.
   public let input: ImageShape
+  /// How many tokens there are to choose from, where samples are tokens, see ``Samples/init(tokens:labels:)``; 0: they are
+  /// images.
+  public let vocabulary: Int
   /// What it answers with, and the loss that it is trained by.
   public let objective: Objective
   /// How many classes it tells apart, or how many labels or values it answers with.
@@ -58,10 +61,12 @@ public final class Network: Sendable {
   ///   - classes: how many classes there are, or labels or values, as `objective` says.
   ///   - widths: the widths of the stem and of each stage, where they are not the published ones; CIFAR ResNets only.
   ///   - objective: what it answers with, and the loss that it is trained by.
+  ///   - vocabulary: how many tokens there are to choose from, where samples are rows of `input.width` tokens; 0: they are
+  ///     images.
   /// - Throws: `.configuration` for a name or a size that there is none of.
   public convenience init(
     named: String, input: ImageShape = ImageShape(), classes: Int = 10, widths: [Int] = [],
-    shortcut: Shortcut = .project, objective: Objective = .classes
+    shortcut: Shortcut = .project, objective: Objective = .classes, vocabulary: Int = 0
   ) throws(LocalgradError) {
     let arena = Arena()
     var options = lg_network_options()
@@ -74,6 +79,7 @@ public final class Network: Sendable {
     options.widths_count = widths.count
     options.shortcut = shortcut.rawValue
     (options.objective, options.huber_delta) = objective.inC
+    options.vocabulary = try size(vocabulary, "vocabulary")
     try self.init { lg_network_create(named, &options, $0, $1) }
   }
 
@@ -116,6 +122,7 @@ public final class Network: Sendable {
     }
     name = fixedText(info.name)
     input = ImageShape(channels: info.channels, height: info.height, width: info.width)
+    vocabulary = info.vocabulary
     objective = Objective(info.objective, huberDelta: info.huber_delta)
     (classes, units, parameters) = (info.classes, info.units, info.parameters)
     (classNames, hasWeights, hasNormalization) = (names, info.has_weights == 1, info.has_normalize == 1)

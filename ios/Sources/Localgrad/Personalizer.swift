@@ -45,8 +45,8 @@ public actor Personalizer {
   ///   - pretrained: a safetensors file with its weights, where it carries none.
   ///   - classes: what to tell apart, or the labels to find, 32 at most. Classes that are added behind those of an earlier
   ///     time make training begin anew, with the images that are there; other changes are refused.
-  /// - Throws: `.configuration` where there are no weights, the network answers with values, or the directory holds other
-  ///   classes or images of another size; `.format` where the weights do not fit the network.
+  /// - Throws: `.configuration` where there are no weights, the network answers with values or takes tokens, or the directory
+  ///   holds other classes or images of another size; `.format` where the weights do not fit the network.
   public init(
     _ network: Network, weights pretrained: URL? = nil, classes: [String], in directory: URL,
     configuration: Configuration = Configuration()
@@ -57,6 +57,9 @@ public actor Personalizer {
     guard !network.objective.areValues else {
       throw .configuration(
         "a personalizer learns classes or labels, and \(network.name) answers with values; use a Trainer")
+    }
+    guard network.vocabulary == 0 else {
+      throw .configuration("a personalizer keeps images, and \(network.name) takes tokens; use a Trainer")
     }
     let album = try Album(
       directory, classes, imageBytes: network.input.elements, hasLabels: network.objective == .labels)

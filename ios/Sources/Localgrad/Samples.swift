@@ -4,7 +4,8 @@ import CLocalgrad
 import Foundation
 
 /// Images with their labels or, where the network's ``Objective`` is another, with a row of numbers each; one image behind
-/// the other without gaps. In place of images there may be their features, which ``Trainer/features(_:)`` makes.
+/// the other without gaps. In place of images there may be their features, which ``Trainer/features(_:)`` makes, or rows of
+/// tokens, such as the words of texts, for a network that takes these.
 ///
 /// Nothing is copied when samples are made or handed on: `Data` shares its bytes, and lent memory stays where it is.
 public struct Samples: Sendable {
@@ -20,6 +21,7 @@ public struct Samples: Sendable {
     case bytes(Data)
     case floats([Float])
     case features([Float])
+    case tokens([UInt32])
     case lent(Lent)
   }
 
@@ -28,6 +30,7 @@ public struct Samples: Sendable {
     case bytes = 0
     case floats = 1
     case features = 2
+    case tokens = 3
   }
 
   struct Lent: @unchecked Sendable {
@@ -91,6 +94,22 @@ public struct Samples: Sendable {
     self.init(.features(features), count, [], .nhwc)
   }
 
+  /// Rows of tokens, one behind the other, with the class of each row: as many tokens a row as the network's `input.width`,
+  /// each below its ``Network/vocabulary``, counted from 0.
+  public init(tokens: [UInt32], labels: [Int]) {
+    self.init(.tokens(tokens), labels.count, labels, .nhwc)
+  }
+
+  /// Rows of tokens, with a row of as many targets for each as the network has outputs.
+  public init(tokens: [UInt32], targets: [[Float]]) {
+    self.init(.tokens(tokens), targets.count, [], .nhwc, targets)
+  }
+
+  /// Rows of tokens without classes, to predict.
+  public init(tokens: [UInt32], count: Int) {
+    self.init(.tokens(tokens), count, [], .nhwc)
+  }
+
   /// The features, where these are in the place of images; else nil.
   public var features: [Float]? {
     if case .features(let features) = pixels { return features }
@@ -145,6 +164,8 @@ public struct Samples: Sendable {
       return floats.withUnsafeBytes { lend($0, .floats, answers, body) }
     case .features(let features):
       return features.withUnsafeBytes { lend($0, .features, answers, body) }
+    case .tokens(let tokens):
+      return tokens.withUnsafeBytes { lend($0, .tokens, answers, body) }
     case .lent(let lent):
       return lend(lent.memory, lent.areFloats ? .floats : .bytes, answers, body)
     }
@@ -194,6 +215,13 @@ public struct Samples: Sendable {
   }
 }
 
+/// The same bytes in memory of their own.
+private func copied(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+  let place = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
+  place.copyMemory(from: bytes)
+  return place
+}
+
 /// Samples whose memory stays in its place until this object goes: what a source lends to the library.
 final class PinnedSamples {
   let samples: lg_samples
@@ -220,11 +248,15 @@ final class PinnedSamples {
       #endif
       (owner, memory) = (object, UnsafeRawBufferPointer(start: object.bytes, count: object.length))
       kind = .bytes
-    case .floats(let floats), .features(let floats):
-      let place = UnsafeMutableRawBufferPointer.allocate(byteCount: floats.count * 4, alignment: 16)
-      floats.withUnsafeBytes { place.copyMemory(from: $0) }
-      (owner, copy, memory) = (nil, place, UnsafeRawBufferPointer(place))
-      kind = source.features == nil ? .floats : .features
+    case .floats(let floats):
+      let place = floats.withUnsafeBytes(copied)
+      (owner, copy, memory, kind) = (nil, place, UnsafeRawBufferPointer(place), .floats)
+    case .features(let features):
+      let place = features.withUnsafeBytes(copied)
+      (owner, copy, memory, kind) = (nil, place, UnsafeRawBufferPointer(place), .features)
+    case .tokens(let tokens):
+      let place = tokens.withUnsafeBytes(copied)
+      (owner, copy, memory, kind) = (nil, place, UnsafeRawBufferPointer(place), .tokens)
     case .lent(let lent):
       (owner, memory, kind) = (lent.owner, lent.memory, lent.areFloats ? .floats : .bytes)
     }

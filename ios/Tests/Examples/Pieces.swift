@@ -15,6 +15,13 @@ import Localgrad
   }
 #endif
 
+func texts(tokens: [UInt32], labels: [Int]) async throws {
+  let network = try Network(named: "text_tcn", input: .init(width: 128), classes: 2, vocabulary: 5000)
+  let trainer = try Trainer(network)
+  try trainer.push(Samples(tokens: tokens, labels: labels))
+  try await trainer.step()
+}
+
 func peak(of network: Network, _ configuration: TrainerConfiguration) throws -> Bytes {
   let plan = try network.plan(configuration)  // plan.peak, plan.ends, plan.microBatch
   return plan.peak

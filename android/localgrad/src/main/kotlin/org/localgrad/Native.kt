@@ -36,7 +36,10 @@ internal object Native {
     @JvmStatic external fun networkFromJson(json: String): Long
     @JvmStatic external fun networkToJson(network: Long): String
 
-    /** Channels, height, width, classes, units, parameters, whether it carries weights, and normalisation, objective. */
+    /**
+     * Channels, height, width, classes, units, parameters, whether it carries weights, and normalisation, objective,
+     * vocabulary.
+     */
     @JvmStatic external fun networkDescribe(network: Long): LongArray
     @JvmStatic external fun networkHuberDelta(network: Long): Double
     @JvmStatic external fun networkName(network: Long): String

@@ -15,14 +15,17 @@ public enum class Shortcut {
 
 /** What the name of a model leaves open: for CIFAR-10, if nothing else is said. */
 public class NetworkOptions {
-    /** Channels of an image. */
+    /** Channels of an image; of no matter where samples are tokens. */
     public var channels: Int = 3
 
-    /** Rows. */
+    /** Rows; of no matter where samples are tokens. */
     public var height: Int = 32
 
-    /** Columns. */
+    /** Columns, or tokens of a sample. */
     public var width: Int = 32
+
+    /** How many tokens there are to choose from, where samples are tokens; 0: they are images. */
+    public var vocabulary: Int = 0
 
     /** Classes, or the labels or values that [objective] is. */
     public var classes: Int = 10
@@ -41,6 +44,7 @@ public class NetworkOptions {
         json.count("channels", channels.toLong())
         json.count("height", height.toLong())
         json.count("width", width.toLong())
+        json.count("vocabulary", vocabulary.toLong())
         json.count("classes", classes.toLong())
         json.put("widths", widths)
         json.put("shortcut", shortcut.ordinal.toLong())
@@ -76,14 +80,17 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
     /** Names of its classes; empty where they have none. */
     public val classNames: List<String> = Native.networkClassNames(handle).toList()
 
-    /** Channels of an image. */
+    /** Channels of an image; 1 of tokens. */
     public val channels: Int get() = numbers[0].toInt()
 
-    /** Rows of an image. */
+    /** Rows of an image; 1 of tokens. */
     public val height: Int get() = numbers[1].toInt()
 
-    /** Columns of an image. */
+    /** Columns of an image, or tokens of a sample. */
     public val width: Int get() = numbers[2].toInt()
+
+    /** How many tokens there are to choose from, where samples are tokens, see [Samples.ofTokens]; 0: they are images. */
+    public val vocabulary: Int get() = numbers[9].toInt()
 
     /** Classes, or the labels or values that its [objective] is. */
     public val classes: Int get() = numbers[3].toInt()
@@ -152,7 +159,10 @@ public class Network private constructor(internal val handle: Long) : AutoClosea
         owned.close()
     }
 
-    override fun toString(): String = "Network($name, $channels x $height x $width, $classes ${objective.noun})"
+    override fun toString(): String {
+        val input = if (vocabulary == 0) "$channels x $height x $width" else "$width of $vocabulary tokens"
+        return "Network($name, $input, $classes ${objective.noun})"
+    }
 
     public companion object {
         /** The network called [model], one of [Localgrad.models]. */

@@ -40,6 +40,9 @@ public class PersonalizerOptions {
 
 /** The network with a head for what it is to learn. */
 private fun withHead(base: Network, classes: List<String>): Network {
+    if (base.vocabulary != 0) {
+        throw LocalgradException.Config("a personalizer keeps images, and ${base.name} takes tokens; use a Trainer")
+    }
     if (base.objective.areValues) {
         throw LocalgradException.Config(
             "a personalizer learns classes or labels, and ${base.name} answers with values; use a Trainer",

@@ -66,6 +66,15 @@ class ReadmeTest {
         }
     }
 
+    @Suppress("unused")
+    suspend fun texts(tokens: IntArray, labels: IntArray) {
+        val network = Network.create("text_tcn") { width = 128; vocabulary = 5000; classes = 2 }
+        Trainer(network).use { trainer ->
+            trainer.push(Samples.ofTokens(tokens, labels))
+            trainer.step()
+        }
+    }
+
     private fun words(text: String): String = text.lines().joinToString("\n") { it.trim() }
 
     @Test

@@ -4,19 +4,23 @@
 //! "LGCKjour" | version u32 | CRC-32 of all before u32 | then, again and again:
 //! payload length u32 | CRC-32 of length and payload u32 | postcard payload
 //! ```
-//! Numbers are little-endian. A last record that was torn by a kill or a loss of power is dropped.
+//! Numbers are little-endian. In version 2, which is written of networks whose answers are no classes, the payload of each
+//! epoch is followed by its metrics. A last record that was torn by a kill or a loss of power is dropped.
 
 use super::files::{FileOutput, Files, unreadable, write_all};
 use super::manifest::Extent;
 use super::version_1;
 use crate::error::{Error, ErrorKind, Result};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Answers, Evaluation};
 use crate::fit::Event;
+use crate::network::Objective;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, Read};
 
-/// The version of the journal that is written and read.
-const JOURNAL_VERSION: u32 = 1;
+/// The newest version of the journal. Versions from 1 on are read.
+const JOURNAL_VERSION: u32 = 2;
+/// The version that is written of networks that classify.
+const CLASSES_VERSION: u32 = 1;
 /// Name of the journal's file.
 pub const JOURNAL_FILE: &str = "journal";
 /// More than a step of any network says.
@@ -58,6 +62,9 @@ pub enum Record {
         /// What the test data say, but for single classes.
         #[serde(with = "version_1::evaluation")]
         evaluation: Option<Evaluation>,
+        /// What the answers are judged by where they are no classes, each with its name, the most telling one first.
+        #[serde(skip)]
+        metrics: Vec<(String, f64)>,
     },
     /// The state after so many steps was about to become the current checkpoint.
     Save {
@@ -69,14 +76,28 @@ pub enum Record {
 }
 
 impl Record {
-    /// Its frame.
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        let payload = postcard::to_stdvec(self)
-            .map_err(|cause| Error::internal(format!("a record that postcard cannot hold: {cause}")))?;
+    /// Its frame in a journal of this version.
+    fn encode(&self, version: u32) -> Result<Vec<u8>> {
+        let bytes = |encoded: postcard::Result<Vec<u8>>| {
+            encoded.map_err(|cause| Error::internal(format!("a record that postcard cannot hold: {cause}")))
+        };
+        let mut payload = bytes(postcard::to_stdvec(self))?;
+        if let (Self::Epoch { metrics, .. }, JOURNAL_VERSION) = (self, version) {
+            payload.extend(bytes(postcard::to_stdvec(metrics))?);
+        }
         match payload.len() {
             ..=MAX_RECORD_BYTES => Ok(frame(&payload)),
             bytes => Err(Error::internal(format!("a record of {bytes} bytes is too long for the journal"))),
         }
+    }
+
+    /// The record of a payload, all of which it takes, in a journal of this version.
+    fn decode(payload: &[u8], version: u32) -> Option<Self> {
+        let (mut record, mut rest) = postcard::take_from_bytes(payload).ok()?;
+        if let (Self::Epoch { metrics, .. }, JOURNAL_VERSION) = (&mut record, version) {
+            (*metrics, rest) = postcard::take_from_bytes(rest).ok()?;
+        }
+        rest.is_empty().then_some(record)
     }
 
     /// The record of an event, if it is worth one.
@@ -95,8 +116,17 @@ impl Record {
                 losses: losses.clone(),
                 train_accuracy: *train_accuracy,
                 evaluation: evaluation.as_ref().map(version_1::brief),
+                metrics: evaluation.as_ref().map(metrics).unwrap_or_default(),
             }),
         }
+    }
+}
+
+/// What the answers of an evaluation are judged by where they are no classes.
+fn metrics(found: &Evaluation) -> Vec<(String, f64)> {
+    match found.answers {
+        Answers::Classes => Vec::new(),
+        _ => found.metrics().into_iter().map(|(name, value)| (name.into(), value)).collect(),
     }
 }
 
@@ -135,6 +165,7 @@ pub fn history(records: Vec<Record>) -> Vec<Record> {
 /// An open journal.
 pub struct Journal {
     output: Box<dyn FileOutput>,
+    version: u32,
     extent: Extent,
     checksum: crc32fast::Hasher,
     /// Whether a record may have been written in part.
@@ -142,23 +173,29 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal in place of one that may be there.
-    pub(super) fn create(files: &mut dyn Files) -> io::Result<Self> {
+    /// Begins a journal of a network with this objective in place of one that may be there.
+    pub(super) fn create(files: &mut dyn Files, objective: Objective) -> io::Result<Self> {
         let output = files.create(JOURNAL_FILE)?;
-        let mut journal =
-            Self { output, extent: Extent::default(), checksum: crc32fast::Hasher::new(), torn: false };
-        journal.append(&header())?;
+        let version = if objective.is_classes() { CLASSES_VERSION } else { JOURNAL_VERSION };
+        let (extent, checksum) = (Extent::default(), crc32fast::Hasher::new());
+        let mut journal = Self { output, version, extent, checksum, torn: false };
+        journal.append(&header(version))?;
         Ok(journal)
     }
 
     /// Goes on with the journal that is there, which must begin with `saved`, and cuts off what is torn.
     pub(super) fn open(files: &mut dyn Files, saved: Extent) -> Result<Self> {
-        let (extent, checksum) = scan_file(files, saved, &mut |_| {})?;
+        let Scanned { version, extent, checksum } = scan_file(files, saved, &mut |_| {})?;
         let path = files.path(JOURNAL_FILE);
         let io = |cause| Error::io(&path, cause);
         let mut output = files.append(JOURNAL_FILE).map_err(io)?;
         output.truncate(extent.bytes).map_err(io)?;
-        Ok(Self { output, extent, checksum, torn: false })
+        Ok(Self { output, version, extent, checksum, torn: false })
+    }
+
+    /// The bytes that [`Journal::append`] takes.
+    pub(super) fn encode(&self, record: &Record) -> Result<Vec<u8>> {
+        record.encode(self.version)
     }
 
     /// Appends an encoded record. After an error the journal is as it was.
@@ -196,26 +233,32 @@ pub fn read(files: &dyn Files, saved: Extent) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Shows the whole records of a journal's bytes and returns what they take, with its checksum. What follows was
-/// torn. Of the journal, no more than one record is in memory at a time.
+/// What was found in a journal.
+pub struct Scanned {
+    /// The version of its format.
+    pub version: u32,
+    /// What its whole records take.
+    pub extent: Extent,
+    /// Their checksum, which goes on.
+    checksum: crc32fast::Hasher,
+}
+
+/// Shows the whole records of a journal's bytes and returns what they take. What follows was torn. Of the journal, no more than one record is in memory at a time.
 ///
 /// # Errors
 /// `Io` when it cannot be read; `Format`: it is no journal, of a newer version, or does not begin with `saved`.
-pub fn scan(
-    input: &mut dyn Read,
-    saved: Extent,
-    visit: &mut dyn FnMut(Record),
-) -> Result<(Extent, crc32fast::Hasher)> {
+pub fn scan(input: &mut dyn Read, saved: Extent, visit: &mut dyn FnMut(Record)) -> Result<Scanned> {
     let mut input = BufReader::new(input);
     let mut checksum = crc32fast::Hasher::new();
-    let mut bytes = check_header(&mut input, &mut checksum)?;
+    let version = check_header(&mut input, &mut checksum)?;
+    let mut bytes = HEADER_BYTES as u64;
     let mut frame = Vec::new();
     let mut reaches_saved = saved.bytes == 0;
     loop {
         if bytes == saved.bytes {
             reaches_saved = checksum.clone().finalize() == saved.checksum;
         }
-        let Some(record) = next_record(&mut input, &mut frame)? else { break };
+        let Some(record) = next_record(&mut input, &mut frame, version)? else { break };
         checksum.update(&frame);
         bytes += frame.len() as u64;
         visit(record);
@@ -226,11 +269,12 @@ pub fn scan(
             saved.bytes
         )));
     }
-    Ok((Extent { bytes, checksum: checksum.clone().finalize() }, checksum))
+    let extent = Extent { bytes, checksum: checksum.clone().finalize() };
+    Ok(Scanned { version, extent, checksum })
 }
 
-/// Reads the header and returns its length.
-fn check_header(input: &mut dyn Read, checksum: &mut crc32fast::Hasher) -> Result<u64> {
+/// Reads the header and returns its version.
+fn check_header(input: &mut dyn Read, checksum: &mut crc32fast::Hasher) -> Result<u32> {
     let damaged = |what: &str| Error::format(format!("this is not a checkpoint journal: {what}"));
     let mut header = [0; HEADER_BYTES];
     input.read_exact(&mut header).map_err(|_| damaged("it is too short"))?;
@@ -245,11 +289,11 @@ fn check_header(input: &mut dyn Read, checksum: &mut crc32fast::Hasher) -> Resul
         )));
     }
     checksum.update(&header);
-    Ok(HEADER_BYTES as u64)
+    Ok(version)
 }
 
 /// Reads the next frame and the record in it; `None` where there is none, or no whole one.
-fn next_record(input: &mut dyn Read, frame: &mut Vec<u8>) -> Result<Option<Record>> {
+fn next_record(input: &mut dyn Read, frame: &mut Vec<u8>, version: u32) -> Result<Option<Record>> {
     let io = |cause: io::Error| Error::new(ErrorKind::Io, cause.to_string());
     frame.clear();
     input.take(FRAME_BYTES as u64).read_to_end(frame).map_err(io)?;
@@ -266,15 +310,12 @@ fn next_record(input: &mut dyn Read, frame: &mut Vec<u8>) -> Result<Option<Recor
     {
         return Ok(None);
     }
-    Ok(match postcard::take_from_bytes(payload) {
-        Ok((record, [])) => Some(record),
-        _ => None,
-    })
+    Ok(Record::decode(payload, version))
 }
 
-fn header() -> Vec<u8> {
+fn header(version: u32) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
-    header.extend(JOURNAL_VERSION.to_le_bytes());
+    header.extend(version.to_le_bytes());
     header.extend(crc32fast::hash(&header).to_le_bytes());
     header
 }
@@ -294,11 +335,7 @@ fn frame_checksum(length: &[u8], payload: &[u8]) -> u32 {
     checksum.finalize()
 }
 
-fn scan_file(
-    files: &dyn Files,
-    saved: Extent,
-    visit: &mut dyn FnMut(Record),
-) -> Result<(Extent, crc32fast::Hasher)> {
+fn scan_file(files: &dyn Files, saved: Extent, visit: &mut dyn FnMut(Record)) -> Result<Scanned> {
     let path = files.path(JOURNAL_FILE);
     let (file, length) = files.open(JOURNAL_FILE).map_err(|cause| unreadable(&path, cause))?;
     scan(&mut file.take(length), saved, visit).map_err(|error| error.at(path.display()))
@@ -313,7 +350,7 @@ mod tests {
     }
 
     fn epoch(epoch: usize, train_accuracy: f64) -> Record {
-        Record::Epoch { epoch, losses: vec![], train_accuracy, evaluation: None }
+        Record::Epoch { epoch, losses: vec![], train_accuracy, evaluation: None, metrics: vec![] }
     }
 
     #[test]

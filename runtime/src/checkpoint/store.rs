@@ -6,7 +6,7 @@ use super::files::{Disk, Files, write_all};
 use super::journal::{self, JOURNAL_FILE, Journal, Record};
 use super::lock::Lock;
 use super::manifest::{
-    BlockEntry, Extent, Generation, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, is_block_file,
+    BlockEntry, Generation, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, is_block_file,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::fit::Event;
@@ -164,7 +164,8 @@ impl Checkpoints {
             )));
         }
         let io = |files: &dyn Files, cause| Error::io(&files.path(JOURNAL_FILE), cause);
-        let journal = Journal::create(files.as_mut()).map_err(|cause| io(files.as_ref(), cause))?;
+        let journal = Journal::create(files.as_mut(), configuration.network.objective)
+            .map_err(|cause| io(files.as_ref(), cause))?;
         let manifest = Manifest { configuration, generations: Vec::new() };
         let mut checkpoints = Self::new(files, manifest, journal, 1, keep);
         checkpoints.begin(progress.steps)?;
@@ -226,7 +227,7 @@ impl Checkpoints {
         manifest.configuration = now;
         let (position, generation) = restore(files.as_ref(), &manifest, trainer)?;
         let next = newest(&manifest)?.number + 1;
-        let journal = open_journal(files.as_mut(), newest(&manifest)?.journal)?;
+        let journal = open_journal(files.as_mut(), &manifest)?;
         manifest.generations.drain(..position);
         let mut checkpoints = Self::new(files, manifest, journal, next, keep);
         checkpoints.held = Some((generation.blocks, generation.passes));
@@ -262,7 +263,8 @@ impl Checkpoints {
     /// `Internal` for what no journal holds.
     pub fn note(&mut self, event: &Event) -> Result<()> {
         let Some(record) = Record::of(event) else { return Ok(()) };
-        let written = self.journal.append(&record.encode()?);
+        let record = self.journal.encode(&record)?;
+        let written = self.journal.append(&record);
         if let (Err(cause), false) = (&written, self.loses_records) {
             let path = self.files.path(JOURNAL_FILE);
             log::warn!("{}: {cause}; training goes on, and what happens is not recorded", path.display());
@@ -390,9 +392,8 @@ impl Checkpoints {
     }
 
     fn append(&mut self, record: &Record) -> Result<()> {
-        self.journal
-            .append(&record.encode()?)
-            .map_err(|cause| Error::io(&self.files.path(JOURNAL_FILE), cause))
+        let record = self.journal.encode(record)?;
+        self.journal.append(&record).map_err(|cause| Error::io(&self.files.path(JOURNAL_FILE), cause))
     }
 
     fn sync_directory(&mut self) -> Result<()> {
@@ -424,8 +425,8 @@ fn read_manifest(files: &dyn Files) -> Result<Option<Manifest>> {
 }
 
 /// Opens the journal to go on with it. One that is damaged is set aside and another begun: training needs none.
-fn open_journal(files: &mut dyn Files, saved: Extent) -> Result<Journal> {
-    match Journal::open(files, saved) {
+fn open_journal(files: &mut dyn Files, manifest: &Manifest) -> Result<Journal> {
+    match Journal::open(files, newest(manifest)?.journal) {
         Err(error) if error.kind() == ErrorKind::Format => {
             log::warn!("{error}; it is kept as {DAMAGED_JOURNAL} and another is begun");
             let io = |files: &dyn Files, cause| Error::io(&files.path(JOURNAL_FILE), cause);
@@ -433,7 +434,7 @@ fn open_journal(files: &mut dyn Files, saved: Extent) -> Result<Journal> {
                 Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(io(files, cause)),
                 _ => {}
             }
-            Journal::create(files).map_err(|cause| io(files, cause))
+            Journal::create(files, manifest.configuration.network.objective).map_err(|cause| io(files, cause))
         }
         opened => opened,
     }

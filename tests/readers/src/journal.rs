@@ -6,8 +6,8 @@ use localgrad::checkpoint::manifest::Extent;
 fn read(mut file: &[u8]) {
     let length = file.len() as u64;
     let mut records = Vec::new();
-    if let Ok((extent, _)) = scan(&mut file, Extent::default(), &mut |record| records.push(record)) {
-        assert!(extent.bytes <= length);
+    if let Ok(found) = scan(&mut file, Extent::default(), &mut |record| records.push(record)) {
+        assert!(found.extent.bytes <= length);
     }
     history(records);
 }
@@ -15,7 +15,14 @@ fn read(mut file: &[u8]) {
 /// Must hold of any bytes.
 pub fn check(data: &[u8]) {
     read(data);
-    let mut file = b"LGCKjour\x01\0\0\0".to_vec();
+    framed(1, data);
+    framed(2, data);
+}
+
+/// Bytes as records of a journal of this version.
+fn framed(version: u32, data: &[u8]) {
+    let mut file = b"LGCKjour".to_vec();
+    file.extend(version.to_le_bytes());
     file.extend(crc32fast::hash(&file).to_le_bytes());
     let mut rest = data;
     while let Some((&length, after)) = rest.split_first() {

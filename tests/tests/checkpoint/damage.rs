@@ -4,7 +4,8 @@ use crate::faulty::Memory;
 use crate::run::{Run, Saver, state};
 use localgrad::ErrorKind;
 use localgrad::checkpoint::files::Files;
-use localgrad::checkpoint::{Manifest, Saved};
+use localgrad::checkpoint::{Manifest, Record, Saved};
+use localgrad::network::Objective;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::Rule;
 use localgrad::schedule::Schedule;
@@ -132,12 +133,41 @@ fn another_version_is_refused_by_number() {
         );
     }
     let mut contents = files(&run, 1).contents();
-    let journal = contents.get_mut("journal").unwrap();
-    journal[8..12].copy_from_slice(&2u32.to_le_bytes());
+    set_journal_version(contents.get_mut("journal").unwrap(), 3);
+    let saved = Saved::read_from(Memory::of(&contents).again()).unwrap().unwrap();
+    assert!(saved.records().unwrap_err().to_string().contains("format version 3"));
+}
+
+fn set_journal_version(journal: &mut [u8], version: u32) {
+    journal[8..12].copy_from_slice(&version.to_le_bytes());
     let header = checksum(&journal[..12]);
     journal[12..16].copy_from_slice(&header.to_le_bytes());
-    let saved = Saved::read_from(Memory::of(&contents).again()).unwrap().unwrap();
-    assert!(saved.records().unwrap_err().to_string().contains("format version 2"));
+}
+
+/// Earlier releases began journals of labels and values in version 1, too.
+#[test]
+fn a_journal_of_labels_of_version_1_is_gone_on_with() {
+    let run = small().answering(Objective::Labels);
+    let mut contents = files(&run, 1).contents();
+    let journal = contents.get_mut("journal").unwrap();
+    assert_eq!(journal[8], 2);
+    set_journal_version(journal, 1);
+    let mut manifest = Manifest::decode(&contents["manifest"]).unwrap();
+    let saved = &mut manifest.generations[0].journal;
+    saved.checksum = checksum(&contents["journal"][..saved.bytes as usize]);
+    contents.insert("manifest".into(), manifest.encode().unwrap());
+    let memory = Memory::of(&contents);
+    let (mut trainer, checkpoints, progress) = run.resume(memory.again(), 1).unwrap().unwrap();
+    let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
+    run.go_on(&mut trainer, progress, &mut saver).unwrap();
+    drop(saver);
+    assert_eq!((memory.contents()["journal"][8], memory.contents().contains_key("journal.damaged")), (1, false));
+    let records = Saved::read_from(memory.again()).unwrap().unwrap().records().unwrap();
+    let epochs = records.iter().filter(|record| match record {
+        Record::Epoch { metrics, evaluation, .. } => metrics.is_empty() && evaluation.is_some(),
+        _ => false,
+    });
+    assert_eq!(epochs.count(), 2);
 }
 
 /// What version 1 wrote must be read for ever. The files are those of `files(&small(), 1)`.
@@ -186,6 +216,47 @@ fn version_2_is_read() {
         state(&mut trainer).into_iter().flat_map(|(_, bits)| bits).flat_map(u32::to_le_bytes).collect();
     assert_eq!(checksum(&bits), VERSION_2_STATE);
 }
+
+/// And what version 3 wrote, with a journal of version 2. The files are those of `files(&labelled(), 1)`.
+#[test]
+fn version_3_is_read() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint/version-3");
+    let run = labelled();
+    if std::env::var_os("LOCALGRAD_WRITE_VERSION_3").is_some() {
+        std::fs::create_dir_all(&directory).unwrap();
+        for (name, bytes) in files(&run, 1).contents() {
+            std::fs::write(directory.join(name), bytes).unwrap();
+        }
+    }
+    let saved = Saved::read(&directory).unwrap().unwrap();
+    let mut trainer = run.trainer();
+    let progress = saved.restore(&mut trainer).unwrap();
+    assert_eq!((progress.steps, progress.epoch, progress.position), (3, 3, 1));
+    saved.manifest.configuration.check_same(&run.configuration()).unwrap();
+    let evaluation = progress.evaluation.unwrap();
+    let records = saved.records().unwrap();
+    let told = records.iter().rev().find_map(|record| match record {
+        Record::Epoch { metrics, .. } => Some(metrics),
+        _ => None,
+    });
+    let found: Vec<(String, f64)> =
+        evaluation.metrics().into_iter().map(|(name, value)| (name.into(), value)).collect();
+    assert_eq!((told, found[0].0.as_str()), (Some(&found), "label_accuracy"));
+    let bits: Vec<u8> =
+        state(&mut trainer).into_iter().flat_map(|(_, bits)| bits).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(checksum(&bits), VERSION_3_STATE);
+}
+
+/// Texts with labels, each epoch of one step judged.
+fn labelled() -> Run {
+    let mut run = Run::of_tokens(Rule::Greedy).answering(Objective::Labels);
+    run.loader.batch = 20;
+    run.fit.duration = localgrad::fit::Duration::Epochs(6);
+    run
+}
+
+/// Checksum of the state that the stored files hold.
+const VERSION_3_STATE: u32 = 1_985_859_762;
 
 /// The small run in epochs of one step, each of which is judged, by a schedule with a floor and classes with weights.
 fn judged() -> Run {

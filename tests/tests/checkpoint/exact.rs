@@ -5,6 +5,7 @@ use crate::run::{Run, Saver, State, state};
 use localgrad::checkpoint::{Checkpoints, Record, Saved};
 use localgrad::data::{AugmentConfig, LoaderConfig, RandomResizedCrop};
 use localgrad::fit::Duration;
+use localgrad::network::Objective;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::precision::Precision;
 use localgrad::progress::Progress;
@@ -60,6 +61,14 @@ fn check(run: &Run, what: &str) {
         }
         assert_eq!(found.0.len(), expected.0.len(), "{what}");
     }
+}
+
+#[test]
+fn runs_of_tokens_resume_exactly() {
+    for rule in [Rule::Bp, Rule::Dgl, Rule::Man, Rule::Manpp] {
+        check(&Run::of_tokens(rule), &format!("{rule} on tokens"));
+    }
+    check(&Run::of_tokens(Rule::Greedy).answering(Objective::Labels), "tokens with labels");
 }
 
 fn schedules() -> [Schedule; 3] {
@@ -263,6 +272,50 @@ fn the_journal_tells_each_step_once() {
     assert_eq!(steps, (1..=STEPS).collect::<Vec<_>>());
     let epochs = records.iter().filter(|record| matches!(record, Record::Epoch { .. })).count();
     assert_eq!(epochs, 2);
+}
+
+/// What the journal in `files` says of each epoch.
+fn metrics_of(files: &Memory) -> Vec<Vec<(String, f64)>> {
+    let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+    let metrics = |record| match record {
+        Record::Epoch { metrics, .. } => Some(metrics),
+        _ => None,
+    };
+    records.into_iter().filter_map(metrics).collect()
+}
+
+#[test]
+fn the_journal_keeps_by_what_labels_and_values_are_judged() {
+    let labels = vec!["label_accuracy", "mean_precision", "mean_recall"];
+    let values = vec!["mean_absolute_error", "root_mean_square_error"];
+    for (objective, names) in [
+        (Objective::Labels, labels),
+        (Objective::Values, values.clone()),
+        (Objective::Huber { delta: 0.5 }, values),
+        (Objective::Classes, Vec::new()),
+    ] {
+        let run = Run::new(Rule::Greedy).answering(objective);
+        let told = |cuts: &[usize]| {
+            let files = Memory::default();
+            let (mut trainer, checkpoints, mut progress) = run.begin(files.again(), 1).unwrap();
+            let mut checkpoints = Some(checkpoints);
+            for last in cuts.iter().copied().chain([usize::MAX]) {
+                let mut saver = Saver { checkpoints: checkpoints.take(), every: 3, last, told: Vec::new() };
+                assert_eq!(run.go_on(&mut trainer, progress, &mut saver).is_ok(), last == usize::MAX);
+                drop(saver);
+                let (resumed, opened, stands) = run.resume(files.again(), 1).unwrap().unwrap();
+                (trainer, checkpoints, progress) = (resumed, Some(opened), stands);
+            }
+            metrics_of(&files)
+        };
+        let whole = told(&[]);
+        assert_eq!(whole.len(), 2);
+        for epoch in &whole {
+            assert_eq!(epoch.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+            assert!(epoch.iter().all(|(_, value)| value.is_finite()), "{epoch:?}");
+        }
+        assert_eq!(told(&[4, 7]), whole, "{objective:?}");
+    }
 }
 
 /// Something else said about a run.

@@ -1,25 +1,28 @@
-//! A small run that can be stopped and gone on with.
+//! A small run that can be stopped and gone on with: of images or of tokens, with any objective.
 
 use localgrad::checkpoint::files::Files;
 use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::idx::Idx;
-use localgrad::data::{AugmentConfig, Loader, LoaderConfig, Normalize};
+use localgrad::data::{AugmentConfig, Dataset, ImageShape, Loader, LoaderConfig, Normalize};
 use localgrad::fit::{Control, Duration, Event, FitConfig, Observer, fit_from};
+use localgrad::inputs::{Inputs, Tokens};
 use localgrad::maps::Place;
-use localgrad::network::NetworkSpec;
+use localgrad::network::{NetworkSpec, Objective};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::progress::Progress;
 use localgrad::random::Stream;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
+use localgrad::targets::TargetKind;
 use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
-use localgrad_models::{ModelConfig, resnet};
+use localgrad_models::{ModelConfig, network, resnet};
 use std::sync::Arc;
 
 /// Samples: five batches of four an epoch, the last of two.
 const SAMPLES: usize = 18;
 const SIDE: usize = 6;
+const CLASSES: usize = 10;
 
 /// What to train and how.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ impl Run {
     pub(crate) fn new(rule: Rule) -> Self {
         let config = ModelConfig {
             input: [1, SIDE, SIDE].into(),
-            classes: 10,
+            classes: CLASSES,
             widths: Some(vec![2, 2, 3, 4]),
             ..ModelConfig::default()
         };
@@ -73,12 +76,42 @@ impl Run {
         self
     }
 
+    /// The same of tokens: an embedding and two units.
+    pub(crate) fn of_tokens(rule: Rule) -> Self {
+        let input = Inputs::Tokens(Tokens { length: SIDE, vocabulary: 20 });
+        let config = ModelConfig { input, classes: CLASSES, ..ModelConfig::default() };
+        let mut run = Self::new(rule);
+        // As the catalogue has it, of 4 channels in place of 64.
+        let published = serde_json::to_string(&network("text_tcn", &config).unwrap()).unwrap();
+        run.network = serde_json::from_str(&published.replace("64", "4")).unwrap();
+        run.network.units.truncate(3);
+        run.train.method.ends = if rule == Rule::Bp { vec![2] } else { vec![0, 1, 2] };
+        run.train.method.rule = RuleConfig::of_inputs(rule, None, input).unwrap();
+        run.loader.augment = None;
+        run
+    }
+
+    /// The same with other answers.
+    pub(crate) fn answering(mut self, objective: Objective) -> Self {
+        self.network.objective = objective;
+        self
+    }
+
+    /// What images are normalised by; tokens are taken as they are.
+    fn normalize(&self) -> Normalize {
+        if self.network.input.are_tokens() { Normalize::identity(1) } else { Normalize::half(1) }
+    }
+
+    fn data(&self, config: LoaderConfig) -> Loader {
+        Loader::new(data(&self.network), self.normalize(), config).unwrap()
+    }
+
     pub(crate) fn loader(&self) -> Loader {
-        Loader::new(Arc::new(data()), Normalize::half(1), self.loader).unwrap()
+        self.data(self.loader)
     }
 
     pub(crate) fn trainer(&self) -> Trainer {
-        Trainer::new(self.network.clone(), self.train.clone(), Normalize::half(1), &Device::Cpu).unwrap()
+        Trainer::new(self.network.clone(), self.train.clone(), self.normalize(), &Device::Cpu).unwrap()
     }
 
     pub(crate) fn configuration(&self) -> Configuration {
@@ -93,7 +126,7 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let loader = self.loader();
-        let test = Loader::new(Arc::new(data()), Normalize::half(1), LoaderConfig::evaluation(7)).unwrap();
+        let test = self.data(LoaderConfig::evaluation(7));
         fit_from(progress, trainer, &loader, Some(&test), &self.fit, observer).map(|_| ())
     }
 
@@ -121,8 +154,70 @@ impl Run {
     }
 }
 
+/// What such a network takes, and is to answer with: noise.
+fn data(network: &NetworkSpec) -> Arc<dyn Dataset> {
+    let kind = match network.objective {
+        Objective::Classes => TargetKind::Class,
+        Objective::Labels => TargetKind::Labels,
+        Objective::Values | Objective::Huber { .. } => TargetKind::Values,
+    };
+    if kind == TargetKind::Class && !network.input.are_tokens() {
+        return Arc::new(grey());
+    }
+    let row = |at| f32::from(u8::from(at * at % 7 < 3));
+    Arc::new(Noise { input: network.input, kind, rows: (0..SAMPLES * CLASSES).map(row).collect() })
+}
+
+/// Samples of any kind with answers of any.
+struct Noise {
+    input: Inputs,
+    kind: TargetKind,
+    /// [SAMPLES, CLASSES]
+    rows: Vec<f32>,
+}
+
+impl Dataset for Noise {
+    fn len(&self) -> usize {
+        SAMPLES
+    }
+
+    fn shape(&self) -> ImageShape {
+        let [channels, height, width] = self.input.sides();
+        ImageShape { channels, height, width }
+    }
+
+    fn input(&self) -> Inputs {
+        self.input
+    }
+
+    fn classes(&self) -> usize {
+        CLASSES
+    }
+
+    fn label(&self, index: usize) -> Result<u32> {
+        Ok(if self.kind == TargetKind::Class { (index % CLASSES) as u32 } else { 0 })
+    }
+
+    fn target_kind(&self) -> TargetKind {
+        self.kind
+    }
+
+    fn numbers(&self, index: usize) -> Result<&[f32]> {
+        Ok(if self.kind == TargetKind::Class { &[] } else { &self.rows[index * CLASSES..][..CLASSES] })
+    }
+
+    fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
+        let mut stream = Stream::new(11, "checkpoint tests", &[index as u64]);
+        pixels.fill_with(|| match self.input {
+            Inputs::Pixels(_) => stream.below(256) as f32 / 255.0,
+            Inputs::Tokens(tokens) => stream.below(tokens.vocabulary as u64) as f32,
+        });
+        self.label(index)
+    }
+}
+
 /// Grey noise with labels.
-fn data() -> Idx {
+fn grey() -> Idx {
     let mut stream = Stream::new(11, "checkpoint tests", &[]);
     let mut images = [0x0803, SAMPLES as u32, SIDE as u32, SIDE as u32].map(u32::to_be_bytes).concat();
     images.extend((0..SAMPLES * SIDE * SIDE).map(|_| stream.next_u64() as u8));

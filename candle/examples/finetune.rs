@@ -90,7 +90,7 @@ fn infer(path: &Path, judged: &Loader) -> Outcome<()> {
     for position in 0..judged.batches() {
         let batch = judged.batch(0, position)?;
         // Candle's images are [N, C, H, W].
-        let images = batch.images.tensor()?.permute((0, 3, 1, 2))?;
+        let images = batch.inputs.tensor()?.permute((0, 3, 1, 2))?;
         let found = network.forward(&images)?.argmax(D::Minus1)?;
         let labels = Tensor::new(batch.targets.labels()?, &Device::Cpu)?;
         right += found.eq(&labels)?.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;

@@ -39,7 +39,7 @@ fn trained(spec: &NetworkSpec) -> Trainer {
     let config = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Greedy), ends, ..Method::default() });
     let normalize = Normalize::half(spec.input.channels());
     let mut trainer = Trainer::new(spec.clone(), config, normalize, &CPU).unwrap();
-    let batch = Batch { images: images(spec).0, targets: vec![0, 1, 2, 3].into() };
+    let batch = Batch { inputs: images(spec).0, targets: vec![0, 1, 2, 3].into() };
     for _ in 0..3 {
         trainer.step(&batch, 0.1, &mut |_| {}).unwrap();
     }
@@ -70,7 +70,7 @@ fn a_module_gives_what_the_classifier_gives() {
         let doubles = module.forward(&tensor.to_dtype(DType::F64).unwrap()).unwrap();
         assert_eq!(numbers(&doubles), wanted);
         // What trains on changes nothing of it.
-        let batch = Batch { images: map, targets: vec![0, 1, 2, 3].into() };
+        let batch = Batch { inputs: map, targets: vec![0, 1, 2, 3].into() };
         trainer.step(&batch, 0.1, &mut |_| {}).unwrap();
         assert_eq!(numbers(&module.forward(&tensor).unwrap()), wanted);
     }

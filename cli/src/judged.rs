@@ -32,7 +32,7 @@ pub fn judge(
     for position in 0..loader.batches() {
         let batch = loader.batch(0, position)?;
         let samples = loader.samples(0, position)?;
-        let logits = model.logits(&batch.images)?.numbers()?;
+        let logits = model.logits(&batch.inputs)?.numbers()?;
         for (number, (logits, &label)) in
             logits.chunks(classes.max(1)).zip(batch.targets.labels()?).enumerate()
         {
@@ -54,7 +54,7 @@ pub fn judge(
                     class: name(label),
                     taken_for: name(found),
                     probability,
-                    thumbnail: thumbnail(&batch.images.samples(number, 1)?, loader.normalize())?,
+                    thumbnail: thumbnail(&batch.inputs.samples(number, 1)?, loader.normalize())?,
                 },
             );
             mistakes.truncate(SHOWN);

@@ -27,7 +27,7 @@ const MOST_FILES: usize = 16 << 20;
 
 /// Kinds of archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ArchiveKind {
     /// `.tar`
     Tar,
     /// `.tar.gz`
@@ -99,18 +99,17 @@ impl Seek for Window {
 }
 
 /// What archive a file is, by its first bytes.
-pub fn kind(path: &Path) -> Option<Kind> {
+pub fn kind(path: &Path) -> Option<ArchiveKind> {
     let start = start_of(File::open(path).ok()?);
     match *start {
         // PyTorch's weights are zip archives, too, and no data.
-        [b'P', b'K', 3, 4, ..] => {
-            (!signature::what(&start).is_some_and(|what| what.contains("PyTorch"))).then_some(Kind::Zip)
-        }
+        [b'P', b'K', 3, 4, ..] => (!signature::what(&start).is_some_and(|what| what.contains("PyTorch")))
+            .then_some(ArchiveKind::Zip),
         [0x1f, 0x8b, ..] => {
             let file = BufReader::new(File::open(path).ok()?);
-            is_tar(&start_of(MultiGzDecoder::new(file))).then_some(Kind::TarGz)
+            is_tar(&start_of(MultiGzDecoder::new(file))).then_some(ArchiveKind::TarGz)
         }
-        _ => is_tar(&start).then_some(Kind::Tar),
+        _ => is_tar(&start).then_some(ArchiveKind::Tar),
     }
 }
 
@@ -134,9 +133,11 @@ impl Archive {
         let mut archive =
             Self { name: path.display().to_string(), files: BTreeMap::new(), others: Vec::new() };
         match kind(path) {
-            Some(Kind::Zip) => archive.add_zip(path, "zip archive", want)?,
-            Some(Kind::Tar) => return Self::open_part(&Arc::new(path.to_path_buf()), 0, u64::MAX, want),
-            Some(Kind::TarGz) => {
+            Some(ArchiveKind::Zip) => archive.add_zip(path, "zip archive", want)?,
+            Some(ArchiveKind::Tar) => {
+                return Self::open_part(&Arc::new(path.to_path_buf()), 0, u64::MAX, want);
+            }
+            Some(ArchiveKind::TarGz) => {
                 let file = File::open(path).map_err(|cause| Error::io(path, cause))?;
                 let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
                 let entries = tar.entries().map_err(|cause| Error::io(path, cause))?;

@@ -13,42 +13,42 @@ use localgrad::{Error, Result};
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
 /// One of the two sets in one of its versions.
-struct Kind {
+struct Distribution {
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
-    form: Form,
+    encoding: Encoding,
     /// The file of the names of its classes.
     meta: &'static str,
     classes: usize,
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum Encoding {
     /// Pickles, with the keys of labels and of names.
     Pickles(&'static str, &'static str),
     /// Records of so many labels, of which the last counts, and an image.
     Records(usize),
 }
 
-const KINDS: [Kind; 4] = [
-    Kind {
+const DISTRIBUTIONS: [Distribution; 4] = [
+    Distribution {
         folder: "cifar-10-batches-py",
         train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
         test: "test_batch",
-        form: Form::Pickles("labels", "label_names"),
+        encoding: Encoding::Pickles("labels", "label_names"),
         meta: "batches.meta",
         classes: 10,
     },
-    Kind {
+    Distribution {
         folder: "cifar-100-python",
         train: &["train"],
         test: "test",
-        form: Form::Pickles("fine_labels", "fine_label_names"),
+        encoding: Encoding::Pickles("fine_labels", "fine_label_names"),
         meta: "meta",
         classes: 100,
     },
-    Kind {
+    Distribution {
         folder: "cifar-10-batches-bin",
         train: &[
             "data_batch_1.bin",
@@ -58,21 +58,21 @@ const KINDS: [Kind; 4] = [
             "data_batch_5.bin",
         ],
         test: "test_batch.bin",
-        form: Form::Records(1),
+        encoding: Encoding::Records(1),
         meta: "batches.meta.txt",
         classes: 10,
     },
-    Kind {
+    Distribution {
         folder: "cifar-100-binary",
         train: &["train.bin"],
         test: "test.bin",
-        form: Form::Records(2),
+        encoding: Encoding::Records(2),
         meta: "fine_label_names.txt",
         classes: 100,
     },
 ];
 
-impl Kind {
+impl Distribution {
     fn files(&self, part: Part) -> &[&'static str] {
         match part {
             Part::Train | Part::All => self.train,
@@ -82,8 +82,8 @@ impl Kind {
 }
 
 /// A set in `files`, and what to put before its files' names.
-fn found(files: &Files<'_>) -> Option<(&'static Kind, String)> {
-    KINDS.iter().find_map(|kind| {
+fn found(files: &Files<'_>) -> Option<(&'static Distribution, String)> {
+    DISTRIBUTIONS.iter().find_map(|kind| {
         // Of CIFAR-100 the names are anybody's: the folder's own, or that of the names of classes, must be there, too.
         let is_it = |place: &String| {
             let folder = format!("{}/{place}", files.name());
@@ -104,7 +104,7 @@ pub fn holds(files: &Files<'_>) -> bool {
 /// Whether a part of a set needs a file of that path.
 pub fn needs(path: &str, part: Part) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    KINDS.iter().any(|kind| name == kind.meta || kind.files(part).contains(&name))
+    DISTRIBUTIONS.iter().any(|kind| name == kind.meta || kind.files(part).contains(&name))
 }
 
 /// Opens a part of the set in `files`.
@@ -119,9 +119,11 @@ pub fn open(files: &Files<'_>, part: Part) -> Result<Images> {
     for file in kind.files(part) {
         let path = format!("{place}{file}");
         let (file, name) = (files.bytes(&path)?, format!("{}/{path}", files.name()));
-        match kind.form {
-            Form::Pickles(key, _) => add_pickle(&name, &file, key, &mut bytes, &mut labels)?,
-            Form::Records(label_bytes) => add_records(&name, &file, label_bytes, &mut bytes, &mut labels)?,
+        match kind.encoding {
+            Encoding::Pickles(key, _) => add_pickle(&name, &file, key, &mut bytes, &mut labels)?,
+            Encoding::Records(label_bytes) => {
+                add_records(&name, &file, label_bytes, &mut bytes, &mut labels)?
+            }
         }
     }
     let names = class_names(files, &format!("{place}{}", kind.meta), kind);
@@ -190,11 +192,13 @@ fn add_pickle(name: &str, file: &[u8], key: &str, bytes: &mut Vec<u8>, labels: &
 }
 
 /// The names in the file that comes with the set; none where it is missing or not what it should be.
-fn class_names(files: &Files<'_>, path: &str, kind: &Kind) -> Vec<String> {
+fn class_names(files: &Files<'_>, path: &str, kind: &Distribution) -> Vec<String> {
     let Ok(file) = files.bytes(path) else { return Vec::new() };
-    let names = match kind.form {
-        Form::Pickles(_, key) => Pickle::read(&file).ok().and_then(|pickle| pickle.texts(pickle.get(key)?)),
-        Form::Records(_) => String::from_utf8(file).ok().map(|text| {
+    let names = match kind.encoding {
+        Encoding::Pickles(_, key) => {
+            Pickle::read(&file).ok().and_then(|pickle| pickle.texts(pickle.get(key)?))
+        }
+        Encoding::Records(_) => String::from_utf8(file).ok().map(|text| {
             text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect()
         }),
     };

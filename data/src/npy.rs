@@ -11,7 +11,7 @@ const MOST_DIMENSIONS: usize = 32;
 
 /// What the elements of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ElementKind {
     /// Truths, a byte each.
     Bool,
     /// Whole numbers from 0.
@@ -30,7 +30,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Array<'a> {
     /// What its elements are.
-    pub kind: Kind,
+    pub kind: ElementKind,
     /// Its sizes.
     pub shape: Vec<usize>,
     /// Elements from one place of a dimension to its next.
@@ -82,7 +82,7 @@ impl<'a> Array<'a> {
 
     /// The elements as bytes, if they are bytes and lie row after row.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
-        let is_plain = self.kind == Kind::Unsigned && self.width == 1;
+        let is_plain = self.kind == ElementKind::Unsigned && self.width == 1;
         (is_plain && self.strides == strides(&self.shape, false)).then_some(self.bytes)
     }
 
@@ -96,21 +96,21 @@ impl<'a> Array<'a> {
             element.reverse();
         }
         Some(match (self.kind, &*element) {
-            (Kind::Bool | Kind::Unsigned, &[byte]) => f64::from(byte),
-            (Kind::Signed, &[byte]) => f64::from(byte as i8),
-            (Kind::Unsigned, &[a, b]) => f64::from(u16::from_le_bytes([a, b])),
-            (Kind::Signed, &[a, b]) => f64::from(i16::from_le_bytes([a, b])),
-            (Kind::Float, &[a, b]) => f16::from_le_bytes([a, b]).to_f64(),
-            (Kind::Unsigned, &[a, b, c, d]) => f64::from(u32::from_le_bytes([a, b, c, d])),
-            (Kind::Signed, &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
-            (Kind::Float, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
+            (ElementKind::Bool | ElementKind::Unsigned, &[byte]) => f64::from(byte),
+            (ElementKind::Signed, &[byte]) => f64::from(byte as i8),
+            (ElementKind::Unsigned, &[a, b]) => f64::from(u16::from_le_bytes([a, b])),
+            (ElementKind::Signed, &[a, b]) => f64::from(i16::from_le_bytes([a, b])),
+            (ElementKind::Float, &[a, b]) => f16::from_le_bytes([a, b]).to_f64(),
+            (ElementKind::Unsigned, &[a, b, c, d]) => f64::from(u32::from_le_bytes([a, b, c, d])),
+            (ElementKind::Signed, &[a, b, c, d]) => f64::from(i32::from_le_bytes([a, b, c, d])),
+            (ElementKind::Float, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
             (kind, element) => {
                 let element = *element.first_chunk::<8>()?;
                 match kind {
                     // Beyond 2^53 they are no labels and no brightness.
-                    Kind::Unsigned => u64::from_le_bytes(element) as f64,
-                    Kind::Signed => i64::from_le_bytes(element) as f64,
-                    Kind::Float => f64::from_le_bytes(element),
+                    ElementKind::Unsigned => u64::from_le_bytes(element) as f64,
+                    ElementKind::Signed => i64::from_le_bytes(element) as f64,
+                    ElementKind::Float => f64::from_le_bytes(element),
                     _ => return None,
                 }
             }
@@ -127,8 +127,10 @@ impl<'a> Array<'a> {
             char::from_u32(number)
         };
         let texts: Option<Vec<String>> = match self.kind {
-            Kind::Bytes => rows.map(|row| Some(String::from_utf8_lossy(row).into_owned())).collect(),
-            Kind::Text => rows.map(|row| row.as_chunks::<4>().0.iter().map(character).collect()).collect(),
+            ElementKind::Bytes => rows.map(|row| Some(String::from_utf8_lossy(row).into_owned())).collect(),
+            ElementKind::Text => {
+                rows.map(|row| row.as_chunks::<4>().0.iter().map(character).collect()).collect()
+            }
             _ => return None,
         };
         Some(texts?.into_iter().map(|text| text.trim_end_matches('\0').to_string()).collect())
@@ -148,7 +150,7 @@ fn strides(shape: &[usize], by_columns: bool) -> Vec<usize> {
 }
 
 /// What elements are, their bytes and whether the first of these is the largest.
-fn element(descr: &str) -> Result<(Kind, usize, bool), String> {
+fn element(descr: &str) -> Result<(ElementKind, usize, bool), String> {
     let unread = || {
         format!(
             "elements of the type {descr}, expected numbers or texts (save them with astype, without dtype=object)"
@@ -160,15 +162,15 @@ fn element(descr: &str) -> Result<(Kind, usize, bool), String> {
     };
     let size: usize = descr.get(2..).and_then(|size| size.parse().ok()).ok_or_else(unread)?;
     let kind = match (letter, size) {
-        (b'b', 1) => Kind::Bool,
-        (b'u', 1 | 2 | 4 | 8) => Kind::Unsigned,
-        (b'i', 1 | 2 | 4 | 8) => Kind::Signed,
-        (b'f', 2 | 4 | 8) => Kind::Float,
-        (b'S', 1..) => Kind::Bytes,
-        (b'U', 1..) => Kind::Text,
+        (b'b', 1) => ElementKind::Bool,
+        (b'u', 1 | 2 | 4 | 8) => ElementKind::Unsigned,
+        (b'i', 1 | 2 | 4 | 8) => ElementKind::Signed,
+        (b'f', 2 | 4 | 8) => ElementKind::Float,
+        (b'S', 1..) => ElementKind::Bytes,
+        (b'U', 1..) => ElementKind::Text,
         _ => return Err(unread()),
     };
-    let width = if kind == Kind::Text { size.checked_mul(4).ok_or_else(unread)? } else { size };
+    let width = if kind == ElementKind::Text { size.checked_mul(4).ok_or_else(unread)? } else { size };
     Ok((kind, width, order == b'>'))
 }
 

@@ -9,7 +9,7 @@ use crate::encoded::Encoded;
 use crate::folder::entries;
 use crate::images::{Images, Values, room};
 use crate::listing::{Part, few};
-use crate::npy::{Array, Kind};
+use crate::npy::{Array, ElementKind};
 use crate::share::Share;
 use localgrad::data::ImageShape;
 use localgrad::inputs::LARGEST_VOCABULARY;
@@ -366,7 +366,7 @@ fn read_images(array: &(String, Encoded), name: &str) -> Result<(ImageShape, Val
 
 /// Tokens `[N, T]`, row after row, and one more than the largest; as a row of numbers each.
 fn read_tokens(array: &Array<'_>) -> std::result::Result<(ImageShape, Values), String> {
-    let are_whole = matches!(array.kind, Kind::Unsigned | Kind::Signed);
+    let are_whole = matches!(array.kind, ElementKind::Unsigned | ElementKind::Signed);
     let (&[count, length], &[s_n, s_t], true, false) =
         (&array.shape[..], &array.strides[..], are_whole, array.is_empty())
     else {
@@ -435,12 +435,12 @@ fn gathered(
     };
     let numbers = (0..count * shape.elements()).map(|at| array.number(place(at)).unwrap_or(f64::NAN));
     let wrong = |number: f64| match array.kind {
-        Kind::Float => format!("an image holds {number}, expected numbers that are finite"),
-        Kind::Bytes | Kind::Text => "texts, expected images".into(),
+        ElementKind::Float => format!("an image holds {number}, expected numbers that are finite"),
+        ElementKind::Bytes | ElementKind::Text => "texts, expected images".into(),
         _ => format!("an image holds {number}, expected whole numbers from 0 to 255, or floats"),
     };
     let refused = |cause: Error| cause.to_string();
-    if array.kind == Kind::Float {
+    if array.kind == ElementKind::Float {
         let mut floats = room(array.len(), "the images").map_err(refused)?;
         for number in numbers {
             let float = number as f32;
@@ -454,7 +454,7 @@ fn gathered(
     let mut bytes = room(array.len(), "the images").map_err(refused)?;
     for number in numbers {
         match number {
-            0.0..=255.0 if array.kind == Kind::Bool => bytes.push(u8::from(number > 0.0) * u8::MAX),
+            0.0..=255.0 if array.kind == ElementKind::Bool => bytes.push(u8::from(number > 0.0) * u8::MAX),
             0.0..=255.0 => bytes.push(number as u8),
             _ => return Err(wrong(number)),
         }
@@ -477,7 +477,7 @@ fn read_answers(array: &(String, Encoded), name: &str) -> Result<Answers> {
         let mut numbers = room(array.len(), "the labels").map_err(|cause| cause.to_string())?;
         for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
             let number = place(row, column).and_then(|place| array.number(place));
-            let is_whole = array.kind != Kind::Float;
+            let is_whole = array.kind != ElementKind::Float;
             match number {
                 // Whole numbers alone are classes, which count from 0.
                 Some(label) if columns == 1 && is_whole && !(0.0..=LARGEST_LABEL).contains(&label) => {

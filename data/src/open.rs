@@ -1,6 +1,6 @@
 //! What lies at a path.
 
-use crate::archive::{self, Archive, Kind, Want};
+use crate::archive::{self, Archive, ArchiveKind, Want};
 use crate::collection::Collection;
 use crate::files::Files;
 use crate::images::whole_file;
@@ -102,7 +102,7 @@ fn in_file(path: &Path) -> Result<Option<Collection>> {
         return Ok(Some(collection));
     }
     // What torch.save wrote is a zip archive, too, and the runtime says so.
-    if kind == Some(Kind::Zip) {
+    if kind == Some(ArchiveKind::Zip) {
         return Ok(None);
     }
     Err(Error::format(format!(

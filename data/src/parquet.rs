@@ -151,7 +151,7 @@ fn named(rows: &[Written], names: Vec<String>, are_lists: bool) -> std::result::
 
 /// What the answers of a file's rows are.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Form {
+struct ColumnForm {
     /// Names of the classes that numbers stand for.
     names: Option<Vec<String>>,
     /// Whether a row has a list of them.
@@ -165,7 +165,7 @@ struct Form {
 struct ReadRows {
     items: Vec<(Option<Share>, Item)>,
     written: Vec<Written>,
-    form: Form,
+    form: ColumnForm,
     /// How many rows lack something, and names of the first.
     lacking: usize,
     without: Vec<String>,
@@ -189,8 +189,11 @@ impl ReadRows {
         let reader = SerializedFileReader::new(file.try_clone().map_err(io)?).map_err(broken)?;
         let described = reader.metadata().file_metadata();
         let columns = Columns::of(described.schema_descr(), &features(described)).map_err(wrong)?;
-        let form =
-            Form { names: columns.names.clone(), is_list: columns.is_list, columns: columns.titles.clone() };
+        let form = ColumnForm {
+            names: columns.names.clone(),
+            is_list: columns.is_list,
+            columns: columns.titles.clone(),
+        };
         if !self.items.is_empty() && self.form != form {
             return Err(wrong(
                 "its labels, or the names of its classes, are not those of the file before it".into(),

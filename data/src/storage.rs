@@ -10,7 +10,7 @@ const LONGEST_KEY_BYTES: usize = 256;
 
 /// What a tensor's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum StorageKind {
     F64,
     F32,
     F16,
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Bool,
 }
 
-impl Kind {
+impl StorageKind {
     /// By the name of a storage's class.
     fn of_storage(class: &[u8]) -> Option<Self> {
         Some(match class {
@@ -69,7 +69,7 @@ impl Kind {
 
 /// A storage as a pickle refers to it.
 struct Reference<'p> {
-    kind: Kind,
+    kind: StorageKind,
     key: &'p [u8],
 }
 
@@ -82,7 +82,7 @@ impl<'p> Reference<'p> {
         let is_whole = part_of.iter().all(|&id| *pickle.value(id) == Value::Other);
         match (pickle.value(class), pickle.value(key)) {
             (Value::Name(_, class), Value::Bytes(key)) if is_whole && key.len() <= LONGEST_KEY_BYTES => {
-                Some(Self { kind: Kind::of_storage(class)?, key })
+                Some(Self { kind: StorageKind::of_storage(class)?, key })
             }
             _ => None,
         }
@@ -110,7 +110,7 @@ pub(crate) fn is_tensor(pickle: &Pickle<'_>, id: Id) -> bool {
 /// A tensor by where its numbers are.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Strided {
-    pub(crate) kind: Kind,
+    pub(crate) kind: StorageKind,
     /// Key of the storage.
     pub(crate) storage: String,
     pub(crate) shape: Vec<usize>,
@@ -238,7 +238,7 @@ mod tests {
 
     fn strided(offset: usize, shape: &[usize], stride: &[usize]) -> Strided {
         let (shape, stride) = (shape.to_vec(), stride.to_vec());
-        Strided { kind: Kind::U8, storage: "0".into(), offset, shape, stride }
+        Strided { kind: StorageKind::U8, storage: "0".into(), offset, shape, stride }
     }
 
     #[test]

@@ -32,7 +32,10 @@ fn batch(normalize: &Normalize) -> Result<Batch> {
         (0..BATCH * ELEMENTS).map(|at| f32::from(byte(at / ELEMENTS, at % ELEMENTS)) / 255.0).collect();
     normalize.apply(&mut pixels);
     let images = Map::new(pixels, (BATCH, 32, 32, 3))?;
-    Ok(Batch { images, targets: (0..BATCH as u32).map(|sample| sample % 10).collect::<Vec<_>>().into() })
+    Ok(Batch {
+        inputs: images,
+        targets: (0..BATCH as u32).map(|sample| sample % 10).collect::<Vec<_>>().into(),
+    })
 }
 
 fn natively(steps: usize, threads: usize) -> Result<Vec<f64>> {

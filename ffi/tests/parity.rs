@@ -44,7 +44,7 @@ fn batch(first: u64, count: usize) -> Batch {
     }
     Normalize::half(1).apply(&mut pixels);
     let images = Map::new(pixels, (count, SIDE, SIDE, 1)).unwrap();
-    Batch { images, targets: labels.into() }
+    Batch { inputs: images, targets: labels.into() }
 }
 
 /// What `print_bits` of tests/c/trajectory.c prints.

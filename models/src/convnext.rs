@@ -7,9 +7,9 @@ use localgrad::network::{ConvNextBlock, NetworkSpec, UnitKind, UnitSpec};
 
 /// Units of each stage; channels of the first stage, of which each later one has twice as many; and the probability that a
 /// sample does without the last unit, towards which it grows from 0.
-type Form = ([usize; 4], usize, f64);
+type ConvNextForm = ([usize; 4], usize, f64);
 
-fn form(name: &str) -> Form {
+fn form(name: &str) -> ConvNextForm {
     match name {
         "convnext_atto" => ([2, 2, 6, 2], 40, 0.0),
         _ => ([3, 3, 9, 3], 96, 0.1),

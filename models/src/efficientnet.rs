@@ -25,7 +25,7 @@ const LAST_EXPANSION: usize = 4;
 const DROP_PATH: f64 = 0.2;
 
 /// What tells the networks apart.
-struct Form {
+struct EfficientNetForm {
     /// What widths are multiplied by.
     width: f64,
     /// What numbers of units are multiplied by, and rounded up.
@@ -38,13 +38,14 @@ struct Form {
     excites: bool,
 }
 
-const B0: Form = Form { width: 1.0, depth: 1.0, dropout: 0.2, activation: Activation::Silu, excites: true };
+const B0: EfficientNetForm =
+    EfficientNetForm { width: 1.0, depth: 1.0, dropout: 0.2, activation: Activation::Silu, excites: true };
 
-fn form(name: &str) -> Form {
+fn form(name: &str) -> EfficientNetForm {
     match name.replace('-', "_").as_str() {
-        "efficientnet_b1" => Form { depth: 1.1, ..B0 },
-        "efficientnet_b2" => Form { width: 1.1, depth: 1.2, dropout: 0.3, ..B0 },
-        "efficientnet_lite0" => Form { activation: Activation::Relu6, excites: false, ..B0 },
+        "efficientnet_b1" => EfficientNetForm { depth: 1.1, ..B0 },
+        "efficientnet_b2" => EfficientNetForm { width: 1.1, depth: 1.2, dropout: 0.3, ..B0 },
+        "efficientnet_lite0" => EfficientNetForm { activation: Activation::Relu6, excites: false, ..B0 },
         _ => B0,
     }
 }
@@ -102,7 +103,7 @@ pub fn efficientnet(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
 fn head(
     number: usize,
     [inputs, classes]: [usize; 2],
-    form: &Form,
+    form: &EfficientNetForm,
     NormConfig { epsilon, momentum }: NormConfig,
 ) -> Vec<NamedLayer> {
     let last = LAST_EXPANSION * inputs;

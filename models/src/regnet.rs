@@ -7,11 +7,11 @@ use localgrad::maps::activation::Activation;
 use localgrad::network::{NetworkSpec, NormConfig, RegnetBlock, UnitKind, UnitSpec};
 
 /// Widths and numbers of units of the stages, channels of a group, and whether units have squeeze-and-excitation.
-type Form = ([usize; 4], [usize; 4], usize, bool);
+type RegnetForm = ([usize; 4], [usize; 4], usize, bool);
 
 const STEM_WIDTH: usize = 32;
 
-fn form(name: &str) -> Form {
+fn form(name: &str) -> RegnetForm {
     match name {
         "regnet_x_400mf" => ([32, 64, 160, 400], [1, 2, 7, 12], 16, false),
         "regnet_x_800mf" => ([64, 128, 288, 672], [1, 3, 7, 5], 16, false),

@@ -20,7 +20,7 @@ use crate::trainer::{CacheConfig, OpenStep, Trainer};
 /// What a sample's features take beside their numbers: the parcel, what it is shared by, its shape and its place.
 pub(crate) const ENTRY_BYTES: usize = 320;
 
-/// Where the steps of a run come from: from batches of images, or from features that are kept of them.
+/// Where the steps of a run come from: from batches of samples, or from features that are kept of them.
 pub(crate) struct Input<'a, 'f> {
     feed: &'a mut Feed<'f>,
     cache: Option<FeatureCache>,
@@ -81,7 +81,7 @@ impl Input<'_, '_> {
                 let samples = loader.samples(0, position)?;
                 let parcel = match kept.take() {
                     Some(parcel) => parcel,
-                    None => shelf.put(trainer.still_features(&feed.batch(0, position)?.images)?)?,
+                    None => shelf.put(trainer.still_features(&feed.batch(0, position)?.inputs)?)?,
                 };
                 let h = kept.insert(parcel).get(0..samples.len())?;
                 let targets = loader.targets(&samples)?;
@@ -96,7 +96,7 @@ impl Input<'_, '_> {
     }
 }
 
-/// How many of the `batches` of a run from batch `position` of `epoch` on are made of images that nobody has passed yet, epoch
+/// How many of the `batches` of a run from batch `position` of `epoch` on are made of samples that nobody has passed yet, epoch
 /// by epoch; later ones are kept, or made anew one by one.
 pub(crate) fn batches_of_images(
     cache: Option<CacheConfig>,
@@ -189,13 +189,13 @@ impl FeatureCache {
         Ok((kept.collect::<Result<_>>()?, feed.loader().targets(&samples)?))
     }
 
-    /// Passes the images of `samples`, and keeps what they become.
+    /// Passes `samples`, and keeps what they become.
     fn keep(&mut self, trainer: &mut Trainer, samples: &[usize], showing: u64, batch: &Batch) -> Result<()> {
         trainer.check_batch(batch)?;
         for (number, samples) in samples.chunks(self.group).enumerate() {
             let first = number * self.group;
-            let images = filled_up(&batch.images.samples(first, samples.len())?, self.group)?;
-            let h = trainer.still_features(&images)?;
+            let inputs = filled_up(&batch.inputs.samples(first, samples.len())?, self.group)?;
+            let h = trainer.still_features(&inputs)?;
             for (number, &sample) in samples.iter().enumerate() {
                 let mut own = h.samples(number, 1)?;
                 if self.shelf.precision == Precision::F32 && !self.shelf.on_file {
@@ -209,14 +209,14 @@ impl FeatureCache {
     }
 }
 
-/// The images, and the last of them again until they are `count`.
-fn filled_up(images: &Map, count: usize) -> Result<Map> {
-    let found = images.dims()[0];
+/// The inputs, and the last of them again until they are `count`.
+fn filled_up(inputs: &Map, count: usize) -> Result<Map> {
+    let found = inputs.dims()[0];
     if found == count {
-        return Ok(images.clone());
+        return Ok(inputs.clone());
     }
-    let last = images.samples(found - 1, 1)?;
+    let last = inputs.samples(found - 1, 1)?;
     let parts: Vec<Map> =
-        std::iter::once(images.clone()).chain((found..count).map(|_| last.clone())).collect();
+        std::iter::once(inputs.clone()).chain((found..count).map(|_| last.clone())).collect();
     Map::cat(&parts)
 }

@@ -166,7 +166,7 @@ pub struct Tally {
 impl Tally {
     /// Runs a batch through the network and counts it.
     pub fn add(&mut self, model: &mut dyn Classifier, batch: &Batch) -> Result<()> {
-        let logits = model.logits(&batch.images)?;
+        let logits = model.logits(&batch.inputs)?;
         self.count(&logits, &batch.targets, model.spec())
     }
 

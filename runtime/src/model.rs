@@ -18,8 +18,8 @@ pub trait Classifier {
     /// Where it lives.
     fn place(&self) -> &Place;
 
-    /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
-    fn logits(&mut self, images: &Map) -> Result<Map>;
+    /// Logits `[N, classes]` of normalised images `[N, H, W, C]` or of tokens `[N, T]`, by running statistics.
+    fn logits(&mut self, inputs: &Map) -> Result<Map>;
 
     /// Shows every weight and running statistic of the network under its full name.
     fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()>;
@@ -52,8 +52,8 @@ impl Classifier for Model {
         &self.place
     }
 
-    fn logits(&mut self, images: &Map) -> Result<Map> {
-        Model::logits(self, images)
+    fn logits(&mut self, inputs: &Map) -> Result<Map> {
+        Model::logits(self, inputs)
     }
 
     fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {
@@ -107,10 +107,10 @@ impl Model {
         Ok(Self { spec, units, head, place: place.clone() })
     }
 
-    /// Logits `[N, classes]` of normalised images `[N, H, W, C]`, by running statistics.
-    pub fn logits(&mut self, images: &Map) -> Result<Map> {
+    /// Logits `[N, classes]` of normalised images `[N, H, W, C]` or of tokens `[N, T]`, by running statistics.
+    pub fn logits(&mut self, inputs: &Map) -> Result<Map> {
         let mut tape = Tape::new();
-        let mut h = images.to(&self.place)?;
+        let mut h = inputs.to(&self.place)?;
         for (_, unit) in &mut self.units {
             h = unit.pass(h, Mode::Evaluate, &mut tape)?;
         }

@@ -194,7 +194,7 @@ fn walk(path: &Path, place: &Place, moves: u64) -> AnyResult<Errors> {
     let mut errors = Errors { loss: 0.0, weight: 0.0, logit: 0.0 };
     for step in 0..case.steps {
         let batch =
-            Batch { images: images.get(step)?.contiguous()?.into(), targets: labels[step].clone().into() };
+            Batch { inputs: images.get(step)?.contiguous()?.into(), targets: labels[step].clone().into() };
         let report = trainer.step(&batch, case.lr, &mut |_| {})?;
         if report.losses.len() != expected[step].len() {
             return Err(format!("{} blocks, expected {}", report.losses.len(), expected[step].len()).into());

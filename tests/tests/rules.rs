@@ -335,7 +335,7 @@ fn exits_answer_by_themselves() {
             for _ in 0..60 {
                 trainer.step(&batch, 0.05, &mut |_| {}).unwrap();
             }
-            [0, 1].map(|block| trainer.exit_logits(&batch.images, block).unwrap().numbers().unwrap())
+            [0, 1].map(|block| trainer.exit_logits(&batch.inputs, block).unwrap().numbers().unwrap())
         };
         let logits = run(false);
         assert_eq!(logits, run(true), "{rule}: weights that wait in a file are the same");
@@ -351,6 +351,6 @@ fn exits_answer_by_themselves() {
         TrainConfig::from(Method { frozen: 1, ..config(RuleConfig::new(Rule::Dgl), &[1, 4, 6]).method });
     let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
     for block in [0, 2, 3] {
-        assert!(trainer.exit_logits(&batch.images, block).unwrap_err().to_string().contains("has no exit"));
+        assert!(trainer.exit_logits(&batch.inputs, block).unwrap_err().to_string().contains("has no exit"));
     }
 }

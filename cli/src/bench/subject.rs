@@ -125,6 +125,6 @@ pub(super) fn random_batch(network: &NetworkSpec, samples: usize) -> Result<Batc
             Targets::Rows { width: outputs, numbers }
         }
     };
-    let images = Tensor::from_vec(numbers, network.input.dims(samples), &Device::Cpu)?.into();
-    Ok(Batch { images, targets })
+    let inputs = Tensor::from_vec(numbers, network.input.dims(samples), &Device::Cpu)?.into();
+    Ok(Batch { inputs, targets })
 }

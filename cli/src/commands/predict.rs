@@ -170,7 +170,7 @@ fn samples(arguments: &PredictArguments, place: &Place, workers: &Workers) -> Ou
     let mut records = Vec::new();
     for position in 0..loader.batches() {
         let batch = workers.run(|| loader.batch(0, position))?;
-        let logits = workers.run(|| trained.model.logits(&batch.images))?;
+        let logits = workers.run(|| trained.model.logits(&batch.inputs))?;
         for (number, row) in rows(&logits)?.into_iter().enumerate() {
             let label = batch.targets.labels().ok().and_then(|labels| labels.get(number).copied());
             let place = records.len();

@@ -36,7 +36,7 @@ impl Session {
             }
             let began = Instant::now();
             let last = lent.count.min(first + group);
-            let images = self.intake.filled_up(&lent, first..last, group)?.batch.images;
+            let images = self.intake.filled_up(&lent, first..last, group)?.batch.inputs;
             let found = self.work(shared.control, |trainer| {
                 trainer.still_features(&images)?.to(&Place::Host)?.contiguous()
             })??;

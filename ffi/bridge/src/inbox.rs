@@ -122,7 +122,7 @@ impl Inbox {
     /// Samples of a step that could not begin, to be the next one's.
     pub(crate) fn put_back(&mut self, given: Given) -> Outcome<()> {
         let Given { batch, are_features } = given;
-        let images = slices::elements(&batch.images)?.to_vec();
+        let images = slices::elements(&batch.inputs)?.to_vec();
         *self = Self { images, targets: Some(batch.targets), are_features };
         Ok(())
     }

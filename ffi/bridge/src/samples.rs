@@ -234,9 +234,9 @@ impl Intake {
                     ))),
                 }
             }
-            (Inputs::Tokens(_), _) => {
-                Err(Fault::argument("the network takes tokens, not images: in C, set pixel to LG_PIXEL_TOKEN"))
-            }
+            (Inputs::Tokens(_), _) => Err(Fault::argument(
+                "the network takes tokens, not images: in C, set pixel to LG_PIXEL_TOKEN",
+            )),
             (Inputs::Pixels(_), _) => Err(Fault::argument("the network takes images, not tokens")),
         }
     }
@@ -339,8 +339,8 @@ impl Intake {
         let each = if are_features { self.features()?.elements() } else { self.input.elements() };
         let count = images.len() / each.max(1);
         let dims = if are_features { self.features()?.dims(count) } else { self.input.dims(count) };
-        let images = slices::tensor(images, dims)?.into();
-        Ok(Given { batch: Batch { images, targets }, are_features })
+        let inputs = slices::tensor(images, dims)?.into();
+        Ok(Given { batch: Batch { inputs, targets }, are_features })
     }
 
     /// Appends samples `range` to `images`, normalised and channels last; features as they are.
@@ -439,11 +439,11 @@ mod tests {
                 let lent = unsafe { intake.lend(&samples, true) }.unwrap();
                 let lent = intake.check(&lent, true).unwrap();
                 let batch = intake.batch(&lent, 0..2).unwrap().batch;
-                assert_eq!(batch.images.dims(), [2, 2, 3, 2]);
-                assert_eq!(batch.images.numbers().unwrap(), expected);
+                assert_eq!(batch.inputs.dims(), [2, 2, 3, 2]);
+                assert_eq!(batch.inputs.numbers().unwrap(), expected);
                 assert_eq!(batch.targets.labels().unwrap(), labels);
                 let second = intake.batch(&lent, 1..2).unwrap().batch;
-                assert_eq!(second.images.numbers().unwrap(), expected[12..]);
+                assert_eq!(second.inputs.numbers().unwrap(), expected[12..]);
                 assert_eq!(second.targets.labels().unwrap(), [0]);
             }
         }

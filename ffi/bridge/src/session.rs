@@ -383,7 +383,7 @@ impl Session {
         let (Given { batch, are_features }, rate) = (given, self.learning_rate());
         match are_features {
             false => self.trainer.begin(batch, rate),
-            true => self.trainer.begin_on_features(&batch.images, &batch.targets, rate),
+            true => self.trainer.begin_on_features(&batch.inputs, &batch.targets, rate),
         }
     }
 
@@ -484,11 +484,11 @@ fn stand_in() -> Outcome<Trainer> {
 
 /// What the network says to samples.
 pub(crate) fn logits(trainer: &mut Trainer, given: &Given) -> localgrad_runtime::Result<Map> {
-    let images = &given.batch.images;
+    let inputs = &given.batch.inputs;
     match given.are_features {
-        false => trainer.logits(images),
+        false => trainer.logits(inputs),
         true => {
-            let h = images.to(&trainer.model.place)?;
+            let h = inputs.to(&trainer.model.place)?;
             trainer.logits_behind(h)
         }
     }
@@ -497,10 +497,10 @@ pub(crate) fn logits(trainer: &mut Trainer, given: &Given) -> localgrad_runtime:
 /// Samples `first` and on of a batch, `count` of them.
 fn part(given: &Given, first: usize, count: usize) -> Outcome<Given> {
     let Given { batch, are_features } = given;
-    let images = match count == batch.targets.len() {
-        true => batch.images.clone(),
-        false => batch.images.samples(first, count)?.copy()?,
+    let inputs = match count == batch.targets.len() {
+        true => batch.inputs.clone(),
+        false => batch.inputs.samples(first, count)?.copy()?,
     };
-    let batch = Batch { images, targets: batch.targets.part(first..first + count) };
+    let batch = Batch { inputs, targets: batch.targets.part(first..first + count) };
     Ok(Given { batch, are_features: *are_features })
 }

@@ -5,9 +5,7 @@ use super::configuration::Configuration;
 use super::files::{Disk, Files, write_all};
 use super::journal::{self, JOURNAL_FILE, Journal, Record};
 use super::lock::Lock;
-use super::manifest::{
-    BlockEntry, Generation, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, is_block_file,
-};
+use super::manifest::{BlockEntry, Generation, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, is_block_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fit::Event;
 use crate::progress::Progress;

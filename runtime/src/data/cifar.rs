@@ -18,14 +18,14 @@ const MAX_NAMES_BYTES: u64 = 64 << 10;
 
 /// Which of the two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CifarKind {
     /// 10 classes; a record is a label and 3072 pixels.
     Cifar10,
     /// 100 classes; a record is a coarse label, a fine label and 3072 pixels. The fine label counts.
     Cifar100,
 }
 
-impl Kind {
+impl CifarKind {
     fn classes(self) -> u8 {
         match self {
             Self::Cifar10 => 10,
@@ -83,7 +83,7 @@ impl Kind {
 
 /// CIFAR images, read from their files as they are needed; only the labels stay in memory.
 pub struct Cifar {
-    kind: Kind,
+    kind: CifarKind,
     files: Vec<CifarFile>,
     labels: Vec<u8>,
     class_names: Vec<String>,
@@ -101,7 +101,7 @@ impl Cifar {
     /// # Errors
     /// `Io` when a file cannot be read; `Format` when one is empty, is not whole records or has a label
     /// that its set has not.
-    pub fn open(kind: Kind, files: &[PathBuf]) -> Result<Self> {
+    pub fn open(kind: CifarKind, files: &[PathBuf]) -> Result<Self> {
         let mut set = Self::empty(kind);
         for path in files {
             set.add(Source::open(path)?)?;
@@ -116,13 +116,13 @@ impl Cifar {
     ///
     /// # Errors
     /// `Format`, as for `open`.
-    pub fn from_bytes(kind: Kind, bytes: &[u8], name: &str) -> Result<Self> {
+    pub fn from_bytes(kind: CifarKind, bytes: &[u8], name: &str) -> Result<Self> {
         let mut set = Self::empty(kind);
         set.add(Source::memory(name, bytes.to_vec()))?;
         Ok(set)
     }
 
-    fn empty(kind: Kind) -> Self {
+    fn empty(kind: CifarKind) -> Self {
         Self { kind, files: Vec::new(), labels: Vec::new(), class_names: Vec::new() }
     }
 
@@ -204,7 +204,7 @@ impl Dataset for Cifar {
 }
 
 /// The folder with files of this kind: `directory` itself or the folder that the archive unpacks into.
-pub(super) fn found_in(directory: &Path, kind: Kind) -> Option<PathBuf> {
+pub(super) fn found_in(directory: &Path, kind: CifarKind) -> Option<PathBuf> {
     [directory.to_path_buf(), directory.join(kind.folder())].into_iter().find(|folder| {
         [Split::Train, Split::Test]
             .iter()
@@ -214,7 +214,7 @@ pub(super) fn found_in(directory: &Path, kind: Kind) -> Option<PathBuf> {
 }
 
 /// Opens the split of the set that `found_in` found in `folder`.
-pub(super) fn open_in(folder: &Path, kind: Kind, split: Split) -> Result<Cifar> {
+pub(super) fn open_in(folder: &Path, kind: CifarKind, split: Split) -> Result<Cifar> {
     let names = kind.file_names(split);
     if let Some(missing) = names.iter().find(|name| !folder.join(name).is_file()) {
         return Err(Error::format(format!(
@@ -231,7 +231,7 @@ pub(super) fn open_in(folder: &Path, kind: Kind, split: Split) -> Result<Cifar> 
 }
 
 /// The names in the file that the archive brings, one a line; none where it is missing or is not what it should be.
-fn class_names(path: &Path, kind: Kind) -> Vec<String> {
+fn class_names(path: &Path, kind: CifarKind) -> Vec<String> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut text = String::new();
     let names: Vec<String> = match file.take(MAX_NAMES_BYTES).read_to_string(&mut text) {

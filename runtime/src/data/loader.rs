@@ -71,7 +71,7 @@ impl LoaderConfig {
 #[derive(Debug)]
 pub struct Batch {
     /// [N, H, W, C], normalised, or tokens [N, T], on the host.
-    pub images: Map,
+    pub inputs: Map,
     /// What each of the N samples is to be answered with.
     pub targets: Targets,
 }
@@ -250,9 +250,9 @@ impl Loader {
     }
 
     /// A batch of pixels `[N, H, W, C]`, or of tokens.
-    fn batch_of(&self, images: Vec<f32>, targets: Targets) -> Result<Batch> {
-        let images = slices::tensor(images, self.dataset.input().dims(targets.len()))?.into();
-        Ok(Batch { images, targets })
+    fn batch_of(&self, numbers: Vec<f32>, targets: Targets) -> Result<Batch> {
+        let inputs = slices::tensor(numbers, self.dataset.input().dims(targets.len()))?.into();
+        Ok(Batch { inputs, targets })
     }
 
     /// Reads samples, of which `repeat` says how often the epoch has shown each before: pixels `[N, H, W, C]` and targets.

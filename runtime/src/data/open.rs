@@ -1,5 +1,6 @@
 //! Opens a data set by what lies at a path.
 
+use super::cifar::CifarKind;
 use super::{Dataset, cifar, idx, safetensors};
 use crate::error::{Error, Result};
 use crate::signature::Signature;
@@ -41,15 +42,15 @@ pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
             path.display()
         )));
     }
-    let cifar10 = cifar::found_in(path, cifar::Kind::Cifar10);
-    let cifar100 = cifar::found_in(path, cifar::Kind::Cifar100);
+    let cifar10 = cifar::found_in(path, CifarKind::Cifar10);
+    let cifar100 = cifar::found_in(path, CifarKind::Cifar100);
     match (idx::found_in(path), cifar10, cifar100, safetensors::found_in(path)) {
         (true, None, None, false) => Ok(Box::new(idx::open_in(path, split)?)),
         (false, Some(folder), None, false) => {
-            Ok(Box::new(cifar::open_in(&folder, cifar::Kind::Cifar10, split)?))
+            Ok(Box::new(cifar::open_in(&folder, CifarKind::Cifar10, split)?))
         }
         (false, None, Some(folder), false) => {
-            Ok(Box::new(cifar::open_in(&folder, cifar::Kind::Cifar100, split)?))
+            Ok(Box::new(cifar::open_in(&folder, CifarKind::Cifar100, split)?))
         }
         (false, None, None, true) => Ok(Box::new(safetensors::open_in(path, split)?)),
         (false, None, None, false) => Err(nothing_found(path)),
@@ -62,7 +63,7 @@ pub fn open(path: &Path, split: Split) -> Result<Box<dyn Dataset>> {
 
 /// Whether `directory` holds files that [`open`] reads.
 pub fn holds_numbers(directory: &Path) -> bool {
-    let kinds = [cifar::Kind::Cifar10, cifar::Kind::Cifar100];
+    let kinds = [CifarKind::Cifar10, CifarKind::Cifar100];
     idx::found_in(directory)
         || safetensors::found_in(directory)
         || kinds.into_iter().any(|kind| cifar::found_in(directory, kind).is_some())

@@ -291,10 +291,10 @@ fn header(source: &Source) -> Result<(Metadata, u64)> {
 }
 
 /// The number of samples, their shape, and how they are stored.
-type Form = (usize, ImageShape, Stored);
+type StoredForm = (usize, ImageShape, Stored);
 
 /// Of images.
-fn image_form(info: &TensorInfo) -> std::result::Result<Form, String> {
+fn image_form(info: &TensorInfo) -> std::result::Result<StoredForm, String> {
     let stored = match info.dtype {
         Dtype::U8 => Stored::Bytes,
         Dtype::F32 => Stored::Floats,
@@ -309,7 +309,7 @@ fn image_form(info: &TensorInfo) -> std::result::Result<Form, String> {
 }
 
 /// Of tokens; how many there are to choose from is still to be found.
-fn token_form(info: &TensorInfo) -> std::result::Result<Form, String> {
+fn token_form(info: &TensorInfo) -> std::result::Result<StoredForm, String> {
     let Some((bytes, token)) = whole(info.dtype) else {
         return Err(format!("`tokens` has the type {:?}, expected U8, U16, I32, U32 or I64", info.dtype));
     };

@@ -4,7 +4,7 @@
 use super::array::Array;
 use super::deferred::Deferred;
 use super::driver::Driver;
-use super::later::{Kind, Waiting};
+use super::later::{LaterKind, Waiting};
 use super::launch::Launch;
 use super::launches::conv::Read;
 use super::launches::update::{ARRAYS, sum_splits};
@@ -143,7 +143,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Internal` where there are none, or of another device, and those of the device.
-    pub(super) fn later(&self, kind: Kind, factor: f32, arrays: [Option<&Array>; ARRAYS]) -> Result<()> {
+    pub(super) fn later(&self, kind: LaterKind, factor: f32, arrays: [Option<&Array>; ARRAYS]) -> Result<()> {
         if arrays.iter().flatten().any(|array| !array.engine().is(self)) {
             return Err(Error::internal("an update got arrays of two devices"));
         }

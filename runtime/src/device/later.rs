@@ -11,7 +11,7 @@ const MOST_BYTES: usize = 8 << 20;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum LaterKind {
     /// A step of an optimizer: of value and state by the gradient.
     Step(Step),
     /// The average becomes `keep` of the state, and of the value the rest.
@@ -24,7 +24,7 @@ pub enum Kind {
 /// One of them; [`ARRAYS`] says which array is which.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
-    pub(super) kind: Kind,
+    pub(super) kind: LaterKind,
     pub(super) factor: f32,
     pub(super) arrays: [Option<Span>; ARRAYS],
     /// Elements of all but the gradient, which has them as often as it has splits.
@@ -41,8 +41,8 @@ impl Waiting {
     fn blocks(&self, writes: bool) -> impl Iterator<Item = u64> {
         // Value, momentum or mean, mean square, gradient, average.
         let written = match self.kind {
-            Kind::Step(_) => [true, true, true, false, true],
-            Kind::Average { .. } => [false, false, false, false, true],
+            LaterKind::Step(_) => [true, true, true, false, true],
+            LaterKind::Average { .. } => [false, false, false, false, true],
         };
         let chosen = self.arrays.into_iter().zip(written).filter(move |(_, written)| *written == writes);
         chosen.filter_map(|(span, _)| span).map(|span| span.block)

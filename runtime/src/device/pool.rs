@@ -3,7 +3,7 @@
 
 use super::deferred::Deferred;
 use super::driver::{Driver, Piece};
-use super::later::{Kind, Queue, Waiting};
+use super::later::{LaterKind, Queue, Waiting};
 use super::launch::{Launch, Traffic};
 use super::launches::update::{ARRAYS, Table};
 use super::table::body::{Access, Element};
@@ -205,11 +205,11 @@ impl<D: Driver> Pool<D> {
             let words = Given::Table(Element::U32, table.words.clone());
             let mut given = vec![Given::Addresses(alike.iter().map(|one| one.arrays).collect()), words];
             let launch = match alike[0].kind {
-                Kind::Step(step) => {
+                LaterKind::Step(step) => {
                     given.push(Given::Nothing);
                     table.step(&step, 0, 1.0)?
                 }
-                Kind::Average { keep } => table.average(keep)?,
+                LaterKind::Average { keep } => table.average(keep)?,
             };
             self.begin(&launch, given)?;
         }

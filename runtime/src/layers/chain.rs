@@ -17,7 +17,7 @@ use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Trains, Visitor,
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::batch_norm::{self, Statistics};
-use crate::maps::conv_norm::{self, Gradients};
+use crate::maps::conv_norm::{self, ConvGradients};
 use crate::maps::map_read::{Input, MapRead, Through, is_clamp};
 use crate::maps::norm::{self, Norm, NormGradient, NormSums};
 use crate::maps::upsample::Resize;
@@ -95,7 +95,7 @@ impl Chain {
     }
 
     /// The gradients of the first link's convolution.
-    fn first_back(&self, d_z: Through<'_>, tape: &mut Tape, need: Need<'_>) -> Result<Gradients> {
+    fn first_back(&self, d_z: Through<'_>, tape: &mut Tape, need: Need<'_>) -> Result<ConvGradients> {
         let Conv { weight, config, .. } = &self.links[0].conv;
         let (weight, trainable) = (&weight.value, weight.trainable);
         let kept = if trainable { Some(tape.pop_input()?) } else { None };
@@ -110,7 +110,7 @@ impl Chain {
             let x = x.as_ref();
             let found = upsampled_conv::backward(x, d_z, weight, &shape, (to, config), need.is_some())?;
             let d_x = found.d_x.map(|d_x| need.of(|| Ok(d_x))).transpose()?.flatten();
-            return Ok(Gradients { d_x, ..found });
+            return Ok(ConvGradients { d_x, ..found });
         }
         let need_input = need.is_some();
         let beside = match need {
@@ -128,7 +128,7 @@ impl Chain {
         drop(kept);
         let x = Input::Shape(&shape);
         let others = conv_norm::backward(x, d_z, weight, config, false, need_input, beside)?;
-        Ok(Gradients { d_weight, ..others })
+        Ok(ConvGradients { d_weight, ..others })
     }
 }
 
@@ -229,7 +229,7 @@ impl Link {
     /// Hands the convolution's gradients to `sink`; answers those of its input.
     fn update(
         &mut self,
-        gradients: Gradients,
+        gradients: ConvGradients,
         sink: &mut dyn GradientSink,
     ) -> Result<(Option<Map>, Option<NormSums>)> {
         let Conv { weight, bias, .. } = &mut self.conv;

@@ -35,7 +35,7 @@ impl Statistics {
 
 /// What `backward` returns; `d_x` is missing where it was not asked for.
 #[derive(Debug)]
-pub struct Gradients {
+pub struct BatchNormGradients {
     /// Of the input, of its shape.
     pub d_x: Option<Map>,
     /// Of the weight, `[C]`.
@@ -138,7 +138,7 @@ pub fn backward(
     activation: Option<Activation>,
     whole: Option<&mut WholeSums<'_>>,
     need_input: bool,
-) -> Result<Gradients> {
+) -> Result<BatchNormGradients> {
     let channels = check(x, statistics, weight, bias)?;
     same_shape(&d_y, x)?;
     if let Map::Composed(_) = x {
@@ -146,7 +146,7 @@ pub fn backward(
         let by = tensors([&statistics.mean, &statistics.variance, weight, bias])?;
         let maps = (d_y.composed()?, x.composed()?);
         let (d_x, d_weight, d_bias) = composed::backward(maps, by, epsilon, activation, through, need_input)?;
-        return Ok(Gradients {
+        return Ok(BatchNormGradients {
             d_x: d_x.map(Map::Composed),
             d_weight: Map::Composed(d_weight),
             d_bias: Map::Composed(d_bias),
@@ -165,7 +165,7 @@ pub fn backward(
         if let Map::Device(x) = x {
             device::d_input(d_y.array()?, x, gradient.device()?)?;
             let (d_weight, d_bias) = sums.gradients(&d_y)?;
-            return Ok(Gradients { d_x: Some(d_y), d_weight, d_bias });
+            return Ok(BatchNormGradients { d_x: Some(d_y), d_weight, d_bias });
         }
         read(
             x,
@@ -178,7 +178,7 @@ pub fn backward(
         )?;
     }
     let (d_weight, d_bias) = sums.gradients(x)?;
-    Ok(Gradients { d_x: need_input.then_some(d_y), d_weight, d_bias })
+    Ok(BatchNormGradients { d_x: need_input.then_some(d_y), d_weight, d_bias })
 }
 
 /// Turns `d_y` into the gradient of the pre-activation, where it is, unless the activation is a clamp, and sums it.

@@ -91,7 +91,7 @@ pub fn forward(
 
 /// What the backward pass of a convolution gives.
 #[derive(Debug)]
-pub struct Gradients {
+pub struct ConvGradients {
     /// Of the weight, `[O, I/groups, KH, KW]`, if it was asked for.
     pub d_weight: Option<Map>,
     /// Of what the convolution read, if it was asked for.
@@ -113,7 +113,7 @@ pub fn backward(
     need_weight: bool,
     need_input: bool,
     beside: Option<&Map>,
-) -> Result<Gradients> {
+) -> Result<ConvGradients> {
     let geometry = config.geometry(x.dims(), weight.dims())?;
     same_shape(d_y.d, d_y.z)?;
     #[cfg(feature = "device")]
@@ -149,7 +149,7 @@ pub fn backward(
     } else {
         (of_weight()?, of_input()?)
     };
-    Ok(Gradients { d_weight, d_x, sums })
+    Ok(ConvGradients { d_weight, d_x, sums })
 }
 
 /// [`backward`] on a device.
@@ -162,14 +162,14 @@ fn on_device(
     need_weight: bool,
     need_input: bool,
     beside: Option<&Map>,
-) -> Result<Gradients> {
+) -> Result<ConvGradients> {
     let (through, array) = (d_y.device()?, weight.array()?);
     let d_weight = match x.device()?.filter(|_| need_weight) {
         Some(read) => Some(Map::Device(device::d_weight(read, through, weight.dims(), geometry)?)),
         None => None,
     };
     if !need_input {
-        return Ok(Gradients { d_weight, d_x: None, sums: None });
+        return Ok(ConvGradients { d_weight, d_x: None, sums: None });
     }
     let before = match x {
         Input::Normalized(z, by) => Some((z.array()?, by.device()?)),
@@ -177,7 +177,7 @@ fn on_device(
     };
     let beside = beside.map(Map::array).transpose()?;
     let (d_x, sums) = device::d_input(through, array, geometry, beside, before)?;
-    Ok(Gradients { d_weight, d_x: Some(Map::Device(d_x)), sums: sums.map(NormSums::Device) })
+    Ok(ConvGradients { d_weight, d_x: Some(Map::Device(d_x)), sums: sums.map(NormSums::Device) })
 }
 
 /// The gradient of the weight, read through what input and output came through.
@@ -224,7 +224,7 @@ fn joint(
     geometry: &Geometry,
     need_weight: bool,
     beside: Option<&Map>,
-) -> Result<Gradients> {
+) -> Result<ConvGradients> {
     let need_weight = need_weight && !matches!(x, Input::Shape(_));
     let d_x = Some(d_y.z.reshape(x.dims())?);
     if let Map::Counted(_) = d_y.z {
@@ -237,7 +237,7 @@ fn joint(
             counter.convolve_for(geometry, PassKind::Joint, 1 + usize::from(need_weight));
             counter.sum_rows(geometry.x_len(), geometry.in_channels);
         })?;
-        return Ok(Gradients { d_weight, d_x, sums });
+        return Ok(ConvGradients { d_weight, d_x, sums });
     }
     let Some(by) = d_y.by else { return elsewhere() };
     let input = x.elements()?;
@@ -254,7 +254,7 @@ fn joint(
     })?;
     let (d_weight, sums) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     let d_weight = need_weight.then(|| tensor(d_weight, weight.dims()).map(Map::Host)).transpose()?;
-    Ok(Gradients { d_weight, d_x, sums: sums?.map(NormSums::Host) })
+    Ok(ConvGradients { d_weight, d_x, sums: sums?.map(NormSums::Host) })
 }
 
 /// Gradients of at least so many bytes take the place of what they are made from, where they may.

@@ -21,9 +21,9 @@ pub enum Extent {
     Group(usize),
 }
 
-/// What `backward` returns.
+/// The gradients of what normalizes within samples, with a weight and a bias for each channel.
 #[derive(Debug)]
-pub struct Gradients {
+pub struct AffineGradients {
     /// Of the input, of its shape.
     pub d_x: Map,
     /// Of the weight, `[C]`.
@@ -76,20 +76,20 @@ pub fn forward(x: &Map, weight: &Map, bias: &Map, extent: Extent, epsilon: f64) 
 ///
 /// # Errors
 /// As for [`forward`].
-pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -> Result<Gradients> {
+pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -> Result<AffineGradients> {
     same_shape(&d_y, x)?;
     let sizes = sizes(x, extent)?;
     one_per_channel(sizes.channels, &[("the weight", weight)])?;
     if let Map::Composed(_) = x {
         let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, sizes, epsilon)?;
         let [d_x, d_weight, d_bias] = made.map(Map::Composed);
-        return Ok(Gradients { d_x, d_weight, d_bias });
+        return Ok(AffineGradients { d_x, d_weight, d_bias });
     }
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let found = device::backward(d_y.array()?, x, weight.array()?, sizes, epsilon)?;
         let [d_weight, d_bias] = found.map(Map::Device);
-        return Ok(Gradients { d_x: d_y, d_weight, d_bias });
+        return Ok(AffineGradients { d_x: d_y, d_weight, d_bias });
     }
     let [d_weight, d_bias] = read(
         x,
@@ -108,5 +108,5 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -
             [place.empty(&[sizes.channels]), place.empty(&[sizes.channels])]
         },
     )?;
-    Ok(Gradients { d_x: d_y, d_weight: d_weight?, d_bias: d_bias? })
+    Ok(AffineGradients { d_x: d_y, d_weight: d_weight?, d_bias: d_bias? })
 }

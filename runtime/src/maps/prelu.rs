@@ -14,7 +14,7 @@ use candle_core::Tensor;
 
 /// What `backward` returns.
 #[derive(Debug)]
-pub struct Gradients {
+pub struct PreluGradients {
     /// Of the input, of its shape.
     pub d_x: Map,
     /// Of the slopes, of their shape.
@@ -63,18 +63,18 @@ pub fn forward(x: &Map, slopes: &Map) -> Result<Map> {
 ///
 /// # Errors
 /// As for [`forward`].
-pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<Gradients> {
+pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<PreluGradients> {
     same_shape(&d_y, x)?;
     let grouped = shape(x, slopes)?;
     if let Map::Composed(_) = x {
         let (d_x, d_slopes) =
             composed::prelu_backward((d_y.composed()?, x.composed()?), slopes.composed()?, grouped)?;
-        return Ok(Gradients { d_x: Map::Composed(d_x), d_slopes: Map::Composed(d_slopes) });
+        return Ok(PreluGradients { d_x: Map::Composed(d_x), d_slopes: Map::Composed(d_slopes) });
     }
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let d_slopes = device::prelu_backward(d_y.array()?, x, slopes.array()?, grouped)?;
-        return Ok(Gradients { d_x: d_y, d_slopes: Map::Device(d_slopes) });
+        return Ok(PreluGradients { d_x: d_y, d_slopes: Map::Device(d_slopes) });
     }
     let [_, rows, channels] = grouped;
     let elsewhere = || -> Result<Tensor> { Err(apart()) };
@@ -101,5 +101,5 @@ pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<Gradients> {
         || Err(apart()),
         |counter| counter.sweep(3 * x.elem_count()),
     )?;
-    Ok(Gradients { d_x: d_y, d_slopes })
+    Ok(PreluGradients { d_x: d_y, d_slopes })
 }

@@ -2,6 +2,7 @@
 
 use super::Map;
 use super::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape, sum_rows};
+use super::group_norm::AffineGradients;
 use super::place::{apart, make};
 use super::slices::{elements, tensor};
 use crate::composed::response_norm as composed;
@@ -10,17 +11,6 @@ use crate::device::operations::group_norm as device;
 use crate::error::Result;
 use crate::kernels::per_channel;
 use crate::kernels::response_norm as kernels;
-
-/// What `backward` returns.
-#[derive(Debug)]
-pub struct Gradients {
-    /// Of the input, of its shape.
-    pub d_x: Map,
-    /// Of the weight, `[C]`.
-    pub d_weight: Map,
-    /// Of the bias, `[C]`.
-    pub d_bias: Map,
-}
 
 /// `x` as `[N, R, C]`.
 fn grouped(x: &Map, named: &[(&str, &Map)]) -> Result<[usize; 3]> {
@@ -69,20 +59,20 @@ pub fn forward(x: &Map, weight: &Map, bias: &Map) -> Result<Map> {
 ///
 /// # Errors
 /// As for [`forward`].
-pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<Gradients> {
+pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<AffineGradients> {
     same_shape(&d_y, x)?;
     let grouped = grouped(x, &[("the weight", weight)])?;
     let [samples, rows, channels] = grouped;
     if let Map::Composed(_) = x {
         let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, grouped)?;
         let [d_x, d_weight, d_bias] = made.map(Map::Composed);
-        return Ok(Gradients { d_x, d_weight, d_bias });
+        return Ok(AffineGradients { d_x, d_weight, d_bias });
     }
     let d_bias = sum_rows(&d_y)?;
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let d_weight = device::response_backward(d_y.array()?, x, weight.array()?, grouped)?;
-        return Ok(Gradients { d_x: d_y, d_weight: Map::Device(d_weight), d_bias });
+        return Ok(AffineGradients { d_x: d_y, d_weight: Map::Device(d_weight), d_bias });
     }
     let d_weight = make(
         x,
@@ -106,5 +96,5 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<Gradients> {
             counter.sweep(9 * x.elem_count());
         },
     )?;
-    Ok(Gradients { d_x: d_y, d_weight, d_bias })
+    Ok(AffineGradients { d_x: d_y, d_weight, d_bias })
 }

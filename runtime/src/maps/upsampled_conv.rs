@@ -2,7 +2,7 @@
 
 use super::Map;
 use super::conv::{ConvConfig, y_dims};
-use super::conv_norm::Gradients;
+use super::conv_norm::ConvGradients;
 use super::map_read::GradRead;
 use super::place::make;
 use super::resample::image_dims;
@@ -75,7 +75,7 @@ pub fn backward<'a>(
     input_shape: &[usize],
     (resize, config): (Resize, &ConvConfig),
     need_input: bool,
-) -> Result<Gradients> {
+) -> Result<ConvGradients> {
     let (geometry, upsampling) = plan(input_shape, resize, weight, config)?;
     let d_y = d_y.into();
     if let Map::Counted(outline) = d_y.stored() {
@@ -85,7 +85,7 @@ pub fn backward<'a>(
         let gradients = usize::from(d_weight.is_some()) + usize::from(need_input);
         let size = [input_shape[1], input_shape[2]];
         outline.counter.convolve_upsampled(&geometry, size, Some(gradients));
-        return Ok(Gradients { d_weight, d_x, sums: None });
+        return Ok(ConvGradients { d_weight, d_x, sums: None });
     }
     #[cfg(feature = "device")]
     if let Map::Device(weight) = weight {
@@ -110,7 +110,7 @@ pub fn backward<'a>(
             )
         })
     }?;
-    Ok(Gradients {
+    Ok(ConvGradients {
         d_weight: d_weight.map(|d_weight| tensor(d_weight, weight.dims()).map(Map::Host)).transpose()?,
         d_x: need_input.then(|| tensor(d_x, input_shape).map(Map::Host)).transpose()?,
         sums: None,
@@ -125,7 +125,7 @@ fn on_device(
     weight: &Array,
     (geometry, upsampling): (&Geometry, &Upsampling),
     need_input: bool,
-) -> Result<Gradients> {
+) -> Result<ConvGradients> {
     let Upsampling { rows, columns } = upsampling;
     let table = upsampling_table(rows, columns);
     let of_weight = |x: &Map| {
@@ -137,7 +137,7 @@ fn on_device(
         resample(&Map::Device(d_large), &rows.transposed(), &columns.transposed())
     };
     let d_x = need_input.then(of_input).transpose()?;
-    Ok(Gradients { d_weight: x.map(of_weight).transpose()?, d_x, sums: None })
+    Ok(ConvGradients { d_weight: x.map(of_weight).transpose()?, d_x, sums: None })
 }
 
 /// The convolution's geometry, and how its input is made.

@@ -279,7 +279,7 @@ impl UnitSpec {
 
     /// A unit of the same kind for another place: its own name and stride, the same width.
     #[must_use]
-    pub fn again(&self, name: impl Into<String>, stride: [usize; 2]) -> UnitSpec {
+    pub fn elsewhere(&self, name: impl Into<String>, stride: [usize; 2]) -> UnitSpec {
         let kind = match &self.kind {
             UnitKind::Plain { bias, norm, kernel, .. } => {
                 let names = ["conv".into(), "bn".into()];

@@ -132,11 +132,11 @@ impl Counted {
         &self.trainer.model.place
     }
 
-    /// So many images as they are loaded.
-    fn images(&self, samples: usize) -> Result<Map> {
-        let images = self.place().full(&self.trainer.model.spec.input.dims(samples), 0.0)?;
-        images.label(Part::Batch);
-        Ok(images)
+    /// What so many samples are as they are loaded.
+    fn inputs(&self, samples: usize) -> Result<Map> {
+        let inputs = self.place().full(&self.trainer.model.spec.input.dims(samples), 0.0)?;
+        inputs.label(Part::Batch);
+        Ok(inputs)
     }
 
     /// Counts what loading a batch takes besides: its targets; and meanwhile numbers of samples, results of reading, and each
@@ -229,7 +229,7 @@ impl Counted {
     pub(super) fn step(&mut self, workload: &Workload) -> Result<Work> {
         let ledger = self.counter.ledger.clone();
         let samples = workload.batch;
-        let first = self.images(samples)?;
+        let first = self.inputs(samples)?;
         let targets = blank_targets(&workload.network, samples, workload.blends);
         let _room = self.load(&targets, workload.augments);
         ledger.enter(Moment::Forward(0));
@@ -248,12 +248,12 @@ impl Counted {
             return Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64));
         }
         let before = ledger.total_work();
-        let mut batch = Batch { images: first, targets };
+        let mut batch = Batch { inputs: first, targets };
         steps.push(self.trainer.begin(&batch, 0.0)?);
         for _ in 1..chunk {
             let targets = batch.targets;
-            drop(batch.images);
-            batch = Batch { images: self.images(samples)?, targets };
+            drop(batch.inputs);
+            batch = Batch { inputs: self.inputs(samples)?, targets };
             steps.push(self.trainer.begin(&batch, 0.0)?);
         }
         drop(batch);
@@ -278,10 +278,10 @@ impl Counted {
     pub(super) fn evaluate(&mut self, samples: usize) -> Result<()> {
         self.counter.ledger.enter(Moment::Evaluate);
         let _ahead = self.ahead(samples, self.evaluation_reading_bytes);
-        let images = self.images(samples)?;
+        let inputs = self.inputs(samples)?;
         let targets = blank_targets(&self.trainer.model.spec, samples, false);
         let _room = self.load(&targets, false);
-        Tally::default().add(&mut self.trainer, &Batch { images, targets })
+        Tally::default().add(&mut self.trainer, &Batch { inputs, targets })
     }
 
     /// The most at any moment.

@@ -53,7 +53,7 @@ pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSp
                 _ => [1, 1],
             };
             width = unit.width;
-            unit.again(position.to_string(), stride)
+            unit.elsewhere(position.to_string(), stride)
         })
         .collect()
 }

@@ -154,8 +154,9 @@ impl Boundary {
             spec.units = auglocal::new_units(&network.units, end, &chosen);
         }
         if config.head == Head::Path && config.rule != Rule::Auglocal && spec.pairs.is_empty() {
-            let unit =
-                |number: usize| network.units[number].again(number.to_string(), network.units[number].stride);
+            let unit = |number: usize| {
+                network.units[number].elsewhere(number.to_string(), network.units[number].stride)
+            };
             spec.units = path().into_iter().map(unit).collect();
         }
         let body = spec.body_features(features)?;
@@ -195,7 +196,7 @@ fn pair(network: &NetworkSpec, followed: usize, config: &RuleConfig) -> PairSpec
     let unit = &network.units[followed];
     PairSpec {
         followed,
-        unit: unit.again("", unit.stride),
+        unit: unit.elsewhere("", unit.stride),
         trained: config.trained_copy,
         momentum: config.ema_momentum,
         scaled: config.rule == Rule::Manpp,

@@ -16,8 +16,8 @@ impl Classifier for Trainer {
         &self.model.place
     }
 
-    fn logits(&mut self, images: &Map) -> Result<Map> {
-        self.network_logits(images)
+    fn logits(&mut self, inputs: &Map) -> Result<Map> {
+        self.network_logits(inputs)
     }
 
     fn visit(&mut self, visitor: &mut Visitor<'_>) -> Result<()> {

@@ -212,11 +212,11 @@ impl Trainer {
     }
 
     /// As [`Model::logits`], with one unit in memory at a time where weights wait in a file.
-    pub(super) fn network_logits(&mut self, images: &Map) -> Result<Map> {
+    pub(super) fn network_logits(&mut self, inputs: &Map) -> Result<Map> {
         if self.depot.is_none() {
-            return self.model.logits(images);
+            return self.model.logits(inputs);
         }
-        let h = images.to(&self.model.place)?;
+        let h = inputs.to(&self.model.place)?;
         self.logits_from(0, h)
     }
 
@@ -235,18 +235,18 @@ impl Trainer {
         Ok(h)
     }
 
-    /// Logits `[N, classes]` of normalised images by the exit behind `block`, or its features where it is trained to give
+    /// Logits `[N, classes]` of a batch's inputs by the exit behind `block`, or its features where it is trained to give
     /// those, by running statistics: the network up to there, and what judges it.
     ///
     /// # Errors
     /// `Config` where there is no exit: behind the last block and frozen ones.
-    pub fn exit_logits(&mut self, images: &Map, block: usize) -> Result<Map> {
+    pub fn exit_logits(&mut self, inputs: &Map, block: usize) -> Result<Map> {
         if !matches!(self.auxiliaries.get(block), Some(Some(_))) {
             return Err(Error::config(format!(
                 "block {block} has no exit: the last one and frozen ones have none"
             )));
         }
-        let mut h = images.to(&self.model.place)?;
+        let mut h = inputs.to(&self.model.place)?;
         for unit in 0..=*self.ranges[block].end() {
             self.fetch(unit, Presence::Values)?;
             h = self.model.units[unit].1.pass(h, Mode::Evaluate, &mut Tape::forgetting())?;

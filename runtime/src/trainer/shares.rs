@@ -17,12 +17,12 @@ impl Trainer {
     pub fn begin(&mut self, batch: &Batch, learning_rate: f64) -> Result<OpenStep> {
         let samples = batch.targets.len();
         self.check_batch(batch)?;
-        let images = batch.images.to(&self.model.place)?;
+        let inputs = batch.inputs.to(&self.model.place)?;
         let waits = self.waits(samples.div_ceil(self.share_of(samples)));
         let targets = batch.targets.widened(self.model.spec.classes);
         let micro_batches = self.shares(&targets, false, |trainer, first, count| {
-            // No copy: nobody writes into images, and candle would copy the whole batch for each share.
-            let h = images.samples(first, count)?;
+            // No copy: nobody writes into inputs, and candle would copy the whole batch for each share.
+            let h = inputs.samples(first, count)?;
             Ok(Features::of(if waits { trainer.shelf.put_exactly(h)? } else { Parcel::Whole(h) }, count))
         })?;
         Ok(self.opened(micro_batches, learning_rate, false))
@@ -134,9 +134,9 @@ impl Trainer {
     /// `Shape`, and `Config` for targets.
     pub(crate) fn check_batch(&self, batch: &Batch) -> Result<()> {
         let (spec, samples) = (&self.model.spec, batch.targets.len());
-        if samples > 0 && batch.images.dims() == spec.input.dims(samples) {
+        if samples > 0 && batch.inputs.dims() == spec.input.dims(samples) {
             if let Inputs::Tokens(tokens) = spec.input {
-                check_tokens(&batch.images, tokens.vocabulary)?;
+                check_tokens(&batch.inputs, tokens.vocabulary)?;
             }
             // In the loss they would be found when running statistics have seen the batch.
             return self.check_targets(&batch.targets, samples);
@@ -146,7 +146,7 @@ impl Trainer {
             spec.name,
             spec.input.noun(),
             spec.input.dims(samples),
-            batch.images.dims()
+            batch.inputs.dims()
         )))
     }
 

@@ -49,13 +49,13 @@ impl Trainer {
         (self.first_trained == self.model.units.len()).then(|| self.model.head.still())
     }
 
-    /// What all that stays as it is makes of images `[N, H, W, C]`: the units before the first trained one and, where these
+    /// What all that stays as it is makes of a batch's inputs: the units before the first trained one and, where these
     /// are all units, the first layers of the head.
     ///
     /// # Errors
     /// Those of the device, and of the file where weights wait in one.
-    pub fn still_features(&mut self, images: &Map) -> Result<Map> {
-        let mut h = images.to(&self.model.place)?;
+    pub fn still_features(&mut self, inputs: &Map) -> Result<Map> {
+        let mut h = inputs.to(&self.model.place)?;
         let mut tape = Tape::forgetting();
         for unit in 0..self.first_trained {
             self.fetch(unit, Presence::Values)?;
@@ -71,7 +71,7 @@ impl Trainer {
         Ok(h)
     }
 
-    /// The logits of what [`Trainer::still_features`] has made of images.
+    /// The logits of what [`Trainer::still_features`] has made.
     ///
     /// # Errors
     /// As [`Trainer::still_features`].

@@ -63,7 +63,7 @@ fn loader(broken: Option<usize>) -> (Arc<Decoded>, Loader) {
 }
 
 fn content(batch: Batch) -> (Vec<u32>, Targets) {
-    (numbers(&batch.images).into_iter().map(f32::to_bits).collect(), batch.targets)
+    (numbers(&batch.inputs).into_iter().map(f32::to_bits).collect(), batch.targets)
 }
 
 #[test]

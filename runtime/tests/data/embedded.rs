@@ -56,7 +56,7 @@ fn its_pixels_are_spread_as_those_of_the_whole_set() {
     let loader = Loader::new(set, Normalize::fashion(), LoaderConfig::evaluation(1000)).unwrap();
     let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
     for position in 0..loader.batches() {
-        for x in loader.batch(0, position).unwrap().images.numbers().unwrap() {
+        for x in loader.batch(0, position).unwrap().inputs.numbers().unwrap() {
             sum += f64::from(x);
             squares += f64::from(x) * f64::from(x);
             count += 1.0;

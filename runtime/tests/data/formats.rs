@@ -1,7 +1,7 @@
 //! Data sets in every format are found and read right, and what is wrong with them is said.
 
 use crate::files::*;
-use localgrad::data::cifar::{Cifar, Kind};
+use localgrad::data::cifar::{Cifar, CifarKind};
 use localgrad::data::idx::Idx;
 use localgrad::data::safetensors::TensorFile;
 use localgrad::data::subset::Subset;
@@ -230,29 +230,29 @@ fn a_survey_sees_every_pixel_and_label() {
 fn cifar_says_what_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("some.bin");
-    let fails = |kind: Kind, bytes: &[u8], words: &[&str]| {
+    let fails = |kind: CifarKind, bytes: &[u8], words: &[&str]| {
         std::fs::write(&path, bytes).unwrap();
         let result = Cifar::open(kind, std::slice::from_ref(&path)).map(|_| ());
         assert_error(result, ErrorKind::Format, &[&["some.bin"], words].concat());
     };
     let (ten, hundred) = (cifar10(0, 2), cifar100(2));
-    fails(Kind::Cifar10, &[], &["0 bytes", "3073"]);
-    fails(Kind::Cifar10, &ten[..ten.len() - 1], &["6145 bytes", "CIFAR-10 records of 3073"]);
-    fails(Kind::Cifar10, &[&ten[..], &[0]].concat(), &["6147 bytes"]);
-    fails(Kind::Cifar10, &hundred, &["6148 bytes"]);
-    fails(Kind::Cifar100, &ten, &["6146 bytes", "CIFAR-100 records of 3074"]);
+    fails(CifarKind::Cifar10, &[], &["0 bytes", "3073"]);
+    fails(CifarKind::Cifar10, &ten[..ten.len() - 1], &["6145 bytes", "CIFAR-10 records of 3073"]);
+    fails(CifarKind::Cifar10, &[&ten[..], &[0]].concat(), &["6147 bytes"]);
+    fails(CifarKind::Cifar10, &hundred, &["6148 bytes"]);
+    fails(CifarKind::Cifar100, &ten, &["6146 bytes", "CIFAR-100 records of 3074"]);
     for label in 10..=255 {
         let mut wrong = ten.clone();
         wrong[3073] = label;
-        fails(Kind::Cifar10, &wrong, &["record 1", &format!("label {label}"), "0 to 9"]);
+        fails(CifarKind::Cifar10, &wrong, &["record 1", &format!("label {label}"), "0 to 9"]);
     }
     let mut wrong = hundred.clone();
     wrong[3075] = 100;
-    fails(Kind::Cifar100, &wrong, &["record 1 has the label 100", "0 to 99"]);
+    fails(CifarKind::Cifar100, &wrong, &["record 1 has the label 100", "0 to 99"]);
     let mut wrong = hundred.clone();
     wrong[0] = 20;
-    fails(Kind::Cifar100, &wrong, &["record 0 has the coarse label 20", "0 to 19"]);
-    assert_error(Cifar::open(Kind::Cifar10, &[]).map(|_| ()), ErrorKind::Config, &["without a file"]);
+    fails(CifarKind::Cifar100, &wrong, &["record 0 has the coarse label 20", "0 to 19"]);
+    assert_error(Cifar::open(CifarKind::Cifar10, &[]).map(|_| ()), ErrorKind::Config, &["without a file"]);
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn reads_that_cannot_be_are_errors() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("batch.bin");
     std::fs::write(&path, cifar10(0, 2)).unwrap();
-    let set = Cifar::open(Kind::Cifar10, std::slice::from_ref(&path)).unwrap();
+    let set = Cifar::open(CifarKind::Cifar10, std::slice::from_ref(&path)).unwrap();
     std::fs::write(&path, cifar10(0, 1)).unwrap();
     assert_eq!(read(&set, 0).1, u32::from(label(0, 10)));
     assert_error(set.read(1, &mut vec![0.0; 3072]), ErrorKind::Io, &["batch.bin"]);

@@ -1,7 +1,7 @@
 //! No damage to a file makes reading panic, and damage that can be seen is never accepted.
 
 use crate::files::*;
-use localgrad::data::cifar::{Cifar, Kind};
+use localgrad::data::cifar::{Cifar, CifarKind};
 use localgrad::data::idx::Idx;
 use localgrad::data::safetensors::TensorFile;
 use localgrad::data::{Dataset, Split, open};
@@ -61,7 +61,7 @@ fn no_truncated_or_lengthened_file_is_accepted() {
         let (_directory, path) = in_file(&changed);
         assert_eq!(exhaust(TensorFile::open(&path)), len == bytes.len(), "safetensors of {len} bytes");
     }
-    for (kind, bytes) in [(Kind::Cifar10, cifar10(0, 2)), (Kind::Cifar100, cifar100(2))] {
+    for (kind, bytes) in [(CifarKind::Cifar10, cifar10(0, 2)), (CifarKind::Cifar100, cifar100(2))] {
         let (_directory, path) = in_file(&bytes);
         assert!(exhaust(Cifar::open(kind, std::slice::from_ref(&path))));
         for len in (0..bytes.len()).step_by(61).chain([bytes.len() - 1, bytes.len() / 2 + 1]) {
@@ -133,7 +133,7 @@ proptest! {
         exhaust(Idx::from_bytes(&gz(&bytes), &gz(&bytes), "random"));
         let (_directory, path) = in_file(&bytes);
         exhaust(TensorFile::open(&path));
-        exhaust(Cifar::open(Kind::Cifar10, std::slice::from_ref(&path)));
+        exhaust(Cifar::open(CifarKind::Cifar10, std::slice::from_ref(&path)));
     }
 
     #[test]
@@ -159,6 +159,6 @@ proptest! {
             bytes[place] = byte;
         }
         let (_directory, path) = in_file(&bytes);
-        exhaust(Cifar::open(Kind::Cifar100, std::slice::from_ref(&path)));
+        exhaust(Cifar::open(CifarKind::Cifar100, std::slice::from_ref(&path)));
     }
 }

@@ -58,7 +58,7 @@ fn loader(len: usize, config: LoaderConfig) -> Loader {
 }
 
 fn bits(batch: &Batch) -> Vec<u32> {
-    numbers(&batch.images).into_iter().map(f32::to_bits).collect()
+    numbers(&batch.inputs).into_iter().map(f32::to_bits).collect()
 }
 
 /// The statistic of Pearson's test against equal frequencies.
@@ -169,7 +169,7 @@ fn batches_are_the_same_for_any_number_of_threads_and_after_a_restart() {
     assert_eq!(one, all(3));
     // Another loader goes straight to the last batch of the last epoch, the partial one.
     let last = Loader::new(numbered(31), Normalize::half(2), config).unwrap().batch(2, 4).unwrap();
-    assert_eq!(last.images.dims(), [3, 5, 6, 2]);
+    assert_eq!(last.inputs.dims(), [3, 5, 6, 2]);
     assert_eq!((bits(&last), last.targets), one[14]);
     assert_ne!(one[0].0, one[5].0, "two epochs are the same");
 }
@@ -204,8 +204,8 @@ fn images_are_read_augmented_and_then_normalised() {
         for position in 0..2 {
             let batch = loader.batch(8, position).unwrap();
             let samples = loader.samples(8, position).unwrap();
-            assert_eq!(batch.images.dims(), [samples.len(), 5, 4, 1]);
-            for (i, (&sample, image)) in samples.iter().zip(numbers(&batch.images).chunks(20)).enumerate() {
+            assert_eq!(batch.inputs.dims(), [samples.len(), 5, 4, 1]);
+            for (i, (&sample, image)) in samples.iter().zip(numbers(&batch.inputs).chunks(20)).enumerate() {
                 let (mut expected, label) = crate::files::read(set.as_ref(), sample);
                 if let Some(augment) = augment {
                     let plain = expected.clone();
@@ -227,7 +227,7 @@ fn evaluation_keeps_order_and_every_sample() {
     assert_eq!(labels, (0..10).collect::<Vec<u32>>());
     let batch = loader.batch(0, 2).unwrap();
     let expected: Vec<f32> = (8..10).flat_map(|i| (0..60).map(move |p| (i * 1000 + p) as f32)).collect();
-    assert_eq!(numbers(&batch.images), expected);
+    assert_eq!(numbers(&batch.inputs), expected);
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn samples_that_answer_themselves_are_varied_with_their_answers() {
                     .map(|channel| image.iter().skip(channel).step_by(2).copied().collect::<Vec<f32>>())
                     .concat()
             };
-            let wanted: Vec<f32> = numbers(&pixels.images).chunks(60).flat_map(planes).collect();
+            let wanted: Vec<f32> = numbers(&pixels.inputs).chunks(60).flat_map(planes).collect();
             assert_eq!(found, wanted);
         }
         if augment.is_none() {

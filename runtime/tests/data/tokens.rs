@@ -72,8 +72,8 @@ fn safetensors_splits_agree_on_the_vocabulary() {
     assert_eq!(first.input(), whole.input());
     let loader = |config| Loader::new(whole.clone(), Normalize::identity(1), config);
     let batch = loader(LoaderConfig::evaluation(2)).unwrap().batch(0, 0).unwrap();
-    assert_eq!(batch.images.dims(), [2, 3]);
-    assert_eq!(batch.images.numbers().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(batch.inputs.dims(), [2, 3]);
+    assert_eq!(batch.inputs.numbers().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     // Their numbers are names, which nothing changes.
     let as_they_are = "tokens are taken as they are";
     let half = Loader::new(whole.clone(), Normalize::half(1), LoaderConfig::evaluation(2));

@@ -400,7 +400,7 @@ fn samples_are_varied_alike_wherever_they_stand() {
         for position in 0..loader.batches() {
             let samples = loader.samples(2, position).unwrap();
             let found = with_threads(threads, || loader.batch(2, position).unwrap());
-            for (image, sample) in numbers(&found.images).chunks(72).zip(samples) {
+            for (image, sample) in numbers(&found.inputs).chunks(72).zip(samples) {
                 images[sample] = image.iter().map(|number| number.to_bits()).collect();
             }
         }
@@ -424,11 +424,11 @@ fn repeated_samples_are_varied_anew() {
     for (place, &sample) in samples.iter().enumerate().take(18) {
         assert_eq!(sample, order[place / 3]);
     }
-    let images = numbers(&loader.batch(0, 0).unwrap().images);
+    let images = numbers(&loader.batch(0, 0).unwrap().inputs);
     let images: Vec<&[f32]> = images.chunks(72).collect();
     assert!(images[0] != images[1] && images[1] != images[2] && images[0] != images[2]);
     // The first of them is the one that is shown where nothing is repeated.
-    let plain = numbers(&first.batch(0, 0).unwrap().images);
+    let plain = numbers(&first.batch(0, 0).unwrap().inputs);
     assert_eq!(images[3], &plain[72..144]);
 }
 

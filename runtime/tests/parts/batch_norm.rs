@@ -9,7 +9,7 @@ use localgrad::ErrorKind;
 use localgrad::layers::spec::{LayerSpec, named, unnamed};
 use localgrad::layers::{Draw, Initializer, Layer, Mode, Sequential, Trains, Variable};
 use localgrad::maps::activation::Activation;
-use localgrad::maps::batch_norm::{self as ops, Gradients, Statistics};
+use localgrad::maps::batch_norm::{self as ops, BatchNormGradients, Statistics};
 use localgrad::maps::conv::ConvConfig;
 use localgrad::maps::counted::ledger::Part;
 use localgrad::maps::{Map, Place};
@@ -103,7 +103,7 @@ impl Case {
         ops::forward(&x, &statistics, &weight, &bias, EPSILON, self.activation).unwrap()
     }
 
-    fn backward(&self, place: &Place, need_input: bool) -> Gradients {
+    fn backward(&self, place: &Place, need_input: bool) -> BatchNormGradients {
         let (x, statistics) = (self.x(place), self.statistics(place));
         let (weight, bias) = (vector(&self.weight, place), vector(&self.bias, place));
         let d_y = map(&self.d_y, &self.shape, place);

@@ -1,11 +1,11 @@
 //! Any bytes as a file of CIFAR-10 and of CIFAR-100.
 
 use localgrad::data::Dataset;
-use localgrad::data::cifar::{Cifar, Kind};
+use localgrad::data::cifar::{Cifar, CifarKind};
 
 /// Must hold of any bytes.
 pub fn check(data: &[u8]) {
-    for kind in [Kind::Cifar10, Kind::Cifar100] {
+    for kind in [CifarKind::Cifar10, CifarKind::Cifar100] {
         let Ok(set) = Cifar::from_bytes(kind, data, "fuzzed") else { continue };
         let mut pixels = vec![0.0; set.shape().elements()];
         for index in 0..set.len() {

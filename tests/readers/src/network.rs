@@ -31,7 +31,7 @@ const MOST_BYTES: usize = 32 << 20;
 const MOST_MULTIPLY_ADDS: f64 = 2e5;
 
 /// Numbers between -1 and 1, or tokens, the same for the same seed.
-fn images(spec: &NetworkSpec, seed: u32) -> Batch {
+fn batch(spec: &NetworkSpec, seed: u32) -> Batch {
     let mut state = seed | 1;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -42,12 +42,12 @@ fn images(spec: &NetworkSpec, seed: u32) -> Batch {
         Inputs::Tokens(tokens) => ((1.0 + next()) / 2.0 * tokens.vocabulary as f32).floor(),
     };
     let numbers: Vec<f32> = (0..SAMPLES * spec.input.elements()).map(number).collect();
-    let images = Map::new(numbers, spec.input.dims(SAMPLES)).expect("as many numbers");
+    let inputs = Map::new(numbers, spec.input.dims(SAMPLES)).expect("as many numbers");
     let targets = match spec.objective.is_classes() {
         true => vec![0, spec.classes as u32 - 1].into(),
         false => Targets::Rows { width: spec.classes, numbers: vec![1.0; SAMPLES * spec.classes] },
     };
-    Batch { images, targets }
+    Batch { inputs, targets }
 }
 
 /// Must hold of any bytes.
@@ -92,12 +92,12 @@ pub fn check(data: &[u8]) {
     let mut trainer =
         Trainer::new(spec.clone(), train, normalize, &Device::Cpu).expect("what was planned can be built");
     for step in 0..STEPS {
-        match trainer.step(&images(&spec, step as u32), 0.01, &mut |_| {}) {
+        match trainer.step(&batch(&spec, step as u32), 0.01, &mut |_| {}) {
             Ok(_) => {}
             // To diverge is the network's own affair.
             Err(error) => return assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}"),
         }
     }
-    let logits = trainer.logits(&images(&spec, 77).images).expect("what was trained can classify");
+    let logits = trainer.logits(&batch(&spec, 77).inputs).expect("what was trained can classify");
     assert_eq!(logits.dims(), [SAMPLES, spec.classes]);
 }

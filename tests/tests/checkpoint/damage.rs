@@ -21,7 +21,7 @@ fn small() -> Run {
 /// The files of a run after three steps, with `keep` generations.
 fn files(run: &Run, keep: usize) -> Memory {
     let files = Memory::default();
-    let (mut trainer, checkpoints, progress) = run.begin(files.again(), keep).unwrap();
+    let (mut trainer, checkpoints, progress) = run.begin(files.handle(), keep).unwrap();
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, last: 3, told: Vec::new() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap_err();
     drop(saver);
@@ -30,7 +30,7 @@ fn files(run: &Run, keep: usize) -> Memory {
 
 /// Whether anything is wrong with the files, as readers of state and of records find it.
 fn is_noticed(contents: &BTreeMap<String, Vec<u8>>, scratch: &mut Trainer) -> bool {
-    let found = Saved::read_from(Memory::of(contents).again());
+    let found = Saved::read_from(Memory::of(contents).handle());
     let damage = match found {
         Err(error) => error,
         Ok(None) => return true,
@@ -82,18 +82,18 @@ fn every_truncation_and_every_missing_file_is_noticed() {
 fn a_damaged_state_falls_back_on_the_one_before() {
     let run = small();
     let whole = files(&run, 3).contents();
-    let saved = Saved::read_from(Memory::of(&whole).again()).unwrap().unwrap();
+    let saved = Saved::read_from(Memory::of(&whole).handle()).unwrap().unwrap();
     let steps: Vec<usize> = saved.manifest.generations.iter().map(|saved| saved.progress.steps).collect();
     assert_eq!(steps, [3, 2, 1]);
     let mut damaged = whole.clone();
     let newest = saved.manifest.generations[0].blocks[1].file_name(1);
     damaged.get_mut(&newest).unwrap()[300] ^= 4;
     let memory = Memory::of(&damaged);
-    let (mut trainer, mut checkpoints, progress) = run.resume(memory.again(), 3).unwrap().unwrap();
+    let (mut trainer, mut checkpoints, progress) = run.resume(memory.handle(), 3).unwrap().unwrap();
     assert_eq!(progress.steps, 2);
     checkpoints.save(&mut trainer, &progress).unwrap();
     drop(checkpoints);
-    let (mut again, _, progress) = run.resume(memory.again(), 3).unwrap().unwrap();
+    let (mut again, _, progress) = run.resume(memory.handle(), 3).unwrap().unwrap();
     assert_eq!((progress.steps, state(&mut again)), (2, state(&mut trainer)));
     assert!(!memory.contents().contains_key(&newest));
 }
@@ -104,11 +104,11 @@ fn a_damaged_journal_is_set_aside() {
     let mut contents = files(&run, 1).contents();
     contents.get_mut("journal").unwrap()[30] ^= 1;
     let memory = Memory::of(&contents);
-    let (_, _, progress) = run.resume(memory.again(), 1).unwrap().unwrap();
+    let (_, _, progress) = run.resume(memory.handle(), 1).unwrap().unwrap();
     assert_eq!(progress.steps, 3);
     assert_eq!(memory.contents()["journal.damaged"], contents["journal"]);
     contents.remove("journal");
-    assert!(run.resume(Memory::of(&contents).again(), 1).unwrap().is_some());
+    assert!(run.resume(Memory::of(&contents).handle(), 1).unwrap().is_some());
 }
 
 /// CRC-32 (ISO 3309), bit by bit.
@@ -126,7 +126,7 @@ fn another_version_is_refused_by_number() {
         manifest[8..12].copy_from_slice(&version.to_le_bytes());
         let header = checksum(&manifest[..24]);
         manifest[24..28].copy_from_slice(&header.to_le_bytes());
-        let error = run.resume(Memory::of(&contents).again(), 1).err().unwrap().to_string();
+        let error = run.resume(Memory::of(&contents).handle(), 1).err().unwrap().to_string();
         assert!(
             error.contains(&format!("format version {version}")) && error.contains("manifest"),
             "{error}"
@@ -134,7 +134,7 @@ fn another_version_is_refused_by_number() {
     }
     let mut contents = files(&run, 1).contents();
     set_journal_version(contents.get_mut("journal").unwrap(), 3);
-    let saved = Saved::read_from(Memory::of(&contents).again()).unwrap().unwrap();
+    let saved = Saved::read_from(Memory::of(&contents).handle()).unwrap().unwrap();
     assert!(saved.records().unwrap_err().to_string().contains("format version 3"));
 }
 
@@ -157,12 +157,15 @@ fn a_journal_of_labels_of_version_1_is_gone_on_with() {
     saved.checksum = checksum(&contents["journal"][..saved.bytes as usize]);
     contents.insert("manifest".into(), manifest.encode().unwrap());
     let memory = Memory::of(&contents);
-    let (mut trainer, checkpoints, progress) = run.resume(memory.again(), 1).unwrap().unwrap();
+    let (mut trainer, checkpoints, progress) = run.resume(memory.handle(), 1).unwrap().unwrap();
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap();
     drop(saver);
-    assert_eq!((memory.contents()["journal"][8], memory.contents().contains_key("journal.damaged")), (1, false));
-    let records = Saved::read_from(memory.again()).unwrap().unwrap().records().unwrap();
+    assert_eq!(
+        (memory.contents()["journal"][8], memory.contents().contains_key("journal.damaged")),
+        (1, false)
+    );
+    let records = Saved::read_from(memory.handle()).unwrap().unwrap().records().unwrap();
     let epochs = records.iter().filter(|record| match record {
         Record::Epoch { metrics, evaluation, .. } => metrics.is_empty() && evaluation.is_some(),
         _ => false,
@@ -285,7 +288,7 @@ fn wrong_manifests_are_refused() {
         change(&mut changed);
         let mut contents = memory.contents();
         contents.insert("manifest".into(), changed.encode().unwrap());
-        run.resume(Memory::of(&contents).again(), 1).err().unwrap().to_string()
+        run.resume(Memory::of(&contents).handle(), 1).err().unwrap().to_string()
     };
     assert!(refused(|manifest| manifest.generations.clear()).contains("no generation"));
     assert!(refused(|manifest| manifest.generations[0].number = u64::MAX).contains("too large"));

@@ -28,7 +28,7 @@ fn uncut(run: &Run) -> (State, Vec<String>) {
 /// events that were not made void.
 fn cut(run: &Run, cuts: &[usize], every: usize, threads: &[usize]) -> (State, Vec<String>) {
     let files = Memory::default();
-    let (mut trainer, checkpoints, mut progress) = run.begin(files.again(), 2).unwrap();
+    let (mut trainer, checkpoints, mut progress) = run.begin(files.handle(), 2).unwrap();
     let mut checkpoints = Some(checkpoints);
     let mut told: Vec<String> = Vec::new();
     for part in 0..=cuts.len() {
@@ -40,7 +40,7 @@ fn cut(run: &Run, cuts: &[usize], every: usize, threads: &[usize]) -> (State, Ve
         told.retain(|before| !saver.told.iter().any(|event| same_place(before, event)));
         told.append(&mut saver.told);
         drop(saver);
-        let (resumed, opened, stands) = run.resume(files.again(), 2).unwrap().unwrap();
+        let (resumed, opened, stands) = run.resume(files.handle(), 2).unwrap().unwrap();
         (trainer, checkpoints, progress) = (resumed, Some(opened), stands);
     }
     (state(&mut trainer), told)
@@ -120,11 +120,11 @@ fn patience_ends_a_run_and_resumes_exactly() {
 
     // The end is an end, until there is more patience.
     let files = Memory::default();
-    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let (mut trainer, checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap();
     drop(saver);
-    let (mut trainer, _, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    let (mut trainer, _, progress) = run.resume(files.handle(), 1).unwrap().unwrap();
     let best = progress.best.unwrap();
     assert_eq!((best.epochs_since, best.epoch + 2), (2, epochs));
     let before = state(&mut trainer);
@@ -132,7 +132,7 @@ fn patience_ends_a_run_and_resumes_exactly() {
     run.go_on(&mut trainer, progress.clone(), &mut saver).unwrap();
     assert!(saver.told.is_empty() && state(&mut trainer) == before);
     run.fit.patience = Some(3);
-    let (mut trainer, _, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    let (mut trainer, _, progress) = run.resume(files.handle(), 1).unwrap().unwrap();
     run.go_on(&mut trainer, progress, &mut saver).unwrap();
     assert!(saver.told.iter().any(|event| event.starts_with("epoch")));
     run.fit.patience = Some(0);
@@ -208,11 +208,11 @@ fn a_finished_run_goes_on_when_it_is_made_longer() {
         let (expected, told) = uncut(&run);
         run.fit.duration = short;
         let files = Memory::default();
-        let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        let (mut trainer, checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
         let mut saver = Saver { checkpoints: Some(checkpoints), every: 2, ..Saver::idle() };
         run.go_on(&mut trainer, progress, &mut saver).unwrap();
         run.fit.duration = long;
-        let (mut trainer, checkpoints, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+        let (mut trainer, checkpoints, progress) = run.resume(files.handle(), 1).unwrap().unwrap();
         let mut saver = Saver { checkpoints: Some(checkpoints), every: 2, ..Saver::idle() };
         run.go_on(&mut trainer, progress, &mut saver).unwrap();
         assert_eq!(state(&mut trainer), expected);
@@ -225,7 +225,7 @@ fn frozen_blocks_stay_and_keep_their_file() {
     let mut run = Run::new(Rule::Greedy);
     run.train.method.frozen = 2;
     let files = Memory::default();
-    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let (mut trainer, checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
     let before = state(&mut trainer);
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, ..Saver::idle() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap();
@@ -254,14 +254,14 @@ fn frozen_blocks_stay_and_keep_their_file() {
 fn the_journal_tells_each_step_once() {
     let run = Run::new(Rule::Greedy);
     let files = Memory::default();
-    let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+    let (mut trainer, checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 3, last: 7, told: Vec::new() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap_err();
-    let (mut trainer, checkpoints, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+    let (mut trainer, checkpoints, progress) = run.resume(files.handle(), 1).unwrap().unwrap();
     assert_eq!(progress.steps, 6);
     let mut saver = Saver { checkpoints: Some(checkpoints), every: 3, ..Saver::idle() };
     run.go_on(&mut trainer, progress, &mut saver).unwrap();
-    let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+    let records = Saved::read_from(files.handle()).unwrap().unwrap().records().unwrap();
     let steps: Vec<usize> = records
         .iter()
         .filter_map(|record| match record {
@@ -276,7 +276,7 @@ fn the_journal_tells_each_step_once() {
 
 /// What the journal in `files` says of each epoch.
 fn metrics_of(files: &Memory) -> Vec<Vec<(String, f64)>> {
-    let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+    let records = Saved::read_from(files.handle()).unwrap().unwrap().records().unwrap();
     let metrics = |record| match record {
         Record::Epoch { metrics, .. } => Some(metrics),
         _ => None,
@@ -297,13 +297,13 @@ fn the_journal_keeps_by_what_labels_and_values_are_judged() {
         let run = Run::new(Rule::Greedy).answering(objective);
         let told = |cuts: &[usize]| {
             let files = Memory::default();
-            let (mut trainer, checkpoints, mut progress) = run.begin(files.again(), 1).unwrap();
+            let (mut trainer, checkpoints, mut progress) = run.begin(files.handle(), 1).unwrap();
             let mut checkpoints = Some(checkpoints);
             for last in cuts.iter().copied().chain([usize::MAX]) {
                 let mut saver = Saver { checkpoints: checkpoints.take(), every: 3, last, told: Vec::new() };
                 assert_eq!(run.go_on(&mut trainer, progress, &mut saver).is_ok(), last == usize::MAX);
                 drop(saver);
-                let (resumed, opened, stands) = run.resume(files.again(), 1).unwrap().unwrap();
+                let (resumed, opened, stands) = run.resume(files.handle(), 1).unwrap().unwrap();
                 (trainer, checkpoints, progress) = (resumed, Some(opened), stands);
             }
             metrics_of(&files)
@@ -325,7 +325,7 @@ type Change = fn(&mut Run);
 fn a_changed_configuration_is_refused_by_name() {
     let run = Run::new(Rule::Man);
     let files = Memory::default();
-    drop(run.begin(files.again(), 1).unwrap());
+    drop(run.begin(files.handle(), 1).unwrap());
     let changes: [(&str, Change); 9] = [
         ("train.rule.ema_momentum", |run| run.train.method.rule.ema_momentum = 0.9),
         ("train.rule.rule", |run| run.train.method.rule = RuleConfig::new(Rule::Manpp)),
@@ -340,15 +340,15 @@ fn a_changed_configuration_is_refused_by_name() {
     for (field, change) in changes {
         let mut changed = run.clone();
         change(&mut changed);
-        let error = changed.resume(files.again(), 1).err().unwrap();
+        let error = changed.resume(files.handle(), 1).err().unwrap();
         assert!(error.to_string().contains(field), "{field}: {error}");
     }
     let mut longer = run.clone();
     longer.fit.duration = Duration::Epochs(9);
-    assert!(longer.resume(files.again(), 3).unwrap().is_some());
+    assert!(longer.resume(files.handle(), 3).unwrap().is_some());
     let mut other_data = run.configuration();
     other_data.data.labels_checksum ^= 1;
-    let refused = Checkpoints::resume_in(files.again(), other_data, 1, &mut run.trainer());
+    let refused = Checkpoints::resume_in(files.handle(), other_data, 1, &mut run.trainer());
     assert!(refused.err().unwrap().to_string().contains("data.labels_checksum"));
 }
 
@@ -369,9 +369,9 @@ fn what_is_repeated_may_change_where_the_results_are_the_same() {
             let mut changed = run.clone();
             change(&mut changed);
             let files = Memory::default();
-            drop(run.begin(files.again(), 1).unwrap());
+            drop(run.begin(files.handle(), 1).unwrap());
             let what = format!("{:?} after {:?}", changed.train, run.train);
-            assert_eq!(changed.resume(files.again(), 1).is_ok(), same, "{what}");
+            assert_eq!(changed.resume(files.handle(), 1).is_ok(), same, "{what}");
             assert_eq!(uncut(&changed).0 == uncut(&run).0, same, "{what}");
         }
     }
@@ -389,9 +389,9 @@ fn repeating_a_pair_may_not_change_where_activations_are_rounded() {
             let mut changed = run.clone();
             change(&mut changed);
             let files = Memory::default();
-            drop(run.begin(files.again(), 1).unwrap());
+            drop(run.begin(files.handle(), 1).unwrap());
             let what = format!("{:?} after {:?}", changed.train, run.train);
-            assert_eq!(changed.resume(files.again(), 1).is_ok(), same, "{what}");
+            assert_eq!(changed.resume(files.handle(), 1).is_ok(), same, "{what}");
             assert_eq!(uncut(&changed).0 == uncut(&run).0, same, "{what}");
         }
     }

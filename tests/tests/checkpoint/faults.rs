@@ -30,12 +30,12 @@ impl Moments {
         let (mut trainers, mut progress, mut states) = (Vec::new(), Vec::new(), Vec::new());
         for steps in 0..3 {
             let files = Memory::default();
-            let (mut trainer, checkpoints, start) = run.begin(files.again(), 1).unwrap();
+            let (mut trainer, checkpoints, start) = run.begin(files.handle(), 1).unwrap();
             let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, last: steps, told: Vec::new() };
             let mut stands = start.clone();
             if steps > 0 {
                 run.go_on(&mut trainer, start, &mut saver).unwrap_err();
-                stands = run.resume(files.again(), 1).unwrap().unwrap().2;
+                stands = run.resume(files.handle(), 1).unwrap().unwrap().2;
             }
             assert_eq!(stands.steps, steps);
             states.push(state(&mut trainer));
@@ -48,7 +48,7 @@ impl Moments {
 
     fn create(&mut self, files: &Memory, keep: usize) -> Result<Checkpoints> {
         let configuration = self.run.configuration();
-        Checkpoints::create_in(files.again(), configuration, keep, &mut self.trainers[0], &self.progress[0])
+        Checkpoints::create_in(files.handle(), configuration, keep, &mut self.trainers[0], &self.progress[0])
     }
 
     fn save(&mut self, checkpoints: &mut Checkpoints, steps: usize) -> Result<()> {
@@ -60,7 +60,7 @@ impl Moments {
     /// After how many steps the checkpoint in `files` stands; its state must be that of these steps, bit for bit.
     fn found(&mut self, files: &Memory) -> Option<usize> {
         let configuration = self.run.configuration();
-        let resumed = Checkpoints::resume_in(files.again(), configuration, 1, &mut self.scratch);
+        let resumed = Checkpoints::resume_in(files.handle(), configuration, 1, &mut self.scratch);
         let (_, progress) = resumed.unwrap_or_else(|error| panic!("nothing can be resumed: {error}"))?;
         assert!(
             state(&mut self.scratch) == self.states[progress.steps],
@@ -153,7 +153,7 @@ fn a_call_that_fails_once_costs_no_more_than_a_second_try() {
             let mut checkpoints = match moments.create(&files, 2) {
                 Ok(checkpoints) => checkpoints,
                 // What a failed beginning left may be a whole checkpoint already.
-                Err(_) => match moments.run.resume(files.again(), 2).unwrap() {
+                Err(_) => match moments.run.resume(files.handle(), 2).unwrap() {
                     Some((_, checkpoints, _)) => checkpoints,
                     None => moments.create(&files, 2).unwrap(),
                 },
@@ -199,7 +199,7 @@ fn a_full_disk_and_a_read_only_one_lose_nothing() {
             files.mend();
             let mut checkpoints = match checkpoints {
                 Ok(checkpoints) => checkpoints,
-                Err(_) => match moments.run.resume(files.again(), 1).unwrap() {
+                Err(_) => match moments.run.resume(files.handle(), 1).unwrap() {
                     Some((_, checkpoints, _)) => checkpoints,
                     None => moments.create(&files, 1).unwrap(),
                 },
@@ -238,7 +238,7 @@ fn resuming_may_be_cut_or_fail_at_any_call() {
             let files = Memory::of(&contents);
             files.fail(at, fault);
             let configuration = moments.run.configuration();
-            let resumed = Checkpoints::resume_in(files.again(), configuration, 2, &mut moments.scratch);
+            let resumed = Checkpoints::resume_in(files.handle(), configuration, 2, &mut moments.scratch);
             if let Ok(found) = resumed {
                 assert_eq!(found.unwrap().1.steps, 1, "{fault:?} at call {at}");
             }
@@ -261,19 +261,19 @@ fn a_step_that_cannot_be_recorded_ends_no_run() {
     let run = Run::new(Rule::Greedy);
     for (fault, expected) in faults {
         let files = Memory::default();
-        let (mut trainer, mut checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        let (mut trainer, mut checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
         checkpoints.note(&step(1)).unwrap();
         files.fail(files.calls().len(), fault);
         (2..=4).for_each(|number| checkpoints.note(&step(number)).unwrap());
         files.mend();
         checkpoints.note(&step(5)).unwrap();
         checkpoints.save(&mut trainer, &progress).unwrap();
-        let records = Saved::read_from(files.again()).unwrap().unwrap().records().unwrap();
+        let records = Saved::read_from(files.handle()).unwrap().unwrap().records().unwrap();
         let steps = records.iter().filter_map(|record| match record {
             Record::Step { step, .. } => Some(*step),
             _ => None,
         });
         assert_eq!(steps.collect::<Vec<_>>(), expected, "{fault:?}");
-        assert!(run.resume(files.again(), 1).unwrap().is_some());
+        assert!(run.resume(files.handle(), 1).unwrap().is_some());
     }
 }

@@ -53,7 +53,7 @@ struct State {
 
 /// What a call is, as far as faults care.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Call {
     Read,
     Write,
     Sync,
@@ -67,7 +67,7 @@ enum Verdict {
 
 impl State {
     /// Counts a call and says how it goes.
-    fn call(&mut self, kind: Kind, what: String) -> io::Result<Verdict> {
+    fn call(&mut self, kind: Call, what: String) -> io::Result<Verdict> {
         let number = self.calls.len();
         self.calls.push(what);
         let Some((at, fault)) = self.fault else { return Ok(Verdict::Go) };
@@ -76,15 +76,15 @@ impl State {
             Fault::Cut if number >= at => gone(),
             Fault::CutWithin if number > at => gone(),
             Fault::CutWithin if number == at => match kind {
-                Kind::Write => Ok(Verdict::Half),
+                Call::Write => Ok(Verdict::Half),
                 _ => gone(),
             },
             Fault::Once(kind) if number == at => Err(kind.into()),
-            Fault::Short if number == at && kind == Kind::Write => Ok(Verdict::Half),
-            Fault::ShortThenFull if number == at && kind == Kind::Write => Ok(Verdict::Half),
+            Fault::Short if number == at && kind == Call::Write => Ok(Verdict::Half),
+            Fault::ShortThenFull if number == at && kind == Call::Write => Ok(Verdict::Half),
             Fault::ShortThenFull if number == at + 1 => Err(ErrorKind::StorageFull.into()),
-            Fault::Full if number >= at && kind == Kind::Write => Err(ErrorKind::StorageFull.into()),
-            Fault::ReadOnly if number >= at && kind != Kind::Read => {
+            Fault::Full if number >= at && kind == Call::Write => Err(ErrorKind::StorageFull.into()),
+            Fault::ReadOnly if number >= at && kind != Call::Read => {
                 Err(ErrorKind::ReadOnlyFilesystem.into())
             }
             _ => Ok(Verdict::Go),
@@ -115,7 +115,7 @@ impl Memory {
     }
 
     /// The same files for another user.
-    pub(crate) fn again(&self) -> Box<dyn Files> {
+    pub(crate) fn handle(&self) -> Box<dyn Files> {
         Box::new(self.clone())
     }
 
@@ -210,13 +210,13 @@ struct Output {
 impl Files for Memory {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut state = self.lock();
-        state.call(Kind::Read, "list".into())?;
+        state.call(Call::Read, "list".into())?;
         Ok(state.names.keys().cloned().collect())
     }
 
     fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
         let mut state = self.lock();
-        state.call(Kind::Read, format!("open {name}"))?;
+        state.call(Call::Read, format!("open {name}"))?;
         let inode = *state.names.get(name).ok_or(ErrorKind::NotFound)?;
         let bytes = state.inodes[inode].seen.clone();
         let length = bytes.len() as u64;
@@ -225,7 +225,7 @@ impl Files for Memory {
 
     fn create(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>> {
         let mut state = self.lock();
-        state.call(Kind::Write, format!("create {name}"))?;
+        state.call(Call::Write, format!("create {name}"))?;
         if state.names.contains_key(name) {
             state.unbind(name)?;
         }
@@ -237,14 +237,14 @@ impl Files for Memory {
 
     fn append(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>> {
         let mut state = self.lock();
-        state.call(Kind::Write, format!("append {name}"))?;
+        state.call(Call::Write, format!("append {name}"))?;
         let inode = *state.names.get(name).ok_or(ErrorKind::NotFound)?;
         Ok(Box::new(Output { files: self.clone(), name: name.into(), inode }))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.lock();
-        state.call(Kind::Name, format!("rename {from} {to}"))?;
+        state.call(Call::Name, format!("rename {from} {to}"))?;
         // One change for a journal of the file system: both names or neither.
         let inode = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
         state.names.insert(to.into(), inode);
@@ -255,13 +255,13 @@ impl Files for Memory {
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         let mut state = self.lock();
-        state.call(Kind::Name, format!("remove {name}"))?;
+        state.call(Call::Name, format!("remove {name}"))?;
         state.unbind(name).map(|_| ())
     }
 
     fn sync_directory(&mut self) -> io::Result<()> {
         let mut state = self.lock();
-        state.call(Kind::Sync, "sync directory".into())?;
+        state.call(Call::Sync, "sync directory".into())?;
         state.durable_names = state.names.clone();
         state.pending.clear();
         Ok(())
@@ -275,7 +275,7 @@ impl Files for Memory {
 impl FileOutput for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.files.lock();
-        let verdict = state.call(Kind::Write, format!("write {}", self.name))?;
+        let verdict = state.call(Call::Write, format!("write {}", self.name))?;
         let count = if matches!(verdict, Verdict::Half) { bytes.len() / 2 } else { bytes.len() };
         state.inodes[self.inode].seen.extend_from_slice(&bytes[..count]);
         match state.fault {
@@ -288,7 +288,7 @@ impl FileOutput for Output {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.files.lock();
-        let verdict = state.call(Kind::Sync, format!("sync {}", self.name));
+        let verdict = state.call(Call::Sync, format!("sync {}", self.name));
         let inode = &mut state.inodes[self.inode];
         if let Err(cause) = verdict {
             inode.lost = inode.seen.len();
@@ -303,7 +303,7 @@ impl FileOutput for Output {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         let mut state = self.files.lock();
-        state.call(Kind::Name, format!("truncate {}", self.name))?;
+        state.call(Call::Name, format!("truncate {}", self.name))?;
         let inode = &mut state.inodes[self.inode];
         inode.seen.truncate(length as usize);
         inode.lost = inode.lost.min(length as usize);

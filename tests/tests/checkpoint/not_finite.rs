@@ -94,7 +94,7 @@ fn a_spoiled_state_does_not_replace_a_good_one() {
         let run = Run::new(Rule::Man).with(optimizer, Schedule::Constant);
         for (name, number) in names.into_iter().zip(SPOILERS.into_iter().cycle()) {
             let files = Memory::default();
-            let (mut trainer, mut checkpoints, mut progress) = run.begin(files.again(), 1).unwrap();
+            let (mut trainer, mut checkpoints, mut progress) = run.begin(files.handle(), 1).unwrap();
             let good = state(&mut trainer);
             spoil(&mut trainer, name, number);
             progress.steps = 1;
@@ -104,7 +104,7 @@ fn a_spoiled_state_does_not_replace_a_good_one() {
             let blob = blob::write(&mut trainer, &run.configuration(), &progress, &mut room);
             check(&blob.unwrap_err(), name);
             drop(checkpoints);
-            let (mut found, _, progress) = run.resume(files.again(), 1).unwrap().unwrap();
+            let (mut found, _, progress) = run.resume(files.handle(), 1).unwrap().unwrap();
             assert_eq!(progress.steps, 0);
             assert_eq!(state(&mut found), good, "{name}");
             // Nothing is left of what was not saved.
@@ -118,7 +118,7 @@ fn what_the_optimizer_remembers_counts_too() {
     for (optimizer, what) in [(OptimizerConfig::sgd(), "momentum"), (OptimizerConfig::adamw(), "square")] {
         let run = Run::new(Rule::Greedy).with(optimizer, Schedule::Constant);
         let files = Memory::default();
-        let (mut trainer, mut checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        let (mut trainer, mut checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
         train(&run, &mut trainer).unwrap_err();
         checkpoints.save(&mut trainer, &progress).unwrap();
         change(&mut trainer, "fc.weight", |variable| {
@@ -215,7 +215,7 @@ fn training_goes_on_after_a_loss_that_was_no_number() {
         let (mut trainer, mut other) = (run.trainer(), run.trainer());
         let batch = run.loader().batch(0, 0).unwrap();
         let mut spoiled = run.loader().batch(0, 1).unwrap();
-        spoiled.images = Place::Host.full(spoiled.images.dims(), f32::NAN).unwrap();
+        spoiled.inputs = Place::Host.full(spoiled.inputs.dims(), f32::NAN).unwrap();
         trainer.step(&batch, 0.1, &mut |_| {}).unwrap();
         other.step(&batch, 0.1, &mut |_| {}).unwrap();
         let error = trainer.step(&spoiled, 0.1, &mut |_| {}).unwrap_err();

@@ -61,7 +61,7 @@ impl Files for Overtaken {
 fn saves(run: &Run, steps: usize) -> Vec<Memory> {
     let after = |last| {
         let files = Memory::default();
-        let (mut trainer, checkpoints, progress) = run.begin(files.again(), 1).unwrap();
+        let (mut trainer, checkpoints, progress) = run.begin(files.handle(), 1).unwrap();
         let mut saver = Saver { checkpoints: Some(checkpoints), every: 1, last, told: Vec::new() };
         run.go_on(&mut trainer, progress, &mut saver).unwrap_err();
         files
@@ -73,7 +73,7 @@ fn saves(run: &Run, steps: usize) -> Vec<Memory> {
 fn a_reader_that_is_overtaken_reads_the_later_state() {
     let run = Run::new(Rule::Greedy);
     let saves = saves(&run, 3);
-    let (mut expected, _, _) = run.resume(saves[2].again(), 1).unwrap().unwrap();
+    let (mut expected, _, _) = run.resume(saves[2].handle(), 1).unwrap().unwrap();
     let saved = Saved::read_from(Overtaken::new(&saves)).unwrap().unwrap();
     assert_eq!(saved.manifest.generations[0].progress.steps, 1);
     let mut trainer = run.trainer();
@@ -90,7 +90,7 @@ fn a_reader_gives_up_on_what_is_damaged_and_on_what_never_rests() {
     let mut contents = saves[0].contents();
     contents.retain(|name, _| !name.starts_with("block-0001"));
     let damaged = Memory::of(&contents);
-    let saved = Saved::read_from(damaged.again()).unwrap().unwrap();
+    let saved = Saved::read_from(damaged.handle()).unwrap().unwrap();
     let error = saved.restore(&mut run.trainer()).unwrap_err();
     assert!(error.kind() == ErrorKind::Format && error.to_string().contains("is missing"), "{error}");
     assert_eq!(damaged.calls().iter().filter(|call| *call == "open manifest").count(), 2);

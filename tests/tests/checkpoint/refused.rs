@@ -13,11 +13,11 @@ fn a_label_of_no_class_changes_nothing() {
         let mut trainer = run.trainer();
         let [channels, height, width] = run.network.input.sides();
         let images = Place::Host.full(&[4, height, width, channels], 1.0).unwrap();
-        let good = Batch { images, targets: vec![0, 1, 0, 1].into() };
+        let good = Batch { inputs: images, targets: vec![0, 1, 0, 1].into() };
         trainer.step(&good, 0.05, &mut |_| {}).unwrap();
         let before = state(&mut trainer);
         for wrong in [run.network.classes as u32, u32::MAX] {
-            let bad = Batch { images: good.images.clone(), targets: vec![0, 1, wrong, 1].into() };
+            let bad = Batch { inputs: good.inputs.clone(), targets: vec![0, 1, wrong, 1].into() };
             let error = trainer.step(&bad, 0.05, &mut |_| {}).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             let text = error.to_string();

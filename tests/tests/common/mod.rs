@@ -34,7 +34,7 @@ pub fn batch(spec: &NetworkSpec, samples: usize, seed: u64) -> Batch {
     };
     let numbers: Vec<f32> = (0..samples * spec.input.elements()).map(number).collect();
     let labels: Vec<u32> = (0..samples).map(|_| stream.below(spec.classes as u64) as u32).collect();
-    Batch { images: Map::new(numbers, spec.input.dims(samples)).unwrap(), targets: labels.into() }
+    Batch { inputs: Map::new(numbers, spec.input.dims(samples)).unwrap(), targets: labels.into() }
 }
 
 /// A data set of noise in three channels and five classes, and how often a sample was read.
@@ -80,7 +80,7 @@ impl Dataset for Noise {
 /// The batch twice over.
 pub fn repeated(batch: &Batch) -> Batch {
     Batch {
-        images: Map::cat(&[batch.images.clone(), batch.images.clone()]).unwrap(),
+        inputs: Map::cat(&[batch.inputs.clone(), batch.inputs.clone()]).unwrap(),
         targets: Targets::joined([batch.targets.clone(), batch.targets.clone()]),
     }
 }

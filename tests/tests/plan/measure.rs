@@ -97,6 +97,6 @@ pub(crate) fn random_batch(network: &NetworkSpec, samples: usize) -> Batch {
             Targets::Rows { width: outputs, numbers }
         }
     };
-    let images = Map::new(numbers, network.input.dims(samples)).unwrap();
-    Batch { images, targets }
+    let inputs = Map::new(numbers, network.input.dims(samples)).unwrap();
+    Batch { inputs, targets }
 }

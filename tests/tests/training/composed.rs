@@ -199,7 +199,7 @@ pub(crate) fn train(spec: &NetworkSpec, config: &TrainConfig, batches: &[Batch],
             correct += report.correct;
         }
     }
-    let logits = values(&trainer.logits(&batches[0].images).unwrap());
+    let logits = values(&trainer.logits(&batches[0].inputs).unwrap());
     let bits = |bits: Vec<u32>| bits.into_iter().map(f32::from_bits).collect();
     let state = weights_of(&mut trainer).into_iter().map(|(name, value)| (name, bits(value))).collect();
     Trained { losses, correct, state, logits }

@@ -259,7 +259,7 @@ fn mixed_samples_are_learnt_and_their_runs_repeat() {
     let batches: Vec<Batch> = (0..3).map(|position| one.batch(2, position).unwrap()).collect();
     let again = other.batch(2, 1).unwrap();
     assert_eq!(again.targets, batches[1].targets);
-    assert_eq!(again.images.numbers().unwrap(), batches[1].images.numbers().unwrap());
+    assert_eq!(again.inputs.numbers().unwrap(), batches[1].inputs.numbers().unwrap());
     assert_ne!(batches[1].targets, one.batch(1, 1).unwrap().targets);
     for batch in &batches {
         let Targets::Rows { width: 3, numbers } = &batch.targets else { panic!("{:?}", batch.targets) };
@@ -288,12 +288,12 @@ fn what_does_not_go_together_is_refused_in_a_sentence() {
         }
         // Neither labels in place of rows, nor rows of another length.
         let mut trainer = trainer(objective, plain, &Device::Cpu).unwrap();
-        let Batch { images, .. } = batch(TargetKind::Class);
+        let Batch { inputs: images, .. } = batch(TargetKind::Class);
         for (targets, word) in [
             (Targets::Classes(vec![0; 16]), "samples come with one class each"),
             (Targets::Rows { width: 2, numbers: vec![0.0; 32] }, "3"),
         ] {
-            let wrong = Batch { images: images.clone(), targets };
+            let wrong = Batch { inputs: images.clone(), targets };
             let error = trainer.step(&wrong, 0.1, &mut |_| {}).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }

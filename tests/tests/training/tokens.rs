@@ -110,7 +110,7 @@ fn rows_of_tokens_that_do_not_occur_stay_and_the_loss_falls() {
         (0..15).map(|_| trainer.step(&batch, 0.05, &mut |_| {}).unwrap().losses[0]).collect();
     assert!(losses[14] < 0.5 * losses[0], "{losses:?}");
     let after = row(&mut trainer);
-    let occur: Vec<usize> = batch.images.numbers().unwrap().iter().map(|&token| token as usize).collect();
+    let occur: Vec<usize> = batch.inputs.numbers().unwrap().iter().map(|&token| token as usize).collect();
     for (token, (before, after)) in before.chunks(64).zip(after.chunks(64)).enumerate() {
         assert_eq!(before != after, occur.contains(&token), "token {token}");
     }
@@ -135,14 +135,14 @@ fn an_embedding_that_stays_is_passed() {
 fn what_is_no_token_is_refused() {
     let mut trainer = trainer(bp());
     let mut wrong = batch(&spec(), 2, 0);
-    let mut numbers = wrong.images.numbers().unwrap();
+    let mut numbers = wrong.inputs.numbers().unwrap();
     numbers[13] = VOCABULARY as f32;
-    wrong.images = Map::new(numbers, (2, 12)).unwrap();
+    wrong.inputs = Map::new(numbers, (2, 12)).unwrap();
     let error = trainer.step(&wrong, 0.1, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("token 1 of sample 1 is 3000"), "{error}");
-    assert!(trainer.logits(&wrong.images).is_err());
-    wrong.images = wrong.images.reshape((2, 1, 12, 1)).unwrap();
+    assert!(trainer.logits(&wrong.inputs).is_err());
+    wrong.inputs = wrong.inputs.reshape((2, 1, 12, 1)).unwrap();
     assert!(trainer.step(&wrong, 0.1, &mut |_| {}).unwrap_err().to_string().contains("takes tokens [2, 12]"));
     trainer.step(&batch(&spec(), 2, 0), 0.1, &mut |_| {}).unwrap();
 }

@@ -317,7 +317,7 @@ fn trains(spec: &NetworkSpec, train: &TrainConfig, what: &str) -> bool {
             Err(error) => assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}: {what}"),
         }
     }
-    let logits = trainer.logits(&batch(spec, 1, 9).images).unwrap_or_else(|error| panic!("{error}: {what}"));
+    let logits = trainer.logits(&batch(spec, 1, 9).inputs).unwrap_or_else(|error| panic!("{error}: {what}"));
     assert_eq!(logits.dims(), [1, spec.classes]);
     true
 }

@@ -181,7 +181,7 @@ fn blocks_take_batches_of_their_own() {
     let spec = small_resnet([3, 8, 8]);
     let small = batches(&spec, 4, 4);
     let joined = |pair: &[Batch]| Batch {
-        images: Map::cat(&[pair[0].images.clone(), pair[1].images.clone()]).unwrap(),
+        inputs: Map::cat(&[pair[0].inputs.clone(), pair[1].inputs.clone()]).unwrap(),
         targets: Targets::joined(pair.iter().map(|batch| batch.targets.clone())),
     };
     let large: Vec<Batch> = small.chunks(2).map(joined).collect();
@@ -289,7 +289,7 @@ fn exact_shares_draw_dropout_of_the_whole_batch() {
 fn activations_too_large_for_16_bits_are_named() {
     let spec = small_resnet([3, 8, 8]);
     let mut batch = batch(&spec, 6, 3);
-    batch.images = elementwise::scale(batch.images, 1e6).unwrap();
+    batch.inputs = elementwise::scale(batch.inputs, 1e6).unwrap();
     for base in [bp(), local(Rule::Man)] {
         let train = |activations| {
             let config = TrainConfig {

@@ -4,7 +4,7 @@ use super::elementwise::{like, rows};
 use crate::device::arguments;
 use crate::device::array::Array;
 use crate::device::engine::Operand::{self, Nothing};
-use crate::device::later::Kind;
+use crate::device::later::LaterKind;
 use crate::device::launches::elements::kind;
 use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, NORM_ROWS, WRITES_MASK};
 use crate::device::table::body::{Body, Element};
@@ -227,6 +227,6 @@ pub fn residual_sum(
 pub fn averaged(running: &Array, observed: &Array, factor: f32, keep: f32) -> Result<Array> {
     let (running, observed, average) = (rows(running)?, rows(observed)?, like(running)?);
     let arrays = [Some(&observed), Some(&running), None, None, Some(&average)];
-    running.engine().later(Kind::Average { keep }, factor, arrays)?;
+    running.engine().later(LaterKind::Average { keep }, factor, arrays)?;
     Ok(average)
 }

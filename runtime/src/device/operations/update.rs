@@ -1,7 +1,7 @@
 //! Updates of parameters by their gradients. They wait for others of the same step, many of which are one launch.
 
 use crate::device::array::Array;
-use crate::device::later::Kind;
+use crate::device::later::LaterKind;
 use crate::error::{Error, Result};
 use crate::kernels::optimizer::Step;
 
@@ -23,7 +23,7 @@ pub fn step(value: &Array, state: &[&Array], gradient: &Array, step: &Step) -> R
         }
         (_, state) => return Err(Error::internal(format!("an update met {} tensors of state", state.len()))),
     };
-    value.engine().later(Kind::Step(*step), factor, arrays)
+    value.engine().later(LaterKind::Step(*step), factor, arrays)
 }
 
 /// A state in the order of its value. It is written where it is, and so it may not be spared.

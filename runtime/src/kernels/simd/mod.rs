@@ -64,10 +64,10 @@ pub trait Kernel {
 
 /// An instruction set that this CPU has. There is no way to make one that it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Kind);
+pub struct Isa(Instructions);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Instructions {
     #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -84,36 +84,36 @@ impl Isa {
         {
             #[cfg(not(target_os = "android"))]
             if avx512::detected() {
-                return Self(Kind::Avx512);
+                return Self(Instructions::Avx512);
             }
             if avx2::detected() {
-                return Self(Kind::Avx2);
+                return Self(Instructions::Avx2);
             }
         }
         #[cfg(target_arch = "aarch64")]
         if neon::detected() {
-            return Self(Kind::Neon);
+            return Self(Instructions::Neon);
         }
-        Self(Kind::Portable)
+        Self(Instructions::Portable)
     }
 
     /// Every instruction set of this CPU, the portable one first.
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut)]
-        let mut all = vec![Self(Kind::Portable)];
+        let mut all = vec![Self(Instructions::Portable)];
         #[cfg(target_arch = "x86_64")]
         {
             if avx2::detected() {
-                all.push(Self(Kind::Avx2));
+                all.push(Self(Instructions::Avx2));
             }
             #[cfg(not(target_os = "android"))]
             if avx512::detected() {
-                all.push(Self(Kind::Avx512));
+                all.push(Self(Instructions::Avx512));
             }
         }
         #[cfg(target_arch = "aarch64")]
         if neon::detected() {
-            all.push(Self(Kind::Neon));
+            all.push(Self(Instructions::Neon));
         }
         all
     }
@@ -122,12 +122,12 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
-            Kind::Avx512 => "avx512",
+            Instructions::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
+            Instructions::Avx2 => "avx2",
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => "neon",
-            Kind::Portable => "portable",
+            Instructions::Neon => "neon",
+            Instructions::Portable => "portable",
         }
     }
 
@@ -135,12 +135,12 @@ impl Isa {
     pub fn lanes(self) -> usize {
         match self.0 {
             #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
-            Kind::Avx512 => avx512::Avx512::LANES,
+            Instructions::Avx512 => avx512::Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::Avx2::LANES,
+            Instructions::Avx2 => avx2::Avx2::LANES,
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => neon::Neon::LANES,
-            Kind::Portable => portable::Portable::LANES,
+            Instructions::Neon => neon::Neon::LANES,
+            Instructions::Portable => portable::Portable::LANES,
         }
     }
 
@@ -148,12 +148,12 @@ impl Isa {
     pub fn registers(self) -> usize {
         match self.0 {
             #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
-            Kind::Avx512 => avx512::Avx512::REGISTERS,
+            Instructions::Avx512 => avx512::Avx512::REGISTERS,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::Avx2::REGISTERS,
+            Instructions::Avx2 => avx2::Avx2::REGISTERS,
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => neon::Neon::REGISTERS,
-            Kind::Portable => portable::Portable::REGISTERS,
+            Instructions::Neon => neon::Neon::REGISTERS,
+            Instructions::Portable => portable::Portable::REGISTERS,
         }
     }
 
@@ -162,15 +162,15 @@ impl Isa {
         match self.0 {
             // SAFETY: a value of this kind exists only where the CPU was found to have the instruction set.
             #[cfg(all(target_arch = "x86_64", not(target_os = "android")))]
-            Kind::Avx512 => unsafe { avx512::run(kernel) },
+            Instructions::Avx512 => unsafe { avx512::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { avx2::run(kernel) },
+            Instructions::Avx2 => unsafe { avx2::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => unsafe { neon::run(kernel) },
+            Instructions::Neon => unsafe { neon::run(kernel) },
             // SAFETY: the portable vectors need nothing of the CPU.
-            Kind::Portable => unsafe { kernel.run::<portable::Portable>() },
+            Instructions::Portable => unsafe { kernel.run::<portable::Portable>() },
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) unsafe fn a_t<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
 
 /// A row of targets' gradients `[pixel, 16]`, four pixels a tile, to become `[position, tile, width]`, of which
 /// `lanes` lanes are written.
-pub(super) struct Gradients<'a> {
+pub(super) struct TargetRow<'a> {
     pub(super) from: &'a [f32],
     pub(super) tiles: usize,
     pub(super) lanes: usize,
@@ -96,13 +96,13 @@ pub(super) struct Gradients<'a> {
 }
 
 /// Transforms a row of targets' gradients.
-pub(super) fn gradients(isa: Isa, rows: Gradients<'_>) {
+pub(super) fn gradients(isa: Isa, rows: TargetRow<'_>) {
     let last = (POSITIONS - 1) * rows.position + (rows.tiles - 1) * rows.width + rows.lanes;
     assert!(rows.from.len() >= rows.tiles * TILE * BLOCK && rows.to.len() >= last && rows.lanes <= BLOCK);
     isa.run(rows);
 }
 
-impl Kernel for Gradients<'_> {
+impl Kernel for TargetRow<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         for tile in 0..self.tiles {

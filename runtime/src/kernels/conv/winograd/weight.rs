@@ -12,7 +12,7 @@ use super::super::weight::{self, Products, WeightCut};
 use super::super::workspace::{Workspace, buffers};
 use super::pack::row;
 use super::plan::RowPlan;
-use super::transform::{self, Gradients};
+use super::transform::{self, TargetRow};
 use super::units::TileUnit;
 use super::{KERNEL_ROWS, POSITIONS};
 use crate::kernels::pieces::at_least_a_piece;
@@ -151,7 +151,7 @@ fn transform_gradients(
                     let strip = Strip { channel, len, every: channels, to_every: BLOCK, to_len: BLOCK };
                     let source = d_y.part(pixel * channels + channel, width * channels - channel);
                     source::copy(isa, source, strip, &mut row[..width * BLOCK]);
-                    let rows = Gradients {
+                    let rows = TargetRow {
                         from: row,
                         tiles: plan.cols,
                         lanes: (lanes - lane).min(BLOCK),

@@ -91,7 +91,7 @@ pub(super) unsafe fn targets<S: Simd>(products: *const f32, position: usize) -> 
 /// Four rows of targets' gradients `[pixel, 16]`, four pixels a tile, to become `[position, tile, width]`, of which
 /// `lanes` lanes are written.
 #[derive(Clone, Copy)]
-pub(super) struct Gradients<'a> {
+pub(super) struct TargetLines<'a> {
     pub(super) lines: &'a [f32],
     pub(super) tiles: usize,
     pub(super) lanes: usize,
@@ -101,14 +101,14 @@ pub(super) struct Gradients<'a> {
 }
 
 /// Transforms a row of tiles of targets' gradients; `to` starts at its first tile.
-pub(super) fn gradients(isa: Isa, lines: Gradients<'_>, to: &mut [f32]) {
-    let Gradients { tiles, lanes, width, position, .. } = lines;
+pub(super) fn gradients(isa: Isa, lines: TargetLines<'_>, to: &mut [f32]) {
+    let TargetLines { tiles, lanes, width, position, .. } = lines;
     assert!(lines.lines.len() >= TILE * tiles * TILE * BLOCK && lanes <= BLOCK);
     assert!(to.len() >= (SQUARE - 1) * position + (tiles - 1) * width + lanes);
     isa.run(OfTargets(lines, to));
 }
 
-struct OfTargets<'a>(Gradients<'a>, &'a mut [f32]);
+struct OfTargets<'a>(TargetLines<'a>, &'a mut [f32]);
 
 impl Kernel for OfTargets<'_> {
     #[allow(clippy::needless_range_loop)] // the indices of a tile say more than iterators

@@ -13,7 +13,7 @@ use super::super::TILE;
 use super::super::units::TileUnit;
 use super::SQUARE;
 use super::plan::SquarePlan;
-use super::transform::{self, Gradients};
+use super::transform::{self, TargetLines};
 use crate::kernels::pieces::at_least_a_piece;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -162,7 +162,7 @@ fn transform_gradients(
                         to.fill(0.0);
                     }
                 }
-                let lines = Gradients {
+                let lines = TargetLines {
                     lines,
                     tiles: plan.tiles[1],
                     lanes: (lanes - lane).min(BLOCK),

@@ -336,7 +336,8 @@ pub struct CheckpointArguments {
 /// Trained weights: a run's, or a file's.
 #[derive(Args, Clone, Debug)]
 pub struct TrainedArguments {
-    /// A run directory, which knows its network, data and normalisation
+    /// A run directory, which knows its network, data and normalisation; of its weights those of the best epoch, where they
+    /// were kept (--keep-best, finetune)
     #[arg(long, value_name = "RUN", conflicts_with = "weights")]
     pub run: Option<PathBuf>,
     /// Weights: safetensors, or PyTorch's own (.pth, .pt, .bin, whose code is not run); those of localgrad know their network,
@@ -491,7 +492,7 @@ fn memory_size(text: &str) -> Result<usize, String> {
 /// `export`.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArguments {
-    /// The run directory
+    /// The run directory; of its weights those of the best epoch, where they were kept
     #[arg(long, value_name = "RUN")]
     pub run: PathBuf,
     /// The file to write

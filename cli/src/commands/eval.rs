@@ -21,6 +21,9 @@ use std::sync::Arc;
 #[derive(Serialize)]
 struct EvalRecord {
     event: &'static str,
+    /// The file of a run's best epoch, where these weights were judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     let classifies = found.answers == Answers::Classes;
     output.record(&EvalRecord {
         event: "evaluated",
+        weights: trained.best.map(|path| path.display().to_string()),
         accuracy: classifies.then_some(found.accuracy),
         top1_error: classifies.then(|| found.top1_error()),
         loss: found.loss,

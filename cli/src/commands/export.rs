@@ -13,6 +13,9 @@ use serde::Serialize;
 struct ExportRecord {
     event: &'static str,
     path: String,
+    /// The file of the run's best epoch, where they are from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
     tensors: usize,
     bytes: u64,
 }
@@ -23,7 +26,7 @@ pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     let directory = RunDirectory::open(&arguments.run)?;
     let run = directory.read_run_file()?;
     let card = Card::of(&run.network, &run.normalize, &run.class_names);
-    let mut model = trained::model_of_run(&directory, run, &Place::Host)?;
+    let (mut model, best) = trained::model_of_run(&directory, run, &Place::Host)?;
     let tensors = weights::of_model(&mut model)?;
     weights::write(&arguments.out, &tensors, &card, arguments.half)?;
     let size =
@@ -31,6 +34,7 @@ pub fn run(arguments: &ExportArguments) -> Outcome<()> {
     output.record(&ExportRecord {
         event: "exported",
         path: arguments.out.display().to_string(),
+        weights: best.map(|path| path.display().to_string()),
         tensors: tensors.len(),
         bytes: size,
     });

@@ -20,7 +20,7 @@ use localgrad_models::names::{self, Mapping};
 use localgrad_models::vgg;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A network that can classify, and what it wants its images to be.
 pub struct Trained {
@@ -30,6 +30,8 @@ pub struct Trained {
     pub normalize: Normalize,
     /// Names of its classes, where they are known.
     pub class_names: Vec<String>,
+    /// The file of a run's best epoch, where its weights are from there.
+    pub best: Option<PathBuf>,
 }
 
 /// What samples are asked for: those of a run, where others are not named; answered with themselves where its were.
@@ -126,7 +128,7 @@ fn from_file(
     let mut model = Model::new(spec, 0, place)?;
     load_file(&mut model, path)?.say(path);
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
-    Ok(Trained { model, normalize, class_names: card.class_names })
+    Ok(Trained { model, normalize, class_names: card.class_names, best: None })
 }
 
 /// The network that a file's tensors are of, if it is one that is known.
@@ -287,20 +289,32 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Vec<S
     Ok((tensors, mapping.left_out, words))
 }
 
-/// The network of a run as its last checkpoint has it, or its weights file where there is no checkpoint.
-pub fn model_of_run(directory: &RunDirectory, run: RunFile, place: &Place) -> Outcome<Model> {
+/// The network of a run with the weights of its best epoch, and their file, where they were kept; else as its last checkpoint
+/// has it, or its weights file where there is no checkpoint.
+pub fn model_of_run(
+    directory: &RunDirectory,
+    run: RunFile,
+    place: &Place,
+) -> Outcome<(Model, Option<PathBuf>)> {
+    let best = directory.best_weights(None);
+    if best.is_file() {
+        let mut model = Model::new(run.network, 0, place)?;
+        load_file(&mut model, &best)?.say(&best);
+        complain(&format!("{}: the weights of the best epoch", best.display()));
+        return Ok((model, Some(best)));
+    }
     if let Some(saved) = Saved::read(&directory.checkpoint(None))? {
         // All of it is wanted in memory.
         let execution = Execution { offload: false, features_on_disk: false, ..run.train.execution };
         let train = TrainConfig { execution, ..run.train };
         let mut trainer = Trainer::new(run.network, train, run.normalize, place)?;
         saved.restore(&mut trainer)?;
-        return Ok(trainer.model);
+        return Ok((trainer.model, None));
     }
     let mut model = Model::new(run.network, 0, place)?;
     let path = directory.weights(None);
     load_file(&mut model, &path)?.say(&path);
-    Ok(model)
+    Ok((model, None))
 }
 
 fn from_run(directory: &RunDirectory, run: RunFile, data: &DataArguments, place: &Place) -> Outcome<Trained> {
@@ -309,7 +323,8 @@ fn from_run(directory: &RunDirectory, run: RunFile, data: &DataArguments, place:
         None => run.normalize.clone(),
     };
     let class_names = run.class_names.clone();
-    Ok(Trained { model: model_of_run(directory, run, place)?, normalize, class_names })
+    let (model, best) = model_of_run(directory, run, place)?;
+    Ok(Trained { model, normalize, class_names, best })
 }
 
 /// The network that `--model` names; its input and classes are as given, or the file's, or else the data's.

@@ -387,11 +387,29 @@ fn classes_are_told_apart_and_the_best_epoch_is_kept() {
     let spoken = output(&["eval", "--run", &run]);
     let text = String::from_utf8(spoken.stdout).unwrap();
     assert!(text.contains("macro average") && text.lines().count() >= 13, "{text}");
+    assert!(String::from_utf8(spoken.stderr).unwrap().contains("the weights of the best epoch"));
+    the_best_weights_are_those_of_a_run(&run, done, kept);
 
     let wrong = refusal(&words(&tiny(&["--class-weights", "1,2", "--steps", "1"])), 2);
     assert!(wrong.contains("2 class weights were given for 10 classes"), "{wrong}");
     refusal(&words(&tiny(&["--class-weights", "even", "--steps", "1"])), 2);
     refusal(&words(&tiny(&["--patience", "0", "--steps", "1"])), 2);
+}
+
+/// Whatever takes a run's weights takes the best of them, as long as they are there.
+fn the_best_weights_are_those_of_a_run(run: &str, done: &Value, kept: &str) {
+    let exported = format!("{run}/exported.safetensors");
+    let taken = |accuracy: &str, weights: Option<&str>| {
+        let evaluated = &lines(&["eval", "--run", run, "--json"])[0];
+        assert_eq!(evaluated["accuracy"], done[accuracy]);
+        assert_eq!(evaluated["weights"].as_str(), weights);
+        let record = &lines(&["export", "--run", run, "--out", &exported, "--json"])[0];
+        assert_eq!(record["weights"].as_str(), weights);
+        std::fs::read(&exported).unwrap()
+    };
+    assert_eq!(taken("best_accuracy", Some(kept)), std::fs::read(kept).unwrap());
+    std::fs::remove_file(kept).unwrap();
+    assert_eq!(taken("accuracy", None), std::fs::read(format!("{run}/weights.safetensors")).unwrap());
 }
 
 #[test]

@@ -18,8 +18,35 @@ pub fn other(ours: &str) -> Option<&'static str> {
     MODELS.iter().find(|(_, name)| *name == ours).map(|(theirs, _)| *theirs)
 }
 
+/// How layers of an EfficientNet are called, in their order.
+pub(crate) struct Style {
+    pub(crate) stem: [&'static str; 2],
+    /// What stands before the number of a block.
+    pub(crate) blocks: &'static str,
+    pub(crate) expansion: [&'static str; 2],
+    pub(crate) depthwise: [&'static str; 2],
+    pub(crate) gate: [&'static str; 2],
+    pub(crate) projection: [&'static str; 2],
+    pub(crate) head: [&'static str; 3],
+}
+
+const STYLE: Style = Style {
+    stem: ["_conv_stem", "_bn0"],
+    blocks: "_blocks",
+    expansion: ["_expand_conv", "_bn0"],
+    depthwise: ["_depthwise_conv", "_bn1"],
+    gate: ["_se_reduce", "_se_expand"],
+    projection: ["_project_conv", "_bn2"],
+    head: ["_conv_head", "_bn1", "_fc"],
+};
+
 /// Our names of a network's weights and statistics by its names; none of other networks.
 pub fn names(network: &NetworkSpec) -> BTreeMap<String, String> {
+    names_of(network, &STYLE)
+}
+
+/// Our names of an EfficientNet's weights and statistics by those of `style`; none of other networks.
+pub(crate) fn names_of(network: &NetworkSpec, style: &Style) -> BTreeMap<String, String> {
     let is_known = |(theirs, ours): &(&str, &str)| [*theirs, *ours].contains(&network.name.as_str());
     if !MODELS.iter().any(is_known) {
         return BTreeMap::new();
@@ -29,22 +56,25 @@ pub fn names(network: &NetworkSpec) -> BTreeMap<String, String> {
     for (number, (unit, (layers, _))) in network.units.iter().zip(&expanded).enumerate() {
         let layers = weighted(&unit.name, layers);
         let theirs = match number.checked_sub(1) {
-            None => ["_conv_stem", "_bn0"].map(String::from).to_vec(),
-            Some(block) => of_block(&layers).iter().map(|name| format!("_blocks.{block}.{name}")).collect(),
+            None => style.stem.map(String::from).to_vec(),
+            Some(block) => {
+                let named = |name: &&str| format!("{}.{block}.{name}", style.blocks);
+                of_block(&layers, style).iter().map(named).collect()
+            }
         };
         add(&mut found, layers, theirs);
     }
-    add(&mut found, weighted("", &network.head), ["_conv_head", "_bn1", "_fc"].map(String::from).to_vec());
+    add(&mut found, weighted("", &network.head), style.head.map(String::from).to_vec());
     found
 }
 
 /// Their names of a block's layers: the gate's convolutions alone have biases.
-fn of_block(layers: &[(String, &LayerSpec)]) -> Vec<&'static str> {
+fn of_block(layers: &[(String, &LayerSpec)], style: &Style) -> Vec<&'static str> {
     let excites = layers.iter().any(|(_, layer)| matches!(layer, LayerSpec::Conv { bias: true, .. }));
-    let gate: &[&str] = if excites { &["_se_reduce", "_se_expand"] } else { &[] };
+    let gate: &[&str] = if excites { &style.gate } else { &[] };
     let expands = layers.len() - gate.len() > 4;
-    let expansion: &[&str] = if expands { &["_expand_conv", "_bn0"] } else { &[] };
-    [expansion, &["_depthwise_conv", "_bn1"], gate, &["_project_conv", "_bn2"]].concat()
+    let expansion: &[&str] = if expands { &style.expansion } else { &[] };
+    [expansion, &style.depthwise, gate, &style.projection].concat()
 }
 
 fn add(found: &mut BTreeMap<String, String>, layers: Vec<(String, &LayerSpec)>, theirs: Vec<String>) {

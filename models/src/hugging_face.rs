@@ -1,10 +1,27 @@
 //! The names that Hugging Face's transformers give to weights, which we name as torchvision does: those of ResNets, RegNets
-//! and ConvNeXts, whose networks are the same in both.
+//! and ConvNeXts, whose networks are the same in both, and of EfficientNets, whose weights are TensorFlow's as
+//! [`efficientnet_pytorch`] has them. Its MobileNets are TensorFlow's, too, and no network of the catalogue has their batch norms.
 
+use crate::efficientnet_pytorch::{self, Style};
+use localgrad::network::NetworkSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Our names by theirs, for as many of `ours` as theirs are known.
-pub fn names(ours: &BTreeSet<String>) -> BTreeMap<String, String> {
+const EFFICIENTNET: Style = Style {
+    stem: ["embeddings.convolution", "embeddings.batchnorm"],
+    blocks: "encoder.blocks",
+    expansion: ["expansion.expand_conv", "expansion.expand_bn"],
+    depthwise: ["depthwise_conv.depthwise_conv", "depthwise_conv.depthwise_norm"],
+    gate: ["squeeze_excite.reduce", "squeeze_excite.expand"],
+    projection: ["projection.project_conv", "projection.project_bn"],
+    head: ["encoder.top_conv", "encoder.top_bn", "classifier"],
+};
+
+/// Our names by theirs, for as many of `ours`, which are `network`'s, as theirs are known.
+pub fn names(ours: &BTreeSet<String>, network: &NetworkSpec) -> BTreeMap<String, String> {
+    let of_efficientnet = efficientnet_pytorch::names_of(network, &EFFICIENTNET);
+    if !of_efficientnet.is_empty() {
+        return of_efficientnet;
+    }
     let excites = ours.iter().any(|name| name.contains(".f.se."));
     ours.iter().filter_map(|name| Some((theirs(name, excites)?, name.clone()))).collect()
 }
@@ -120,18 +137,30 @@ mod tests {
         ("convnext_tiny", "encoder.stages.3.layers.0.pwconv2.weight", "features.7.0.block.5.weight"),
         ("convnext_tiny", "layernorm.bias", "classifier.0.bias"),
         ("convnext_tiny", "classifier.weight", "classifier.2.weight"),
+        ("efficientnet-b0", "embeddings.batchnorm.weight", "features.0.1.weight"),
+        (
+            "efficientnet-b0",
+            "encoder.blocks.0.depthwise_conv.depthwise_conv.weight",
+            "features.1.0.block.0.0.weight",
+        ),
+        ("efficientnet-b0", "encoder.blocks.1.expansion.expand_bn.bias", "features.2.0.block.0.1.bias"),
+        ("efficientnet-b1", "encoder.blocks.2.squeeze_excite.expand.bias", "features.2.0.block.2.fc2.bias"),
+        (
+            "efficientnet_b2",
+            "encoder.blocks.1.projection.project_bn.running_var",
+            "features.1.1.block.2.1.running_var",
+        ),
+        ("efficientnet-b0", "encoder.top_conv.weight", "features.8.0.weight"),
+        ("efficientnet-b0", "classifier.bias", "classifier.1.bias"),
     ];
 
     #[test]
     fn their_names_are_known_and_every_weight_has_one() {
         for (model, theirs, ours) in KNOWN {
             let config = ModelConfig { input: [3, 224, 224].into(), ..ModelConfig::default() };
-            let all: BTreeSet<String> = tensors(&network(model, &config).unwrap())
-                .unwrap()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect();
-            let names = names(&all);
+            let spec = network(model, &config).unwrap();
+            let all: BTreeSet<String> = tensors(&spec).unwrap().into_iter().map(|(name, _)| name).collect();
+            let names = names(&all, &spec);
             assert_eq!(names.get(*theirs).map(String::as_str), Some(*ours), "{model} {theirs}");
             assert_eq!(names.into_values().collect::<BTreeSet<_>>(), all, "{model}");
         }

@@ -212,15 +212,20 @@ mod tests {
 
     #[test]
     fn names_of_hugging_face_are_told() {
-        for (model, prefix) in
-            [("resnet18", "resnet."), ("resnet50", "resnet."), ("convnext_tiny", "convnext.")]
-        {
-            let own = tensors(&network(model, &candidates(model)[0]).unwrap()).unwrap();
-            let mut theirs = inverted(hugging_face::names(&own.into_iter().map(|(name, _)| name).collect()));
+        for (model, prefix, called) in [
+            ("resnet18", "resnet.", "resnet18"),
+            ("resnet50", "resnet.", "resnet50"),
+            ("convnext_tiny", "convnext.", "convnext_tiny"),
+            ("efficientnet_b0", "efficientnet.", "efficientnet-b0"),
+            ("efficientnet_b2", "efficientnet.", "efficientnet-b2"),
+        ] {
+            let spec = network(model, &candidates(model)[0]).unwrap();
+            let own = tensors(&spec).unwrap().into_iter().map(|(name, _)| name).collect();
+            let mut theirs = inverted(hugging_face::names(&own, &spec));
             for name in theirs.values_mut().filter(|name| !name.starts_with("classifier")) {
                 *name = format!("{prefix}{name}");
             }
-            assert_eq!(words(model, &theirs, "none"), format!("Hugging Face, {model}, 17 classes"));
+            assert_eq!(words(model, &theirs, "none"), format!("Hugging Face, {called}, 17 classes"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
 /// write around a network.
-pub const PREFIXES: [&str; 11] = [
+pub const PREFIXES: [&str; 12] = [
     "module.",
     "_orig_mod.",
     "model.",
@@ -17,6 +17,7 @@ pub const PREFIXES: [&str; 11] = [
     "resnet.",
     "regnet.",
     "convnext.",
+    "efficientnet.",
     "timm_model.",
 ];
 
@@ -71,7 +72,7 @@ pub fn map<'a>(
     let head = network.head.iter().rev().find(|layer| !layer.name.is_empty());
     let head = head.map_or("fc", |layer| &layer.name);
     let others = [
-        (HUGGING_FACE, hugging_face::names(ours)),
+        (HUGGING_FACE, hugging_face::names(ours, network)),
         (TIMM, timm::names(network)),
         (EFFICIENTNET_PYTORCH, efficientnet_pytorch::names(network)),
     ];
@@ -83,7 +84,7 @@ pub fn map<'a>(
 pub(crate) fn other(writer: &str, ours: &str) -> Option<&'static str> {
     match writer {
         TIMM => timm::other(ours),
-        EFFICIENTNET_PYTORCH => efficientnet_pytorch::other(ours),
+        EFFICIENTNET_PYTORCH | HUGGING_FACE => efficientnet_pytorch::other(ours),
         _ => None,
     }
 }

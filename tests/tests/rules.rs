@@ -92,6 +92,21 @@ fn every_rule_trains_networks_of_phones_and_boards() {
 }
 
 #[test]
+fn every_rule_trains_networks_of_every_other_form() {
+    for (name, side) in [
+        ("vgg11", 32),
+        ("resnet18d", 16),
+        ("resnext50_32x4d", 16),
+        ("efficientnet_b0", 16),
+        ("convnext_atto", 16),
+        ("densenet121", 16),
+    ] {
+        let config = ModelConfig { input: [3, side, side].into(), classes: 4, ..ModelConfig::default() };
+        train_by_every_rule(&network(name, &config).unwrap());
+    }
+}
+
+#[test]
 fn man_stands_on_any_head() {
     let spec = small_resnet([1, 8, 8]);
     for head in ["greedy", "dgl", "predsim", "0c2f", "1c1f", "2c2f", "1c3f", "imagenet", "auglocal", "path"] {

@@ -113,7 +113,7 @@ impl<'a> Pickle<'a> {
     /// The value under a key of the dictionary that the pickle is.
     pub fn get(&self, key: &str) -> Option<Id> {
         let Value::Dict(entries) = self.value(self.root) else { return None };
-        let is_key = |id: Id| matches!(self.value(id), Value::Bytes(bytes) if *bytes == key.as_bytes());
+        let is_key = |id: Id| self.bytes(id) == Some(key.as_bytes());
         entries.chunks_exact(2).find(|pair| is_key(pair[0])).map(|pair| pair[1])
     }
 
@@ -130,10 +130,7 @@ impl<'a> Pickle<'a> {
     /// The texts of a list.
     pub fn texts(&self, id: Id) -> Option<Vec<String>> {
         let Value::List(items) = self.value(id) else { return None };
-        let text = |&id: &Id| match self.value(id) {
-            Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-            _ => None,
-        };
+        let text = |&id: &Id| Some(String::from_utf8_lossy(self.bytes(id)?).into_owned());
         items.iter().map(text).collect()
     }
 

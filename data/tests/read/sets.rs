@@ -90,15 +90,15 @@ fn pickle_5(labels: &[u8], key: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Names in a dictionary, as Python 3 writes them.
-fn names_pickle(key: &str, count: usize) -> Vec<u8> {
-    let names = (0..count).flat_map(|class| format!("X\x03\0\0\0c{class:02}").into_bytes());
-    [
-        &[b"\x80\x02}X", &(key.len() as u32).to_le_bytes()[..], key.as_bytes(), b"]("].concat()[..],
-        &names.collect::<Vec<u8>>(),
-        b"es.",
-    ]
-    .concat()
+/// Names in a dictionary, as Python 3 writes texts, or under protocol 2 bytes: as what encodes a text.
+fn names_pickle(key: &str, count: usize, are_bytes: bool) -> Vec<u8> {
+    let text = |text: &str| {
+        let plain = [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+        let encoded = [b"c_codecs\nencode\n", &plain[..], b"X\x06\0\0\0latin1\x86R"].concat();
+        if are_bytes { encoded } else { plain }
+    };
+    let names = (0..count).flat_map(|class| text(&format!("c{class:02}")));
+    [&b"\x80\x02}"[..], &text(key), b"](", &names.collect::<Vec<u8>>(), b"es."].concat()
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn cifar_in_pickles_is_read_with_its_names() {
         std::fs::write(folder.join(format!("data_batch_{number}")), pickle).unwrap();
     }
     std::fs::write(folder.join("test_batch"), pickle_2(&[0, 1, 2], "labels")).unwrap();
-    std::fs::write(folder.join("batches.meta"), names_pickle("label_names", 10)).unwrap();
+    std::fs::write(folder.join("batches.meta"), names_pickle("label_names", 10, false)).unwrap();
     for path in [directory.path(), &folder] {
         assert_images(numbers(path, Part::Test).unwrap().as_ref(), 32, &[0, 1, 2]);
         let train = numbers(path, Part::Train).unwrap();
@@ -123,7 +123,7 @@ fn cifar_in_pickles_is_read_with_its_names() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("train"), pickle_2(&[99], "fine_labels")).unwrap();
     std::fs::write(folder.join("test"), pickle_5(&[42], "fine_labels")).unwrap();
-    std::fs::write(folder.join("meta"), names_pickle("fine_label_names", 100)).unwrap();
+    std::fs::write(folder.join("meta"), names_pickle("fine_label_names", 100, true)).unwrap();
     let train = numbers(hundred.path(), Part::Train).unwrap();
     assert_images(train.as_ref(), 32, &[99]);
     assert_eq!((train.classes(), train.class_names()[99].as_str()), (100, "c99"));

@@ -16,14 +16,16 @@ const WITH_MARGIN: (usize, usize) = (256, 224);
 
 /// The pixels of a picture, in bytes, in the channels that a network takes: red, green and blue, or grey.
 pub struct Pixels {
-    /// `[height, width, channels]`
+    /// `[height / factor, width / factor, channels]`
     pub bytes: Vec<u8>,
-    /// Rows.
+    /// Rows of the picture.
     pub height: usize,
-    /// Columns.
+    /// Columns of the picture.
     pub width: usize,
     /// 3 or 1.
     pub channels: usize,
+    /// How many pixels of the picture are one of these, each way.
+    pub factor: usize,
 }
 
 impl Pixels {
@@ -43,7 +45,16 @@ impl Pixels {
             (1, picture) => grey(picture.to_rgb8().as_raw()),
             _ => return Err(unfit(channels)),
         };
-        Ok(Self { bytes, height, width, channels })
+        Ok(Self { bytes, height, width, channels, factor: 1 })
+    }
+
+    /// The pixels of a picture `factor` times as high and wide as `picture`, which was made of it.
+    ///
+    /// # Errors
+    /// Those of [`Pixels::of`].
+    pub fn of_reduced(picture: DynamicImage, factor: usize, channels: usize) -> Result<Self> {
+        let Self { bytes, height, width, .. } = Self::of(picture, channels)?;
+        Ok(Self { bytes, height: height * factor, width: width * factor, channels, factor })
     }
 
     /// What a network that takes `shape` sees of them: `[H, W, C]`.
@@ -56,6 +67,10 @@ impl Pixels {
             return Err(unfit(channels));
         }
         let (rows, columns) = middle((self.height, self.width), (height, width));
+        let [rows, columns] = [rows, columns].map(|axis| {
+            let from = axis.from / self.factor;
+            Axis { from, span: from as f64, ..axis }
+        });
         Ok(bilinear(&self.bytes, channels, rows, columns))
     }
 
@@ -69,12 +84,21 @@ impl Pixels {
             return Err(unfit(channels));
         }
         window.check([self.height, self.width])?;
-        let columns = window.left * channels..(window.left + window.width) * channels;
-        let rows = self.bytes.chunks_exact(self.width * channels).skip(window.top).take(window.height);
-        let mut part = Vec::with_capacity(window.height * columns.len());
-        rows.for_each(|row| part.extend_from_slice(&row[columns.clone()]));
-        let [rows, columns] =
-            [(window.height, height), (window.width, width)].map(|(from, to)| Axis::whole(from, to));
+        // Whole pixels, and what of them is asked for.
+        let here = |first: usize, count: usize, to: usize| {
+            let range = first / self.factor..(first + count).div_ceil(self.factor);
+            let begin = first as f64 / self.factor as f64 - range.start as f64;
+            let axis =
+                Axis { begin, span: count as f64 / self.factor as f64, ..Axis::whole(range.len(), to) };
+            (range, axis)
+        };
+        let (lines, rows) = here(window.top, window.height, height);
+        let (range, columns) = here(window.left, window.width, width);
+        let mut part = Vec::with_capacity(lines.len() * range.len() * channels);
+        let line = self.width / self.factor * channels;
+        for row in self.bytes.chunks_exact(line).skip(lines.start).take(lines.len()) {
+            part.extend_from_slice(&row[range.start * channels..range.end * channels]);
+        }
         Ok(bilinear(&part, channels, rows, columns))
     }
 }
@@ -109,7 +133,8 @@ pub fn middle(from: (usize, usize), to: (usize, usize)) -> (Axis, Axis) {
         true => (high, scaled(from.1, high, from.0).max(wide)),
         false => (scaled(from.0, wide, from.1).max(high), wide),
     };
-    let axis = |from, whole: usize, len: usize| Axis { from, to: whole, start: half(whole - len), len };
+    let axis =
+        |from, whole: usize, len: usize| Axis { start: half(whole - len), len, ..Axis::whole(from, whole) };
     (axis(from.0, height, to.0), axis(from.1, width, to.1))
 }
 
@@ -125,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_middle_is_torchvisions() {
-        let axis = |from, to, start, len| Axis { from, to, start, len };
+        let axis = |from, to, start, len| Axis { start, len, ..Axis::whole(from, to) };
         assert_eq!(middle((480, 640), (224, 224)), (axis(480, 256, 16, 224), axis(640, 341, 58, 224)));
         assert_eq!(middle((640, 480), (224, 224)), (axis(640, 341, 58, 224), axis(480, 256, 16, 224)));
         assert_eq!(middle((32, 32), (32, 32)), (axis(32, 32, 0, 32), axis(32, 32, 0, 32)));

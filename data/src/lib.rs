@@ -3,6 +3,7 @@
 //!
 //! `localgrad` keeps the readers of plain numbers and stays lean; decoders and archives are here.
 
+pub mod reduced;
 pub mod picture;
 pub mod resize;
 pub mod frame;

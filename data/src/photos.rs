@@ -4,7 +4,7 @@
 use crate::frame::Pixels;
 use crate::listing::{Item, Listing};
 use crate::pictures::{Reading, pass};
-use crate::{picture, pictures};
+use crate::{picture, pictures, reduced};
 use localgrad::data::survey::Seen;
 use localgrad::data::{Dataset, ImageShape, Window};
 use localgrad::targets::TargetKind;
@@ -73,8 +73,8 @@ impl Photos {
         item.ok_or_else(|| Error::config(format!("sample {index} was asked for, of {}", self.items.len())))
     }
 
-    /// A picture as it was when the set was opened.
-    fn pixels(&self, index: usize) -> Result<Pixels> {
+    /// A picture as it was when the set was opened; `factor` is asked as by [`picture::pixels`].
+    fn pixels(&self, index: usize, factor: impl FnOnce([usize; 2]) -> usize) -> Result<Pixels> {
         let item = self.item(index)?;
         let read = || {
             let bytes = item.encoded.bytes()?;
@@ -83,7 +83,7 @@ impl Photos {
                     "the file is another than it was when training began; put it back, or begin anew",
                 ));
             }
-            Pixels::of(picture::decode(&bytes).map_err(Error::format)?, self.shape.channels)
+            Ok(picture::pixels(&bytes, self.shape.channels, factor)?.pixels)
         };
         read().map_err(|cause: Error| cause.at(format!("{}: {}", self.name, item.name)))
     }
@@ -111,14 +111,15 @@ fn write(bytes: &[u8], pixels: &mut [f32]) {
 /// What opening finds of a picture.
 fn look(item: &Item, shape: ImageShape) -> Result<Look> {
     let bytes = item.encoded.bytes()?;
-    let picture = picture::decode(&bytes).map_err(Error::format)?;
-    let pixel_bytes = picture.as_bytes().len();
-    let pixels = Pixels::of(picture, shape.channels)?;
+    let decoded = picture::pixels(&bytes, shape.channels, |sides| picture::of_middle(sides, shape))?;
+    let pixels = decoded.pixels;
     let seen = pixels.seen(shape)?;
     let mut numbers = vec![0.0; seen.len()];
     write(&seen, &mut numbers);
     let found = Found { checksum: crc32fast::hash(&bytes), seen: Seen::of(&numbers) };
-    let decoding_bytes = picture::decoding_bytes(&bytes, pixel_bytes.max(pixels.bytes.len()));
+    // As if it were decoded whole, which parts of it may be.
+    let pixel_bytes = pixels.height.saturating_mul(pixels.width).saturating_mul(pixels.channels);
+    let decoding_bytes = picture::decoding_bytes(&bytes, decoded.whole_bytes.max(pixel_bytes));
     // Resized one way and then the other.
     let resizing = pixels.height.saturating_mul(shape.width * shape.channels).saturating_add(2 * seen.len());
     Ok(Look { found, decoding_bytes: decoding_bytes.saturating_add(resizing) })
@@ -158,7 +159,8 @@ impl Dataset for Photos {
     }
 
     fn read(&self, index: usize, pixels: &mut [f32]) -> Result<u32> {
-        let seen = self.pixels(index)?.seen(self.shape)?;
+        let picture = self.pixels(index, |sides| picture::of_middle(sides, self.shape))?;
+        let seen = picture.seen(self.shape)?;
         self.write(index, &seen, pixels)
     }
 
@@ -168,8 +170,12 @@ impl Dataset for Photos {
         choose: &dyn Fn([usize; 2]) -> Window,
         pixels: &mut [f32],
     ) -> Result<u32> {
-        let picture = self.pixels(index)?;
-        let part = picture.part(choose([picture.height, picture.width]), self.shape)?;
+        let mut window = Window { top: 0, left: 0, height: 0, width: 0 };
+        let picture = self.pixels(index, |sides| {
+            window = choose(sides);
+            reduced::factor(sides, [window.height, window.width], [self.shape.height, self.shape.width])
+        })?;
+        let part = picture.part(window, self.shape)?;
         self.write(index, &part, pixels)
     }
 

@@ -1,7 +1,8 @@
 //! Picture files: read whole or refused, turned the way every viewer shows them, and made what a network takes.
 
 use crate::encoded::Encoded;
-use crate::frame::Pixels;
+use crate::frame::{Pixels, middle};
+use crate::reduced;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use localgrad::data::{ImageShape, Normalize};
@@ -42,12 +43,48 @@ pub fn read(path: &Path, input: [usize; 3], normalize: &Normalize) -> Result<Ten
 /// Those of [`decode`], and a sentence for a network that takes no pictures.
 pub fn tensor(bytes: &[u8], input: [usize; 3], normalize: &Normalize) -> Result<Tensor> {
     let [channels, height, width] = input;
-    let picture = decode(bytes).map_err(Error::format)?;
-    let seen = Pixels::of(picture, channels)?.seen(ImageShape { channels, height, width })?;
+    let seen = seen(bytes, ImageShape { channels, height, width })?;
     let mut values: Vec<f32> = seen.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     normalize.check(channels)?;
     normalize.apply(&mut values);
     slices::tensor(values, (1, height, width, channels))
+}
+
+/// What a network that takes `shape` sees of the picture in the bytes of a file: `[H, W, C]`.
+///
+/// # Errors
+/// Those of [`decode`] and [`Pixels::seen`].
+pub fn seen(bytes: &[u8], shape: ImageShape) -> Result<Vec<u8>> {
+    pixels(bytes, shape.channels, |sides| of_middle(sides, shape))?.pixels.seen(shape)
+}
+
+/// How many pixels of a picture of such sides may become one where its middle is seen; see [`reduced::factor`].
+pub(crate) fn of_middle(sides: [usize; 2], shape: ImageShape) -> usize {
+    if sides.contains(&0) {
+        return 1;
+    }
+    let (rows, columns) = middle(sides.into(), (shape.height, shape.width));
+    reduced::factor(sides, sides, [rows.to, columns.to])
+}
+
+/// The pixels of a file's picture, and how many bytes all of them take as its decoder gives them.
+pub(crate) struct Decoded {
+    pub(crate) pixels: Pixels,
+    pub(crate) whole_bytes: usize,
+}
+
+/// The pixels of a file's picture in so many channels. A large JPEG picture may have fewer: `factor` is told the height and
+/// width of each picture, as it is shown, and says how many of its pixels may become one, each way.
+///
+/// # Errors
+/// Those of [`decode`] and [`Pixels::of`].
+pub(crate) fn pixels(
+    bytes: &[u8],
+    channels: usize,
+    factor: impl FnOnce([usize; 2]) -> usize,
+) -> Result<Decoded> {
+    let (picture, factor, whole_bytes) = decoded(bytes, MOST_PIXEL_BYTES, factor).map_err(Error::format)?;
+    Ok(Decoded { pixels: Pixels::of_reduced(picture, factor, channels)?, whole_bytes })
 }
 
 /// The picture in the bytes of a JPEG, PNG, WebP, BMP or GIF file (of an animation the first frame), turned as its EXIF data
@@ -64,6 +101,63 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
 /// # Errors
 /// As for [`decode`], and one for larger pictures.
 pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<DynamicImage, String> {
+    decoded(bytes, most_bytes, |_| 1).map(|(picture, ..)| picture)
+}
+
+/// The picture, how many of its own pixels became one each way, and how many bytes its decoder gives of all of them.
+fn decoded(
+    bytes: &[u8],
+    most_bytes: u64,
+    factor: impl FnOnce([usize; 2]) -> usize,
+) -> std::result::Result<(DynamicImage, usize, usize), String> {
+    let (mut decoder, format) = whole(bytes)?;
+    let exif = match format {
+        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
+        // The decoder would ask for as much memory as the chunk says it has.
+        ImageFormat::WebP => webp_exif(bytes).map(<[u8]>::to_vec),
+        _ => decoder.exif_metadata().ok().flatten(),
+    };
+    let (width, height) = decoder.dimensions();
+    let whole_bytes = decoder.total_bytes();
+    if whole_bytes > most_bytes {
+        return Err(format!("the picture of {width}x{height} pixels is too large"));
+    }
+    let orientation = exif
+        .and_then(|exif| Orientation::from_exif_chunk(exif.strip_prefix(EXIF_PREFIX).unwrap_or(&exif)))
+        .unwrap_or(Orientation::NoTransforms);
+    let mut factor = factor(shown([height as usize, width as usize], orientation));
+    let smaller = match format {
+        ImageFormat::Jpeg if factor > 1 => reduced::decode(bytes, factor, most_bytes),
+        _ => None,
+    };
+    let mut picture = match smaller {
+        Some(picture) => picture,
+        None => {
+            factor = 1;
+            DynamicImage::from_decoder(decoder).map_err(broken)?
+        }
+    };
+    picture.apply_orientation(orientation);
+    Ok((picture, factor, usize::try_from(whole_bytes).unwrap_or(usize::MAX)))
+}
+
+/// Height and width of a picture once it is turned.
+fn shown([height, width]: [usize; 2], orientation: Orientation) -> [usize; 2] {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => [width, height],
+        _ => [height, width],
+    }
+}
+
+fn broken(cause: image::ImageError) -> String {
+    format!("not a whole picture: {cause}")
+}
+
+/// A decoder of a file that has its end, and its format.
+fn whole(bytes: &[u8]) -> std::result::Result<(impl ImageDecoder + '_, ImageFormat), String> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
     let format = match image::guess_format(bytes) {
         Ok(format @ (Jpeg | Png | WebP | Bmp | Gif)) => format,
@@ -80,23 +174,8 @@ pub fn decode_within(bytes: &[u8], most_bytes: u64) -> std::result::Result<Dynam
     if !whole {
         return Err("the picture is cut off: the file ends before it does; get the whole file".into());
     }
-    let broken = |cause: image::ImageError| format!("not a whole picture: {cause}");
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(broken)?;
-    let exif = match format {
-        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
-        // The decoder would ask for as much memory as the chunk says it has.
-        ImageFormat::WebP => webp_exif(bytes).map(<[u8]>::to_vec),
-        _ => decoder.exif_metadata().ok().flatten(),
-    };
-    let (width, height) = decoder.dimensions();
-    if decoder.total_bytes() > most_bytes {
-        return Err(format!("the picture of {width}x{height} pixels is too large"));
-    }
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    let orientation =
-        exif.and_then(|exif| Orientation::from_exif_chunk(exif.strip_prefix(EXIF_PREFIX).unwrap_or(&exif)));
-    picture.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
-    Ok(picture)
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(broken)?;
+    Ok((decoder, format))
 }
 
 /// What a file that cannot be read is, by its first bytes.

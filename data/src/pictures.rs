@@ -1,7 +1,5 @@
 //! Pictures as a data set: decoded, cut to the size that a network takes, and held in bytes.
 
-use crate::encoded::Encoded;
-use crate::frame::Pixels;
 use crate::images::{Images, Values, room};
 use crate::listing::{Item, Listing};
 use crate::picture;
@@ -40,7 +38,7 @@ pub fn load(listing: Listing, reading: &Reading) -> Result<Images> {
     pass(
         &listing,
         reading,
-        |item| seen(&item.encoded, shape),
+        |item| picture::seen(&item.encoded.bytes()?, shape),
         |item, image: Vec<u8>| {
             bytes.extend(image);
             labels.push(item.label);
@@ -98,10 +96,4 @@ fn tell(name: &str, bad: &[String], all: usize) {
     let shown = bad[..bad.len().min(NAMED)].join("; ");
     let more = if bad.len() > NAMED { format!("; and {} more", bad.len() - NAMED) } else { String::new() };
     log::warn!("{name}: {} of {all} pictures could not be read and are left out: {shown}{more}", bad.len());
-}
-
-/// What a network that takes `shape` sees of an encoded picture.
-fn seen(encoded: &Encoded, shape: ImageShape) -> Result<Vec<u8>> {
-    let picture = picture::decode(&encoded.bytes()?).map_err(Error::format)?;
-    Pixels::of(picture, shape.channels)?.seen(shape)
 }

@@ -7,10 +7,14 @@
 const WEIGHT_BITS: u32 = 32 - 8 - 2;
 
 /// Where and how one axis is resized, and which part of the result is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Axis {
     /// Pixels that there are.
     pub from: usize,
+    /// Where among them what becomes the whole result begins, as in Pillow's `box`.
+    pub begin: f64,
+    /// How many of them it is.
+    pub span: f64,
     /// Pixels that the whole result would have, at least 1.
     pub to: usize,
     /// The first of them that is wanted.
@@ -29,18 +33,18 @@ struct Window {
 impl Axis {
     /// All of the axis, resized.
     pub fn whole(from: usize, to: usize) -> Self {
-        Self { from, to, start: 0, len: to }
+        Self { from, begin: 0.0, span: from as f64, to, start: 0, len: to }
     }
 
     /// The windows of the wanted pixels; none where pixels stay what they are.
     fn windows(self) -> Option<Vec<Window>> {
-        if self.from == self.to {
+        if self.from == self.to && (self.begin, self.span) == (0.0, self.from as f64) {
             return None;
         }
-        let scale = self.from as f64 / self.to as f64;
+        let scale = self.span / self.to as f64;
         let support = scale.max(1.0);
         let window = |place: usize| {
-            let center = (place as f64 + 0.5) * scale;
+            let center = self.begin + (place as f64 + 0.5) * scale;
             // Casts cut towards zero, and saturate below.
             let first = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(self.from);

@@ -1,5 +1,6 @@
 //! The names that EfficientNet-PyTorch (Melas-Kyriazi 2019) and its kin give to EfficientNets and to their weights, which
-//! we name as torchvision does. The weights are TensorFlow's, of batch norms that add more to the variance.
+//! we name as torchvision does. The weights are TensorFlow's, of batch norms that add more to the variance, and of convolutions
+//! that pad on one side where they make maps smaller: here they pad on both, so that such weights are to begin from.
 
 use localgrad::layers::spec::{LayerSpec, join, weighted};
 use localgrad::network::NetworkSpec;

@@ -11,5 +11,6 @@ mod folders;
 mod lists;
 mod parquet;
 mod photos;
+mod reduced;
 mod sets;
 mod torch;

@@ -1,7 +1,7 @@
 //! Any bytes as a picture, and a part of them: whole and turned, or refused.
 
 use localgrad::data::Normalize;
-use localgrad_data::picture;
+use localgrad_data::{picture, reduced};
 
 /// Small enough to be decoded in no time, whatever the headers promise.
 const MOST_BYTES: u64 = 4 << 20;
@@ -11,6 +11,10 @@ pub fn check(data: &[u8]) {
     let Some((cut, bytes)) = data.split_first_chunk::<2>() else { return };
     let part = &bytes[..usize::from(u16::from_le_bytes(*cut)).min(bytes.len())];
     for bytes in [bytes, part] {
+        for factor in [1, 2, 4, 8] {
+            let Some(picture) = reduced::decode(bytes, factor, MOST_BYTES) else { continue };
+            assert!(picture.width() > 0 && picture.height() > 0);
+        }
         let Ok(picture) = picture::decode_within(bytes, MOST_BYTES) else { continue };
         assert!(picture.width() > 0 && picture.height() > 0);
         let is_jpeg = bytes.starts_with(&[0xff, 0xd8]);

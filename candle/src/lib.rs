@@ -30,7 +30,8 @@ pub struct Network {
 
 impl Network {
     /// The network of this spec with the weights and running statistics of `weights`, under the names that localgrad exports
-    /// them by (torchvision's); those of other types of numbers become f32. It lives on the device of `weights`.
+    /// them by (torchvision's); those of other types of numbers become f32. It lives on the device of `weights`: the CPU, or
+    /// Metal's.
     ///
     /// # Errors
     /// One sentence with all weights that are missing or of another shape (sides of 1 are of no matter); those of a spec that

@@ -8,7 +8,7 @@ use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
-    Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, size,
+    Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, rehearse, size,
 };
 use localgrad::threads::Workers;
 use std::path::Path;
@@ -62,6 +62,7 @@ impl Setting<'_> {
             blends: self.train.config().blend.is_some(),
             resumes: self.resumes,
             starts_from_file: self.starts_from_file,
+            place: Some(self.place.clone()),
             ..without_data(steps, self.train.config().augment.is_some())
         }
     }
@@ -74,35 +75,64 @@ pub fn plan_run(
     budget_bytes: Option<usize>,
     freedom: impl FnOnce(&RunFile) -> Outcome<Freedom>,
 ) -> Outcome<Planned> {
-    match (setting.place.is_host(), budget_bytes) {
-        (true, None) => {
-            let workload = setting.workload(file);
-            let plan = plan(&workload)?;
-            check_machine(plan.peak_bytes, "this run", || {
-                let freedom = if setting.resumes { Ok(as_it_was(file)) } else { freedom(file) };
-                what_would_do(workload, freedom.ok())
-            })?;
-            Ok(Planned { planned_bytes: Some(plan.peak_bytes as u64), evaluation_batch: None })
-        }
-        (true, Some(budget_bytes)) => {
-            let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
-            let workload = to_go_on(setting.workload(file));
-            let rates = rates(setting.workers, setting.scratch)?;
-            let most_bytes =
-                memory::ceiling().map_or(budget_bytes, |ceiling| ceiling.bytes.min(budget_bytes));
-            let choice = choose(&workload, &freedom, most_bytes, &rates)?;
-            setting.output.text(&words(&choice, budget_bytes));
-            choice.chosen.train(&mut file.train);
-            Ok(Planned {
-                planned_bytes: Some(choice.plan.peak_bytes as u64),
-                evaluation_batch: choice.chosen.evaluation_batch,
-            })
-        }
-        (false, None) => Ok(Planned::default()),
-        (false, Some(_)) => Err(Fault::usage(
-            "a memory budget can be kept to on the CPU only; leave --memory-budget out, or use --device cpu",
-        )),
+    if !setting.place.is_host() {
+        return plan_on_device(file, setting, budget_bytes, freedom);
     }
+    let Some(budget_bytes) = budget_bytes else {
+        let workload = setting.workload(file);
+        let plan = plan(&workload)?;
+        check_machine(plan.peak_bytes, "this run", || {
+            let freedom = if setting.resumes { Ok(as_it_was(file)) } else { freedom(file) };
+            what_would_do(workload, freedom.ok())
+        })?;
+        return Ok(Planned { planned_bytes: Some(plan.peak_bytes as u64), evaluation_batch: None });
+    };
+    let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
+    let workload = to_go_on(setting.workload(file));
+    let rates = rates(setting.workers, setting.scratch)?;
+    let most_bytes = memory::ceiling().map_or(budget_bytes, |ceiling| ceiling.bytes.min(budget_bytes));
+    let choice = choose(&workload, &freedom, most_bytes, &rates)?;
+    setting.output.text(&words(&choice, budget_bytes));
+    choice.chosen.train(&mut file.train);
+    Ok(Planned {
+        planned_bytes: Some(choice.plan.peak_bytes as u64),
+        evaluation_batch: choice.chosen.evaluation_batch,
+    })
+}
+
+/// The same of a run in a device's memory. Which of several ways is the fastest there, the work that is counted says.
+fn plan_on_device(
+    file: &mut RunFile,
+    setting: &Setting<'_>,
+    budget_bytes: Option<usize>,
+    freedom: impl FnOnce(&RunFile) -> Outcome<Freedom>,
+) -> Outcome<Planned> {
+    let workload = setting.workload(file);
+    let is_planned = setting.place.rehearsal().is_some();
+    let Some(budget_bytes) = budget_bytes else {
+        let is_planned = is_planned && file.train.method.cache.is_none();
+        let found = if is_planned { rehearse(&workload)? } else { None };
+        let planned_bytes = found.map(|found| found.held_bytes as u64);
+        return Ok(Planned { planned_bytes, evaluation_batch: None });
+    };
+    if !is_planned {
+        return Err(Fault::usage(
+            "a memory budget cannot be kept to on this device; leave --memory-budget out, or use --device cpu",
+        ));
+    }
+    let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
+    let choice = choose(&workload, &freedom, budget_bytes, &Rates::default())?;
+    let Choice { chosen, plan, notes, .. } = &choice;
+    let (needed, allowed) = (size::words(plan.peak_bytes), size::words(budget_bytes));
+    let place = setting.place.name();
+    setting.output.text(&format!("{needed} planned of {allowed} on {place}: {}", chosen.words()));
+    notes.iter().for_each(|note| setting.output.text(&format!("note: {note}")));
+    chosen.train(&mut file.train);
+    let held_bytes = rehearse(&chosen.applied(&workload))?.map(|found| found.held_bytes.min(budget_bytes));
+    Ok(Planned {
+        planned_bytes: held_bytes.map(|bytes| bytes as u64),
+        evaluation_batch: chosen.evaluation_batch,
+    })
 }
 
 /// Refuses what takes more memory than this process may have; `remedy` ends the sentence.

@@ -12,6 +12,7 @@ use crate::portrait::Portrait;
 use crate::progress::Bar;
 use crate::resident;
 use crate::run_directory::RunFile;
+use localgrad::ErrorKind;
 use localgrad::checkpoint::{Checkpoints, Configuration, Interval, Saved};
 use localgrad::data::{Loader, Normalize};
 use localgrad::evaluate::{Answers, Evaluation};
@@ -140,7 +141,9 @@ impl Session<'_> {
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     reset_peak(session.place);
     let peak = PeakMemory::watch(session.place);
-    memory::set_limit(session.limit.bytes, session.limit.tells_who);
+    let Limit { bytes, tells_who } = session.limit;
+    memory::set_limit(bytes.filter(|_| session.place.is_host()), tells_who);
+    session.place.allow(bytes, session.planned_bytes.map(|bytes| bytes as usize))?;
     let file = session.file;
     let portrait =
         Portrait::new(&file.network, &file.train.method.ends, &file.train.method.rule, file.batch)?;
@@ -162,7 +165,10 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
         .run(|| fit_from(progress, &mut trainer, session.train, Some(session.test), &file.fit, &mut log));
     log.bar.finish();
     log.failure()?;
-    let report = fitted?;
+    let report = fitted.map_err(|error| match session.place.is_host() {
+        true => error.into(),
+        false => on_device(error, log.saved_steps),
+    })?;
     if let (true, Some(best)) = (report.ended_early, report.best) {
         session.output.text(&format!(
             "{}: ended after {} steps, because nothing has become better in the {} epochs since epoch {}",
@@ -182,6 +188,18 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     weights::write_network(&session.weights, &mut trainer, &card, false)?;
     log.write(Record::Done(done.clone()))?;
     Ok(done)
+}
+
+/// What ended a run on a device, and where it can go on.
+fn on_device(error: localgrad::Error, saved_steps: usize) -> Fault {
+    let is_of_device = matches!(error.kind(), ErrorKind::Device | ErrorKind::Memory);
+    let fault = Fault::from(error);
+    match is_of_device {
+        true => fault.and(&format!(
+            "; what was saved after {saved_steps} steps is whole: --resume goes on from there"
+        )),
+        false => fault,
+    }
 }
 
 /// Warns where the best epoch's weights are asked for only now.

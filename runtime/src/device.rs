@@ -1,7 +1,6 @@
 //! Devices by name; with the feature `device`, kernels for devices, their memory and their launches; with the feature
 //! `emulated`, a device that runs kernels on the CPU.
 
-pub(crate) mod peak;
 #[cfg(feature = "device")]
 pub mod table;
 #[cfg(feature = "device")]
@@ -28,7 +27,9 @@ pub mod operations;
 pub mod idle;
 #[cfg(feature = "device")]
 pub mod ptx;
-#[cfg(feature = "nvidia")]
+#[cfg(feature = "cuda")]
+mod refusal;
+#[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(feature = "emulated")]
 pub mod emulated;
@@ -48,26 +49,32 @@ pub struct DeviceInfo {
     pub available: bool,
 }
 
-/// Opens one of candle's: `cpu`, `cuda`, `cuda:1`, `metal` and the like. All work on a CUDA device goes through one stream.
+/// Opens one of candle's: `cpu`, or `metal` where it is built in.
 pub fn open(name: &str) -> Result<Device> {
     let (kind, number) = kind_and_number(name)?;
-    let (built, made) = match kind {
+    let made = match kind {
         "cpu" if number == 0 => return Ok(Device::Cpu),
-        // A stream of its own: the other constructor takes the stream of whichever thread calls, so that what one thread
-        // has begun would not be waited for by what another begins.
-        "cuda" => (utils::cuda_is_available(), Device::new_cuda_with_stream(number)),
-        "metal" => (utils::metal_is_available(), Device::new_metal(number)),
+        "metal" if utils::metal_is_available() => Device::new_metal(number),
+        "metal" | "cuda" => {
+            return Err(Error::config(format!(
+                "this build has no {kind} support; build it with `--features {kind}`, or use --device cpu"
+            )));
+        }
         _ => return Err(unknown(name)),
     };
-    if !built {
-        return Err(Error::config(format!(
-            "this build has no {kind} support; build it with `--features {kind}`, or use --device cpu"
-        )));
-    }
     made.map_err(|cause| {
         let cause = Error::from(cause);
         Error::new(ErrorKind::Device, format!("cannot open device '{name}': {cause}"))
     })
+}
+
+/// Bytes that candle has in use on a GPU now; 0 on the CPU.
+pub(crate) fn used_bytes(device: &Device) -> usize {
+    match device {
+        #[cfg(feature = "metal")]
+        Device::Metal(device) => device.metal_device().current_allocated_size(),
+        _ => 0,
+    }
 }
 
 /// `cuda:1` is the second of its kind, `cuda` the first.
@@ -82,7 +89,7 @@ fn unknown(name: &str) -> Error {
     Error::config(format!("there is no device '{name}'; use cpu, cuda, cuda:<number> or metal"))
 }
 
-/// Every kind of device, usable or not.
+/// Every device that there is, and of each kind that has none usable why.
 pub fn list() -> Vec<DeviceInfo> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = Isa::best().lanes();
@@ -91,18 +98,14 @@ pub fn list() -> Vec<DeviceInfo> {
         description: format!("{}, {threads} threads, vectors of {lanes} f32", std::env::consts::ARCH),
         available: true,
     }];
-    for name in ["cuda", "metal"] {
-        let found = match name {
-            #[cfg(feature = "nvidia")]
-            "cuda" => cuda::Cuda::open(0).map(|card| card.name().to_owned()),
-            name => open(name).map(|_| "ready".to_owned()),
-        };
-        let (description, available) = match found {
-            Ok(description) => (description, true),
-            Err(cause) => (cause.to_string(), false),
-        };
-        devices.push(DeviceInfo { name: name.into(), description, available });
-    }
+    #[cfg(feature = "cuda")]
+    devices.extend(match cuda::cards() {
+        Ok(count) => (0..count).map(|number| found(card_name(number), cuda::description(number))).collect(),
+        Err(cause) => vec![found("cuda".into(), Err(cause))],
+    });
+    #[cfg(not(feature = "cuda"))]
+    devices.push(found("cuda".into(), open("cuda").map(|_| String::new())));
+    devices.push(found("metal".into(), open("metal").map(|_| "ready".into())));
     #[cfg(feature = "emulated")]
     devices.push(DeviceInfo {
         name: "emulated".into(),
@@ -110,4 +113,15 @@ pub fn list() -> Vec<DeviceInfo> {
         available: true,
     });
     devices
+}
+
+/// The first card needs no number.
+#[cfg(feature = "cuda")]
+fn card_name(number: usize) -> String {
+    if number == 0 { "cuda".into() } else { format!("cuda:{number}") }
+}
+
+fn found(name: String, description: Result<String>) -> DeviceInfo {
+    let available = description.is_ok();
+    DeviceInfo { name, description: description.unwrap_or_else(|cause| cause.to_string()), available }
 }

@@ -277,8 +277,28 @@ fn a_spec_goes_out_and_comes_back() {
 #[test]
 fn devices_are_listed() {
     let devices = lines(&["devices", "--json"]);
-    assert_eq!(devices[0]["device"], "cpu");
-    assert_eq!(devices[0]["available"], true);
+    assert_eq!(devices[0]["name"], "cpu");
+    assert_eq!(devices[0]["usable"], true);
+    for device in &devices {
+        let told = if device["usable"] == true { "description" } else { "why" };
+        assert!(device[told].as_str().is_some_and(|text| text.len() > 4), "{device}");
+        assert!(device.get(if told == "why" { "description" } else { "why" }).is_none(), "{device}");
+    }
+    assert!(devices.iter().any(|device| device["name"] == "metal"), "{devices:?}");
+}
+
+/// A machine without cards has the driver's support all the same.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn cuda_is_in_every_build_for_linux() {
+    let devices = lines(&["devices", "--json"]);
+    let cuda = devices.iter().find(|device| device["name"] == "cuda").unwrap();
+    let why = cuda["why"].as_str().unwrap_or_default();
+    assert!(!why.contains("--features"), "{why}");
+    if cuda["usable"] == false {
+        let refused = refusal(&["bench", "--model", "resnet20", "--batch", "4", "--device", "cuda"], 1);
+        assert!(refused.contains(why), "{refused}");
+    }
 }
 
 #[cfg(unix)]

@@ -11,13 +11,13 @@ static void library(void) {
   lg_device device;
   device.struct_size = sizeof device;
   OK(lg_device_count(&count, error));
-  CHECK(count == 3);
+  CHECK(count >= 3);
   for (index = 0; index < count; index++) {
     OK(lg_device_get(index, &device, error));
     CHECK(device.name[0] != 0 && device.description[0] != 0);
     CHECK(index != 0 || (device.available == 1 && strcmp(device.name, "cpu") == 0));
   }
-  REFUSED(LG_STATUS_ARGUMENT, "no number 3", lg_device_get(3, &device, error));
+  REFUSED(LG_STATUS_ARGUMENT, "and no number", lg_device_get(count, &device, error));
   REFUSED(LG_STATUS_ARGUMENT, "count is NULL", lg_device_count(NULL, error));
   REFUSED(LG_STATUS_ARGUMENT, "not aligned", lg_device_count(MISALIGNED(size_t), error));
   device.struct_size = 7;

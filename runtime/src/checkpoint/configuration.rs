@@ -25,7 +25,7 @@ pub struct Configuration {
     pub normalize: Normalize,
     /// The data themselves.
     pub data: DataDescription,
-    /// `cpu`, `cuda` or `metal`: their sums differ in the last bits.
+    /// `cpu`, `cuda` or `metal`: their sums differ in the last bits, so that a run that goes on elsewhere is told of it.
     pub device: String,
     /// The CPU's vector instructions, such as `avx2`, whose sums differ in the last bits, too; empty on a GPU, and where
     /// it was not recorded.
@@ -125,12 +125,15 @@ impl Configuration {
     /// What whoever goes on as `now` should know, although nothing forbids it.
     pub fn note(&self, now: &Self) -> Option<String> {
         let (before, after) = (&self.instructions, &now.instructions);
-        if before == after || before.is_empty() || after.is_empty() {
-            return None;
-        }
+        let (what, before, after) = match self.device == now.device {
+            false => ("on", &self.device, &now.device),
+            true if before == after || before.is_empty() || after.is_empty() => return None,
+            true => ("with the vector instructions", before, after),
+        };
         Some(format!(
-            "this run began with the vector instructions {before} and goes on with {after}: from here on its numbers \
-             differ in their last digits from those of a run that was left where it was"
+            "this run began {what} {before} and goes on {} {after}: from here on its numbers differ in their last digits \
+             from those of a run that was left where it was",
+            what.split(' ').next().unwrap_or(what)
         ))
     }
 
@@ -154,7 +157,7 @@ impl Configuration {
                 pixels_checksum: begun.data.pixels_checksum.or(self.data.pixels_checksum),
                 ..begun.data
             },
-            device: begun.device.clone(),
+            device: self.device.clone(),
             instructions: self.instructions.clone(),
             class_names: self.class_names.clone(),
         }
@@ -253,6 +256,20 @@ mod tests {
         before.check_same(&here).unwrap();
         let note = before.note(&here).unwrap();
         assert!(note.contains("rvv") && note.contains(Place::Host.instructions()), "{note}");
+    }
+
+    #[test]
+    fn another_device_is_told_and_not_refused() {
+        let here = configuration();
+        let there = Configuration { device: "cuda".into(), instructions: String::new(), ..here.clone() };
+        for (before, now) in [(&here, &there), (&there, &here)] {
+            before.check_same(now).unwrap();
+            let note = before.note(now).unwrap();
+            assert!(
+                note.contains(&format!("began on {} and goes on on {}", before.device, now.device)),
+                "{note}"
+            );
+        }
     }
 
     #[test]

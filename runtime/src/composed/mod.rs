@@ -1,4 +1,4 @@
-//! The same operations composed from candle's primitives, for CUDA and Metal. When they are taken is said by
+//! The same operations composed from candle's primitives, for Metal. When they are taken is said by
 //! `maps::place`.
 //!
 //! Only primitives whose results were found right everywhere are used: no candle convolution, pool,

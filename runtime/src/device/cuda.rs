@@ -3,6 +3,7 @@
 use super::driver::{Driver, Piece};
 use super::launch::Launch;
 use super::ptx;
+use super::refusal::{self, NO_DEVICE, System};
 use super::table::all::Class;
 use super::table::body::Element;
 use super::table::kernel::Kernel;
@@ -114,15 +115,76 @@ fn words(cause: DriverError) -> String {
 /// # Errors
 /// `Device`, with what is missing.
 pub fn cards() -> Result<usize> {
+    let refused = |why: String| Error::new(ErrorKind::Device, why);
     // SAFETY: it loads a library by name, which is NVIDIA's.
     if !unsafe { sys::is_culib_present() } {
-        return Err(Error::new(ErrorKind::Device, "NVIDIA's driver is not installed"));
+        return Err(refused(System::look().without_library()));
+    }
+    let mut version = 0;
+    // SAFETY: it writes one number, and needs nothing to have been started.
+    let told = unsafe { sys::cuDriverGetVersion(&raw mut version) }.result();
+    if let (Ok(()), Some(why)) = (told, refusal::of_version(version)) {
+        return Err(refused(why));
     }
     let count = init().and_then(|()| device::get_count());
-    let count = count.map_err(|cause| {
-        Error::new(ErrorKind::Device, format!("NVIDIA's driver does not start: {}", words(cause)))
-    })?;
-    Ok(usize::try_from(count).unwrap_or(0))
+    let without = |code, said: &str| refused(System::look().without_card(code, said));
+    match count.map_err(|cause| without(cause.0 as u32, &words(cause)))? {
+        ..1 => Err(without(NO_DEVICE, "")),
+        count => Ok(usize::try_from(count).unwrap_or(0)),
+    }
+}
+
+/// A card that the driver has, which is not open.
+struct Card {
+    card: sys::CUdevice,
+    name: String,
+    capability: (i32, i32),
+    memory_bytes: usize,
+}
+
+impl Card {
+    /// That of this number.
+    fn find(number: usize) -> Result<Self> {
+        let count = cards()?;
+        let card = i32::try_from(number).ok().filter(|_| number < count).ok_or_else(|| {
+            Error::new(ErrorKind::Device, format!("there is no card {number}; NVIDIA's driver has {count}"))
+        })?;
+        let found = || {
+            let card = device::get(card)?;
+            // SAFETY: the driver gave the card.
+            let attribute = |which| unsafe { device::get_attribute(card, which) };
+            let capability = (
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+            );
+            // SAFETY: as above.
+            let memory_bytes = unsafe { device::total_mem(card)? };
+            Ok(Self { card, name: device::get_name(card)?, capability, memory_bytes })
+        };
+        let found = found().map_err(|cause: DriverError| {
+            Error::new(ErrorKind::Device, format!("card {number} tells nothing of itself: {}", words(cause)))
+        })?;
+        if found.capability < LEAST_CAPABILITY {
+            let ((major, minor), name) = (found.capability, &found.name);
+            return Err(Error::new(
+                ErrorKind::Device,
+                format!(
+                    "{name} is too old: it has compute capability {major}.{minor}, and 5.3 is the least; use --device cpu"
+                ),
+            ));
+        }
+        Ok(found)
+    }
+}
+
+/// What the card of this number is.
+///
+/// # Errors
+/// `Device` where there is none, or one that is too old.
+pub fn description(number: usize) -> Result<String> {
+    let Card { name, capability: (major, minor), memory_bytes, .. } = Card::find(number)?;
+    let gib = memory_bytes as f64 / f64::from(1 << 30);
+    Ok(format!("{name}, compute capability {major}.{minor}, {gib:.1} GiB"))
 }
 
 impl Cuda {
@@ -131,40 +193,18 @@ impl Cuda {
     /// # Errors
     /// `Device` where there is none, or one that is too old.
     pub fn open(number: usize) -> Result<Self> {
-        let count = cards()?;
-        let card = i32::try_from(number).ok().filter(|_| number < count).ok_or_else(|| {
-            Error::new(ErrorKind::Device, format!("there is no card {number}; NVIDIA's driver has {count}"))
-        })?;
+        let Card { card, name, capability, .. } = Card::find(number)?;
         let opened = || {
-            let card = device::get(card)?;
-            let attribute = |which| {
-                // SAFETY: the driver gave the card.
-                unsafe { device::get_attribute(card, which) }
-            };
-            let capability = (
-                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-            );
-            let name = device::get_name(card)?;
-            // SAFETY: as above; the session gives it back.
+            // SAFETY: the driver gave the card; the session gives the context back.
             let context = unsafe { primary_ctx::retain(card)? };
             // SAFETY: it was just made.
             unsafe { ctx::set_current(context)? };
             let stream = stream::create(stream::StreamKind::NonBlocking)?;
-            Ok((Session { card, context, stream, name }, capability))
+            Ok(Session { card, context, stream, name: name.clone() })
         };
-        let (session, capability) = opened().map_err(|cause: DriverError| {
-            Error::new(ErrorKind::Device, format!("card {number} does not open: {}", words(cause)))
+        let session = opened().map_err(|cause: DriverError| {
+            Error::new(ErrorKind::Device, format!("{name} does not open: {}", words(cause)))
         })?;
-        if capability < LEAST_CAPABILITY {
-            let ((major, minor), name) = (capability, &session.name);
-            return Err(Error::new(
-                ErrorKind::Device,
-                format!(
-                    "{name} has compute capability {major}.{minor}, and 5.3 is the least; use --device cpu"
-                ),
-            ));
-        }
         let class = if capability.0 >= 8 { Class::TensorCores { passes: 3 } } else { Class::Scalar };
         Ok(Self {
             session: Arc::new(session),

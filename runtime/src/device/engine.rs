@@ -4,6 +4,7 @@
 use super::array::Array;
 use super::deferred::Deferred;
 use super::driver::Driver;
+use super::idle::Idle;
 use super::later::{LaterKind, Waiting};
 use super::launch::Launch;
 use super::launches::conv::Read;
@@ -199,6 +200,21 @@ impl Engine {
     /// Those of the device.
     pub fn limit(&self, bytes: usize) -> Result<()> {
         self.work().limit(bytes)
+    }
+
+    /// Past so many bytes what was given back goes to the driver, and does not wait for who asks for as many.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn keep(&self, bytes: usize) -> Result<()> {
+        self.work().keep(bytes)
+    }
+
+    /// A device like it that does nothing, so that what would be done on this one can be counted: its launches, and its memory
+    /// to the byte.
+    #[must_use]
+    pub fn rehearsal(&self) -> Self {
+        Self::new(self.name(), Idle, self.class())
     }
 
     pub(super) fn block(&self, element: Element, len: usize) -> Result<Block> {

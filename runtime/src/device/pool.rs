@@ -17,6 +17,8 @@ pub struct Usage {
     pub live_bytes: usize,
     /// The most that were in use at once.
     pub peak_bytes: usize,
+    /// The most that the driver had given at once: in use, and waiting for who asks for as many.
+    pub held_bytes: usize,
     /// Bytes that were given back and wait for who asks for as many.
     pub free_bytes: usize,
     /// Blocks that the driver was asked for.
@@ -75,6 +77,7 @@ pub(super) trait Requests: Send {
     fn reset_peak(&mut self);
     fn launched(&mut self) -> &mut Launched;
     fn limit(&mut self, bytes: usize) -> Result<()>;
+    fn keep(&mut self, bytes: usize) -> Result<()>;
 }
 
 /// A block that is in use.
@@ -94,6 +97,8 @@ pub(super) struct Pool<D: Driver> {
     deferred: Option<Deferred>,
     next: u64,
     limit_bytes: usize,
+    /// Past it nothing waits for who asks for as many.
+    keep_bytes: usize,
     usage: Usage,
     launched: Launched,
 }
@@ -109,6 +114,7 @@ impl<D: Driver> Pool<D> {
             deferred: None,
             next: 0,
             limit_bytes: usize::MAX,
+            keep_bytes: usize::MAX,
             usage: Usage::default(),
             launched: Launched::default(),
         }
@@ -127,17 +133,29 @@ impl<D: Driver> Pool<D> {
                 format!("{all} bytes of the device are needed where {} are allowed", self.limit_bytes),
             ));
         }
-        if all.saturating_add(self.usage.free_bytes) > self.limit_bytes {
+        if all.saturating_add(self.usage.free_bytes) > self.limit_bytes.min(self.keep_bytes) {
             self.release()?;
         }
         self.usage.allocations += 1;
-        match self.driver.allocate(element, len) {
+        let found = match self.driver.allocate(element, len) {
             Err(cause) if cause.kind() == ErrorKind::Memory && self.usage.free_bytes > 0 => {
                 self.release()?;
                 self.driver.allocate(element, len)
             }
             found => found,
-        }
+        };
+        self.usage.held_bytes =
+            self.usage.held_bytes.max(self.usage.live_bytes + self.usage.free_bytes + bytes);
+        found.map_err(|cause| match cause.kind() {
+            ErrorKind::Memory => Error::new(
+                ErrorKind::Memory,
+                format!(
+                    "{cause}, beside {} that are in use; take a smaller batch, micro-batches or a memory budget",
+                    self.usage.live_bytes
+                ),
+            ),
+            _ => cause,
+        })
     }
 
     /// Gives all that waits back to the driver, when no launch uses it any more.
@@ -369,6 +387,7 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn reset_peak(&mut self) {
         self.usage.peak_bytes = self.usage.live_bytes;
+        self.usage.held_bytes = self.usage.live_bytes + self.usage.free_bytes;
     }
 
     fn launched(&mut self) -> &mut Launched {
@@ -378,7 +397,12 @@ impl<D: Driver> Requests for Pool<D> {
     fn limit(&mut self, bytes: usize) -> Result<()> {
         self.begin_deferred()?;
         self.limit_bytes = bytes;
-        if self.usage.live_bytes.saturating_add(self.usage.free_bytes) > bytes {
+        self.keep(self.keep_bytes)
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.keep_bytes = bytes;
+        if self.usage.live_bytes.saturating_add(self.usage.free_bytes) > bytes.min(self.limit_bytes) {
             self.release()?;
         }
         Ok(())

@@ -8,6 +8,9 @@ pub mod map;
 pub mod place;
 mod open;
 pub mod peak;
+mod rehearsal;
+#[cfg(feature = "device")]
+mod self_check;
 #[cfg(feature = "device")]
 mod on_device;
 pub mod counted;

@@ -2,9 +2,9 @@
 
 use super::place::Place;
 use crate::device;
-#[cfg(feature = "nvidia")]
+#[cfg(feature = "cuda")]
 use crate::device::cuda::Cuda;
-#[cfg(any(feature = "emulated", feature = "nvidia"))]
+#[cfg(feature = "device")]
 use crate::device::engine::Engine;
 #[cfg(feature = "emulated")]
 use crate::device::{emulated::Emulated, table::all::Class};
@@ -13,20 +13,17 @@ use crate::kernels::simd::Isa;
 use candle_core::{Device, DeviceLocation};
 
 impl Place {
-    /// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like; with the feature `emulated` also `emulated`.
+    /// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like; with the feature `emulated` also `emulated`. A device with kernels of
+    /// our own is held to the CPU first.
     ///
     /// # Errors
-    /// `Config` for a name of nothing, or of what this build has not; `Device` for what cannot be opened.
+    /// `Config` for a name of nothing, or of what this build has not; `Device` for what cannot be opened, or computes wrongly.
     pub fn open(name: &str) -> Result<Self> {
-        #[cfg(feature = "emulated")]
-        if name == "emulated" {
-            return Ok(Self::Device(Engine::new(name, Emulated::default(), Class::Scalar)));
-        }
-        #[cfg(feature = "nvidia")]
-        if let ("cuda", number) = device::kind_and_number(name)? {
-            let card = Cuda::open(number)?;
-            let class = card.class();
-            return Ok(Self::Device(Engine::new(name, card, class)));
+        #[cfg(feature = "device")]
+        if let Some(engine) = own(name)? {
+            let place = Self::Device(engine);
+            place.check_itself()?;
+            return Ok(place);
         }
         device::open(name).map(|device| Self::from(&device))
     }
@@ -37,8 +34,8 @@ impl Place {
             Self::Host => "cpu".into(),
             Self::Composed(device) => match device.location() {
                 DeviceLocation::Cpu => "composed".into(),
-                DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
                 DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+                other => format!("{other:?}"),
             },
             #[cfg(feature = "device")]
             Self::Device(engine) => engine.name().into(),
@@ -49,10 +46,9 @@ impl Place {
     /// What kind of device computes here, whose sums differ in their last bits from those of other kinds.
     pub fn kind(&self) -> &str {
         match self {
-            Self::Composed(device) if device.is_cuda() => "cuda",
             Self::Composed(device) if device.is_metal() => "metal",
             #[cfg(feature = "device")]
-            Self::Device(engine) => engine.name(),
+            Self::Device(engine) => engine.name().split(':').next().unwrap_or_default(),
             _ => "cpu",
         }
     }
@@ -83,4 +79,20 @@ impl Place {
             Self::Host | Self::Counted(_) => Ok(()),
         }
     }
+}
+
+/// A device with kernels of our own, if that is what the name means.
+#[cfg(feature = "device")]
+fn own(name: &str) -> Result<Option<Engine>> {
+    #[cfg(feature = "emulated")]
+    if name == "emulated" {
+        return Ok(Some(Engine::new(name, Emulated::default(), Class::Scalar)));
+    }
+    #[cfg(feature = "cuda")]
+    if let ("cuda", number) = device::kind_and_number(name)? {
+        let card = Cuda::open(number)?;
+        let class = card.class();
+        return Ok(Some(Engine::new(name, card, class)));
+    }
+    Ok(None)
 }

@@ -1,15 +1,12 @@
 //! The most memory that a place had in use: one number, counted the same way for whoever asks.
 //!
 //! - On the CPU all that Rust code of this process had allocated, as [`crate::memory`] counts it.
-//! - On a device with kernels of our own the blocks of its pool that were in use.
-//! - On candle's CUDA what this process had of the card's memory pool, where all tensors lie: weights are in it; other
-//!   processes and the driver's own context are not. The driver itself remembers the most, so nothing is missed. Of a card
-//!   without memory pools only its whole use is known, others' included, at the moments when somebody looks.
+//! - On a device with kernels of our own the blocks that its pool had from the driver, in use or kept for the next step.
 //! - On Metal what this process had allocated on the device, buffers that are kept for later included, at the moments
 //!   when somebody looks.
 
 use super::place::Place;
-use crate::device::peak;
+use crate::device;
 use crate::memory;
 
 /// Watches one place.
@@ -42,19 +39,18 @@ impl PeakMemory {
 pub fn reset_peak(place: &Place) {
     memory::reset_peak();
     match place {
-        Place::Composed(device) => peak::reset(device),
         #[cfg(feature = "device")]
         Place::Device(engine) => engine.reset_peak(),
-        Place::Host | Place::Counted(_) => {}
+        Place::Host | Place::Composed(_) | Place::Counted(_) => {}
     }
 }
 
 /// Bytes in use on a device now, or the most where it remembers it; none where memory is the process's.
 fn used_bytes(place: &Place) -> Option<usize> {
     match place {
-        Place::Composed(device) if !device.is_cpu() => Some(peak::used_bytes(device)),
+        Place::Composed(device) if !device.is_cpu() => Some(device::used_bytes(device)),
         #[cfg(feature = "device")]
-        Place::Device(engine) => Some(engine.usage().peak_bytes),
+        Place::Device(engine) => Some(engine.usage().held_bytes),
         _ => None,
     }
 }

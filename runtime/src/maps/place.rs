@@ -33,7 +33,7 @@ pub enum Place {
 /// Whether this build knows compositions. Where it does not, the compiler leaves them out of the library, and with them
 /// what of candle they alone use.
 pub(super) const fn is_composed_here() -> bool {
-    cfg!(any(feature = "cuda", feature = "metal", feature = "compositions"))
+    cfg!(any(feature = "metal", feature = "compositions"))
 }
 
 impl From<&Device> for Place {

@@ -2,7 +2,9 @@
 
 use super::counted::{self, Counted, Planner, Resting};
 use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
+use super::rehearsed::{Rehearsed, rehearse};
 use crate::error::{Error, Result};
+use crate::maps::Place;
 use crate::maps::counted::counter::ELEMENT_BYTES;
 use crate::network::NetworkSpec;
 use crate::rules::{Rule, RuleConfig};
@@ -12,7 +14,7 @@ use serde::Serialize;
 /// Small things that nobody counts: names, specs, progress, the allocator's own lists, and what a process makes once.
 pub const ALLOWANCE_BYTES: usize = 192 << 10;
 
-/// A run on the CPU whose memory is to be planned.
+/// A run whose memory is to be planned.
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// The network.
@@ -50,6 +52,8 @@ pub struct Workload {
     pub record_bytes: usize,
     /// Bytes that are in memory throughout, such as a data set's.
     pub program_bytes: usize,
+    /// Where it takes place, if not on the CPU: the bytes that are planned are of the memory there.
+    pub place: Option<Place>,
 }
 
 impl Workload {
@@ -73,6 +77,7 @@ impl Workload {
             starts_from_file: false,
             record_bytes: 0,
             program_bytes: 0,
+            place: None,
         }
     }
 }
@@ -142,6 +147,32 @@ pub(super) fn plan_within(
     planner: &mut Planner,
 ) -> Result<Option<Plan>> {
     check_batches(workload)?;
+    let rehearsed = rehearse(workload)?;
+    if rehearsed.is_some_and(|found| limit_bytes.is_some_and(|limit| found.training_bytes > limit)) {
+        return Ok(None);
+    }
+    let counted_limit = limit_bytes.filter(|_| rehearsed.is_none());
+    let planned = count(workload, counted_limit, planner)?;
+    Ok(match rehearsed {
+        Some(found) => planned.map(|plan| there(plan, found)),
+        None => planned,
+    })
+}
+
+/// The plan of a run whose memory is that of a device: the bytes of moments are there.
+fn there(counted: Plan, found: Rehearsed) -> Plan {
+    let of = |moment, bytes| MomentPeak { moment, bytes, parts: PartBytes::default() };
+    let trained = of(Moment::Update(0), found.training_bytes);
+    let moments = vec![trained.clone(), of(Moment::Evaluate, found.evaluation_bytes)];
+    let (peak_bytes, peak_moment) = match found.evaluation_bytes > found.training_bytes {
+        true => (found.evaluation_bytes, Moment::Evaluate),
+        false => (found.training_bytes, trained.moment),
+    };
+    Plan { peak_bytes, peak_moment, moments, parts_at_peak: PartBytes::default(), ..counted }
+}
+
+/// The plan of a run in the memory of the process.
+fn count(workload: &Workload, limit_bytes: Option<usize>, planner: &mut Planner) -> Result<Option<Plan>> {
     planner.count(workload, limit_bytes, |counted| {
         let ledger = counted.counter.ledger.clone();
         if workload.starts_from_file {
@@ -166,6 +197,9 @@ pub(super) fn plan_within(
 /// The most at any moment of a run that evaluates and does nothing else.
 pub(super) fn evaluation_bytes(workload: &Workload, planner: &mut Planner) -> Result<usize> {
     let Some(samples) = workload.evaluation_batch else { return Ok(0) };
+    if let Some(found) = rehearse(workload)? {
+        return Ok(found.evaluation_bytes);
+    }
     let counted = planner.count(workload, None, |counted| {
         counted.evaluate(samples)?;
         Ok(counted.most_bytes())

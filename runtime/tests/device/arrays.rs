@@ -33,7 +33,8 @@ fn blocks_have_exactly_the_sizes_that_were_asked_for_and_serve_again() {
     let (a, b) = (floats(&engine, &[1000]), floats(&engine, &[3, 7]));
     let view = b.samples(1, 1).unwrap();
     drop((a, b));
-    let expected = Usage { live_bytes: 84, peak_bytes: 4084, free_bytes: 4000, allocations: 2 };
+    let expected =
+        Usage { live_bytes: 84, peak_bytes: 4084, held_bytes: 4084, free_bytes: 4000, allocations: 2 };
     assert_eq!(engine.usage(), expected, "a view keeps the whole");
     drop(view);
     let again = [floats(&engine, &[10, 100]), floats(&engine, &[21])];
@@ -55,7 +56,10 @@ fn a_limit_is_kept() {
     drop(a);
     // What waits for who asks for 150 gives way.
     let _b = floats(&engine, &[250]);
-    assert_eq!(engine.usage(), Usage { live_bytes: 1000, peak_bytes: 1000, free_bytes: 0, allocations: 2 });
+    assert_eq!(
+        engine.usage(),
+        Usage { live_bytes: 1000, peak_bytes: 1000, held_bytes: 1000, free_bytes: 0, allocations: 2 }
+    );
     let refused = Array::empty(&engine, Element::U8, &[1]).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Memory);
 }

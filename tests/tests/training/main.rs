@@ -9,6 +9,8 @@ mod cached;
 mod composed;
 #[cfg(feature = "emulated")]
 mod device;
+#[cfg(feature = "emulated")]
+mod device_runs;
 mod objectives;
 mod selection;
 mod specs;

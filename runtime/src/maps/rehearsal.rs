@@ -1,0 +1,67 @@
+//! The memory of a place that has some of its own: how much a run may take, and how much it would.
+
+use super::Place;
+#[cfg(feature = "device")]
+use crate::device::engine::Engine;
+use crate::error::Result;
+
+/// What was taken of a place's memory since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The most that was in use at once.
+    pub used_bytes: usize,
+    /// The same with what was kept for the next step.
+    pub held_bytes: usize,
+}
+
+impl Place {
+    #[cfg(feature = "device")]
+    fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Device(engine) => Some(engine),
+            _ => None,
+        }
+    }
+
+    /// A place like this where nothing is done and all numbers are 0, but each map takes what it would take here; none where
+    /// memory is the process's, or candle's.
+    pub fn rehearsal(&self) -> Option<Self> {
+        #[cfg(feature = "device")]
+        return self.engine().map(|engine| Self::Device(engine.rehearsal()));
+        #[cfg(not(feature = "device"))]
+        None
+    }
+
+    /// What was taken of its memory, where there is a rehearsal of it.
+    pub fn taken(&self) -> Taken {
+        #[cfg(feature = "device")]
+        if let Some(engine) = self.engine() {
+            let usage = engine.usage();
+            return Taken { used_bytes: usage.peak_bytes, held_bytes: usage.held_bytes };
+        }
+        Taken::default()
+    }
+
+    /// Lets what was taken begin again at what is.
+    pub fn take_again(&self) {
+        #[cfg(feature = "device")]
+        if let Some(engine) = self.engine() {
+            engine.reset_peak();
+        }
+    }
+
+    /// Has a run keep to `limit_bytes` of its memory, past which it fails, and keep at most `kept_bytes` for the next step.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn allow(&self, limit_bytes: Option<usize>, kept_bytes: Option<usize>) -> Result<()> {
+        #[cfg(feature = "device")]
+        if let Some(engine) = self.engine() {
+            engine.limit(limit_bytes.unwrap_or(usize::MAX))?;
+            engine.keep(kept_bytes.unwrap_or(usize::MAX))?;
+        }
+        #[cfg(not(feature = "device"))]
+        let _ = (limit_bytes, kept_bytes);
+        Ok(())
+    }
+}

@@ -18,8 +18,10 @@ fn filters(geometry: &Geometry) -> Order {
     Order::Filters { groups: geometry.groups }
 }
 
-/// The output, `[N, OH, OW, O]`, and what is to be behind it: mean and variance of its channels, `[O]` each, and the norm that
-/// they make.
+/// Mean and variance of a map's channels, `[C]` each, and the norm that they make.
+pub type MadeNorm = ([Array; 2], Norm);
+
+/// The output, `[N, OH, OW, O]`, and the norm that is to be behind it.
 ///
 /// # Errors
 /// Those of the device.
@@ -29,7 +31,7 @@ pub fn forward(
     bias: Option<&Array>,
     geometry: &Geometry,
     behind: Option<&Parameters<'_>>,
-) -> Result<(Array, Option<([Array; 2], Norm)>)> {
+) -> Result<(Array, Option<MadeNorm>)> {
     let (engine, weight) = (weight.engine(), weight.settled(filters(geometry))?);
     let is_depthwise = geometry.is_depthwise();
     // A depthwise kernel adds none.

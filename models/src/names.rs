@@ -108,11 +108,13 @@ impl Known<'_> {
 fn map_to<'a>(file: impl IntoIterator<Item = (&'a str, &'a [usize])>, known: &Known<'_>) -> Mapping {
     let ours = known.ours;
     let mut mapping = Mapping::default();
+    // How many names each of the others could have written: some names are several writers'.
+    let mut written = [0; 3];
     for (name, shape) in file {
         let (found, prefix) = unwrapped(name, known);
         let inner = &name[prefix.len()..];
-        if let Some((writer, _)) = known.elsewhere(inner).filter(|_| !ours.contains(inner)) {
-            mapping.elsewhere = Some(writer);
+        for (count, (_, names)) in written.iter_mut().zip(&known.others) {
+            *count += usize::from(names.contains_key(inner) && !ours.contains(inner));
         }
         let is_ours = ours.contains(&found);
         if !is_ours && is_counter(&found) {
@@ -128,6 +130,9 @@ fn map_to<'a>(file: impl IntoIterator<Item = (&'a str, &'a [usize])>, known: &Kn
         }
         mapping.ours.insert(name.to_string(), found);
     }
+    let most = written.iter().max().copied().filter(|count| *count > 0);
+    let writer = most.and_then(|most| written.iter().position(|count| *count == most));
+    mapping.elsewhere = writer.map(|writer| known.others[writer].0);
     mapping
 }
 

@@ -43,7 +43,7 @@ import Testing
     let held = Self.samples(1_000_000, count: 60)
     let before = try await trainer.evaluate(held)
     try await trainer.setSource { Self.samples($0 * 12) }
-    try await trainer.train(until: 60)
+    try await trainer.train(until: 120)
     let after = try await trainer.evaluate(held)
     #expect(after.accuracy > 0.9 && after.loss < before.loss, "\(before), then \(after)")
     let found = try await trainer.predict(held)

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of an f32.
 pub(crate) const ELEMENT_BYTES: usize = size_of::<f32>();
-/// What a map takes beside its elements: handle, storage, shape and strides.
-pub(crate) const MAP_BYTES: usize = 384;
+/// What a map takes beside its elements: storage, shape and strides, and its place in a list that has grown.
+pub(crate) const MAP_BYTES: usize = 352 + 2 * size_of::<crate::maps::Map>();
 
 /// What kernels allocate, remembered by shape: the same shapes come again and again.
 pub(crate) type Workspaces = Arc<Mutex<HashMap<(Geometry, PassKind), Workspace, BuildHasherDefault<Sizes>>>>;

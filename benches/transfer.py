@@ -269,6 +269,7 @@ def main():
     words.add_argument("--epochs", type=int, default=30)
     words.add_argument("--threads", type=int, default=2)
     words.add_argument("--tasks", default=",".join(TASKS))
+    words.add_argument("--ways", default=";".join(WAYS), help="which ways, with semicolons in between")
     words.add_argument("--out", type=Path, help="a file to which every run is added as a line of JSON")
     words.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = words.parse_args()
@@ -281,7 +282,8 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 folder = Path(folder) / "photos"
                 write_pictures(task, options, folder, seed)
-                for way, (_, trained) in WAYS.items():
+                for way in options.ways.split(";"):
+                    trained = WAYS[way][1]
                     runs = {"localgrad": lambda: ours(task, way, options, folder, seed)}
                     if trained:
                         runs["PyTorch"] = lambda: theirs(task, trained, options, folder, seed)

@@ -7,6 +7,7 @@ use crate::handles;
 use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::status::{Fault, Outcome, lg_status};
+use localgrad_runtime::data::crop::{Footprint, footprints};
 use localgrad_runtime::inputs::Inputs;
 use std::ffi::c_void;
 
@@ -152,17 +153,17 @@ pub fn prepare(frame: &lg_frame, pixels: &[u8], input: [usize; 3]) -> Outcome<Ve
     let (all_columns, all_rows) = source.size();
     let (columns, rows) = match frame.fit {
         0 => {
-            let scale = (all_columns / width as f64).min(all_rows / height as f64);
+            let scale = (all_columns as f64 / width as f64).min(all_rows as f64 / height as f64);
             (scale * width as f64, scale * height as f64)
         }
-        1 => (all_columns, all_rows),
+        1 => (all_columns as f64, all_rows as f64),
         other => return Err(Fault::argument(format!("fit is {other}, which is no lg_fit"))),
     };
-    let across = taps(all_columns, columns, width);
-    let down = taps(all_rows, rows, height);
+    let across = footprints(all_columns, columns, width);
+    let down = footprints(all_rows, rows, height);
     let mut image = Vec::with_capacity(channels * height * width);
-    for Taps { first: top, weights: row_weights } in &down {
-        for Taps { first: left, weights } in &across {
+    for Footprint { first: top, weights: row_weights } in &down {
+        for Footprint { first: left, weights } in &across {
             let mut sums = [0f32; 3];
             for (row, row_weight) in row_weights.iter().enumerate() {
                 for (column, weight) in weights.iter().enumerate() {
@@ -226,8 +227,8 @@ impl<'a> Upright<'a> {
     }
 
     /// Columns and rows when it stands upright.
-    fn size(&self) -> (f64, f64) {
-        let (columns, rows) = (self.width as f64, self.height as f64);
+    fn size(&self) -> (usize, usize) {
+        let (columns, rows) = (self.width, self.height);
         if self.quarter_turns.is_multiple_of(2) { (columns, rows) } else { (rows, columns) }
     }
 
@@ -242,29 +243,6 @@ impl<'a> Upright<'a> {
         let pixel = y * self.row_bytes + x * self.pixel_bytes;
         self.places.map(|place| self.pixels[pixel + place])
     }
-}
-
-/// The pixels of a line that one pixel of the image is made of; their weights are 1 in all.
-struct Taps {
-    first: usize,
-    weights: Vec<f32>,
-}
-
-/// For each of `count` pixels that cover `taken` of `length` pixels in the middle: a triangle as wide as two of them, and at
-/// least as two of the source's, so that nothing is passed over and nothing is jagged.
-fn taps(length: f64, taken: f64, count: usize) -> Vec<Taps> {
-    let scale = taken / count as f64;
-    let reach = scale.max(1.0);
-    let start = (length - taken) / 2.0;
-    let tap = |at: usize| {
-        let middle = start + (at as f64 + 0.5) * scale;
-        let first = (middle - reach).max(0.0).floor() as usize;
-        let last = (middle + reach).min(length).ceil() as usize;
-        let weight = |source: usize| (1.0 - (source as f64 + 0.5 - middle).abs() / reach).max(0.0);
-        let sum: f64 = (first..last).map(weight).sum();
-        Taps { first, weights: (first..last).map(|source| (weight(source) / sum) as f32).collect() }
-    };
-    (0..count).map(tap).collect()
 }
 
 #[cfg(test)]

@@ -111,26 +111,29 @@ fn between([least, largest]: [f64; 2], stream: &mut Stream) -> f64 {
 }
 
 /// The pixels along an axis that a pixel of the result is made of.
-struct Taps {
-    first: usize,
-    weights: Vec<f32>,
+pub struct Footprint {
+    /// The first of them.
+    pub first: usize,
+    /// Theirs, one after the other; 1 in all.
+    pub weights: Vec<f32>,
 }
 
-/// For each of `to` pixels those of `from` that it is made of: a triangle as wide as the larger of both pixels.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
-    let scale = from as f64 / to as f64;
-    let support = scale.max(1.0);
-    let taps = |place: usize| {
-        let center = (place as f64 + 0.5) * scale;
+/// For each of `to` pixels that cover `taken` of `length` pixels in the middle those that it is made of: a triangle as wide as
+/// two of the larger of both kinds of pixels, so that nothing is passed over and nothing is jagged.
+pub fn footprints(length: usize, taken: f64, to: usize) -> Vec<Footprint> {
+    let scale = taken / to as f64;
+    let reach = scale.max(1.0);
+    let start = (length as f64 - taken) / 2.0;
+    let footprint = |place: usize| {
+        let middle = start + (place as f64 + 0.5) * scale;
         // Casts cut towards zero, and saturate below.
-        let first = (center - support + 0.5) as usize;
-        let end = ((center + support + 0.5) as usize).min(from);
-        let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - center) / support).abs()).max(0.0);
-        let weights: Vec<f64> = (first..end).map(weight).collect();
-        let sum: f64 = weights.iter().sum();
-        Taps { first, weights: weights.into_iter().map(|weight| (weight / sum) as f32).collect() }
+        let first = (middle - reach + 0.5) as usize;
+        let end = ((middle + reach + 0.5) as usize).min(length);
+        let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - middle) / reach).abs()).max(0.0);
+        let sum: f64 = (first..end).map(weight).sum();
+        Footprint { first, weights: (first..end).map(|x| (weight(x) / sum) as f32).collect() }
     };
-    (0..to).map(taps).collect()
+    (0..to).map(footprint).collect()
 }
 
 /// Makes `window` of an image as large as the image itself, bilinearly, without aliasing.
@@ -151,21 +154,23 @@ pub fn resize(image: &[f32], shape: ImageShape, window: Window, resized: &mut [f
         )));
     }
     let line = width * channels;
-    let (down, across) = (taps(window.height, height), taps(window.width, width));
+    let whole = |taken: usize, to| footprints(taken, taken as f64, to);
+    let (down, across) = (whole(window.height, height), whole(window.width, width));
     let mut narrow = vec![0.0; window.height * line];
     let rows = image.chunks_exact(line).skip(window.top);
     for (row, narrow) in rows.zip(narrow.chunks_exact_mut(line)) {
         let row = &row[window.left * channels..];
-        for (tap, pixel) in across.iter().zip(narrow.chunks_exact_mut(channels)) {
-            for (weight, part) in tap.weights.iter().zip(row[tap.first * channels..].chunks_exact(channels)) {
+        for (from, pixel) in across.iter().zip(narrow.chunks_exact_mut(channels)) {
+            for (weight, part) in from.weights.iter().zip(row[from.first * channels..].chunks_exact(channels))
+            {
                 pixel.iter_mut().zip(part).for_each(|(sum, number)| *sum += weight * number);
             }
         }
     }
     resized.fill(0.0);
-    for (tap, row) in down.iter().zip(resized.chunks_exact_mut(line)) {
-        let parts = narrow[tap.first * line..].chunks_exact(line);
-        for (weight, part) in tap.weights.iter().zip(parts) {
+    for (from, row) in down.iter().zip(resized.chunks_exact_mut(line)) {
+        let parts = narrow[from.first * line..].chunks_exact(line);
+        for (weight, part) in from.weights.iter().zip(parts) {
             row.iter_mut().zip(part).for_each(|(sum, number)| *sum += weight * number);
         }
     }

@@ -2,37 +2,42 @@
 //! falls out, and one that wakes late finds nothing left to wait for.
 
 use rayon::prelude::*;
+use std::iter::repeat_with;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Gives every item to `work` and answers what it made of them, in their order. A thread that takes part begins with
 /// what `worker` makes.
-pub fn deal<I, W, T>(
+pub fn deal<I, W, T: Send>(
     items: impl ExactSizeIterator<Item = I> + Send,
     worker: impl Fn() -> W + Sync,
     work: impl Fn(&mut W, I) -> T + Sync,
-) -> Vec<T>
-where
-    T: Send,
-{
+) -> Vec<T> {
+    let mut made: Vec<Option<T>> = repeat_with(|| None).take(items.len()).collect();
+    each(items.zip(&mut made), worker, |with, (item, made)| *made = Some(work(with, item)));
+    made.into_iter().flatten().collect()
+}
+
+/// Gives every item to `work`, which has places of its own for what it makes. A thread that takes part begins with what
+/// `worker` makes.
+pub fn each<I, W>(
+    items: impl ExactSizeIterator<Item = I> + Send,
+    worker: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, I) + Sync,
+) {
     let count = items.len();
-    let deck = Mutex::new((items.enumerate(), Vec::with_capacity(count)));
+    let deck = Mutex::new(items);
     let hand = || {
-        let Some((mut index, mut item)) = locked(&deck).0.next() else { return };
+        let Some(mut item) = locked(&deck).next() else { return };
         let mut with = worker();
         loop {
-            let done = work(&mut with, item);
-            let (items, made) = &mut *locked(&deck);
-            made.push((index, done));
-            match items.next() {
-                Some(next) => (index, item) = next,
+            work(&mut with, item);
+            match locked(&deck).next() {
+                Some(next) => item = next,
                 None => return,
             }
         }
     };
     together(rayon::current_num_threads().min(count), &hand);
-    let (_, mut made) = deck.into_inner().unwrap_or_else(PoisonError::into_inner);
-    made.sort_unstable_by_key(|&(index, _)| index);
-    made.into_iter().map(|(_, made)| made).collect()
 }
 
 /// What a thread panicked with is as far as it came; the panic itself goes on in that thread.

@@ -1,6 +1,6 @@
 //! Normalization of each sample by itself, over groups of its channels: layer norm is one group of one position.
 
-use super::deal::{deal, pairs};
+use super::deal::{each, pairs};
 use super::pieces::{STRIP, add_in_order, at_least_a_piece, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
 
@@ -131,7 +131,7 @@ pub fn backward(d: &mut [f32], x: &[f32], weight: &[f32], sizes: Sizes, epsilon:
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
     let pieces = partials.chunks_mut(2 * channels).zip(d.chunks_mut(piece).zip(x.chunks(piece)));
     let scratch = || (vec![0.0; 2 * channels], vec![GroupMeans::default(); sizes.groups]);
-    deal(pieces, scratch, |(strip, groups), (totals, (d, x))| {
+    each(pieces, scratch, |(strip, groups), (totals, (d, x))| {
         Isa::best().run(Backward { d, x, weight, sizes, epsilon, strip, groups, totals });
     });
     let mut d_weight: Vec<f32> =

@@ -54,8 +54,8 @@ pub struct AdamWStep {
 ///
 /// # Errors
 /// A number of slices that does not fit the step.
-pub fn update(mut slices: Vec<&mut [f32]>, gradient: &[f32], step: &Step) -> Result<()> {
-    match (step, slices.as_mut_slice()) {
+pub fn update(slices: &mut [&mut [f32]], gradient: &[f32], step: &Step) -> Result<()> {
+    match (step, slices) {
         (Step::Sgd(step), [value]) => sgd(value, gradient, step),
         (Step::Sgd(step), [value, momentum]) => sgd_momentum(value, gradient, momentum, step),
         (Step::AdamW(step), [value, mean, square]) => adamw(value, gradient, mean, square, step),

@@ -1,6 +1,6 @@
 //! Maps beside numbers of a channel: `x: [G, R, C]` and `[G, C]` of numbers, where each of G groups of R rows has its own.
 
-use super::deal::{deal, pairs};
+use super::deal::{each, pairs};
 use super::pieces::{PIECE, STRIP, add_in_order, at_least_a_piece, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
@@ -134,13 +134,13 @@ fn sums_by(a: &[f32], b: &[f32], [rows, channels]: [usize; 2], run: AddStrip<'_>
         let piece = rows_per_piece(rows, channels) * channels;
         let mut partials = vec![0.0; a.len().div_ceil(piece) * channels];
         let pieces = partials.chunks_mut(channels).zip(a.chunks(piece).zip(b.chunks(piece)));
-        deal(pieces, lanes, |lanes, (totals, (a, b))| add(totals, lanes, a, b, run));
+        each(pieces, lanes, |lanes, (totals, (a, b))| add(totals, lanes, a, b, run));
         return add_in_order(&partials, channels).into_iter().map(|sum| sum as f32).collect();
     }
     let mut all = vec![0.0; a.len() / rows];
     let groups = all.chunks_mut(channels).zip(a.chunks(group).zip(b.chunks(group)));
     let worker = || (lanes(), vec![0.0; channels]);
-    deal(groups, worker, |(lanes, totals), (all, (a, b))| {
+    each(groups, worker, |(lanes, totals), (all, (a, b))| {
         totals.fill(0.0);
         add(totals, lanes, a, b, run);
         all.iter_mut().zip(totals.iter()).for_each(|(all, &total)| *all = total as f32);

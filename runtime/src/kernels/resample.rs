@@ -19,7 +19,8 @@ impl Taps {
         outputs: usize,
         of: impl Fn(usize) -> I,
     ) -> Self {
-        let mut starts = vec![0];
+        let mut starts = Vec::with_capacity(outputs + 1);
+        starts.push(0);
         let mut taps = Vec::new();
         for output in 0..outputs {
             taps.extend(of(output).into_iter().filter(|&(input, _)| input < inputs));
@@ -41,13 +42,21 @@ impl Taps {
     /// The taps of the gradient: inputs and outputs exchanged.
     pub fn transposed(&self) -> Self {
         let (inputs, outputs) = self.sizes();
-        let mut of_input = vec![Vec::new(); inputs];
+        // Where the next tap of each input goes: at first where the taps of the one before it begin, at last where its own end.
+        let mut starts = vec![0; inputs + 1];
+        self.taps
+            .iter()
+            .filter(|&&(input, _)| input + 2 <= inputs)
+            .for_each(|&(input, _)| starts[input + 2] += 1);
+        (1..=inputs).for_each(|input| starts[input] += starts[input - 1]);
+        let mut taps = vec![(0, 0.0); self.taps.len()];
         for output in 0..outputs {
             for &(input, weight) in self.of(output) {
-                of_input[input].push((output, weight));
+                taps[starts[input + 1]] = (output, weight);
+                starts[input + 1] += 1;
             }
         }
-        Self::new(outputs, inputs, |input| of_input[input].iter().copied())
+        Self { inputs: outputs, starts, taps }
     }
 
     /// The same as a row-major matrix, `[outputs, inputs]`.

@@ -67,18 +67,26 @@ pub fn add_to_sum(sum: &Map, x: Map, factor: f64) -> Result<()> {
 fn step_on_host(value: &Map, state: &[Map], d_value: &Map, step: &Step) -> Result<()> {
     let d_value = d_value.clone().contiguous()?;
     let gradient = elements(&d_value)?;
-    let mut tensors = vec![value.tensor()?];
-    for state in state {
-        tensors.push(state.tensor()?);
+    let mut tensors = heapless::Vec::<_, MOST_CHANGED>::new();
+    for map in std::iter::once(value).chain(state) {
+        tensors.push(map.tensor()?).map_err(|_| too_many())?;
     }
-    change_together(&tensors, Vec::new(), &|slices| kernels::update(slices, &gradient, step))
+    change_together(&tensors, heapless::Vec::new(), &|mut slices| {
+        kernels::update(&mut slices, &gradient, step)
+    })
 }
+
+/// A value, and what an optimizer remembers of it.
+const MOST_CHANGED: usize = 3;
+
+/// The elements of so many tensors.
+type Slices<'a> = heapless::Vec<&'a mut [f32], MOST_CHANGED>;
 
 /// Runs `kernel` on `slices` and the elements of all `tensors`, in place; no two may share storage.
 fn change_together(
     tensors: &[&Tensor],
-    slices: Vec<&mut [f32]>,
-    kernel: &(dyn Fn(Vec<&mut [f32]>) -> Result<()> + Sync),
+    slices: Slices<'_>,
+    kernel: &(dyn Fn(Slices<'_>) -> Result<()> + Sync),
 ) -> Result<()> {
     let Some((first, rest)) = tensors.split_first() else {
         return kernel(slices);
@@ -88,9 +96,15 @@ fn change_together(
     update_in_place(first, |data| {
         if let Ok(mut cell) = cell.lock() {
             let mut slices = std::mem::take(&mut cell.0);
-            slices.push(data);
-            cell.1 = change_together(rest, slices, kernel);
+            cell.1 = match slices.push(data) {
+                Ok(()) => change_together(rest, slices, kernel),
+                Err(_) => Err(too_many()),
+            };
         }
     })?;
     cell.into_inner().map_or_else(|_| Err(Error::internal("an update panicked")), |(_, done)| done)
+}
+
+fn too_many() -> Error {
+    Error::internal(format!("an update of more than {MOST_CHANGED} tensors"))
 }

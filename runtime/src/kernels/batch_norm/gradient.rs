@@ -4,7 +4,7 @@ use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
 use crate::kernels::activation::Activation;
-use crate::kernels::deal::{deal, pairs};
+use crate::kernels::deal::{each, pairs};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
@@ -55,7 +55,7 @@ pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
     let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
     let pieces = partials.chunks_mut(2 * channels).zip(d.chunks(piece).zip(x.chunks(piece)));
     let scratch = || vec![0.0; 2 * by.width()];
-    deal(pieces, scratch, |scratch, (totals, (d, x))| add_rows(isa, d, x, by, scratch, totals));
+    each(pieces, scratch, |scratch, (totals, (d, x))| add_rows(isa, d, x, by, scratch, totals));
     Sums::of_parts(&partials, by)
 }
 

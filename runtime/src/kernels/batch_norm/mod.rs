@@ -8,5 +8,5 @@ mod normalization;
 pub use gradient::{
     Gradient, Sums, add_rows, d_input, d_input_over, d_input_to, sums, sums_bytes, to_pre_activation,
 };
-pub use moments::{Accumulator, Moments, Part, finish, moments, part_bytes};
+pub use moments::{Accumulator, Moments, finish, moments, part_bytes, part_len, with_parts};
 pub use normalization::{Normalization, clamp, clamped, forward, normalization_bytes};

@@ -4,18 +4,16 @@
 //! the first row of the part, so a mean that is large beside the deviation costs no digits.
 
 use super::cyclic::width;
-use crate::kernels::deal::deal;
+use crate::kernels::deal::each;
 use crate::kernels::pieces::{STRIP, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// Mean and biased variance of each channel of `x: [rows, channels]`.
 pub fn moments(isa: Isa, x: &[f32], channels: usize) -> Moments {
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
-    let sum = |sums: &mut Accumulator, x: &[f32]| {
-        sums.add(isa, x);
-        sums.take()
-    };
-    let parts = deal(x.chunks(piece), || Accumulator::new(channels), sum);
+    let mut parts = vec![0.0; x.len().div_ceil(piece) * part_len(channels)];
+    let pieces = parts.chunks_exact_mut(part_len(channels)).zip(x.chunks(piece));
+    each(pieces, || Accumulator::new(channels), |sums, (part, x)| sums.add(isa, x, part));
     finish(&parts, channels)
 }
 
@@ -29,19 +27,31 @@ pub struct Moments {
 }
 
 /// The sums of a part of a tensor: its rows, its first row, then sums and sums of squares of deviations from that.
-pub type Part = Vec<f64>;
+pub fn part_len(channels: usize) -> usize {
+    1 + 3 * channels
+}
 
 /// Bytes of `parts` parts.
 pub fn part_bytes(parts: usize, channels: usize) -> usize {
-    parts * ((1 + 3 * channels) * size_of::<f64>() + size_of::<Part>())
+    parts * part_len(channels) * size_of::<f64>()
 }
 
-/// Adds parts in their order.
-pub fn finish(parts: &[Part], channels: usize) -> Moments {
-    let origin = parts.first().map_or(&[][..], |part| &part[1..1 + channels]);
+/// Units by number, each with the part that it is to sum up, where `parts` has any.
+pub fn with_parts(
+    units: usize,
+    parts: &mut [f64],
+    channels: usize,
+) -> impl ExactSizeIterator<Item = (usize, Option<&mut [f64]>)> + Send {
+    let mut parts = parts.chunks_exact_mut(part_len(channels));
+    (0..units).map(move |unit| (unit, parts.next()))
+}
+
+/// Adds parts, one behind the other, in their order.
+pub fn finish(parts: &[f64], channels: usize) -> Moments {
+    let origin = parts.get(1..1 + channels).unwrap_or_default();
     let mut totals = vec![0.0; 2 * channels];
     let mut rows = 0.0;
-    for part in parts {
+    for part in parts.chunks_exact(part_len(channels)) {
         let (count, shift) = (part[0], &part[1..1 + channels]);
         let (sums, squares) = part[1 + channels..].split_at(channels);
         rows += count;
@@ -60,11 +70,10 @@ pub fn finish(parts: &[Part], channels: usize) -> Moments {
     Moments { mean, variance }
 }
 
-/// Sums up parts, one after the other.
+/// What parts are summed up with, one after the other.
 pub struct Accumulator {
     channels: usize,
     width: usize,
-    part: Part,
     shift: Vec<f32>,
     sums: Vec<f32>,
     squares: Vec<f32>,
@@ -75,26 +84,19 @@ impl Accumulator {
     pub fn new(channels: usize) -> Self {
         let width = width(channels);
         let zeros = || vec![0.0; width];
-        Self {
-            channels,
-            width,
-            part: vec![0.0; 1 + 3 * channels],
-            shift: zeros(),
-            sums: zeros(),
-            squares: zeros(),
-        }
+        Self { channels, width, shift: zeros(), sums: zeros(), squares: zeros() }
     }
 
     /// Bytes of the sums.
     pub fn bytes(channels: usize) -> usize {
-        3 * width(channels) * size_of::<f32>() + part_bytes(1, channels)
+        3 * width(channels) * size_of::<f32>()
     }
 
-    /// Adds `rows: [rows, channels]` to the part.
-    pub fn add(&mut self, isa: Isa, rows: &[f32]) {
+    /// Adds `rows: [rows, channels]` to a part, which is all zeros before its first rows.
+    pub fn add(&mut self, isa: Isa, rows: &[f32], part: &mut [f64]) {
         let channels = self.channels;
-        if self.part[0] == 0.0 {
-            self.part[1..1 + channels].iter_mut().zip(rows).for_each(|(shift, &x)| *shift = f64::from(x));
+        if part[0] == 0.0 {
+            part[1..1 + channels].iter_mut().zip(rows).for_each(|(shift, &x)| *shift = f64::from(x));
         }
         for strip in rows.chunks(STRIP * self.width) {
             for shift in self.shift.chunks_exact_mut(channels) {
@@ -103,21 +105,16 @@ impl Accumulator {
             self.sums.fill(0.0);
             self.squares.fill(0.0);
             isa.run(MomentStrip { x: strip, to: self });
-            self.add_strip(strip.len() / channels);
+            self.add_strip(strip.len() / channels, part);
         }
     }
 
-    /// The part, which is over.
-    pub fn take(&mut self) -> Part {
-        std::mem::replace(&mut self.part, vec![0.0; 1 + 3 * self.channels])
-    }
-
     /// Adds the strip's sums to the part's.
-    fn add_strip(&mut self, rows: usize) {
+    fn add_strip(&self, rows: usize, part: &mut [f64]) {
         let channels = self.channels;
         let count = rows as f64;
-        self.part[0] += count;
-        let (shifts, totals) = self.part[1..].split_at_mut(channels);
+        part[0] += count;
+        let (shifts, totals) = part[1..].split_at_mut(channels);
         let (sums, squares) = totals.split_at_mut(channels);
         for c in 0..channels {
             let (mut sum, mut square) = (0.0, 0.0);

@@ -7,8 +7,8 @@ use super::scratch::{self, Image};
 use super::source::ReadThrough;
 use super::tile::{self, Sweep};
 use super::workspace::{Workspace, buffers};
-use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
-use crate::kernels::deal::deal;
+use crate::kernels::batch_norm::{Accumulator, part_bytes, part_len, with_parts};
+use crate::kernels::deal::each;
 use crate::kernels::simd::Isa;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -28,7 +28,7 @@ unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 impl Target {
-    /// The moments of some rows of some images, whole pixels all.
+    /// Adds some rows of some images, whole pixels all, to a part of the moments.
     ///
     /// # Safety
     /// The rows lie within the target, have been written, and nobody writes them meanwhile.
@@ -39,15 +39,15 @@ impl Target {
         images: &Range<usize>,
         rows: &Range<usize>,
         sums: &mut Accumulator,
-    ) -> Part {
+        part: &mut [f64],
+    ) {
         let row = map.size[1] * map.channels;
         for image in images.clone() {
             let start = image * map.len() + rows.start * row;
             // SAFETY: see above.
             let rows = unsafe { std::slice::from_raw_parts(self.0.add(start), rows.len() * row) };
-            sums.add(isa, rows);
+            sums.add(isa, rows, part);
         }
-        sums.take()
     }
 }
 
@@ -62,24 +62,24 @@ pub(super) fn run(
     source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
-) -> Vec<Part> {
+) -> Vec<f64> {
     let shared = Target(target.as_mut_ptr().cast());
     let with_moments = with_moments && gather.has_whole_pixels();
     let channels = if with_moments { gather.target.channels } else { 1 };
+    let mut parts = vec![0.0; if with_moments { gather.units() * part_len(channels) } else { 0 }];
     let worker = || (Buffer::zeros(gather.scratch_len()), Accumulator::new(channels));
-    let unit = |(scratch, sums): &mut (Buffer, Accumulator), index: usize| {
+    let unit = |(scratch, sums): &mut (Buffer, Accumulator), (index, part): (usize, Option<&mut [f64]>)| {
         let unit = gather.unit(index);
         copy(isa, gather, &unit, source, scratch);
         let work = UnitWork { gather, unit, packed, bias, scratch, target: shared };
         work.run(isa);
-        if !with_moments {
-            return Part::new();
+        if let Some(part) = part {
+            // SAFETY: the unit has written these rows, with every channel of theirs.
+            unsafe { shared.moments(isa, gather.target, &work.unit.images, &work.unit.rows, sums, part) }
         }
-        // SAFETY: the unit has written these rows, with every channel of theirs.
-        unsafe { shared.moments(isa, gather.target, &work.unit.images, &work.unit.rows, sums) }
     };
-    let parts = deal(0..gather.units(), worker, unit);
-    if with_moments { parts } else { Vec::new() }
+    each(with_parts(gather.units(), &mut parts, channels), worker, unit);
+    parts
 }
 
 /// Copies what `unit` reads.
@@ -169,8 +169,7 @@ pub(super) fn workspace(gather: &GatherPlan) -> Workspace {
         call_bytes: gather.bytes()
             + bias
             + buffers(&[gather.packed_len()])
-            // Growing lists may have twice the room they need.
-            + 2 * part_bytes(gather.units(), gather.target.channels),
+            + part_bytes(gather.units(), gather.target.channels),
         worker_bytes: buffers(&[gather.scratch_len()]) + Accumulator::bytes(gather.target.channels),
     }
 }

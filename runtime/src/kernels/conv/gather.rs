@@ -332,8 +332,10 @@ impl GatherPlan {
     /// Bytes of the plan itself.
     pub(super) fn bytes(&self) -> usize {
         let pass = |p: &GatherPass| {
-            // Growing lists may have twice the room they need; packing sorts the rows once more.
-            2 * (size_of_val(&p.segments[..]) + size_of_val(&p.runs[..]) + size_of_val(&p.rows[..]))
+            // Segments may join; packing sorts the rows once more.
+            p.segments.capacity() * size_of::<Segment>()
+                + size_of_val(&p.runs[..])
+                + size_of_val(&p.rows[..])
                 + p.rows.len() * size_of::<(usize, usize)>()
                 + size_of::<GatherPass>()
         };
@@ -355,7 +357,7 @@ impl GatherPlan {
         let mut rows_before = 0;
         pairs
             .map(|(r, c)| {
-                let mut taps = Vec::new();
+                let mut taps = Vec::with_capacity(r.taps.len() * c.taps.len());
                 for &(kr, jr) in &r.taps {
                     for &(kc, jc) in &c.taps {
                         taps.push((kr * kernel_cols + kc, (jr * self.cols.len + jc) * self.blocks.width));
@@ -388,7 +390,9 @@ impl GatherPlan {
 
     /// What the taps (index, offset) of every source block read; what follows each other becomes one segment.
     fn segments(&self, taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<WeightRow>) {
-        let (mut segments, mut rows) = (Vec::<Segment>::new(), Vec::new());
+        let channels: usize = (0..self.blocks.per_group).map(|block| self.blocks.len(block)).sum();
+        let mut segments = Vec::<Segment>::with_capacity(self.blocks.per_group * taps.len());
+        let mut rows = Vec::with_capacity(channels * taps.len());
         let stride = self.block_stride(self.unit_rows);
         for block in 0..self.blocks.per_group {
             let len = self.blocks.len(block);
@@ -408,7 +412,8 @@ impl GatherPlan {
     fn runs(&self, rows: &Phase, cols: &Phase, pixels: usize, run_len: usize) -> Vec<PixelRun> {
         let line = self.line();
         let (image_from, image_to) = (self.image_scratch(self.unit_rows), self.target.len());
-        let mut runs = Vec::new();
+        let per_image = rows.count(self.unit_rows) * pixels.div_ceil(run_len);
+        let mut runs = Vec::with_capacity(self.unit_images * per_image);
         for image in 0..self.unit_images {
             for r in 0..rows.count(self.unit_rows) {
                 let from = image * image_from + r * rows.advance * line;

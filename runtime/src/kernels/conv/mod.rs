@@ -28,7 +28,7 @@ pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled
 pub use workspace::{PassKind, Workspace, workspace};
 
 use crate::error::{Error, Result};
-use crate::kernels::batch_norm::{self, Moments, Part};
+use crate::kernels::batch_norm::{self, Moments};
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::{Unwritten, written};
 use gather::{ChannelBlock, Direction, GatherPlan};
@@ -125,7 +125,7 @@ fn convolve(
     bias: Option<&[f32]>,
     y: &mut [MaybeUninit<f32>],
     with_moments: bool,
-) -> Result<Vec<Part>> {
+) -> Result<Vec<f64>> {
     geometry.check(x.len(), weight.len(), y.len())?;
     check_channels(x, geometry.in_channels)?;
     if let Some(bias) = bias.filter(|bias| bias.len() != geometry.out_channels) {
@@ -171,7 +171,7 @@ fn gathered(
     bias: Option<&[f32]>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
-) -> Vec<Part> {
+) -> Vec<f64> {
     let isa = path.isa;
     match path.method(geometry, PassKind::Forward) {
         Algorithm::SquareWinograd => {
@@ -231,18 +231,15 @@ pub fn d_bias(d_y: &[f32], d_bias: &mut [f32]) {
     /// Pixels of one partial sum.
     const PIXELS: usize = 1024;
     let channels = d_bias.len();
-    let partial: Vec<Vec<f32>> = d_y
-        .par_chunks(PIXELS * channels)
-        .map(|pixels| {
-            let mut sums = vec![0.0; channels];
-            for pixel in pixels.chunks_exact(channels) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, d)| *sum += d);
-            }
-            sums
-        })
-        .collect();
+    let piece = PIXELS * channels;
+    let mut partial = vec![0.0; d_y.len().div_ceil(piece) * channels];
+    partial.par_chunks_mut(channels).zip(d_y.par_chunks(piece)).for_each(|(sums, pixels)| {
+        for pixel in pixels.chunks_exact(channels) {
+            sums.iter_mut().zip(pixel).for_each(|(sum, d)| *sum += d);
+        }
+    });
     d_bias.fill(0.0);
-    for sums in &partial {
+    for sums in partial.chunks_exact(channels) {
         d_bias.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }
 }

@@ -203,17 +203,15 @@ impl UpsampledPlan {
         });
         let taps = kernel[0] * kernel[1];
         let spread_columns = Taps::new(size[1] * taps * lanes, geometry.output[1], |column| {
-            let of = |(tap, taps_of): (usize, &Taps)| {
-                let place = move |&(x, weight): &(usize, f32)| ((x * taps + tap) * lanes, weight);
-                taps_of.of(column).iter().map(place).collect::<Vec<_>>()
-            };
-            columns.iter().enumerate().flat_map(of).collect::<Vec<_>>()
+            columns.iter().enumerate().flat_map(move |(tap, taps_of)| {
+                taps_of.of(column).iter().map(move |&(x, weight)| ((x * taps + tap) * lanes, weight))
+            })
         });
         let transposed: Vec<Taps> = columns.iter().map(Taps::transposed).collect();
         let channels = geometry.out_channels;
         let gathered_columns = Taps::new(geometry.output[1] * channels, size[1] * kernel[1], |place| {
             let taps = transposed[place % kernel[1]].of(place / kernel[1]).iter();
-            taps.map(|&(column, weight)| (column * channels, weight)).collect::<Vec<_>>()
+            taps.map(move |&(column, weight)| (column * channels, weight))
         });
         Self {
             size,

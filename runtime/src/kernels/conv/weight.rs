@@ -157,12 +157,18 @@ pub(super) fn run(
 struct Scratch {
     x: Buffer,
     d_y: Buffer,
+    /// Where its lines begin, in both.
+    lines: Vec<(usize, usize)>,
 }
 
 impl Scratch {
     /// For so many lanes of channel blocks.
     fn new(gather: &GatherPlan, lanes: usize) -> Self {
-        Self { x: Buffer::zeros(gather.scratch_len()), d_y: Buffer::zeros(lanes * gather.unit_pixels()) }
+        Self {
+            x: Buffer::zeros(gather.scratch_len()),
+            d_y: Buffer::zeros(lanes * gather.unit_pixels()),
+            lines: Vec::with_capacity(gather.unit_pixels() / gather.target.size[1]),
+        }
     }
 }
 
@@ -178,8 +184,16 @@ fn add_unit(
     let blocks = unit.blocks.clone();
     direct::copy(isa, gather, unit, x, &mut scratch.x);
     let pixels = copy_d_y(isa, gather, unit, &gather.channel_blocks[blocks.clone()], d_y, &mut scratch.d_y);
-    let size = [unit.images.len(), unit.rows.len()];
-    UnitSums { gather, size, pixels, blocks, x: &scratch.x, d_y: &scratch.d_y }.run(isa, sums);
+    let (rows, cols, pass) = (unit.rows.len(), gather.target.size[1], &gather.passes[0]);
+    let begin = |line: usize| {
+        let (image, row) = (line / rows, line % rows);
+        let x = image * gather.unit_image_stride() + row * pass.lines.advance * gather.line();
+        (x, line * cols)
+    };
+    scratch.lines.clear();
+    scratch.lines.extend((0..unit.images.len() * rows).map(begin));
+    UnitSums { gather, pixels, blocks, lines: &scratch.lines, x: &scratch.x, d_y: &scratch.d_y }
+        .run(isa, sums);
 }
 
 /// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.
@@ -218,10 +232,9 @@ fn copy_d_y(
 /// One unit, x and d_y already in their scratches.
 struct UnitSums<'a> {
     gather: &'a GatherPlan,
-    /// Images, and rows of an image.
-    size: [usize; 2],
     pixels: usize,
     blocks: Range<usize>,
+    lines: &'a [(usize, usize)],
     x: &'a [f32],
     d_y: &'a [f32],
 }
@@ -231,15 +244,8 @@ impl UnitSums<'_> {
         let gather = self.gather;
         let pass = &gather.passes[0];
         let cols = gather.target.size[1];
-        let [images, rows] = self.size;
-        let place = |line: usize| {
-            let (image, row) = (line / rows, line % rows);
-            let x = image * gather.unit_image_stride() + row * pass.lines.advance * gather.line();
-            (x, line * cols)
-        };
-        let rows: Vec<_> = (0..images * rows).map(place).collect();
         let first = gather.channel_blocks[self.blocks.start].before;
-        for rows in rows.chunks(TILE_PIXELS.div_ceil(cols)) {
+        for rows in self.lines.chunks(TILE_PIXELS.div_ceil(cols)) {
             for index in self.blocks.clone() {
                 let block = gather.channel_blocks[index];
                 let before = (block.before - first) * gather.lanes;

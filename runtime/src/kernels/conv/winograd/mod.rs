@@ -26,8 +26,8 @@ use super::direct::Target;
 use super::gather::ChannelBlock;
 use super::source::ReadThrough;
 use super::workspace::{Workspace, buffers};
-use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
-use crate::kernels::deal::deal;
+use crate::kernels::batch_norm::{Accumulator, part_bytes, part_len, with_parts};
+use crate::kernels::deal::each;
 use crate::kernels::simd::Isa;
 use plan::Tile;
 use std::mem::MaybeUninit;
@@ -51,22 +51,23 @@ pub(super) fn run(
     source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
-) -> Vec<Part> {
+) -> Vec<f64> {
     let tiles = &plan.unit_tiles();
     let work = RowPass { isa, plan, tiles, packed, bias, target: Target(target.as_mut_ptr().cast()) };
+    let (units, channels) = (plan.units.count(), plan.target.channels);
+    let mut parts = vec![0.0; if with_moments { units * part_len(channels) } else { 0 }];
     let worker = || RowBuffers::new(plan, with_moments);
-    let unit = |worker: &mut RowBuffers, index: usize| {
+    let unit = |worker: &mut RowBuffers, (index, part): (usize, Option<&mut [f64]>)| {
         let unit = plan.units.unit(index);
         plan.transform(isa, &unit, source, &mut worker.row, &mut worker.transformed);
         work.unit(&unit, worker);
-        if !with_moments {
-            return Part::new();
+        if let Some(part) = part {
+            // SAFETY: the unit has written these rows, with every channel of theirs.
+            unsafe { work.target.moments(isa, plan.target, &unit.images, &unit.rows, &mut worker.sums, part) }
         }
-        // SAFETY: the unit has written these rows, with every channel of theirs.
-        unsafe { work.target.moments(isa, plan.target, &unit.images, &unit.rows, &mut worker.sums) }
     };
-    let parts = deal(0..plan.units.count(), worker, unit);
-    if with_moments { parts } else { Vec::new() }
+    each(with_parts(units, &mut parts, channels), worker, unit);
+    parts
 }
 
 /// What one worker computes with.
@@ -145,7 +146,7 @@ pub(super) fn workspace(plan: &RowPlan) -> Workspace {
             + 2 * plan.most_tiles() * size_of::<Tile>()
             + buffers(&[POSITIONS * plan.rows() * lanes])
             + 2 * plan.channel_blocks.len() * size_of::<(&[f32], &ChannelBlock)>()
-            + 2 * part_bytes(plan.units.count(), plan.target.channels),
+            + part_bytes(plan.units.count(), plan.target.channels),
         worker_bytes: buffers(&[plan.row_len(), plan.transformed_len(), plan.products_len()])
             + Accumulator::bytes(plan.target.channels),
     }

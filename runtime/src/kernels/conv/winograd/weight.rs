@@ -94,6 +94,8 @@ pub(in crate::kernels::conv) struct Scratch {
     row: Buffer,
     transformed: Buffer,
     gradients: Buffer,
+    /// Where its lines of tiles begin: in what is transformed, and among the tiles of the gradients.
+    lines: Vec<(usize, usize)>,
 }
 
 impl Scratch {
@@ -103,6 +105,7 @@ impl Scratch {
             row: Buffer::zeros(plan.row_len()),
             transformed: Buffer::zeros(plan.transformed_len()),
             gradients: Buffer::zeros(POSITIONS * plan.most_tiles() * lanes(plan, blocks)),
+            lines: Vec::with_capacity(plan.most_tiles() / plan.cols),
         }
     }
 }
@@ -117,10 +120,17 @@ pub(super) fn add(
     scratch: &mut Scratch,
     sums: &mut [f32],
 ) {
-    let Scratch { row, transformed, gradients } = scratch;
+    let Scratch { row, transformed, gradients, lines } = scratch;
     plan.transform(isa, unit, x, row, transformed);
     transform_gradients(isa, plan, unit, blocks, d_y, row, gradients);
-    multiply(isa, plan, unit, blocks, [transformed, gradients], sums);
+    let rows = unit.rows.len();
+    let begin = |line: usize| {
+        let from = line / rows * plan.image_len() + line % rows * plan.line();
+        (from, line * plan.cols)
+    };
+    lines.clear();
+    lines.extend((0..unit.images.len() * rows).map(begin));
+    multiply(isa, plan, lines, blocks, [transformed, gradients], sums);
 }
 
 /// Transforms a unit's d_y: `[block, position, tile, vectors * lanes]`.
@@ -167,23 +177,17 @@ fn transform_gradients(
     }
 }
 
-/// Adds a unit's products to the sums.
+/// Adds the products of a unit, whose lines are given, to the sums.
 fn multiply(
     isa: Isa,
     plan: &RowPlan,
-    unit: &TileUnit,
+    lines: &[(usize, usize)],
     blocks: &[ChannelBlock],
     [transformed, gradients]: [&[f32]; 2],
     sums: &mut [f32],
 ) {
-    let rows = unit.rows.len();
-    let place = |line: usize| {
-        let from = line / rows * plan.image_len() + line % rows * plan.line();
-        (from, line * plan.cols)
-    };
-    let places: Vec<_> = (0..unit.images.len() * rows).map(place).collect();
-    let tiles = places.len() * plan.cols;
-    for together in places.chunks(TOGETHER.div_ceil(plan.cols)) {
+    let tiles = lines.len() * plan.cols;
+    for together in lines.chunks(TOGETHER.div_ceil(plan.cols)) {
         let (mut from, mut to) = (0, 0);
         for block in blocks {
             let lanes = block.vectors * plan.lanes;

@@ -25,8 +25,8 @@ use super::super::source::ReadThrough;
 use super::super::workspace::{Workspace, buffers};
 use super::units::TileUnit;
 use super::{POSITIONS, TILE};
-use crate::kernels::batch_norm::{Accumulator, Part, part_bytes};
-use crate::kernels::deal::deal;
+use crate::kernels::batch_norm::{Accumulator, part_bytes, part_len, with_parts};
+use crate::kernels::deal::each;
 use crate::kernels::simd::Isa;
 use pack::pack;
 use std::mem::MaybeUninit;
@@ -62,7 +62,7 @@ pub(in crate::kernels::conv) fn run(
     source: ReadThrough<'_>,
     target: &mut [MaybeUninit<f32>],
     with_moments: bool,
-) -> Vec<Part> {
+) -> Vec<f64> {
     let target = Target(target.as_mut_ptr().cast());
     let mut parts = Vec::new();
     let mut chunks = plan.channel_blocks.chunks(plan.chunk_blocks()).peekable();
@@ -111,22 +111,23 @@ struct SquarePass<'a> {
 
 impl SquarePass<'_> {
     /// Computes every unit, and its moments if they are asked for.
-    fn units(&self, with_moments: bool) -> Vec<Part> {
+    fn units(&self, with_moments: bool) -> Vec<f64> {
         let Self { isa, plan, source, .. } = *self;
+        let (units, channels) = (plan.units.count(), plan.target.channels);
+        let mut parts = vec![0.0; if with_moments { units * part_len(channels) } else { 0 }];
         let worker = || SquareBuffers::new(plan, with_moments);
-        let unit = |worker: &mut SquareBuffers, index: usize| {
+        let unit = |worker: &mut SquareBuffers, (index, part): (usize, Option<&mut [f64]>)| {
             let unit = plan.units.unit(index);
             plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
             self.unit(&unit, worker);
-            if !with_moments {
-                return Part::new();
+            if let Some(part) = part {
+                let rows = plan.target_rows(&unit);
+                // SAFETY: the unit has written these rows, and all other channels of theirs were written before.
+                unsafe { self.target.moments(isa, plan.target, &unit.images, &rows, &mut worker.sums, part) }
             }
-            let rows = plan.target_rows(&unit);
-            // SAFETY: the unit has written these rows, and all other channels of theirs were written before.
-            unsafe { self.target.moments(isa, plan.target, &unit.images, &rows, &mut worker.sums) }
         };
-        let parts = deal(0..plan.units.count(), worker, unit);
-        if with_moments { parts } else { Vec::new() }
+        each(with_parts(units, &mut parts, channels), worker, unit);
+        parts
     }
 
     /// Computes the targets of one unit from its transformed sources.
@@ -183,7 +184,7 @@ pub(in crate::kernels::conv) fn workspace(plan: &SquarePlan) -> Workspace {
             + lanes * size_of::<f32>()
             + buffers(&[plan.packed_len(widest)])
             + 2 * widest.len() * pack::PART_BYTES
-            + 2 * part_bytes(plan.units.count(), plan.target.channels),
+            + part_bytes(plan.units.count(), plan.target.channels),
         worker_bytes: buffers(&[plan.lines_len(), plan.transformed_len(), plan.products_len()])
             + Accumulator::bytes(plan.target.channels),
     }

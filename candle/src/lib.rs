@@ -1,8 +1,8 @@
 //! Networks of localgrad in programs of candle: a trained one is a [`Module`], and weights go from one to the other through
 //! [`VarBuilder`].
 //!
-//! On the CPU a forward pass is carried out by localgrad's kernels, elsewhere by compositions of candle's operations. No
-//! gradients go through it: train with localgrad.
+//! A forward pass is carried out on the CPU, by localgrad's kernels: what is on another device is brought there, and the logits
+//! back. No gradients go through it: train with localgrad.
 
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Module, VarBuilder};
@@ -30,18 +30,21 @@ pub struct Network {
 
 impl Network {
     /// The network of this spec with the weights and running statistics of `weights`, under the names that localgrad exports
-    /// them by (torchvision's); those of other types of numbers become f32. It lives on the device of `weights`: the CPU, or
-    /// Metal's.
+    /// them by (torchvision's); those of other types of numbers become f32. It lives on the CPU.
     ///
     /// # Errors
     /// One sentence with all weights that are missing or of another shape (sides of 1 are of no matter); those of a spec that
     /// cannot be, and of reading weights.
     pub fn new(spec: NetworkSpec, weights: &VarBuilder<'_>) -> Result<Self> {
-        let mut model = Model::new(spec.clone(), 0, weights.device()).map_err(failed)?;
+        let mut model = Model::new(spec.clone(), 0, &Device::Cpu).map_err(failed)?;
         let mut found = Weights::new();
         let read = model.read_forms(&mut |name, _| {
             if weights.contains_tensor(name) {
-                let tensor = weights.get_unchecked(name)?.to_dtype(DType::F32)?.contiguous()?;
+                let tensor = weights
+                    .get_unchecked(name)?
+                    .to_dtype(DType::F32)?
+                    .to_device(&Device::Cpu)?
+                    .contiguous()?;
                 found.insert(name.to_string(), Map::from(tensor));
             }
             Ok(())
@@ -73,6 +76,7 @@ impl Network {
 impl Module for Network {
     /// Logits `[N, classes]` of normalised images `[N, C, H, W]`, or of tokens `[N, T]`, by running statistics.
     fn forward(&self, samples: &Tensor) -> Result<Tensor> {
+        let device = samples.device();
         let samples = match (self.spec.input, samples.dims()) {
             (Inputs::Pixels(sides), &[_, c, h, w]) if [c, h, w] == sides => samples.permute((0, 2, 3, 1))?,
             (Inputs::Tokens(tokens), &[_, length]) if length == tokens.length => samples.clone(),
@@ -81,10 +85,10 @@ impl Module for Network {
                 return Err(Error::Msg(format!("{name} takes {noun} of {input}, found {found:?}")));
             }
         };
-        let samples = samples.to_dtype(DType::F32)?.contiguous()?;
+        let samples = samples.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.contiguous()?;
         let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         let logits = model.logits(&Map::from(samples)).map_err(failed)?;
-        logits.tensor().cloned().map_err(failed)
+        logits.tensor().map_err(failed)?.to_device(device)
     }
 }
 

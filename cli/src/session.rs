@@ -18,7 +18,7 @@ use localgrad::data::{Loader, Normalize};
 use localgrad::evaluate::{Answers, Evaluation};
 use localgrad::fit::{Control, Duration, Event, FitReport, Observer, fit_from};
 use localgrad::maps::Place;
-use localgrad::maps::peak::{PeakMemory, reset_peak};
+use localgrad::maps::peak::{peak_bytes, reset_peak};
 use localgrad::memory;
 use localgrad::model::Classifier;
 use localgrad::progress::Progress;
@@ -140,7 +140,6 @@ impl Session<'_> {
 /// Trains to the end, or until Ctrl-C; a checkpoint, weights and records are written either way.
 pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     reset_peak(session.place);
-    let peak = PeakMemory::watch(session.place);
     let Limit { bytes, tells_who } = session.limit;
     memory::set_limit(bytes.filter(|_| session.place.is_host()), tells_who);
     session.place.allow(bytes, session.planned_bytes.map(|bytes| bytes as usize))?;
@@ -158,7 +157,7 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
     tell_of_lost_best(session, &progress);
-    let mut log = Log::new(session, writer, (checkpoints, peak), &progress);
+    let mut log = Log::new(session, writer, checkpoints, &progress);
     log.write(Record::Start(Box::new(start(session, portrait))))?;
     let fitted = session
         .workers
@@ -253,7 +252,7 @@ struct Log<'a> {
     writer: &'a mut Writer,
     output: Output,
     bar: Bar,
-    peak: PeakMemory,
+    place: &'a Place,
     /// The most that was in use before the run was killed and resumed.
     earlier_peak_bytes: u64,
     planned_bytes: Option<u64>,
@@ -278,7 +277,7 @@ impl<'a> Log<'a> {
     fn new(
         session: &'a Session<'_>,
         writer: &'a mut Writer,
-        (checkpoints, peak): (Checkpoints, PeakMemory),
+        checkpoints: Checkpoints,
         progress: &Progress,
     ) -> Self {
         let total_steps = session.file.fit.total_steps(session.train.batches());
@@ -288,7 +287,7 @@ impl<'a> Log<'a> {
             writer,
             output: session.output,
             bar: Bar::new(total_steps as u64, progress.steps as u64, &session.name),
-            peak,
+            place: session.place,
             earlier_peak_bytes,
             planned_bytes: session.planned_bytes,
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
@@ -315,7 +314,6 @@ impl<'a> Log<'a> {
                 | Stage::Backward(block)
                 | Stage::Update(block)) = stage;
                 memory::set_trace_block(*block);
-                self.peak.look();
                 Ok(())
             }
             Event::Step { step, epoch, losses, learning_rate, samples, seconds } => {
@@ -385,7 +383,7 @@ impl<'a> Log<'a> {
 
     /// The most memory that the run had in use on its device, before it was killed and resumed, too.
     fn peak_bytes(&self) -> u64 {
-        (self.peak.bytes() as u64).max(self.earlier_peak_bytes)
+        (peak_bytes(self.place) as u64).max(self.earlier_peak_bytes)
     }
 
     /// Saves. A checkpoint that cannot be written now is tried again after the next interval: the last is whole.

@@ -31,12 +31,15 @@ pub mod ptx;
 mod refusal;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+#[cfg(any(test, all(feature = "metal", target_vendor = "apple")))]
+mod metal_refusal;
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+pub mod metal;
 #[cfg(feature = "emulated")]
 pub mod emulated;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
-use candle_core::{Device, utils};
 
 /// A device that this build could use, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,31 +52,16 @@ pub struct DeviceInfo {
     pub available: bool,
 }
 
-/// Opens one of candle's: `cpu`, or `metal` where it is built in.
-pub fn open(name: &str) -> Result<Device> {
-    let (kind, number) = kind_and_number(name)?;
-    let made = match kind {
-        "cpu" if number == 0 => return Ok(Device::Cpu),
-        "metal" if utils::metal_is_available() => Device::new_metal(number),
-        "metal" | "cuda" => {
-            return Err(Error::config(format!(
-                "this build has no {kind} support; build it with `--features {kind}`, or use --device cpu"
-            )));
+/// The error of a device that this build has not.
+pub(crate) fn absent(name: &str) -> Error {
+    match name.split_once(':').map_or(name, |(kind, _)| kind) {
+        "metal" if !cfg!(target_vendor = "apple") => {
+            Error::config("Metal is of Apple's systems, and this is none of them; use --device cpu")
         }
-        _ => return Err(unknown(name)),
-    };
-    made.map_err(|cause| {
-        let cause = Error::from(cause);
-        Error::new(ErrorKind::Device, format!("cannot open device '{name}': {cause}"))
-    })
-}
-
-/// Bytes that candle has in use on a GPU now; 0 on the CPU.
-pub(crate) fn used_bytes(device: &Device) -> usize {
-    match device {
-        #[cfg(feature = "metal")]
-        Device::Metal(device) => device.metal_device().current_allocated_size(),
-        _ => 0,
+        kind @ ("metal" | "cuda") => Error::config(format!(
+            "this build has no {kind} support; build it with `--features {kind}`, or use --device cpu"
+        )),
+        _ => unknown(name),
     }
 }
 
@@ -104,8 +92,11 @@ pub fn list() -> Vec<DeviceInfo> {
         Err(cause) => vec![found("cuda".into(), Err(cause))],
     });
     #[cfg(not(feature = "cuda"))]
-    devices.push(found("cuda".into(), open("cuda").map(|_| String::new())));
-    devices.push(found("metal".into(), open("metal").map(|_| "ready".into())));
+    devices.push(found("cuda".into(), Err(absent("cuda"))));
+    #[cfg(all(feature = "metal", target_vendor = "apple"))]
+    devices.push(found("metal".into(), metal::description(0)));
+    #[cfg(not(all(feature = "metal", target_vendor = "apple")))]
+    devices.push(found("metal".into(), Err(absent("metal"))));
     #[cfg(feature = "emulated")]
     devices.push(DeviceInfo {
         name: "emulated".into(),

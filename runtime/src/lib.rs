@@ -4,7 +4,6 @@ pub mod error;
 pub mod memory;
 pub mod random;
 pub mod kernels;
-mod composed;
 pub mod maps;
 pub mod precision;
 pub mod parameter;

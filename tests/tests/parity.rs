@@ -8,8 +8,7 @@
 //!
 //! Cases lie in `tests/parity` and in the folder that LOCALGRAD_PARITY_DIR names; `tests/parity/README.md`
 //! describes them and the bounds. LOCALGRAD_TEST_DEVICE=cuda runs them on a GPU, LOCALGRAD_TEST_DEVICE=emulated on one that is
-//! emulated, in builds with the feature of that name; on the CPU each is walked by the kernels, and then by compositions: once, and a sign that luck decided may move weights and logits ten times as
-//! far, for trying others takes compositions too long there.
+//! emulated, in builds with the feature of that name.
 
 use localgrad::data::{Batch, Normalize};
 use localgrad::layers::Variable;
@@ -29,8 +28,6 @@ use std::path::{Path, PathBuf};
 const LOSS_BOUND: f64 = 1e-3;
 const WEIGHT_BOUND: f64 = 1e-3;
 const LOGIT_BOUND: f64 = 5e-3;
-/// What a sign decided by luck may move weights by, in bounds.
-const FORGIVEN: f64 = 10.0;
 
 type AnyResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -74,15 +71,12 @@ struct Errors {
 fn main() {
     let folders = [Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("parity")), named_folder()];
     let (mut failed, mut walked) = (0, 0);
-    let ways: &[bool] = if device_named().is_some() { &[false] } else { &[false, true] };
     for folder in folders.into_iter().flatten() {
         match cases(&folder) {
             Ok(paths) => {
                 for path in paths {
-                    for &composes in ways {
-                        walked += 1;
-                        failed += usize::from(!report(&path, composes));
-                    }
+                    walked += 1;
+                    failed += usize::from(!report(&path));
                 }
             }
             Err(cause) => {
@@ -113,17 +107,12 @@ fn cases(folder: &Path) -> AnyResult<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Walks one case, by kernels or by compositions, and prints its line; whether it holds.
-fn report(path: &Path, composes: bool) -> bool {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = if composes { format!("{stem}, composed") } else { stem.into_owned() };
+/// Walks one case, and prints its line; whether it holds.
+fn report(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let workers = Workers::start(2).expect("worker threads");
-    let walked = workers.run(|| match composes {
-        true => walk(path, &place(true)?, 0).map(|errors| (errors, 0)),
-        false => walk_with_moves(path, &place(false)?),
-    });
-    match walked {
-        Ok((e, moves)) if e.hold(if composes { FORGIVEN } else { 1.0 }) => {
+    match workers.run(|| walk_with_moves(path, &place()?)) {
+        Ok((e, moves)) if e.hold() => {
             let moved = if moves > 0 { " start_moved=1ulp" } else { "" };
             println!(
                 "parity {name}: ok max_loss_error={:.1e} max_weight_error={:.1e}{moved}",
@@ -147,9 +136,9 @@ fn report(path: &Path, composes: bool) -> bool {
 }
 
 impl Errors {
-    /// Whether all are within their bounds, those of single weights within `factor` times theirs.
-    fn hold(&self, factor: f64) -> bool {
-        self.loss <= LOSS_BOUND && self.weight <= factor * WEIGHT_BOUND && self.logit <= factor * LOGIT_BOUND
+    /// Whether all are within their bounds.
+    fn hold(&self) -> bool {
+        self.loss <= LOSS_BOUND && self.weight <= WEIGHT_BOUND && self.logit <= LOGIT_BOUND
     }
 }
 
@@ -161,12 +150,12 @@ const MOVES: u64 = 40;
 fn walk_with_moves(path: &Path, place: &Place) -> AnyResult<(Errors, u64)> {
     let given = walk(path, place, 0)?;
     // Losses are not sensitive to single signs: where they are wrong, so is the runtime.
-    if given.hold(1.0) || given.loss > LOSS_BOUND {
+    if given.hold() || given.loss > LOSS_BOUND {
         return Ok((given, 0));
     }
     for moves in 1..=MOVES {
         let errors = walk(path, place, moves)?;
-        if errors.hold(1.0) {
+        if errors.hold() {
             return Ok((errors, moves));
         }
     }
@@ -327,16 +316,7 @@ fn channels_last(images: &Tensor) -> AnyResult<Tensor> {
     Ok(images.permute((0, 1, 3, 4, 2))?.contiguous()?)
 }
 
-/// The device that LOCALGRAD_TEST_DEVICE names, if it is not the CPU.
-fn device_named() -> Option<String> {
-    std::env::var("LOCALGRAD_TEST_DEVICE").ok().filter(|name| name != "cpu")
-}
-
-/// That device, or the CPU, for compositions or for kernels.
-fn place(composes: bool) -> AnyResult<Place> {
-    Ok(match device_named() {
-        Some(name) => Place::open(&name)?,
-        None if composes => Place::Composed(Device::Cpu),
-        None => Place::Host,
-    })
+/// The device that LOCALGRAD_TEST_DEVICE names, or the CPU.
+fn place() -> AnyResult<Place> {
+    Ok(Place::open(&std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into()))?)
 }

@@ -4,14 +4,14 @@ use super::resident;
 use localgrad::data::{Batch, Normalize};
 use localgrad::inputs::Inputs;
 use localgrad::maps::Place;
-use localgrad::maps::peak::{PeakMemory, reset_peak};
+use localgrad::maps::peak::{peak_bytes, reset_peak};
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
 use localgrad::targets::Targets;
 use localgrad::threads::Workers;
-use localgrad::trainer::{Stage, TrainConfig, Trainer};
+use localgrad::trainer::{TrainConfig, Trainer};
 use localgrad::{Device, Result, Tensor};
 use std::time::Instant;
 
@@ -77,16 +77,14 @@ impl<'a> Subject<'a> {
     pub fn step(&mut self) -> Result<f64> {
         let (trainer, batch, rate) = (&mut self.trainer, &self.batch, self.learning_rate);
         reset_peak(self.place);
-        let mut peak = PeakMemory::watch(self.place);
-        let mut look = |_: Stage| peak.look();
         let allocations = memory::large_allocations();
         let start = Instant::now();
-        let report = self.workers.run(|| trainer.step(batch, rate, &mut look))?;
+        let report = self.workers.run(|| trainer.step(batch, rate, &mut |_| {}))?;
         // What a GPU was given to do may not be done.
         self.place.wait()?;
         let seconds = start.elapsed().as_secs_f64();
         let before = if self.place.is_host() { self.start_live_bytes } else { 0 };
-        self.peak_bytes = self.peak_bytes.max(peak.bytes().saturating_sub(before));
+        self.peak_bytes = self.peak_bytes.max(peak_bytes(self.place).saturating_sub(before));
         self.large_allocations =
             self.large_allocations.max(memory::large_allocations().saturating_sub(allocations));
         self.loss = report.losses.iter().sum();

@@ -95,7 +95,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     let (ends, rule) = (config.method.ends.clone(), config.method.rule.clone());
     let operations = needed_operations(&network, &config, arguments.batch)?;
 
-    let mut product = workers.run(|| Product::new(&place.candle()))?;
+    let mut product = workers.run(Product::new)?;
     let mut subject = Subject::new(&network, config, arguments.batch, (&place, &workers))?;
     if arguments.serve {
         serve(&mut subject, &workers, &mut product)?;

@@ -18,7 +18,7 @@ use localgrad_models::ModelConfig;
 use localgrad_runtime::data::{Batch, Normalize};
 use localgrad_runtime::evaluate::{Evaluation, Tally};
 use localgrad_runtime::fit::{Duration as Length, FitConfig};
-use localgrad_runtime::maps::peak::PeakMemory;
+use localgrad_runtime::maps::peak::peak_bytes;
 use localgrad_runtime::maps::{Map, Place};
 use localgrad_runtime::model::Classifier;
 use localgrad_runtime::progress::Progress;
@@ -57,8 +57,6 @@ pub struct Session {
     workers: Option<(usize, Workers)>,
     /// Loss of each block in the last step.
     pub(crate) losses: Vec<f64>,
-    /// The most memory that was in use on the device.
-    peak: PeakMemory,
     /// How long the last step took at work.
     last_step: Duration,
     /// Where the threads are.
@@ -133,7 +131,6 @@ impl Session {
         let progress = Progress::start(trainer.ranges().len());
         Ok(Self {
             losses: vec![f64::NAN; trainer.ranges().len()],
-            peak: PeakMemory::watch(&place),
             intake: Intake::of(&trainer, normalize),
             trainer,
             progress,
@@ -345,7 +342,6 @@ impl Session {
             };
             let worked = began.elapsed();
             open.worked += worked;
-            self.peak.look();
             self.tell_block(shared, &open.step);
             if !more {
                 let done = self.finish(&open);
@@ -424,7 +420,7 @@ impl Session {
 
     /// The most bytes of the device's memory that were in use.
     pub(crate) fn peak_bytes(&self) -> u64 {
-        self.peak.bytes() as u64
+        peak_bytes(&self.trainer.model.place) as u64
     }
 
     /// How good the network is on batches, until `next` has no more. A cancelled one is `None`.

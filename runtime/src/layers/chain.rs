@@ -80,7 +80,7 @@ impl Chain {
                 pairs.iter().position(|[conv, _]| matches!(conv.layer, LayerSpec::Conv { bias: true, .. }));
             pairs.truncate(first.unwrap_or(pairs.len()));
         }
-        if pairs.is_empty() || !initializer.place.reads_through() {
+        if pairs.is_empty() {
             return Ok(None);
         }
         let links =

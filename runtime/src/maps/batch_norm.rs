@@ -1,10 +1,9 @@
 //! Batch normalization (Ioffe and Szegedy, 2015) with its activation, over the channels of the last
 //! dimension: `[N, F]` and `[N, H, W, C]` are one code.
 
-use crate::composed::batch_norm as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::{elementwise as on_elements, norm as device};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::batch_norm as kernels;
 use crate::kernels::simd::Isa;
 use crate::maps::Map;
@@ -13,7 +12,6 @@ use crate::maps::elementwise::{check_apart, combine_with, one_per_channel, rows_
 use crate::maps::norm::{Norm, NormSums};
 use crate::maps::place::{make, read};
 use crate::maps::slices::{elements, output, tensor};
-use candle_core::Tensor;
 
 /// Mean and variance of each channel, `[C]` both. The variance is the biased one (divided by the rows).
 #[derive(Clone, Debug)]
@@ -60,10 +58,6 @@ pub fn statistics(x: &Map) -> Result<Statistics> {
     let (_, channels) = rows_and_channels(x)?;
     match x {
         Map::Host(_) => of_moments(kernels::moments(Isa::best(), &elements(x)?, channels)),
-        Map::Composed(_) => {
-            let [mean, variance] = composed::statistics(x.composed()?)?.map(Map::Composed);
-            Ok(Statistics::new(mean, variance))
-        }
         #[cfg(feature = "device")]
         Map::Device(x) => {
             let [mean, variance] = device::statistics(x, channels)?.map(Map::Device);
@@ -89,13 +83,7 @@ pub fn forward(
     activation: Option<Activation>,
 ) -> Result<Map> {
     check(x, statistics, weight, bias)?;
-    match x {
-        Map::Composed(_) => {
-            let by = [&statistics.mean, &statistics.variance, weight, bias];
-            composed::forward(x.composed()?, tensors(by)?, epsilon, activation).map(Map::Composed)
-        }
-        _ => apply(x, &Norm::new(statistics, weight, bias, epsilon, activation)?),
-    }
+    apply(x, &Norm::new(statistics, weight, bias, epsilon, activation)?)
 }
 
 /// A map after its normalization, of its shape.
@@ -117,7 +105,6 @@ pub(super) fn apply(x: &Map, by: &Norm) -> Result<Map> {
             let y = unsafe { output(input.len(), run) };
             tensor(y?.0, x.dims())
         },
-        || Err(Error::internal("a normalization was read through where no kernels are")),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }
@@ -141,17 +128,6 @@ pub fn backward(
 ) -> Result<BatchNormGradients> {
     let channels = check(x, statistics, weight, bias)?;
     same_shape(&d_y, x)?;
-    if let Map::Composed(_) = x {
-        let through = whole.is_some();
-        let by = tensors([&statistics.mean, &statistics.variance, weight, bias])?;
-        let maps = (d_y.composed()?, x.composed()?);
-        let (d_x, d_weight, d_bias) = composed::backward(maps, by, epsilon, activation, through, need_input)?;
-        return Ok(BatchNormGradients {
-            d_x: d_x.map(Map::Composed),
-            d_weight: Map::Composed(d_weight),
-            d_bias: Map::Composed(d_bias),
-        });
-    }
     let by = Norm::new(statistics, weight, bias, epsilon, activation)?;
     let rows = x.elem_count() / channels;
     let sums = pre_activation_sums(&d_y, x, &by)?;
@@ -173,7 +149,6 @@ pub fn backward(
                 let gradient = gradient.host()?;
                 combine_with(&d_y, x, |d, x| kernels::d_input(Isa::best(), d, x, gradient))
             },
-            || Ok(()),
             |counter| counter.sweep(3 * x.elem_count()),
         )?;
     }
@@ -198,7 +173,6 @@ fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
             })?;
             Ok(NormSums::Host(sums))
         },
-        || Err(Error::internal("a normalization was read through where no kernels are")),
         |counter| {
             counter.sum_rows(x.elem_count(), by.channels());
             NormSums::Counted { channels: by.channels() }
@@ -230,10 +204,6 @@ pub fn update_running(running: &Map, observed: &Map, rows: Option<usize>, moment
             let channels = numbers.len();
             tensor(numbers, channels)
         },
-        || {
-            let (running, observed) = (running.composed()?, observed.composed()?);
-            Ok((running.affine(1.0 - momentum, 0.0)? + observed.affine(momentum, 0.0)?)?)
-        },
         |_| (),
     )
 }
@@ -260,14 +230,8 @@ pub fn unbiased(variance: &Map, rows: usize) -> Result<Map> {
             let numbers: Vec<f32> = elements(variance)?.iter().map(|v| v * factor as f32).collect();
             tensor(numbers, variance.dims())
         },
-        || Ok(variance.composed()?.affine(factor, 0.0)?),
         |_| (),
     )
-}
-
-fn tensors(maps: [&Map; 4]) -> Result<[&Tensor; 4]> {
-    let [a, b, c, d] = maps;
-    Ok([a.composed()?, b.composed()?, c.composed()?, d.composed()?])
 }
 
 /// Statistics of so many channels, counted where `like` is.

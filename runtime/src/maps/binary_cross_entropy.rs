@@ -1,6 +1,5 @@
 //! Binary cross-entropy of sigmoid outputs, from their logits.
 
-use crate::composed;
 #[cfg(feature = "device")]
 use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
@@ -41,12 +40,6 @@ pub fn sigmoid_binary_cross_entropy(logits: &Map, targets: &Map) -> Result<Loss>
             let (value, d_logits) =
                 kernel::sigmoid_binary_cross_entropy(&elements(&logits)?, &elements(&targets)?);
             Ok((value, tensor(d_logits, logits.dims())?))
-        },
-        || {
-            composed::binary_cross_entropy::sigmoid_binary_cross_entropy(
-                logits.composed()?,
-                targets.composed()?,
-            )
         },
         |counter| counter.sweep(8 * logits.elem_count()),
     )

@@ -4,7 +4,6 @@ use super::Map;
 use super::elementwise::rows_and_channels;
 use super::place::{apart, make};
 use super::slices::{elements, tensor};
-use crate::composed::channels as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::reorder as device;
 use crate::error::{Error, Result};
@@ -43,7 +42,6 @@ pub fn slice(x: &Map, first: usize, count: usize) -> Result<Map> {
             kernels::copy(&elements(x)?, channels, first, &mut y, count, 0, count);
             tensor(y, &dims[..])
         },
-        || composed::slice(x.composed()?, first, count),
         |counter| counter.sweep(2 * rows * count),
     )
 }
@@ -70,7 +68,6 @@ pub fn slice_backward(d_y: &Map, first: usize, channels: usize) -> Result<Map> {
             kernels::copy(&elements(d_y)?, count, 0, &mut d_x, channels, first, count);
             tensor(d_x, &dims[..])
         },
-        || composed::spread(d_y.composed()?, first, channels),
         |counter| counter.sweep(rows * (count + channels)),
     )
 }
@@ -115,7 +112,6 @@ pub fn concat(parts: &[Map]) -> Result<Map> {
             }
             tensor(y, &dims[..])
         },
-        || composed::concat(&parts.iter().map(Map::composed).collect::<Result<Vec<_>>>()?),
         |counter| counter.sweep(2 * rows * channels),
     )
 }
@@ -138,7 +134,6 @@ pub fn shuffle(x: &Map, groups: usize) -> Result<Map> {
         x,
         x.dims(),
         || tensor(kernels::shuffle(&elements(x)?, groups, channels / groups), x.dims()),
-        || composed::shuffle(x.composed()?, groups),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }

@@ -3,7 +3,6 @@
 use super::Map;
 use super::place::make;
 use super::slices::{elements, output, tensor};
-use crate::composed;
 #[cfg(feature = "device")]
 use crate::device::operations::{
     conv as device,
@@ -161,10 +160,6 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>, config: &ConvConfig) -
             };
             tensor(y?.0, &y_dims(&geometry)[..])
         },
-        || {
-            let bias = bias.as_ref().map(Map::composed).transpose()?;
-            composed::conv::forward(x.composed()?, weight.composed()?, bias, &geometry)
-        },
         |counter| counter.convolve(&geometry, PassKind::Forward),
     )
 }
@@ -193,7 +188,6 @@ pub fn d_input(d_y: &Map, weight: &Map, input_shape: &[usize], config: &ConvConf
             };
             tensor(d_x?.0, input_shape)
         },
-        || composed::conv::d_input(d_y.composed()?, weight.composed()?, &geometry),
         |counter| counter.convolve(&geometry, PassKind::DInput),
     )
 }
@@ -220,7 +214,6 @@ pub fn d_weight(x: &Map, d_y: &Map, weight_shape: &[usize], config: &ConvConfig)
             kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         },
-        || composed::conv::d_weight(x.composed()?, d_y.composed()?, &geometry),
         |counter| counter.convolve(&geometry, PassKind::DWeight),
     )
 }
@@ -249,7 +242,6 @@ pub fn d_bias(d_y: &Map) -> Result<Map> {
             kernels::d_bias(&elements(&d_y)?, &mut d_bias);
             tensor(d_bias, channels)
         },
-        || composed::conv::d_bias(d_y.composed()?),
         |counter| counter.sum_rows(d_y.elem_count(), channels),
     )
 }

@@ -1,6 +1,5 @@
-//! Convolution and batch norm as one where our kernels are: a convolution reads its input through the batch norm before it
+//! Convolution and batch norm as one: a convolution reads its input through the batch norm before it
 //! and takes the statistics for the one after it, so that normalized maps and their gradients are never in memory.
-//! Composed, the two are operations of their own.
 //!
 //! Backward makes d_weight and d_x, both from d_y, which may be made as it is read, from `d` and `z` ([`Through`]). Which
 //! comes first depends on memory, and on whether d_x may take the place of `z` (`last_use`):
@@ -28,7 +27,7 @@ use crate::kernels::conv::{self as kernels, Geometry, Given, PassKind, Path};
 use std::sync::{Mutex, PoisonError};
 
 fn elsewhere<T>() -> Result<T> {
-    Err(Error::internal("a convolution reads through a batch norm where no kernels are"))
+    Err(Error::internal("a convolution and what it reads through are not in one place"))
 }
 
 /// Convolves `x: [N, H, W, I]` with `weight: [O, I/groups, KH, KW]` and adds `bias: [O]`; gives `[N, OH, OW, O]`, with
@@ -75,7 +74,6 @@ pub fn forward(
             statistics = moments.map(of_moments).transpose()?;
             tensor(y, &y_dims(&geometry)[..])
         },
-        elsewhere,
         |counter| {
             counter.convolve(&geometry, PassKind::Forward);
             if behind.is_some() {
@@ -199,7 +197,6 @@ fn d_weight_through(
             kernels::d_weight(Path::best(), geometry, source, gradient, &mut d_weight)?;
             tensor(d_weight, weight_dims)
         },
-        elsewhere,
         |counter| counter.convolve(geometry, PassKind::DWeight),
     )
 }
@@ -233,7 +230,7 @@ fn joint(
             Input::Normalized(_, by) => Some(NormSums::Counted { channels: by.channels() }),
             _ => None,
         };
-        read(d_y.z, elsewhere, elsewhere, |counter| {
+        read(d_y.z, elsewhere, |counter| {
             counter.convolve_for(geometry, PassKind::Joint, 1 + usize::from(need_weight));
             counter.sum_rows(geometry.x_len(), geometry.in_channels);
         })?;
@@ -285,7 +282,6 @@ fn d_input(d_y: Through<'_>, weight: &Map, dims: &[usize], geometry: &Geometry) 
                 let d_x = elements(&d_x)?;
                 update_in_place(d_y.z.tensor()?, |z| z[start..start + d_x.len()].copy_from_slice(&d_x))
             },
-            elsewhere,
             |counter| counter.sweep(2 * d_x.elem_count()),
         )?;
     }
@@ -312,7 +308,6 @@ fn d_input_of(
             // SAFETY: the kernel writes every element, or fails.
             tensor(unsafe { output(geometry.x_len(), run) }?.0, dims)
         },
-        elsewhere,
         |counter| counter.convolve(geometry, PassKind::DInput),
     )
 }
@@ -338,7 +333,6 @@ pub fn d_weight(x: &MapRead, d_y: &Map, weight_shape: &[usize], config: &ConvCon
             kernels::d_weight(Path::best(), &geometry, x.source(&input)?, &*d_y, &mut d_weight)?;
             tensor(d_weight, weight_shape)
         },
-        elsewhere,
         |counter| counter.convolve(&geometry, PassKind::DWeight),
     )
 }

@@ -1,6 +1,4 @@
 //! Softmax cross-entropy of class scores, and the count of right answers.
-//!
-//! Logits are small (`[N, K]`), and the loss is read on the host anyway, so what composes runs the host's kernel.
 
 #[cfg(feature = "device")]
 use crate::device::operations::loss as device;

@@ -1,6 +1,5 @@
 //! Inverted dropout (Srivastava et al., 2014): zeroes elements, and scales the others so that the mean stays.
 
-use crate::composed::dropout as composed;
 use crate::error::{Error, Result};
 use crate::kernels::dropout as kernels;
 use crate::maps::Map;
@@ -40,7 +39,6 @@ pub fn forward(x: Map, mask: Mask) -> Result<Map> {
     change(
         x,
         |x| update_in_place(x, |x| kernels::apply(x, probability, seed, first)),
-        |x| composed::apply(x, probability, seed, first),
         |counter| counter.sweep(2 * elements),
     )
 }

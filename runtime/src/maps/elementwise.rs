@@ -2,7 +2,6 @@
 //!
 //! Functions that take a map by value may write into its memory: the caller must be its only user.
 
-use crate::composed::elementwise as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::{elementwise as device, sums};
 use crate::error::{Error, Result};
@@ -11,7 +10,6 @@ use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::place::{apart, change, make, read};
 use crate::maps::slices::{copied, elements, tensor, update_in_place};
-use candle_core::Tensor;
 use std::sync::OnceLock;
 
 /// `activation(x)`, of the shape of `x`.
@@ -24,7 +22,6 @@ pub fn activate(x: &Map, activation: Activation) -> Result<Map> {
         x,
         x.dims(),
         || tensor(kernels::activate(&elements(x)?, activation), x.dims()),
-        || composed::activate(x.composed()?, activation),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }
@@ -37,12 +34,7 @@ pub fn activate_backward(d_y: Map, x: &Map, activation: Activation) -> Result<Ma
         device::activate_backward(d, x.array()?, activation)?;
         return Ok(d_y);
     }
-    combine(
-        d_y,
-        x,
-        |d, x| kernels::activate_backward(d, x, activation),
-        |d, x| composed::activate_backward(d, x, activation),
-    )
+    combine(d_y, x, |d, x| kernels::activate_backward(d, x, activation))
 }
 
 /// `a + b`, of one shape.
@@ -58,12 +50,7 @@ pub fn add_activate(a: Map, b: &Map, activation: Option<Activation>) -> Result<M
         device::add_activate(sum, b.array()?, activation)?;
         return Ok(a);
     }
-    combine(
-        a,
-        b,
-        |a, b| kernels::add_activate(a, b, activation),
-        |a, b| composed::add_activate(a, b, activation),
-    )
+    combine(a, b, |a, b| kernels::add_activate(a, b, activation))
 }
 
 /// `factor · x`.
@@ -77,7 +64,6 @@ pub fn scale(x: Map, factor: f64) -> Result<Map> {
     change(
         x,
         |x| update_in_place(x, |x| kernels::scale(x, factor as f32)),
-        |x| Ok(x.affine(factor, 0.0)?),
         |counter| counter.sweep(2 * elements),
     )
 }
@@ -96,7 +82,6 @@ pub fn scaled(x: &Map, factor: f64) -> Result<Map> {
             kernels::scale(&mut numbers, factor as f32);
             tensor(numbers, x.dims())
         },
-        || Ok(x.composed()?.affine(factor, 0.0)?),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }
@@ -109,7 +94,7 @@ pub fn add_scaled(a: Map, b: &Map, factor: f64) -> Result<Map> {
         device::add_scaled(sum, b.array()?, factor as f32)?;
         return Ok(a);
     }
-    combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32), |a, b| composed::add_scaled(a, b, factor))
+    combine(a, b, |a, b| kernels::add_scaled(a, b, factor as f32))
 }
 
 /// The sum of `x: [.., C]` over all dimensions but the last: `[C]`. The gradient of a bias.
@@ -123,7 +108,6 @@ pub fn sum_rows(x: &Map) -> Result<Map> {
         x,
         &[channels],
         || tensor(kernels::sum_rows(&elements(x)?, channels), channels),
-        || composed::sum_rows(x.composed()?),
         |counter| counter.sum_rows(x.elem_count(), channels),
     )
 }
@@ -139,7 +123,6 @@ pub fn sum_of_products(a: &Map, b: &Map) -> Result<f64> {
     read(
         a,
         || Ok(kernels::sum_of_products(&elements(a)?, &elements(b)?)),
-        || composed::sum_of_products(a.composed()?, b.composed()?),
         |counter| {
             counter.sweep(2 * a.elem_count());
             1.0
@@ -181,25 +164,11 @@ pub(super) fn combine_with<R: Send + Sync>(
 }
 
 /// What becomes of `a` together with `b`, in the memory of `a` where a kernel does it.
-fn combine(
-    a: Map,
-    b: &Map,
-    kernel: impl Fn(&mut [f32], &[f32]) + Sync,
-    composed: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
-) -> Result<Map> {
-    match &a {
-        // Made anew.
-        Map::Composed(_) => same_shape(&a, b)?,
-        _ => check_apart(&a, b)?,
-    }
+fn combine(a: Map, b: &Map, kernel: impl Fn(&mut [f32], &[f32]) + Sync) -> Result<Map> {
+    check_apart(&a, b)?;
     let other = a.clone();
     let elements = a.elem_count();
-    change(
-        a,
-        |_| combine_with(&other, b, kernel),
-        |a| composed(a, b.composed()?),
-        |counter| counter.sweep(3 * elements),
-    )
+    change(a, |_| combine_with(&other, b, kernel), |counter| counter.sweep(3 * elements))
 }
 
 /// A shape error unless `a` and `b` have one shape; they must be in one place.

@@ -4,7 +4,6 @@
 use super::Map;
 use super::place::make;
 use super::slices::{elements, tensor};
-use crate::composed::embedding as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::embedding as device;
 use crate::error::{Error, Result};
@@ -30,7 +29,6 @@ pub fn forward(tokens: &Map, weight: &Map) -> Result<Map> {
             let found = checked(&elements(tokens)?, [t, vocabulary])?;
             tensor(kernels::forward(&found, &elements(weight)?, channels), &dims[..])
         },
-        || composed::forward(&checked(&tokens.numbers()?, [t, vocabulary])?, weight.composed()?, dims),
         |counter| {
             counter.scratch(n * t * size_of::<u32>());
             counter.sweep(n * t * (1 + 2 * channels));
@@ -66,7 +64,6 @@ pub fn d_weight(tokens: &Map, d_y: &Map, vocabulary: usize) -> Result<Map> {
             let found = checked(&elements(tokens)?, [t, vocabulary])?;
             tensor(kernels::d_weight(&found, &elements(d_y)?, dims), &dims[..])
         },
-        || composed::d_weight(&checked(&tokens.numbers()?, [t, vocabulary])?, d_y.composed()?, dims),
         |counter| {
             let places = n * t * size_of::<u32>();
             counter.scratch(places + kernels::d_weight_bytes(n * t, dims, counter.threads));

@@ -1,6 +1,4 @@
 //! Losses of values: of the errors by which outputs miss them.
-//!
-//! Outputs are small (`[N, K]`), and the loss is read on the host anyway, so what composes runs the host's kernel.
 
 #[cfg(feature = "device")]
 use crate::device::operations::loss as device;

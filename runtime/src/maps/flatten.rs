@@ -29,7 +29,7 @@ pub fn forward(x: Map) -> Result<Map> {
         return reversed(x, &dims, [c, 1, h * w]).map(Map::Device);
     }
     let run = || Ok(x.tensor()?.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)?);
-    make(&x, &dims, run, run, |counter| counter.sweep(2 * x.elem_count()))
+    make(&x, &dims, run, |counter| counter.sweep(2 * x.elem_count()))
 }
 
 /// The gradient of an input of the shape `input_shape` from `d_y: [N, F]`.
@@ -46,5 +46,5 @@ pub fn backward(d_y: Map, input_shape: &[usize]) -> Result<Map> {
         return reversed(d_y, input_shape, [h * w, 1, c]).map(Map::Device);
     }
     let run = || Ok(d_y.tensor()?.reshape((n, c, h, w))?.permute((0, 2, 3, 1))?.contiguous()?);
-    make(&d_y, input_shape, run, run, |counter| counter.sweep(2 * d_y.elem_count()))
+    make(&d_y, input_shape, run, |counter| counter.sweep(2 * d_y.elem_count()))
 }

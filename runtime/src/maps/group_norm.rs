@@ -3,9 +3,8 @@
 
 use super::Map;
 use super::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape};
-use super::place::{apart, make, read};
+use super::place::{make, read};
 use super::slices::{elements, tensor};
-use crate::composed::group_norm as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::group_norm as device;
 use crate::error::{Error, Result};
@@ -65,7 +64,6 @@ pub fn forward(x: &Map, weight: &Map, bias: &Map, extent: Extent, epsilon: f64) 
             let (weight, bias) = (elements(weight)?, elements(bias)?);
             tensor(kernels::forward(&elements(x)?, [&weight, &bias], sizes, epsilon), x.dims())
         },
-        || composed::forward(x.composed()?, [weight.composed()?, bias.composed()?], sizes, epsilon),
         |counter| counter.sweep(4 * x.elem_count()),
     )
 }
@@ -80,11 +78,6 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -
     same_shape(&d_y, x)?;
     let sizes = sizes(x, extent)?;
     one_per_channel(sizes.channels, &[("the weight", weight)])?;
-    if let Map::Composed(_) = x {
-        let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, sizes, epsilon)?;
-        let [d_x, d_weight, d_bias] = made.map(Map::Composed);
-        return Ok(AffineGradients { d_x, d_weight, d_bias });
-    }
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let found = device::backward(d_y.array()?, x, weight.array()?, sizes, epsilon)?;
@@ -99,7 +92,6 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map, extent: Extent, epsilon: f64) -
             let [d_weight, d_bias] = found.map(|numbers| tensor(numbers, sizes.channels).map(Map::Host));
             Ok([d_weight, d_bias])
         },
-        || Err(apart()),
         |counter| {
             let samples = x.elem_count() / (sizes.rows * sizes.channels);
             counter.scratch(kernels::backward_bytes(samples, sizes, counter.threads));

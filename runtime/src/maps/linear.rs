@@ -1,6 +1,5 @@
 //! The linear layer y = x · Wᵀ + b and its gradients; that of the bias is `elementwise::sum_rows(d_y)`.
 
-use crate::composed::linear as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::linear as device;
 use crate::error::{Error, Result};
@@ -31,7 +30,6 @@ pub fn forward(x: &Map, weight: &Map, bias: Option<&Map>) -> Result<Map> {
             let weight = Matrix::new(&weight, inputs).transposed();
             tensor(product(Matrix::new(&x, inputs), weight, bias.as_deref()), (rows, outputs))
         },
-        || composed::forward(x.composed()?, weight.composed()?, bias.map(Map::composed).transpose()?),
         |counter| counter.product(rows, outputs, inputs),
     )
 }
@@ -52,7 +50,6 @@ pub fn d_input(d_y: &Map, weight: &Map) -> Result<Map> {
             let d_y = Matrix::new(&d_y, outputs);
             tensor(product(d_y, Matrix::new(&weight, inputs), None), (rows, inputs))
         },
-        || composed::d_input(d_y.composed()?, weight.composed()?),
         |counter| counter.product(rows, inputs, outputs),
     )
 }
@@ -73,7 +70,6 @@ pub fn d_weight(x: &Map, d_y: &Map) -> Result<Map> {
             let d_y = Matrix::new(&d_y, outputs).transposed();
             tensor(product(d_y, Matrix::new(&x, inputs), None), (outputs, inputs))
         },
-        || composed::d_weight(x.composed()?, d_y.composed()?),
         |counter| counter.product(outputs, inputs, rows),
     )
 }

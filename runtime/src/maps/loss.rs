@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::counted::Counter;
 use crate::maps::slices::tensor_elements;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// The value of a loss and its gradient, made in one call.
 #[derive(Clone, Debug)]
@@ -78,11 +78,6 @@ pub(super) fn on_host(
             let tensor = tensor.contiguous()?;
             let (value, d_input) = kernel(&tensor_elements(&tensor)?)?;
             Ok(Loss { value, d_input: Map::Host(d_input) })
-        }
-        Map::Composed(tensor) => {
-            let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-            let (value, d_input) = kernel(&tensor_elements(&tensor)?)?;
-            Ok(Loss { value, d_input: x.place().map(d_input)? })
         }
         #[cfg(feature = "device")]
         Map::Device(array) => {

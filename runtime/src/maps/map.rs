@@ -2,7 +2,7 @@
 
 use super::counted::ledger::Part;
 use super::counted::{Dims, Outline};
-use super::place::{Place, apart, is_composed_here};
+use super::place::Place;
 #[cfg(feature = "device")]
 use crate::device::{array::Array, table::body::Element};
 use crate::error::{Error, Result};
@@ -18,8 +18,6 @@ use std::sync::Arc;
 pub enum Map {
     /// In memory, for our kernels.
     Host(Tensor),
-    /// Wherever candle has it, for compositions of its primitives.
-    Composed(Tensor),
     /// In a device's memory, for its kernels.
     #[cfg(feature = "device")]
     Device(Array),
@@ -28,9 +26,9 @@ pub enum Map {
 }
 
 impl From<Tensor> for Map {
-    /// A tensor on the CPU is the kernels'.
+    /// The tensor is on the CPU.
     fn from(tensor: Tensor) -> Self {
-        if tensor.device().is_cpu() { Self::Host(tensor) } else { Self::Composed(tensor) }
+        Self::Host(tensor)
     }
 }
 
@@ -62,7 +60,7 @@ impl Map {
     /// Its shape.
     pub fn dims(&self) -> &[usize] {
         match self {
-            Self::Host(x) | Self::Composed(x) => x.dims(),
+            Self::Host(x) => x.dims(),
             #[cfg(feature = "device")]
             Self::Device(x) => x.dims(),
             Self::Counted(x) => &x.dims,
@@ -77,7 +75,7 @@ impl Map {
     /// Number of elements.
     pub fn elem_count(&self) -> usize {
         match self {
-            Self::Host(x) | Self::Composed(x) => x.elem_count(),
+            Self::Host(x) => x.elem_count(),
             #[cfg(feature = "device")]
             Self::Device(x) => x.len(),
             Self::Counted(x) => x.elements(),
@@ -87,7 +85,7 @@ impl Map {
     /// Whether its elements are bytes.
     pub fn is_bytes(&self) -> bool {
         match self {
-            Self::Host(x) | Self::Composed(x) => x.dtype() == DType::U8,
+            Self::Host(x) => x.dtype() == DType::U8,
             #[cfg(feature = "device")]
             Self::Device(x) => are_bytes(x),
             Self::Counted(x) => x.bytes,
@@ -98,7 +96,6 @@ impl Map {
     pub fn place(&self) -> Place {
         match self {
             Self::Host(_) => Place::Host,
-            Self::Composed(x) => Place::Composed(x.device().clone()),
             #[cfg(feature = "device")]
             Self::Device(x) => Place::Device(x.engine().clone()),
             Self::Counted(x) => Place::Counted(x.counter.clone()),
@@ -111,7 +108,7 @@ impl Map {
     /// `Internal` for a map that only counts, or is an array of a device.
     pub fn tensor(&self) -> Result<&Tensor> {
         match self {
-            Self::Host(x) | Self::Composed(x) => Ok(x),
+            Self::Host(x) => Ok(x),
             #[cfg(feature = "device")]
             Self::Device(_) => Err(Error::internal("a map on a device was asked for as a tensor")),
             Self::Counted(_) => Err(Error::internal("the numbers of a map were asked for that has none")),
@@ -137,21 +134,11 @@ impl Map {
     pub fn to(&self, place: &Place) -> Result<Self> {
         match (self, place) {
             (Self::Host(_), Place::Host) | (Self::Counted(_), Place::Counted(_)) => Ok(self.clone()),
-            (Self::Composed(x), Place::Composed(device)) if x.device().same_device(device) => {
-                Ok(self.clone())
-            }
             #[cfg(feature = "device")]
             (Self::Device(x), Place::Device(engine)) if x.engine().is(engine) => Ok(self.clone()),
             #[cfg(feature = "device")]
             (Self::Device(x), _) => place.map(super::on_device::downloaded(x)?),
             _ => place.map(self.tensor()?.clone()),
-        }
-    }
-
-    fn wrapped(&self, tensor: Tensor) -> Self {
-        match self {
-            Self::Composed(_) => Self::Composed(tensor),
-            _ => Self::Host(tensor),
         }
     }
 
@@ -162,7 +149,7 @@ impl Map {
     pub fn reshape(&self, dims: impl Into<Shape>) -> Result<Self> {
         let dims = dims.into();
         match self {
-            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.reshape(dims)?)),
+            Self::Host(x) => Ok(Self::Host(x.reshape(dims)?)),
             #[cfg(feature = "device")]
             Self::Device(x) => x.reshape(dims.dims()).map(Self::Device),
             Self::Counted(x) if dims.elem_count() == x.elements() => {
@@ -180,7 +167,7 @@ impl Map {
     /// `Shape` where there are fewer.
     pub fn samples(&self, first: usize, count: usize) -> Result<Self> {
         match self {
-            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.narrow(0, first, count)?)),
+            Self::Host(x) => Ok(Self::Host(x.narrow(0, first, count)?)),
             #[cfg(feature = "device")]
             Self::Device(x) => x.samples(first, count).map(Self::Device),
             Self::Counted(x) => {
@@ -211,7 +198,7 @@ impl Map {
         }
         let Self::Counted(x) = first else {
             let tensors = parts.iter().map(Self::tensor).collect::<Result<Vec<_>>>()?;
-            return Ok(first.wrapped(Tensor::cat(&tensors, 0)?));
+            return Ok(Self::Host(Tensor::cat(&tensors, 0)?));
         };
         let samples = parts.iter().filter_map(|part| part.dims().first()).sum();
         let mut dims = x.dims.clone();
@@ -229,7 +216,7 @@ impl Map {
     /// Those of the device.
     pub fn copy(&self) -> Result<Self> {
         match self {
-            Self::Host(x) | Self::Composed(x) => Ok(self.wrapped(x.force_contiguous()?)),
+            Self::Host(x) => Ok(Self::Host(x.force_contiguous()?)),
             #[cfg(feature = "device")]
             Self::Device(x) => x.copy().map(Self::Device),
             Self::Counted(x) => self.place().empty(&x.dims),
@@ -242,7 +229,7 @@ impl Map {
     /// Those of the device.
     pub fn contiguous(self) -> Result<Self> {
         match &self {
-            Self::Host(x) | Self::Composed(x) if !x.is_contiguous() => Ok(self.wrapped(x.contiguous()?)),
+            Self::Host(x) if !x.is_contiguous() => Ok(Self::Host(x.contiguous()?)),
             #[cfg(feature = "device")]
             Self::Device(x) => x.ordered(x.order()).map(Self::Device),
             _ => Ok(self),
@@ -252,9 +239,7 @@ impl Map {
     /// Whether two lie in one memory, so that writing into one may change the other.
     pub fn shares_memory(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Host(a) | Self::Composed(a), Self::Host(b) | Self::Composed(b)) => {
-                super::slices::share_storage(a, b)
-            }
+            (Self::Host(a), Self::Host(b)) => super::slices::share_storage(a, b),
             #[cfg(feature = "device")]
             (Self::Device(a), Self::Device(b)) => a.shares_memory(b),
             (Self::Counted(a), Self::Counted(b)) => std::ptr::eq(a.held(), b.held()),
@@ -274,14 +259,6 @@ impl Map {
         match self {
             Self::Counted(x) => Some(x.held().part()),
             _ => None,
-        }
-    }
-
-    /// The tensor for a composition.
-    pub(super) fn composed(&self) -> Result<&Tensor> {
-        match self {
-            Self::Composed(x) if is_composed_here() => Ok(x),
-            _ => Err(apart()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Where a clamping activation lets gradients pass, in a bit an element: all that backward needs of an output
 //! that nobody else keeps.
 
-use crate::composed::mask as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::mask as device;
 use crate::error::{Error, Result};
@@ -13,8 +12,7 @@ use crate::maps::place::{change, make_bytes};
 use crate::maps::slices::{elements, update_in_place};
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 
-/// The mask of `y`, the output of ReLU or ReLU6. By a kernel a bit an element, lowest first, `[ceil(elements / 8)]`
-/// of u8; composed a byte an element, of the shape of `y`.
+/// The mask of `y`, the output of ReLU or ReLU6: a bit an element, lowest first, `[ceil(elements / 8)]` of u8.
 ///
 /// # Errors
 /// Config for activations whose slope is more than 0 or 1.
@@ -34,7 +32,6 @@ pub fn of_output(y: &Map, activation: Activation) -> Result<Map> {
         y,
         &[y.elem_count().div_ceil(8)],
         || of_bits(kernels::pack(Isa::best(), &elements(y)?, upper)),
-        || composed::of_output(y.composed()?, upper),
         |counter| counter.sweep(y.elem_count()),
     )
 }
@@ -68,7 +65,6 @@ pub fn apply(d_y: Map, mask: &Map) -> Result<Map> {
                 _ => Err(misfit()),
             }
         },
-        |d_y| composed::apply(d_y, mask.composed()?),
         |counter| counter.sweep(2 * elements),
     )
 }

@@ -1,6 +1,5 @@
 //! Maps and the one list of operations on them, forward and backward: each checks its arguments, and says by which kernel
-//! it is carried out on the host, how it is composed of candle's primitives elsewhere, and what it counts where maps are
-//! counted. Operations know nothing of layers, tapes or weights' names.
+//! it is carried out on the host, what it launches on a device, and what it counts where maps are counted. Operations know nothing of layers, tapes or weights' names.
 //!
 //! Activations are channels-last, `[N, H, W, C]`; convolution weights are `[O, I, H, W]`.
 

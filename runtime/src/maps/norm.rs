@@ -78,14 +78,14 @@ pub(crate) fn bytes(channels: usize) -> usize {
 }
 
 fn elsewhere() -> Error {
-    Error::internal("a batch norm is read through where no kernels are")
+    Error::internal("a batch norm and what is read through it are not in one place")
 }
 
 impl Norm {
     /// From statistics and parameters, `[C]` all.
     ///
     /// # Errors
-    /// `Internal` where maps are composed: there nothing is read through.
+    /// `Internal` where not all are in one place, and those of the device.
     pub fn new(
         statistics: &Statistics,
         weight: &Map,
@@ -111,7 +111,6 @@ impl Norm {
                 let parameters = [weight, bias.array()?];
                 Ok(Self::Device(device::Norm::new(statistics, parameters, epsilon, activation)?))
             }
-            Map::Composed(_) => Err(elsewhere()),
         }
     }
 
@@ -254,7 +253,6 @@ pub fn sums(d: &Map, z: &Map, by: &Norm) -> Result<NormSums> {
     read(
         z,
         || Ok(NormSums::Host(kernels::sums(Isa::best(), &elements(d)?, &elements(z)?, by.host()?))),
-        || Err(elsewhere()),
         |counter| {
             counter.sum_rows(z.elem_count(), by.channels());
             NormSums::Counted { channels: by.channels() }

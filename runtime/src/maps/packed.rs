@@ -2,14 +2,13 @@
 
 use super::Map;
 use super::counted::ledger::Part;
-use super::place::{Place, Room, is_composed_here, unknown};
+use super::place::{Place, Room};
 use super::slices::{elements, output, tensor};
 #[cfg(feature = "device")]
 use crate::device::{array::Array, operations::elementwise as device};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::half;
 use crate::precision::Precision;
-use candle_core::{DType, Tensor};
 
 /// A map of f32 in 16 bits a number.
 #[derive(Debug)]
@@ -23,8 +22,6 @@ pub enum Packed {
         /// Their format.
         precision: Precision,
     },
-    /// As candle converts it.
-    Composed(Tensor),
     /// On a device.
     #[cfg(feature = "device")]
     Device {
@@ -52,11 +49,6 @@ impl Packed {
     pub fn new(x: &Map, precision: Precision) -> Result<Self> {
         let dims = x.dims().to_vec();
         match x {
-            Map::Composed(_) if !is_composed_here() => Err(unknown()),
-            Map::Composed(x) => {
-                let dtype = if precision == Precision::F16 { DType::F16 } else { DType::BF16 };
-                Ok(Self::Composed(x.to_dtype(dtype)?))
-            }
             Map::Host(_) => {
                 let x = x.clone().contiguous()?;
                 let bits = narrow(&elements(&x)?, precision)?;
@@ -77,7 +69,6 @@ impl Packed {
     /// The map's shape.
     pub fn dims(&self) -> &[usize] {
         match self {
-            Self::Composed(x) => x.dims(),
             #[cfg(feature = "device")]
             Self::Device { bits, .. } => bits.dims(),
             Self::Host { dims, .. } | Self::Counted { dims, .. } => dims,
@@ -90,8 +81,6 @@ impl Packed {
     /// Those of the device.
     pub fn unpack(&self) -> Result<Map> {
         match self {
-            Self::Composed(x) if is_composed_here() => Ok(Map::Composed(x.to_dtype(DType::F32)?)),
-            Self::Composed(_) => Err(unknown()),
             #[cfg(feature = "device")]
             Self::Device { bits, precision } => {
                 device::widen(bits, *precision == Precision::Bf16).map(Map::Device)

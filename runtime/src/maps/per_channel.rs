@@ -1,7 +1,6 @@
 //! Products with a number of each channel: the same for all samples, as a layer's scale is, or each sample's own, as a gate's
 //! values are.
 
-use crate::composed::per_channel as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::{norm as on_rows, reorder as device};
 use crate::error::{Error, Result};
@@ -10,7 +9,6 @@ use crate::maps::Map;
 use crate::maps::elementwise::{rows_and_channels, same_shape};
 use crate::maps::place::{apart, change, make};
 use crate::maps::slices::{copied, elements, tensor, update_in_place};
-use candle_core::Tensor;
 
 /// `x: [N, .., C]` as groups of rows of channels, each of which has numbers of its own: one group for `numbers: [C]`, N
 /// of them for `[N, C]` or `[N, 1, 1, C]`.
@@ -53,7 +51,6 @@ pub fn multiply(x: &Map, factors: &Map) -> Result<Map> {
             kernels::update(&mut y, &x_elements, &factors, [rows, channels], |_, x, factor| factor * x);
             tensor(y, x.dims())
         },
-        || composed::multiply(x.composed()?, factors.composed()?, grouped),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }
@@ -77,7 +74,6 @@ pub fn multiply_into(x: Map, factors: &Map) -> Result<Map> {
             let factors = elements(factors)?;
             update_in_place(x, |x| kernels::change(x, &factors, [rows, channels], |x, factor| factor * x))
         },
-        |x| composed::multiply(x, factors.composed()?, grouped),
         |counter| counter.sweep(2 * count),
     )
 }
@@ -99,7 +95,6 @@ pub fn d_factors(d_y: &Map, x: &Map, factors: &Map) -> Result<Map> {
         x,
         dims,
         || tensor(kernels::sums(&elements(d_y)?, &elements(x)?, [rows, channels], |d, x| d * x), dims),
-        || composed::sums(d_y.composed()?, x.composed()?, grouped, dims),
         |counter| {
             counter.scratch(kernels::sums_bytes(groups, [rows, channels], counter.threads));
             counter.sweep(2 * x.elem_count());
@@ -135,11 +130,6 @@ pub fn affine(x: &Map, factors: &[f32], shifts: &[f32]) -> Result<Map> {
                 }
             }
             tensor(numbers, x.dims())
-        },
-        || {
-            let x = x.composed()?;
-            let (factors, shifts) = (Tensor::new(factors, x.device())?, Tensor::new(shifts, x.device())?);
-            Ok(x.broadcast_mul(&factors)?.broadcast_add(&shifts)?)
         },
         |counter| counter.sweep(2 * x.elem_count()),
     )

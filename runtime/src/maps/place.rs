@@ -20,9 +20,6 @@ use std::sync::Arc;
 pub enum Place {
     /// In memory, for our kernels.
     Host,
-    /// On a device of candle's, for compositions of its primitives. With the feature `compositions`, which tests have,
-    /// that may be the CPU, so that whatever a GPU would run is run without one.
-    Composed(Device),
     /// On a device with kernels of our own.
     #[cfg(feature = "device")]
     Device(Engine),
@@ -30,16 +27,10 @@ pub enum Place {
     Counted(Arc<Counter>),
 }
 
-/// Whether this build knows compositions. Where it does not, the compiler leaves them out of the library, and with them
-/// what of candle they alone use.
-pub(super) const fn is_composed_here() -> bool {
-    cfg!(any(feature = "metal", feature = "compositions"))
-}
-
 impl From<&Device> for Place {
-    /// The CPU is the kernels'.
-    fn from(device: &Device) -> Self {
-        if device.is_cpu() { Self::Host } else { Self::Composed(device.clone()) }
+    /// Of candle's devices the CPU alone is one of maps; others are opened by name.
+    fn from(_: &Device) -> Self {
+        Self::Host
     }
 }
 
@@ -67,11 +58,6 @@ impl Place {
         matches!(self, Self::Counted(_))
     }
 
-    /// Whether convolutions read their input through the batch norm before it.
-    pub fn reads_through(&self) -> bool {
-        !matches!(self, Self::Composed(_))
-    }
-
     /// A tensor on the CPU as a map here.
     ///
     /// # Errors
@@ -79,7 +65,6 @@ impl Place {
     pub fn map(&self, tensor: Tensor) -> Result<Map> {
         match self {
             Self::Host => Ok(Map::Host(tensor.to_device(&Device::Cpu)?)),
-            Self::Composed(device) => Ok(Map::Composed(tensor.to_device(device)?)),
             #[cfg(feature = "device")]
             Self::Device(engine) => uploaded(engine, &tensor),
             Self::Counted(_) => self.empty(tensor.dims()),
@@ -170,19 +155,16 @@ fn outline(counter: &Arc<Counter>, dims: &[usize], bytes: bool) -> Result<Outlin
     Ok(Outline { dims: sizes(dims)?, bytes, memory, counter: counter.clone() })
 }
 
-/// A new map of the shape `dims` from maps at the place of `like`: by a kernel, by a composition, or counted.
+/// A new map of the shape `dims` from maps at the place of `like`: by a kernel of the host, or counted.
 #[inline]
 pub(super) fn make(
     like: &Map,
     dims: &[usize],
     host: impl FnOnce() -> Result<Tensor>,
-    composed: impl FnOnce() -> Result<Tensor>,
     count: impl FnOnce(&Counter),
 ) -> Result<Map> {
     match like {
         Map::Host(_) => host().map(Map::Host),
-        Map::Composed(_) if is_composed_here() => composed().map(Map::Composed),
-        Map::Composed(_) => Err(unknown()),
         #[cfg(feature = "device")]
         Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => {
@@ -199,15 +181,10 @@ pub(super) fn make_with_bytes(
     like: &Map,
     (dims, byte_dims): (&[usize], &[usize]),
     host: impl FnOnce() -> Result<(Tensor, Tensor)>,
-    composed: impl FnOnce() -> Result<(Tensor, Tensor)>,
     count: impl FnOnce(&Counter),
 ) -> Result<(Map, Map)> {
     match like {
         Map::Host(_) => host().map(|(y, bytes)| (Map::Host(y), Map::Host(bytes))),
-        Map::Composed(_) if is_composed_here() => {
-            composed().map(|(y, bytes)| (Map::Composed(y), Map::Composed(bytes)))
-        }
-        Map::Composed(_) => Err(unknown()),
         #[cfg(feature = "device")]
         Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => {
@@ -224,7 +201,6 @@ pub(super) fn make_bytes(
     like: &Map,
     dims: &[usize],
     host: impl FnOnce() -> Result<Tensor>,
-    composed: impl FnOnce() -> Result<Tensor>,
     count: impl FnOnce(&Counter),
 ) -> Result<Map> {
     if let Map::Counted(x) = like {
@@ -232,21 +208,18 @@ pub(super) fn make_bytes(
         count(&x.counter);
         return Ok(Map::Counted(Arc::new(made)));
     }
-    make(like, dims, host, composed, |_| ())
+    make(like, dims, host, |_| ())
 }
 
-/// `x` changed where it is, or what a composition makes of it.
+/// `x`, changed where it is.
 #[inline]
 pub(super) fn change(
     x: Map,
     host: impl FnOnce(&Tensor) -> Result<()>,
-    composed: impl FnOnce(&Tensor) -> Result<Tensor>,
     count: impl FnOnce(&Counter),
 ) -> Result<Map> {
     match &x {
         Map::Host(tensor) => host(tensor)?,
-        Map::Composed(tensor) if is_composed_here() => return composed(tensor).map(Map::Composed),
-        Map::Composed(_) => return Err(unknown()),
         #[cfg(feature = "device")]
         Map::Device(_) => return Err(no_kernel()),
         Map::Counted(outline) => count(&outline.counter),
@@ -259,7 +232,6 @@ pub(super) fn change(
 pub(super) fn loss(
     x: &Map,
     host: impl FnOnce() -> Result<(f64, Tensor)>,
-    composed: impl FnOnce() -> Result<(f64, Tensor)>,
     count: impl FnOnce(&Counter),
 ) -> Result<Loss> {
     let value = Cell::new(1.0);
@@ -267,7 +239,7 @@ pub(super) fn loss(
         value.set(found);
         d_input
     };
-    let d_input = make(x, x.dims(), || host().map(told), || composed().map(told), count)?;
+    let d_input = make(x, x.dims(), || host().map(told), count)?;
     Ok(Loss { value: value.get(), d_input })
 }
 
@@ -276,13 +248,10 @@ pub(super) fn loss(
 pub(crate) fn read<T>(
     like: &Map,
     host: impl FnOnce() -> Result<T>,
-    composed: impl FnOnce() -> Result<T>,
     counted: impl FnOnce(&Counter) -> T,
 ) -> Result<T> {
     match like {
         Map::Host(_) => host(),
-        Map::Composed(_) if is_composed_here() => composed(),
-        Map::Composed(_) => Err(unknown()),
         #[cfg(feature = "device")]
         Map::Device(_) => Err(no_kernel()),
         Map::Counted(x) => Ok(counted(&x.counter)),
@@ -304,8 +273,4 @@ pub(crate) fn of_numbers<T>(
 /// The error of an operation whose maps are not all at one place.
 pub(super) fn apart() -> Error {
     Error::internal("maps of one operation are in different places")
-}
-
-pub(super) fn unknown() -> Error {
-    Error::internal("a map is on a device that this build does not know")
 }

@@ -3,14 +3,12 @@
 use super::Map;
 use super::elementwise::{combine_with, rows_and_channels, same_shape};
 use super::per_channel::grouped;
-use super::place::{apart, make, read};
+use super::place::{make, read};
 use super::slices::{elements, tensor};
-use crate::composed::per_channel as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::reorder as device;
 use crate::error::Result;
 use crate::kernels::per_channel as kernels;
-use candle_core::Tensor;
 
 /// What `backward` returns.
 #[derive(Debug)]
@@ -52,7 +50,6 @@ pub fn forward(x: &Map, slopes: &Map) -> Result<Map> {
             kernels::update(&mut y, &elements(x)?, &elements(slopes)?, [rows, channels], bent);
             tensor(y, x.dims())
         },
-        || composed::prelu(x.composed()?, slopes.composed()?, grouped),
         |counter| counter.sweep(2 * x.elem_count()),
     )
 }
@@ -66,18 +63,12 @@ pub fn forward(x: &Map, slopes: &Map) -> Result<Map> {
 pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<PreluGradients> {
     same_shape(&d_y, x)?;
     let grouped = shape(x, slopes)?;
-    if let Map::Composed(_) = x {
-        let (d_x, d_slopes) =
-            composed::prelu_backward((d_y.composed()?, x.composed()?), slopes.composed()?, grouped)?;
-        return Ok(PreluGradients { d_x: Map::Composed(d_x), d_slopes: Map::Composed(d_slopes) });
-    }
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
         let d_slopes = device::prelu_backward(d_y.array()?, x, slopes.array()?, grouped)?;
         return Ok(PreluGradients { d_x: d_y, d_slopes: Map::Device(d_slopes) });
     }
     let [_, rows, channels] = grouped;
-    let elsewhere = || -> Result<Tensor> { Err(apart()) };
     let d_slopes = make(
         x,
         slopes.dims(),
@@ -85,7 +76,6 @@ pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<PreluGradients> {
             let part = |d: f32, x: f32| if x > 0.0 { 0.0 } else { d * x };
             tensor(kernels::sums(&elements(&d_y)?, &elements(x)?, [rows, channels], part), slopes.dims())
         },
-        elsewhere,
         |counter| {
             counter.scratch(kernels::sums_bytes(1, [rows, channels], counter.threads));
             counter.sweep(2 * x.elem_count());
@@ -98,7 +88,6 @@ pub fn backward(d_y: Map, x: &Map, slopes: &Map) -> Result<PreluGradients> {
             let slopes = elements(slopes)?;
             combine_with(&d_y, x, |d, x| kernels::update(d, x, &slopes, [rows, channels], bend))
         },
-        || Err(apart()),
         |counter| counter.sweep(3 * x.elem_count()),
     )?;
     Ok(PreluGradients { d_x: d_y, d_slopes })

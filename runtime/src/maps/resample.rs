@@ -29,7 +29,6 @@ pub fn resample(x: &Map, rows: &Taps, columns: &Taps) -> Result<Map> {
         x,
         &dims,
         || tensor(crate::kernels::resample::resample(&elements(x)?, channels, rows, columns), &dims[..]),
-        || crate::composed::resample::resample(x.composed()?, rows, columns),
         |counter| {
             // A line for each thread.
             counter.scratch(counter.threads * columns_in * channels * size_of::<f32>());

@@ -10,16 +10,12 @@ use super::place::{make, make_bytes, make_with_bytes};
 use super::slices::{elements, output, tensor};
 #[cfg(feature = "device")]
 use crate::device::operations::norm as device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::batch_norm::clamp;
 use crate::kernels::residual::{self, Summand};
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::unwritten;
 use candle_core::Tensor;
-
-fn elsewhere<T>() -> Result<T> {
-    Err(Error::internal("a sum normalizes on the way where no kernels are"))
-}
 
 /// A summand, or some of its elements.
 fn summand<'a>(of: &'a MapRead, elements: &'a [f32]) -> Result<Summand<'a>> {
@@ -61,7 +57,6 @@ pub fn sum_mask(main: MapRead, around: MapRead, activation: Option<Activation>) 
             }
             mask::of_bits(bits)
         },
-        elsewhere,
         |counter| {
             counter.scratch(at_once * size_of::<f32>());
             counter.sweep(2 * x.elem_count());
@@ -115,7 +110,7 @@ pub fn add_activate(
     };
     let elements = x.elem_count();
     if !(with_mask && activation.is_some()) {
-        let y = make(x, x.dims(), || Ok(run(false)?.0), elsewhere, |counter| counter.sweep(3 * elements))?;
+        let y = make(x, x.dims(), || Ok(run(false)?.0), |counter| counter.sweep(3 * elements))?;
         return Ok((y, None));
     }
     let (y, mask) = make_with_bytes(
@@ -125,7 +120,6 @@ pub fn add_activate(
             let (y, bits) = run(true)?;
             Ok((y, mask::of_bits(bits)?))
         },
-        elsewhere,
         |counter| counter.sweep(3 * elements),
     )?;
     Ok((y, Some(mask)))

@@ -3,9 +3,8 @@
 use super::Map;
 use super::elementwise::{combine_with, one_per_channel, rows_and_channels, same_shape, sum_rows};
 use super::group_norm::AffineGradients;
-use super::place::{apart, make};
+use super::place::make;
 use super::slices::{elements, tensor};
-use crate::composed::response_norm as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::group_norm as device;
 use crate::error::Result;
@@ -44,7 +43,6 @@ pub fn forward(x: &Map, weight: &Map, bias: &Map) -> Result<Map> {
             per_channel::change(&mut y, &bias, [samples * rows, channels], |y, bias| y + bias);
             tensor(y, x.dims())
         },
-        || composed::forward(x.composed()?, weight.composed()?, bias.composed()?, grouped),
         |counter| {
             let numbers = 2 * samples * channels * size_of::<f32>();
             counter.scratch(numbers + per_channel::sums_bytes(samples, [rows, channels], counter.threads));
@@ -63,11 +61,6 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<AffineGradients> {
     same_shape(&d_y, x)?;
     let grouped = grouped(x, &[("the weight", weight)])?;
     let [samples, rows, channels] = grouped;
-    if let Map::Composed(_) = x {
-        let made = composed::backward(d_y.composed()?, x.composed()?, weight.composed()?, grouped)?;
-        let [d_x, d_weight, d_bias] = made.map(Map::Composed);
-        return Ok(AffineGradients { d_x, d_weight, d_bias });
-    }
     let d_bias = sum_rows(&d_y)?;
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
@@ -89,7 +82,6 @@ pub fn backward(d_y: Map, x: &Map, weight: &Map) -> Result<AffineGradients> {
             })?;
             tensor(d_weight, channels)
         },
-        || Err(apart()),
         |counter| {
             let numbers = 4 * samples * channels * size_of::<f32>() + kernels::backward_bytes(channels);
             counter.scratch(numbers + per_channel::sums_bytes(samples, [rows, channels], counter.threads));

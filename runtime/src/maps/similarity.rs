@@ -1,6 +1,5 @@
 //! The similarity-matching half of the predsim loss.
 
-use crate::composed;
 #[cfg(feature = "device")]
 use crate::device::operations::loss as device;
 use crate::error::{Error, Result};
@@ -52,7 +51,6 @@ pub fn predsim(features: &Map, labels: &[u32], classes: usize) -> Result<Loss> {
             let d_features = kernel::deviation_backward(&x, space, &mean, &deviation, &d_deviation);
             Ok((value, tensor(d_features, features.dims())?))
         },
-        || composed::similarity::predsim(features.composed()?, labels, classes),
         |counter| count(counter, features, c, 2 * n * c * size_of::<f64>()),
     )
 }

@@ -4,7 +4,6 @@ use super::Map;
 use super::elementwise::scaled;
 use super::place::read;
 use super::slices::{elements, update_in_place};
-use crate::composed::optimizer as composed;
 #[cfg(feature = "device")]
 use crate::device::operations as device;
 use crate::error::{Error, Result};
@@ -27,10 +26,6 @@ pub fn step(value: &Map, state: &[Map], d_value: &Map, step: &Step) -> Result<()
     read(
         value,
         || step_on_host(value, state, d_value, step),
-        || {
-            let state = state.iter().map(Map::tensor).collect::<Result<Vec<_>>>()?;
-            composed::update(value.tensor()?, d_value.tensor()?, &state, step)
-        },
         |counter| counter.sweep(d_value.elem_count() * (3 + 2 * state.len())),
     )
 }
@@ -59,7 +54,6 @@ pub fn add_to_sum(sum: &Map, x: Map, factor: f64) -> Result<()> {
             let x = elements(&x)?;
             update_in_place(sum.tensor()?, |sum| kernels::add_scaled(sum, &x, factor as f32))
         },
-        || composed::add_scaled(sum.tensor()?, x.tensor()?, factor),
         |counter| counter.sweep(3 * x.elem_count()),
     )
 }

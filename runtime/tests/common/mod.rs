@@ -142,28 +142,21 @@ pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T 
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 
-/// Where operations are tested: at the kernels' place, as compositions would carry them out, on the CPU, and on an emulated
-/// device if this build has one; or on the device that LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`; `emulated` with the feature
-/// of this name).
+/// Where operations are tested: on the CPU, and on an emulated device if this build has one; or on the device that
+/// LOCALGRAD_TEST_DEVICE names (`cuda`, `metal`; `emulated` with the feature of this name).
 pub fn places() -> Vec<Place> {
     static SAID: Once = Once::new();
     let name = std::env::var("LOCALGRAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     SAID.call_once(|| println!("device: {name}"));
-    let here = || [Place::Host, Place::Composed(Device::Cpu)].into_iter();
     match name.as_str() {
         "cuda" | "metal" => vec![Place::open(&name).unwrap()],
         #[cfg(feature = "emulated")]
         "emulated" => vec![emulated()],
         #[cfg(feature = "emulated")]
-        _ => here().chain([emulated()]).collect(),
+        _ => vec![Place::Host, emulated()],
         #[cfg(not(feature = "emulated"))]
-        _ => here().collect(),
+        _ => vec![Place::Host],
     }
-}
-
-/// Those of them where convolutions read through batch norms.
-pub fn reading_places() -> Vec<Place> {
-    places().into_iter().filter(Place::reads_through).collect()
 }
 
 /// A device that is emulated. Its lanes and blocks run in no order that kernels may rely on.

@@ -1,6 +1,6 @@
 //! Chains of convolutions and batch norms against the same layers one by one.
 
-use crate::common::{Random, map, numbers, reading_places, with_threads};
+use crate::common::{Random, map, numbers, places, with_threads};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
 use localgrad::layers::{
@@ -107,7 +107,7 @@ fn statistics(layer: &mut dyn Layer) -> Vec<f32> {
 
 /// Holds the chain at every place that has some to its layers on the host.
 fn hold(specs: &[NamedLayer], shape: [usize; 4], seed: u64) {
-    reading_places().iter().for_each(|place| hold_at(place, specs, shape, seed));
+    places().iter().for_each(|place| hold_at(place, specs, shape, seed));
 }
 
 fn at(place: &Place) -> Initializer {
@@ -216,7 +216,7 @@ fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
 
 #[test]
 fn a_residual_sum_equals_its_branches() {
-    reading_places().iter().for_each(residual_sum_equals_its_branches);
+    places().iter().for_each(residual_sum_equals_its_branches);
 }
 
 fn residual_sum_equals_its_branches(place: &Place) {

@@ -1,4 +1,4 @@
-//! Masks of clamping activations against their definition, packed and composed.
+//! Masks of clamping activations against their definition.
 
 use crate::common::{Random, map, numbers, places, with_threads};
 use localgrad::ErrorKind;

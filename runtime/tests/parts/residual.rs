@@ -2,7 +2,7 @@
 
 use crate::common::{
     ACTIVATIONS, GRADIENT_TOLERANCE, Random, TOLERANCE, activated, assert_close, finite_difference, map,
-    numbers, project, reading_places,
+    numbers, places, project,
 };
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, ShortcutSpec, named, unnamed};
@@ -67,7 +67,7 @@ fn twin(x: &[f64], w: Option<&[f64]>, activation: Option<Activation>) -> Vec<f64
 
 /// Holds a sum of `x` and a linear layer of it (or of `x` twice) against the twin.
 fn hold(layer: LayerSpec, activation: Option<Activation>) {
-    reading_places().iter().for_each(|place| hold_at(place, layer.clone(), activation));
+    places().iter().for_each(|place| hold_at(place, layer.clone(), activation));
 }
 
 fn hold_at(place: &Place, layer: LayerSpec, activation: Option<Activation>) {
@@ -174,7 +174,7 @@ fn resnet_d_twin(x: &[f64], main: &[f64], around: &[f64]) -> Vec<f64> {
 
 #[test]
 fn a_shortcut_that_begins_without_weights_as_first_of_a_block() {
-    reading_places().iter().for_each(shortcut_that_begins_without_weights);
+    places().iter().for_each(shortcut_that_begins_without_weights);
 }
 
 fn shortcut_that_begins_without_weights(place: &Place) {

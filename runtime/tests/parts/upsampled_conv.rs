@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)] // tests panic, and share a module
 
 use crate::common::{
-    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, project,
-    reading_places, with_threads,
+    GRADIENT_TOLERANCE, Random, TOLERANCE, assert_close, finite_difference, map, numbers, places, project,
+    with_threads,
 };
 use localgrad::layers::spec::named;
 use localgrad::layers::{
@@ -129,7 +129,7 @@ proptest! {
         let mut random = Random::new(seed);
         let (x, weight) = (random.numbers(count(case.x)), random.numbers(count(case.weight())));
         let (bias, d_y) = (random.numbers(case.outputs), random.numbers(count(case.y())));
-        for place in reading_places() {
+        for place in places() {
             let here = |numbers: &[f64], shape: &[usize]| map(numbers, shape, &place);
             let (x_, weight_) = (here(&x, &case.x), here(&weight, &case.weight()));
             let (bias_, d_y_) = (here(&bias, &[case.outputs]), here(&d_y, &case.y()));

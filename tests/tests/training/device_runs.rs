@@ -2,7 +2,7 @@
 //! leaves the last checkpoint whole.
 
 use crate::common::{small_resnet, weights_of};
-use crate::composed::{batches, bp, local};
+use crate::trained::{batches, bp, local};
 use localgrad::ErrorKind;
 use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::{Batch, Normalize};

@@ -6,15 +6,17 @@ mod common;
 
 mod averages;
 mod cached;
-mod composed;
 #[cfg(feature = "emulated")]
 mod device;
+#[cfg(feature = "emulated")]
+mod device_families;
 #[cfg(feature = "emulated")]
 mod device_runs;
 mod objectives;
 mod selection;
 mod specs;
 mod tokens;
+mod trained;
 mod trains;
 mod waiting;
 mod windows;

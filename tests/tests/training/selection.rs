@@ -167,44 +167,42 @@ fn the_last_units_are_a_block_behind_one_that_is_frozen() {
 /// Where only biases and the head move, all norms go by running statistics: the loss of training is that of an evaluation.
 #[test]
 fn biases_follow_the_slope_of_the_evaluations_loss() {
-    let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
     let vgg = ModelConfig { input: [3, 32, 32].into(), classes: 5, ..ModelConfig::default() };
-    let composing = Place::Composed(localgrad::Device::Cpu);
-    let cases = [
-        (small_resnet([3, 8, 8]), Place::Host),
-        (small_resnet([3, 8, 8]), composing),
-        (network("vgg11_bn", &vgg).unwrap(), Place::Host),
-    ];
-    for (spec, place) in cases {
-        let config =
-            TrainConfig::from(Method { optimizer: plain.clone(), ..bp(&spec, Selection::Biases).method });
-        let batch = batch(&spec, 6, 1);
-        const RATE: f64 = 2e-3;
-        let evaluate = |trainer: &mut Trainer| {
-            let mut tally = Tally::default();
-            tally.add(trainer, &batch).unwrap();
-            tally.evaluation().loss
-        };
-        let [(down, moved), (up, _)] = [RATE, -RATE].map(|rate| {
-            let mut trainer = trainer(&spec, &config, place.clone());
-            let start = move_statistics(&mut trainer);
-            let (loss, before) = (evaluate(&mut trainer), start);
-            let trained = trainer.step(&batch, rate, &mut |_| {}).unwrap().losses[0];
-            assert!((trained - loss).abs() < 1e-5 * loss, "{}: {trained} and {loss}", spec.name);
-            let mut square = 0.0;
-            let mut before = before.into_iter();
-            let add = &mut |_: &str, variable: Variable<'_>| {
-                let pairs = values(variable.value()).into_iter().zip(before.next().unwrap());
-                square += pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-                Ok(())
-            };
-            trainer.visit(add).unwrap();
-            (evaluate(&mut trainer), square)
-        });
-        // The loss falls by rate · |gradient|², and the weights move by rate · gradient.
-        let (found, wanted) = ((up - down) / 2.0, moved / RATE);
-        assert!((found - wanted).abs() < 0.03 * wanted, "{}: {found} and {wanted}", spec.name);
+    for spec in [small_resnet([3, 8, 8]), network("vgg11_bn", &vgg).unwrap()] {
+        assert_biases_follow_the_slope(&spec, &Place::Host);
     }
+}
+
+/// Holds what a step at `place` does to biases against two evaluations.
+pub(crate) fn assert_biases_follow_the_slope(spec: &NetworkSpec, place: &Place) {
+    let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let config = TrainConfig::from(Method { optimizer: plain, ..bp(spec, Selection::Biases).method });
+    let batch = batch(spec, 6, 1);
+    const RATE: f64 = 2e-3;
+    let evaluate = |trainer: &mut Trainer| {
+        let mut tally = Tally::default();
+        tally.add(trainer, &batch).unwrap();
+        tally.evaluation().loss
+    };
+    let [(down, moved), (up, _)] = [RATE, -RATE].map(|rate| {
+        let mut trainer = trainer(spec, &config, place.clone());
+        let start = move_statistics(&mut trainer);
+        let (loss, before) = (evaluate(&mut trainer), start);
+        let trained = trainer.step(&batch, rate, &mut |_| {}).unwrap().losses[0];
+        assert!((trained - loss).abs() < 1e-5 * loss, "{}: {trained} and {loss}", spec.name);
+        let mut square = 0.0;
+        let mut before = before.into_iter();
+        let add = &mut |_: &str, variable: Variable<'_>| {
+            let pairs = values(variable.value()).into_iter().zip(before.next().unwrap());
+            square += pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            Ok(())
+        };
+        trainer.visit(add).unwrap();
+        (evaluate(&mut trainer), square)
+    });
+    // The loss falls by rate · |gradient|², and the weights move by rate · gradient.
+    let (found, wanted) = ((up - down) / 2.0, moved / RATE);
+    assert!((found - wanted).abs() < 0.03 * wanted, "{}: {found} and {wanted}", spec.name);
 }
 
 /// Lets running statistics be others than they start as; all values then.

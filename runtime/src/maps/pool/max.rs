@@ -1,7 +1,6 @@
 //! Max pooling.
 
 use super::{MOST_WINDOW_PIXELS, PoolConfig};
-use crate::composed::max_pool as composed;
 #[cfg(feature = "device")]
 use crate::device::operations::pool as device;
 use crate::error::{Error, Result};
@@ -34,7 +33,6 @@ pub fn max_forward(x: &Map, config: &PoolConfig) -> Result<(Map, Map)> {
             let (y, places) = kernels::forward(&elements(x)?, c, rows, columns);
             Ok((tensor(y, &dims[..])?, Tensor::from_vec(places, &dims[..], &Device::Cpu)?))
         },
-        || composed::forward(x.composed()?, rows, columns),
         |counter| counter.sweep(x.elem_count() + dims.iter().product::<usize>()),
     )
 }
@@ -71,7 +69,6 @@ pub fn max_backward(d_y: &Map, positions: &Map, input_shape: &[usize], config: &
             };
             tensor(kernels::backward(&d_y, &all[start..end], c, rows, columns), (n, height, width, c))
         },
-        || composed::backward(d_y.composed()?, positions.composed()?, rows, columns),
         |counter| counter.sweep(d_y.elem_count() + n * height * width * c),
     )
 }

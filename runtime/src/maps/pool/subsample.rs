@@ -1,7 +1,6 @@
 //! The parameter-free shortcut of ResNets (He et al., 2016, option A): a strided slice with channels of
 //! zeros.
 
-use crate::composed::subsample as composed;
 #[cfg(feature = "device")]
 use crate::device::{operations::pool as device, table::body::Body};
 use crate::error::{Error, Result};
@@ -26,7 +25,6 @@ pub fn subsample_forward(x: &Map, stride: [usize; 2], channels: usize) -> Result
         x,
         &dims,
         || tensor(kernels::forward(&elements(x)?, sizes), &dims[..]),
-        || composed::forward(x.composed()?, sizes),
         |counter| counter.sweep(2 * dims.iter().product::<usize>()),
     )
 }
@@ -46,7 +44,6 @@ pub fn subsample_backward(d_y: &Map, input_shape: &[usize], stride: [usize; 2]) 
         d_y,
         &[n, h, w, c],
         || tensor(kernels::backward(&elements(d_y)?, sizes), (n, h, w, c)),
-        || composed::backward(d_y.composed()?, sizes),
         |counter| counter.sweep(d_y.elem_count() + n * h * w * c),
     )
 }

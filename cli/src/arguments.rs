@@ -1,6 +1,7 @@
 //! The command line's words.
 
 use crate::class_weights::ClassWeights;
+use crate::cooling;
 pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
@@ -125,6 +126,18 @@ pub struct DeviceArguments {
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+}
+
+/// How hot the machine may be.
+#[derive(Args, Clone, Debug)]
+pub struct ThermalArguments {
+    /// Rest whenever the hottest thermal zone is above C degrees Celsius, until it is 3 degrees below: training is slower
+    /// for it, and its results are the same
+    #[arg(long, value_name = "C", value_parser = cooling::temperature)]
+    pub max_temperature: Option<f64>,
+    /// Where the files are that tell of temperatures, clocks and power mode, such as /host in a container
+    #[arg(long, value_name = "ROOT", default_value = "/")]
+    pub board: PathBuf,
 }
 
 /// How it is told.
@@ -276,6 +289,8 @@ pub struct TrainArguments {
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     #[command(flatten)]
+    pub(crate) thermal: ThermalArguments,
+    #[command(flatten)]
     pub(crate) output: OutputArguments,
     /// What each class counts in the softmax loss: balanced, so that all classes count the same together, or a number a
     /// class such as 1,1,2.5 [default: as often as it occurs]
@@ -328,7 +343,7 @@ pub struct CheckpointArguments {
     pub keep: usize,
     /// Go on with the run in --out from its last checkpoint; what is said again must be as it was, but for
     /// --epochs, --steps, --patience, --keep-best, --threads, --checkpoint-every, --keep, what changes no result
-    /// (--recompute, --pieces, --offload, --features-on-disk, --scratch), and --activations where f16 was too small
+    /// (--recompute, --pieces, --offload, --features-on-disk, --scratch, --max-temperature), and --activations where f16 was too small
     #[arg(long, requires = "out")]
     pub resume: bool,
 }
@@ -527,6 +542,9 @@ pub struct BenchArguments {
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     pub optimizer: OptimizerName,
     #[command(flatten)]
+    /// Where the files are that tell of temperatures, clocks and power mode, such as /host in a container
+    #[arg(long, value_name = "ROOT", default_value = "/")]
+    pub board: PathBuf,
     pub(crate) device: DeviceArguments,
     /// Also time each different convolution and batch norm of the network alone
     #[arg(long)]

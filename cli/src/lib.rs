@@ -28,6 +28,8 @@ pub mod origin;
 pub mod resume;
 pub mod budget;
 pub mod resident;
+pub mod board;
+pub mod cooling;
 pub mod judged;
 pub mod session;
 pub mod bench;

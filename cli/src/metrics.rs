@@ -9,6 +9,7 @@ mod tests;
 
 pub use file::{Writer, read};
 
+use crate::board::Board;
 use localgrad::evaluate::{Answers, ClassCount, Evaluation};
 use localgrad::inputs::Inputs;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,6 +30,8 @@ pub enum Record {
     Memory(Memory),
     /// An epoch ended and was evaluated.
     Epoch(Epoch),
+    /// What the machine tells of itself: as a run begins, after each epoch, and when it rests because it is hot.
+    Board(Box<BoardRecord>),
     /// Something that the user should know.
     Warning(Warning),
     /// What the network takes for what at the end, if that was looked at.
@@ -166,6 +169,22 @@ pub struct Epoch {
     pub peak_bytes: u64,
 }
 
+/// What the machine tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BoardRecord {
+    /// Name of the run.
+    pub run: String,
+    /// Steps done.
+    pub step: u64,
+    /// Whether training rests now, until the machine is cooler.
+    pub resting: bool,
+    /// How long it has rested so far.
+    pub rested_seconds: f64,
+    /// Temperatures, clocks and power mode.
+    #[serde(flatten)]
+    pub board: Board,
+}
+
 /// Something that the user should know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Warning {
@@ -239,6 +258,12 @@ pub struct Done {
     /// How long training waited for batches to be read, since it began or went on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited_seconds: Option<f64>,
+    /// How long training and evaluations rested because the machine was hot, since the run began or went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rested_seconds: Option<f64>,
+    /// The hottest of the machine's thermal zones that was seen, in degrees Celsius.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hottest_celsius: Option<f64>,
     /// The mean of the accuracies of the classes, in which each counts the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macro_accuracy: Option<f64>,
@@ -351,6 +376,7 @@ impl Record {
             Self::Step(step) => &step.run,
             Self::Memory(memory) => &memory.run,
             Self::Epoch(epoch) => &epoch.run,
+            Self::Board(board) => &board.run,
             Self::Warning(warning) => &warning.run,
             Self::Judged(judged) => &judged.run,
             Self::Done(done) => &done.run,

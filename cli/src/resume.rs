@@ -6,7 +6,8 @@ use clap::Parser;
 use std::path::{Path, absolute};
 
 /// Words that are followed by a path of somebody else's file or directory.
-const PATHS: [&str; 6] = ["--data", "--init", "--weights", "--model", "--scratch", "--class-names"];
+const PATHS: [&str; 7] =
+    ["--data", "--init", "--weights", "--model", "--scratch", "--class-names", "--board"];
 
 /// What this process was told, without the program's name, and with `--data` before data that are named without it.
 pub fn own_words() -> Vec<String> {

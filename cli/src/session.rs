@@ -1,11 +1,14 @@
 //! One run of training: builds the trainer, shows progress, writes records, and measures memory.
 
+use crate::arguments::ThermalArguments;
 use crate::commands::trained::{self, Loaded};
+use crate::cooling::Cooling;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::judged;
 use crate::metrics::{
-    self, Done, Epoch, Memory, MetricRecord, Record, Step, Warning, Writer, class_records, metric_text,
+    self, BoardRecord, Done, Epoch, Memory, MetricRecord, Record, Step, Warning, Writer, class_records,
+    metric_text,
 };
 use crate::output::{Output, bytes};
 use crate::portrait::Portrait;
@@ -45,10 +48,10 @@ pub struct Session<'a> {
     pub resumes: bool,
     /// Where its checkpoints go.
     pub checkpoint: PathBuf,
-    /// How often.
-    pub interval: Interval,
-    /// How many of them are kept.
-    pub keep: usize,
+    /// How often, and how many of them are kept.
+    pub saving: (Interval, usize),
+    /// How hot the machine may be.
+    pub thermal: &'a ThermalArguments,
     /// The most bytes that it may have allocated, where that was planned.
     pub planned_bytes: Option<u64>,
     /// The memory that it has to keep to.
@@ -116,7 +119,8 @@ impl Session<'_> {
     fn open(&self, trainer: &mut Trainer) -> Outcome<(Checkpoints, Progress)> {
         let configuration = self.configuration()?;
         if self.resumes {
-            let resumed = Checkpoints::resume(&self.checkpoint, configuration.clone(), self.keep, trainer)?;
+            let resumed =
+                Checkpoints::resume(&self.checkpoint, configuration.clone(), self.saving.1, trainer)?;
             if let Some(resumed) = resumed {
                 return Ok(resumed);
             }
@@ -132,7 +136,7 @@ impl Session<'_> {
         }
         let progress = Progress::start(trainer.ranges().len());
         let checkpoints =
-            Checkpoints::create(&self.checkpoint, configuration, self.keep, trainer, &progress)?;
+            Checkpoints::create(&self.checkpoint, configuration, self.saving.1, trainer, &progress)?;
         Ok((checkpoints, progress))
     }
 }
@@ -159,6 +163,7 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     tell_of_lost_best(session, &progress);
     let mut log = Log::new(session, writer, checkpoints, &progress);
     log.write(Record::Start(Box::new(start(session, portrait))))?;
+    log.tell_of_board(false)?;
     let fitted = session
         .workers
         .run(|| fit_from(progress, &mut trainer, session.train, Some(session.test), &file.fit, &mut log));
@@ -260,6 +265,7 @@ struct Log<'a> {
     traced_step: usize,
     checkpoints: Checkpoints,
     interval: Interval,
+    cooling: Cooling,
     steps: u64,
     saved_steps: usize,
     saved_at: Instant,
@@ -292,7 +298,8 @@ impl<'a> Log<'a> {
             planned_bytes: session.planned_bytes,
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
             checkpoints,
-            interval: session.interval,
+            interval: session.saving.0,
+            cooling: Cooling::new(session.thermal),
             steps: progress.steps as u64,
             saved_steps: progress.steps,
             saved_at: Instant::now(),
@@ -314,7 +321,7 @@ impl<'a> Log<'a> {
                 | Stage::Backward(block)
                 | Stage::Update(block)) = stage;
                 memory::set_trace_block(*block);
-                Ok(())
+                if matches!(stage, Stage::Forward(_)) { self.cool() } else { Ok(()) }
             }
             Event::Step { step, epoch, losses, learning_rate, samples, seconds } => {
                 self.seconds += seconds;
@@ -335,7 +342,7 @@ impl<'a> Log<'a> {
             }
             Event::Evaluating { done, batches } => {
                 self.bar.set(self.steps, &format!("evaluating {done}/{batches}"));
-                Ok(())
+                self.cool()
             }
             Event::Epoch { epoch, losses, evaluation, .. } => {
                 let found = evaluation.as_ref();
@@ -348,6 +355,7 @@ impl<'a> Log<'a> {
                 }
                 let message = self.message(*epoch, losses);
                 self.bar.mark(self.steps, &message);
+                self.tell_of_board(false)?;
                 self.write(Record::Epoch(Epoch {
                     run: self.name.into(),
                     epoch: *epoch as u64,
@@ -360,6 +368,29 @@ impl<'a> Log<'a> {
                 }))
             }
         }
+    }
+
+    /// Tells what the machine tells of itself.
+    fn tell_of_board(&mut self, resting: bool) -> Outcome<()> {
+        let Some(board) = self.cooling.board() else { return Ok(()) };
+        let rested_seconds = self.cooling.rested.as_secs_f64();
+        let record = BoardRecord { run: self.name.into(), step: self.steps, resting, rested_seconds, board };
+        self.write(Record::Board(Box::new(record)))
+    }
+
+    /// Rests if the machine is too hot.
+    fn cool(&mut self) -> Outcome<()> {
+        let Some(rest) = self.cooling.due() else { return Ok(()) };
+        let message = format!("resting at {}", rest.hot.words());
+        match rest.is_news {
+            true => self.bar.mark(self.steps, &message),
+            false => self.bar.set(self.steps, &message),
+        }
+        if rest.is_news {
+            self.tell_of_board(true)?;
+        }
+        self.cooling.rest();
+        Ok(())
     }
 
     /// Starts the trace before the traced step and writes it after.
@@ -461,6 +492,8 @@ impl<'a> Log<'a> {
             stored_bytes: traffic.map(|traffic| traffic.written_bytes + traffic.read_bytes),
             storage_seconds: traffic.map(|traffic| traffic.seconds),
             waited_seconds: Some(report.waited_seconds),
+            rested_seconds: Some(self.cooling.rested.as_secs_f64()).filter(|&seconds| seconds > 0.0),
+            hottest_celsius: self.cooling.hottest_celsius,
             interrupted: report.interrupted,
         }
     }

@@ -7,6 +7,7 @@ use crate::bench::ops::{self, Op, Times};
 use crate::bench::product::Product;
 use crate::bench::subject::Subject;
 use crate::bench::{least, median};
+use crate::board::Board;
 use crate::budget;
 use crate::choices;
 use crate::fault::{Fault, Outcome};
@@ -49,6 +50,9 @@ struct BenchRecord {
     loss: f64,
 }
 
+    /// Temperatures, clocks and power mode after the last step, where the machine tells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    board: Option<Board>,
 /// What `--json` prints for each layer with `--ops`.
 #[derive(Serialize)]
 struct OpRecord {
@@ -129,6 +133,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         large_allocations: subject.large_allocations,
         loss: subject.loss,
     };
+        board: Some(Board::read(&arguments.board)).filter(|board| !board.is_silent()),
     drop(subject);
     if arguments.ops {
         measure_ops(&network, arguments.batch, &workers, &mut product, output)?;
@@ -245,7 +250,8 @@ fn result_table(record: &BenchRecord) -> String {
         "{}, {} in {blocks}, batch {}, {}, {} threads, {} steps",
         record.model, record.rule, record.batch, record.device, record.threads, record.steps
     );
-    format!("{what}\n\n{}", table(&["", "measured"], &rows))
+    let board = record.board.as_ref().map_or(String::new(), |board| format!("\n\n{}", board.words()));
+    format!("{what}\n\n{}{board}", table(&["", "measured"], &rows))
 }
 
 fn measure_ops(

@@ -7,6 +7,7 @@ use crate::budget::{self, Planned, Setting};
 use crate::choices;
 use crate::class_weights::ClassWeights;
 use crate::closing;
+use crate::cooling;
 use crate::data_checks;
 use crate::demonstration;
 use crate::fault::{Fault, Outcome};
@@ -113,8 +114,9 @@ impl Task {
         self.arguments.keep_best || self.tuning.is_some()
     }
 
-    /// That fine-tuning has weights to start from.
+    /// That fine-tuning has weights to start from, and that a temperature to keep to is known.
     fn check_start(&self) -> Outcome<()> {
+        cooling::check(&self.arguments.thermal)?;
         if self.tuning.is_some() && self.arguments.init.is_none() {
             return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
         }
@@ -168,8 +170,8 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
             file,
             init: init.as_ref(),
             resumes,
-            interval: arguments.checkpoint.checkpoint_every,
-            keep: arguments.checkpoint.keep,
+            saving: (arguments.checkpoint.checkpoint_every, arguments.checkpoint.keep),
+            thermal: &arguments.thermal,
             train: &data.train,
             test: &test,
             place: &place,

@@ -1,6 +1,7 @@
 //! Tests of the metrics file.
 
 use super::*;
+use crate::board::Temperature;
 use localgrad::ErrorKind;
 use std::path::PathBuf;
 
@@ -23,6 +24,12 @@ fn line(record: &Record) -> String {
     serde_json::to_string(record).unwrap() + "\n"
 }
 
+fn board() -> BoardRecord {
+    let temperatures = vec![Temperature { name: "gpu-thermal".into(), celsius: 81.5 }];
+    let board = Board { power_mode: Some("15W".into()), temperatures, ..Board::default() };
+    BoardRecord { run: "man".into(), step: 3, resting: true, rested_seconds: 2.5, board }
+}
+
 #[test]
 fn every_kind_of_record_survives_the_file() {
     let unit = UnitRecord { name: "stem".into(), features: "16x28x28".into(), ..UnitRecord::default() };
@@ -40,6 +47,7 @@ fn every_kind_of_record_survives_the_file() {
         step(1),
         Record::Memory(Memory { run: "man".into(), step: 1, points: vec![[0.0, 1e6, 0.0], [0.5, 2e6, 1.0]] }),
         Record::Epoch(Epoch { run: "man".into(), epoch: 1, accuracy: 0.9173, ..Epoch::default() }),
+        Record::Board(Box::new(board())),
         Record::Warning(Warning { run: "man".into(), message: "a \"quoted\"\nline".into() }),
         Record::Done(Done { run: "man".into(), planned_bytes: Some(1 << 40), ..Done::default() }),
     ];

@@ -54,6 +54,7 @@ impl Run {
                 self.epochs.push(epoch);
             }
             Record::Memory(memory) => self.memory = Some(memory),
+            Record::Board(_) => {}
             Record::Warning(warning) => {
                 if !self.warnings.contains(&warning.message) {
                     self.warnings.push(warning.message);

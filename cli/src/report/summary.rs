@@ -156,7 +156,10 @@ fn time_cell(runs: &[Run], run: &Run, base: Option<&Run>, colour: &str) -> Strin
     let compared = base.and_then(Run::seconds).map(|base| ratio(time, base));
     let waited = run.done.as_ref().and_then(|done| done.waited_seconds);
     let waited = waited.map(|waited| format!("{} of it for data", seconds(waited)));
-    format!("{}{}{}{}", seconds(time), small(compared), small(waited), bar(time, longest, colour))
+    let rested = run.done.as_ref().and_then(|done| done.rested_seconds);
+    let rested = rested.map(|rested| format!("rested {}, because the machine was hot", seconds(rested)));
+    let notes = [compared, waited, rested].map(small).concat();
+    format!("{}{notes}{}", seconds(time), bar(time, longest, colour))
 }
 
 fn small(text: Option<String>) -> String {

@@ -6,6 +6,7 @@ mod common;
 mod made;
 
 mod bench;
+mod board;
 mod budget;
 mod checkpoints;
 mod commands;

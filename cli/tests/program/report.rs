@@ -260,6 +260,7 @@ fn rename(mut record: Record, name: &str) -> Record {
         Record::Step(step) => &mut step.run,
         Record::Memory(memory) => &mut memory.run,
         Record::Epoch(epoch) => &mut epoch.run,
+        Record::Board(board) => &mut board.run,
         Record::Warning(warning) => &mut warning.run,
         Record::Judged(judged) => &mut judged.run,
         Record::Done(done) => &mut done.run,
@@ -298,7 +299,7 @@ fn numbers_out_of_all_proportion_make_a_page() {
             Record::Epoch(epoch) => epoch.accuracy = 0.5,
             Record::Done(done) => (done.peak_bytes, done.seconds) = (u64::MAX, 1e18),
             Record::Start(start) => start.blocks.iter_mut().for_each(|block| block.last_unit = usize::MAX),
-            Record::Warning(_) | Record::Judged(_) => {}
+            Record::Board(_) | Record::Warning(_) | Record::Judged(_) => {}
         }
     }
     assert_sound(&render(records));

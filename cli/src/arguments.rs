@@ -469,9 +469,8 @@ pub struct PlanArguments {
     /// The main rules beside each other instead of one rule's plan, and which to prefer
     #[arg(long)]
     pub compare: bool,
-    /// Worker threads [default: one for each core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
@@ -542,10 +541,10 @@ pub struct BenchArguments {
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     pub optimizer: OptimizerName,
     #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     /// Where the files are that tell of temperatures, clocks and power mode, such as /host in a container
     #[arg(long, value_name = "ROOT", default_value = "/")]
     pub board: PathBuf,
-    pub(crate) device: DeviceArguments,
     /// Also time each different convolution and batch norm of the network alone
     #[arg(long)]
     pub ops: bool,

@@ -8,7 +8,8 @@ use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
-    Choice, Freedom, Plan, Rates, Workload, choose, evaluation_beside, fastest, least, plan, rehearse, size,
+    Choice, Freedom, Plan, Rates, Rehearsed, Workload, choose, evaluation_beside, fastest, least, plan,
+    rehearse, size,
 };
 use localgrad::threads::Workers;
 use std::path::Path;
@@ -108,18 +109,12 @@ fn plan_on_device(
     freedom: impl FnOnce(&RunFile) -> Outcome<Freedom>,
 ) -> Outcome<Planned> {
     let workload = setting.workload(file);
-    let is_planned = setting.place.rehearsal().is_some();
     let Some(budget_bytes) = budget_bytes else {
-        let is_planned = is_planned && file.train.method.cache.is_none();
-        let found = if is_planned { rehearse(&workload)? } else { None };
+        let is_planned = file.train.method.cache.is_none();
+        let found = if is_planned { rehearsed(&workload, None)? } else { None };
         let planned_bytes = found.map(|found| found.held_bytes as u64);
         return Ok(Planned { planned_bytes, evaluation_batch: None });
     };
-    if !is_planned {
-        return Err(Fault::usage(
-            "a memory budget cannot be kept to on this device; leave --memory-budget out, or use --device cpu",
-        ));
-    }
     let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
     let choice = choose(&workload, &freedom, budget_bytes, &Rates::default())?;
     let Choice { chosen, plan, notes, .. } = &choice;
@@ -128,11 +123,18 @@ fn plan_on_device(
     setting.output.text(&format!("{needed} planned of {allowed} on {place}: {}", chosen.words()));
     notes.iter().for_each(|note| setting.output.text(&format!("note: {note}")));
     chosen.train(&mut file.train);
-    let held_bytes = rehearse(&chosen.applied(&workload))?.map(|found| found.held_bytes.min(budget_bytes));
+    let found = rehearsed(&chosen.applied(&workload), Some(budget_bytes))?;
     Ok(Planned {
-        planned_bytes: held_bytes.map(|bytes| bytes as u64),
+        planned_bytes: found.map(|found| found.held_bytes as u64),
         evaluation_batch: chosen.evaluation_batch,
     })
+}
+
+/// What a run takes of a device's memory that keeps to the budget, if there is one; none on the CPU.
+pub fn rehearsed(workload: &Workload, budget_bytes: Option<usize>) -> Outcome<Option<Rehearsed>> {
+    let most_bytes = budget_bytes.unwrap_or(usize::MAX);
+    let found = rehearse(workload)?;
+    Ok(found.map(|found| Rehearsed { held_bytes: found.held_bytes.min(most_bytes), ..found }))
 }
 
 /// Refuses what takes more memory than this process may have; `remedy` ends the sentence.

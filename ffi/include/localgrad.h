@@ -623,7 +623,7 @@ typedef struct {
   // The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
   // `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
   // nothing fits, no trainer is made. A trainer that goes back to a checkpoint or a state trains on as that was trained,
-  // where it keeps to the budget, too. On the CPU only.
+  // where it keeps to the budget, too. On a device they are bytes of its memory.
   size_t memory_budget_bytes;
   // 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
   // but for rounding; 0. On the CPU only.
@@ -662,7 +662,7 @@ typedef struct {
   size_t struct_size;
   // The most bytes that training, evaluations in batches, saving and resuming have in use at one time; an upper
   // bound, for as many threads as the configuration says. With memory_budget_bytes `threads` of 0 is as many of one a
-  // core as keep to it.
+  // core as keep to it. On a device all that is taken of its memory, what is kept for the next step included.
   size_t peak_bytes;
   // Local blocks.
   size_t blocks;
@@ -1050,7 +1050,8 @@ lg_status lg_trainer_config_init(lg_trainer_config *config, size_t struct_size);
 
 // Writes how a trainer of this network and configuration (which may be NULL) will train and what memory it needs,
 // without making one. With memory_budget_bytes that is the fastest way that keeps to it; LG_STATUS_CONFIG, with the
-// least that would do, where none does, as lg_trainer_create would say. On the CPU only. Any thread.
+// least that would do, where none does, as lg_trainer_create would say. The device is the configuration's, which is opened
+// for it. Any thread.
 lg_status lg_network_plan(const lg_network *network,
                           const lg_trainer_config *config,
                           lg_plan *plan,

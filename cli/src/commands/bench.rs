@@ -45,14 +45,16 @@ struct BenchRecord {
     gflops: f64,
     matmul_peak_gflops: f64,
     peak_bytes: usize,
+    /// What was planned of it.
+    planned_bytes: Option<usize>,
     resident_bytes: Option<u64>,
     large_allocations: usize,
     loss: f64,
-}
-
     /// Temperatures, clocks and power mode after the last step, where the machine tells them.
     #[serde(skip_serializing_if = "Option::is_none")]
     board: Option<Board>,
+}
+
 /// What `--json` prints for each layer with `--ops`.
 #[derive(Serialize)]
 struct OpRecord {
@@ -93,9 +95,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         return Err(Fault::usage("--ops times the kernels of the CPU; leave it out, or use --device cpu"));
     }
     let workers = choices::workers(arguments.device.threads)?;
-    if place.is_host() {
-        check_memory(&network, &config, arguments.batch, &workers)?;
-    }
+    let planned_bytes = planned(&network, &config, arguments.batch, (&place, &workers))?;
     let (ends, rule) = (config.method.ends.clone(), config.method.rule.clone());
     let operations = needed_operations(&network, &config, arguments.batch)?;
 
@@ -129,11 +129,12 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         gflops: operations / step_seconds * 1e-9,
         matmul_peak_gflops: product.gflops(),
         peak_bytes: subject.peak_bytes,
+        planned_bytes,
         resident_bytes,
         large_allocations: subject.large_allocations,
         loss: subject.loss,
-    };
         board: Some(Board::read(&arguments.board)).filter(|board| !board.is_silent()),
+    };
     drop(subject);
     if arguments.ops {
         measure_ops(&network, arguments.batch, &workers, &mut product, output)?;
@@ -165,18 +166,27 @@ fn count(
     Ok(())
 }
 
-/// Refuses steps that take more memory than this process may have.
-fn check_memory(network: &NetworkSpec, config: &TrainConfig, batch: usize, workers: &Workers) -> Outcome<()> {
-    let needed_bytes = |batch| {
-        let steps = Workload::steps(network.clone(), config.clone(), batch, workers.count());
-        Ok(plan(&Workload { program_bytes: memory::live(), ..steps })?.peak_bytes)
-    };
-    budget::check_machine(needed_bytes(batch)?, "a step", || {
-        match budget::most_that_fits(batch, needed_bytes) {
-            Ok(Some(batch)) => format!("--batch {batch} would do"),
-            _ => "take a smaller network or fewer --threads".into(),
-        }
-    })
+/// The most bytes that steps take where they take place, if that can be known; refuses those that take more memory than this
+/// process may have.
+fn planned(
+    network: &NetworkSpec,
+    config: &TrainConfig,
+    batch: usize,
+    (place, workers): (&Place, &Workers),
+) -> Outcome<Option<usize>> {
+    let steps = |batch| Workload::steps(network.clone(), config.clone(), batch, workers.count());
+    if !place.is_host() {
+        let steps = Workload { place: Some(place.clone()), ..steps(batch) };
+        return Ok(budget::rehearsed(&steps, None)?.map(|found| found.held_bytes));
+    }
+    let program_bytes = memory::live();
+    let needed_bytes = |batch| Ok(plan(&Workload { program_bytes, ..steps(batch) })?.peak_bytes);
+    let planned_bytes = needed_bytes(batch)?;
+    budget::check_machine(planned_bytes, "a step", || match budget::most_that_fits(batch, needed_bytes) {
+        Ok(Some(batch)) => format!("--batch {batch} would do"),
+        _ => "take a smaller network or fewer --threads".into(),
+    })?;
+    Ok(Some(planned_bytes - program_bytes))
 }
 
 /// Two for each multiply-add of a step that repeats nothing, however it is carried out here.
@@ -239,6 +249,7 @@ fn result_table(record: &BenchRecord) -> String {
         ("GFLOP/s of a large product", format!("{:.1}", record.matmul_peak_gflops)),
         ("share of it", format!("{:.0} %", 100.0 * record.gflops / record.matmul_peak_gflops)),
         ("peak live memory", bytes(record.peak_bytes as u64)),
+        ("as planned", record.planned_bytes.map_or("unknown".into(), |planned| bytes(planned as u64))),
         ("peak resident growth", record.resident_bytes.map_or("unknown".into(), bytes)),
         ("allocations over 64 KiB a step", record.large_allocations.to_string()),
         ("loss, all blocks", format!("{:.3}", record.loss)),

@@ -8,9 +8,11 @@ use crate::choices;
 use crate::commands::compare;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, bytes, table};
+use localgrad::ErrorKind;
 use localgrad::data::ImageShape;
+use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
-use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Work, Workload};
+use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Rehearsed, Work, Workload};
 use localgrad::precision::Precision;
 use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad_models::cut::Cut;
@@ -26,9 +28,15 @@ struct PlanRecord<'a> {
     model: &'a str,
     rule: String,
     batch: usize,
+    device: &'a str,
     threads: usize,
     budget_bytes: Option<usize>,
     planned_bytes: usize,
+    /// Of a device's memory, what a step takes at the most, and an evaluation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluation_bytes: Option<usize>,
     peak_moment: String,
     ends: &'a [usize],
     micro_batch: Option<usize>,
@@ -42,8 +50,8 @@ struct PlanRecord<'a> {
     offload: bool,
     chunk: usize,
     evaluation_batch: Option<usize>,
-    /// An estimate.
-    step_seconds: f64,
+    /// An estimate; none on a device.
+    step_seconds: Option<f64>,
     step_work: Work,
     parts: BTreeMap<Part, PartRecord>,
     blocks: &'a [localgrad::plan::BlockBytes],
@@ -73,8 +81,13 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let input = choices::inputs(&arguments.shape.input)?;
     let answers = choices::answers(&arguments.shape, arguments.recipe.huber)?;
     let network = choices::network(&arguments.model, input, answers)?;
-    let workers = choices::workers(arguments.threads)?;
-    let rates = budget::rates(&workers, arguments.waiting.scratch.as_deref())?;
+    let workers = choices::workers(arguments.device.threads)?;
+    let place = place(arguments, output)?;
+    let rates = match &place {
+        None => budget::rates(&workers, arguments.waiting.scratch.as_deref())?,
+        Some(_) => Rates::default(),
+    };
+    let asked = |rule: &RuleArguments| asked(arguments, rule, &network, (workers.count(), place.as_ref()));
     let budget_bytes = arguments.budget.memory_budget;
     let mut rule = arguments.rule.clone();
     if automatic::wanted(&rule) {
@@ -84,23 +97,47 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
         rule = automatic::end_to_end(&rule);
     } else if automatic::wanted(&rule) {
         let chosen = automatic::choose(&rule, network.units.len(), budget_bytes, |rule| {
-            let (workload, freedom) = asked(arguments, rule, &network, workers.count())?;
+            let (workload, freedom) = asked(rule)?;
             budget::attempt(workload, &freedom, budget_bytes)
         })?;
         output.text(&chosen.why);
         rule = chosen.rule;
     }
-    let (workload, freedom) = asked(arguments, &rule, &network, workers.count())?;
+    let (workload, freedom) = asked(&rule)?;
     if arguments.compare {
         return compare::run(arguments, &workload, &rates);
     }
     let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, &freedom, &rates)?;
     let workload = choice.as_ref().map_or(workload.clone(), |choice| choice.chosen.applied(&workload));
-    output.record(&record(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
+    let there = budget::rehearsed(&workload, budget_bytes)?;
+    let told = Told { workload: &workload, plan: &plan, there, choice: choice.as_ref(), budget_bytes };
+    output.record(&told.record(&arguments.device.device, &rates));
     if !output.json {
-        output.text(&report(&workload, &plan, choice.as_ref(), budget_bytes, &rates));
+        output.text(&told.report(&arguments.device.device, &rates));
     }
     Ok(())
+}
+
+/// The device whose memory is planned, if it is not the CPU: a card that is not here, or not yet, is imagined.
+fn place(arguments: &PlanArguments, output: Output) -> Outcome<Option<Place>> {
+    let name = &arguments.device.device;
+    let place = match Place::open(name) {
+        Ok(place) => place,
+        Err(cause) => {
+            let imagined = Place::imagined(name).filter(|_| cause.kind() == ErrorKind::Device);
+            let Some(imagined) = imagined else { return Err(cause.into()) };
+            output
+                .text(&format!("note: planned for a card with tensor cores that is only imagined: {cause}"));
+            imagined
+        }
+    };
+    if place.is_host() {
+        return Ok(None);
+    }
+    if arguments.compare {
+        return Err(Fault::usage("--compare estimates times of the CPU; leave --device out"));
+    }
+    Ok(Some(place))
 }
 
 /// What is asked for with the rule that `rule` says, and what a budget may choose of it.
@@ -108,7 +145,7 @@ fn asked(
     arguments: &PlanArguments,
     rule: &RuleArguments,
     network: &NetworkSpec,
-    threads: usize,
+    (threads, place): (usize, Option<&Place>),
 ) -> Outcome<(Workload, Freedom)> {
     let recipe = &arguments.recipe;
     let usual = choices::usual_rule(rule, &arguments.waiting, recipe.selection, 0);
@@ -147,6 +184,7 @@ fn asked(
         evaluation_samples: judged,
         evaluation_batch: (judged > 0).then(|| batch.min(judged)),
         blends,
+        place: place.cloned(),
         ..workload
     };
     Ok((budget::without_data(workload, !recipe.augment.no_augment), freedom))
@@ -160,82 +198,121 @@ fn samples(arguments: &PlanArguments) -> Outcome<usize> {
     }
 }
 
-fn record<'a>(
+/// What is told of a plan.
+struct Told<'a> {
     workload: &'a Workload,
     plan: &'a Plan,
+    /// On a device, what is taken there.
+    there: Option<Rehearsed>,
     choice: Option<&'a Choice>,
     budget_bytes: Option<usize>,
-    rates: &Rates,
-) -> PlanRecord<'a> {
-    let part = |part: &Part| {
-        let (at_peak_bytes, worst_bytes) =
-            (plan.parts_at_peak[*part as usize], plan.worst_of_parts[*part as usize]);
-        (*part, PartRecord { at_peak_bytes, worst_bytes })
-    };
-    let moment = |peak: &MomentPeak| MomentRecord {
-        moment: peak.moment.to_string(),
-        bytes: peak.bytes,
-        parts: Part::ALL.iter().map(|part| (*part, peak.parts[*part as usize])).collect(),
-    };
-    PlanRecord {
-        event: "planned",
-        model: &workload.network.name,
-        rule: workload.train.method.rule.rule.to_string(),
-        batch: workload.batch,
-        threads: workload.threads,
-        budget_bytes,
-        planned_bytes: plan.peak_bytes,
-        peak_moment: plan.peak_moment.to_string(),
-        ends: &workload.train.method.ends,
-        micro_batch: workload.train.execution.micro_batch,
-        recompute: workload.train.execution.recompute,
-        pieces: &workload.train.execution.pieces,
-        exact: workload.train.execution.exact,
-        activations: workload.train.execution.activations,
-        features: workload.train.execution.features,
-        features_on_disk: workload.train.execution.features_on_disk,
-        offload: workload.train.execution.offload,
-        chunk: workload.train.method.chunk,
-        evaluation_batch: workload.evaluation_batch,
-        step_seconds: rates.seconds(&plan.step_work),
-        step_work: plan.step_work,
-        parts: Part::ALL.iter().map(part).collect(),
-        blocks: &plan.blocks,
-        timeline: plan.moments.iter().map(moment).collect(),
-        runners_up: choice.map_or(&[], |choice| &choice.runners_up),
-        notes: choice.map_or(&[], |choice| &choice.notes),
+}
+
+impl<'a> Told<'a> {
+    fn record(&self, device: &'a str, rates: &Rates) -> PlanRecord<'a> {
+        let Self { workload, plan, there, choice, budget_bytes } = *self;
+        let part = |part: &Part| {
+            let (at_peak_bytes, worst_bytes) =
+                (plan.parts_at_peak[*part as usize], plan.worst_of_parts[*part as usize]);
+            (*part, PartRecord { at_peak_bytes, worst_bytes })
+        };
+        let moment = |peak: &MomentPeak| MomentRecord {
+            moment: peak.moment.to_string(),
+            bytes: peak.bytes,
+            parts: Part::ALL.iter().map(|part| (*part, peak.parts[*part as usize])).collect(),
+        };
+        let Execution {
+            micro_batch,
+            recompute,
+            ref pieces,
+            exact,
+            activations,
+            features,
+            features_on_disk,
+            offload,
+        } = workload.train.execution;
+        PlanRecord {
+            event: "planned",
+            model: &workload.network.name,
+            rule: workload.train.method.rule.rule.to_string(),
+            batch: workload.batch,
+            device,
+            threads: workload.threads,
+            budget_bytes,
+            planned_bytes: there.map_or(plan.peak_bytes, |there| there.held_bytes),
+            training_bytes: there.map(|there| there.training_bytes),
+            evaluation_bytes: there.map(|there| there.evaluation_bytes),
+            peak_moment: plan.peak_moment.to_string(),
+            ends: &workload.train.method.ends,
+            micro_batch,
+            recompute,
+            pieces,
+            exact,
+            activations,
+            features,
+            features_on_disk,
+            offload,
+            chunk: workload.train.method.chunk,
+            evaluation_batch: workload.evaluation_batch,
+            step_seconds: there.is_none().then(|| rates.seconds(&plan.step_work)),
+            step_work: plan.step_work,
+            parts: Part::ALL.iter().map(part).collect(),
+            blocks: &plan.blocks,
+            timeline: plan.moments.iter().map(moment).collect(),
+            runners_up: choice.map_or(&[], |choice| &choice.runners_up),
+            notes: choice.map_or(&[], |choice| &choice.notes),
+        }
+    }
+
+    fn report(&self, device: &str, rates: &Rates) -> String {
+        let Self { workload, plan, there, choice, budget_bytes } = *self;
+        let Workload { network, train, batch, threads, .. } = workload;
+        let what = format!("{} with {}, batch {batch}", network.name, train.method.rule.rule);
+        let choice = choice.zip(budget_bytes);
+        if let Some(there) = there {
+            return format!("{what}, on {device}: {}", on_device(&there, choice));
+        }
+        let mut text = format!(
+            "{what}, {threads} threads: {} at the most ({}), beside what the data hold\n\n",
+            bytes(plan.peak_bytes as u64),
+            plan.peak_moment
+        );
+        text += &part_table(plan);
+        text += &format!("\n\n{}", block_table(plan));
+        text += &format!("\n\n{}", timeline(plan));
+        match choice {
+            Some((choice, budget_bytes)) => {
+                text += &format!("\n\n{}", budget::words(choice, budget_bytes));
+                if !choice.runners_up.is_empty() {
+                    text += &format!("\n\n{}", runners_up(choice));
+                }
+            }
+            None => {
+                let seconds = rates.seconds(&plan.step_work);
+                text += &format!("\n\nabout {seconds:.2} s a step, an estimate from counted operations");
+            }
+        }
+        text
     }
 }
 
-fn report(
-    workload: &Workload,
-    plan: &Plan,
-    choice: Option<&Choice>,
-    budget_bytes: Option<usize>,
-    rates: &Rates,
-) -> String {
-    let Workload { network, train, batch, threads, .. } = workload;
-    let mut text = format!(
-        "{} with {}, batch {batch}, {threads} threads: {} at the most ({}), beside what the data hold\n\n",
-        network.name,
-        train.method.rule.rule,
-        bytes(plan.peak_bytes as u64),
-        plan.peak_moment
-    );
-    text += &part_table(plan);
-    text += &format!("\n\n{}", block_table(plan));
-    text += &format!("\n\n{}", timeline(plan));
-    match (choice, budget_bytes) {
-        (Some(choice), Some(budget_bytes)) => {
-            text += &format!("\n\n{}", budget::words(choice, budget_bytes));
-            if !choice.runners_up.is_empty() {
-                text += &format!("\n\n{}", runners_up(choice));
-            }
-        }
-        _ => {
-            let seconds = rates.seconds(&plan.step_work);
-            text += &format!("\n\nabout {seconds:.2} s a step, an estimate from counted operations");
-        }
+/// What is taken of a device's memory, and how training was brought to that.
+fn on_device(there: &Rehearsed, choice: Option<(&Choice, usize)>) -> String {
+    let Rehearsed { training_bytes, evaluation_bytes, held_bytes } = *there;
+    let size = |count: usize| bytes(count as u64);
+    let mut text = format!("{} of its memory at the most\n\n", size(held_bytes));
+    let rows = [
+        ("a step", training_bytes),
+        ("an evaluation, or saving", evaluation_bytes),
+        ("all, with what is kept for the next step", held_bytes),
+    ];
+    let rows = rows.map(|(name, count)| vec![name.to_string(), size(count)]);
+    text += &table(&["of the device's memory", "at the most"], &rows);
+    text += "\n\nData, and what the driver takes for itself, come besides: from the same memory where the GPU shares the \
+             processor's, as on a Jetson.";
+    if let Some((choice, budget_bytes)) = choice {
+        text += &format!("\n\nwithin {}: {}", size(budget_bytes), choice.chosen.words());
+        choice.notes.iter().for_each(|note| text += &format!("\nnote: {note}"));
     }
     text
 }

@@ -227,3 +227,49 @@ fn a_scratch_file_without_room_is_one_clear_line() {
     let nowhere = failure(&["--offload", "--scratch", "/nonexistent"]);
     assert!(nowhere.contains("/nonexistent"), "{nowhere}");
 }
+
+/// A card that is here is opened, and one that is not is imagined.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn the_memory_of_a_card_is_planned_without_one() {
+    let words = [&["plan", "--device", "cuda"][..], &RESNET].concat();
+    let plan = |more: &[&str]| lines(&[&words[..], &["--json"], more].concat()).remove(0);
+    let whole = plan(&[]);
+    let bytes = |plan: &Value, key: &str| plan[key].as_u64().unwrap_or_else(|| panic!("{key}: {plan}"));
+    let held = bytes(&whole, "planned_bytes");
+    assert!(bytes(&whole, "training_bytes").max(bytes(&whole, "evaluation_bytes")) <= held, "{whole}");
+    assert!(bytes(&whole, "training_bytes") > 64 * 16 * 32 * 32 * 4, "{whole}");
+    assert!(whole["device"] == "cuda" && whole["step_seconds"].is_null(), "{whole}");
+    let budget = (held / 2).to_string();
+    let chosen = plan(&["--memory-budget", &budget]);
+    assert!(bytes(&chosen, "planned_bytes") <= held / 2, "{chosen}");
+    let text = String::from_utf8(output(&words).stdout).unwrap();
+    assert!(text.contains("on cuda") && text.contains("as on a Jetson"), "{text}");
+    let compared = refusal(&["plan", "--compare", "--device", "cuda"], 2);
+    assert!(compared.contains("leave --device out"), "{compared}");
+}
+
+/// What `plan` and `bench` say of a device is what `train` promises of it, and keeps.
+#[cfg(feature = "emulated")]
+#[test]
+fn plans_of_an_emulated_device_are_those_of_training() {
+    let here = tempfile::tempdir().unwrap();
+    let network = ["--model", "resnet8", "--widths", "4,4,4,8", "--rule", "bp", "--batch", "8"];
+    let device = ["--device", "emulated", "--threads", "2", "--json"];
+    let bytes = |record: &Value, key: &str| record[key].as_u64().unwrap_or_else(|| panic!("{key}: {record}"));
+    let shape = ["--input", "1x28x28"];
+    let plan = |more: &[&str]| lines(&[&["plan"][..], &network, &shape, &device, more].concat()).remove(0);
+    let whole = bytes(&plan(&[]), "planned_bytes");
+    let budget = (whole * 3 / 4).to_string();
+    for (name, more) in [("whole", &[][..]), ("less", &["--memory-budget", &budget][..])] {
+        let out = here.path().join(name);
+        let data = ["--limit", "32", "--hold-out", "16", "--steps", "3", "--no-augment", "--out"];
+        let words = [&["train"][..], &data, &[out.to_str().unwrap()], &network, &device, more].concat();
+        let done = lines(&words).into_iter().find(|record| record["event"] == "done").unwrap();
+        assert_eq!(bytes(&done, "planned_bytes"), bytes(&plan(more), "planned_bytes"), "{name}");
+        assert!(bytes(&done, "peak_bytes") <= bytes(&done, "planned_bytes"), "{done}");
+    }
+    let bench = [&["bench", "--steps", "1"][..], &network, &shape, &device].concat();
+    let bench = lines(&bench).remove(0);
+    assert!(bytes(&bench, "peak_bytes") <= bytes(&bench, "planned_bytes"), "{bench}");
+}

@@ -101,7 +101,7 @@ pub struct lg_trainer_config {
     /// The most bytes of memory that one trainer may have in use at one time; 0, which is any. What `blocks`, `ends`,
     /// `micro_batch` and `recompute` leave open is then chosen so that training is fast; lg_network_plan tells what. Where
     /// nothing fits, no trainer is made. A trainer that goes back to a checkpoint or a state trains on as that was trained,
-    /// where it keeps to the budget, too. On the CPU only.
+    /// where it keeps to the budget, too. On a device they are bytes of its memory.
     pub memory_budget_bytes: usize,
     /// 1 to take batch norm's statistics of the whole step in micro-batches, too, which repeats passes: the same results
     /// but for rounding; 0. On the CPU only.

@@ -120,12 +120,7 @@ impl Settings {
 }
 
 /// The workload of a trainer that does all it can.
-pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
-    if !settings.place.is_host() {
-        return Err(Fault::config(
-            "memory can be planned on the CPU only; leave memory_budget_bytes 0 elsewhere",
-        ));
-    }
+pub(crate) fn workload(settings: &Settings) -> Workload {
     let threads = match settings.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
@@ -134,15 +129,16 @@ pub(crate) fn workload(settings: &Settings) -> Outcome<Workload> {
     // Samples may be pushed while a step that was interrupted still has its own.
     let targets = if network.objective.is_classes() { 1 } else { network.classes };
     let pushed = batch * (network.input.elements() + targets) * size_of::<f32>();
-    Ok(Workload {
+    Workload {
         evaluation_batch: Some(settings.evaluation_batch),
         takes_features: true,
         saves: true,
         resumes: true,
         starts_from_file: true,
         program_bytes: LIBRARY_BYTES + pushed,
+        place: Some(settings.place.clone()),
         ..Workload::steps(network, train, batch, threads)
-    })
+    }
 }
 
 /// Changes `settings` to the fastest way to train that keeps to the budget, if there is one; what it leaves open may
@@ -170,7 +166,7 @@ fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config, is_cut: b
     };
     let mut budget = Budget {
         bytes: config.memory_budget_bytes,
-        asked: workload(settings)?,
+        asked: workload(settings),
         freedom,
         cuts_freely: !is_cut,
         threads_freely: settings.threads == 0,
@@ -182,8 +178,9 @@ fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config, is_cut: b
     // No more than were planned for.
     settings.threads = chosen.threads;
     budget.freedom.cuts = Vec::new();
+    let bytes = budget.bytes;
     settings.budget = Some(budget);
-    Ok(())
+    Ok(settings.place.allow(Some(bytes), None)?)
 }
 
 fn read_activations(config: &lg_trainer_config) -> Outcome<Precision> {

@@ -9,7 +9,7 @@ use crate::network::{NetworkObject, lg_network};
 use crate::pointers::{self, Versioned};
 use crate::status::{Outcome, lg_status};
 use crate::weights::lg_precision;
-use localgrad_runtime::plan::{Plan, plan};
+use localgrad_runtime::plan::{plan, rehearse};
 use localgrad_runtime::precision::Precision;
 
 /// Blocks that an lg_plan has room for.
@@ -23,7 +23,7 @@ pub struct lg_plan {
     pub struct_size: usize,
     /// The most bytes that training, evaluations in batches, saving and resuming have in use at one time; an upper
     /// bound, for as many threads as the configuration says. With memory_budget_bytes `threads` of 0 is as many of one a
-    /// core as keep to it.
+    /// core as keep to it. On a device all that is taken of its memory, what is kept for the next step included.
     pub peak_bytes: usize,
     /// Local blocks.
     pub blocks: usize,
@@ -65,7 +65,11 @@ unsafe impl Versioned for lg_plan {
 /// How a trainer of this network and configuration will train.
 pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed<'_>) -> Outcome<lg_plan> {
     let settings = Settings::read(config, pointed, network)?;
-    let Plan { peak_bytes, .. } = plan(&workload(&settings)?)?;
+    let workload = workload(&settings);
+    let peak_bytes = match rehearse(&workload)? {
+        Some(there) => there.held_bytes.min(settings.budget.map_or(usize::MAX, |budget| budget.bytes)),
+        None => plan(&workload)?.peak_bytes,
+    };
     let train = &settings.train;
     let mut ends = [0; LG_PLAN_BLOCKS];
     for (place, end) in ends.iter_mut().zip(&train.method.ends) {
@@ -89,7 +93,8 @@ pub fn of(network: &NetworkObject, config: &lg_trainer_config, pointed: &Pointed
 
 /// Writes how a trainer of this network and configuration (which may be NULL) will train and what memory it needs,
 /// without making one. With memory_budget_bytes that is the fastest way that keeps to it; LG_STATUS_CONFIG, with the
-/// least that would do, where none does, as lg_trainer_create would say. On the CPU only. Any thread.
+/// least that would do, where none does, as lg_trainer_create would say. The device is the configuration's, which is opened
+/// for it. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_network_plan(
     network: *const lg_network,

@@ -140,6 +140,8 @@ struct Card {
     name: String,
     capability: (i32, i32),
     memory_bytes: usize,
+    /// Whether that is the system's.
+    is_integrated: bool,
 }
 
 impl Card {
@@ -157,9 +159,10 @@ impl Card {
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
             );
+            let is_integrated = attribute(Attribute::CU_DEVICE_ATTRIBUTE_INTEGRATED)? != 0;
             // SAFETY: as above.
             let memory_bytes = unsafe { device::total_mem(card)? };
-            Ok(Self { card, name: device::get_name(card)?, capability, memory_bytes })
+            Ok(Self { card, name: device::get_name(card)?, capability, memory_bytes, is_integrated })
         };
         let found = found().map_err(|cause: DriverError| {
             Error::new(ErrorKind::Device, format!("card {number} tells nothing of itself: {}", words(cause)))
@@ -182,9 +185,10 @@ impl Card {
 /// # Errors
 /// `Device` where there is none, or one that is too old.
 pub fn description(number: usize) -> Result<String> {
-    let Card { name, capability: (major, minor), memory_bytes, .. } = Card::find(number)?;
+    let Card { name, capability: (major, minor), memory_bytes, is_integrated, .. } = Card::find(number)?;
     let gib = memory_bytes as f64 / f64::from(1 << 30);
-    Ok(format!("{name}, compute capability {major}.{minor}, {gib:.1} GiB"))
+    let shared = if is_integrated { " shared with the processor" } else { "" };
+    Ok(format!("{name}, compute capability {major}.{minor}, {gib:.1} GiB{shared}"))
 }
 
 impl Cuda {

@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The least version of the driver: that of CUDA 9.0, the first that takes the PTX here (`.version 6.0`).
-pub(super) const LEAST_VERSION: i32 = 9000;
+/// The least version of the driver: that of CUDA 11.0, the first with `cuDevicePrimaryCtxRelease_v2`. The PTX here, of which
+/// some is of version 7.0, is as old.
+pub(super) const LEAST_VERSION: i32 = 11000;
 
 /// What the driver needs to open: of cards, and of Jetsons.
 const NODES: [&str; 6] = [
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn a_driver_that_takes_no_ptx_of_ours_is_too_old() {
         assert_eq!(of_version(LEAST_VERSION), None);
-        let old = of_version(8020).unwrap();
-        assert!(old.contains("CUDA 8.2, and 9.0 is the least"), "{old}");
+        let old = of_version(10020).unwrap();
+        assert!(old.contains("CUDA 10.2, and 11.0 is the least"), "{old}");
     }
 }

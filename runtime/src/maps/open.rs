@@ -24,6 +24,10 @@ impl Place {
         if let Some(engine) = own(name)? {
             let place = Self::Device(engine);
             place.check_itself()?;
+            // What that took is for nobody else, and no run's peak.
+            place.allow(None, Some(0))?;
+            place.allow(None, None)?;
+            place.take_again();
             return Ok(place);
         }
         match kind_and_number(name)? {

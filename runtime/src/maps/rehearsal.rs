@@ -1,8 +1,12 @@
 //! The memory of a place that has some of its own: how much a run may take, and how much it would.
 
 use super::Place;
+#[cfg(feature = "cuda")]
+use crate::device;
 #[cfg(feature = "device")]
 use crate::device::engine::Engine;
+#[cfg(feature = "cuda")]
+use crate::device::{idle::Idle, table::all::Class};
 use crate::error::Result;
 
 /// What was taken of a place's memory since it was opened.
@@ -24,11 +28,23 @@ impl Place {
     }
 
     /// A place like this where nothing is done and all numbers are 0, but each map takes what it would take here; none where
-    /// memory is the process's, or candle's.
+    /// memory is the process's.
     pub fn rehearsal(&self) -> Option<Self> {
         #[cfg(feature = "device")]
         return self.engine().map(|engine| Self::Device(engine.rehearsal()));
         #[cfg(not(feature = "device"))]
+        None
+    }
+
+    /// A card of that name that is not here, for plans: one with tensor cores, where nothing is done. None for names of no card,
+    /// and in builds without CUDA.
+    pub fn imagined(name: &str) -> Option<Self> {
+        #[cfg(feature = "cuda")]
+        if let Ok(("cuda", _)) = device::kind_and_number(name) {
+            return Some(Self::Device(Engine::new(name, Idle, Class::TensorCores { passes: 3 })));
+        }
+        #[cfg(not(feature = "cuda"))]
+        let _ = name;
         None
     }
 

@@ -183,6 +183,8 @@ def torch_network(task, options, classes):
     # Both list their layers in the order of the data.
     pairs = list(zip(counted(model.state_dict()), counted(state)))[:-2]
     model.load_state_dict({own: state[name] for own, name in pairs}, strict=False)
+    # timm begins classifiers of few classes far from 0; ours begin as PyTorch's own layers do.
+    model.classifier.reset_parameters()
     return model, lambda x: model.forward_head(model.forward_features(x), pre_logits=True), model.classifier
 
 
@@ -196,7 +198,7 @@ def child(task, trained, folder, options):
     seed, numbers = options.seeds[0], TASKS[task]
     torch.manual_seed(seed)
     side = numbers["side"]
-    seen = [transforms.Resize(side * 256 // 224 if side >= 112 else side), transforms.CenterCrop(side), transforms.PILToTensor()]
+    seen = [transforms.Resize(-(-side * 256 // 224) if side >= 112 else side), transforms.CenterCrop(side), transforms.PILToTensor()]
     load = lambda part: list(zip(*datasets.ImageFolder(folder / part, transforms.Compose(seen))))
     (images, labels), (judged, truth) = (map(list, load(part)) for part in ("train", "val"))
     images, judged, labels, truth = torch.stack(images), torch.stack(judged), torch.tensor(labels), torch.tensor(truth)

@@ -1,6 +1,6 @@
 //! The residual sum (He et al. 2015) as a layer.
 
-use super::spec::{NamedLayer, ShortcutSpec};
+use super::spec::{LayerSpec, NamedLayer, ShortcutSpec};
 use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Sequential, Visitor};
 use crate::error::Result;
 use crate::maps::Map;
@@ -20,6 +20,15 @@ pub struct Residual {
     main: Sequential,
     shortcut: ShortcutLayers,
     activation: Option<Activation>,
+    /// Whether main branch and shortcut end in an activation of their own.
+    are_activated: [bool; 2],
+}
+
+/// Whether layers end in a batch norm with an activation, which a sum that normalizes on the way would leave out.
+fn is_activated(layers: &[NamedLayer]) -> bool {
+    let passes = |layer: &LayerSpec| matches!(layer, LayerSpec::Dropout { .. } | LayerSpec::DropPath { .. });
+    let last = layers.iter().rev().map(|layer| &layer.layer).find(|layer| !passes(layer));
+    matches!(last, Some(LayerSpec::BatchNorm { activation: Some(_), .. }))
 }
 
 impl Residual {
@@ -31,6 +40,11 @@ impl Residual {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Self> {
+        let around = match shortcut {
+            ShortcutSpec::Projection(layers) => is_activated(layers),
+            ShortcutSpec::Identity | ShortcutSpec::Pad { .. } => false,
+        };
+        let are_activated = [is_activated(main), around];
         let shortcut = match shortcut {
             ShortcutSpec::Identity => ShortcutLayers::Identity,
             ShortcutSpec::Pad { stride, channels } => {
@@ -40,12 +54,16 @@ impl Residual {
                 ShortcutLayers::Projection(Sequential::new(layers, path, initializer)?)
             }
         };
-        Ok(Self { main: Sequential::new(main, path, initializer)?, shortcut, activation })
+        let main = Sequential::new(main, path, initializer)?;
+        Ok(Self { main, shortcut, activation, are_activated })
     }
 
     /// What is summed. `x` is not [`MapRead::Normalized`], as both branches read it.
     fn summands(&mut self, x: MapRead, mode: Mode, tape: &mut Tape) -> Result<(MapRead, MapRead)> {
         let mut main = self.main.forward(x.clone(), mode, tape)?;
+        if self.are_activated[0] {
+            main = main.without_normalization()?;
+        }
         if main.stored().shares_memory(x.stored()) {
             // The sum may take the main branch's place, and others read `x`.
             main = MapRead::Plain(main.stored().copy()?);
@@ -59,7 +77,10 @@ impl Residual {
                 }
                 MapRead::Plain(pool::subsample_forward(&x, *stride, *channels)?)
             }
-            ShortcutLayers::Projection(layers) => layers.forward(x, mode, tape)?,
+            ShortcutLayers::Projection(layers) => match layers.forward(x, mode, tape)? {
+                around if self.are_activated[1] => around.without_normalization()?,
+                around => around,
+            },
         };
         Ok((main, around))
     }

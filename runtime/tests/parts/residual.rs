@@ -152,6 +152,63 @@ fn resnet_d(norm: bool) -> LayerSpec {
     LayerSpec::Residual { main, shortcut, activation: Some(Activation::Relu) }
 }
 
+/// A convolution and a batch norm with an activation of its own, and what evaluation passes by.
+fn activated_branch(name: &str) -> Vec<NamedLayer> {
+    let norm = LayerSpec::batch_norm(CHANNELS[1], Some(Activation::Relu));
+    vec![
+        conv(name, 2),
+        named(format!("{name}_norm"), norm),
+        unnamed(LayerSpec::DropPath { probability: 0.0 }),
+    ]
+}
+
+#[test]
+fn branches_that_end_in_an_activation_of_their_own() {
+    places().iter().for_each(branches_with_activations);
+}
+
+/// The sum and its gradient are those of both branches, each alone.
+fn branches_with_activations(place: &Place) {
+    let mut random = Random::new(11);
+    let (shape, out) = ([3, SIDE, SIDE, CHANNELS[0]], [3, SIDE / 2, SIDE / 2, CHANNELS[1]]);
+    let (x, d_y) = (random.numbers(shape.iter().product()), random.numbers(out.iter().product()));
+    let run = |layers: &[NamedLayer], mode: Mode| {
+        let (mut layers, mut tape) = (sequential(layers, place), Tape::new());
+        let y = layers.pass(map(&x, &shape, place), mode, &mut tape).unwrap();
+        let d_y = map(&d_y, &out, place);
+        let d_x = mode
+            .is_training()
+            .then(|| numbers(&layers.backward_to_input(d_y, &mut tape, &mut Keep::default()).unwrap()));
+        (numbers(&y), d_x.unwrap_or_default())
+    };
+    let plain = |name: &str| {
+        vec![conv(name, 2), named(format!("{name}_norm"), LayerSpec::batch_norm(CHANNELS[1], None))]
+    };
+    for (main, around) in [
+        (activated_branch("a"), activated_branch("b")),
+        (activated_branch("a"), plain("b")),
+        (plain("a"), activated_branch("b")),
+    ] {
+        for mode in [TRAIN, Mode::Evaluate] {
+            let shortcut = ShortcutSpec::Projection(around.clone());
+            let both = unnamed(LayerSpec::Residual { main: main.clone(), shortcut, activation: None });
+            let (found, alone) = (run(&[both], mode), [run(&main, mode), run(&around, mode)]);
+            let sum = |a: &[f32], b: &[f32]| -> Vec<f64> {
+                a.iter().zip(b).map(|(a, b)| f64::from(a + b)).collect()
+            };
+            assert_close("y", &map_of(&(out.to_vec(), found.0)), &sum(&alone[0].0, &alone[1].0), TOLERANCE);
+            if mode.is_training() {
+                assert_close(
+                    "d_x",
+                    &map_of(&(shape.to_vec(), found.1)),
+                    &sum(&alone[0].1, &alone[1].1),
+                    TOLERANCE,
+                );
+            }
+        }
+    }
+}
+
 /// relu of the 2x2 convolution by `main: [O, I, 2, 2]` and the 1x1 one by `around: [O, I, 1, 1]` of the means.
 fn resnet_d_twin(x: &[f64], main: &[f64], around: &[f64]) -> Vec<f64> {
     let [inputs, outputs] = CHANNELS;

@@ -186,6 +186,10 @@ pub struct RuleArguments {
     /// AugLocal's pyramid coefficient: how fast their number shrinks from block to block [default: 0.5]
     #[arg(long, value_name = "C")]
     pub pyramid: Option<f64>,
+    /// Let AugLocal's units take means over windows of P rows and columns of what a block gives, along sides of 16 and more:
+    /// deeper auxiliary networks for the same time [default: 1, which is all there is]
+    #[arg(long, value_name = "P")]
+    pub aux_pool: Option<usize>,
     /// Weights of reconstruction (or similarity) and task at the first block
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B")]
     pub lambda_first: Option<Vec<f64>>,

@@ -151,6 +151,7 @@ pub fn check(rule: &RuleArguments, waiting: &WaitingArguments) -> Outcome<()> {
         ("--task", rule.task != TaskName::Softmax),
         ("--aux-depth", rule.aux_depth.is_some()),
         ("--pyramid", rule.pyramid.is_some()),
+        ("--aux-pool", rule.aux_pool.is_some()),
         ("--ema-momentum", rule.ema_momentum.is_some()),
         ("--average-alone", rule.average_alone),
         ("--lambda-first", rule.lambda_first.is_some()),

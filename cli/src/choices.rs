@@ -173,6 +173,7 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule, input: Inputs) -> Outcome
     config.trained_copy = !arguments.average_alone;
     config.depth = arguments.aux_depth.unwrap_or(config.depth);
     config.pyramid = arguments.pyramid.unwrap_or(config.pyramid);
+    config.pool = arguments.aux_pool.unwrap_or(config.pool);
     if let Some(lambda) = &arguments.lambda_first {
         config.lambda_first = pair("--lambda-first", lambda)?;
         config.lambda_last = config.lambda_first;
@@ -195,6 +196,7 @@ fn refuse_unused(arguments: &RuleArguments, config: &RuleConfig) -> Outcome<()> 
         ("--ema-momentum", arguments.ema_momentum.is_some() && !averages, "has no moving average"),
         ("--aux-depth", arguments.aux_depth.is_some() && !has_depth, "has no auxiliary units to count"),
         ("--pyramid", arguments.pyramid.is_some() && !has_depth, "has no auxiliary units to count"),
+        ("--aux-pool", arguments.aux_pool.is_some() && !config.has_new_units(), "has no units of AugLocal's"),
         ("--temperature", arguments.temperature.is_some() && !contrastive, "is without --task contrastive"),
         ("--lambda-first", arguments.lambda_first.is_some() && !local, "has one loss only"),
         ("--lambda-last", arguments.lambda_last.is_some() && !local, "has one loss only"),

@@ -654,6 +654,9 @@ typedef struct {
   // the head), "last-2-units" (or another number, and the head) or "all"; NULL, which is "all". What comes before is passed
   // by running statistics and keeps no activations, and batch norms that are not trained go by theirs, too.
   const char *train;
+  // Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more, so that more of them
+  // cost as little: of rule "auglocal" and head "auglocal" only; 0, which is 1, where they take all there is.
+  size_t aux_pool;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.

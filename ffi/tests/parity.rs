@@ -61,8 +61,8 @@ struct Case {
     recompute: bool,
     frozen: usize,
     train: &'static str,
-    /// aux_depth, ema_momentum and average_alone, as C says them.
-    numbers: [&'static str; 3],
+    /// aux_depth, ema_momentum, average_alone and aux_pool, as C says them.
+    numbers: [&'static str; 4],
 }
 
 impl Case {
@@ -76,7 +76,7 @@ impl Case {
             recompute: false,
             frozen: 0,
             train: "all",
-            numbers: ["0", "-1", "0"],
+            numbers: ["0", "-1", "0", "0"],
         }
     }
 
@@ -168,11 +168,11 @@ fn both_ways_compute_the_same() {
     // The recommended local rule, a path of averages alone, and AugLocal at another depth.
     let over = |head| RuleConfig::named(Rule::Man, Some(head)).unwrap();
     let rule = RuleConfig { depth: 1, ema_momentum: 0.9, ..over("auglocal") };
-    cases.push(Case { rule, head: "auglocal", numbers: ["1", "0.9", "0"], ..Case::new(Rule::Man) });
+    cases.push(Case { rule, head: "auglocal", numbers: ["1", "0.9", "0", "0"], ..Case::new(Rule::Man) });
     let rule = RuleConfig { depth: 3, ema_momentum: 0.0, trained_copy: false, ..over("path") };
-    cases.push(Case { rule, head: "path", numbers: ["3", "0", "1"], ..Case::new(Rule::Man) });
-    let rule = RuleConfig { depth: 1, ..RuleConfig::new(Rule::Auglocal) };
-    cases.push(Case { rule, numbers: ["1", "-1", "0"], ..Case::new(Rule::Auglocal) });
+    cases.push(Case { rule, head: "path", numbers: ["3", "0", "1", "0"], ..Case::new(Rule::Man) });
+    let rule = RuleConfig { depth: 1, pool: 2, ..RuleConfig::new(Rule::Auglocal) };
+    cases.push(Case { rule, numbers: ["1", "-1", "0", "2"], ..Case::new(Rule::Auglocal) });
 
     let directory = tempfile::tempdir().unwrap();
     let program = compile("tests/c/trajectory.c", Library::Shared, &[], directory.path());

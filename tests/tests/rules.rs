@@ -23,8 +23,9 @@ fn all_rules() -> Vec<RuleConfig> {
     let alone = RuleConfig { trained_copy: false, ..path.clone() };
     let over_auglocal = RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) };
     let without_averages = RuleConfig::over(Rule::Dgl, Head::Path, false);
+    let pooled = RuleConfig { pool: 2, depth: 3, ..RuleConfig::new(Rule::Auglocal) };
     let published = RULES.into_iter().map(RuleConfig::new);
-    published.chain([over_auglocal, path, alone, without_averages]).collect()
+    published.chain([over_auglocal, path, alone, without_averages, pooled]).collect()
 }
 
 fn config(rule: RuleConfig, ends: &[usize]) -> TrainConfig {

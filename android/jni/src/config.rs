@@ -61,6 +61,7 @@ struct Config {
     scratch_limit_bytes: u64,
     offload: bool,
     aux_depth: usize,
+    aux_pool: usize,
     ema_momentum: f64,
     average_alone: bool,
     train: Option<String>,
@@ -143,6 +144,7 @@ impl Config {
             scratch_limit_bytes: self.scratch_limit_bytes,
             offload: i32::from(self.offload),
             aux_depth: self.aux_depth,
+            aux_pool: self.aux_pool,
             ema_momentum: self.ema_momentum,
             average_alone: i32::from(self.average_alone),
             ..lg_trainer_config::initial()

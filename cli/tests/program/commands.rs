@@ -115,7 +115,7 @@ fn end_to_end_training_needs_no_blocks() {
 
 #[test]
 fn what_cannot_work_is_one_clear_line() {
-    let cases: [(&[&str], &str); 26] = [
+    let cases: [(&[&str], &str); 28] = [
         (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
@@ -132,6 +132,8 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "dgl", "--average-alone"], "no moving average"),
         (&["train", "--rule", "auglocal", "--ema-momentum", "0.9"], "leave --ema-momentum out"),
         (&["train", "--rule", "dgl", "--aux-depth", "2"], "leave --aux-depth out"),
+        (&["train", "--rule", "man", "--aux-pool", "2"], "leave --aux-pool out"),
+        (&["train", "--rule", "auglocal", "--aux-pool", "99"], "from 1 to 16 rows"),
         (&["train", "--rule", "infopro", "--temperature", "0.1"], "without --task contrastive"),
         (&["train", "--rule", "bp", "--lambda-first", "5,0.5"], "leave --lambda-first out"),
         (&["train", "--rule", "bp", "--warmup", "2", "--schedule", "constant"], "--schedule cosine"),

@@ -132,6 +132,9 @@ pub struct lg_trainer_config {
     /// the head), "last-2-units" (or another number, and the head) or "all"; NULL, which is "all". What comes before is passed
     /// by running statistics and keeps no activations, and batch norms that are not trained go by theirs, too.
     pub train: *const c_char,
+    /// Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more, so that more of them
+    /// cost as little: of rule "auglocal" and head "auglocal" only; 0, which is 1, where they take all there is.
+    pub aux_pool: usize,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -181,6 +184,7 @@ unsafe impl Versioned for lg_trainer_config {
             average_alone: 0,
             schedule_floor: DEFAULT_FLOOR,
             train: std::ptr::null(),
+            aux_pool: 0,
         }
     }
 

@@ -224,6 +224,7 @@ fn read_rule(
     refuse_unused(config, &named)?;
     let rule = RuleConfig {
         depth: if config.aux_depth == 0 { named.depth } else { config.aux_depth },
+        pool: if config.aux_pool == 0 { named.pool } else { config.aux_pool },
         ema_momentum: if config.ema_momentum < 0.0 { named.ema_momentum } else { config.ema_momentum },
         trained_copy: config.average_alone == 0,
         ..named

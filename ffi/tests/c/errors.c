@@ -155,6 +155,8 @@ static void configurations(void) {
   BAD_CONFIG(LG_STATUS_CONFIG, "leave the head out", config.rule = "auglocal");
   BAD_CONFIG(LG_STATUS_CONFIG, "leave aux_depth 0", config.aux_depth = 1);
   BAD_CONFIG(LG_STATUS_CONFIG, "more than any network", (config.head = "path", config.aux_depth = SIZE_MAX));
+  BAD_CONFIG(LG_STATUS_CONFIG, "from 1 to 16", (config.head = "auglocal", config.aux_pool = 17));
+  BAD_CONFIG(LG_STATUS_CONFIG, "no units of AugLocal", config.aux_pool = 2);
   BAD_CONFIG(LG_STATUS_CONFIG, "leave ema_momentum", (config.rule = "dgl", config.ema_momentum = 0.0));
   BAD_CONFIG(LG_STATUS_CONFIG, "leave average_alone 0", (config.rule = "dgl", config.average_alone = 1));
   BAD_CONFIG(LG_STATUS_CONFIG, "trained one", (config.rule = "manpp", config.average_alone = 1));

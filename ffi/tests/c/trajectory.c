@@ -21,7 +21,7 @@ int main(int count, char **arguments) {
   double losses[3];
   uint64_t step;
   size_t block;
-  CHECK(count == 13);
+  CHECK(count == 14);
   error = lg_error_create();
   network = make_network(CLASSES);
   config = make_config();
@@ -36,7 +36,8 @@ int main(int count, char **arguments) {
   config.aux_depth = (size_t)atoi(arguments[9]);
   config.ema_momentum = atof(arguments[10]);
   config.average_alone = atoi(arguments[11]);
-  config.train = arguments[12];
+  config.aux_pool = (size_t)atoi(arguments[12]);
+  config.train = arguments[13];
   config.learning_rate = 0.01;
   config.schedule = LG_SCHEDULE_COSINE;
   config.schedule_steps = 8;

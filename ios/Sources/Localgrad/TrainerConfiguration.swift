@@ -129,6 +129,8 @@ public struct TrainerConfiguration: Sendable {
   public var offload = false
   /// New units of AugLocal's first auxiliary networks; 0, which is 2.
   public var auxDepth = 0
+  /// Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more; 0, which is 1.
+  public var auxPool = 0
   /// Share of the old value that moving averages keep in a step; nil, which is the rule's own.
   public var emaMomentum: Double?
   /// Whether the averages of MAN stand alone.
@@ -194,6 +196,7 @@ public struct TrainerConfiguration: Sendable {
     config.scratch_limit_bytes = UInt64(try size(scratchLimit?.count ?? 0, "scratchLimit"))
     config.offload = offload ? 1 : 0
     config.aux_depth = try size(auxDepth, "auxDepth")
+    config.aux_pool = try size(auxPool, "auxPool")
     config.ema_momentum = emaMomentum ?? -1
     config.average_alone = averageAlone ? 1 : 0
     return config

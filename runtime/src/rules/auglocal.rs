@@ -1,6 +1,14 @@
 //! AugLocal (Ma et al. 2024): which later units an auxiliary network is built from, and how.
 
+use crate::error::Result;
+use crate::layers::spec::{Features, LayerSpec, unnamed};
+use crate::maps::pool::PoolConfig;
 use crate::network::{UnitKind, UnitSpec};
+
+/// Sides from which on new units take means of windows, where a rule says so.
+pub const POOLED_SIDE: usize = 16;
+/// The name of what makes these means.
+pub(super) const POOL: &str = "pool";
 
 /// Depth of auxiliary network `number` of `blocks` blocks: from `depth` down towards 1 as `pyramid` says.
 pub fn depth(number: usize, blocks: usize, depth: usize, pyramid: f64) -> usize {
@@ -58,6 +66,19 @@ pub fn new_units(units: &[UnitSpec], end: usize, chosen: &[usize]) -> Vec<UnitSp
         .collect()
 }
 
+/// What comes before new units that are to see means over `pool` rows and columns of `features`; none where no side is large
+/// enough.
+///
+/// # Errors
+/// `Shape` for features that are no map.
+pub(super) fn pool(features: Features, pool: usize) -> Result<Option<UnitSpec>> {
+    let (width, rows, columns) = features.map()?;
+    let kernel = [rows, columns].map(|side| if side >= POOLED_SIDE { pool } else { 1 });
+    let layer = LayerSpec::AveragePool(PoolConfig { kernel, stride: kernel, ..PoolConfig::default() });
+    let kind = UnitKind::Layers(vec![unnamed(layer)]);
+    Ok((kernel != [1, 1]).then(|| UnitSpec { name: POOL.into(), kind, width, stride: kernel }))
+}
+
 /// The stride that halves the size.
 fn halving(units: &[UnitSpec]) -> [usize; 2] {
     let strides = |axis: usize| units.iter().any(|unit| unit.stride[axis] > 1);
@@ -105,6 +126,19 @@ mod tests {
         assert_eq!(new_units(&units, 0, &[15])[0].stride, [1, 2]);
         units[11].stride = [3, 1];
         assert_eq!(new_units(&units, 0, &[15])[0].stride, [2, 2]);
+    }
+
+    #[test]
+    fn means_are_taken_along_large_sides() {
+        let stride = |height, width, size| {
+            let features = Features::Map { channels: 4, height, width };
+            pool(features, size).unwrap().map(|unit| unit.expand(features).unwrap().1)
+        };
+        let map = |height, width| Some(Features::Map { channels: 4, height, width });
+        assert_eq!([stride(15, 15, 2), stride(32, 32, 1)], [None, None]);
+        assert_eq!([stride(32, 16, 2), stride(33, 15, 2)], [map(16, 8), map(16, 15)]);
+        assert_eq!([stride(1, 40, 4), stride(16, 16, 16)], [map(1, 10), map(1, 1)]);
+        assert!(pool(Features::Flat(64), 2).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::inputs::Inputs;
 use crate::layers::limits::LARGEST_NUMBER;
 use crate::network::limits::MOST_UNITS;
+use crate::rules::auglocal::POOLED_SIDE;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -152,6 +153,12 @@ pub struct RuleConfig {
     pub depth: usize,
     /// AugLocal's pyramid coefficient: how fast depth shrinks from block to block.
     pub pyramid: f64,
+    /// Rows and columns of the windows whose means AugLocal's units take, along sides of [`auglocal::POOLED_SIDE`] and more;
+    /// 1, as published: they take all there is.
+    ///
+    /// [`auglocal::POOLED_SIDE`]: crate::rules::auglocal::POOLED_SIDE
+    #[serde(default = "published_pool", skip_serializing_if = "is_published_pool")]
+    pub pool: usize,
     /// Weights of [reconstruction or similarity, task] at the first auxiliary network.
     pub lambda_first: [f64; 2],
     /// The same at the last.
@@ -160,6 +167,14 @@ pub struct RuleConfig {
 
 fn published_pair() -> bool {
     true
+}
+
+fn published_pool() -> usize {
+    1
+}
+
+fn is_published_pool(pool: &usize) -> bool {
+    *pool == published_pool()
 }
 
 impl RuleConfig {
@@ -221,9 +236,28 @@ impl RuleConfig {
             trained_copy: published_pair(),
             depth: 2,
             pyramid: 0.5,
+            pool: published_pool(),
             lambda_first,
             lambda_last,
         }
+    }
+
+    /// Whether auxiliary networks have units of AugLocal's.
+    pub fn has_new_units(&self) -> bool {
+        self.rule == Rule::Auglocal || self.rule != Rule::Bp && self.head == Head::Auglocal
+    }
+
+    fn check_pool(&self) -> Result<()> {
+        if !(1..=POOLED_SIDE).contains(&self.pool) {
+            return Err(Error::config(format!(
+                "the windows before auxiliary units have from 1 to {POOLED_SIDE} rows, found {}",
+                self.pool
+            )));
+        }
+        if !is_published_pool(&self.pool) && !self.has_new_units() {
+            return Err(Error::config(format!("{} has no units of AugLocal's that take means", self.rule)));
+        }
+        Ok(())
     }
 
     /// Refuses numbers that cannot work, each with its reason.
@@ -251,6 +285,7 @@ impl RuleConfig {
                 rule => return Err(Error::config(format!("{rule} has no moving average to stand alone"))),
             }
         }
+        self.check_pool()?;
         if self.depth == 0 {
             return Err(Error::config("AugLocal's depth must be at least 1"));
         }
@@ -317,6 +352,9 @@ mod tests {
         }
         assert!(RuleConfig { pyramid: 1.5, ..good.clone() }.validate().is_err());
         assert!(RuleConfig { depth: 0, ..good.clone() }.validate().is_err());
+        let pooled = |rule, pool| RuleConfig { pool, ..RuleConfig::new(rule) }.validate().is_ok();
+        assert_eq!([0, 1, 2, 17].map(|pool| pooled(Rule::Auglocal, pool)), [false, true, true, false]);
+        assert!(!pooled(Rule::Man, 2) && !pooled(Rule::Bp, 2));
         assert!(RuleConfig { lambda_last: [f64::NAN, 1.0], ..good.clone() }.validate().is_err());
         assert!(RuleConfig { contrastive_temperature: Some(0.0), ..good.clone() }.validate().is_err());
         let dgl = RuleConfig::over(Rule::Man, Head::Dgl, false);

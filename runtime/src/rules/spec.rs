@@ -151,7 +151,9 @@ impl Boundary {
             // A pair already is the next unit.
             let end = end + spec.pairs.len();
             let chosen = auglocal::chosen(end, network.units.len(), depth);
-            spec.units = auglocal::new_units(&network.units, end, &chosen);
+            let pooled = auglocal::pool(spec.body_features(features)?, config.pool)?;
+            let units = auglocal::new_units(&network.units, end, &chosen);
+            spec.units = pooled.into_iter().chain(units).collect();
         }
         if config.head == Head::Path && config.rule != Rule::Auglocal && spec.pairs.is_empty() {
             let unit = |number: usize| {
@@ -297,8 +299,13 @@ impl fmt::Display for AuxiliarySpec {
             let scaled = if pair.scaled { ", balanced" } else { "" };
             parts.push(format!("{copies} unit of {} channels{scaled}", pair.unit.width));
         }
-        if !self.units.is_empty() {
-            let widths: Vec<String> = self.units.iter().map(|u| u.width.to_string()).collect();
+        let (pools, units): (Vec<_>, Vec<_>) =
+            self.units.iter().partition(|unit| unit.name == auglocal::POOL);
+        if let Some([rows, columns]) = pools.first().map(|pool| pool.stride) {
+            parts.push(format!("means over {rows}x{columns}"));
+        }
+        if !units.is_empty() {
+            let widths: Vec<String> = units.iter().map(|u| u.width.to_string()).collect();
             parts.push(format!("units of {} channels", widths.join(", ")));
         }
         let count = |wanted: fn(&LayerSpec) -> bool| self.head.iter().filter(|l| wanted(&l.layer)).count();

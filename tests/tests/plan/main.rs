@@ -104,6 +104,8 @@ fn every_rule_on_a_residual_network() {
     }
     let contrastive = RuleConfig { contrastive_temperature: Some(0.07), ..RuleConfig::new(Rule::Infopro) };
     hold(&network, &config(&network, contrastive, 2), 32, 2);
+    let pooled = RuleConfig { pool: 2, depth: 4, ..RuleConfig::new(Rule::Auglocal) };
+    hold(&network, &config(&network, pooled, 4), 32, 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod device_families;
 #[cfg(feature = "emulated")]
 mod device_runs;
 mod objectives;
+mod pooled;
 mod selection;
 mod specs;
 mod tokens;

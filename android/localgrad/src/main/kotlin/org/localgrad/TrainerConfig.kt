@@ -180,6 +180,9 @@ public class TrainerConfig {
     /** New units of AugLocal's first auxiliary networks; 0 is 2. */
     public var auxDepth: Int = 0
 
+    /** Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more; 0 is 1. */
+    public var auxPool: Int = 0
+
     /** The share of the old value that moving averages keep in a step; null is the rule's own. */
     public var emaMomentum: Double? = null
 
@@ -239,6 +242,7 @@ public class TrainerConfig {
         json.count("micro_batch", microBatch.toLong())
         json.put("recompute", recompute)
         json.count("aux_depth", auxDepth.toLong())
+        json.count("aux_pool", auxPool.toLong())
         json.put("ema_momentum", emaMomentum ?: -1.0)
         json.put("average_alone", averageAlone)
     }

@@ -1,5 +1,7 @@
 //! The command line's words.
 
+mod trained;
+
 use crate::class_weights::ClassWeights;
 use crate::cooling;
 pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName};
@@ -7,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
 use localgrad::precision::Precision;
 use std::path::PathBuf;
+pub use trained::{EvalArguments, ExportArguments, PredictArguments, TrainedArguments};
 
 /// Trains neural networks on the device they run on, block by block.
 #[derive(Debug, Parser)]
@@ -305,6 +308,11 @@ pub struct TrainArguments {
     /// does so anyway
     #[arg(long)]
     pub keep_best: bool,
+    /// Keep the auxiliary networks as exits of the network, in exits.safetensors: at the end, as the last step leaves them,
+    /// each is judged by what the run is judged by (--hold-out: samples that no test knows), and its temperature set. Of
+    /// bp, which has no auxiliary networks, the network's end is the one exit. For one class a sample
+    #[arg(long)]
+    pub exits: bool,
     /// End after N epochs that brought nothing better, by the measure of --keep-best
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
@@ -350,67 +358,6 @@ pub struct CheckpointArguments {
     /// (--recompute, --pieces, --offload, --features-on-disk, --scratch, --max-temperature), and --activations where f16 was too small
     #[arg(long, requires = "out")]
     pub resume: bool,
-}
-
-/// Trained weights: a run's, or a file's.
-#[derive(Args, Clone, Debug)]
-pub struct TrainedArguments {
-    /// A run directory, which knows its network, data and normalisation; of its weights those of the best epoch, where they
-    /// were kept (--keep-best, finetune)
-    #[arg(long, value_name = "RUN", conflicts_with = "weights")]
-    pub run: Option<PathBuf>,
-    /// Weights: safetensors, or PyTorch's own (.pth, .pt, .bin, whose code is not run); those of localgrad know their network,
-    /// normalisation and class names, others of published networks are known by their tensors, or need --model and
-    /// --normalize
-    #[arg(long, value_name = "W.safetensors|W.pth", required_unless_present = "run")]
-    pub weights: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) model: ModelArguments,
-    /// Images' channels, height and width where neither weights nor a data set say so, such as 3x32x32; or tokens and of
-    /// how many to choose from, such as 128of5000
-    #[arg(long, value_name = "CxHxW|TofV")]
-    pub input: Option<String>,
-    /// Number of classes where neither weights nor a data set say so
-    #[arg(long, value_name = "N")]
-    pub classes: Option<usize>,
-}
-
-/// `eval`.
-#[derive(Args, Clone, Debug)]
-pub struct EvalArguments {
-    #[command(flatten)]
-    pub(crate) trained: TrainedArguments,
-    #[command(flatten)]
-    pub(crate) data: DataArguments,
-    /// Samples at once
-    #[arg(long, default_value_t = 100)]
-    pub batch: usize,
-    #[command(flatten)]
-    pub(crate) device: DeviceArguments,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
-}
-
-/// `predict`.
-#[derive(Args, Clone, Debug)]
-pub struct PredictArguments {
-    #[command(flatten)]
-    pub(crate) trained: TrainedArguments,
-    #[command(flatten)]
-    pub(crate) data: DataArguments,
-    /// Pictures (JPEG, PNG, WebP, BMP or GIF files), or folders of them; without any, the test samples of --data
-    pub images: Vec<PathBuf>,
-    /// How many classes to name for each image
-    #[arg(long, default_value_t = 3)]
-    pub top: usize,
-    /// With --json: also each image's file, its likeliest class, and what the network gives for every class, as `file`,
-    /// `class`, `name`, `probability` and `logits`
-    #[arg(long, requires = "json")]
-    pub logits: bool,
-    #[command(flatten)]
-    pub(crate) device: DeviceArguments,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
 }
 
 /// What a network is given where there are no data.
@@ -505,22 +452,6 @@ fn memory_budget(text: &str) -> Result<usize, String> {
 
 fn memory_size(text: &str) -> Result<usize, String> {
     localgrad::plan::size::parse(text).map_err(|cause| cause.to_string())
-}
-
-/// `export`.
-#[derive(Args, Clone, Debug)]
-pub struct ExportArguments {
-    /// The run directory; of its weights those of the best epoch, where they were kept
-    #[arg(long, value_name = "RUN")]
-    pub run: PathBuf,
-    /// The file to write
-    #[arg(long, value_name = "W.safetensors")]
-    pub out: PathBuf,
-    /// Store f16 instead of f32
-    #[arg(long)]
-    pub half: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
 }
 
 /// `bench`.

@@ -4,6 +4,7 @@ use crate::fault::{Fault, Outcome};
 use crate::output::Output;
 use crate::run_directory::RunFile;
 use localgrad::data::Loader;
+use localgrad::exits::Exits;
 use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
@@ -40,6 +41,8 @@ pub struct Setting<'a> {
     pub resumes: bool,
     /// Whether its weights come from a file.
     pub starts_from_file: bool,
+    /// Whether the exits are judged at the end.
+    pub judges_exits: bool,
     /// Where a scratch file would be.
     pub scratch: Option<&'a Path>,
     /// Where to tell what was chosen.
@@ -61,6 +64,7 @@ impl Setting<'_> {
             reading_bytes: self.train.working_bytes(),
             evaluation_reading_bytes: self.test.working_bytes(),
             blends: self.train.config().blend.is_some(),
+            judges_exits: self.judges_exits,
             resumes: self.resumes,
             starts_from_file: self.starts_from_file,
             place: Some(self.place.clone()),
@@ -179,10 +183,10 @@ pub fn most_that_fits(
     Ok(None)
 }
 
-/// The most samples, up to `wanted`, that this process may have memory to evaluate at once, beside the network and the
-/// data that are in memory; reading a sample takes `reading_bytes` meanwhile. There is no plan but for the CPU.
+/// The most samples, up to `wanted`, that this process may have memory to evaluate at once, with exits or without, beside the
+/// network and the data that are in memory; reading a sample takes `reading_bytes` meanwhile. There is no plan but for the CPU.
 pub fn evaluation_batch(
-    network: &NetworkSpec,
+    (network, exits): (&NetworkSpec, Option<&Exits>),
     wanted: usize,
     reading_bytes: usize,
     place: &Place,
@@ -191,8 +195,10 @@ pub fn evaluation_batch(
     if !place.is_host() {
         return Ok(wanted);
     }
-    let needed_bytes =
-        |samples| Ok(memory::live() + evaluation_beside(network, samples, workers.count(), reading_bytes)?);
+    let needed_bytes = |samples| {
+        let beside = evaluation_beside(network, exits, samples, workers.count(), reading_bytes)?;
+        Ok(memory::live() + beside)
+    };
     match most_that_fits(wanted, needed_bytes)? {
         Some(samples) => Ok(samples),
         None => {

@@ -3,6 +3,7 @@
 use crate::fault::Outcome;
 use crate::metrics::{Judged, Mistake};
 use localgrad::data::{Loader, Normalize};
+use localgrad::exits::certainty::likeliest;
 use localgrad::maps::Map;
 use localgrad::model::Classifier;
 
@@ -36,7 +37,7 @@ pub fn judge(
         for (number, (logits, &label)) in
             logits.chunks(classes.max(1)).zip(batch.targets.labels()?).enumerate()
         {
-            let Some((found, probability)) = likeliest(logits) else { return Ok(None) };
+            let Some((found, probability)) = likeliest(logits, 1.0) else { return Ok(None) };
             let label = label as usize;
             if let Some(count) = confusion.get_mut(label).and_then(|row| row.get_mut(found)) {
                 *count += 1;
@@ -61,18 +62,6 @@ pub fn judge(
         }
     }
     Ok(Some(Judged { run: run.into(), classes: (0..counted).map(name).collect(), confusion, mistakes }))
-}
-
-/// The likeliest class and its probability; none where a logit is no number.
-fn likeliest(logits: &[f32]) -> Option<(usize, f64)> {
-    if !logits.iter().all(|logit| logit.is_finite()) {
-        return None;
-    }
-    // Of equal ones the first, as in an evaluation.
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let class = logits.iter().position(|&logit| logit == largest)?;
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
-    Some((class, 1.0 / sum))
 }
 
 /// A small picture of a normalised image `[1, H, W, C]`, as a page takes it: a BMP file in base 64.
@@ -134,15 +123,6 @@ mod tests {
         for (bytes, text) in known {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
-    }
-
-    #[test]
-    fn the_likeliest_class_has_its_probability() {
-        assert_eq!(
-            likeliest(&[1.0, 1.0, -50.0]).map(|(class, p)| (class, (p * 2.0).round())),
-            Some((0, 1.0))
-        );
-        assert_eq!(likeliest(&[0.0, f32::NAN]), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod resident;
 pub mod board;
 pub mod cooling;
 pub mod judged;
+pub mod exits;
+pub mod predictor;
 pub mod session;
 pub mod bench;
 pub mod commands;

@@ -36,6 +36,8 @@ pub enum Record {
     Warning(Warning),
     /// What the network takes for what at the end, if that was looked at.
     Judged(Judged),
+    /// What an exit can do and costs, if they were kept.
+    Exit(Exit),
     /// The run ended.
     Done(Done),
 }
@@ -222,6 +224,30 @@ pub struct Mistake {
     pub thumbnail: String,
 }
 
+/// A way out of a network before its end, or its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Name of the run; empty where a file's exits are evaluated.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
+    /// Its number, from 1; the last is the network's end.
+    pub exit: u64,
+    /// The last unit before it, counted from 0.
+    pub after_unit: u64,
+    /// Fraction of the evaluation samples that it classified rightly.
+    pub accuracy: f64,
+    /// Multiply-adds of a sample, of the network that ends there.
+    pub multiply_adds: u64,
+    /// Numbers that were trained of that network, moving averages among them.
+    pub parameters: u64,
+    /// Bytes of its weights and running statistics.
+    pub bytes: u64,
+    /// How long a sample took to its answer, in batches as large as those of the evaluation.
+    pub milliseconds: f64,
+    /// What its logits are divided by.
+    pub temperature: f64,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Done {
@@ -379,6 +405,7 @@ impl Record {
             Self::Board(board) => &board.run,
             Self::Warning(warning) => &warning.run,
             Self::Judged(judged) => &judged.run,
+            Self::Exit(exit) => &exit.run,
             Self::Done(done) => &done.run,
         }
     }

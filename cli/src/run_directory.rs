@@ -112,6 +112,11 @@ impl RunDirectory {
         }
     }
 
+    /// The network as the run's last step left it, with its exits, where `--exits` has kept them.
+    pub fn exits(&self) -> PathBuf {
+        self.path.join("exits.safetensors")
+    }
+
     /// The checkpoints of the run, or of the rival that trained beside it.
     pub fn checkpoint(&self, rival: Option<&str>) -> PathBuf {
         match rival {

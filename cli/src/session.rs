@@ -3,6 +3,7 @@
 use crate::arguments::ThermalArguments;
 use crate::commands::trained::{self, Loaded};
 use crate::cooling::Cooling;
+use crate::exits;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
 use crate::judged;
@@ -70,6 +71,8 @@ pub struct Session<'a> {
     pub best_weights: Option<PathBuf>,
     /// Whether what is taken for what is looked at in the end.
     pub judges: bool,
+    /// Where the network with its exits goes, if they are kept.
+    pub exits: Option<PathBuf>,
     /// Where results go.
     pub output: Output,
 }
@@ -190,6 +193,10 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
     // Who reads that the run is done finds its weights.
     let card = Card::of(&file.network, &file.normalize, &file.class_names);
     weights::write_network(&session.weights, &mut trainer, &card, false)?;
+    if !report.interrupted {
+        log.keep_exits(session, &mut trainer)?;
+    }
+    let done = Done { peak_bytes: log.peak_bytes(), ..done };
     log.write(Record::Done(done.clone()))?;
     Ok(done)
 }
@@ -435,6 +442,28 @@ impl<'a> Log<'a> {
         weights::write_network(path, trainer, &card, false)?;
         self.best_steps = Some(best.steps);
         Ok(())
+    }
+
+    /// Judges the exits and writes them, if they are kept.
+    fn keep_exits(&mut self, session: &Session<'_>, trainer: &mut Trainer) -> Outcome<()> {
+        let Some(path) = &session.exits else { return Ok(()) };
+        let mut bar = Bar::new(session.test.batches() as u64, 0, "exits");
+        let found = session.workers.run(|| {
+            exits::keep(path, trainer, session.test, self.file, &mut |done, _| {
+                bar.set(done as u64, "");
+                !interrupt::requested()
+            })
+        })?;
+        bar.finish();
+        let Some(found) = found else {
+            self.warn("stopped before the exits were judged; --resume judges them".into());
+            return Ok(());
+        };
+        session.output.text(&format!("{}\n", exits::table_of(&found)));
+        let run = self.name.to_string();
+        found
+            .into_iter()
+            .try_for_each(|exit| self.write(Record::Exit(metrics::Exit { run: run.clone(), ..exit })))
     }
 
     /// Tells of what went wrong and does not end training.

@@ -1220,6 +1220,33 @@ lg_status lg_trainer_predict(lg_trainer *trainer,
                              size_t capacity,
                              lg_error *error);
 
+// Asks every exit for an answer to each of some labelled samples: the auxiliary networks behind the blocks that are
+// trained, in order, and the network's end, which is the last. Writes of each the share that it classified right, and the
+// temperature that its logits are divided by so that its probabilities are as large as it is often right; samples that
+// were not trained on tell both best. `capacity` is how many numbers both have room for, `count` becomes how many exits
+// there are. Training is not changed. LG_STATUS_CONFIG for networks whose objective is not classes.
+lg_status lg_trainer_evaluate_exits(lg_trainer *trainer,
+                                    const lg_samples *samples,
+                                    double *accuracies,
+                                    double *temperatures,
+                                    size_t capacity,
+                                    size_t *count,
+                                    lg_error *error);
+
+// As lg_trainer_predict, but each sample leaves the network by the first exit whose likeliest class has a probability of
+// `confidence` or more, at the latest by its end, and passes no later unit. Writes the logits of that exit, and to `exits`
+// a number for each sample: that of the exit, from 0. `temperatures` are those of lg_trainer_evaluate_exits,
+// `temperature_count` of them; NULL and 0 are 1 for each.
+lg_status lg_trainer_predict_early(lg_trainer *trainer,
+                                   const lg_samples *samples,
+                                   double confidence,
+                                   const double *temperatures,
+                                   size_t temperature_count,
+                                   float *logits,
+                                   size_t capacity,
+                                   size_t *exits,
+                                   lg_error *error);
+
 // Writes how many numbers the features of a sample are, which lg_trainer_features makes. LG_STATUS_CONFIG, with what to
 // set, where the first unit is trained, so that nothing stays as it is, or where a loss compares with the images.
 lg_status lg_trainer_feature_count(const lg_trainer *trainer,

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     PUSH,
     PULL,
     "examples/finetune.c",
@@ -23,6 +23,7 @@ const PROGRAMS: [&str; 14] = [
     "tests/c/objective.c",
     "tests/c/tokens.c",
     "tests/c/features.c",
+    "tests/c/exits.c",
     FORK,
 ];
 /// Not under Valgrind, to which all that the parent's threads have is lost in the child.

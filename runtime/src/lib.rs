@@ -31,6 +31,7 @@ mod cache;
 pub mod progress;
 pub mod fit;
 pub mod plan;
+pub mod exits;
 pub mod weights;
 pub mod checkpoint;
 pub mod threads;

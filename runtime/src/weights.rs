@@ -339,8 +339,13 @@ pub fn is_alike(a: &[usize], b: &[usize]) -> bool {
     sides(a) == sides(b)
 }
 
-/// Loads `weights` into the network. Unless every tensor of one is in the other with the same shape, but for sides of 1,
-/// nothing is changed and the error lists all that is missing, misshapen or left over.
+/// Whether a tensor of that name is an exit's, which a network without exits leaves where it is.
+pub fn is_of_exit(name: &str) -> bool {
+    name.starts_with("aux.")
+}
+
+/// Loads `weights` into the network. Unless every tensor of one, but for those of exits that it does not have, is in the other
+/// with the same shape, but for sides of 1, nothing is changed and the error lists all that is missing, misshapen or left over.
 pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
     let (mut problems, mut missing) = (Vec::new(), Vec::new());
     let mut known = BTreeSet::new();
@@ -359,7 +364,8 @@ pub fn load(model: &mut dyn Classifier, weights: &Weights) -> Result<()> {
         }
         Ok(())
     })?;
-    let unknown: Vec<String> = weights.keys().filter(|name| !known.contains(*name)).cloned().collect();
+    let is_unknown = |name: &&String| !known.contains(*name) && !is_of_exit(name);
+    let unknown: Vec<String> = weights.keys().filter(is_unknown).cloned().collect();
     problems.extend(unknown.iter().map(|name| format!("unknown {name}")));
     if !problems.is_empty() {
         return Err(mismatch(&model.spec().name, &problems, [&unknown, &missing]));
@@ -408,6 +414,7 @@ pub fn load_body(model: &mut dyn Classifier, mut weights: Weights) -> Result<Loa
     let has_all = behind.difference(&classifying).all(fits);
     let new = if has_all { classifying } else { behind };
     kept.retain(|name, _| new.contains(name));
+    weights.retain(|name, _| !is_of_exit(name));
     let left_out = kept.keys().filter(|name| weights.remove(*name).is_some()).cloned().collect();
     let loaded = LoadedBody { taken: weights.len(), new: kept.keys().cloned().collect(), left_out };
     weights.append(&mut kept);

@@ -8,7 +8,6 @@ use localgrad::data::Normalize;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::rules::{Head, Rule, RuleConfig, auxiliary_specs};
-use localgrad::scratch::Scratch;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
 use localgrad::{Device, Error};
@@ -331,42 +330,4 @@ fn auglocal_is_a_rule_and_a_head() {
     let with_pair = of(RuleConfig { depth: 1, ..RuleConfig::over(Rule::Man, Head::Auglocal, false) });
     assert!(with_pair.pairs.len() == 1 && with_pair.units.len() == 1, "{with_pair}");
     assert_eq!(with_pair.units[0].width, spec.units[6].width);
-}
-
-#[test]
-fn exits_answer_by_themselves() {
-    let spec = small_resnet([3, 8, 8]);
-    let batch = batch(&spec, 12, 5);
-    for rule in [Rule::Dgl, Rule::Auglocal, Rule::Man] {
-        let run = |offload: bool| {
-            let config = TrainConfig {
-                execution: Execution { offload, ..Execution::default() },
-                ..config(RuleConfig::new(rule), &[1, 4, 6])
-            };
-            let directory = tempfile::tempdir().unwrap();
-            let scratch = offload.then(|| Scratch::create(directory.path(), None).unwrap());
-            let normalize = Normalize::half(3);
-            let mut trainer =
-                Trainer::with_scratch(spec.clone(), config, normalize, &Device::Cpu, scratch).unwrap();
-            for _ in 0..60 {
-                trainer.step(&batch, 0.05, &mut |_| {}).unwrap();
-            }
-            [0, 1].map(|block| trainer.exit_logits(&batch.inputs, block).unwrap().numbers().unwrap())
-        };
-        let logits = run(false);
-        assert_eq!(logits, run(true), "{rule}: weights that wait in a file are the same");
-        for logits in logits {
-            let is_right =
-                |(row, &label): (&[f32], &u32)| row.iter().all(|&logit| logit <= row[label as usize]);
-            let right =
-                logits.chunks(5).zip(batch.targets.labels().unwrap()).filter(|&pair| is_right(pair)).count();
-            assert!(right >= 9, "{rule}: {right} of 12 that were learnt");
-        }
-    }
-    let config =
-        TrainConfig::from(Method { frozen: 1, ..config(RuleConfig::new(Rule::Dgl), &[1, 4, 6]).method });
-    let mut trainer = Trainer::new(spec.clone(), config, Normalize::half(3), &Device::Cpu).unwrap();
-    for block in [0, 2, 3] {
-        assert!(trainer.exit_logits(&batch.inputs, block).unwrap_err().to_string().contains("has no exit"));
-    }
 }

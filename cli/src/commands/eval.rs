@@ -1,9 +1,9 @@
 //! `localgrad eval`
 
-use crate::arguments::EvalArguments;
+use crate::arguments::{DataArguments, EvalArguments};
 use crate::budget;
 use crate::choices;
-use crate::commands::trained;
+use crate::commands::{eval_exits, trained};
 use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
@@ -14,6 +14,7 @@ use crate::progress::Bar;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::evaluate::{Answers, Evaluation, evaluate};
 use localgrad::maps::Place;
+use localgrad::threads::Workers;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -39,16 +40,19 @@ struct EvalRecord {
 
 /// Accuracy of trained weights on the test samples of a data set.
 pub fn run(arguments: &EvalArguments) -> Outcome<()> {
+    if arguments.exits || arguments.confidence.is_some() {
+        return eval_exits::run(arguments);
+    }
     let output = Output { json: arguments.output.json };
     let place = Place::open(&arguments.device.device)?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let dataset: Arc<dyn Dataset> = Arc::from(photos::judged(&arguments.trained, &data, &workers)?);
-    let dataset = choices::answered(&data, dataset);
+    let dataset = samples(arguments, &data, &workers)?;
     let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), &place)?;
     let loader = Loader::new(dataset, trained.normalize, LoaderConfig::evaluation(arguments.batch))?;
     let (network, samples) = (&trained.model.spec, arguments.batch.min(loader.dataset().len()));
-    let fitting = budget::evaluation_batch(network, samples, loader.working_bytes(), &place, &workers)?;
+    let fitting =
+        budget::evaluation_batch((network, None), samples, loader.working_bytes(), &place, &workers)?;
     if fitting < samples {
         return Err(Fault::failed(format!(
             "there is not enough memory to evaluate {samples} samples at once; --batch {fitting} would do"
@@ -90,6 +94,19 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
         ));
     }
     Ok(())
+}
+
+/// The samples to be judged by.
+///
+/// # Errors
+/// Those of reading them.
+pub fn samples(
+    arguments: &EvalArguments,
+    data: &DataArguments,
+    workers: &Workers,
+) -> Outcome<Arc<dyn Dataset>> {
+    let dataset: Arc<dyn Dataset> = Arc::from(photos::judged(&arguments.trained, data, workers)?);
+    Ok(choices::answered(data, dataset))
 }
 
 /// What the answers are judged by, in words.

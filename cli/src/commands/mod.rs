@@ -3,6 +3,7 @@
 pub mod train;
 pub mod finetune;
 pub mod eval;
+pub mod eval_exits;
 pub mod predict;
 pub mod plan;
 pub mod compare;

@@ -1,15 +1,16 @@
 //! `localgrad predict`
 
 use crate::arguments::PredictArguments;
-use crate::budget;
 use crate::choices;
-use crate::commands::trained::{self, Trained};
+use crate::commands::trained;
 use crate::data_checks;
 use crate::fault::{Fault, Outcome};
 use crate::output::{Output, complain, table};
 use crate::photos;
+use crate::predictor::{Outputs, Predictor};
 use localgrad::data::{Dataset, Loader, LoaderConfig};
-use localgrad::maps::{Map, Place};
+use localgrad::exits::certainty::probabilities;
+use localgrad::maps::Place;
 use localgrad::targets::{TargetKind, Targets};
 use localgrad::threads::Workers;
 use localgrad_data::{folder, picture};
@@ -47,6 +48,9 @@ struct PredictRecord {
     /// Of a sample whose values are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     mean_squared_error: Option<f64>,
+    /// The exit that it left by, where samples leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<usize>,
     #[serde(flatten)]
     logits: Option<Logits>,
 }
@@ -116,12 +120,12 @@ fn images(
     workers: &Workers,
 ) -> Outcome<(Vec<PredictRecord>, usize)> {
     let output = Output { json: arguments.output.json };
-    let mut trained = trained::load(&arguments.trained, &arguments.data, None, place)?;
-    budget::evaluation_batch(&trained.model.spec, 1, 0, place, workers)?;
+    let mut predictor = Predictor::open(arguments, &arguments.data, None, place)?;
+    predictor.batch(1, 0, place, workers)?;
     let mut records = Vec::with_capacity(files.len());
     for path in files {
         let sample = path.display().to_string();
-        match image(path, &mut trained, arguments.top, workers) {
+        match image(path, &mut predictor, arguments.top, workers) {
             Ok(judgement) => {
                 let record = judgement.record(sample, (None, None), arguments.logits);
                 output.record(&record);
@@ -137,19 +141,19 @@ fn images(
     Ok((records, failed))
 }
 
-fn image(path: &Path, trained: &mut Trained, top: usize, workers: &Workers) -> Outcome<Judgement> {
-    let spec = &trained.model.spec;
+fn image(path: &Path, predictor: &mut Predictor, top: usize, workers: &Workers) -> Outcome<Judgement> {
+    let spec = predictor.spec();
     if spec.input.are_tokens() {
         return Err(Fault::usage(format!(
             "{} takes tokens and no pictures; name --data with some",
             spec.name
         )));
     }
-    let image = picture::read(path, spec.input.sides(), &trained.normalize)?;
-    let logits = workers.run(|| trained.model.logits(&image.into()))?;
-    let found = rows(&logits)?.pop().ok_or_else(|| Fault::failed("the network gave no logits"));
+    let image = picture::read(path, spec.input.sides(), &predictor.normalize)?;
+    let found = workers.run(|| predictor.answers(&image.into()))?.pop();
     found
-        .and_then(|logits| Judgement::of(logits, trained, top))
+        .ok_or_else(|| Fault::failed("the network gave no logits"))
+        .and_then(|outputs| Judgement::of(outputs, predictor, top))
         .map_err(|cause| Fault::failed(format!("{}: {cause}", path.display())))
 }
 
@@ -161,23 +165,22 @@ fn samples(arguments: &PredictArguments, place: &Place, workers: &Workers) -> Ou
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let dataset: Arc<dyn Dataset> = Arc::from(photos::judged(&arguments.trained, &data, workers)?);
     let dataset = choices::answered(&data, dataset);
-    let mut trained = trained::load(&arguments.trained, &data, Some(dataset.as_ref()), place)?;
+    let mut predictor = Predictor::open(arguments, &data, Some(dataset.as_ref()), place)?;
     let wanted = BATCH.min(dataset.len());
-    let reading_bytes = dataset.decoding_bytes();
-    let batch = budget::evaluation_batch(&trained.model.spec, wanted, reading_bytes, place, workers)?;
-    let loader = Loader::new(dataset, trained.normalize.clone(), LoaderConfig::evaluation(batch))?;
+    let batch = predictor.batch(wanted, dataset.decoding_bytes(), place, workers)?;
+    let loader = Loader::new(dataset, predictor.normalize.clone(), LoaderConfig::evaluation(batch))?;
     data_checks::check_range_of_some(&loader, data.normalize.is_some())?;
     let mut records = Vec::new();
     for position in 0..loader.batches() {
         let batch = workers.run(|| loader.batch(0, position))?;
-        let logits = workers.run(|| trained.model.logits(&batch.inputs))?;
-        for (number, row) in rows(&logits)?.into_iter().enumerate() {
+        let answers = workers.run(|| predictor.answers(&batch.inputs))?;
+        for (number, outputs) in answers.into_iter().enumerate() {
             let label = batch.targets.labels().ok().and_then(|labels| labels.get(number).copied());
             let place = records.len();
             let name = loader.dataset().sample_name(place);
             let sample = name.map_or_else(|| place.to_string(), String::from);
-            let error = squared_error(&row, &batch.targets.part(number..number + 1));
-            let judgement = Judgement::of(row, &trained, arguments.top)
+            let error = squared_error(&outputs.logits, &batch.targets.part(number..number + 1));
+            let judgement = Judgement::of(outputs, &predictor, arguments.top)
                 .map_err(|cause| Fault::failed(format!("sample {sample}: {cause}")))?;
             let error = error.filter(|_| !judgement.values.is_empty());
             let record = judgement.record(sample, (label, error), arguments.logits);
@@ -200,30 +203,31 @@ struct Judgement {
     /// Likeliest first.
     classes: Vec<Guess>,
     values: Vec<Answer>,
-    logits: Vec<f32>,
+    outputs: Outputs,
 }
 
 impl Judgement {
     /// What the outputs for one sample say, as far as the `top` likeliest classes or labels.
-    fn of(outputs: Vec<f32>, trained: &Trained, top: usize) -> Outcome<Self> {
-        if let Some(&found) = outputs.iter().find(|output| !output.is_finite()) {
+    fn of(outputs: Outputs, predictor: &Predictor, top: usize) -> Outcome<Self> {
+        let Outputs { logits, temperature, .. } = &outputs;
+        if let Some(&found) = logits.iter().find(|output| !output.is_finite()) {
             return Err(localgrad::Error::no_answer(found.into()).into());
         }
-        let names = &trained.class_names;
+        let names = &predictor.class_names;
         let (mut classes, mut values) = (Vec::new(), Vec::new());
-        match trained.model.spec.objective.target_kind() {
-            TargetKind::Class => classes = guesses(&shares(&outputs), names, top),
+        match predictor.spec().objective.target_kind() {
+            TargetKind::Class => classes = guesses(&probabilities(logits, *temperature), names, top),
             TargetKind::Labels => {
-                let chances: Vec<f64> = outputs.iter().map(|&z| 1.0 / (1.0 + f64::from(-z).exp())).collect();
+                let chances: Vec<f64> = logits.iter().map(|&z| 1.0 / (1.0 + f64::from(-z).exp())).collect();
                 classes = guesses(&chances, names, top);
             }
             TargetKind::Values => {
                 let answer =
                     |(number, &value): (usize, &f32)| Answer { name: names.get(number).cloned(), value };
-                values = outputs.iter().enumerate().map(answer).collect();
+                values = logits.iter().enumerate().map(answer).collect();
             }
         }
-        Ok(Self { classes, values, logits: outputs })
+        Ok(Self { classes, values, outputs })
     }
 
     /// What is told of a sample, whose class or whose values' error may be known.
@@ -234,8 +238,8 @@ impl Judgement {
         with_logits: bool,
     ) -> PredictRecord {
         let likeliest = self.classes.first().cloned().filter(|_| with_logits);
-        let logits =
-            likeliest.map(|likeliest| Logits { file: sample.clone(), likeliest, logits: self.logits });
+        let Outputs { logits, exit, .. } = self.outputs;
+        let logits = likeliest.map(|likeliest| Logits { file: sample.clone(), likeliest, logits });
         PredictRecord {
             event: "predicted",
             sample,
@@ -243,23 +247,10 @@ impl Judgement {
             classes: self.classes,
             values: self.values,
             mean_squared_error,
+            exit,
             logits,
         }
     }
-}
-
-/// The logits of each sample.
-fn rows(logits: &Map) -> Outcome<Vec<Vec<f32>>> {
-    let classes = logits.dims().last().copied().unwrap_or(0).max(1);
-    Ok(logits.numbers()?.chunks(classes).map(<[f32]>::to_vec).collect())
-}
-
-/// The softmax of logits.
-fn shares(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = logits.iter().map(|&v| f64::from(v - largest).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
 }
 
 /// The `top` likeliest classes by their probabilities, likeliest first.
@@ -288,6 +279,7 @@ fn row(record: &PredictRecord) -> Vec<String> {
     if record.values.len() > SHOWN_VALUES {
         cells.push(format!("… ({} values)", record.values.len()));
     }
+    cells.extend(record.exit.map(|exit| format!("exit {exit}")));
     cells.extend(record.mean_squared_error.map(|error| format!("mean squared error {error:.4}")));
     vec![record.sample.clone(), cells.join("  ")]
 }

@@ -23,6 +23,7 @@ use crate::run_directory::{RunDirectory, RunFile};
 use crate::session::{self, Limit, Session, Start};
 use localgrad::data::subset::Subset;
 use localgrad::data::{Dataset, Loader, LoaderConfig, balanced_class_weights};
+use localgrad::exits;
 use localgrad::fit::{FitConfig, Measure};
 use localgrad::maps::Place;
 use localgrad::maps::cross_entropy::check_class_weights;
@@ -147,6 +148,7 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
         workers: &workers,
         resumes,
         starts_from_file: arguments.init.is_some(),
+        judges_exits: arguments.exits,
         scratch: arguments.waiting.scratch.as_deref(),
         output,
     };
@@ -159,6 +161,7 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     let session = |name: String, file, planned_bytes, rival: bool| {
         let rival = rival.then_some(name.as_str());
         Session {
+            exits: (arguments.exits && rival.is_none()).then(|| directory.exits()),
             planned_bytes,
             limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
@@ -189,11 +192,7 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     let mut writer = Writer::append(&directory.metrics())?;
     interrupt::listen();
     let done = train_each(rival.iter().chain([&own]), &mut writer)?;
-    finish(&directory, output)?;
-    match done {
-        Some(done) if done.interrupted => Err(interrupted(&directory, &done)),
-        _ => Ok(()),
-    }
+    finish(&directory, done.as_ref(), output)
 }
 
 /// Trains one after the other until one is interrupted; how the last of them ended.
@@ -495,6 +494,9 @@ fn run_file(plan: &Task, arguments: &TrainArguments, data: &Data, words: Vec<Str
         words,
     };
     // Before anything is made.
+    if arguments.exits {
+        exits::check(&file.network, &file.train.method.rule)?;
+    }
     file.train.validate()?;
     file.fit.validate()?;
     Ok(file)
@@ -529,12 +531,15 @@ fn end_to_end(file: &RunFile) -> RunFile {
     rival
 }
 
-/// The table and the report, from what was recorded.
-fn finish(directory: &RunDirectory, output: Output) -> Outcome<()> {
+/// The table and the report, from what was recorded; how to go on where the last run was stopped.
+fn finish(directory: &RunDirectory, done: Option<&Done>, output: Output) -> Outcome<()> {
     let runs = gather(metrics::read(&directory.metrics())?);
     let report = crate::report::write_report(&directory.path)?;
     output.text(&format!("\n{}", closing::text(directory, &runs, &report)));
-    Ok(())
+    match done {
+        Some(done) if done.interrupted => Err(interrupted(directory, done)),
+        _ => Ok(()),
+    }
 }
 
 fn interrupted(directory: &RunDirectory, done: &Done) -> Fault {

@@ -77,7 +77,7 @@ pub fn load(
 }
 
 /// Refuses samples that the network was not made for.
-fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
+pub fn check_fits(dataset: &dyn Dataset, network: &NetworkSpec) -> Outcome<()> {
     let (found, taken) = (dataset.input(), network.input);
     if !taken.take(found) {
         return Err(Fault::usage(format!(
@@ -182,6 +182,14 @@ pub fn refuse_without_model(model: &ModelArguments) -> Outcome<()> {
 
 /// Refuses what a run says itself.
 fn refuse_unused(arguments: &TrainedArguments) -> Outcome<()> {
+    refuse_said(arguments, "a run knows its network; leave it or --run out")
+}
+
+/// Refuses words about the network, of which something else tells; `why` says what.
+///
+/// # Errors
+/// One that names the first of them.
+pub fn refuse_said(arguments: &TrainedArguments, why: &str) -> Outcome<()> {
     let model = &arguments.model;
     let said = [
         ("--model", model.model.is_some()),
@@ -192,7 +200,7 @@ fn refuse_unused(arguments: &TrainedArguments) -> Outcome<()> {
         ("--classes", arguments.classes.is_some()),
     ];
     match said.iter().find(|(_, said)| *said) {
-        Some((flag, _)) => Err(Fault::usage(format!("a run knows its network; leave {flag} or --run out"))),
+        Some((flag, _)) => Err(Fault::usage(format!("{flag}: {why}"))),
         None => Ok(()),
     }
 }
@@ -282,7 +290,8 @@ fn read_file(model: &mut dyn Classifier, path: &Path) -> Outcome<(Weights, Vec<S
     })?;
     let mut mapping = Mapping::default();
     let (tensors, chosen) = weights_file::read_chosen(path, |listed| {
-        mapping = names::map(listed.iter().copied(), &ours, model.spec());
+        let of_network = listed.iter().copied().filter(|(name, _)| !weights::is_of_exit(name));
+        mapping = names::map(of_network, &ours, model.spec());
         mapping.ours.clone()
     })?;
     let words = chosen.into_iter().chain(mapping.words()).collect();

@@ -11,6 +11,7 @@ mod summary;
 mod accuracy;
 mod classes;
 mod mistakes;
+mod exits;
 mod losses;
 mod memory;
 mod network;
@@ -60,6 +61,7 @@ pub fn render(records: Vec<metrics::Record>) -> String {
         accuracy::accuracy(&runs),
         classes::classes(&runs),
         mistakes::mistakes(&runs),
+        exits::exits(&runs),
         losses::losses(&runs),
         memory::memory(&runs),
         network::network(&runs),

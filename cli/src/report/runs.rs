@@ -1,6 +1,6 @@
 //! The records of a file sorted by run, and the few numbers that the sections share.
 
-use crate::metrics::{BlockRecord, Done, Epoch, Judged, Memory, MetricRecord, Record, Start, Step};
+use crate::metrics::{BlockRecord, Done, Epoch, Exit, Judged, Memory, MetricRecord, Record, Start, Step};
 
 /// All that a file says about one run.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Run {
     pub(crate) warnings: Vec<String>,
     /// What it takes for what, if that was looked at.
     pub(crate) judged: Option<Judged>,
+    /// Its exits in ascending order, if they were kept.
+    pub(crate) exits: Vec<Exit>,
     /// How it ended, if it did.
     pub(crate) done: Option<Done>,
 }
@@ -44,6 +46,7 @@ impl Run {
             Record::Start(start) => {
                 self.start = Some(*start);
                 (self.judged, self.done) = (None, None);
+                self.exits.clear();
             }
             Record::Step(step) => {
                 self.steps.truncate(self.steps.partition_point(|s| s.step < step.step));
@@ -61,6 +64,7 @@ impl Run {
                 }
             }
             Record::Judged(judged) => self.judged = Some(judged),
+            Record::Exit(exit) => self.exits.push(exit),
             Record::Done(done) => self.done = Some(done),
         }
     }

@@ -10,6 +10,7 @@ mod board;
 mod budget;
 mod checkpoints;
 mod commands;
+mod exits;
 mod files;
 mod limits;
 mod objectives;

@@ -1,7 +1,7 @@
 //! The report page: whole, well formed, escaped, and sensible for any metrics file.
 
 use crate::common::{Sample, many, pair};
-use localgrad_cli::metrics::{self, Judged, Mistake, Record, Step, Warning, Writer};
+use localgrad_cli::metrics::{self, Exit, Judged, Mistake, Record, Step, Warning, Writer};
 use localgrad_cli::report::{render, write_report};
 use std::path::Path;
 
@@ -254,6 +254,30 @@ fn mistakes_are_shown_with_their_pictures() {
     assert!(!page.contains("taken for what"));
 }
 
+#[test]
+fn exits_have_a_chart_and_a_table() {
+    let exit = |exit: u64| {
+        Record::Exit(Exit {
+            run: "man".into(),
+            exit,
+            after_unit: 3 * exit,
+            accuracy: 0.7 + 0.1 * exit as f64,
+            multiply_adds: 10_000_000 * exit,
+            parameters: 20_000 * exit,
+            bytes: 80_000 * exit,
+            milliseconds: 0.4 * exit as f64,
+            temperature: 1.2,
+        })
+    };
+    let page = render(pair().into_iter().chain((1..=2).map(exit)).collect());
+    assert_sound(&page);
+    assert!(page.contains("million multiply-adds") && page.contains("0.800 ms"), "both");
+    assert!(!render(pair()).contains("million multiply-adds"));
+    // A run that goes on is yet to be judged anew.
+    let again = pair().into_iter().chain((1..=2).map(exit)).chain(pair());
+    assert!(!render(again.collect()).contains("million multiply-adds"));
+}
+
 fn rename(mut record: Record, name: &str) -> Record {
     let run = match &mut record {
         Record::Start(start) => &mut start.run,
@@ -263,6 +287,7 @@ fn rename(mut record: Record, name: &str) -> Record {
         Record::Board(board) => &mut board.run,
         Record::Warning(warning) => &mut warning.run,
         Record::Judged(judged) => &mut judged.run,
+        Record::Exit(exit) => &mut exit.run,
         Record::Done(done) => &mut done.run,
     };
     *run = name.into();
@@ -299,6 +324,7 @@ fn numbers_out_of_all_proportion_make_a_page() {
             Record::Epoch(epoch) => epoch.accuracy = 0.5,
             Record::Done(done) => (done.peak_bytes, done.seconds) = (u64::MAX, 1e18),
             Record::Start(start) => start.blocks.iter_mut().for_each(|block| block.last_unit = usize::MAX),
+            Record::Exit(exit) => (exit.accuracy, exit.multiply_adds) = (1.0, u64::MAX),
             Record::Board(_) | Record::Warning(_) | Record::Judged(_) => {}
         }
     }

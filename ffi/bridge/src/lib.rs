@@ -39,6 +39,7 @@ pub mod run;
 pub mod steer;
 pub mod settings;
 pub mod judge;
+pub mod exits;
 pub mod features;
 pub mod weights;
 pub mod named;

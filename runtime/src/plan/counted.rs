@@ -7,6 +7,7 @@ use crate::data::ahead::BATCHES_AHEAD;
 use crate::data::{Batch, Normalize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::Tally;
+use crate::exits::survey::Survey;
 use crate::layers::Variable;
 use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
 use crate::maps::counted::{Counter, Workspaces};
@@ -65,6 +66,7 @@ pub(super) struct Counted {
     /// Bytes of the program, then batches that are made ahead, then the notes of all variables.
     rooms: Vec<Room>,
     evaluation_reading_bytes: usize,
+    judges_exits: bool,
     /// Bytes of what a sample to learn from is to be answered with.
     target_bytes: usize,
 }
@@ -89,9 +91,10 @@ impl Counted {
         let normalize = Normalize::identity(network.input.channels());
         let trainer = Trainer::new(network.clone(), train.clone(), normalize, place)?;
         let evaluation_reading_bytes = workload.evaluation_reading_bytes;
-        let (resting, rooms) = (Vec::new(), vec![program]);
+        let (resting, rooms, judges_exits) = (Vec::new(), vec![program], workload.judges_exits);
         let target_bytes = blank_targets(network, 1, workload.blends).bytes();
-        let mut counted = Self { counter, trainer, resting, rooms, evaluation_reading_bytes, target_bytes };
+        let mut counted =
+            Self { counter, trainer, resting, rooms, evaluation_reading_bytes, judges_exits, target_bytes };
         counted.rooms.push(counted.ahead(workload.batch, workload.reading_bytes));
         counted.rooms.push(counted.kept_features(workload)?);
         counted.rooms.push(counted.given_features(workload)?);
@@ -281,7 +284,16 @@ impl Counted {
         let inputs = self.inputs(samples)?;
         let targets = blank_targets(&self.trainer.model.spec, samples, false);
         let _room = self.load(&targets, false);
-        Tally::default().add(&mut self.trainer, &Batch { inputs, targets })
+        let batch = Batch { inputs, targets };
+        Tally::default().add(&mut self.trainer, &batch)?;
+        if self.judges_exits {
+            let classes = self.trainer.model.spec.classes;
+            // The logits of an exit, all of them and sample by sample.
+            let row = classes * ELEMENT_BYTES;
+            let _room = self.place().room(Part::Batch, samples * (2 * row + size_of::<Vec<f32>>()));
+            Survey::default().add(&mut self.trainer, &batch)?;
+        }
+        Ok(())
     }
 
     /// The most at any moment.

@@ -4,6 +4,7 @@ use super::workload::Workload;
 use crate::data::{Batch, Normalize};
 use crate::error::{Error, Result};
 use crate::evaluate::Tally;
+use crate::exits::survey::Survey;
 use crate::maps::{Map, Place};
 use crate::network::NetworkSpec;
 use crate::rules::criterion::blank_targets;
@@ -67,6 +68,9 @@ fn evaluate(trainer: &mut Trainer, workload: &Workload, place: &Place) -> Result
     if let Some(samples) = workload.evaluation_batch {
         let batch = blank_batch(&workload.network, samples, false)?;
         Tally::default().add(trainer, &batch)?;
+        if workload.judges_exits {
+            Survey::default().add(trainer, &batch)?;
+        }
     }
     for block in 0..trainer.ranges().len() {
         trainer.read_block(block, &mut |_, variable| variable.value().numbers().map(drop))?;

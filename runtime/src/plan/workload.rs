@@ -4,6 +4,7 @@ use super::counted::{self, Counted, Planner, Resting};
 use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 use super::rehearsed::{Rehearsed, rehearse};
 use crate::error::{Error, Result};
+use crate::exits::Exits;
 use crate::maps::Place;
 use crate::maps::counted::counter::ELEMENT_BYTES;
 use crate::network::NetworkSpec;
@@ -29,6 +30,8 @@ pub struct Workload {
     pub evaluation_batch: Option<usize>,
     /// Samples to be judged by, where features of all of them are kept; else of no matter.
     pub evaluation_samples: usize,
+    /// Whether the exits behind blocks are evaluated, too.
+    pub judges_exits: bool,
     /// Worker threads.
     pub threads: usize,
     /// Whether images are varied as they are read.
@@ -66,6 +69,7 @@ impl Workload {
             samples: 0,
             evaluation_batch: None,
             evaluation_samples: 0,
+            judges_exits: false,
             threads,
             augments: false,
             blends: false,
@@ -207,23 +211,28 @@ pub(super) fn evaluation_bytes(workload: &Workload, planner: &mut Planner) -> Re
     counted.ok_or_else(|| Error::internal("an evaluation without a limit has passed it"))
 }
 
-/// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, at the most; where reading
-/// a sample takes `reading_bytes` meanwhile, batches are made ahead.
+/// Bytes that the evaluation of `samples` images at once takes beside a network that is in memory, with its `exits` if it has
+/// some, at the most; where reading a sample takes `reading_bytes` meanwhile, batches are made ahead.
 ///
 /// # Errors
 /// Those of building the network, and `Config` for a batch or a pool of none.
 pub fn evaluation_beside(
     network: &NetworkSpec,
+    exits: Option<&Exits>,
     samples: usize,
     threads: usize,
     reading_bytes: usize,
 ) -> Result<usize> {
-    let whole = TrainConfig::from(Method {
-        rule: RuleConfig::new(Rule::Bp),
-        ends: vec![network.units.len().saturating_sub(1)],
-        ..Method::default()
-    });
+    let whole = || {
+        TrainConfig::from(Method {
+            rule: RuleConfig::new(Rule::Bp),
+            ends: vec![network.units.len().saturating_sub(1)],
+            ..Method::default()
+        })
+    };
+    let whole = exits.map_or_else(whole, Exits::train_config);
     let steps = Workload {
+        judges_exits: exits.is_some(),
         evaluation_reading_bytes: reading_bytes,
         ..Workload::steps(network.clone(), whole, 1, threads)
     };

@@ -42,6 +42,14 @@ pub struct Judge {
 const DECODER: &str = "decoder.decoder";
 const SIMILARITY: &str = "similarity";
 
+/// Whether a weight of this name, `aux.<block>` and so on, is a judge's, which exits do without.
+pub(crate) fn is_of_judge(name: &str) -> bool {
+    let own = name.splitn(3, '.').nth(2).unwrap_or_default();
+    [DECODER, SIMILARITY]
+        .iter()
+        .any(|judge| own.strip_prefix(judge).is_some_and(|rest| rest.starts_with('.')))
+}
+
 impl Judge {
     /// Builds what `spec` asks for; weights are named from `path` (`aux.<block>`) down.
     ///

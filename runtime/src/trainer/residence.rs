@@ -2,7 +2,7 @@
 
 use super::{Stage, Trainer, auxiliary_path, pieces};
 use crate::depot::{Depot, Presence, Waiting, never_put_away};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layers::{Form, FormReader, Layer, Mode, Reader, Variable, Visitor};
 use crate::maps::Map;
 use crate::model::Model;
@@ -232,32 +232,6 @@ impl Trainer {
             h = layers.pass(h, Mode::Evaluate, &mut tape)?;
             self.release(group)?;
         }
-        Ok(h)
-    }
-
-    /// Logits `[N, classes]` of a batch's inputs by the exit behind `block`, or its features where it is trained to give
-    /// those, by running statistics: the network up to there, and what judges it.
-    ///
-    /// # Errors
-    /// `Config` where there is no exit: behind the last block and frozen ones.
-    pub fn exit_logits(&mut self, inputs: &Map, block: usize) -> Result<Map> {
-        if !matches!(self.auxiliaries.get(block), Some(Some(_))) {
-            return Err(Error::config(format!(
-                "block {block} has no exit: the last one and frozen ones have none"
-            )));
-        }
-        let mut h = inputs.to(&self.model.place)?;
-        for unit in 0..=*self.ranges[block].end() {
-            self.fetch(unit, Presence::Values)?;
-            h = self.model.units[unit].1.pass(h, Mode::Evaluate, &mut Tape::forgetting())?;
-            self.release(unit)?;
-        }
-        let group = auxiliary_group(self.model.units.len(), block);
-        self.fetch(group, Presence::Values)?;
-        if let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) {
-            h = auxiliary.exit.logits(h)?;
-        }
-        self.release(group)?;
         Ok(h)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::data::Normalize;
 use crate::error::{Error, Result};
+use crate::exits::Exits;
 use crate::network::NetworkSpec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ const MODEL_KEY: &str = "localgrad.model";
 const NETWORK_KEY: &str = "localgrad.network";
 const NORMALIZE_KEY: &str = "localgrad.normalize";
 const CLASS_NAMES_KEY: &str = "localgrad.class_names";
+const EXITS_KEY: &str = "localgrad.exits";
 /// The largest header that safetensors readers accept, in bytes.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
@@ -31,6 +33,8 @@ pub struct Card {
     pub normalize: Option<Normalize>,
     /// Names of its classes, in order; empty where nobody named them.
     pub class_names: Vec<String>,
+    /// The exits that the file has beside the network's end, if any; their tensors are named `aux.<block>` and so on.
+    pub exits: Option<Exits>,
 }
 
 impl Card {
@@ -41,6 +45,7 @@ impl Card {
             network: Some(network.clone()),
             normalize: Some(normalize.clone()),
             class_names: class_names.to_vec(),
+            exits: None,
         }
     }
 
@@ -59,6 +64,10 @@ impl Card {
                     network.name
                 )));
             }
+        }
+        if let Some(exits) = &self.exits {
+            let network = self.network.as_ref().ok_or_else(|| Error::config("exits of no network"))?;
+            exits.check(network.units.len())?;
         }
         if let Some(normalize) = &self.normalize {
             let channels =
@@ -87,6 +96,9 @@ impl Card {
         if !self.class_names.is_empty() {
             entries.insert(CLASS_NAMES_KEY.into(), json(&self.class_names)?);
         }
+        if let Some(exits) = &self.exits {
+            entries.insert(EXITS_KEY.into(), json(exits)?);
+        }
         Ok(entries)
     }
 
@@ -107,6 +119,7 @@ impl Card {
             network: part(entries, NETWORK_KEY)?,
             normalize: part(entries, NORMALIZE_KEY)?,
             class_names: part(entries, CLASS_NAMES_KEY)?.unwrap_or_default(),
+            exits: part(entries, EXITS_KEY)?,
         };
         card.check().map_err(|cause| Error::format(cause.to_string()))?;
         Ok(card)

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod exits;
 mod kept;
 mod measure;
 mod work;

@@ -45,7 +45,7 @@ impl CountRecord {
     pub fn of(network: NetworkSpec, config: TrainConfig, samples: usize) -> Result<Self> {
         let workload = Workload::steps(network.clone(), config.clone(), samples, 1);
         let least_bytes = plan(&workload)?.step_work.least_bytes as u64;
-        let engine = Engine::new("idle", Idle, Class::Scalar);
+        let engine = Engine::new("idle", Idle::default(), Class::Scalar);
         let (batch, rate) = (random_batch(&network, samples)?, learning_rate(&config.method.optimizer));
         let normalize = Normalize::half(network.input.channels());
         let mut trainer = Trainer::new(network, config, normalize, Place::from(engine.clone()))?;

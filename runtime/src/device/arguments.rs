@@ -52,6 +52,7 @@ pub struct Conv {
     pub column_tiles: u32,
     pub bounds: [f32; 2],
     pub norm_bounds: [f32; 2],
+    pub epsilon: f32,
     pub by_channels: Divisor,
     pub by_image: Divisor,
     pub by_row: Divisor,

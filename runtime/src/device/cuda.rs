@@ -27,6 +27,7 @@ const LEAST_CAPABILITY: (i32, i32) = (5, 3);
 pub struct Cuda {
     session: Arc<Session>,
     class: Class,
+    is_integrated: bool,
     /// What was compiled for the card so far.
     functions: RefCell<HashMap<Kernel, sys::CUfunction>>,
     modules: RefCell<Vec<sys::CUmodule>>,
@@ -197,7 +198,7 @@ impl Cuda {
     /// # Errors
     /// `Device` where there is none, or one that is too old.
     pub fn open(number: usize) -> Result<Self> {
-        let Card { card, name, capability, .. } = Card::find(number)?;
+        let Card { card, name, capability, is_integrated, .. } = Card::find(number)?;
         let opened = || {
             // SAFETY: the driver gave the card; the session gives the context back.
             let context = unsafe { primary_ctx::retain(card)? };
@@ -213,6 +214,7 @@ impl Cuda {
         Ok(Self {
             session: Arc::new(session),
             class,
+            is_integrated,
             functions: RefCell::default(),
             modules: RefCell::default(),
         })
@@ -226,15 +228,6 @@ impl Cuda {
     /// What it is called.
     pub fn name(&self) -> &str {
         &self.session.name
-    }
-
-    /// Bytes that are free on the card, and all of its memory.
-    ///
-    /// # Errors
-    /// `Device`.
-    pub fn memory_bytes(&self) -> Result<(usize, usize)> {
-        self.session.enter()?;
-        mem_get_info().map_err(|cause| self.session.error("does not tell of its memory", cause))
     }
 
     /// A kernel, compiled for the card when it is first asked for.
@@ -321,6 +314,12 @@ impl Driver for Cuda {
 
     fn address(&self, memory: &Memory) -> u64 {
         memory.address
+    }
+
+    fn free_bytes(&self) -> Option<usize> {
+        // What a Jetson's card and its processor share has room that is not told: files that are kept in memory go first.
+        let is_own = !self.is_integrated && self.session.enter().is_ok();
+        is_own.then(mem_get_info).and_then(|told| told.ok()).map(|(free_bytes, _)| free_bytes)
     }
 
     fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Memory>>]) -> Result<()> {

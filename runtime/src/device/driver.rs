@@ -47,6 +47,16 @@ pub trait Driver: Send + 'static {
     /// Told when a block serves somebody else: what is in it is unknown again.
     fn renew(&self, _memory: &Self::Memory) {}
 
+    /// Bytes of its memory that nobody has, where that can be told.
+    fn free_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    /// Whether a block of a launch can know that others have written, and then sees it (`kernels/finish.h`).
+    fn shows_writes(&self) -> bool {
+        true
+    }
+
     /// Begins a launch, behind those before it. `memory` is a piece for each slot of the kernel, or none where its flags
     /// say that it is not looked at.
     ///

@@ -28,6 +28,7 @@ pub struct Engine {
 struct Shared {
     name: String,
     class: Class,
+    finishes: bool,
     work: Mutex<Box<dyn Requests>>,
 }
 
@@ -65,8 +66,9 @@ impl<'a> From<Option<&'a Array>> for Operand<'a> {
 impl Engine {
     /// What `driver` opened, under the name that errors and reports call it; `class` says which kernels it runs.
     pub fn new(name: impl Into<String>, driver: impl Driver, class: Class) -> Self {
+        let finishes = driver.shows_writes();
         let work: Mutex<Box<dyn Requests>> = Mutex::new(Box::new(Pool::new(driver)));
-        Self { shared: Arc::new(Shared { name: name.into(), class, work }) }
+        Self { shared: Arc::new(Shared { name: name.into(), class, finishes, work }) }
     }
 
     /// Its name.
@@ -77,6 +79,11 @@ impl Engine {
     /// Which kernels it runs.
     pub fn class(&self) -> Class {
         self.shared.class
+    }
+
+    /// Whether launches finish the parts that they make.
+    pub(super) fn finishes(&self) -> bool {
+        self.shared.finishes
     }
 
     /// Whether both are one device.
@@ -183,6 +190,11 @@ impl Engine {
         self.work().usage()
     }
 
+    /// Bytes of its memory that nobody else has and no array here is in, where that can be told.
+    pub fn free_bytes(&self) -> Option<usize> {
+        self.work().free_bytes()
+    }
+
     /// Lets the most that was in use begin again at what is.
     pub fn reset_peak(&self) {
         self.work().reset_peak();
@@ -214,7 +226,7 @@ impl Engine {
     /// to the byte.
     #[must_use]
     pub fn rehearsal(&self) -> Self {
-        Self::new(self.name(), Idle, self.class())
+        Self::new(self.name(), Idle { shows_writes: self.finishes() }, self.class())
     }
 
     pub(super) fn block(&self, element: Element, len: usize) -> Result<Block> {

@@ -6,8 +6,17 @@ use super::table::body::Element;
 use crate::error::Result;
 
 /// The driver of such a device. Its memory takes none.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Idle;
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// As the device whose launches are counted.
+    pub shows_writes: bool,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { shows_writes: true }
+    }
+}
 
 impl Driver for Idle {
     type Memory = ();
@@ -31,6 +40,10 @@ impl Driver for Idle {
 
     fn address(&self, (): &()) -> u64 {
         0
+    }
+
+    fn shows_writes(&self) -> bool {
+        self.shows_writes
     }
 
     fn launch(&self, _: &Launch, _: &[Option<Piece<'_, ()>>]) -> Result<()> {

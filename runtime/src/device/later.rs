@@ -7,7 +7,7 @@ use crate::kernels::optimizer::Step;
 use std::collections::HashSet;
 
 /// Bytes of gradients that may wait.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 12 << 20;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]

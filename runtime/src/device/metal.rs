@@ -279,6 +279,15 @@ impl Driver for Metal {
         memory.buffer.as_ref().gpuAddress()
     }
 
+    fn free_bytes(&self) -> Option<usize> {
+        let most = self.device.recommended_max_working_set_size();
+        Some(most.saturating_sub(self.device.current_allocated_size()))
+    }
+
+    fn shows_writes(&self) -> bool {
+        false
+    }
+
     fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Memory>>]) -> Result<()> {
         let row = launch.kernel.row();
         let slots = row.slots();

@@ -74,6 +74,7 @@ pub(super) trait Requests: Send {
     fn settle(&mut self) -> Result<()>;
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
+    fn free_bytes(&self) -> Option<usize>;
     fn reset_peak(&mut self);
     fn launched(&mut self) -> &mut Launched;
     fn limit(&mut self, bytes: usize) -> Result<()>;
@@ -133,13 +134,11 @@ impl<D: Driver> Pool<D> {
                 format!("{all} bytes of the device are needed where {} are allowed", self.limit_bytes),
             ));
         }
-        if all.saturating_add(self.usage.free_bytes) > self.limit_bytes.min(self.keep_bytes) {
-            self.release()?;
-        }
+        self.release_past(self.limit_bytes.min(self.keep_bytes), bytes)?;
         self.usage.allocations += 1;
         let found = match self.driver.allocate(element, len) {
             Err(cause) if cause.kind() == ErrorKind::Memory && self.usage.free_bytes > 0 => {
-                self.release()?;
+                self.release(usize::MAX)?;
                 self.driver.allocate(element, len)
             }
             found => found,
@@ -158,11 +157,33 @@ impl<D: Driver> Pool<D> {
         })
     }
 
-    /// Gives all that waits back to the driver, when no launch uses it any more.
-    fn release(&mut self) -> Result<()> {
+    /// Gives of what waits as much back as is held past `most_bytes` when `more_bytes` are there, too.
+    fn release_past(&mut self, most_bytes: usize, more_bytes: usize) -> Result<()> {
+        let held = self.usage.live_bytes.saturating_add(self.usage.free_bytes).saturating_add(more_bytes);
+        match held.saturating_sub(most_bytes).min(self.usage.free_bytes) {
+            0 => Ok(()),
+            past => self.release(past),
+        }
+    }
+
+    /// Gives at least so many of the bytes that wait back to the driver, when no launch uses them any more: the smallest block
+    /// that is enough, or else the largest and so on.
+    fn release(&mut self, least_bytes: usize) -> Result<()> {
         self.driver.wait()?;
-        self.free.clear();
-        self.usage.free_bytes = 0;
+        let mut sizes: Vec<(usize, Element, usize)> = self
+            .free
+            .iter()
+            .flat_map(|(&(element, len), of)| vec![(bytes(element, len), element, len); of.len()])
+            .collect();
+        sizes.sort_unstable();
+        let mut left = least_bytes;
+        while left > 0 && !sizes.is_empty() {
+            let enough = sizes.partition_point(|&(size, ..)| size < left);
+            let (size, element, len) = sizes.remove(enough.min(sizes.len() - 1));
+            self.free.get_mut(&(element, len)).map(Vec::pop);
+            self.usage.free_bytes -= size;
+            left = left.saturating_sub(size);
+        }
         Ok(())
     }
 
@@ -385,6 +406,10 @@ impl<D: Driver> Requests for Pool<D> {
         self.usage
     }
 
+    fn free_bytes(&self) -> Option<usize> {
+        self.driver.free_bytes().map(|bytes| bytes + self.usage.free_bytes)
+    }
+
     fn reset_peak(&mut self) {
         self.usage.peak_bytes = self.usage.live_bytes;
         self.usage.held_bytes = self.usage.live_bytes + self.usage.free_bytes;
@@ -402,9 +427,6 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn keep(&mut self, bytes: usize) -> Result<()> {
         self.keep_bytes = bytes;
-        if self.usage.live_bytes.saturating_add(self.usage.free_bytes) > bytes.min(self.limit_bytes) {
-            self.release()?;
-        }
-        Ok(())
+        self.release_past(bytes.min(self.limit_bytes), 0)
     }
 }

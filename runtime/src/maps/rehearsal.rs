@@ -41,7 +41,7 @@ impl Place {
     pub fn imagined(name: &str) -> Option<Self> {
         #[cfg(feature = "cuda")]
         if let Ok(("cuda", _)) = device::kind_and_number(name) {
-            return Some(Self::Device(Engine::new(name, Idle, Class::TensorCores { passes: 3 })));
+            return Some(Self::Device(Engine::new(name, Idle::default(), Class::TensorCores { passes: 3 })));
         }
         #[cfg(not(feature = "cuda"))]
         let _ = name;

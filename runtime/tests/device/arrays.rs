@@ -291,3 +291,26 @@ fn gradients_that_wait_hold_little_memory() {
     // There is room as soon as what waits has been launched.
     floats(&engine, &[1 << 20]);
 }
+
+/// What waits goes back to the driver as far as it must: the smallest block that is enough, or the largest ones.
+#[test]
+fn a_pool_gives_back_no_more_than_it_must() {
+    let engine = engine();
+    let room = |len: usize| Array::empty(&engine, Element::F32, &[len]).unwrap();
+    drop([100, 200, 400].map(room));
+    let waiting = || engine.usage().free_bytes;
+    assert_eq!(waiting(), 2800);
+    engine.keep(2000).unwrap();
+    assert_eq!(waiting(), 2000);
+    engine.keep(500).unwrap();
+    assert_eq!(waiting(), 400);
+    // Another block takes the place of one that waits, within what is kept and allowed.
+    let held = room(25);
+    assert_eq!((waiting(), engine.usage().live_bytes), (400, 100));
+    drop(room(50));
+    assert_eq!((waiting(), engine.usage().live_bytes), (200, 100));
+    engine.keep(usize::MAX).unwrap();
+    engine.limit(100).unwrap();
+    assert_eq!(waiting(), 0);
+    drop(held);
+}

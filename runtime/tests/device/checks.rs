@@ -1,7 +1,7 @@
 //! What the emulated device itself sees.
 
 use crate::run::{Case, Run};
-use crate::{conv, depthwise, elements, group_norm, loss, norm, unit, update};
+use crate::{conv, depthwise, elements, finish, group_norm, loss, norm, unit, update};
 use localgrad::device::driver::{Driver, Piece};
 use localgrad::device::emulated::{Emulated, barriers};
 use localgrad::device::launches::elements::{mean_pool, scaled};
@@ -18,6 +18,7 @@ fn cases() -> Vec<(&'static str, Case)> {
     cases.extend(loss::CASES);
     cases.extend(update::CASES);
     cases.extend(unit::CASES);
+    cases.extend(finish::CASES);
     cases
 }
 

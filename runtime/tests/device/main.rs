@@ -19,3 +19,4 @@ mod checks;
 mod table;
 mod arrays;
 mod deferred;
+mod finish;

@@ -63,12 +63,16 @@ impl<'a> Run<'a> {
         memory
     }
 
-    /// Launches with whole blocks of memory.
+    /// The device.
+    pub(crate) fn device(&self) -> &Emulated {
+        self.device
+    }
+
+    /// Launches with whole blocks of memory; slots behind these are given nothing.
     pub(crate) fn launch(&self, launch: &Launch, memory: &[(Option<&Memory>, usize)]) -> Outcome<()> {
-        let pieces: Vec<_> = memory
-            .iter()
-            .map(|&(memory, len)| memory.map(|memory| Piece { memory, first: 0, len }))
-            .collect();
+        let slots = launch.kernel.row().slots().len();
+        let given = memory.iter().map(|&(memory, len)| memory.map(|memory| Piece { memory, first: 0, len }));
+        let pieces: Vec<_> = given.chain(std::iter::repeat_with(|| None)).take(slots).collect();
         self.device.launch(launch, &pieces).map_err(|error| error.to_string())
     }
 

@@ -2,7 +2,7 @@
 //
 // Weights, their gradients and their optimizer's state lie [G, KH, KW, I, O] on the device, I and O of a group: the forward pass reads
 // them as they are, the gradient of the weight is made so, and the gradient of the input reads them transposed. Nothing is packed.
-enum { WITH_BIAS = 1, WITH_MOMENTS = 2, WITH_BESIDE = 4, WITH_MASK = 8, WITH_SUMS = 16 };
+enum { WITH_BIAS = 1, WITH_MOMENTS = 2, WITH_BESIDE = 4, WITH_MASK = 8, WITH_SUMS = 16, WITH_FINISH = 32 };
 struct Conv {
   unsigned images, in_height, in_width, out_height, out_width;
   unsigned in_channels, out_channels;  // of a group
@@ -14,6 +14,7 @@ struct Conv {
   unsigned tiles, column_tiles;        // of rows, of a phase; of columns, of a group
   float low, high;                     // of the clamp of what is read
   float norm_low, norm_high;           // of the clamp of the norm whose sums are taken, or of what the output came through
+  float epsilon;                       // of the norm whose moments are finished
   Divisor by_channels;                 // channels of a group of what is gathered
   Divisor by_image, by_row;            // out_height * out_width, out_width
 };

@@ -156,13 +156,16 @@ template <class TILE, class P> struct GatherRow {
 };
 
 // out = the convolution of what `in` is read through with the weight, plus bias; or the gradient of the input of one, from that of its
-// output. parts [phase * tiles + tile][2][channels]: the moments of out, or the sums for the norm before it.
+// output. parts [phase * tiles + tile][2][channels]: the moments of out, or the sums for the norm before it; the last block makes of them
+// what a launch of its own else would.
 // grid: phases * column tiles * tiles, groups, 1. Blocks that read the same pixels follow each other: phases first, then columns.
 template <class TILE, int KIND, bool BACK, int V>
 FN void conv_gather(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
                     Global<const float> weight, Global<const float> bias, Global<const float> beside,
                     Global<const u8> mask, Global<const float> z, Global<const float> z_norm, Global<float> out,
-                    Global<float> parts, ARGS(Conv) p, Shared<float> s) {
+                    Global<float> parts, Global<const float> norm_weight, Global<const float> norm_bias,
+                    Global<float> made, Global<float> first, Global<float> second, Global<unsigned> arrivals,
+                    ARGS(Conv) p, Shared<float> s) {
   const unsigned phases = BACK ? p.stride_y * p.stride_x : 1u, at = GROUP_X / phases;
   const unsigned phase = GROUP_X % phases, phase_y = phase / p.stride_x, phase_x = phase % p.stride_x;
   const unsigned tile_m = at / p.column_tiles, group = GROUP_Y;
@@ -235,4 +238,10 @@ FN void conv_gather(CTX, Global<const float> in, Global<const float> other, Glob
     tile_moments<TILE::BM, TILE::BN, TILE::THREADS>(ctx, s, m0, rows, row.columns, part);
   if (BACK && (p.flags & WITH_SUMS) != 0)
     tile_sums<TILE::BN, TILE::THREADS>(ctx, row.first, row.second, row.columns, part, s + (int)TILE::C_LEN);
+  if ((p.flags & WITH_FINISH) == 0) return;
+  const unsigned tiles = p.tiles * phases;
+  if (!is_last(ctx, arrivals, group * p.column_tiles + at % p.column_tiles, tiles, s)) return;
+  Parts all = parts_of(parts, tiles, TILE::BM, p.images * out_height * out_width, row.columns, TILE::BN);
+  if (BACK) finish_sums<TILE::THREADS>(ctx, all, z_norm, made, first, second, s);
+  else finish_moments<TILE::THREADS>(ctx, all, norm_weight, norm_bias, made, first, p.epsilon, s);
 }

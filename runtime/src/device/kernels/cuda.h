@@ -42,6 +42,14 @@ FN float float_of(unsigned word) { return __uint_as_float(word); }
 FN unsigned word_of(float x) { return __float_as_uint(x); }
 FN float exchanged(CTX, float x, unsigned mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
+// Blocks of a launch that count each other, and see what those before have written.
+#define HAS_ARRIVALS 1
+#define SHOW_WRITTEN() __threadfence()
+#define SEE_WRITTEN() __threadfence()
+FN bool arrives_last(unsigned* counts, unsigned at, unsigned count) { return atomicInc(counts + at, count - 1u) == count - 1u; }
+// What another block may have written in this launch: past the cache of this one.
+FN float fresh(const float* p, unsigned at) { return reinterpret_cast<const volatile float*>(p)[at]; }
+
 #if __CUDA_ARCH__ >= 800
 #define HAS_TF32 1
 FN unsigned rounded_tf32(float x) {

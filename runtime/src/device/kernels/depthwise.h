@@ -24,7 +24,9 @@ FN int backward_pixel(unsigned input, unsigned tap, unsigned stride, unsigned pa
 template <int KIND, bool BACK, int V>
 FN void depthwise_gather(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
                          Global<const float> weight, Global<const float> z, Global<const float> z_norm,
-                         Global<float> out, Global<float> parts, ARGS(Conv) p, Shared<float> s) {
+                         Global<float> out, Global<float> parts, Global<const float> norm_weight,
+                         Global<const float> norm_bias, Global<float> made, Global<float> made_first,
+                         Global<float> made_second, Global<unsigned> arrivals, ARGS(Conv) p, Shared<float> s) {
   const unsigned channels = p.groups, height = BACK ? p.in_height : p.out_height;
   const unsigned width = BACK ? p.in_width : p.out_width, rows = p.images * height * width;
   const unsigned from_height = BACK ? p.out_height : p.in_height, from_width = BACK ? p.out_width : p.in_width;
@@ -61,6 +63,11 @@ FN void depthwise_gather(CTX, Global<const float> in, Global<const float> other,
     tile_moments<Lanes::BM, Lanes::BN, Lanes::THREADS>(ctx, s, m0, rows, columns, part);
   if (BACK && (p.flags & WITH_SUMS) != 0)
     tile_sums<Lanes::BN, Lanes::THREADS>(ctx, first, second, columns, part, s + (int)Lanes::SUMS);
+  const unsigned tiles = (rows + Lanes::BM - 1) / Lanes::BM;
+  if ((p.flags & WITH_FINISH) == 0 || !is_last(ctx, arrivals, GROUP_Y, tiles, s)) return;
+  Parts all = parts_of(parts, tiles, Lanes::BM, rows, columns, Lanes::BN);
+  if (BACK) finish_sums<Lanes::THREADS>(ctx, all, z_norm, made, made_first, made_second, s);
+  else finish_moments<Lanes::THREADS>(ctx, all, norm_weight, norm_bias, made, made_first, p.epsilon, s);
 }
 // parts [split][KH, KW, C]. grid: tiles of 32 channels, taps, splits.
 template <int MAP, int GRAD, int V>

@@ -49,6 +49,12 @@ FN void store_pair(host::Pointer<float> p, float a, float b) {
   p[1] = b;
 }
 
+#define HAS_ARRIVALS 1
+#define SHOW_WRITTEN()
+#define SEE_WRITTEN()
+FN bool arrives_last(host::Pointer<unsigned> counts, unsigned at, unsigned count) { return host::count_last(counts, at, count); }
+FN float fresh(host::Pointer<const float> p, unsigned at) { return p[at]; }
+
 FN float exponential(float x) { return std::exp(x); }
 FN float logarithm(float x) { return std::log(x); }
 FN float root(float x) { return std::sqrt(x); }

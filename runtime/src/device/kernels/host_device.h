@@ -24,11 +24,13 @@ inline std::string launch(const Entry& entry, const unsigned* grid, const Span* 
   static std::atomic<unsigned> launches{0};
   machine.launch = ++launches;
   machine.fault.clear();
+  machine.arrivals.clear();
   const std::vector<unsigned> lanes = ordered(entry.threads, seed);
   for (unsigned block : ordered(grid[0] * grid[1] * grid[2], seed)) {
     Memory shared(entry.shared, sizeof(float));
     const Span s{&shared, 0, entry.shared};
     machine.block = block;
+    machine.last_at = nullptr;
     machine.group[0] = block % grid[0];
     machine.group[1] = block / grid[0] % grid[1];
     machine.group[2] = block / grid[0] / grid[1];

@@ -27,6 +27,11 @@ struct Lane {
   float shown[2][8];   // to the others of its warp; two in turn, so that one rendezvous is enough
   unsigned turn;
 };
+// Where a block counted itself, and when.
+struct Arrival {
+  const unsigned* at;
+  unsigned epoch;
+};
 constexpr size_t STACK_BYTES = 96 << 10;
 
 struct Machine {
@@ -39,6 +44,9 @@ struct Machine {
   std::function<void()> body;
   std::map<std::string, unsigned> barriers;  // those met so far, `file:line`
   std::string left_out;
+  std::map<unsigned, Arrival> arrivals;  // of the blocks of this launch
+  const unsigned* last_at = nullptr;     // where this block was the last to arrive
+  unsigned last_epoch = 0;
 };
 inline thread_local Machine machine;
 

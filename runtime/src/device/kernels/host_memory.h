@@ -16,11 +16,17 @@ inline void begin_launch(Shadow& s) {
   s.write_epoch = s.read_epoch = 0;
   s.many_blocks = false;
 }
+// Whether this block, as the last to arrive where that one did, sees what it had written by then.
+inline bool is_shown(const Shadow& s) {
+  const auto arrival = machine.arrivals.find(s.write_block);
+  if (arrival == machine.arrivals.end() || machine.last_at == nullptr || arrival->second.at != machine.last_at) return false;
+  return s.write_epoch < arrival->second.epoch && machine.last_epoch < machine.epoch;
+}
 inline void note_read(Shadow& s) {
   if (!s.written) fail("read of memory that nobody has written");
   begin_launch(s);
   if (s.write_epoch != 0) {
-    if (s.write_block != machine.block) fail("race between blocks: read of what another block writes");
+    if (s.write_block != machine.block && !is_shown(s)) fail("race between blocks: read of what another block writes");
     if (s.write_epoch == machine.epoch && s.writer != machine.lane)
       fail("race: read of what another thread wrote since the barrier");
   }
@@ -76,6 +82,18 @@ template <class T> struct Pointer {
   }
   operator Pointer<const T>() const { return {base, at, len, shadow}; }
 };
+// A block counts itself; whether it is the last of so many, which leaves the count at 0.
+inline bool count_last(Pointer<unsigned> counts, unsigned at, unsigned count) {
+  counts[at];
+  unsigned* const here = counts.base + counts.at + at;
+  if (*here >= count) fail("more blocks arrive than are counted");
+  machine.arrivals[machine.block] = {here, machine.epoch};
+  if (++*here < count) return false;
+  *here = 0;
+  machine.last_at = here;
+  machine.last_epoch = machine.epoch;
+  return true;
+}
 
 // A block of memory; what is not written yet is NaN. Elements are of one size, which who makes it says.
 struct Memory {

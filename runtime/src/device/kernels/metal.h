@@ -62,6 +62,10 @@ FN float float_of(unsigned word) { return as_type<float>(word); }
 FN unsigned word_of(float x) { return as_type<unsigned>(x); }
 FN float exchanged(CTX, float x, unsigned mask) { return simd_shuffle_xor(x, (ushort)mask); }
 
+// Blocks of a launch do not see what others have written: what parts come to is a launch of its own.
+#define HAS_ARRIVALS 0
+FN float fresh(device const float* p, unsigned at) { return p[at]; }
+
 #define HAS_SIMDGROUP 1
 FN void load_fragment(thread simdgroup_float8x8& m, threadgroup const float* p, unsigned row_len, bool transposed) {
   const ulong2 origin = 0;

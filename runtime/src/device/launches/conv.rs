@@ -2,6 +2,7 @@
 
 use crate::device::arguments::{Conv, Divisor};
 use crate::device::launch::{Launch, Traffic, pair, whole};
+use crate::device::launches::norm;
 use crate::device::launches::{PART_CHANNELS, PART_ROWS};
 use crate::device::table::all::{Class, ConvShape, Pass, choose};
 use crate::device::table::kernel::{Kernel, ReadKind};
@@ -18,6 +19,8 @@ pub const WITH_BESIDE: u32 = 4;
 pub const WITH_MASK: u32 = 8;
 /// Takes the sums that the norm before needs.
 pub const WITH_SUMS: u32 = 16;
+/// The last block makes of moments or sums what a launch of its own else would.
+pub const WITH_FINISH: u32 = 32;
 
 /// What a convolution reads, beside its geometry.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +35,21 @@ pub struct Read {
     pub norm_bounds: [f32; 2],
     /// Rows and columns of the map that is up-sampled to the input.
     pub small: [usize; 2],
+    /// What is added to the variance where moments are finished.
+    pub epsilon: f32,
 }
 
 impl Default for Read {
     fn default() -> Self {
         let all = [f32::NEG_INFINITY, f32::INFINITY];
-        Self { map: ReadKind::Plain, bounds: all, gradient: ReadKind::Plain, norm_bounds: all, small: [0; 2] }
+        Self {
+            map: ReadKind::Plain,
+            bounds: all,
+            gradient: ReadKind::Plain,
+            norm_bounds: all,
+            small: [0; 2],
+            epsilon: 0.0,
+        }
     }
 }
 
@@ -52,6 +64,8 @@ pub struct WithParts {
     pub part_rows: usize,
     /// Floats of all.
     pub parts_len: usize,
+    /// Counts of blocks, all 0, which a launch that finishes its parts is given and leaves as they are.
+    pub arrivals: usize,
 }
 
 fn shape(geometry: &Geometry) -> Result<ConvShape> {
@@ -80,6 +94,7 @@ fn arguments(geometry: &Geometry, read: &Read, flags: u32, gathered: usize) -> R
         small: pair(read.small)?,
         bounds: read.bounds,
         norm_bounds: read.norm_bounds,
+        epsilon: read.epsilon,
         by_channels: Divisor::new(whole(gathered)?),
         by_image: Divisor::new(whole(geometry.output[0] * geometry.output[1])?),
         by_row: Divisor::new(whole(geometry.output[1])?),
@@ -123,11 +138,15 @@ fn gather(
     let parts = rows.div_ceil(part_rows) * phases;
     let parts_len = if with_parts { 2 * parts * all_columns } else { 0 };
     traffic.bytes_written += 4 * parts_len as u64;
+    if p.flags & WITH_FINISH != 0 {
+        traffic += norm::finish_traffic(parts_len, all_columns);
+    }
+    let arrivals = grid[1] * p.column_tiles.max(1) as usize;
     let grid = [whole(grid[0])?, whole(grid[1])?, 1];
-    Ok(WithParts { launch: Launch::new(kernel, grid, &p, traffic)?, parts, part_rows, parts_len })
+    Ok(WithParts { launch: Launch::new(kernel, grid, &p, traffic)?, parts, part_rows, parts_len, arrivals })
 }
 
-/// The output. `flags`: [`WITH_BIAS`], [`WITH_MOMENTS`].
+/// The output. `flags`: [`WITH_BIAS`], [`WITH_MOMENTS`], with which [`WITH_FINISH`].
 ///
 /// # Errors
 /// Of what is too large for a device.
@@ -144,7 +163,8 @@ pub fn forward(geometry: &Geometry, read: &Read, flags: u32, class: Class) -> Re
     gather(geometry, kernel, p, (1, rows, geometry.group_out()), traffic, with_parts)
 }
 
-/// The gradient of the input. `flags`: [`WITH_BESIDE`], [`WITH_MASK`], [`WITH_SUMS`]; a depthwise one takes sums alone.
+/// The gradient of the input. `flags`: [`WITH_BESIDE`], [`WITH_MASK`], [`WITH_SUMS`], with which
+/// [`WITH_FINISH`]; a depthwise one takes sums alone.
 ///
 /// # Errors
 /// Of what is too large for a device.
@@ -205,5 +225,5 @@ pub fn d_weight(geometry: &Geometry, read: &Read, class: Class) -> Result<WithPa
     let traffic = Traffic::floats(read_floats, parts_len, 2 * geometry.multiplications());
     let grid = [whole(x)?, whole(y)?, whole(splits)?];
     let launch = Launch::new(kernel, grid, &p, traffic)?;
-    Ok(WithParts { launch, parts: splits, part_rows: pixels_a_split, parts_len })
+    Ok(WithParts { launch, parts: splits, part_rows: pixels_a_split, parts_len, arrivals: 0 })
 }

@@ -11,6 +11,8 @@ use crate::error::Result;
 pub const BOTH_NORMALIZED: u32 = 1;
 /// The mask is written.
 pub const WRITES_MASK: u32 = 2;
+/// The last block makes of moments or sums what a launch of its own else would.
+pub const FINISHES: u32 = 4;
 /// Rows of floats of a norm: mean, scale, bias, centre, slope, 1/deviation.
 pub const NORM_ROWS: usize = 6;
 /// Channels of a block that adds parts.
@@ -42,7 +44,8 @@ pub fn of_tiles(rows: usize, channels: usize, tiles: usize, tile_rows: usize) ->
     Ok(Norm { tiles: whole(tiles)?, tile_rows: whole(tile_rows)?, ..arguments(rows, channels)? })
 }
 
-/// [`Body::NormMoments`], [`Body::NormSums`] and [`Body::ColumnParts`]: a part for each [`PART_ROWS`] rows.
+/// [`Body::NormMoments`], [`Body::NormSums`], both perhaps with [`FINISHES`], and [`Body::ColumnParts`]: a part for each
+/// [`PART_ROWS`] rows.
 ///
 /// # Errors
 /// Of a map that is too large for a device.
@@ -55,7 +58,21 @@ pub fn parts(body: Body, p: &Norm) -> Result<Launch> {
         _ => (1, 1),
     };
     let (elements, parts) = (p.elements as usize, rows * p.tiles as usize * p.channels as usize);
-    Launch::new(kernel, grid, p, Traffic::floats(maps * elements, parts, 3 * elements))
+    let mut traffic = Traffic::floats(maps * elements, parts, 3 * elements);
+    if p.flags & FINISHES != 0 {
+        traffic += finish_traffic(parts, p.channels as usize);
+    }
+    Launch::new(kernel, grid, p, traffic)
+}
+
+/// Counts of blocks, all 0, which a launch of [`parts`] is given that finishes them.
+pub fn arrivals(p: &Norm) -> usize {
+    p.channels.div_ceil(PART_CHANNELS as u32) as usize
+}
+
+/// What finishing so many floats of parts costs beside making them.
+pub fn finish_traffic(parts_len: usize, channels: usize) -> Traffic {
+    Traffic::floats(parts_len, NORM_ROWS * channels, 3 * parts_len)
 }
 
 /// [`Body::NormStatistics`], [`Body::NormFinish`] and [`Body::NormSumsFinish`].
@@ -65,8 +82,10 @@ pub fn parts(body: Body, p: &Norm) -> Result<Launch> {
 pub fn finish(body: Body, p: &Norm) -> Result<Launch> {
     let channels = p.channels as usize;
     let parts = 2 * p.tiles as usize * channels;
-    let written = if body == Body::NormStatistics { 2 } else { NORM_ROWS };
-    let traffic = Traffic::floats(parts, written * channels, 3 * parts);
+    let traffic = match body {
+        Body::NormStatistics => Traffic::floats(parts, 2 * channels, 3 * parts),
+        _ => finish_traffic(parts, channels),
+    };
     Launch::new(Kernel::of(body), [whole(channels.div_ceil(FINISH_CHANNELS))?, 1, 1], p, traffic)
 }
 

@@ -1,12 +1,12 @@
 //! A convolution and its three gradients, read through the norms before and after it: normalized maps and their gradients are
 //! not in memory.
 
-use super::norm::{Norm, Parameters, Sums, finish_norm, finish_sums, norm_of_map};
+use super::norm::{Norm, Parameters, Sums, finish_norm, finish_sums, norm_of_map, norm_room, sums_room};
 use super::read::{GradientRead, Read};
 use crate::device::array::{Array, Order};
 use crate::device::engine::Operand::{self, Nothing};
 use crate::device::launches::conv as launches;
-use crate::device::launches::conv::{WITH_BESIDE, WITH_BIAS, WITH_MOMENTS, WITH_SUMS};
+use crate::device::launches::conv::{WITH_BESIDE, WITH_BIAS, WITH_FINISH, WITH_MOMENTS, WITH_SUMS};
 use crate::device::launches::norm::{self, NORM_ROWS};
 use crate::device::table::body::Element;
 use crate::device::table::kernel::ReadKind;
@@ -36,13 +36,16 @@ pub fn forward(
     let is_depthwise = geometry.is_depthwise();
     // A depthwise kernel adds none.
     let (inner, outer) = if is_depthwise { (None, bias) } else { (bias, None) };
-    let takes_moments = behind.is_some() && outer.is_none();
+    let of_moments = behind.filter(|_| outer.is_none());
+    let finished = of_moments.filter(|_| engine.finishes());
     let mut flags = if inner.is_some() { WITH_BIAS } else { 0 };
-    flags |= if takes_moments { WITH_MOMENTS } else { 0 };
+    flags |= if of_moments.is_some() { WITH_MOMENTS } else { 0 };
+    flags |= if finished.is_some() { WITH_FINISH } else { 0 };
     let read = launches::Read {
         map: x.source(),
         bounds: x.bounds()?,
         small: x.small(),
+        epsilon: finished.map_or(0.0, |of| of.epsilon as f32),
         ..launches::Read::default()
     };
     let made = launches::forward(geometry, &read, flags, engine.class())?;
@@ -55,14 +58,24 @@ pub fn forward(
         false => operands.extend([Operand::from(inner), Nothing, Nothing, Nothing, Nothing]),
     }
     operands.extend([Operand::from(&y), Operand::from(parts.as_ref())]);
+    let (room, arrivals) = (finished.map(norm_room).transpose()?, vec![0; made.arrivals]);
+    operands.extend(match (finished, &room) {
+        (Some(of), Some((variance, norm))) => {
+            let [weight, bias, numbers, variance] =
+                [of.weight, of.bias, &norm.numbers, variance].map(Operand::from);
+            [weight, bias, numbers, variance, Nothing, Operand::Table(&arrivals)]
+        }
+        _ => [Nothing; 6],
+    });
     engine.launch(&made.launch, &operands)?;
     if let Some(bias) = outer {
         add_per_channel(&y, bias)?;
     }
     let Some(behind) = behind else { return Ok((y, None)) };
-    let (variance, norm) = match &parts {
-        Some(parts) => finish_norm(parts, behind, of_parts(&made, y.len(), geometry.out_channels)?)?,
-        None => norm_of_map(&y, behind)?,
+    let (variance, norm) = match (room, &parts) {
+        (Some(room), _) => room,
+        (None, Some(parts)) => finish_norm(parts, behind, of_parts(&made, y.len(), geometry.out_channels)?)?,
+        (None, None) => norm_of_map(&y, behind)?,
     };
     Ok((y, Some(([norm.mean()?, variance], norm))))
 }
@@ -120,7 +133,9 @@ pub fn d_input(
         ..launches::Read::default()
     };
     let mut flags = if inner.is_some() { WITH_BESIDE } else { 0 };
+    let finished = before.filter(|_| engine.finishes());
     flags |= if before.is_some() { WITH_SUMS } else { 0 };
+    flags |= if finished.is_some() { WITH_FINISH } else { 0 };
     let [height, width] = geometry.input;
     let dims = [geometry.images, height, width, geometry.in_channels];
     let d_x = Array::empty(engine, Element::F32, &dims)?;
@@ -133,16 +148,25 @@ pub fn d_input(
         before.map_or((Nothing, Nothing), |(z, by)| (Operand::from(z), Operand::from(&by.numbers)));
     operands.extend([z, z_norm, Operand::from(&d_x)]);
     if before.is_none() && !is_depthwise {
-        operands.push(Nothing);
+        operands.extend([Nothing; 7]);
         engine.defer(geometry, (read, flags), &operands)?;
         return Ok((d_x, None));
     }
     let made = launches::d_input(geometry, &read, flags, engine.class())?;
     let parts = parts(&made, &d_x)?;
     operands.push(Operand::from(parts.as_ref()));
+    let (room, arrivals) = (finished.map(|(_, by)| sums_room(by)).transpose()?, vec![0; made.arrivals]);
+    operands.extend(match &room {
+        Some(Sums { through, d_weight, d_bias }) => {
+            let [through, d_weight, d_bias] = [&through.numbers, d_weight, d_bias].map(Operand::from);
+            [Nothing, Nothing, through, d_weight, d_bias, Operand::Table(&arrivals)]
+        }
+        None => [Nothing; 6],
+    });
     engine.launch(&made.launch, &operands)?;
-    let sums = match (before, &parts) {
-        (Some((_, by)), Some(parts)) => {
+    let sums = match (before, &parts, room) {
+        (_, _, Some(room)) => Some(room),
+        (Some((_, by)), Some(parts), None) => {
             Some(finish_sums(parts, by, of_parts(&made, d_x.len(), geometry.in_channels)?)?)
         }
         _ => None,
@@ -170,6 +194,7 @@ pub fn d_weight(
         gradient: d_y.source(),
         norm_bounds: d_y.bounds()?,
         small: x.small(),
+        ..launches::Read::default()
     };
     let made = launches::d_weight(geometry, &read, engine.class())?;
     let parts = Array::empty(engine, Element::F32, &[made.parts_len])?;

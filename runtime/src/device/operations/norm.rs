@@ -6,7 +6,7 @@ use crate::device::array::Array;
 use crate::device::engine::Operand::{self, Nothing};
 use crate::device::later::LaterKind;
 use crate::device::launches::elements::kind;
-use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, NORM_ROWS, WRITES_MASK};
+use crate::device::launches::norm::{self as launches, BOTH_NORMALIZED, FINISHES, NORM_ROWS, WRITES_MASK};
 use crate::device::table::body::{Body, Element};
 use crate::device::table::kernel::ReadKind;
 use crate::error::Result;
@@ -90,7 +90,8 @@ pub fn statistics(x: &Array, channels: usize) -> Result<[Array; 2]> {
 fn moments(x: &Array, channels: usize) -> Result<(Array, arguments::Norm)> {
     let (x, p) = (rows(x)?, launches::arguments(x.len() / channels, channels)?);
     let parts = Array::empty(x.engine(), Element::F32, &[p.tiles as usize, 2, channels])?;
-    let operands = [Operand::from(&x), Operand::from(&parts)];
+    let mut operands = [&x, &parts].map(Operand::from).to_vec();
+    operands.extend([Nothing; 5]);
     x.engine().launch(&launches::parts(Body::NormMoments, &p)?, &operands)?;
     Ok((parts, p))
 }
@@ -110,19 +111,47 @@ pub struct Parameters<'a> {
 
 /// As [`finish_norm`], of a map `[.., C]`.
 pub(super) fn norm_of_map(x: &Array, of: &Parameters<'_>) -> Result<(Array, Norm)> {
-    let (parts, p) = moments(x, of.weight.len())?;
-    finish_norm(&parts, of, p)
+    let (engine, channels) = (x.engine(), of.weight.len());
+    if !engine.finishes() {
+        let (parts, p) = moments(x, channels)?;
+        return finish_norm(&parts, of, p);
+    }
+    let (x, made) = (rows(x)?, norm_room(of)?);
+    let p = launches::arguments(x.len() / channels, channels)?;
+    let p = arguments::Norm { epsilon: of.epsilon as f32, flags: FINISHES, ..p };
+    let parts = Array::empty(engine, Element::F32, &[p.tiles as usize, 2, channels])?;
+    let (variance, norm) = &made;
+    let mut operands = [&x, &parts, of.weight, of.bias, &norm.numbers, variance].map(Operand::from).to_vec();
+    let arrivals = vec![0; launches::arrivals(&p)];
+    operands.push(Operand::Table(&arrivals));
+    engine.launch(&launches::parts(Body::NormMoments, &p)?, &operands)?;
+    Ok(made)
+}
+
+/// Room for the variance of each channel, and for the norm that is to be made.
+pub(super) fn norm_room(of: &Parameters<'_>) -> Result<(Array, Norm)> {
+    let (engine, channels) = (of.weight.engine(), of.weight.len());
+    let variance = Array::empty(engine, Element::F32, &[channels])?;
+    let numbers = Array::empty(engine, Element::F32, &[NORM_ROWS, channels])?;
+    Ok((variance, Norm { numbers, activation: of.activation }))
+}
+
+/// Room for what is made of sums for the gradient of `by`.
+pub(super) fn sums_room(by: &Norm) -> Result<Sums> {
+    let (engine, channels) = (by.numbers.engine(), by.channels());
+    let through = Norm { numbers: like(&by.numbers)?, ..*by };
+    let [d_weight, d_bias] = [0; 2].map(|_| Array::empty(engine, Element::F32, &[channels]));
+    Ok(Sums { through, d_weight: d_weight?, d_bias: d_bias? })
 }
 
 /// The variance of each channel, and the norm, whose first numbers are the means, from the moments of the tiles of a map.
 pub(super) fn finish_norm(parts: &Array, of: &Parameters<'_>, p: arguments::Norm) -> Result<(Array, Norm)> {
-    let (engine, channels) = (parts.engine(), p.channels as usize);
-    let variance = Array::empty(engine, Element::F32, &[channels])?;
-    let numbers = Array::empty(engine, Element::F32, &[NORM_ROWS, channels])?;
+    let made = norm_room(of)?;
+    let (variance, norm) = &made;
     let p = arguments::Norm { epsilon: of.epsilon as f32, ..p };
-    let operands = [parts, of.weight, of.bias, &numbers, &variance].map(Operand::from);
-    engine.launch(&launches::finish(Body::NormFinish, &p)?, &operands)?;
-    Ok((variance, Norm { numbers, activation: of.activation }))
+    let operands = [parts, of.weight, of.bias, &norm.numbers, variance].map(Operand::from);
+    parts.engine().launch(&launches::finish(Body::NormFinish, &p)?, &operands)?;
+    Ok(made)
 }
 
 /// What `by` makes of `x: [.., C]`.
@@ -163,20 +192,32 @@ pub fn sums(d: &Array, z: &Array, by: &Norm) -> Result<Sums> {
         engine.launch(&launches::slope(&p)?, &[d, &z, &by.numbers].map(Operand::from))?;
         before.activation = None;
     }
-    let parts = Array::empty(engine, Element::F32, &[p.tiles as usize, 2, by.channels()])?;
-    engine.launch(&launches::parts(Body::NormSums, &p)?, &[d, &z, &by.numbers, &parts].map(Operand::from))?;
-    finish_sums(&parts, &before, p)
+    let parts_dims = [p.tiles as usize, 2, by.channels()];
+    if !engine.finishes() {
+        let parts = Array::empty(engine, Element::F32, &parts_dims)?;
+        let mut operands = [d, &z, &by.numbers, &parts].map(Operand::from).to_vec();
+        operands.extend([Nothing; 4]);
+        engine.launch(&launches::parts(Body::NormSums, &p)?, &operands)?;
+        return finish_sums(&parts, &before, p);
+    }
+    let made = sums_room(&before)?;
+    let written = [&made.through.numbers, &made.d_weight, &made.d_bias];
+    let parts = Array::empty(engine, Element::F32, &parts_dims)?;
+    let (p, arrivals) = (arguments::Norm { flags: FINISHES, ..p }, vec![0; launches::arrivals(&p)]);
+    let mut operands = [d, &z, &by.numbers, &parts].map(Operand::from).to_vec();
+    operands.extend(written.map(Operand::from));
+    operands.push(Operand::Table(&arrivals));
+    engine.launch(&launches::parts(Body::NormSums, &p)?, &operands)?;
+    Ok(made)
 }
 
 /// The same from the sums of the tiles of a map.
 pub(super) fn finish_sums(parts: &Array, by: &Norm, p: arguments::Norm) -> Result<Sums> {
-    let (engine, channels) = (parts.engine(), by.channels());
-    let through = Norm { numbers: like(&by.numbers)?, ..*by };
-    let d_weight = Array::empty(engine, Element::F32, &[channels])?;
-    let d_bias = Array::empty(engine, Element::F32, &[channels])?;
-    let operands = [parts, &by.numbers, &through.numbers, &d_weight, &d_bias].map(Operand::from);
-    engine.launch(&launches::finish(Body::NormSumsFinish, &p)?, &operands)?;
-    Ok(Sums { through, d_weight, d_bias })
+    let made = sums_room(by)?;
+    let Sums { through, d_weight, d_bias } = &made;
+    let operands = [parts, &by.numbers, &through.numbers, d_weight, d_bias].map(Operand::from);
+    parts.engine().launch(&launches::finish(Body::NormSumsFinish, &p)?, &operands)?;
+    Ok(made)
 }
 
 /// `d`, the gradient of the output, becomes that of the input, which was `z`.

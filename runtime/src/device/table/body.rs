@@ -1,7 +1,7 @@
 //! The functions of `kernels/*.h` that are kernels, and the memory that each is given.
 
 /// What memory holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Element {
     /// f32.
     F32,
@@ -180,8 +180,10 @@ const FLAT: Block = (256, 0);
 const SUMS: Block = (256, 256 / 32);
 const TWO_SUMS: Block = (256, 2 * 256 / 32);
 
-const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= parts=";
-const DEPTHWISE: &str = "in other norm weight z z_norm out= parts=";
+const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= parts= norm_weight norm_bias made= first= second= \
+                      arrivals:u32=";
+const DEPTHWISE: &str =
+    "in other norm weight z z_norm out= parts= norm_weight norm_bias made= first= second= arrivals:u32=";
 const D_WEIGHT: &str = "in other norm d z z_norm parts=";
 const ERRORS: &str = "outputs targets d_outputs= parts=";
 const UPDATE: &str = "arrays:addresses table:u32 factor";
@@ -213,8 +215,8 @@ const ROWS: [Row; 61] = [
     row(B::DepthwiseForward, "depthwise_gather", DEPTHWISE, "Conv", LANES),
     row(B::DepthwiseDInput, "depthwise_gather", DEPTHWISE, "Conv", LANES),
     row(B::DepthwiseDWeight, "depthwise_d_weight", D_WEIGHT, "Conv", LANES),
-    row(B::NormMoments, "norm_moments", "x parts=", "Norm", LANES),
-    row(B::NormSums, "norm_sums", "d z norm parts=", "Norm", LANES),
+    row(B::NormMoments, "norm_moments", "x parts= weight bias made= first= arrivals:u32=", "Norm", LANES),
+    row(B::NormSums, "norm_sums", "d z norm parts= made= first= second= arrivals:u32=", "Norm", LANES),
     row(B::ColumnParts, "column_parts", "x parts=", "Norm", LANES),
     row(B::NormFinish, "norm_finish", "parts weight bias norm= variance=", "Norm", FINISH),
     row(B::NormStatistics, "norm_statistics", "parts statistics=", "Norm", FINISH),

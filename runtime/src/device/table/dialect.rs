@@ -18,13 +18,14 @@ pub enum Dialect {
 }
 
 /// The files of the kernels, in the order in which each knows those before it.
-pub const FILES: [(&str, &str); 20] = [
+pub const FILES: [(&str, &str); 21] = [
     ("basics.h", include_str!("../kernels/basics.h")),
     ("source.h", include_str!("../kernels/source.h")),
     ("tile.h", include_str!("../kernels/tile.h")),
     ("tile_tf32.h", include_str!("../kernels/tile_tf32.h")),
     ("tile_simd.h", include_str!("../kernels/tile_simd.h")),
     ("product.h", include_str!("../kernels/product.h")),
+    ("finish.h", include_str!("../kernels/finish.h")),
     ("conv.h", include_str!("../kernels/conv.h")),
     ("conv_gather.h", include_str!("../kernels/conv_gather.h")),
     ("conv_d_weight.h", include_str!("../kernels/conv_d_weight.h")),

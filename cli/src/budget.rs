@@ -116,10 +116,14 @@ fn plan_on_device(
     let Some(budget_bytes) = budget_bytes else {
         let is_planned = file.train.method.cache.is_none();
         let found = if is_planned { rehearsed(&workload, None)? } else { None };
+        let needed_bytes = found.map_or(0, |found| found.training_bytes.max(found.evaluation_bytes));
+        check_free(setting.place, needed_bytes)?;
         let planned_bytes = found.map(|found| found.held_bytes as u64);
         return Ok(Planned { planned_bytes, evaluation_batch: None });
     };
     let freedom = if setting.resumes { as_it_was(file) } else { freedom(file)? };
+    // Others may have the rest of its memory.
+    let budget_bytes = setting.place.free_bytes().map_or(budget_bytes, |free| free.min(budget_bytes));
     let choice = choose(&workload, &freedom, budget_bytes, &Rates::default())?;
     let Choice { chosen, plan, notes, .. } = &choice;
     let (needed, allowed) = (size::words(plan.peak_bytes), size::words(budget_bytes));
@@ -139,6 +143,18 @@ pub fn rehearsed(workload: &Workload, budget_bytes: Option<usize>) -> Outcome<Op
     let most_bytes = budget_bytes.unwrap_or(usize::MAX);
     let found = rehearse(workload)?;
     Ok(found.map(|found| Rehearsed { held_bytes: found.held_bytes.min(most_bytes), ..found }))
+}
+
+/// Refuses a run for which a device has not enough memory free.
+fn check_free(place: &Place, needed_bytes: usize) -> Outcome<()> {
+    let Some(free_bytes) = place.free_bytes().filter(|&free_bytes| free_bytes < needed_bytes) else {
+        return Ok(());
+    };
+    let (needed, free, name) = (size::words(needed_bytes), size::words(free_bytes), place.name());
+    Err(Fault::failed(format!(
+        "this run takes {needed} of the memory of {name}, and {free} are free there: end what else uses it, take a smaller \
+         --batch, or --memory-budget {free_bytes}"
+    )))
 }
 
 /// Refuses what takes more memory than this process may have; `remedy` ends the sentence.

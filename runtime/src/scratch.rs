@@ -30,7 +30,8 @@ pub struct Scratch(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    file: File,
+    /// None where it is only imagined: then nothing is written, and all that is read is 0.
+    file: Option<File>,
     directory: PathBuf,
     free: FreeRanges,
     used_bytes: u64,
@@ -78,16 +79,19 @@ impl Scratch {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(io)?;
         #[cfg(unix)]
         std::fs::remove_file(&path).map_err(io)?;
+        Ok(Self::of(Some(file), directory.into(), limit_bytes.unwrap_or(u64::MAX)))
+    }
+
+    /// One without a file, for where nothing is computed: what is read of it is 0.
+    pub(crate) fn imagined() -> Self {
+        Self::of(None, PathBuf::new(), u64::MAX)
+    }
+
+    fn of(file: Option<File>, directory: PathBuf, limit_bytes: u64) -> Self {
         let mut free = FreeRanges::new();
         free.give(0, usize::MAX / 2);
-        Ok(Self(Arc::new(Mutex::new(Inner {
-            file,
-            directory: directory.into(),
-            free,
-            used_bytes: 0,
-            limit_bytes: limit_bytes.unwrap_or(u64::MAX),
-            traffic: Traffic::default(),
-        }))))
+        let traffic = Traffic::default();
+        Self(Arc::new(Mutex::new(Inner { file, directory, free, used_bytes: 0, limit_bytes, traffic })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -138,12 +142,13 @@ impl Inner {
     }
 
     fn write<'a>(&mut self, start: usize, parts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let began = Instant::now();
         let mut written = 0;
         let write = || -> io::Result<()> {
-            self.file.seek(SeekFrom::Start(start as u64))?;
+            file.seek(SeekFrom::Start(start as u64))?;
             for part in parts {
-                self.file.write_all(part)?;
+                file.write_all(part)?;
                 written += part.len() as u64;
             }
             Ok(())
@@ -158,8 +163,12 @@ impl Inner {
     }
 
     fn read(&mut self, start: usize, bytes: &mut [u8]) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            bytes.fill(0);
+            return Ok(());
+        };
         let began = Instant::now();
-        let done = self.file.seek(SeekFrom::Start(start as u64)).and_then(|_| self.file.read_exact(bytes));
+        let done = file.seek(SeekFrom::Start(start as u64)).and_then(|_| file.read_exact(bytes));
         self.traffic.read_bytes += bytes.len() as u64;
         self.traffic.seconds += began.elapsed().as_secs_f64();
         done.map_err(|cause| self.failed(&cause.to_string()))
@@ -194,6 +203,9 @@ impl Extent {
     pub(crate) fn read(&self, parts: Range<usize>, bytes: &mut [u8]) -> Result<()> {
         let begin = self.begin(parts.start);
         self.scratch.lock().read(self.start + begin, bytes)?;
+        if self.scratch.lock().file.is_none() {
+            return Ok(());
+        }
         for number in parts {
             let part = &bytes[self.begin(number) - begin..self.ends[number] - begin];
             if crc32fast::hash(part) != self.checksums[number] {
@@ -208,9 +220,9 @@ impl Extent {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Some(len) = std::num::NonZeroU64::new(self.len() as u64) {
             let inner = self.scratch.lock();
+            let Some(file) = &inner.file else { return };
             // It is advice: where it is not taken nothing is lost.
-            let _ =
-                rustix::fs::fadvise(&inner.file, self.start as u64, Some(len), rustix::fs::Advice::WillNeed);
+            let _ = rustix::fs::fadvise(file, self.start as u64, Some(len), rustix::fs::Advice::WillNeed);
         }
     }
 
@@ -234,6 +246,18 @@ impl Drop for Extent {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_imagined_is_counted_and_read_as_zeros() {
+        let scratch = Scratch::imagined();
+        let extent = scratch.store([&[1u8, 2, 3][..], &[4]].into_iter()).unwrap();
+        let mut bytes = [9u8; 4];
+        extent.read(0..2, &mut bytes).unwrap();
+        assert_eq!(bytes, [0; 4]);
+        assert_eq!((scratch.traffic().peak_bytes, scratch.traffic().written_bytes), (4, 0));
+        drop(extent);
+        assert_eq!(scratch.lock().used_bytes, 0);
+    }
 
     #[test]
     fn parts_are_read_alone_and_together() {
@@ -276,8 +300,9 @@ mod tests {
         let extent = scratch.store([&b"12345"[..]].into_iter()).unwrap();
         {
             let mut inner = scratch.lock();
-            inner.file.seek(SeekFrom::Start(extent.start as u64 + 2)).unwrap();
-            inner.file.write_all(b"x").unwrap();
+            let file = inner.file.as_mut().unwrap();
+            file.seek(SeekFrom::Start(extent.start as u64 + 2)).unwrap();
+            file.write_all(b"x").unwrap();
         }
         let refused = extent.read(0..1, &mut [0; 5]).unwrap_err();
         assert!(refused.to_string().contains("not what was written"), "{refused}");

@@ -58,6 +58,14 @@ impl Place {
         Taken::default()
     }
 
+    /// Bytes of its memory that are free for a run, where that can be told and it is no memory of the process.
+    pub fn free_bytes(&self) -> Option<usize> {
+        #[cfg(feature = "device")]
+        return self.engine().and_then(Engine::free_bytes);
+        #[cfg(not(feature = "device"))]
+        None
+    }
+
     /// Lets what was taken begin again at what is.
     pub fn take_again(&self) {
         #[cfg(feature = "device")]

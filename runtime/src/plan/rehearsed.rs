@@ -32,7 +32,7 @@ pub struct Rehearsed {
 /// What the run of a workload takes where it takes place; none where that is the CPU, or where nobody can tell.
 ///
 /// # Errors
-/// Those of building the trainer, and of its scratch file; `Config` where features of all samples are kept.
+/// Those of building the trainer; `Config` where features of all samples are kept.
 pub fn rehearse(workload: &Workload) -> Result<Option<Rehearsed>> {
     let Some(place) = workload.place.as_ref().and_then(Place::rehearsal) else { return Ok(None) };
     let Workload { network, train, batch, blends, .. } = workload;
@@ -42,10 +42,7 @@ pub fn rehearse(workload: &Workload) -> Result<Option<Rehearsed>> {
              --device cpu",
         ));
     }
-    let scratch = match train.execution.needs_scratch() {
-        true => Some(Scratch::create(&std::env::temp_dir(), None)?),
-        false => None,
-    };
+    let scratch = train.execution.needs_scratch().then(Scratch::imagined);
     let normalize = Normalize::identity(network.input.channels());
     let mut trainer = Trainer::with_scratch(network.clone(), train.clone(), normalize, &place, scratch)?;
     let samples = blank_batch(network, *batch, *blends)?;

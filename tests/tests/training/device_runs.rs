@@ -276,9 +276,32 @@ impl Driver for Failing {
         }
     }
 
+    fn free_bytes(&self) -> Option<usize> {
+        Some(FREE_BYTES)
+    }
+
     fn wait(&self) -> Result<()> {
         self.lost()
     }
+}
+
+/// Bytes that nobody has of the memory of one that fails.
+const FREE_BYTES: usize = 1 << 20;
+
+#[test]
+fn what_waits_in_a_pool_is_free_for_a_run() {
+    let failing = Failing {
+        launches: Arc::new(AtomicUsize::new(1)),
+        allocations: Arc::new(AtomicUsize::new(9)),
+        ..Failing::default()
+    };
+    let place = Place::Device(Engine::new("emulated", failing, Class::Scalar));
+    assert_eq!(place.free_bytes(), Some(FREE_BYTES));
+    let map = place.full(&[100], 1.0).unwrap();
+    assert_eq!(place.free_bytes(), Some(FREE_BYTES));
+    drop(map);
+    assert_eq!(place.free_bytes(), Some(FREE_BYTES + 400));
+    assert_eq!((Place::Host.free_bytes(), emulated().free_bytes()), (None, None));
 }
 
 #[test]

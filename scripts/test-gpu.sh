@@ -14,7 +14,7 @@ summary=$out/summary.txt
 # A script that a machine cannot run exits 3, with the reason as its last line.
 part() { # name command…
   local name=$1 status=0 start=$SECONDS log
-  log=$out/$(tr -cs 'a-z0-9\n' - <<<"${1,,}").log
+  log=$out/$(tr 'A-Z' 'a-z' <<<"$1" | tr -cs 'a-z0-9\n' -).log
   shift
   echo "== $name"
   "$@" > "$log" 2>&1 || status=$?

@@ -256,8 +256,9 @@ impl<'a> Told<'a> {
             evaluation_batch: workload.evaluation_batch,
             step_seconds: there.is_none().then(|| rates.seconds(&plan.step_work)),
             step_work: plan.step_work,
-            parts: Part::ALL.iter().map(part).collect(),
-            blocks: &plan.blocks,
+            // What is known of these is the CPU's.
+            parts: Part::ALL.iter().filter(|_| there.is_none()).map(part).collect(),
+            blocks: if there.is_none() { &plan.blocks } else { &[] },
             timeline: plan.moments.iter().map(moment).collect(),
             runners_up: choice.map_or(&[], |choice| &choice.runners_up),
             notes: choice.map_or(&[], |choice| &choice.notes),

@@ -240,6 +240,7 @@ fn the_memory_of_a_card_is_planned_without_one() {
     assert!(bytes(&whole, "training_bytes").max(bytes(&whole, "evaluation_bytes")) <= held, "{whole}");
     assert!(bytes(&whole, "training_bytes") > 64 * 16 * 32 * 32 * 4, "{whole}");
     assert!(whole["device"] == "cuda" && whole["step_seconds"].is_null(), "{whole}");
+    assert!(whole["blocks"].as_array().unwrap().is_empty(), "{whole}");
     let budget = (held / 2).to_string();
     let chosen = plan(&["--memory-budget", &budget]);
     assert!(bytes(&chosen, "planned_bytes") <= held / 2, "{chosen}");

@@ -129,7 +129,7 @@ pub(crate) fn has_one_stem(name: &str) -> bool {
     has_no_other || is_small(name) || name.starts_with("vgg")
 }
 
-/// The spec of the network called `name`, here, by timm or by EfficientNet-PyTorch.
+/// The spec of the network called `name`, here, by timm, Hugging Face or EfficientNet-PyTorch.
 pub fn network(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     let name = timm::model(name).unwrap_or(name);
     if config.stem.is_some() && MODELS.contains(&name) && has_one_stem(name) {

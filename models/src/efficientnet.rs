@@ -51,7 +51,7 @@ fn form(name: &str) -> EfficientNetForm {
 }
 
 /// What TensorFlow's batch norms, and with them the weights that were learnt there, add to the variance.
-const TENSORFLOW_EPSILON: f64 = 1e-3;
+pub(crate) const TENSORFLOW_EPSILON: f64 = 1e-3;
 
 /// `efficientnet_b0`, `_b1`, `_b2` or `_lite0`, or EfficientNet-PyTorch's `efficientnet-b0` and so on, whose batch norms are
 /// TensorFlow's; Lite0 is without squeeze-and-excitation and has ReLU6. The last 1x1 convolution belongs to the head. For images of at most 64 pixels the stem and the second stage keep the size, unless the

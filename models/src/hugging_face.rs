@@ -1,9 +1,11 @@
 //! The names that Hugging Face's transformers give to weights, which we name as torchvision does: those of ResNets, RegNets
-//! and ConvNeXts, whose networks are the same in both, and of EfficientNets, whose weights are TensorFlow's as
-//! [`efficientnet_pytorch`] has them. Its MobileNets are TensorFlow's, too, and no network of the catalogue has their batch norms.
+//! and ConvNeXts, whose networks are the same in both, and of EfficientNets and MobileNets, whose weights are TensorFlow's as
+//! [`efficientnet_pytorch`] has them.
 
+use crate::efficientnet::TENSORFLOW_EPSILON;
 use crate::efficientnet_pytorch::{self, Style};
-use localgrad::network::NetworkSpec;
+use localgrad::layers::spec::{join, weighted};
+use localgrad::network::{NetworkSpec, NormConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
 const EFFICIENTNET: Style = Style {
@@ -16,11 +18,41 @@ const EFFICIENTNET: Style = Style {
     head: ["encoder.top_conv", "encoder.top_bn", "classifier"],
 };
 
+/// What it calls the published MobileNets (the side of their pictures comes last), and our names of those with the usual
+/// batch norms.
+const MOBILENETS: &[(&str, &str)] = &[
+    ("mobilenet_v1_0.75_192", "mobilenet_v1_x0_75"),
+    ("mobilenet_v1_1.0_224", "mobilenet_v1"),
+    ("mobilenet_v2_0.35_96", "mobilenet_v2_x0_35"),
+    ("mobilenet_v2_0.75_160", "mobilenet_v2_x0_75"),
+    ("mobilenet_v2_1.0_224", "mobilenet_v2"),
+    ("mobilenet_v2_1.4_224", "mobilenet_v2_x1_4"),
+];
+
+/// Its name of its own network of that form, where the one that is called `ours` has other batch norms.
+pub fn other(ours: &str) -> Option<&'static str> {
+    let mobilenet = MOBILENETS.iter().find(|(_, name)| *name == ours).map(|(theirs, _)| *theirs);
+    mobilenet.or_else(|| efficientnet_pytorch::other(ours))
+}
+
+/// Our name of the MobileNet that is called `name` here or there, and its batch norms.
+pub(crate) fn norm_by_name(name: &str) -> (&str, NormConfig) {
+    match MOBILENETS.iter().find(|(theirs, _)| *theirs == name) {
+        Some((_, ours)) => (ours, NormConfig { epsilon: TENSORFLOW_EPSILON, ..NormConfig::default() }),
+        None => (name, NormConfig::default()),
+    }
+}
+
 /// Our names by theirs, for as many of `ours`, which are `network`'s, as theirs are known.
 pub fn names(ours: &BTreeSet<String>, network: &NetworkSpec) -> BTreeMap<String, String> {
     let of_efficientnet = efficientnet_pytorch::names_of(network, &EFFICIENTNET);
     if !of_efficientnet.is_empty() {
         return of_efficientnet;
+    }
+    match network.name.get(.."mobilenet_v1".len()) {
+        Some("mobilenet_v1") => return of_mobilenet(network, of_first_mobilenet),
+        Some("mobilenet_v2") => return of_mobilenet(network, of_second_mobilenet),
+        _ => {}
     }
     let excites = ours.iter().any(|name| name.contains(".f.se."));
     ours.iter().filter_map(|name| Some((theirs(name, excites)?, name.clone()))).collect()
@@ -42,6 +74,45 @@ fn theirs(ours: &str, excites: bool) -> Option<String> {
         ["classifier", "2", own] => Some(format!("classifier.{own}")),
         [stage, unit, ref rest @ ..] => of_resnet([stage.strip_prefix("layer")?, unit], rest),
         _ => None,
+    }
+}
+
+/// Our names of a MobileNet's weights and statistics by theirs: `path` has that of each convolution and its norm, of so many.
+fn of_mobilenet(network: &NetworkSpec, path: fn(usize, usize) -> String) -> BTreeMap<String, String> {
+    let Ok(expanded) = network.expand() else { return BTreeMap::new() };
+    let units = network.units.iter().zip(&expanded).map(|(unit, (layers, _))| (&*unit.name, &layers[..]));
+    let layers = units.chain([("", &network.head[..])]).flat_map(|(path, layers)| weighted(path, layers));
+    let layers: Vec<_> = layers.collect();
+    let count = layers.len() / 2;
+    let mut found = BTreeMap::new();
+    for (number, (ours, layer)) in layers.iter().enumerate() {
+        let theirs = match (number / 2, number % 2) {
+            (pair, _) if pair == count => "classifier".into(),
+            (pair, 0) => path(pair, count) + ".convolution",
+            (pair, _) => path(pair, count) + ".normalization",
+        };
+        for tensor in layer.tensors() {
+            found.insert(join(&theirs, tensor).into_owned(), join(ours, tensor).into_owned());
+        }
+    }
+    found
+}
+
+fn of_first_mobilenet(pair: usize, _: usize) -> String {
+    pair.checked_sub(1).map_or("conv_stem".into(), |layer| format!("layer.{layer}"))
+}
+
+/// The first unit, which expands nothing, belongs to their stem.
+fn of_second_mobilenet(pair: usize, count: usize) -> String {
+    match pair {
+        0 => "conv_stem.first_conv".into(),
+        1 => "conv_stem.conv_3x3".into(),
+        2 => "conv_stem.reduce_1x1".into(),
+        _ if pair + 1 == count => "conv_1x1".into(),
+        _ => {
+            let layer = ["expand_1x1", "conv_3x3", "reduce_1x1"][pair % 3];
+            format!("layer.{}.{layer}", pair / 3 - 1)
+        }
     }
 }
 
@@ -152,6 +223,17 @@ mod tests {
         ),
         ("efficientnet-b0", "encoder.top_conv.weight", "features.8.0.weight"),
         ("efficientnet-b0", "classifier.bias", "classifier.1.bias"),
+        ("mobilenet_v1_1.0_224", "conv_stem.normalization.running_mean", "bn1.running_mean"),
+        ("mobilenet_v1_1.0_224", "layer.0.convolution.weight", "blocks.0.0.conv_dw.weight"),
+        ("mobilenet_v1_0.75_192", "layer.25.convolution.weight", "blocks.4.1.conv_pw.weight"),
+        ("mobilenet_v1", "classifier.bias", "classifier.bias"),
+        ("mobilenet_v2", "conv_stem.first_conv.convolution.weight", "features.0.0.weight"),
+        ("mobilenet_v2", "conv_stem.conv_3x3.convolution.weight", "features.1.conv.0.0.weight"),
+        ("mobilenet_v2_1.0_224", "conv_stem.reduce_1x1.normalization.bias", "features.1.conv.2.bias"),
+        ("mobilenet_v2_1.0_224", "layer.0.expand_1x1.convolution.weight", "features.2.conv.0.0.weight"),
+        ("mobilenet_v2_1.4_224", "layer.15.reduce_1x1.convolution.weight", "features.17.conv.2.weight"),
+        ("mobilenet_v2_0.35_96", "conv_1x1.normalization.running_var", "features.18.1.running_var"),
+        ("mobilenet_v2_1.0_224", "classifier.weight", "classifier.1.weight"),
     ];
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which network a file's tensors are of, by their names and shapes.
 
 use crate::catalogue::{PHOTO, has_one_stem, is_small, network, usual_input, usual_objective};
-use crate::names::{self, EFFICIENTNET_PYTORCH, TIMM};
+use crate::names::{self, EFFICIENTNET_PYTORCH, HUGGING_FACE, TIMM};
 use crate::timm;
 use crate::{MODELS, ModelConfig, Stem};
 use localgrad::data::Normalize;
@@ -45,6 +45,7 @@ impl Identity {
     pub fn normalize(&self) -> Option<Normalize> {
         let normalize = match (self.origin, self.model) {
             (EFFICIENTNET_PYTORCH, "efficientnet-lite0") => Normalize::half(PHOTO.channels()),
+            (HUGGING_FACE, model) if model.starts_with("mobilenet_") => Normalize::half(PHOTO.channels()),
             _ => Normalize::imagenet(),
         };
         (self.config.input == PHOTO).then_some(normalize)
@@ -218,6 +219,10 @@ mod tests {
             ("convnext_tiny", "convnext.", "convnext_tiny"),
             ("efficientnet_b0", "efficientnet.", "efficientnet-b0"),
             ("efficientnet_b2", "efficientnet.", "efficientnet-b2"),
+            ("mobilenet_v1", "mobilenet_v1.", "mobilenet_v1_1.0_224"),
+            ("mobilenet_v1_x0_75", "mobilenet_v1.", "mobilenet_v1_0.75_192"),
+            ("mobilenet_v2_x0_35", "mobilenet_v2.", "mobilenet_v2_0.35_96"),
+            ("mobilenet_v2_x1_4", "mobilenet_v2.", "mobilenet_v2_1.4_224"),
         ] {
             let spec = network(model, &candidates(model)[0]).unwrap();
             let own = tensors(&spec).unwrap().into_iter().map(|(name, _)| name).collect();

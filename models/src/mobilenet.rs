@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al. 2018), named as torchvision names it.
 
 use crate::config::{ModelConfig, no_widths};
+use crate::hugging_face::norm_by_name;
 use crate::scaled::{divisible, multiplier};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
@@ -21,21 +22,19 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 const STEM_WIDTH: usize = 32;
 const LAST_WIDTH: usize = 1280;
 
-/// `mobilenet_v2`, or with other widths `mobilenet_v2_x0_5` and the like. The last 1x1 convolution belongs to the head. For
+/// `mobilenet_v2`, or with other widths `mobilenet_v2_x0_5` and the like, or Hugging Face's `mobilenet_v2_1.0_224` and so on,
+/// whose batch norms are TensorFlow's. The last 1x1 convolution belongs to the head. For
 /// images of at most 64 pixels the stem and the second stage keep the size, unless the configuration says otherwise.
 pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
-    let multiplier = multiplier(name, "mobilenet_v2")?;
+    let (ours, norm) = norm_by_name(name);
+    let multiplier = multiplier(ours, "mobilenet_v2")?;
     let scaled = |width: usize| divisible(width as f64 * multiplier);
     let mut width = scaled(STEM_WIDTH);
     let small = config.small_stem();
     let mut units = vec![UnitSpec {
         name: "features.0".into(),
-        kind: UnitKind::ConvNorm {
-            kernel: [3, 3],
-            activation: Activation::Relu6,
-            norm: NormConfig::default(),
-        },
+        kind: UnitKind::ConvNorm { kernel: [3, 3], activation: Activation::Relu6, norm },
         width,
         stride: [if small { 1 } else { 2 }; 2],
     }];
@@ -45,22 +44,22 @@ pub fn mobilenet_v2(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let keeps_size = position > 0 || (small && stage == 1);
             units.push(UnitSpec {
                 name: format!("features.{}", units.len()),
-                kind: UnitKind::InvertedResidual { kernel: [3, 3], expansion },
+                kind: UnitKind::InvertedResidual { kernel: [3, 3], expansion, norm },
                 width,
                 stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
         }
     }
     let last = divisible(LAST_WIDTH as f64 * multiplier.max(1.0));
-    let head = head(units.len(), [width, last, config.classes]);
+    let head = head(units.len(), [width, last, config.classes], norm);
     Ok(config.network(name, units, head))
 }
 
 /// From so many inputs through so many channels to so many classes.
-fn head(number: usize, [inputs, last, classes]: [usize; 3]) -> Vec<NamedLayer> {
+fn head(number: usize, [inputs, last, classes]: [usize; 3], norm: NormConfig) -> Vec<NamedLayer> {
     let config = ConvConfig { kernel: [1, 1], ..ConvConfig::default() };
     let conv = LayerSpec::Conv { inputs, outputs: last, config, bias: false };
-    let norm = LayerSpec::batch_norm(last, Some(Activation::Relu6));
+    let norm = norm.layer(last, Some(Activation::Relu6));
     vec![
         named(format!("features.{number}.0"), conv),
         named(format!("features.{number}.1"), norm),

@@ -1,29 +1,32 @@
 //! MobileNetV1 (Howard et al. 2017), named as timm names it.
 
 use crate::config::{ModelConfig, no_widths};
+use crate::hugging_face::norm_by_name;
 use crate::scaled::{divisible, multiplier};
 use localgrad::Result;
 use localgrad::layers::spec::{LayerSpec, NamedLayer, named, unnamed};
 use localgrad::maps::activation::Activation;
 use localgrad::maps::conv::ConvConfig;
-use localgrad::network::{NetworkSpec, UnitKind, UnitSpec};
+use localgrad::network::{NetworkSpec, NormConfig, UnitKind, UnitSpec};
 
 /// Width, number of units and first stride of each stage.
 const STAGES: [(usize, usize, usize); 5] = [(64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2)];
 const STEM_WIDTH: usize = 32;
 const RELU6: Activation = Activation::Relu6;
 
-/// `mobilenet_v1`, or with other widths `mobilenet_v1_x0_25` and the like. For images of at most 64 pixels the stem and the
+/// `mobilenet_v1`, or with other widths `mobilenet_v1_x0_25` and the like, or Hugging Face's `mobilenet_v1_1.0_224` and so on,
+/// whose batch norms are TensorFlow's. For images of at most 64 pixels the stem and the
 /// second stage keep the size, unless the configuration says otherwise.
 pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     no_widths(name, config)?;
-    let multiplier = multiplier(name, "mobilenet_v1")?;
+    let (ours, norm) = norm_by_name(name);
+    let multiplier = multiplier(ours, "mobilenet_v1")?;
     let scaled = |width: usize| divisible(width as f64 * multiplier);
     let small = config.small_stem();
     let mut width = scaled(STEM_WIDTH);
     let mut units = vec![UnitSpec {
         name: String::new(),
-        kind: UnitKind::Layers(stem(config.input.channels(), width, if small { 1 } else { 2 })),
+        kind: UnitKind::Layers(stem([config.input.channels(), width], if small { 1 } else { 2 }, norm)),
         width,
         stride: [if small { 1 } else { 2 }; 2],
     }];
@@ -33,7 +36,7 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
             let keeps_size = position > 0 || (small && stage == 1);
             units.push(UnitSpec {
                 name: format!("blocks.{stage}.{position}"),
-                kind: UnitKind::Separable { kernel: [3, 3], activation: RELU6 },
+                kind: UnitKind::Separable { kernel: [3, 3], activation: RELU6, norm },
                 width,
                 stride: [if keeps_size { 1 } else { first_stride }; 2],
             });
@@ -46,11 +49,11 @@ pub fn mobilenet_v1(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     Ok(config.network(name, units, head))
 }
 
-fn stem(inputs: usize, outputs: usize, stride: usize) -> Vec<NamedLayer> {
+fn stem([inputs, outputs]: [usize; 2], stride: usize, norm: NormConfig) -> Vec<NamedLayer> {
     let config = ConvConfig { kernel: [3, 3], stride: [stride; 2], padding: [1, 1], ..ConvConfig::default() };
     vec![
         named("conv_stem", LayerSpec::Conv { inputs, outputs, config, bias: false }),
-        named("bn1", LayerSpec::batch_norm(outputs, Some(RELU6))),
+        named("bn1", norm.layer(outputs, Some(RELU6))),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What wrappers put before the names of the network inside: data-parallel and compiled ones, and the classes that people
 /// write around a network.
-pub const PREFIXES: [&str; 12] = [
+pub const PREFIXES: [&str; 14] = [
     "module.",
     "_orig_mod.",
     "model.",
@@ -18,6 +18,8 @@ pub const PREFIXES: [&str; 12] = [
     "regnet.",
     "convnext.",
     "efficientnet.",
+    "mobilenet_v1.",
+    "mobilenet_v2.",
     "timm_model.",
 ];
 
@@ -84,7 +86,8 @@ pub fn map<'a>(
 pub(crate) fn other(writer: &str, ours: &str) -> Option<&'static str> {
     match writer {
         TIMM => timm::other(ours),
-        EFFICIENTNET_PYTORCH | HUGGING_FACE => efficientnet_pytorch::other(ours),
+        EFFICIENTNET_PYTORCH => efficientnet_pytorch::other(ours),
+        HUGGING_FACE => hugging_face::other(ours),
         _ => None,
     }
 }

@@ -37,7 +37,7 @@ pub fn ds_cnn(name: &str, config: &ModelConfig) -> Result<NetworkSpec> {
     }];
     units.extend((0..UNITS).map(|number| UnitSpec {
         name: format!("blocks.{number}"),
-        kind: UnitKind::Separable { kernel: [3, 3], activation: RELU },
+        kind: UnitKind::Separable { kernel: [3, 3], activation: RELU, norm: NormConfig::default() },
         width: WIDTH,
         stride: [1, 1],
     }));

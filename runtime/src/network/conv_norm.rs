@@ -21,6 +21,14 @@ impl Default for NormConfig {
     }
 }
 
+impl NormConfig {
+    /// The batch norm of so many channels.
+    pub fn layer(self, channels: usize, activation: Option<Activation>) -> LayerSpec {
+        let Self { epsilon, momentum } = self;
+        LayerSpec::BatchNorm { channels, activation, epsilon, momentum }
+    }
+}
+
 /// The stride of a unit that keeps the size, and the kernel that sees one position.
 pub(super) const ONE: [usize; 2] = [1, 1];
 /// The kernel of most published units.
@@ -55,11 +63,10 @@ pub(super) fn conv_norm(
     [inputs, outputs]: [usize; 2],
     config: ConvConfig,
     activation: Option<Activation>,
-    NormConfig { epsilon, momentum }: NormConfig,
+    norm: NormConfig,
 ) -> Vec<NamedLayer> {
-    let norm = LayerSpec::BatchNorm { channels: outputs, activation, epsilon, momentum };
     vec![
         named(join(path, "0"), LayerSpec::Conv { inputs, outputs, config, bias: false }),
-        named(join(path, "1"), norm),
+        named(join(path, "1"), norm.layer(outputs, activation)),
     ]
 }

@@ -107,7 +107,7 @@ fn check_unit(unit: &UnitSpec) -> Result<()> {
         UnitKind::Bottleneck { kernel, inner: number, .. }
         | UnitKind::Dense { kernel, inner: number, .. }
         | UnitKind::Fire { kernel, squeezed: number }
-        | UnitKind::InvertedResidual { kernel, expansion: number } => larger(*kernel).max(*number),
+        | UnitKind::InvertedResidual { kernel, expansion: number, .. } => larger(*kernel).max(*number),
     };
     check_numbers(&[unit.width, larger(unit.stride), of_kind])
         .map_err(|e| e.at(format!("unit '{}'", unit.name)))

@@ -139,6 +139,9 @@ pub enum UnitKind {
         kernel: [usize; 2],
         /// Inner channels for each input channel; 1 leaves the first convolution out.
         expansion: usize,
+        /// Of the batch norms.
+        #[serde(default, skip_serializing_if = "is_default")]
+        norm: NormConfig,
     },
     /// A unit of MobileNetV3 or EfficientNet.
     MobileBlock(MobileBlock),
@@ -180,6 +183,9 @@ pub enum UnitKind {
         /// After the batch norms; ReLU6 where nothing is said.
         #[serde(default = "relu6", skip_serializing_if = "is_relu6")]
         activation: Activation,
+        /// Of the batch norms.
+        #[serde(default, skip_serializing_if = "is_default")]
+        norm: NormConfig,
     },
     /// A unit of MNASNet.
     MnasBlock(MnasBlock),
@@ -239,8 +245,8 @@ impl UnitSpec {
                 let config = padded(*kernel, self.stride);
                 conv_norm("", [inputs, self.width], config, Some(*activation), *norm)
             }
-            UnitKind::InvertedResidual { kernel, expansion } => {
-                self.inverted_residual(inputs, *expansion, *kernel)?
+            UnitKind::InvertedResidual { kernel, expansion, norm } => {
+                self.inverted_residual(inputs, *expansion, *kernel, *norm)?
             }
             UnitKind::Patches { norm_first } => patches([inputs, self.width], self.stride, *norm_first),
             UnitKind::ConvNext(block) => block.layers([inputs, self.width], self.stride),
@@ -253,8 +259,8 @@ impl UnitSpec {
             UnitKind::Fire { kernel, squeezed } => {
                 fire::layers(&self.name, [inputs, self.width], *squeezed, [*kernel, self.stride])?
             }
-            UnitKind::Separable { kernel, activation } => {
-                separable::layers([inputs, self.width], [*kernel, self.stride], *activation)
+            UnitKind::Separable { kernel, activation, norm } => {
+                separable::layers([inputs, self.width], [*kernel, self.stride], *activation, *norm)
             }
             UnitKind::MnasBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
             UnitKind::RegnetBlock(block) => block.layers(&self.name, [inputs, self.width], self.stride)?,
@@ -365,20 +371,26 @@ impl UnitSpec {
         inputs: usize,
         expansion: usize,
         kernel: [usize; 2],
+        norm: NormConfig,
     ) -> Result<Vec<NamedLayer>> {
         let inner = inputs.checked_mul(expansion).filter(|&inner| inner > 0).ok_or_else(|| {
             Error::config(format!("unit '{}' cannot expand {inputs} channels {expansion} times", self.name))
         })?;
         let mut main = Vec::new();
         let mut number = 0;
+        let point = ConvConfig::default();
         if expansion > 1 {
-            main.extend(conv_bn(["conv.0.0", "conv.0.1"], [inputs, inner], ConvConfig::default(), RELU6));
+            main.extend(conv_norm("conv.0", [inputs, inner], point, RELU6, norm));
             number += 1;
         }
         let config = depthwise(inner, kernel, self.stride);
-        main.extend(conv_norm(&format!("conv.{number}"), [inner; 2], config, RELU6, NormConfig::default()));
+        main.extend(conv_norm(&format!("conv.{number}"), [inner; 2], config, RELU6, norm));
         let (conv, bn) = (format!("conv.{}", number + 1), format!("conv.{}", number + 2));
-        main.extend(conv_bn([&conv, &bn], [inner, self.width], ConvConfig::default(), None));
+        main.push(named(
+            conv,
+            LayerSpec::Conv { inputs: inner, outputs: self.width, config: point, bias: false },
+        ));
+        main.push(named(bn, norm.layer(self.width, None)));
         if self.stride != ONE || inputs != self.width {
             return Ok(main);
         }

@@ -54,7 +54,16 @@ fn fires() -> Vec<UnitSpec> {
     vec![
         unit("stem", conv_norm(Activation::Relu), 4, 1),
         unit("a", UnitKind::Fire { kernel: [3, 3], squeezed: 3 }, 8, 2),
-        unit("b", UnitKind::Separable { kernel: [3, 3], activation: Activation::Relu6 }, 8, 1),
+        unit(
+            "b",
+            UnitKind::Separable {
+                kernel: [3, 3],
+                activation: Activation::Relu6,
+                norm: NormConfig::default(),
+            },
+            8,
+            1,
+        ),
         unit("c", UnitKind::RegnetBlock(regular.clone()), 8, 1),
         unit("d", UnitKind::RegnetBlock(regular), 12, 2),
     ]
@@ -94,7 +103,12 @@ fn families() -> Vec<NetworkSpec> {
     };
     let plain = vec![plain("0", 4, 1), plain("1", 8, 2), plain("2", 8, 1), plain("3", 12, 2)];
     let inverted = |name: &str, expansion, width, stride| {
-        unit(name, UnitKind::InvertedResidual { kernel: [3, 3], expansion }, width, stride)
+        unit(
+            name,
+            UnitKind::InvertedResidual { kernel: [3, 3], expansion, norm: NormConfig::default() },
+            width,
+            stride,
+        )
     };
     let mobile = vec![
         unit("stem", conv_norm(Activation::Relu6), 4, 1),

@@ -13,7 +13,7 @@ use localgrad::maps::{Map, Place};
 use localgrad::model::{Classifier, Model};
 use localgrad::network::limits::{MOST_CLASSES, MOST_LAYERS, MOST_UNITS};
 use localgrad::network::unit::{Shortcut, UnitKind, UnitSpec};
-use localgrad::network::{MnasBlock, NetworkSpec, RegnetBlock, TemporalBlock};
+use localgrad::network::{MnasBlock, NetworkSpec, NormConfig, RegnetBlock, TemporalBlock};
 use localgrad::plan::{Freedom, Rates, Workload, cuts, least};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::one_value::{check_statistics, warning_of_last_samples};
@@ -85,7 +85,13 @@ fn numbers_that_cannot_be_counted_are_refused() {
         let inner = UnitKind::Bottleneck { kernel: [3, 3], inner: huge, groups: 1, shortcut: Shortcut::Pad };
         refused(|spec| spec.units[2].kind = inner.clone(), large);
         refused(
-            |spec| spec.units[2].kind = UnitKind::InvertedResidual { kernel: [3, 3], expansion: huge },
+            |spec| {
+                spec.units[2].kind = UnitKind::InvertedResidual {
+                    kernel: [3, 3],
+                    expansion: huge,
+                    norm: NormConfig::default(),
+                }
+            },
             large,
         );
         let front =
@@ -220,7 +226,14 @@ fn units_whose_numbers_do_not_fit_are_refused() {
     for huge in [LARGEST_NUMBER + 1, usize::MAX] {
         let large = "is too large";
         refused(of(UnitKind::Fire { kernel: [3, 3], squeezed: huge }), large);
-        refused(of(UnitKind::Separable { kernel: [1, huge], activation: Activation::Relu }), large);
+        refused(
+            of(UnitKind::Separable {
+                kernel: [1, huge],
+                activation: Activation::Relu,
+                norm: NormConfig::default(),
+            }),
+            large,
+        );
         refused(of(groups(huge)), large);
         refused(of(times(huge)), large);
         refused(of(along(vec![3], huge)), large);

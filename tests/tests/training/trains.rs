@@ -82,7 +82,11 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             expansion: from(stream, 1, 3),
             ..MnasBlock::default()
         }),
-        13 => UnitKind::Separable { kernel: pair(stream, 1, 5), activation: Activation::Relu6 },
+        13 => UnitKind::Separable {
+            kernel: pair(stream, 1, 5),
+            activation: Activation::Relu6,
+            norm: NormConfig::default(),
+        },
         12 => UnitKind::Fire { kernel: pair(stream, 1, 3), squeezed: from(stream, 1, 3) },
         10 => {
             let kernel = pair(stream, 1, 3);
@@ -104,7 +108,11 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             drop_path: [0.0, 0.2][from(stream, 0, 1)],
             ..MobileBlock::default()
         }),
-        _ => UnitKind::InvertedResidual { kernel: pair(stream, 1, 4), expansion: from(stream, 1, 3) },
+        _ => UnitKind::InvertedResidual {
+            kernel: pair(stream, 1, 4),
+            expansion: from(stream, 1, 3),
+            norm: NormConfig::default(),
+        },
     };
     let stride = [[1, 1], [1, 1], [1, 2], [2, 1], [2, 2], [3, 3]][from(stream, 0, 5)];
     UnitSpec { name: format!("unit{number}"), kind, width: from(stream, 1, 9), stride }

@@ -38,7 +38,8 @@ if command -v c++ >/dev/null; then
   part 'kernels, emulated' emulated --test device
   part 'operations, emulated' emulated --test parts
   part 'training, emulated' emulated --test training -- device
-  part 'parity, emulated' emulated --test parity
+  # The C library has a test of that name, of the CPU alone.
+  part 'parity, emulated' emulated --exclude localgrad-ffi --test parity
   part 'program, emulated' emulated --test program -- emulated
   count() {
     local localgrad=${CARGO_TARGET_DIR:-target}/release/localgrad

@@ -48,6 +48,7 @@ fn pair(stream: &mut Stream, least: usize, most: usize) -> [usize; 2] {
 fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
     let shortcut =
         [Shortcut::Project, Shortcut::Pad, Shortcut::Average, Shortcut::Convolve][from(stream, 0, 3)];
+    let norm = NormConfig::default();
     let kind = match from(stream, 0, 16) {
         0 => UnitKind::Stem { kernel: pair(stream, 1, 7), pool: from(stream, 0, 1) == 1 },
         1 => UnitKind::Plain {
@@ -65,7 +66,7 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
         4 => UnitKind::ConvNorm {
             kernel: pair(stream, 1, 5),
             activation: activation(stream).unwrap_or(Activation::Relu6),
-            norm: NormConfig::default(),
+            norm,
         },
         16 => UnitKind::TemporalBlock(TemporalBlock {
             kernels: vec![3; from(stream, 1, 3)],
@@ -82,11 +83,7 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             expansion: from(stream, 1, 3),
             ..MnasBlock::default()
         }),
-        13 => UnitKind::Separable {
-            kernel: pair(stream, 1, 5),
-            activation: Activation::Relu6,
-            norm: NormConfig::default(),
-        },
+        13 => UnitKind::Separable { kernel: pair(stream, 1, 5), activation: Activation::Relu6, norm },
         12 => UnitKind::Fire { kernel: pair(stream, 1, 3), squeezed: from(stream, 1, 3) },
         10 => {
             let kernel = pair(stream, 1, 3);
@@ -108,11 +105,7 @@ fn unit(stream: &mut Stream, number: usize) -> UnitSpec {
             drop_path: [0.0, 0.2][from(stream, 0, 1)],
             ..MobileBlock::default()
         }),
-        _ => UnitKind::InvertedResidual {
-            kernel: pair(stream, 1, 4),
-            expansion: from(stream, 1, 3),
-            norm: NormConfig::default(),
-        },
+        _ => UnitKind::InvertedResidual { kernel: pair(stream, 1, 4), expansion: from(stream, 1, 3), norm },
     };
     let stride = [[1, 1], [1, 1], [1, 2], [2, 1], [2, 2], [3, 3]][from(stream, 0, 5)];
     UnitSpec { name: format!("unit{number}"), kind, width: from(stream, 1, 9), stride }

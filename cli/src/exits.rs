@@ -47,7 +47,7 @@ impl Leavable {
             (None, Some(path)) => path.clone(),
             (None, None) => return Err(Fault::usage("name a --run, or --weights")),
         };
-        trained::refuse_said(arguments, "these weights know their network; leave it out")?;
+        trained::refuse_said(arguments, ["these weights know their network", "out"])?;
         let Kept { card, exits, weights } = Kept::read(&path)?;
         let network = card.network.ok_or_else(|| without_exits(&path))?;
         if let Some(dataset) = dataset {

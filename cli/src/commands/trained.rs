@@ -182,14 +182,14 @@ pub fn refuse_without_model(model: &ModelArguments) -> Outcome<()> {
 
 /// Refuses what a run says itself.
 fn refuse_unused(arguments: &TrainedArguments) -> Outcome<()> {
-    refuse_said(arguments, "a run knows its network; leave it or --run out")
+    refuse_said(arguments, ["a run knows its network", "or --run out"])
 }
 
-/// Refuses words about the network, of which something else tells; `why` says what.
+/// Refuses words about the network: `knows` says what tells of it, and `out` what else may be left out.
 ///
 /// # Errors
 /// One that names the first of them.
-pub fn refuse_said(arguments: &TrainedArguments, why: &str) -> Outcome<()> {
+pub fn refuse_said(arguments: &TrainedArguments, [knows, out]: [&str; 2]) -> Outcome<()> {
     let model = &arguments.model;
     let said = [
         ("--model", model.model.is_some()),
@@ -200,7 +200,7 @@ pub fn refuse_said(arguments: &TrainedArguments, why: &str) -> Outcome<()> {
         ("--classes", arguments.classes.is_some()),
     ];
     match said.iter().find(|(_, said)| *said) {
-        Some((flag, _)) => Err(Fault::usage(format!("{flag}: {why}"))),
+        Some((flag, _)) => Err(Fault::usage(format!("{knows}; leave {flag} {out}"))),
         None => Ok(()),
     }
 }

@@ -12,7 +12,10 @@ pub(super) fn block_vectors(isa: Isa) -> usize {
 
 /// Pixels of a run where the tile knows their distance.
 pub(super) fn run_pixels(isa: Isa) -> usize {
-    if isa.lanes() == 8 { 2 } else { 4 }
+    match (isa.lanes(), isa.registers()) {
+        (8, _) | (4, 32) => 2,
+        _ => 4,
+    }
 }
 
 /// What the tiles of one pass and one block of channels share.
@@ -63,10 +66,10 @@ unsafe fn by_size<S: Simd>(sweep: &Sweep<'_>) {
             (16, _) => by_distance::<S, 6, 4, 12, 1>(sweep),
             (8, 2) => by_distance::<S, 3, 2, 6, 2>(sweep),
             (8, _) => by_distance::<S, 4, 2, 8, 1>(sweep),
-            (_, 4) => by_distance::<S, 1, 4, 5, 4>(sweep),
-            (_, 2) if S::REGISTERS == 32 => by_distance::<S, 3, 4, 8, 2>(sweep),
+            (_, 4) => by_distance::<S, 3, 2, 6, 4>(sweep),
+            (_, 2) if S::REGISTERS == 32 => by_distance::<S, 4, 2, 8, 2>(sweep),
             (_, 2) => by_distance::<S, 1, 4, 4, 2>(sweep),
-            (_, _) if S::REGISTERS == 32 => by_distance::<S, 4, 4, 8, 1>(sweep),
+            (_, _) if S::REGISTERS == 32 => by_distance::<S, 6, 2, 12, 1>(sweep),
             (_, _) => by_distance::<S, 2, 4, 8, 1>(sweep),
         }
     }
@@ -130,7 +133,13 @@ unsafe fn tile<S: Simd, const Q: usize, const R: usize, const NB: usize, const S
             for q in 0..Q {
                 from[q] = source.add(runs[q].from);
             }
-            for c in 0..segment.len {
+            let together = S::together(segment.len);
+            for c in (0..together).step_by(S::FEW) {
+                let from = |q: usize, r: usize| from[q].add(c + r * STEP);
+                add_few::<S, Q, R, NB>(&mut sums, from, weights, NB * S::LANES);
+                weights = weights.add(S::FEW * NB * S::LANES);
+            }
+            for c in together..segment.len {
                 let mut w = [S::zero(); NB];
                 for (j, w) in w.iter_mut().enumerate() {
                     *w = S::load(weights.add(j * S::LANES));
@@ -150,6 +159,36 @@ unsafe fn tile<S: Simd, const Q: usize, const R: usize, const NB: usize, const S
             for r in 0..R {
                 let to = sweep.target.add(runs[q].to + r * sweep.to_step);
                 store::<S, NB>(to, &sums[q][r], sweep.block.channels);
+            }
+        }
+    }
+}
+
+/// Adds the products of [`Simd::FEW`] source channels to NB vectors of sums a pixel. Those of pixel (q, r) begin at
+/// `from(q, r)`, and their rows of weights lie `step` floats apart.
+///
+/// # Safety
+/// The CPU has the instruction set of `S`, and the pointers are good for so many channels and rows.
+#[allow(clippy::needless_range_loop)] // the indices of a tile say more than iterators
+#[inline(always)]
+pub(super) unsafe fn add_few<S: Simd, const Q: usize, const R: usize, const NB: usize>(
+    sums: &mut [[[S::V; NB]; R]; Q],
+    from: impl Fn(usize, usize) -> *const f32,
+    weights: *const f32,
+    step: usize,
+) {
+    // SAFETY: see above.
+    unsafe {
+        let x: [[S::V; R]; Q] = std::array::from_fn(|q| std::array::from_fn(|r| S::few(from(q, r))));
+        for channel in 0..S::FEW {
+            // One vector of weights at a time: the registers are full of the others.
+            for j in 0..NB {
+                let w = S::load(weights.add(channel * step + j * S::LANES));
+                for q in 0..Q {
+                    for r in 0..R {
+                        sums[q][r][j] = S::fma(S::pick(x[q][r], channel), w, sums[q][r][j]);
+                    }
+                }
             }
         }
     }

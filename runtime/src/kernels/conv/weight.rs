@@ -359,6 +359,7 @@ unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
 ) {
     // SAFETY: the caller vouches for the pointers.
     unsafe {
+        let few = if M < S::FEW { 1 } else { S::FEW };
         let mut acc = [[S::zero(); NB]; M];
         for &(x_at, d_y_at) in products.rows {
             let mut x = x.add(x_at);
@@ -369,7 +370,10 @@ unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
                     *b = S::load(d_y.add(j * S::LANES));
                 }
                 for (m, acc) in acc.iter_mut().enumerate() {
-                    let a = S::splat(*x.add(m));
+                    // A last few holds some of those before it, too.
+                    let first = (m - m % few).min(M - few);
+                    let from = x.add(first);
+                    let a = if few == 1 { S::splat(*from) } else { S::pick(S::few(from), m - first) };
                     for j in 0..NB {
                         acc[j] = S::fma(a, b[j], acc[j]);
                     }

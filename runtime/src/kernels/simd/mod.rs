@@ -28,11 +28,30 @@ pub unsafe trait Simd: Copy {
     const LANES: usize;
     /// Vector registers, which decide how large a tile of sums may be.
     const REGISTERS: usize;
+    /// Neighbouring f32 that [`Simd::few`] reads: a vector where an instruction multiplies by one of its lanes, which
+    /// spares reading each of them by itself, else one.
+    const FEW: usize = 1;
 
     /// All lanes zero.
     unsafe fn zero() -> Self::V;
     /// All lanes `x`.
     unsafe fn splat(x: f32) -> Self::V;
+    /// Reads [`Simd::FEW`] f32 for [`Simd::pick`]; `p` need not be aligned.
+    #[inline(always)]
+    unsafe fn few(p: *const f32) -> Self::V {
+        // SAFETY: the caller's pointer is good for one f32.
+        unsafe { Self::splat(*p) }
+    }
+    /// All lanes the `i`-th of a few, where the compiler can tell `i`.
+    #[inline(always)]
+    unsafe fn pick(few: Self::V, _i: usize) -> Self::V {
+        few
+    }
+    /// How many of `len` neighbouring f32 are read a few at a time; those behind them are read one by one.
+    #[inline(always)]
+    fn together(len: usize) -> usize {
+        if Self::FEW > 1 { len - len % Self::FEW } else { 0 }
+    }
     /// Reads all lanes; `p` need not be aligned.
     unsafe fn load(p: *const f32) -> Self::V;
     /// Writes all lanes; `p` need not be aligned.

@@ -26,6 +26,7 @@ unsafe impl Simd for Neon {
     type V = float32x4_t;
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
+    const FEW: usize = 4;
 
     #[inline(always)]
     unsafe fn zero() -> float32x4_t {
@@ -37,6 +38,26 @@ unsafe impl Simd for Neon {
     unsafe fn splat(x: f32) -> float32x4_t {
         // SAFETY: see `zero`.
         unsafe { vdupq_n_f32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn few(p: *const f32) -> float32x4_t {
+        // SAFETY: see `load`.
+        unsafe { vld1q_f32(p) }
+    }
+
+    // Becomes a part of the multiplication: `fmla` by element.
+    #[inline(always)]
+    unsafe fn pick(few: float32x4_t, i: usize) -> float32x4_t {
+        // SAFETY: see `zero`.
+        unsafe {
+            match i {
+                0 => vdupq_laneq_f32::<0>(few),
+                1 => vdupq_laneq_f32::<1>(few),
+                2 => vdupq_laneq_f32::<2>(few),
+                _ => vdupq_laneq_f32::<3>(few),
+            }
+        }
     }
 
     #[inline(always)]

@@ -3,11 +3,12 @@
 
 use super::super::gather::Segment;
 use super::super::scratch::BLOCK;
-use super::super::tile::store;
+use super::super::tile::{add_few, store};
 use super::plan::Tile;
 use super::transform::a_t;
 use super::{POSITIONS, TILE};
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use std::array::from_mut;
 
 /// What the tiles of one unit and one block of channels share, for one block of source channels.
 pub(super) struct Sweep<'a> {
@@ -48,7 +49,13 @@ impl Kernel for RowSweep<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the CPU has `S`, and see `RowSweep`.
-        unsafe { if S::REGISTERS == 32 { tiles::<S, 4>(self.0) } else { tiles::<S, 2>(self.0) } }
+        unsafe {
+            match S::REGISTERS {
+                32 if S::FEW > 1 => positions::<S, 12>(self.0),
+                32 => tiles::<S, 4>(self.0),
+                _ => tiles::<S, 2>(self.0),
+            }
+        }
     }
 }
 
@@ -103,6 +110,63 @@ unsafe fn tile<S: Simd, const T: usize>(sweep: &Sweep<'_>, at: [usize; T]) {
             for (&tile, at) in tiles.iter().zip(at) {
                 finish::<S>(sweep, tile, at);
             }
+        }
+    }
+}
+
+/// Every tile, T at a time, one position after the other: with fewer sums at a time registers hold a few source channels
+/// of every tile.
+#[inline(always)]
+unsafe fn positions<S: Simd, const T: usize>(sweep: &Sweep<'_>) {
+    let count = sweep.tiles.len();
+    for start in (0..count).step_by(T) {
+        // The last ones repeat the last tile.
+        let at: [usize; T] = std::array::from_fn(|t| (start + t).min(count - 1));
+        // SAFETY: passed on from the caller; the tiles are the sweep's.
+        unsafe {
+            for position in 0..POSITIONS {
+                at_position::<S, T>(sweep, at, position);
+            }
+            if sweep.is_last {
+                for at in at {
+                    finish::<S>(sweep, sweep.tiles[at], at);
+                }
+            }
+        }
+    }
+}
+
+/// Adds to the sums of T tiles at one position.
+#[inline(always)]
+unsafe fn at_position<S: Simd, const T: usize>(sweep: &Sweep<'_>, at: [usize; T], position: usize) {
+    let from = at.map(|at| sweep.tiles[at].from);
+    // SAFETY: the caller vouches for the pointers (see `sweep`).
+    unsafe {
+        let so_far = at.map(|at| sweep.sums.add((at * POSITIONS + position) * S::LANES));
+        let mut sums = [[S::zero()]; T];
+        if !sweep.is_first {
+            sums = so_far.map(|from| [S::load(from)]);
+        }
+        let mut weights = sweep.weights.add(position * S::LANES);
+        let step = POSITIONS * S::LANES;
+        for segment in sweep.segments {
+            let source = sweep.source.add(segment.offset + position * BLOCK);
+            let from: [*const f32; T] = from.map(|from| source.add(from));
+            let together = S::together(segment.len);
+            for c in (0..together).step_by(S::FEW) {
+                add_few::<S, 1, T, 1>(from_mut(&mut sums), |_, t| from[t].add(c), weights, step);
+                weights = weights.add(S::FEW * step);
+            }
+            for c in together..segment.len {
+                let w = S::load(weights);
+                for (sum, from) in sums.iter_mut().zip(from) {
+                    sum[0] = S::fma(S::splat(*from.add(c)), w, sum[0]);
+                }
+                weights = weights.add(step);
+            }
+        }
+        for (to, [sum]) in so_far.into_iter().zip(sums) {
+            S::store(to, sum);
         }
     }
 }

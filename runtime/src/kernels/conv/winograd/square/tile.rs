@@ -1,12 +1,13 @@
 //! The register tiles: the products of a unit at all 36 positions, and the targets from them.
 
 use super::super::super::gather::Segment;
-use super::super::super::tile::store;
+use super::super::super::tile::{add_few, store};
 use super::super::TILE;
 use super::transform;
 use super::{SQUARE, TAIL};
 use crate::kernels::conv::scratch::BLOCK;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use std::array::from_mut;
 
 /// The products of a unit's tiles and one block of target channels.
 pub(super) struct Products<'a> {
@@ -46,6 +47,8 @@ impl Kernel for Multiply<'_> {
         unsafe {
             match (S::REGISTERS, products.vectors) {
                 (32, 4) => positions::<S, 6, 4>(products),
+                (32, 2) if S::FEW > 1 => positions::<S, 8, 2>(products),
+                (32, _) if S::FEW > 1 => positions::<S, 12, 1>(products),
                 (32, 2) => positions::<S, 12, 2>(products),
                 (32, _) => positions::<S, 24, 1>(products),
                 (_, 2) => positions::<S, 6, 2>(products),
@@ -92,7 +95,13 @@ unsafe fn tile<S: Simd, const T: usize, const NB: usize>(
         let mut sums = [[S::zero(); NB]; T];
         for segment in products.segments {
             let from = source.add(segment.offset);
-            for c in 0..segment.len {
+            let together = S::together(segment.len);
+            for c in (0..together).step_by(S::FEW) {
+                let from = |_, t: usize| from.add(t * BLOCK + c);
+                add_few::<S, 1, T, NB>(from_mut(&mut sums), from, weights, NB * S::LANES);
+                weights = weights.add(S::FEW * NB * S::LANES);
+            }
+            for c in together..segment.len {
                 let w: [S::V; NB] = std::array::from_fn(|j| S::load(weights.add(j * S::LANES)));
                 for (t, sums) in sums.iter_mut().enumerate() {
                     let x = S::splat(*from.add(t * BLOCK + c));

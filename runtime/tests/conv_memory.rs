@@ -44,7 +44,8 @@ fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
     let ones = vec![1.0; g.in_channels];
     let by = Normalization::new(&ones, &ones, &ones, &ones, 1e-5, None);
     let gradient = Gradient::new(&by, None, y.len() / g.in_channels);
-    let joint = kernels::joint_applies(path, g).then_some(PassKind::Joint);
+    let is_apart = kernels::apart_applies(g);
+    let joint = (is_apart || kernels::joint_applies(path, g)).then_some(PassKind::Joint);
     for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight].into_iter().chain(joint) {
         let allowed = kernels::workspace(path, g, pass).bytes(threads);
         let mut run = || match pass {
@@ -54,7 +55,12 @@ fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
             PassKind::Joint => {
                 let x = Some(ReadThrough::Normalized(&x, &by));
                 let given = Given { x, d: &y, by: &gradient, weight: &weight, beside: None };
-                kernels::backward(path, g, given, &mut out, Some(&mut d_weight)).unwrap();
+                if is_apart {
+                    let room = unwritten(&mut d_x);
+                    kernels::backward_apart(path, g, given, &out, room, Some(&mut d_weight)).unwrap();
+                } else {
+                    kernels::backward(path, g, given, &mut out, Some(&mut d_weight)).unwrap();
+                }
             }
         };
         // Once to let the pool allocate what it keeps.
@@ -75,6 +81,8 @@ fn workspace_is_what_the_kernels_allocate() {
         geometry(2, 30, [3, 70], 7, 1),
         geometry(1, 14, [300, 200], 1, 1),
         geometry(9, 15, [48, 48], 5, 48),
+        geometry(3, 15, [48, 48], 5, 48),
+        Geometry { stride: [2; 2], output: [8; 2], ..geometry(9, 15, [48, 48], 5, 48) },
     ];
     for isa in Isa::available() {
         for method in [Algorithm::Direct, Algorithm::Winograd, Algorithm::SquareWinograd] {

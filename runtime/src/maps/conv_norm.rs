@@ -7,6 +7,7 @@
 //! | | when | how |
 //! |---|---|---|
 //! | in one pass | `is_joint` | a few images at a time, d_x written over their part of `z` |
+//! | in one pass | `is_apart` | the same, d_x in memory of its own |
 //! | d_x first | `is_input_first` | the smaller one waits for the larger one |
 //! | d_weight first | else | d_x then takes the place of `z`, some images at a time (`images_at_once`), or gets its own |
 
@@ -118,7 +119,7 @@ pub fn backward(
     if let Map::Device(_) = weight {
         return on_device(x, d_y, weight, &geometry, need_weight, need_input, beside);
     }
-    if d_y.by.is_some() && need_input && is_joint(&geometry, d_y.last_use) {
+    if d_y.by.is_some() && need_input && (is_joint(&geometry, d_y.last_use) || is_apart(&geometry, x)) {
         return joint(x, d_y, weight, &geometry, need_weight, beside);
     }
     let d_y = if need_weight && need_input && d_y.last_use { d_y.settled()? } else { d_y };
@@ -213,6 +214,12 @@ pub(crate) fn is_joint(geometry: &Geometry, last_use: bool) -> bool {
     last_use && kernels::joint_applies(Path::best(), geometry)
 }
 
+/// Whether both gradients are made in one pass over the images, of which that of the input has memory of its own, beside
+/// an input that is kept anyhow.
+fn is_apart(geometry: &Geometry, x: Input<'_>) -> bool {
+    matches!(x, Input::Normalized(..)) && kernels::apart_applies(geometry)
+}
+
 /// [`backward`] in one pass.
 fn joint(
     x: Input<'_>,
@@ -223,9 +230,11 @@ fn joint(
     beside: Option<&Map>,
 ) -> Result<ConvGradients> {
     let need_weight = need_weight && !matches!(x, Input::Shape(_));
-    let d_x = Some(d_y.z.reshape(x.dims())?);
+    let is_apart = is_apart(geometry, x);
     if let Map::Counted(_) = d_y.z {
-        let d_weight = need_weight.then(|| d_y.z.place().empty(weight.dims())).transpose()?;
+        let place = d_y.z.place();
+        let d_x = if is_apart { place.empty(x.dims())? } else { d_y.z.reshape(x.dims())? };
+        let d_weight = need_weight.then(|| place.empty(weight.dims())).transpose()?;
         let sums = match x {
             Input::Normalized(_, by) => Some(NormSums::Counted { channels: by.channels() }),
             _ => None,
@@ -234,7 +243,7 @@ fn joint(
             counter.convolve_for(geometry, PassKind::Joint, 1 + usize::from(need_weight));
             counter.sum_rows(geometry.x_len(), geometry.in_channels);
         })?;
-        return Ok(ConvGradients { d_weight, d_x, sums });
+        return Ok(ConvGradients { d_weight, d_x: Some(d_x), sums });
     }
     let Some(by) = d_y.by else { return elsewhere() };
     let input = x.elements()?;
@@ -242,16 +251,26 @@ fn joint(
     let beside = beside.map(elements).transpose()?;
     let (x_source, by) = (input.source(), by.host()?);
     let given = Given { x: x_source, d: &d, by, weight: &weight_elements, beside: beside.as_deref() };
-    let d_weight = vec![0.0; if need_weight { geometry.weight_len() } else { 0 }];
-    let answers = Mutex::new((d_weight, Ok(None)));
-    update_in_place(d_y.z.tensor()?, |z| {
-        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (d_weight, sums) = &mut *answers;
-        *sums = kernels::backward(Path::best(), geometry, given, z, need_weight.then_some(d_weight));
-    })?;
-    let (d_weight, sums) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut d_weight = vec![0.0; if need_weight { geometry.weight_len() } else { 0 }];
+    let (d_x, sums) = if is_apart {
+        let z = elements(d_y.z)?;
+        let d_weight = need_weight.then_some(&mut d_weight[..]);
+        let run = |d_x: &mut _| kernels::backward_apart(Path::best(), geometry, given, &z, d_x, d_weight);
+        // SAFETY: the kernel writes every element, or fails.
+        let (d_x, sums) = unsafe { output(geometry.x_len(), run) }?;
+        (Map::Host(tensor(d_x, x.dims())?), sums)
+    } else {
+        let answers = Mutex::new((&mut d_weight, Ok(None)));
+        update_in_place(d_y.z.tensor()?, |z| {
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let (d_weight, sums) = &mut *answers;
+            *sums = kernels::backward(Path::best(), geometry, given, z, need_weight.then_some(d_weight));
+        })?;
+        let (_, sums) = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (d_y.z.reshape(x.dims())?, sums?)
+    };
     let d_weight = need_weight.then(|| tensor(d_weight, weight.dims()).map(Map::Host)).transpose()?;
-    Ok(ConvGradients { d_weight, d_x, sums: sums?.map(NormSums::Host) })
+    Ok(ConvGradients { d_weight, d_x: Some(d_x), sums: sums.map(NormSums::Host) })
 }
 
 /// Gradients of at least so many bytes take the place of what they are made from, where they may.

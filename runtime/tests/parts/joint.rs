@@ -6,6 +6,7 @@ use localgrad::kernels::conv::{self as kernels, Algorithm, Geometry, Given, Path
 use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use localgrad::maps::activation::Activation;
+use localgrad::maps::conv::ConvConfig;
 use proptest::prelude::*;
 
 /// Rounding of sums of a few thousand products in another order, relative to the largest.
@@ -32,23 +33,18 @@ struct Results {
 
 impl Case {
     fn new(images: usize, size: [usize; 2], channels: usize, seed: u64) -> Self {
-        let (kernel, stride, padding, dilation) = ([3; 2], [1; 2], [1; 2], [1; 2]);
-        let (in_channels, out_channels, input, output) = (channels, channels, size, size);
-        let g = Geometry {
-            images,
-            input,
-            output,
-            in_channels,
-            out_channels,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            groups: 1,
-        };
+        let config = ConvConfig { kernel: [3; 2], padding: [1; 2], ..ConvConfig::default() };
+        Self::of(images, size, channels, config, seed)
+    }
+
+    fn of(images: usize, size: [usize; 2], channels: usize, config: ConvConfig, seed: u64) -> Self {
+        let [rows, cols] = config.kernel;
+        let weight_shape = [channels, channels / config.groups, rows, cols];
+        let g = config.geometry(&[images, size[0], size[1], channels], &weight_shape).unwrap();
         let mut random = Random::new(seed);
         let mut draw = |len: usize| random.numbers(len).into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-        let [d, y, x, beside] = [(); 4].map(|()| draw(g.x_len()));
+        let [d, y] = [(); 2].map(|()| draw(g.y_len()));
+        let [x, beside] = [(); 2].map(|()| draw(g.x_len()));
         let weight = draw(g.weight_len());
         let mut norm = || {
             let [mean, variance, scale, bias] = [(); 4].map(|()| draw(channels));
@@ -69,8 +65,18 @@ impl Case {
             weight: &self.weight,
             beside: Some(&self.beside),
         };
-        let (mut d_x, mut d_weight) = (self.y.clone(), vec![f32::NAN; self.weight.len()]);
-        let sums = kernels::backward(path, &self.g, given, &mut d_x, Some(&mut d_weight)).unwrap();
+        let mut d_weight = vec![f32::NAN; self.weight.len()];
+        let (d_x, sums) = if kernels::joint_applies(path, &self.g) {
+            let mut d_x = self.y.clone();
+            let sums = kernels::backward(path, &self.g, given, &mut d_x, Some(&mut d_weight)).unwrap();
+            (d_x, sums)
+        } else {
+            let mut d_x = vec![f32::NAN; self.x.len()];
+            let room = unwritten(&mut d_x);
+            let sums =
+                kernels::backward_apart(path, &self.g, given, &self.y, room, Some(&mut d_weight)).unwrap();
+            (d_x, sums)
+        };
         Results { d_x, d_weight, sums: sums.unwrap() }
     }
 
@@ -129,6 +135,51 @@ proptest! {
     }
 }
 
+/// Depthwise convolutions of one shape on every instruction set, and the same bytes from any number of threads. Each d_x is
+/// that of the pass alone, bit for bit.
+fn hold_depthwise(case: &Case) {
+    for path in Isa::available().into_iter().map(|isa| Path { isa, method: Algorithm::Fastest }) {
+        assert!(kernels::joint_applies(path, &case.g) || kernels::apart_applies(&case.g), "{:?}", case.g);
+        hold(case, path);
+        let bits = |r: &Results| r.d_x.iter().chain(&r.d_weight).map(|v| v.to_bits()).collect::<Vec<_>>();
+        let found = bits(&case.jointly(path));
+        assert!(found == with_threads(3, || bits(&case.jointly(path))), "{:?}", case.g);
+        let alone = case.one_by_one(path);
+        assert!(found.iter().zip(&alone.d_x).all(|(bits, d)| *bits == d.to_bits()), "{:?}", case.g);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn depthwise_the_same_as_one_by_one(
+        images in 4usize..20,
+        size in [1usize..12, 1usize..12],
+        channels in prop_oneof![2usize..9, Just(16), 17usize..70],
+        kernel in [1usize..6, 1usize..6],
+        stride in [1usize..4, 1usize..4],
+        dilation in [1usize..3, 1usize..3],
+        padding in [0usize..6, 0usize..6],
+        seed in any::<u64>(),
+    ) {
+        let reach = [0, 1].map(|i| (kernel[i] - 1) * dilation[i]);
+        let padding = [0, 1].map(|i| padding[i].min(reach[i]));
+        prop_assume!((0..2).all(|i| size[i] + 2 * padding[i] > reach[i]));
+        let config = ConvConfig { kernel, stride, padding, dilation, groups: channels };
+        hold_depthwise(&Case::of(images, size, channels, config, seed));
+    }
+}
+
+#[test]
+fn depthwise_convolutions_of_networks_are_done_jointly() {
+    for (size, kernel, stride) in [(14, 3, 1), (14, 3, 2), (7, 5, 1), (7, 5, 2), (1, 3, 1), (2, 3, 2)] {
+        let (padding, groups) = ([kernel / 2; 2], 24);
+        let config =
+            ConvConfig { kernel: [kernel; 2], stride: [stride; 2], padding, groups, ..ConvConfig::default() };
+        hold_depthwise(&Case::of(9, [size; 2], 24, config, 5));
+    }
+}
+
 #[test]
 fn what_networks_have_is_done_jointly() {
     for (images, size, channels) in [(64, 32, 16), (33, 16, 32), (17, 32, 16)] {
@@ -159,4 +210,6 @@ fn lengths_that_do_not_fit_are_refused() {
     }
     let strided = Geometry { stride: [2; 2], output: [8; 2], ..case.g };
     kernels::backward(path, &strided, given, &mut y, None).unwrap_err();
+    let mut d_x = case.x.clone();
+    kernels::backward_apart(path, &case.g, given, &y, unwritten(&mut d_x), None).unwrap_err();
 }

@@ -186,6 +186,11 @@ impl Gradient {
         self.by.channels
     }
 
+    /// Elements of a loop over whole rows.
+    pub fn width(&self) -> usize {
+        self.by.width()
+    }
+
     /// Where the activation lets gradients pass.
     fn bounds(&self) -> [f32; 2] {
         self.by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY])

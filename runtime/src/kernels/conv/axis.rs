@@ -1,5 +1,7 @@
 //! One axis of a pass that gathers: which source lines the taps of each target line read.
 
+use super::gather::Direction;
+use super::geometry::Geometry;
 use super::scratch::Window;
 
 /// One axis of a convolution (targets are outputs) or of its input gradient (targets are inputs).
@@ -59,8 +61,22 @@ impl Spacing {
 }
 
 impl Axis {
+    /// Axis `i` of a pass of `g`.
+    pub(super) fn of(g: &Geometry, direction: Direction, i: usize) -> Self {
+        let spacing = Spacing {
+            kernel: g.kernel[i],
+            stride: g.stride[i],
+            padding: g.padding[i],
+            dilation: g.dilation[i],
+        };
+        match direction {
+            Direction::Forward => Self::forward(spacing, g.output[i]),
+            Direction::Backward => Self::backward(spacing, g.input[i]),
+        }
+    }
+
     /// The forward pass: output line o reads input line `o * stride - padding + k * dilation`.
-    pub(super) fn forward(spacing: Spacing, outputs: usize) -> Self {
+    fn forward(spacing: Spacing, outputs: usize) -> Self {
         // A kernel of one line skips what the stride skips, so those lines are not copied.
         let (step, advance) = if spacing.kernel == 1 { (spacing.stride, 1) } else { (1, spacing.stride) };
         let taps = (0..spacing.kernel).map(|k| (k, k * spacing.dilation)).collect();
@@ -75,7 +91,7 @@ impl Axis {
 
     /// The input gradient: input line i reads output line `(i + padding - k * dilation) / stride` where that is
     /// whole. Which taps are whole depends on the remainder of i: one phase each.
-    pub(super) fn backward(spacing: Spacing, inputs: usize) -> Self {
+    fn backward(spacing: Spacing, inputs: usize) -> Self {
         let Spacing { kernel, stride, padding, dilation } = spacing;
         let shift = (padding as isize - spacing.reach() as isize).div_euclid(stride as isize);
         let phase = |first: usize| {

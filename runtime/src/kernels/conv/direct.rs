@@ -1,7 +1,6 @@
-//! The direct convolution: runs the units of a plan, dense or depthwise.
+//! The direct convolution: runs the units of a plan.
 
 use super::buffer::Buffer;
-use super::depthwise;
 use super::gather::{GatherPass, GatherPlan, GatherUnit, MapShape, PixelRun};
 use super::scratch::{self, Image};
 use super::source::ReadThrough;
@@ -113,19 +112,6 @@ impl<'a> UnitWork<'a> {
     fn run(&self, isa: Isa) {
         let (images, rows) = (self.unit.images.len(), self.unit.rows.len());
         let gather = self.gather;
-        if gather.depthwise {
-            // Little arithmetic: row by row through all channels, so that targets are written in order.
-            for line in 0..images * rows {
-                for pass in &gather.passes {
-                    for index in self.unit.blocks.clone() {
-                        let sweep = self.sweep(pass, index, pass.runs_of_line(images, rows, line));
-                        // SAFETY: see `sweep`.
-                        unsafe { depthwise::sweep(isa, &sweep) }
-                    }
-                }
-            }
-            return;
-        }
         for pass in &gather.passes {
             let weight_bytes = pass.rows.len() * gather.vectors() * gather.lanes * size_of::<f32>();
             let at_once = if weight_bytes <= CACHED_BYTES { PIXELS / pass.run_len } else { usize::MAX };

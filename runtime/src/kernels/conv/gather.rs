@@ -20,7 +20,7 @@
 //! - A *segment* is what of the scratch one pixel reads without a gap: taps and source blocks that lie side by side.
 //! - A *run* is a few neighbouring pixels of a pass that are computed together.
 
-use super::axis::{Axis, Phase, Spacing};
+use super::axis::{Axis, Phase};
 use super::geometry::Geometry;
 use super::scratch::{BLOCK, Blocks, Window};
 use super::tile;
@@ -120,13 +120,6 @@ impl GatherPass {
     pub(super) fn runs_of(&self, images: usize, rows: usize) -> &[PixelRun] {
         &self.runs[..images * self.lines.count(rows) * self.runs_per_row]
     }
-
-    /// The `line`-th row of those runs, or none.
-    pub(super) fn runs_of_line(&self, images: usize, rows: usize, line: usize) -> &[PixelRun] {
-        let runs = self.runs_of(images, rows);
-        let start = (line * self.runs_per_row).min(runs.len());
-        &runs[start..(start + self.runs_per_row).min(runs.len())]
-    }
 }
 
 /// What one unit writes.
@@ -154,8 +147,6 @@ pub(super) struct GatherPlan {
     /// Lanes of a vector.
     pub(super) lanes: usize,
     rows: Axis,
-    /// Whether channel block i reads source block i and nothing else.
-    pub(super) depthwise: bool,
     /// Images of a unit; 1 where it is a band of rows.
     unit_images: usize,
     /// Target rows of a unit.
@@ -171,30 +162,10 @@ impl GatherPlan {
         let x = MapShape { size: g.input, channels: g.in_channels };
         let y = MapShape { size: g.output, channels: g.out_channels };
         let (source, target) = if direction == Direction::Forward { (x, y) } else { (y, x) };
-        let axis = |i: usize| {
-            let spacing = Spacing {
-                kernel: g.kernel[i],
-                stride: g.stride[i],
-                padding: g.padding[i],
-                dilation: g.dilation[i],
-            };
-            match direction {
-                Direction::Forward => Axis::forward(spacing, g.output[i]),
-                Direction::Backward => Axis::backward(spacing, g.input[i]),
-            }
-        };
-        let (rows, cols) = (axis(0), axis(1));
-        let depthwise = g.is_depthwise();
-        let blocks = if depthwise {
-            Blocks::padded(source.channels)
-        } else {
-            Blocks::new(g.groups, source.channels / g.groups)
-        };
-        let channel_blocks = if depthwise {
-            depthwise_blocks(target.channels, isa.lanes())
-        } else {
-            cut_channels(g.groups, target.channels / g.groups, isa.lanes(), tile::block_vectors(isa))
-        };
+        let [rows, cols] = [0, 1].map(|i| Axis::of(g, direction, i));
+        let blocks = Blocks::new(g.groups, source.channels / g.groups);
+        let channel_blocks =
+            cut_channels(g.groups, target.channels / g.groups, isa.lanes(), tile::block_vectors(isa));
         let mut plan = Self {
             images: g.images,
             source,
@@ -208,7 +179,6 @@ impl GatherPlan {
             unit_images: 1,
             unit_rows: rows.targets,
             rows,
-            depthwise,
         };
         plan.cut(plan.rows.phases.len() * cols.phases.len());
         plan.passes = plan.passes(isa, &cols, g.kernel[1]);
@@ -320,13 +290,12 @@ impl GatherPlan {
 
     /// The source blocks that some channel blocks read.
     pub(super) fn source_blocks(&self, blocks: &Range<usize>) -> Range<usize> {
-        self.source_block(blocks.start)
-            ..self.source_block(blocks.end - 1) + if self.depthwise { 1 } else { self.blocks.per_group }
+        self.source_block(blocks.start)..self.source_block(blocks.end - 1) + self.blocks.per_group
     }
 
     /// The first source block that a channel block reads.
     pub(super) fn source_block(&self, block: usize) -> usize {
-        if self.depthwise { block } else { self.channel_blocks[block].group * self.blocks.per_group }
+        self.channel_blocks[block].group * self.blocks.per_group
     }
 
     /// Bytes of the plan itself.
@@ -363,11 +332,10 @@ impl GatherPlan {
                         taps.push((kr * kernel_cols + kc, (jr * self.cols.len + jc) * self.blocks.width));
                     }
                 }
-                let (segments, rows) =
-                    if self.depthwise { depthwise_taps(&taps) } else { self.segments(&taps) };
+                let (segments, rows) = self.segments(&taps);
                 let pixels = c.count(cols.targets);
                 let from_step = c.advance * self.blocks.width;
-                let run_len = if self.depthwise { 1 } else { run_len(isa, from_step, pixels) };
+                let run_len = run_len(isa, from_step, pixels);
                 let runs = self.runs(r, c, pixels, run_len);
                 let to_step = c.every * self.target.channels;
                 let runs_per_row = pixels.div_ceil(run_len);
@@ -433,13 +401,6 @@ impl GatherPlan {
     }
 }
 
-/// Depthwise taps: one segment and one row of weights each.
-fn depthwise_taps(taps: &[(usize, usize)]) -> (Vec<Segment>, Vec<WeightRow>) {
-    let segments = taps.iter().map(|&(_, offset)| Segment { offset, len: 1 }).collect();
-    let rows = taps.iter().map(|&(tap, _)| WeightRow { tap, channel: 0 }).collect();
-    (segments, rows)
-}
-
 /// Pixels of a run: several where the tile knows their distance and few are computed twice, else one.
 fn run_len(isa: Isa, from_step: usize, pixels: usize) -> usize {
     let run = tile::run_pixels(isa);
@@ -470,20 +431,4 @@ pub(super) fn cut_channels(groups: usize, channels: usize, lanes: usize, most: u
         }
     }
     blocks
-}
-
-/// Blocks of target channels that match the scratch's blocks.
-fn depthwise_blocks(channels: usize, lanes: usize) -> Vec<ChannelBlock> {
-    let vectors = BLOCK / lanes;
-    let block = |i: usize| {
-        let first = i * BLOCK;
-        ChannelBlock {
-            group: 0,
-            first,
-            channels: (channels - first).min(BLOCK),
-            vectors,
-            before: i * vectors,
-        }
-    };
-    (0..channels.div_ceil(BLOCK)).map(block).collect()
 }

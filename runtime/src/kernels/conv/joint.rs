@@ -5,6 +5,8 @@
 //! The images are dealt to parts fixed by shape, which are added in order.
 
 use super::buffer::Buffer;
+use super::depthwise;
+use super::direct::Target;
 use super::geometry::Geometry;
 use super::source::ReadThrough;
 use super::weight::{TASKS, WeightCut};
@@ -16,7 +18,7 @@ use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
 use crate::kernels::deal::deal;
 use crate::kernels::elementwise;
 use crate::kernels::simd::Isa;
-use crate::kernels::unwritten::unwritten;
+use crate::kernels::unwritten::{Unwritten, unwritten};
 use std::mem::MaybeUninit;
 
 /// The gradient of y of the images of one turn aims to be no larger.
@@ -31,7 +33,7 @@ pub struct Given<'a> {
     pub d: &'a [f32],
     /// How to get from there to the gradient of y.
     pub by: &'a Gradient,
-    /// `[O, I, 3, 3]`.
+    /// `[O, I/groups, KH, KW]`.
     pub weight: &'a [f32],
     /// Added to the gradient of x.
     pub beside: Option<&'a [f32]>,
@@ -78,8 +80,11 @@ pub(super) fn least_multiple(a: usize, b: usize) -> usize {
 }
 
 /// Whether [`backward`] knows the convolution: one whose x is as large as its y, whose sums of products are small
-/// enough for every part to have its own, and whose images make a turn for every part.
+/// enough for every part to have its own, and whose images make a turn for every part; or a depthwise one.
 pub fn applies(path: Path, g: &Geometry) -> bool {
+    if g.is_depthwise() {
+        return depthwise::joint_applies(g);
+    }
     let both = [PassKind::DInput, PassKind::DWeight].map(|pass| path.method(g, pass));
     let (cut, multiple) = match both {
         [Algorithm::Winograd, Algorithm::Winograd] => JointRows::cut(path.isa, g),
@@ -102,18 +107,61 @@ pub fn backward(
     y: &mut [f32],
     d_weight: Option<&mut [f32]>,
 ) -> Result<Option<Sums>> {
-    geometry.check(y.len(), given.weight.len(), y.len())?;
-    let lens = [Some(given.d.len()), given.x.map(|x| x.len()), given.beside.map(<[f32]>::len)];
-    let fits = lens.into_iter().flatten().all(|len| len == y.len());
-    let d_weight_fits = d_weight.as_ref().is_none_or(|d_weight| d_weight.len() == given.weight.len());
-    if !fits || !d_weight_fits || !applies(path, geometry) {
-        return Err(Error::internal(format!("gradients of other lengths than {geometry:?} has")));
+    check(geometry, given, [y.len(); 2], d_weight.as_deref(), applies(path, geometry))?;
+    if geometry.is_depthwise() {
+        let y = Target(y.as_mut_ptr());
+        // SAFETY: y is the place of both, and what else the gradients rest on has been checked.
+        return Ok(unsafe { depthwise::backward(path.isa, geometry, given, [y; 2], d_weight) });
     }
-    given.x.map_or(Ok(()), |x| check_channels(x, geometry.in_channels))?;
     Ok(match path.method(geometry, PassKind::DWeight) {
         Algorithm::SquareWinograd => run::<square::JointSquares>(path.isa, geometry, given, y, d_weight),
         _ => run::<JointRows>(path.isa, geometry, given, y, d_weight),
     })
+}
+
+/// Whether [`backward_apart`] knows the convolution: a depthwise one whose x is not as large as its y.
+pub fn apart_applies(g: &Geometry) -> bool {
+    depthwise::apart_applies(g)
+}
+
+/// [`backward`] with the gradient of x in memory of its own, `d_x: [N, H, W, I]`.
+///
+/// # Errors
+/// Internal when lengths do not fit, and for convolutions that are not [`apart_applies`]' own.
+pub fn backward_apart<'a>(
+    path: Path,
+    geometry: &Geometry,
+    given: Given<'_>,
+    y: &[f32],
+    d_x: impl Into<Unwritten<'a>>,
+    d_weight: Option<&mut [f32]>,
+) -> Result<Option<Sums>> {
+    // SAFETY: a convolution stores nothing but numbers.
+    let d_x = unsafe { d_x.into().room() };
+    check(geometry, given, [d_x.len(), y.len()], d_weight.as_deref(), apart_applies(geometry))?;
+    let places = [Target(y.as_ptr().cast_mut()), Target(d_x.as_mut_ptr().cast())];
+    // SAFETY: y is only read, d_x is another's memory, and what else the gradients rest on has been checked.
+    Ok(unsafe { depthwise::backward(path.isa, geometry, given, places, d_weight) })
+}
+
+/// Refuses what does not fit `x_len` and `y_len` elements, and convolutions that a pass does not know.
+fn check(
+    geometry: &Geometry,
+    given: Given<'_>,
+    [x_len, y_len]: [usize; 2],
+    d_weight: Option<&[f32]>,
+    is_known: bool,
+) -> Result<()> {
+    geometry.check(x_len, given.weight.len(), y_len)?;
+    let of_x = [given.x.map(|x| x.len()), given.beside.map(<[f32]>::len)];
+    let fits = of_x.into_iter().flatten().all(|len| len == x_len)
+        && given.d.len() == y_len
+        && given.by.channels() == geometry.out_channels
+        && d_weight.is_none_or(|d_weight| d_weight.len() == given.weight.len());
+    if !fits || !is_known {
+        return Err(Error::internal(format!("gradients of other lengths than {geometry:?} has")));
+    }
+    given.x.map_or(Ok(()), |x| check_channels(x, geometry.in_channels))
 }
 
 fn run<J: Joint>(
@@ -156,7 +204,7 @@ fn part_images(images: usize, turn: usize) -> usize {
 
 impl<'a> Given<'a> {
     /// What x came through.
-    fn normalization(&self) -> Option<&'a batch_norm::Normalization> {
+    pub(super) fn normalization(&self) -> Option<&'a batch_norm::Normalization> {
         match self.x {
             Some(ReadThrough::Normalized(_, by)) => Some(by),
             _ => None,

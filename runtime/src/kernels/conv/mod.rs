@@ -22,7 +22,7 @@ mod winograd;
 mod workspace;
 
 pub use geometry::Geometry;
-pub use joint::{Given, applies as joint_applies, backward};
+pub use joint::{Given, apart_applies, applies as joint_applies, backward, backward_apart};
 pub use source::ReadThrough;
 pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
@@ -185,6 +185,9 @@ fn gathered(
             let packed = winograd::pack(&plan, direction, weight);
             winograd::run(isa, &plan, &packed, &bias, source, target, with_moments)
         }
+        _ if geometry.is_depthwise() => {
+            depthwise::run(isa, geometry, direction, source, weight, bias, target, with_moments)
+        }
         Algorithm::Fastest | Algorithm::Direct => {
             let gather = GatherPlan::new(isa, geometry, direction);
             let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
@@ -221,6 +224,7 @@ pub fn d_weight<'a>(
     match path.method(geometry, PassKind::DWeight) {
         Algorithm::SquareWinograd => square::d_weight(path.isa, geometry, x, d_y, d_weight),
         Algorithm::Winograd => winograd::d_weight(path.isa, geometry, x, d_y, d_weight),
+        _ if geometry.is_depthwise() => depthwise::d_weight(path.isa, geometry, x, d_y, d_weight),
         Algorithm::Fastest | Algorithm::Direct => weight::run(path.isa, geometry, x, d_y, d_weight),
     }
     Ok(())

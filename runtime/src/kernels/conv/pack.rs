@@ -71,8 +71,6 @@ impl<'a> Places<'a> {
 
 /// Packs `weight: [O, I/groups, KH, KW]` as `[pass, block, row, vectors * lanes]`, with zeros in empty lanes.
 pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
-    // A depthwise filter has one source channel, so that both directions read it alike.
-    let direction = if geometry.is_depthwise() { Direction::Forward } else { direction };
     let mut packed = Buffer::zeros(gather.packed_len());
     let mut rest = &mut packed[..];
     for pass in &gather.passes {

@@ -67,7 +67,7 @@ impl Window {
     }
 
     /// The scratch lines, from and to, that have a source line.
-    fn inside(&self, size: usize) -> (usize, usize) {
+    pub(super) fn inside(&self, size: usize) -> (usize, usize) {
         let step = self.step as isize;
         let from = (-self.origin).max(0).div_ceil_to(step);
         let to = (size as isize - self.origin).max(0).div_ceil_to(step);

@@ -67,6 +67,15 @@ impl ReadThrough<'_> {
         }
     }
 
+    /// Elements that are read at once where pixels follow each other, of whole pixels all.
+    pub(super) fn width(&self, channels: usize) -> usize {
+        match self {
+            Self::Plain(_) => channels,
+            Self::Normalized(_, by) | Self::Sum { by, .. } => by.width(),
+            Self::Gradient { by, .. } => by.width(),
+        }
+    }
+
     /// The elements from `start` on, `len` of them.
     pub(super) fn part(self, start: usize, len: usize) -> Self {
         match self {
@@ -231,8 +240,10 @@ impl<E: Each> Kernel for Pixels<'_, E> {
             arrays::<{ BLOCK / 2 }>(strip, target, &each);
         } else {
             for (pixel, to) in target.chunks_mut(strip.to_every).enumerate() {
-                each.some(pixel * strip.every, strip.channel, &mut to[..strip.len]);
-                to[strip.len..strip.to_len].fill(0.0);
+                // The last one may be a part of many that are read at once.
+                let (channels, zeros) = to.split_at_mut(strip.len.min(to.len()));
+                each.some(pixel * strip.every, strip.channel, channels);
+                zeros[..strip.to_len - strip.len].fill(0.0);
             }
         }
     }

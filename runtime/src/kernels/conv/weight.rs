@@ -255,7 +255,6 @@ impl UnitSums<'_> {
                     x_step: pass.from_step,
                     segments: &pass.segments,
                     vectors: block.vectors,
-                    depthwise: gather.depthwise,
                     x: self.x[gather.source_block(index) * gather.unit_block_stride()..].as_ptr(),
                     d_y: self.d_y[before * self.pixels..].as_ptr(),
                     sums: sums[before * pass.rows.len()..].as_mut_ptr(),
@@ -277,11 +276,10 @@ pub(super) struct Products<'a> {
     pub(super) cols: usize,
     /// Floats of x's scratch from pixel to pixel.
     pub(super) x_step: usize,
-    /// What of x each pixel meets; taps, if depthwise.
+    /// What of x each pixel meets.
     pub(super) segments: &'a [Segment],
     /// Vectors of the channel block.
     pub(super) vectors: usize,
-    pub(super) depthwise: bool,
     /// The block that the channel block reads.
     pub(super) x: *const f32,
     /// `[pixel, vectors * LANES]`.
@@ -308,7 +306,6 @@ impl Kernel for WeightSums<'_> {
         // SAFETY: the CPU has `S`, and see `WeightSums`.
         unsafe {
             match (S::LANES, products.vectors) {
-                _ if products.depthwise => depthwise::<S>(products),
                 (16, 2) => segments_of::<S, 8, 2>(products),
                 (16, _) => segments_of::<S, 16, 1>(products),
                 (8, 2) => segments_of::<S, 6, 2>(products),
@@ -389,60 +386,4 @@ unsafe fn tile<S: Simd, const M: usize, const NB: usize>(
             }
         }
     }
-}
-
-/// The depthwise counterpart: for every tap, products of x and d_y lane by lane.
-#[inline(always)]
-unsafe fn depthwise<S: Simd>(products: &Products<'_>) {
-    let taps = products.segments;
-    for lane in (0..BLOCK).step_by(S::LANES) {
-        let mut done = 0;
-        while done < taps.len() {
-            let rest = &taps[done..];
-            // SAFETY: the lanes and taps lie within the block; else passed on from the caller.
-            done += unsafe {
-                let sums = products.sums.add(done * BLOCK + lane);
-                match rest.len() {
-                    9.. => depthwise_tile::<S, 9>(products, rest, lane, sums),
-                    3.. => depthwise_tile::<S, 3>(products, rest, lane, sums),
-                    _ => depthwise_tile::<S, 1>(products, rest, lane, sums),
-                }
-            };
-        }
-    }
-}
-
-/// The first T taps for one vector of channels, summed over the band's pixels and added to `sums`. Answers T.
-#[inline(always)]
-unsafe fn depthwise_tile<S: Simd, const T: usize>(
-    products: &Products<'_>,
-    taps: &[Segment],
-    lane: usize,
-    sums: *mut f32,
-) -> usize {
-    // SAFETY: the caller vouches for the pointers; it passes T taps or more.
-    unsafe {
-        let mut acc = [S::zero(); T];
-        let mut offsets = [0; T];
-        for (offset, tap) in offsets.iter_mut().zip(taps) {
-            *offset = tap.offset;
-        }
-        for &(x_at, d_y_at) in products.rows {
-            let mut x = products.x.add(x_at + lane);
-            let mut d_y = products.d_y.add(d_y_at * BLOCK + lane);
-            for _ in 0..products.cols {
-                let b = S::load(d_y);
-                for t in 0..T {
-                    acc[t] = S::fma(S::load(x.add(offsets[t])), b, acc[t]);
-                }
-                x = x.add(products.x_step);
-                d_y = d_y.add(BLOCK);
-            }
-        }
-        for (t, &acc) in acc.iter().enumerate() {
-            let sum = sums.add(t * BLOCK);
-            S::store(sum, S::add(S::load(sum), acc));
-        }
-    }
-    T
 }

@@ -1,6 +1,7 @@
 //! How much memory a pass needs beside its tensors, known from its shape.
 
 use super::buffer::Buffer;
+use super::depthwise;
 use super::direct;
 use super::gather::{Direction, GatherPlan};
 use super::geometry::Geometry;
@@ -26,7 +27,7 @@ pub enum PassKind {
     DInput,
     /// The gradient with respect to the weight.
     DWeight,
-    /// Both gradients at once; see [`joint::applies`].
+    /// Both gradients at once; see [`joint::applies`] and [`joint::apart_applies`].
     Joint,
 }
 
@@ -47,6 +48,9 @@ impl Workspace {
 
 /// The memory of one pass of `geometry`.
 pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
+    if geometry.is_depthwise() {
+        return depthwise::workspace(geometry, pass);
+    }
     if pass == PassKind::Joint {
         return joint::workspace(path, geometry);
     }

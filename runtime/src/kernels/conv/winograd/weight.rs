@@ -198,7 +198,6 @@ fn multiply(
                     x_step: POSITIONS * BLOCK,
                     segments: &plan.segments,
                     vectors: block.vectors,
-                    depthwise: false,
                     x: transformed[position * BLOCK..].as_ptr(),
                     d_y: gradients[from + position * tiles * lanes..].as_ptr(),
                     sums: sums[to..].as_mut_ptr(),

@@ -196,7 +196,6 @@ fn multiply(
                     x_step: BLOCK,
                     segments: &plan.segments,
                     vectors: block.vectors,
-                    depthwise: false,
                     x: transformed[position * plan.position_len()..].as_ptr(),
                     d_y: gradients[from + position * plan.products_position(block)..].as_ptr(),
                     sums: sums[to..].as_mut_ptr(),

@@ -26,9 +26,10 @@ install -m 755 "$program" "$tree/usr/bin/localgrad"
 # What debuggers want is half of the file. A compiler for another processor brings a program that can take it out.
 command -v $strips >/dev/null || strips=strip
 $strips --strip-unneeded "$tree/usr/bin/localgrad" 2>/dev/null || true
+install -D -m 755 benches/board.sh "$tree/usr/share/localgrad/board.sh"
 install -m 644 scripts/deb/*.service scripts/deb/*.timer "$tree/usr/lib/systemd/system"
 install -m 644 scripts/deb/night.conf "$tree/etc/localgrad"
-install -m 644 README.md docs/jetson.md "$tree/usr/share/doc/localgrad"
+install -m 644 README.md docs/jetson.md docs/arm64.md "$tree/usr/share/doc/localgrad"
 {
   echo 'localgrad is licensed under MIT or Apache-2.0, at your choice.'
   echo 'The embedded images are those of Fashion-MNIST.'

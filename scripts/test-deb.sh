@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks a package aside, holds its units to systemd, and trains with the program out of it.
+# Unpacks a package aside, holds its units to systemd, and trains and measures with the program out of it.
 # usage: scripts/test-deb.sh PACKAGE.deb
 set -euo pipefail
 
@@ -29,6 +29,12 @@ for steps in 2 4; do
     --model resnet8 --widths 4,4,4,8 --rule dgl --batch 8 --limit 32 --hold-out 8 --steps $steps --threads 1)
 done
 [ -s "$root/run/weights.safetensors" ]
+# The emulator's times would say nothing.
+if [ -z "$runner" ]; then
+  "$root/usr/share/localgrad/board.sh" --quick "$program" "$root/board.json"
+  grep -q '"event":"bench"' "$root/board.json"
+  ! command -v python3 >/dev/null || python3 -m json.tool "$root/board.json" >/dev/null
+fi
 
 if command -v systemd-analyze >/dev/null; then
   # What the units name, and any machine has.

@@ -371,7 +371,15 @@ fn threads_do_not_change_a_bit() {
     for case in cases {
         let bits = |threads: usize| {
             let results = common::with_threads(threads, || at(&case, &Place::Host));
-            results.all.map(|t| numbers(&t).into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            let moments = common::with_threads(threads, || {
+                let [x, weight, bias, _] = case.maps(&Place::Host).map(|t| numbers(&t));
+                let (geometry, mut y) = (case.geometry(), vec![f32::NAN; case.d_y.len()]);
+                let to = unwritten(&mut y);
+                kernels::forward_with_moments(Path::best(), &geometry, &x, &weight, Some(&bias), to).unwrap()
+            });
+            let bits = |all: Vec<f32>| all.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let moments = [bits(moments.mean), bits(moments.variance)];
+            (results.all.map(|t| bits(numbers(&t))), moments)
         };
         let one = bits(1);
         assert_eq!(one, bits(2), "two threads: {:?}", case.config);

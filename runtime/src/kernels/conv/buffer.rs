@@ -1,11 +1,12 @@
 //! Memory whose vectors never straddle two cache lines.
 
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 
 const LINE_BYTES: usize = 64;
 const LINE: usize = LINE_BYTES / size_of::<f32>();
 
-/// Zeroed floats that start on a cache line.
+/// Floats that start on a cache line.
 pub(super) struct Buffer {
     data: Vec<f32>,
     start: usize,
@@ -18,6 +19,22 @@ impl Buffer {
         let data = vec![0.0; len + LINE];
         // Where the platform cannot tell, any start is right, only slower.
         let start = data.as_ptr().align_offset(LINE_BYTES).min(LINE);
+        Self { data, start, len }
+    }
+
+    /// `len` floats that `write` writes, without being filled before.
+    ///
+    /// # Safety
+    /// `write` stores a number in every element.
+    pub(super) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Self {
+        let mut data = Vec::<f32>::with_capacity(len + LINE);
+        let start = data.as_ptr().align_offset(LINE_BYTES).min(LINE);
+        let room = &mut data.spare_capacity_mut()[..len + LINE];
+        room[..start].fill(MaybeUninit::new(0.0));
+        room[start + len..].fill(MaybeUninit::new(0.0));
+        write(&mut room[start..start + len]);
+        // SAFETY: what lies around the buffer was written here, and the caller vouches for the rest.
+        unsafe { data.set_len(len + LINE) };
         Self { data, start, len }
     }
 

@@ -6,15 +6,22 @@ use super::super::scratch::BLOCK;
 use super::POSITIONS;
 use super::plan::RowPlan;
 use super::transform;
-use crate::kernels::pieces::at_least_a_piece;
 use rayon::prelude::*;
+
+/// Packed floats that are worth waking another thread for.
+const PIECE: usize = 1 << 18;
+
+/// Channel blocks, of `count` whose packed weights are so many floats together, that one thread transforms at a time.
+pub(super) fn blocks_at_once(count: usize, floats: usize) -> usize {
+    (PIECE * count).div_ceil(floats).max(1)
+}
 
 /// Transforms `weight: [O, I, 3, 3]` into `[channel block, block of source channels, kernel row, source channel,
 /// position, vectors * lanes]`.
 pub(in super::super) fn pack(plan: &RowPlan, direction: Direction, weight: &[f32]) -> Buffer {
     let rows = plan.rows();
     let mut packed = Buffer::zeros(POSITIONS * rows * plan.target_lanes());
-    let least = at_least_a_piece(plan.channel_blocks.len(), packed.len());
+    let least = blocks_at_once(plan.channel_blocks.len(), packed.len());
     let mut rest = &mut packed[..];
     let mut parts = Vec::with_capacity(plan.channel_blocks.len());
     for block in &plan.channel_blocks {

@@ -34,6 +34,8 @@ use tile::{Products, Targets};
 
 /// Elements of a transformed tile.
 const SQUARE: usize = POSITIONS * POSITIONS;
+/// Tasks that a pass should have for each thread, so that they come out about even.
+const TASKS: usize = 6;
 /// Tiles that a unit is padded to a multiple of.
 const TAIL: usize = 4;
 
@@ -114,20 +116,56 @@ impl SquarePass<'_> {
     fn units(&self, with_moments: bool) -> Vec<f64> {
         let Self { isa, plan, source, .. } = *self;
         let (units, channels) = (plan.units.count(), plan.target.channels);
+        let shares = self.shares();
         let mut parts = vec![0.0; if with_moments { units * part_len(channels) } else { 0 }];
-        let worker = || SquareBuffers::new(plan, with_moments);
-        let unit = |worker: &mut SquareBuffers, (index, part): (usize, Option<&mut [f64]>)| {
-            let unit = plan.units.unit(index);
+        let at_once = with_moments && shares.len() == 1;
+        let (meanwhile, afterwards) =
+            parts.split_at_mut(if at_once { units * part_len(channels) } else { 0 });
+        let worker = || SquareBuffers::new(plan, at_once);
+        let task = |worker: &mut SquareBuffers, (index, part): (usize, Option<&mut [f64]>)| {
+            let unit = plan.units.unit(index % units);
             plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
-            self.unit(&unit, worker);
+            shares[index / units].unit(&unit, worker);
             if let Some(part) = part {
-                let rows = plan.target_rows(&unit);
-                // SAFETY: the unit has written these rows, and all other channels of theirs were written before.
-                unsafe { self.target.moments(isa, plan.target, &unit.images, &rows, &mut worker.sums, part) }
+                // SAFETY: the unit has written its rows, and all other channels of theirs were written before.
+                unsafe { self.moments(&unit, &mut worker.sums, part) }
             }
         };
-        each(with_parts(units, &mut parts, channels), worker, unit);
+        each(with_parts(units * shares.len(), meanwhile, channels), worker, task);
+        each(
+            afterwards.chunks_exact_mut(part_len(channels)).enumerate(),
+            || Accumulator::new(channels),
+            |sums, (index, part)| {
+                // SAFETY: every unit has been written.
+                unsafe { self.moments(&plan.units.unit(index), sums, part) }
+            },
+        );
         parts
+    }
+
+    /// The pass in shares of the channel blocks, so that few units make work for all threads: each transforms what a unit
+    /// reads again. No sum depends on them.
+    fn shares(&self) -> Vec<SquarePass<'_>> {
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { (TASKS * threads).div_ceil(self.plan.units.count()) };
+        let blocks = self.blocks.len().div_ceil(wanted.min(self.blocks.len()));
+        let mut packed = self.packed;
+        let share = |blocks| {
+            let (own, rest) = packed.split_at(self.plan.packed_len(blocks));
+            packed = rest;
+            SquarePass { blocks, packed: own, ..*self }
+        };
+        self.blocks.chunks(blocks).map(share).collect()
+    }
+
+    /// Adds a unit's rows to a part of the moments.
+    ///
+    /// # Safety
+    /// Every channel of them has been written, and nobody writes them meanwhile.
+    unsafe fn moments(&self, unit: &TileUnit, sums: &mut Accumulator, part: &mut [f64]) {
+        let (plan, rows) = (self.plan, self.plan.target_rows(unit));
+        // SAFETY: a unit's rows lie within the target; else passed on from the caller.
+        unsafe { self.target.moments(self.isa, plan.target, &unit.images, &rows, sums, part) }
     }
 
     /// Computes the targets of one unit from its transformed sources.

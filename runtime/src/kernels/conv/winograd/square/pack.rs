@@ -4,11 +4,13 @@ use super::super::super::buffer::Buffer;
 use super::super::super::gather::{ChannelBlock, Direction};
 use super::super::super::scratch::BLOCK;
 use super::super::POSITIONS;
+use super::super::pack::blocks_at_once;
 use super::super::transform::g;
 use super::SquarePlan;
-use crate::kernels::pieces::at_least_a_piece;
+
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Taps of a kernel, and of a row of it.
 const TAPS: usize = 9;
@@ -23,17 +25,20 @@ pub(super) fn pack(
     weight: &[f32],
     blocks: &[ChannelBlock],
 ) -> Buffer {
-    let mut packed = Buffer::zeros(plan.packed_len(blocks));
-    let least = at_least_a_piece(blocks.len(), packed.len());
-    let mut rest = &mut packed[..];
-    let mut parts = Vec::with_capacity(blocks.len());
-    for &block in blocks {
-        let (to, after) = rest.split_at_mut(plan.packed_len(&[block]));
-        parts.push(Filters { plan, direction, weight, block, to });
-        rest = after;
-    }
-    parts.into_par_iter().with_min_len(least).for_each(|filters| isa.run(filters));
-    packed
+    let len = plan.packed_len(blocks);
+    let least = blocks_at_once(blocks.len(), len);
+    let write = |packed: &mut [MaybeUninit<f32>]| {
+        let mut rest = packed;
+        let mut parts = Vec::with_capacity(blocks.len());
+        for &block in blocks {
+            let (to, after) = rest.split_at_mut(plan.packed_len(&[block]));
+            parts.push(Filters { plan, direction, weight, block, to });
+            rest = after;
+        }
+        parts.into_par_iter().with_min_len(least).for_each(|filters| isa.run(filters));
+    };
+    // SAFETY: a block's filters are as many as its place has room for, and every position's gap is written, too.
+    unsafe { Buffer::written(len, write) }
 }
 
 /// Bytes of what is known of a block while weights are transformed.
@@ -45,7 +50,7 @@ struct Filters<'a> {
     direction: Direction,
     weight: &'a [f32],
     block: ChannelBlock,
-    to: &'a mut [f32],
+    to: &'a mut [MaybeUninit<f32>],
 }
 
 impl Filters<'_> {
@@ -89,6 +94,9 @@ impl Kernel for Filters<'_> {
     unsafe fn run<S: Simd>(self) {
         let width = self.block.vectors * S::LANES;
         let panel = self.plan.panel_len(&self.block);
+        for to in self.to.chunks_mut(panel) {
+            to[panel - BLOCK..].fill(MaybeUninit::new(0.0));
+        }
         for source in 0..self.plan.source.channels {
             for lane in (0..width).step_by(S::LANES) {
                 let taps = self.taps(lane, source);
@@ -106,7 +114,7 @@ impl Kernel for Filters<'_> {
                     }
                     for (row, v) in rows.into_iter().enumerate() {
                         for (col, v) in g::<S>(v).into_iter().enumerate() {
-                            S::store(to.as_mut_ptr().add((row * POSITIONS + col) * panel), v);
+                            S::store(to.as_mut_ptr().cast::<f32>().add((row * POSITIONS + col) * panel), v);
                         }
                     }
                 }

@@ -355,7 +355,7 @@ def circumstances(options):
             f"- machine: {where}",
             f"- date: {datetime.date.today().isoformat()}; load before: {os.getloadavg()[0]:.1f}",
             f"- versions: {versions}, commit {commit.stdout.strip()}",
-            f"- command: `{' '.join(['benches/torch_twin.py', *sys.argv[1:]])}`",
+            f"- command: `{' '.join([f'benches/{Path(sys.argv[0]).name}', *sys.argv[1:]])}`",
         ]
     )
 

@@ -41,10 +41,13 @@ fn geometry(images: usize, size: usize, channels: [usize; 2], kernel: usize, gro
 fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
     let (x, weight, y) = (vec![1.0; g.x_len()], vec![1.0; g.weight_len()], vec![1.0; g.y_len()]);
     let (mut d_x, mut d_weight, mut out) = (x.clone(), weight.clone(), y.clone());
-    let ones = vec![1.0; g.in_channels];
-    let by = Normalization::new(&ones, &ones, &ones, &ones, 1e-5, None);
-    let gradient = Gradient::new(&by, None, y.len() / g.in_channels);
-    let is_apart = kernels::apart_applies(g);
+    let norm = |channels: usize| {
+        let ones = vec![1.0; channels];
+        Normalization::new(&ones, &ones, &ones, &ones, 1e-5, None)
+    };
+    let by = norm(g.in_channels);
+    let gradient = Gradient::new(&norm(g.out_channels), None, y.len() / g.out_channels);
+    let is_apart = kernels::apart_applies(path, g);
     let joint = (is_apart || kernels::joint_applies(path, g)).then_some(PassKind::Joint);
     for pass in [PassKind::Forward, PassKind::DInput, PassKind::DWeight].into_iter().chain(joint) {
         let allowed = kernels::workspace(path, g, pass).bytes(threads);
@@ -81,6 +84,9 @@ fn workspace_is_what_the_kernels_allocate() {
         geometry(2, 30, [3, 70], 7, 1),
         geometry(1, 14, [300, 200], 1, 1),
         geometry(9, 15, [48, 48], 5, 48),
+        geometry(8, 28, [24, 144], 1, 1),
+        geometry(7, 29, [144, 24], 1, 1),
+        geometry(3, 59, [64, 64], 1, 1),
         geometry(3, 15, [48, 48], 5, 48),
         Geometry { stride: [2; 2], output: [8; 2], ..geometry(9, 15, [48, 48], 5, 48) },
     ];

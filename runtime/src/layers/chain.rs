@@ -118,7 +118,9 @@ impl Chain {
             Need::Nothing | Need::Input => None,
         };
         let geometry = config.geometry(&shape, weight.dims())?;
-        let together = conv_norm::is_joint(&geometry, true) || conv_norm::is_input_first(&geometry, true);
+        let together = conv_norm::is_joint(&geometry, true)
+            || conv_norm::is_apart(&geometry, x)
+            || conv_norm::is_input_first(&geometry, true);
         if need_input && together {
             return conv_norm::backward(x, d_z, weight, config, trainable, true, beside);
         }

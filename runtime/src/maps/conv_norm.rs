@@ -215,9 +215,14 @@ pub(crate) fn is_joint(geometry: &Geometry, last_use: bool) -> bool {
 }
 
 /// Whether both gradients are made in one pass over the images, of which that of the input has memory of its own, beside
-/// an input that is kept anyhow.
-fn is_apart(geometry: &Geometry, x: Input<'_>) -> bool {
-    matches!(x, Input::Normalized(..)) && kernels::apart_applies(geometry)
+/// an input that is kept anyhow or is small.
+pub(crate) fn is_apart(geometry: &Geometry, x: Input<'_>) -> bool {
+    let is_bearable = match x {
+        Input::Normalized(..) => true,
+        Input::Shape(_) => false,
+        _ => 4 * geometry.x_len() <= geometry.y_len(),
+    };
+    is_bearable && kernels::apart_applies(Path::best(), geometry)
 }
 
 /// [`backward`] in one pass.

@@ -34,26 +34,32 @@ struct Results {
 impl Case {
     fn new(images: usize, size: [usize; 2], channels: usize, seed: u64) -> Self {
         let config = ConvConfig { kernel: [3; 2], padding: [1; 2], ..ConvConfig::default() };
-        Self::of(images, size, channels, config, seed)
+        Self::of(images, size, [channels; 2], config, seed)
     }
 
-    fn of(images: usize, size: [usize; 2], channels: usize, config: ConvConfig, seed: u64) -> Self {
+    fn of(
+        images: usize,
+        size: [usize; 2],
+        [inputs, outputs]: [usize; 2],
+        config: ConvConfig,
+        seed: u64,
+    ) -> Self {
         let [rows, cols] = config.kernel;
-        let weight_shape = [channels, channels / config.groups, rows, cols];
-        let g = config.geometry(&[images, size[0], size[1], channels], &weight_shape).unwrap();
+        let weight_shape = [outputs, inputs / config.groups, rows, cols];
+        let g = config.geometry(&[images, size[0], size[1], inputs], &weight_shape).unwrap();
         let mut random = Random::new(seed);
         let mut draw = |len: usize| random.numbers(len).into_iter().map(|v| v as f32).collect::<Vec<f32>>();
         let [d, y] = [(); 2].map(|()| draw(g.y_len()));
         let [x, beside] = [(); 2].map(|()| draw(g.x_len()));
         let weight = draw(g.weight_len());
-        let mut norm = || {
+        let mut norm = |channels: usize| {
             let [mean, variance, scale, bias] = [(); 4].map(|()| draw(channels));
             let variance: Vec<f32> = variance.iter().map(|v| v.abs() + 0.5).collect();
             Normalization::new(&mean, &variance, &scale, &bias, 1e-5, Some(Activation::Relu))
         };
-        let (by, after) = (norm(), norm());
+        let (by, after) = (norm(inputs), norm(outputs));
         let sums = batch_norm::sums(Isa::best(), &d, &y, &after);
-        let gradient = Gradient::new(&after, Some(&sums), d.len() / channels);
+        let gradient = Gradient::new(&after, Some(&sums), d.len() / outputs);
         Self { g, d, y, x, beside, weight, by, gradient }
     }
 
@@ -135,11 +141,15 @@ proptest! {
     }
 }
 
-/// Depthwise convolutions of one shape on every instruction set, and the same bytes from any number of threads. Each d_x is
-/// that of the pass alone, bit for bit.
-fn hold_depthwise(case: &Case) {
+/// A direct convolution on every instruction set, and the same bytes from any number of threads. Each d_x is that of the pass
+/// alone, bit for bit.
+fn hold_direct(case: &Case) {
     for path in Isa::available().into_iter().map(|isa| Path { isa, method: Algorithm::Fastest }) {
-        assert!(kernels::joint_applies(path, &case.g) || kernels::apart_applies(&case.g), "{:?}", case.g);
+        assert!(
+            kernels::joint_applies(path, &case.g) || kernels::apart_applies(path, &case.g),
+            "{:?}",
+            case.g
+        );
         hold(case, path);
         let bits = |r: &Results| r.d_x.iter().chain(&r.d_weight).map(|v| v.to_bits()).collect::<Vec<_>>();
         let found = bits(&case.jointly(path));
@@ -166,7 +176,33 @@ proptest! {
         let padding = [0, 1].map(|i| padding[i].min(reach[i]));
         prop_assume!((0..2).all(|i| size[i] + 2 * padding[i] > reach[i]));
         let config = ConvConfig { kernel, stride, padding, dilation, groups: channels };
-        hold_depthwise(&Case::of(images, size, channels, config, seed));
+        hold_direct(&Case::of(images, size, [channels; 2], config, seed));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #[test]
+    fn kernels_of_one_pixel_the_same_as_one_by_one(
+        more in 0usize..700,
+        inputs in prop_oneof![1usize..9, Just(16), 17usize..70],
+        outputs in prop_oneof![1usize..9, Just(16), 17usize..70],
+        seed in any::<u64>(),
+    ) {
+        // A turn takes 64 pixels or more, whose channels fill 256 KiB.
+        let least = 8 * (1 << 16) / inputs.max(outputs) / 64 * 64;
+        let pixels = least.min(40_000) + more;
+        let case = Case::of(1, [1, pixels], [inputs, outputs], ConvConfig::default(), seed);
+        if kernels::joint_applies(Path::best(), &case.g) || kernels::apart_applies(Path::best(), &case.g) {
+            hold_direct(&case);
+        }
+    }
+}
+
+#[test]
+fn bottlenecks_of_networks_are_done_jointly() {
+    for (size, channels) in [(28, [24, 144]), (28, [144, 24]), (56, [64, 64]), (14, [96, 576])] {
+        hold_direct(&Case::of(8, [size; 2], channels, ConvConfig::default(), 5));
     }
 }
 
@@ -176,7 +212,7 @@ fn depthwise_convolutions_of_networks_are_done_jointly() {
         let (padding, groups) = ([kernel / 2; 2], 24);
         let config =
             ConvConfig { kernel: [kernel; 2], stride: [stride; 2], padding, groups, ..ConvConfig::default() };
-        hold_depthwise(&Case::of(9, [size; 2], 24, config, 5));
+        hold_direct(&Case::of(9, [size; 2], [24; 2], config, 5));
     }
 }
 

@@ -67,18 +67,36 @@ pub(super) fn run(
     let channels = if with_moments { gather.target.channels } else { 1 };
     let mut parts = vec![0.0; if with_moments { gather.units() * part_len(channels) } else { 0 }];
     let worker = || (Buffer::zeros(gather.scratch_len()), Accumulator::new(channels));
-    let unit = |(scratch, sums): &mut (Buffer, Accumulator), (index, part): (usize, Option<&mut [f64]>)| {
-        let unit = gather.unit(index);
-        copy(isa, gather, &unit, source, scratch);
-        let work = UnitWork { gather, unit, packed, bias, scratch, target: shared };
-        work.run(isa);
+    let one = |(scratch, sums): &mut (Buffer, Accumulator), (index, part): (usize, Option<&mut [f64]>)| {
+        // SAFETY: the target is as large as the plan's, and this unit has channels and pixels of its own.
+        let unit = unsafe { unit(isa, gather, index, [packed, bias], source, shared, scratch) };
         if let Some(part) = part {
             // SAFETY: the unit has written these rows, with every channel of theirs.
-            unsafe { shared.moments(isa, gather.target, &work.unit.images, &work.unit.rows, sums, part) }
+            unsafe { shared.moments(isa, gather.target, &unit.images, &unit.rows, sums, part) }
         }
     };
-    each(with_parts(gather.units(), &mut parts, channels), worker, unit);
+    each(with_parts(gather.units(), &mut parts, channels), worker, one);
     parts
+}
+
+/// Runs one unit on this thread; answers it.
+///
+/// # Safety
+/// The target is good for all that the unit writes, and nobody else touches that.
+pub(super) unsafe fn unit(
+    isa: Isa,
+    gather: &GatherPlan,
+    index: usize,
+    [packed, bias]: [&[f32]; 2],
+    source: ReadThrough<'_>,
+    target: Target,
+    scratch: &mut [f32],
+) -> GatherUnit {
+    let unit = gather.unit(index);
+    copy(isa, gather, &unit, source, scratch);
+    let work = UnitWork { gather, unit, packed, bias, scratch, target };
+    work.run(isa);
+    work.unit
 }
 
 /// Copies what `unit` reads.

@@ -8,6 +8,7 @@ use super::buffer::Buffer;
 use super::depthwise;
 use super::direct::Target;
 use super::geometry::Geometry;
+use super::joint_pixels::{self, JointPixels, of_pixels};
 use super::source::ReadThrough;
 use super::weight::{TASKS, WeightCut};
 use super::winograd::{JointRows, square};
@@ -18,11 +19,9 @@ use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
 use crate::kernels::deal::deal;
 use crate::kernels::elementwise;
 use crate::kernels::simd::Isa;
-use crate::kernels::unwritten::{Unwritten, unwritten};
+use crate::kernels::unwritten::Unwritten;
 use std::mem::MaybeUninit;
-
-/// The gradient of y of the images of one turn aims to be no larger.
-const TURN_BYTES: usize = 128 << 10;
+use std::ops::Range;
 
 /// What both gradients are made from, beside y.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,9 @@ pub struct Given<'a> {
 pub(super) trait Joint: Sync + Sized {
     /// What a thread computes with.
     type Buffers: Send;
+
+    /// The gradient of y, or of x, of the images of one turn aims to be no larger.
+    const TURN_BYTES: usize;
 
     fn new(isa: Isa, geometry: &Geometry, weight: &[f32]) -> Self;
 
@@ -70,6 +72,19 @@ pub(super) trait Joint: Sync + Sized {
     /// The cut of the weight's gradient alone, and the images of which a turn takes a multiple.
     fn cut(isa: Isa, geometry: &Geometry) -> (WeightCut, usize);
 
+    /// Images of a turn.
+    fn turn_images(isa: Isa, g: &Geometry) -> usize {
+        let multiple = Self::cut(isa, g).1;
+        let image_bytes = g.x_len().max(g.y_len()) / g.images * size_of::<f32>();
+        (Self::TURN_BYTES / image_bytes / multiple).max(1) * multiple
+    }
+
+    /// Whether sums of products are small enough for every part to have its own, and images make a turn for every part.
+    fn fits(isa: Isa, g: &Geometry) -> bool {
+        let cut = Self::cut(isa, g).0;
+        cut.chunks == 1 && cut.parts == TASKS && g.images >= TASKS * Self::turn_images(isa, g)
+    }
+
     /// The memory of the method itself, with the sums of so many parts.
     fn workspace(isa: Isa, geometry: &Geometry, parts: usize) -> Workspace;
 }
@@ -80,19 +95,24 @@ pub(super) fn least_multiple(a: usize, b: usize) -> usize {
 }
 
 /// Whether [`backward`] knows the convolution: one whose x is as large as its y, whose sums of products are small
-/// enough for every part to have its own, and whose images make a turn for every part; or a depthwise one.
+/// enough for every part to have its own, and whose images, or pixels, make a turn for every part; or a depthwise one.
 pub fn applies(path: Path, g: &Geometry) -> bool {
     if g.is_depthwise() {
         return depthwise::joint_applies(g);
     }
     let both = [PassKind::DInput, PassKind::DWeight].map(|pass| path.method(g, pass));
-    let (cut, multiple) = match both {
-        [Algorithm::Winograd, Algorithm::Winograd] => JointRows::cut(path.isa, g),
-        [Algorithm::SquareWinograd, Algorithm::SquareWinograd] => square::JointSquares::cut(path.isa, g),
-        _ => return false,
-    };
-    let is_small = cut.chunks == 1 && cut.parts == TASKS;
-    is_small && g.x_len() == g.y_len() && g.images >= TASKS * turn_images(g, multiple)
+    g.x_len() == g.y_len()
+        && match both {
+            [Algorithm::Winograd, Algorithm::Winograd] => JointRows::fits(path.isa, g),
+            [Algorithm::SquareWinograd, Algorithm::SquareWinograd] => square::JointSquares::fits(path.isa, g),
+            [Algorithm::Direct, Algorithm::Direct] => pixels_fit(path, g),
+            _ => false,
+        }
+}
+
+/// Whether a convolution is by kernels of one pixel, and small enough.
+fn pixels_fit(path: Path, g: &Geometry) -> bool {
+    joint_pixels::applies(g) && JointPixels::fits(path.isa, &of_pixels(g))
 }
 
 /// Writes the gradient of x in the place of `y`, and that of the weight if it is asked for; answers what the
@@ -108,20 +128,37 @@ pub fn backward(
     d_weight: Option<&mut [f32]>,
 ) -> Result<Option<Sums>> {
     check(geometry, given, [y.len(); 2], d_weight.as_deref(), applies(path, geometry))?;
-    if geometry.is_depthwise() {
-        let y = Target(y.as_mut_ptr());
-        // SAFETY: y is the place of both, and what else the gradients rest on has been checked.
-        return Ok(unsafe { depthwise::backward(path.isa, geometry, given, [y; 2], d_weight) });
-    }
-    Ok(match path.method(geometry, PassKind::DWeight) {
-        Algorithm::SquareWinograd => run::<square::JointSquares>(path.isa, geometry, given, y, d_weight),
-        _ => run::<JointRows>(path.isa, geometry, given, y, d_weight),
-    })
+    // SAFETY: y is the place of both, and what else the gradients rest on has been checked.
+    Ok(unsafe { by_method(path, geometry, given, [Target(y.as_mut_ptr()); 2], d_weight) })
 }
 
-/// Whether [`backward_apart`] knows the convolution: a depthwise one whose x is not as large as its y.
-pub fn apart_applies(g: &Geometry) -> bool {
-    depthwise::apart_applies(g)
+/// The gradients by the method of the convolution.
+///
+/// # Safety
+/// `y` and `d_x` are good for the elements of y and x, and are the same or do not overlap; what is given has been checked.
+unsafe fn by_method(
+    path: Path,
+    geometry: &Geometry,
+    given: Given<'_>,
+    places: [Target; 2],
+    d_weight: Option<&mut [f32]>,
+) -> Option<Sums> {
+    let isa = path.isa;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match path.method(geometry, PassKind::DWeight) {
+            _ if geometry.is_depthwise() => depthwise::backward(isa, geometry, given, places, d_weight),
+            Algorithm::SquareWinograd => run::<square::JointSquares>(isa, geometry, given, places, d_weight),
+            Algorithm::Winograd => run::<JointRows>(isa, geometry, given, places, d_weight),
+            _ => run::<JointPixels>(isa, &of_pixels(geometry), given, places, d_weight),
+        }
+    }
+}
+
+/// Whether [`backward_apart`] knows the convolution: a depthwise one whose x is not as large as its y, or one by kernels
+/// of one pixel, as in [`applies`].
+pub fn apart_applies(path: Path, g: &Geometry) -> bool {
+    depthwise::apart_applies(g) || (g.x_len() != g.y_len() && pixels_fit(path, g))
 }
 
 /// [`backward`] with the gradient of x in memory of its own, `d_x: [N, H, W, I]`.
@@ -138,10 +175,10 @@ pub fn backward_apart<'a>(
 ) -> Result<Option<Sums>> {
     // SAFETY: a convolution stores nothing but numbers.
     let d_x = unsafe { d_x.into().room() };
-    check(geometry, given, [d_x.len(), y.len()], d_weight.as_deref(), apart_applies(geometry))?;
+    check(geometry, given, [d_x.len(), y.len()], d_weight.as_deref(), apart_applies(path, geometry))?;
     let places = [Target(y.as_ptr().cast_mut()), Target(d_x.as_mut_ptr().cast())];
     // SAFETY: y is only read, d_x is another's memory, and what else the gradients rest on has been checked.
-    Ok(unsafe { depthwise::backward(path.isa, geometry, given, places, d_weight) })
+    Ok(unsafe { by_method(path, geometry, given, places, d_weight) })
 }
 
 /// Refuses what does not fit `x_len` and `y_len` elements, and convolutions that a pass does not know.
@@ -164,37 +201,35 @@ fn check(
     given.x.map_or(Ok(()), |x| check_channels(x, geometry.in_channels))
 }
 
-fn run<J: Joint>(
+/// # Safety
+/// As for [`by_method`].
+unsafe fn run<J: Joint>(
     isa: Isa,
     geometry: &Geometry,
     given: Given<'_>,
-    y: &mut [f32],
+    places: [Target; 2],
     d_weight: Option<&mut [f32]>,
 ) -> Option<Sums> {
     let joint = J::new(isa, geometry, given.weight);
-    let turn = turn_images(geometry, J::cut(isa, geometry).1);
+    let turn = J::turn_images(isa, geometry);
     let part = part_images(geometry.images, turn);
-    let len = geometry.y_len() / geometry.images;
-    let work = JointPass { isa, joint: &joint, len, turn, given, with_weight: d_weight.is_some() };
+    let lens = [geometry.y_len(), geometry.x_len()].map(|len| len / geometry.images);
+    let work = JointPass { isa, joint: &joint, lens, turn, given, places, with_weight: d_weight.is_some() };
     let worker = || JointBuffers {
         method: joint.buffers(),
-        d_y: Buffer::zeros(turn * len),
+        d_y: Buffer::zeros(turn * lens[0]),
         scratch: vec![0.0; given.normalization().map_or(0, |by| 2 * by.width())],
     };
-    let parts = y.chunks_mut(part * len).enumerate();
-    let one =
-        |worker: &mut JointBuffers<J>, (index, y): (usize, &mut [f32])| work.part(worker, index * part, y);
+    let parts = (0..geometry.images.div_ceil(part)).map(|index| {
+        let first = index * part;
+        first..geometry.images.min(first + part)
+    });
+    let one = |worker: &mut JointBuffers<J>, images| work.part(worker, images);
     let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = deal(parts, worker, one).into_iter().unzip();
     if let Some(d_weight) = d_weight {
         joint.finish(&sums, d_weight);
     }
     given.normalization().map(|by| Sums::of_parts(&totals.concat(), by))
-}
-
-/// Images of a turn.
-fn turn_images(g: &Geometry, multiple: usize) -> usize {
-    let image_bytes = g.y_len() / g.images * size_of::<f32>();
-    (TURN_BYTES / image_bytes / multiple).max(1) * multiple
 }
 
 /// Images of a part.
@@ -224,20 +259,23 @@ struct JointBuffers<J: Joint> {
 struct JointPass<'a, J> {
     isa: Isa,
     joint: &'a J,
-    /// Elements of an image.
-    len: usize,
+    /// Elements of an image of y and of x.
+    lens: [usize; 2],
     turn: usize,
     given: Given<'a>,
+    /// Where y is, and where d_x is to be.
+    places: [Target; 2],
     with_weight: bool,
 }
 
 impl<J: Joint> JointPass<'_, J> {
-    /// The images of one part, the first of which is `first`: answers its sums.
-    fn part(&self, worker: &mut JointBuffers<J>, first: usize, y: &mut [f32]) -> (Buffer, Vec<f64>) {
+    /// The images of one part: answers its sums.
+    fn part(&self, worker: &mut JointBuffers<J>, images: Range<usize>) -> (Buffer, Vec<f64>) {
         let mut sums = if self.with_weight { self.joint.sums() } else { Buffer::zeros(0) };
         let mut totals = vec![0.0; self.given.normalization().map_or(0, |by| 2 * by.channels())];
-        for (index, y) in y.chunks_mut(self.turn * self.len).enumerate() {
-            self.turn(worker, first + index * self.turn, y, &mut sums, &mut totals);
+        for first in images.clone().step_by(self.turn) {
+            let images = first..images.end.min(first + self.turn);
+            self.turn(worker, images, &mut sums, &mut totals);
         }
         (sums, totals)
     }
@@ -246,28 +284,34 @@ impl<J: Joint> JointPass<'_, J> {
     fn turn(
         &self,
         worker: &mut JointBuffers<J>,
-        first: usize,
-        y: &mut [f32],
+        images: Range<usize>,
         sums: &mut Buffer,
         totals: &mut [f64],
     ) {
         let Self { isa, joint, given, .. } = *self;
         let JointBuffers { method, d_y, scratch } = worker;
-        let images = y.len() / self.len;
-        let range = first * self.len..(first + images) * self.len;
-        let d_y = &mut d_y[..y.len()];
-        batch_norm::d_input_to(isa, &given.d[range.clone()], y, given.by, d_y);
-        let x = given.x.map(|x| x.part(range.start, range.len()));
-        if let (true, Some(x)) = (self.with_weight, x) {
-            joint.add_weight(method, images, x, d_y, sums);
+        let [of_y, of_x] = self.lens.map(|len| images.start * len..images.end * len);
+        let d_y = &mut d_y[..of_y.len()];
+        {
+            // SAFETY: images of y, which only this part touches.
+            let y = unsafe { std::slice::from_raw_parts(self.places[0].0.add(of_y.start), of_y.len()) };
+            batch_norm::d_input_to(isa, &given.d[of_y], y, given.by, d_y);
         }
-        // SAFETY: a convolution stores nothing but numbers.
-        joint.d_input(method, images, d_y, unsafe { unwritten(y).room() });
+        let x = given.x.map(|x| x.part(of_x.start, of_x.len()));
+        if let (true, Some(x)) = (self.with_weight, x) {
+            joint.add_weight(method, images.len(), x, d_y, sums);
+        }
+        // SAFETY: images of d_x, which only this part touches, and y is no longer read.
+        let d_x = unsafe {
+            let d_x = self.places[1].0.add(of_x.start);
+            joint.d_input(method, images.len(), d_y, std::slice::from_raw_parts_mut(d_x.cast(), of_x.len()));
+            std::slice::from_raw_parts_mut(d_x, of_x.len())
+        };
         if let Some(beside) = given.beside {
-            elementwise::add_piece(isa, y, &beside[range]);
+            elementwise::add_piece(isa, d_x, &beside[of_x]);
         }
         if let Some(ReadThrough::Normalized(x, by)) = x {
-            batch_norm::add_rows(isa, y, x, by, scratch, totals);
+            batch_norm::add_rows(isa, d_x, x, by, scratch, totals);
         }
     }
 }
@@ -276,12 +320,13 @@ impl<J: Joint> JointPass<'_, J> {
 pub(super) fn workspace(path: Path, g: &Geometry) -> Workspace {
     match path.method(g, PassKind::DWeight) {
         Algorithm::SquareWinograd => workspace_by::<square::JointSquares>(path.isa, g),
-        _ => workspace_by::<JointRows>(path.isa, g),
+        Algorithm::Winograd => workspace_by::<JointRows>(path.isa, g),
+        _ => workspace_by::<JointPixels>(path.isa, &of_pixels(g)),
     }
 }
 
 fn workspace_by<J: Joint>(isa: Isa, g: &Geometry) -> Workspace {
-    let turn = turn_images(g, J::cut(isa, g).1);
+    let turn = J::turn_images(isa, g);
     let parts = g.images.div_ceil(part_images(g.images, turn));
     let lists = 2 * (size_of::<Buffer>() + size_of::<Vec<f64>>());
     J::workspace(isa, g, parts).plus(&Workspace {

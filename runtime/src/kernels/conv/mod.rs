@@ -12,6 +12,7 @@ mod direct;
 mod gather;
 mod geometry;
 mod joint;
+mod joint_pixels;
 mod pack;
 mod scratch;
 mod source;

@@ -154,7 +154,7 @@ pub(super) fn run(
 }
 
 /// What units are copied to.
-struct Scratch {
+pub(super) struct Scratch {
     x: Buffer,
     d_y: Buffer,
     /// Where its lines begin, in both.
@@ -165,15 +165,19 @@ impl Scratch {
     /// For so many lanes of channel blocks.
     fn new(gather: &GatherPlan, lanes: usize) -> Self {
         Self {
-            x: Buffer::zeros(gather.scratch_len()),
-            d_y: Buffer::zeros(lanes * gather.unit_pixels()),
             lines: Vec::with_capacity(gather.unit_pixels() / gather.target.size[1]),
+            ..Self::of(gather.scratch_len(), lanes * gather.unit_pixels())
         }
+    }
+
+    /// Of so many floats of x and of d_y.
+    pub(super) fn of(x_len: usize, d_y_len: usize) -> Self {
+        Self { x: Buffer::zeros(x_len), d_y: Buffer::zeros(d_y_len), lines: Vec::new() }
     }
 }
 
 /// Adds a unit's products for its channel blocks to their sums, which are laid out like packed weights.
-fn add_unit(
+pub(super) fn add_unit(
     isa: Isa,
     gather: &GatherPlan,
     unit: &GatherUnit,

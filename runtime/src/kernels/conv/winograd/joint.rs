@@ -28,6 +28,8 @@ pub(in super::super) struct JointRows {
 impl Joint for JointRows {
     type Buffers = (RowBuffers, Scratch);
 
+    const TURN_BYTES: usize = 128 << 10;
+
     fn new(isa: Isa, g: &Geometry, weight: &[f32]) -> Self {
         let input = RowPlan::new(isa, g, Direction::Backward);
         let packed = pack(&input, Direction::Backward, weight);

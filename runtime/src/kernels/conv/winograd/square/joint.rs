@@ -27,6 +27,8 @@ pub(in crate::kernels::conv) struct JointSquares {
 impl Joint for JointSquares {
     type Buffers = (SquareBuffers, Scratch);
 
+    const TURN_BYTES: usize = 128 << 10;
+
     fn new(isa: Isa, g: &Geometry, weight: &[f32]) -> Self {
         let input = SquarePlan::new(isa, g, Direction::Backward);
         let packed = pack(isa, &input, Direction::Backward, weight, &input.channel_blocks);

@@ -83,6 +83,7 @@ fn workspace_is_what_the_kernels_allocate() {
         geometry(37, 16, [32, 32], 3, 1),
         geometry(2, 30, [3, 70], 7, 1),
         geometry(1, 14, [300, 200], 1, 1),
+        geometry(8, 7, [530, 300], 1, 1),
         geometry(9, 15, [48, 48], 5, 48),
         geometry(8, 28, [24, 144], 1, 1),
         geometry(7, 29, [144, 24], 1, 1),

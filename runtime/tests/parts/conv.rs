@@ -263,6 +263,10 @@ fn shapes_of_residual_networks_equal_their_twin() {
         ([1, 64, 61, 3], 24, square(7, 2, 3)),
         ([1, 300, 70, 16], 5, square(3, 1, 1)),
         ([33, 1, 1, 20], 10, square(1, 1, 0)),
+        // More channels than are summed at once, and pixels and channels that fill no tile.
+        ([2, 7, 5, 530], 67, square(1, 1, 0)),
+        ([3, 9, 10, 300], 70, square(1, 2, 0)),
+        ([20, 4, 4, 300], 230, square(1, 1, 0)),
         ([2, 14, 14, 72], 72, ConvConfig { groups: 72, ..square(5, 2, 2) }),
         ([2, 28, 28, 48], 96, ConvConfig { groups: 2, ..square(3, 1, 1) }),
     ];
@@ -366,6 +370,8 @@ fn threads_do_not_change_a_bit() {
         Case::new([11, 14, 14, 40], 36, square(3, 1, 1), 5),
         Case::new([70, 4, 4, 130], 96, square(3, 1, 1), 6),
         Case::new([1, 9, 9, 80], 90, square(1, 1, 0), 3),
+        Case::new([5, 5, 6, 300], 280, square(1, 1, 0), 7),
+        Case::new([9, 9, 8, 290], 270, square(1, 2, 0), 8),
         Case::new([7, 11, 10, 50], 50, ConvConfig { groups: 50, ..square(3, 1, 1) }, 4),
     ];
     for case in cases {

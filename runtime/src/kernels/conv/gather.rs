@@ -148,9 +148,9 @@ pub(super) struct GatherPlan {
     pub(super) lanes: usize,
     rows: Axis,
     /// Images of a unit; 1 where it is a band of rows.
-    unit_images: usize,
+    pub(super) unit_images: usize,
     /// Target rows of a unit.
-    unit_rows: usize,
+    pub(super) unit_rows: usize,
     /// Channel blocks of a unit.
     unit_blocks: usize,
 }
@@ -266,6 +266,12 @@ impl GatherPlan {
     pub(super) fn units(&self) -> usize {
         let [images, bands, chunks] = self.unit_counts();
         images * bands * chunks
+    }
+
+    /// The units of the same channels, which are all of the target's pixels: the first ones.
+    pub(super) fn pixel_units(&self) -> usize {
+        let [images, bands, _] = self.unit_counts();
+        images * bands
     }
 
     fn unit_counts(&self) -> [usize; 3] {

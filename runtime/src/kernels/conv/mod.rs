@@ -2,8 +2,9 @@
 //!
 //! Images are copied, a unit at a time, into a small scratch with zeros around them (`scratch`); register
 //! tiles then broadcast source values against vectors of target channels (`tile`). The input gradient is the
-//! same gathering pass over d_y, once for every remainder of the stride (`axis`, `gather`). Nothing of the
-//! size of an unfolded image is ever made: [`workspace`] tells what is.
+//! same gathering pass over d_y, once for every remainder of the stride (`axis`, `gather`). Kernels of one pixel are
+//! products of all pixels and the weights (`pointwise`). Nothing of the size of an unfolded image is ever made:
+//! [`workspace`] tells what is.
 
 mod axis;
 mod buffer;
@@ -14,6 +15,7 @@ mod geometry;
 mod joint;
 mod joint_pixels;
 mod pack;
+mod pointwise;
 mod scratch;
 mod source;
 mod tile;
@@ -193,6 +195,10 @@ fn gathered(
             let gather = GatherPlan::new(isa, geometry, direction);
             let bias = bias_lanes(&gather.channel_blocks, isa.lanes(), bias);
             let packed = pack::pack(&gather, geometry, direction, weight);
+            if pointwise::applies(geometry) {
+                let of = (geometry, direction);
+                return pointwise::run(isa, &gather, of, &packed, &bias, source, target, with_moments);
+            }
             direct::run(isa, &gather, &packed, &bias, source, target, with_moments)
         }
     }

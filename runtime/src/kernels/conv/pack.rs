@@ -69,6 +69,40 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Whether the weights are a matrix `[O, I]`.
+fn is_matrix(geometry: &Geometry) -> bool {
+    geometry.taps() == 1 && geometry.groups == 1
+}
+
+/// Writes the first `columns` columns of a matrix as rows of another one; each comes with the floats from one of its rows to
+/// the next.
+fn transpose((from, from_step): (&[f32], usize), columns: usize, (to, to_step): (&mut [f32], usize)) {
+    const SIDE: usize = 4;
+    let whole = columns / SIDE * SIDE;
+    // A cache line of each row at a time.
+    for strip in (0..whole).step_by(BLOCK) {
+        for (square, rows) in from.chunks(SIDE * from_step).enumerate() {
+            if rows.len() < (SIDE - 1) * from_step + columns {
+                continue;
+            }
+            for column in (strip..whole.min(strip + BLOCK)).step_by(SIDE) {
+                let square_of: [[f32; SIDE]; SIDE] =
+                    std::array::from_fn(|r| std::array::from_fn(|c| rows[r * from_step + column + c]));
+                for c in 0..SIDE {
+                    let row: [f32; SIDE] = std::array::from_fn(|r| square_of[r][c]);
+                    to[(column + c) * to_step + square * SIDE..][..SIDE].copy_from_slice(&row);
+                }
+            }
+        }
+    }
+    let rows = (from.len() + from_step - columns) / from_step;
+    let rest = rows / SIDE * SIDE;
+    for (row, from) in from.chunks(from_step).enumerate() {
+        let start = if row < rest { whole } else { 0 };
+        (start..columns).for_each(|column| to[column * to_step + row] = from[column]);
+    }
+}
+
 /// Packs `weight: [O, I/groups, KH, KW]` as `[pass, block, row, vectors * lanes]`, with zeros in empty lanes.
 pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
     let mut packed = Buffer::zeros(gather.packed_len());
@@ -80,7 +114,21 @@ pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Directio
         let least = at_least_a_piece(gather.channel_blocks.len(), part.len());
         let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
         parts.into_par_iter().with_min_len(least).zip(&gather.channel_blocks).for_each(|(part, block)| {
-            places.visit(block, gather.lanes, |at, from| part[at] = weight[from]);
+            let width = block.vectors * gather.lanes;
+            match (is_matrix(geometry), direction) {
+                (false, _) => places.visit(block, gather.lanes, |at, from| part[at] = weight[from]),
+                (true, Direction::Forward) => {
+                    let inputs = geometry.in_channels;
+                    let rows = &weight[block.first * inputs..][..block.channels * inputs];
+                    transpose((rows, inputs), inputs, (part, width));
+                }
+                (true, Direction::Backward) => {
+                    for (row, filter) in part.chunks_exact_mut(width).zip(weight.chunks(geometry.in_channels))
+                    {
+                        row[..block.channels].copy_from_slice(&filter[block.first..][..block.channels]);
+                    }
+                }
+            }
         });
     }
     packed
@@ -111,7 +159,11 @@ pub(super) fn unpack(
         for sums in &sums[1..] {
             total.iter_mut().zip(&sums[chunk][start..end]).for_each(|(total, sum)| *total += sum);
         }
-        places.visit(block, gather.lanes, |at, to| part[to - first] = total[at]);
+        if is_matrix(geometry) {
+            transpose((&total, block.vectors * gather.lanes), block.channels, (part, filter));
+        } else {
+            places.visit(block, gather.lanes, |at, to| part[to - first] = total[at]);
+        }
     });
 }
 

@@ -90,6 +90,15 @@ impl ReadThrough<'_> {
         }
     }
 
+    /// Where element `at` and what belongs to it lie in memory, if only to have them brought near.
+    pub(super) fn addresses(&self, at: usize) -> [*const f32; 2] {
+        let [a, b] = match *self {
+            Self::Plain(x) | Self::Normalized(x, _) => [x, x],
+            Self::Sum { x, around: other, .. } | Self::Gradient { d: other, x, .. } => [x, other],
+        };
+        [a.as_ptr().wrapping_add(at), b.as_ptr().wrapping_add(at)]
+    }
+
     /// The elements from `start` on.
     pub(super) fn after(self, start: usize) -> Self {
         self.part(start, self.len() - start)

@@ -6,6 +6,7 @@ use super::direct;
 use super::gather::{Direction, GatherPlan};
 use super::geometry::Geometry;
 use super::joint;
+use super::pointwise;
 use super::winograd::{self, square};
 use super::{Algorithm, Path, weight};
 
@@ -71,7 +72,13 @@ pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
         (_, Algorithm::Winograd) => {
             winograd::workspace(&winograd::RowPlan::new(path.isa, geometry, direction))
         }
-        (_, _) => direct::workspace(&GatherPlan::new(path.isa, geometry, direction)),
+        (_, _) => {
+            let gather = GatherPlan::new(path.isa, geometry, direction);
+            if pointwise::applies(geometry) {
+                return pointwise::workspace(&gather, geometry, direction);
+            }
+            direct::workspace(&gather)
+        }
     }
 }
 

@@ -46,6 +46,12 @@ unsafe impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn fetch(p: *const f32) {
+        // SAFETY: see `zero`; nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn store(p: *mut f32, v: __m256) {
         // SAFETY: see `load`.
         unsafe { _mm256_storeu_ps(p, v) }

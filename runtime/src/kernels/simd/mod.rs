@@ -54,6 +54,8 @@ pub unsafe trait Simd: Copy {
     }
     /// Reads all lanes; `p` need not be aligned.
     unsafe fn load(p: *const f32) -> Self::V;
+    /// Has the cache line of `p`, whatever that points at, brought near. Does nothing where there is no such instruction.
+    unsafe fn fetch(_p: *const f32) {}
     /// Writes all lanes; `p` need not be aligned.
     unsafe fn store(p: *mut f32, v: Self::V);
     /// Writes the first `n` lanes, `n <= LANES`.

@@ -2,6 +2,7 @@
 
 use super::{Kernel, Simd};
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 /// Vectors of four f32.
 #[derive(Clone, Copy)]
@@ -64,6 +65,12 @@ unsafe impl Simd for Neon {
     unsafe fn load(p: *const f32) -> float32x4_t {
         // SAFETY: see `zero`; the caller's pointer is good for all lanes.
         unsafe { vld1q_f32(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn fetch(p: *const f32) {
+        // SAFETY: a hint: nothing is read, and no address is wrong.
+        unsafe { asm!("prfm pldl2keep, [{p}]", p = in(reg) p, options(nostack, preserves_flags, readonly)) }
     }
 
     #[inline(always)]

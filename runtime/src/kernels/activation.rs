@@ -1,6 +1,6 @@
 //! Activation functions, and their derivatives as functions of the input.
 
-use super::normal::cumulative;
+use super::normal::{cumulative, exp_below_zero};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,35 @@ fn hard_sigmoid(x: f32) -> f32 {
     (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)
 }
 
+/// By an exponential of no number above 0, so that both tails have all digits, and without a call, so that loops over it fill
+/// vectors. 0 below -87.
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    let e = if x.abs() > 87.0 { 0.0 } else { exp_below_zero(-x.abs()) };
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Activation, sigmoid};
+
+    #[test]
+    fn sigmoid_agrees_with_its_twin_in_both_tails() {
+        for i in -86_900..=86_900 {
+            let x = i as f32 * 1e-3;
+            let expected = 1.0 / (1.0 + (-f64::from(x)).exp());
+            let found = f64::from(sigmoid(x));
+            assert!((found / expected - 1.0).abs() < 5e-7, "{x}: {found} and {expected}");
+        }
+    }
+
+    #[test]
+    fn ends_and_nans() {
+        for (x, expected) in [(f32::MIN, 0.0), (f32::MAX, 1.0), (0.0, 0.5)] {
+            assert_eq!(sigmoid(x), expected);
+            assert!(Activation::Silu.apply(x).is_finite());
+            assert!(Activation::Silu.derivative(x).is_finite());
+        }
+        assert!(sigmoid(f32::NAN).is_nan());
+    }
 }

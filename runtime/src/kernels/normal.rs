@@ -29,7 +29,7 @@ pub fn cumulative(x: f32) -> [f32; 2] {
 
 /// exp(x) of no number above 0; below -87 that of -87.
 #[inline(always)]
-fn exp_below_zero(x: f32) -> f32 {
+pub(super) fn exp_below_zero(x: f32) -> f32 {
     /// Added to a small number it leaves the nearest integer, plus 127, in the last bits.
     const ROUND: f32 = 12_582_912.0 + 127.0;
     /// ln 2 in two parts, the first of few enough bits that its products with exponents are exact.

@@ -37,14 +37,32 @@ fn multiply(d: &mut [f32], x: &[f32], by: &Normalization, derivative: impl Fn(f3
     let width = by.width();
     let piece = PIECE.div_ceil(width) * width;
     pairs((d, piece), (x, piece), &|d, x| {
-        for (d, x) in d.chunks_mut(width).zip(x.chunks(width)) {
+        Isa::best().run(PreActivationRows { d, x, by, derivative: &derivative });
+    });
+}
+
+/// Some rows to be multiplied with the derivative of the activation.
+struct PreActivationRows<'a, F> {
+    d: &'a mut [f32],
+    x: &'a [f32],
+    by: &'a Normalization,
+    derivative: &'a F,
+}
+
+impl<F: Fn(f32) -> f32> Kernel for PreActivationRows<'_, F> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let by = self.by;
+        let width = by.width();
+        for (d, x) in self.d.chunks_mut(width).zip(self.x.chunks(width)) {
             let n = x.len();
+            let d = &mut d[..n];
             let (mean, scale, bias) = (&by.mean[..n], &by.scale[..n], &by.bias[..n]);
             for i in 0..n {
-                d[i] *= derivative((x[i] - mean[i]) * scale[i] + bias[i]);
+                d[i] *= (self.derivative)((x[i] - mean[i]) * scale[i] + bias[i]);
             }
         }
-    });
+    }
 }
 
 /// Sums `d`, the gradient of the output of a normalization of `x`. An activation that is no clamp is taken for

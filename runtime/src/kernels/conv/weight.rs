@@ -20,6 +20,8 @@ use std::ops::Range;
 pub(super) const TASKS: usize = 8;
 /// The sums of all parts aim to be no larger.
 const PARTS_BYTES: usize = 2 << 20;
+/// What is copied of x for several chunks aims to be no larger.
+const COPIED_BYTES: usize = 2 << 20;
 /// Pixels after which a tile adds its registers to the sums: few enough to stay in a level-1 cache.
 const TILE_PIXELS: usize = 128;
 
@@ -122,7 +124,8 @@ pub(super) fn workspace(gather: &GatherPlan) -> Workspace {
             + cut.parts * buffers(&[gather.packed_len()])
             + 2 * tasks * (size_of::<Buffer>() + buffers(&[0])),
         // While units are worked on, and a block's total after that.
-        worker_bytes: (buffers(&[gather.scratch_len(), d_y]) + places).max(buffers(&[rows * widest])),
+        worker_bytes: (buffers(&[units_at_once(gather, &cut) * gather.scratch_len(), d_y]) + places)
+            .max(buffers(&[rows * widest])),
     }
 }
 
@@ -143,18 +146,48 @@ pub(super) fn run(
     };
     let widest = (0..chunks).map(|chunk| lanes_of(blocks_of(chunk))).max().unwrap_or(0);
     let zeros = |chunk| Buffer::zeros(lanes_of(blocks_of(chunk)) * gather.passes[0].rows.len());
-    let add = |scratch: &mut Scratch, index, chunk, sums: &mut Buffer| {
-        let unit = GatherUnit { blocks: blocks_of(chunk), ..gather.unit(index) };
-        add_unit(isa, &gather, &unit, [x, d_y], scratch, sums);
+    let (at_once, hands) = (units_at_once(&gather, &cut), hands(&cut));
+    let task = |scratch: &mut Scratch, task: usize| {
+        let (part, hand) = (task / hands, task % hands);
+        let of_hand = hand * chunks / hands..(hand + 1) * chunks / hands;
+        let mut sums: Vec<Buffer> = of_hand.clone().map(zeros).collect();
+        let units = part * gather.units() / cut.parts..(part + 1) * gather.units() / cut.parts;
+        for first in units.clone().step_by(at_once) {
+            let units = first..units.end.min(first + at_once);
+            for (unit, to) in units.clone().zip(scratch.x.chunks_exact_mut(gather.scratch_len())) {
+                direct::copy(isa, &gather, &gather.unit(unit), x, to);
+            }
+            for (chunk, sums) in of_hand.clone().zip(&mut sums) {
+                for (index, unit) in units.clone().enumerate() {
+                    let unit = GatherUnit { blocks: blocks_of(chunk), ..gather.unit(unit) };
+                    add_copied(isa, &gather, &unit, index, d_y, scratch, sums);
+                }
+            }
+        }
+        sums
     };
-    let tasks = cut.sums(gather.units(), || Scratch::new(&gather, widest), zeros, add);
+    let tasks = deal(0..cut.parts * hands, || Scratch::new(&gather, at_once, widest), task);
     let mut tasks = tasks.into_iter();
-    let sums: Vec<Vec<Buffer>> = (0..cut.parts).map(|_| tasks.by_ref().take(chunks).collect()).collect();
+    let sums: Vec<Vec<Buffer>> =
+        (0..cut.parts).map(|_| tasks.by_ref().take(hands).flatten().collect()).collect();
     pack::unpack(&gather, geometry, &sums, cut.chunk_blocks, d_weight);
+}
+
+/// Units of which x is copied at once, to meet every chunk. It changes no sum.
+fn units_at_once(gather: &GatherPlan, cut: &WeightCut) -> usize {
+    let fitting = COPIED_BYTES / size_of::<f32>() / gather.scratch_len();
+    if cut.chunks == 1 { 1 } else { fitting.clamp(1, gather.units().div_ceil(cut.parts)) }
+}
+
+/// Tasks among which the chunks of a part are dealt: each copies x, so as few as leave work for every thread.
+fn hands(cut: &WeightCut) -> usize {
+    let threads = rayon::current_num_threads();
+    if threads == 1 { 1 } else { (2 * threads).div_ceil(cut.parts).min(cut.chunks) }
 }
 
 /// What units are copied to.
 pub(super) struct Scratch {
+    /// Of some units, one behind the other.
     x: Buffer,
     d_y: Buffer,
     /// Where its lines begin, in both.
@@ -162,11 +195,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// For so many lanes of channel blocks.
-    fn new(gather: &GatherPlan, lanes: usize) -> Self {
+    /// For x of so many units, and so many lanes of channel blocks.
+    fn new(gather: &GatherPlan, units: usize, lanes: usize) -> Self {
         Self {
             lines: Vec::with_capacity(gather.unit_pixels() / gather.target.size[1]),
-            ..Self::of(gather.scratch_len(), lanes * gather.unit_pixels())
+            ..Self::of(units * gather.scratch_len(), lanes * gather.unit_pixels())
         }
     }
 
@@ -185,8 +218,21 @@ pub(super) fn add_unit(
     scratch: &mut Scratch,
     sums: &mut [f32],
 ) {
-    let blocks = unit.blocks.clone();
     direct::copy(isa, gather, unit, x, &mut scratch.x);
+    add_copied(isa, gather, unit, 0, d_y, scratch, sums);
+}
+
+/// The same of a unit whose x has been copied as the `index`-th.
+fn add_copied(
+    isa: Isa,
+    gather: &GatherPlan,
+    unit: &GatherUnit,
+    index: usize,
+    d_y: ReadThrough<'_>,
+    scratch: &mut Scratch,
+    sums: &mut [f32],
+) {
+    let blocks = unit.blocks.clone();
     let pixels = copy_d_y(isa, gather, unit, &gather.channel_blocks[blocks.clone()], d_y, &mut scratch.d_y);
     let (rows, cols, pass) = (unit.rows.len(), gather.target.size[1], &gather.passes[0]);
     let begin = |line: usize| {
@@ -196,8 +242,8 @@ pub(super) fn add_unit(
     };
     scratch.lines.clear();
     scratch.lines.extend((0..unit.images.len() * rows).map(begin));
-    UnitSums { gather, pixels, blocks, lines: &scratch.lines, x: &scratch.x, d_y: &scratch.d_y }
-        .run(isa, sums);
+    let x = &scratch.x[index * gather.scratch_len()..];
+    UnitSums { gather, pixels, blocks, lines: &scratch.lines, x, d_y: &scratch.d_y }.run(isa, sums);
 }
 
 /// Copies a unit's pixels of `blocks` as `[block, pixel, vectors * lanes]`; answers how many pixels.

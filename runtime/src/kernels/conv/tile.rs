@@ -179,7 +179,13 @@ pub(super) unsafe fn add_few<S: Simd, const Q: usize, const R: usize, const NB: 
 ) {
     // SAFETY: see above.
     unsafe {
-        let x: [[S::V; R]; Q] = std::array::from_fn(|q| std::array::from_fn(|r| S::few(from(q, r))));
+        // In plain loops: a call that is not inlined would put the sums into memory.
+        let mut x = [[S::zero(); R]; Q];
+        for q in 0..Q {
+            for r in 0..R {
+                x[q][r] = S::few(from(q, r));
+            }
+        }
         for channel in 0..S::FEW {
             // One vector of weights at a time: the registers are full of the others.
             for j in 0..NB {

@@ -4,9 +4,9 @@ use crate::images::{Images, Values, room};
 use crate::listing::{Item, Listing};
 use crate::picture;
 use localgrad::data::ImageShape;
+use localgrad::deal::made_of;
 use localgrad::targets::TargetKind;
 use localgrad::{Error, Result};
-use rayon::prelude::*;
 
 /// How pictures are read.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ pub(crate) fn pass<T: Send>(
 ) -> Result<()> {
     let (mut kept, mut bad) = (0_usize, Vec::new());
     for items in listing.items.chunks(AT_ONCE) {
-        let made: Vec<Result<T>> = items.par_iter().map(&make).collect();
+        let made = made_of(items.iter(), &make);
         for (item, made) in items.iter().zip(made) {
             match made {
                 Ok(made) => {

@@ -1,9 +1,9 @@
 //! Starting weights: the draws, and the rule of each kind of weight. Maps are on the host.
 
+use crate::deal::all;
 use crate::error::Result;
 use crate::maps::Map;
 use crate::random::Stream;
-use rayon::prelude::*;
 
 /// Elements that one task draws.
 const CHUNK: usize = 8192;
@@ -31,11 +31,7 @@ fn fill(
         own.skip((task * CHUNK) as u64 * draws);
         data.iter_mut().for_each(|x| *x = number(&mut own));
     };
-    // Outside a pool this would start threads that stay for as long as the process does.
-    match rayon::current_thread_index() {
-        Some(_) => data.par_chunks_mut(CHUNK).enumerate().for_each(fill_chunk),
-        None => data.chunks_mut(CHUNK).enumerate().for_each(fill_chunk),
-    }
+    all(data.chunks_mut(CHUNK).enumerate(), fill_chunk);
     stream.skip(data.len() as u64 * draws);
     Map::new(data, dims)
 }

@@ -3,6 +3,9 @@
 pub mod error;
 pub mod memory;
 pub mod random;
+mod team;
+pub mod threads;
+pub mod deal;
 pub mod kernels;
 pub mod maps;
 pub mod precision;
@@ -34,7 +37,6 @@ pub mod plan;
 pub mod exits;
 pub mod weights;
 pub mod checkpoint;
-pub mod threads;
 pub mod device;
 
 pub use candle_core as candle;

@@ -1,16 +1,24 @@
 //! The worker threads of a trainer: started on purpose, shared by all ops, gone when dropped.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::team::Team;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// More threads than any machine of these has cores: a larger number is taken for a mistake.
 pub const MOST_THREADS: usize = 1024;
 
+/// What the first worker is given to do.
+type Task = Box<dyn FnOnce() + Send>;
+
 /// A pool of workers. Ops called inside [`Workers::run`] use its threads and no others. Dropping it waits until the
 /// last of them is gone.
 pub struct Workers {
+    team: Arc<Team>,
     /// Taken when it is dropped.
-    pool: Option<rayon::ThreadPool>,
+    tasks: Option<Mutex<Sender<Task>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -27,19 +35,22 @@ impl Workers {
                 "{threads} threads are too many; use up to {MOST_THREADS}, and no more than there are cores for speed"
             )));
         }
-        let mut handles = Vec::new();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .spawn_handler(|thread| {
-                let name = format!("localgrad-{}", thread.index());
-                handles.push(std::thread::Builder::new().name(name).spawn(|| thread.run())?);
-                Ok(())
-            })
-            .build()
-            .map_err(|cause| {
+        let team = Arc::new(Team::new(threads));
+        let (tasks, given) = channel::<Task>();
+        let mut workers = Self { team, tasks: Some(Mutex::new(tasks)), threads: Vec::with_capacity(threads) };
+        let mut given = Some(given);
+        for index in 0..threads {
+            let (team, given) = (Arc::clone(&workers.team), given.take());
+            let builder = std::thread::Builder::new().name(format!("localgrad-{index}"));
+            let thread = builder.spawn(move || match given {
+                Some(given) => lead(&team, &given),
+                None => team.follow(),
+            });
+            workers.threads.push(thread.map_err(|cause| {
                 Error::new(ErrorKind::Device, format!("cannot start worker threads: {cause}"))
-            })?;
-        Ok(Self { pool: Some(pool), threads: handles })
+            })?);
+        }
+        Ok(workers)
     }
 
     /// How many there are.
@@ -47,13 +58,39 @@ impl Workers {
         self.threads.len()
     }
 
-    /// Runs `work` on one of the workers and waits for it.
+    /// Runs `work` on one of the workers and waits for it. Those who call at once come one after the other.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
+        let Some(tasks) = self.tasks.as_ref().filter(|_| !self.team.is_led_here()) else { return work() };
+        let (answer, answered) = sync_channel(1);
+        let task: Box<dyn FnOnce() + Send + '_> = Box::new(move || {
+            // Whoever waits for the answer is below, in this function.
+            let _ = answer.send(catch_unwind(AssertUnwindSafe(work)));
+        });
+        // SAFETY: what the task borrows lives until it has run: this function waits for its answer, or for the end of what
+        // it answers with, which goes with the task.
+        let task = unsafe { std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Task>(task) };
+        let sent = tasks.lock().unwrap_or_else(PoisonError::into_inner).send(task);
+        if let Err(unsent) = sent {
+            // The first worker ends after all others who could call: it does not come to this.
+            unsent.0();
+        }
+        match answered.recv() {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => std::process::abort(),
         }
     }
+}
+
+/// The threads that work given out here is done by.
+pub fn current_count() -> usize {
+    crate::team::threads()
+}
+
+/// What the first worker does.
+fn lead(team: &Arc<Team>, tasks: &Receiver<Task>) {
+    team.lead();
+    tasks.iter().for_each(|task| task());
 }
 
 /// Says how many threads there are where nobody else does.
@@ -67,8 +104,9 @@ fn default_count(variable: Option<String>) -> usize {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // The threads end when their pool is gone.
-        drop(self.pool.take());
+        // The first ends when there are no more tasks, the others when they are told to.
+        drop(self.tasks.take());
+        self.team.end();
         for thread in self.threads.drain(..) {
             // A worker's panic was passed on to the caller of `run`.
             let _ = thread.join();

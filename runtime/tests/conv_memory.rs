@@ -12,7 +12,7 @@ use localgrad::kernels::simd::Isa;
 use localgrad::kernels::unwritten::unwritten;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Lists of a pass that no buffer holds, such as those of rayon.
+/// Lists of a pass that no buffer holds, such as those of its units.
 const SLACK: usize = 32 << 10;
 
 /// The most that `f` had allocated at a time.

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn every_pass_takes_time() {
         let ops = of_network(&network("resnet8", &ModelConfig::default()).unwrap()).unwrap();
-        let mut product = Product::new().unwrap();
+        let mut product = Product::new(1).unwrap();
         for op in ops.iter().take(2) {
             let times = op.measure(1, &mut product).unwrap();
             assert!(times.forward > 0.0 && times.d_input > 0.0, "{op:?}: {times:?}");

@@ -99,19 +99,19 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     let (ends, rule) = (config.method.ends.clone(), config.method.rule.clone());
     let operations = needed_operations(&network, &config, arguments.batch)?;
 
-    let mut product = workers.run(Product::new)?;
+    let mut product = Product::new(workers.count())?;
     let mut subject = Subject::new(&network, config, arguments.batch, (&place, &workers))?;
     if arguments.serve {
-        serve(&mut subject, &workers, &mut product)?;
+        serve(&mut subject, &mut product)?;
     } else {
         for _ in 0..arguments.steps {
             subject.step()?;
-            workers.run(|| product.repeat())?;
+            product.repeat()?;
         }
     }
     let resident_bytes = subject.resident_growth_bytes();
     while product.repeats < LEAST_PRODUCTS {
-        workers.run(|| product.repeat())?;
+        product.repeat()?;
     }
     let step_seconds = median(&subject.seconds);
     let record = BenchRecord {
@@ -219,7 +219,7 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
 }
 
 /// Takes `step N` lines until the input ends; answers when the threads are idle again.
-fn serve(subject: &mut Subject<'_>, workers: &Workers, product: &mut Product) -> Outcome<()> {
+fn serve(subject: &mut Subject<'_>, product: &mut Product) -> Outcome<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|cause| Fault::failed(format!("standard input: {cause}")))?;
         if line.trim().is_empty() {
@@ -229,7 +229,7 @@ fn serve(subject: &mut Subject<'_>, workers: &Workers, product: &mut Product) ->
         let count = count
             .ok_or_else(|| Fault::usage(format!("--serve takes lines such as `step 3`, found '{line}'")))?;
         let seconds = (0..count).map(|_| subject.step()).collect::<localgrad::Result<Vec<f64>>>()?;
-        workers.run(|| product.repeat())?;
+        product.repeat()?;
         // An answer is read by a program, whatever the final result is.
         Output { json: true }.record(&ServedRecord { event: "steps", seconds });
     }

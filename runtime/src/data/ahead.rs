@@ -2,7 +2,7 @@
 
 use super::loader::{Batch, Loader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::threads::Workers;
+use crate::threads::{Workers, current_count};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Instant;
@@ -72,7 +72,7 @@ pub fn with_feed<T>(
     if loader.batches_ahead() == 0 {
         return consume(&mut Feed { loader, made: None, waited_seconds: 0.0 });
     }
-    let workers = Workers::start(rayon::current_num_threads())?;
+    let workers = Workers::start(current_count())?;
     let batches = loader.batches();
     let places = (0..count).map(move |number| {
         let place = position + number;

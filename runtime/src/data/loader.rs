@@ -8,11 +8,11 @@ use super::blend::BlendConfig;
 use super::normalize::Normalize;
 use super::order::Order;
 use super::survey::Survey;
+use crate::deal::deal;
 use crate::error::{Error, Result};
 use crate::maps::Map;
 use crate::maps::slices;
 use crate::targets::{TargetKind, Targets};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 
@@ -265,14 +265,10 @@ impl Loader {
         let size = self.dataset.shape().elements();
         let seed = self.config.seed;
         let mut images = vec![0.0; samples.len() * size];
-        let labels: Vec<Result<u32>> = images
-            .par_chunks_exact_mut(size)
-            .zip(samples)
-            .enumerate()
-            .map_init(Vec::new, |scratch, (number, (image, &sample))| {
-                self.read(Showing { seed, epoch, sample, repeat: repeat(number) }, image, scratch)
-            })
-            .collect();
+        let places = images.chunks_exact_mut(size).zip(samples).enumerate();
+        let labels = deal(places, Vec::new, |scratch, (number, (image, &sample))| {
+            self.read(Showing { seed, epoch, sample, repeat: repeat(number) }, image, scratch)
+        });
         // Collected one by one so that of several errors the first sample's is reported.
         let labels = labels.into_iter().collect::<Result<Vec<u32>>>()?;
         let targets = match self.dataset.target_kind() {

@@ -1,9 +1,9 @@
 //! One pass over a data set: what tells it from another one, and whether its numbers are what they should be.
 
 use super::Dataset;
+use crate::deal::deal;
 use crate::error::Result;
 use crate::targets::TargetKind;
-use rayon::prelude::*;
 
 /// Images that are looked at before the next are begun, so that what waits stays small.
 const AT_ONCE: usize = 4096;
@@ -64,11 +64,7 @@ impl Survey {
         let mut row = vec![0.0f32; if has_rows { dataset.classes() } else { 0 }];
         for start in (0..dataset.len()).step_by(AT_ONCE) {
             let samples = start..dataset.len().min(start + AT_ONCE);
-            let seen: Vec<Result<Seen>> = samples
-                .clone()
-                .into_par_iter()
-                .map_init(|| vec![0.0; size], |image, index| look(dataset, index, image))
-                .collect();
+            let seen = deal(samples.clone(), || vec![0.0; size], |image, index| look(dataset, index, image));
             for (index, seen) in samples.zip(seen) {
                 let seen = seen?;
                 if has_rows {

@@ -3,7 +3,7 @@
 //! The exponential and the logarithm are polynomials without branches, which the compiler turns into vector code:
 //! a decoder's image has millions of elements, and the platform's functions take one at a time.
 
-use rayon::prelude::*;
+use crate::deal::made_of;
 
 /// Elements that one task takes; also the pieces whose sums are added in order.
 const CHUNK: usize = 8192;
@@ -15,14 +15,12 @@ pub fn sigmoid_binary_cross_entropy(logits: &[f32], targets: &[f32]) -> (f64, Ve
     let count = logits.len();
     let scale = (1.0 / count as f64) as f32;
     let mut d_logits = vec![0.0f32; count];
-    let sums: Vec<f64> = d_logits
-        .par_chunks_mut(CHUNK)
-        .zip(logits.par_chunks(CHUNK).zip(targets.par_chunks(CHUNK)))
-        .map(|(d_logits, (logits, targets))| {
-            let inputs = logits.chunks(BLOCK).zip(targets.chunks(BLOCK));
-            d_logits.chunks_mut(BLOCK).zip(inputs).map(|(d, (z, t))| block(d, z, t, scale)).sum()
-        })
-        .collect();
+    let chunks = d_logits.chunks_mut(CHUNK).zip(logits.chunks(CHUNK).zip(targets.chunks(CHUNK)));
+    let sum = |(d_logits, (logits, targets)): (&mut [f32], (&[f32], &[f32]))| {
+        let inputs = logits.chunks(BLOCK).zip(targets.chunks(BLOCK));
+        d_logits.chunks_mut(BLOCK).zip(inputs).map(|(d, (z, t))| block(d, z, t, scale)).sum()
+    };
+    let sums: Vec<f64> = made_of(chunks, sum);
     (sums.iter().sum::<f64>() / count as f64, d_logits)
 }
 

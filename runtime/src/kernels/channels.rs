@@ -1,7 +1,7 @@
 //! Copies of some channels of rows: slices, rows put side by side, and channels dealt out anew.
 
-use super::deal::pairs;
 use super::pieces::{PIECE, at_least_a_piece};
+use crate::deal::pairs;
 
 /// Writes `count` channels of `x: [rows, from]`, from `first` on, to those of `y: [rows, to]` from `at` on.
 pub fn copy(x: &[f32], from: usize, first: usize, y: &mut [f32], to: usize, at: usize, count: usize) {

@@ -1,7 +1,7 @@
 //! Supervised contrastive loss on rows of features.
 
+use crate::deal::{all, made_of};
 use crate::kernels::product::{Matrix, add_product, gram};
-use rayon::prelude::*;
 
 /// The smallest norm that a row is divided by.
 const EPSILON: f64 = 1e-12;
@@ -17,9 +17,9 @@ pub fn supervised_contrastive(features: &[f32], labels: &[u32], temperature: f64
     if anchors == 0 {
         return (0.0, vec![0.0; n * d]);
     }
-    let norms: Vec<f64> = features.par_chunks(d).map(norm).collect();
+    let norms: Vec<f64> = made_of(features.chunks(d), norm);
     let mut rows = vec![0.0f32; n * d];
-    rows.par_chunks_mut(d).zip(features.par_chunks(d)).zip(&norms).for_each(|((row, x), &norm)| {
+    all(rows.chunks_mut(d).zip(features.chunks(d)).zip(&norms), |((row, x), &norm)| {
         for (z, &x) in row.iter_mut().zip(x) {
             *z = (f64::from(x) / norm.max(EPSILON)) as f32;
         }
@@ -28,7 +28,8 @@ pub fn supervised_contrastive(features: &[f32], labels: &[u32], temperature: f64
     // The similarities become their own gradients, row by row.
     let mut similarity = gram(&rows, d);
     let mut losses = vec![0.0f64; n];
-    similarity.par_chunks_mut(ROWS * n).zip(losses.par_chunks_mut(ROWS)).enumerate().for_each(
+    all(
+        similarity.chunks_mut(ROWS * n).zip(losses.chunks_mut(ROWS)).enumerate(),
         |(task, (similarity, losses))| {
             for (i, (row, loss)) in similarity.chunks_exact_mut(n).zip(losses).enumerate() {
                 let i = task * ROWS + i;
@@ -43,7 +44,7 @@ pub fn supervised_contrastive(features: &[f32], labels: &[u32], temperature: f64
     let d_similarity = Matrix::new(&similarity, n);
     add_product(&mut d_rows, d_similarity, Matrix::new(&rows, d));
     add_product(&mut d_rows, d_similarity.transposed(), Matrix::new(&rows, d));
-    d_rows.par_chunks_mut(d).zip(rows.par_chunks(d)).zip(&norms).for_each(|((d_row, row), &norm)| {
+    all(d_rows.chunks_mut(d).zip(rows.chunks(d)).zip(&norms), |((d_row, row), &norm)| {
         normalize_backward(d_row, row, norm);
     });
     (value, d_rows)

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy on rows of logits.
 
-use rayon::prelude::*;
+use crate::deal::all;
 
 /// Rows that one task takes.
 const ROWS: usize = 16;
@@ -18,8 +18,9 @@ pub fn softmax_cross_entropy(
     let weights = Weights { of_classes: class_weights, sum: sum(class_weights), total };
     let mut d_logits = vec![0.0f32; n * k];
     let mut losses = vec![0.0f64; n];
-    let tasks = d_logits.par_chunks_mut(ROWS * k).zip(losses.par_chunks_mut(ROWS));
-    tasks.zip(logits.par_chunks(ROWS * k)).zip(labels.par_chunks(ROWS)).for_each(
+    let tasks = d_logits.chunks_mut(ROWS * k).zip(losses.chunks_mut(ROWS));
+    all(
+        tasks.zip(logits.chunks(ROWS * k)).zip(labels.chunks(ROWS)),
         |(((d_logits, losses), logits), labels)| {
             let rows = d_logits.chunks_exact_mut(k).zip(logits.chunks_exact(k));
             for ((loss, &label), (d_row, row)) in losses.iter_mut().zip(labels).zip(rows) {

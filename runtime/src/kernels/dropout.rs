@@ -1,13 +1,13 @@
 //! The mask of inverted dropout: a pure function of the seed and the position, so nothing is kept.
 
 use super::pieces::PIECE;
-use rayon::prelude::*;
+use crate::deal::all;
 
 /// Multiplies `x`, whose elements stand at `first` and on, by its mask: 0 with the given probability, else
 /// 1 / (1 - probability).
 pub fn apply(x: &mut [f32], probability: f64, seed: u64, first: usize) {
     let mask = Mask::new(probability, seed);
-    x.par_chunks_mut(PIECE).enumerate().for_each(|(piece, x)| {
+    all(x.chunks_mut(PIECE).enumerate(), |(piece, x)| {
         for (i, x) in (first + piece * PIECE..).zip(x) {
             *x *= mask.at(i);
         }
@@ -17,7 +17,13 @@ pub fn apply(x: &mut [f32], probability: f64, seed: u64, first: usize) {
 /// The mask itself, for devices that multiply by it.
 pub fn mask(len: usize, probability: f64, seed: u64, first: usize) -> Vec<f32> {
     let mask = Mask::new(probability, seed);
-    (first..first + len).into_par_iter().with_min_len(PIECE).map(|i| mask.at(i)).collect()
+    let mut numbers = vec![0.0; len];
+    all(numbers.chunks_mut(PIECE).enumerate(), |(piece, numbers)| {
+        for (i, number) in (first + piece * PIECE..).zip(numbers) {
+            *number = mask.at(i);
+        }
+    });
+    numbers
 }
 
 struct Mask {

@@ -1,10 +1,10 @@
 //! Elementwise kernels and plain sums.
 
-use super::deal::pairs;
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
+use crate::deal::pairs;
+use crate::deal::{all, made_of};
 use crate::kernels::activation::Activation;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 
 /// `activation(x)`.
 pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
@@ -67,7 +67,7 @@ pub fn add_scaled(a: &mut [f32], b: &[f32], factor: f32) {
 
 /// `x = factor · x`.
 pub fn scale(x: &mut [f32], factor: f32) {
-    x.par_chunks_mut(PIECE).for_each(|x| x.iter_mut().for_each(|v| *v *= factor));
+    all(x.chunks_mut(PIECE), |x| x.iter_mut().for_each(|v| *v *= factor));
 }
 
 /// `a = f(a, b)`, element by element.
@@ -123,7 +123,7 @@ fn add_rows<const R: usize>(sums: &mut [f32], rows: &[f32]) {
 
 /// The sum of `a · b`, in f64 and in a fixed order.
 pub fn sum_of_products(a: &[f32], b: &[f32]) -> f64 {
-    let partials: Vec<f64> = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| dot(a, b)).collect();
+    let partials: Vec<f64> = made_of(a.chunks(PIECE).zip(b.chunks(PIECE)), |(a, b)| dot(a, b));
     partials.iter().sum()
 }
 

@@ -1,8 +1,7 @@
 //! Rows of a weight, one for each token; and what each row learns, from all places of its token.
 
-use super::deal::pairs;
 use super::pieces::at_least_a_piece;
-use rayon::prelude::*;
+use crate::deal::{all, pairs};
 
 /// Numbers as tokens below `vocabulary`; else the place of the first that is none.
 pub fn tokens(numbers: &[f32], vocabulary: usize) -> Result<Vec<u32>, usize> {
@@ -31,7 +30,7 @@ pub fn d_weight(tokens: &[u32], d_y: &[f32], [vocabulary, channels]: [usize; 2])
     let Places { starts, places } = places(tokens, vocabulary);
     let mut d_weight = vec![0.0; vocabulary * channels];
     let together = at_least_a_piece(vocabulary, d_y.len() + d_weight.len());
-    d_weight.par_chunks_mut(together * channels).enumerate().for_each(|(piece, d_rows)| {
+    all(d_weight.chunks_mut(together * channels).enumerate(), |(piece, d_rows)| {
         let mut sums = vec![0.0f64; channels];
         for (row, d_row) in d_rows.chunks_exact_mut(channels).enumerate() {
             let token = piece * together + row;

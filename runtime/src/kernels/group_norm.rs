@@ -1,8 +1,8 @@
 //! Normalization of each sample by itself, over groups of its channels: layer norm is one group of one position.
 
-use super::deal::{each, pairs};
 use super::pieces::{STRIP, add_in_order, at_least_a_piece, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
+use crate::deal::{each, pairs};
 
 /// How a map `[S, rows, channels]` is normalized: each of `groups` groups of channels of each of S samples has a mean and a
 /// variance over its rows and channels.

@@ -1,12 +1,12 @@
 //! Numbers in 16 bits and back, each rounded to the nearest, ties to even.
 
-use super::deal::pairs;
 use super::pieces::PIECE;
 use super::unwritten::{Unwritten, overwritten};
+use crate::deal::made_of;
+use crate::deal::pairs;
 use crate::precision::Precision;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// The bits of `x` in 16-bit `precision`; f32 has no such bits and is taken for bf16. `None` where a number of `x` is too
@@ -22,14 +22,14 @@ pub fn narrow(x: &[f32], precision: Precision) -> Option<Vec<u16>> {
         }
         piece_fits(x, precision)
     };
-    let pieces = bits.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE));
-    let fit = pieces.map(piece).reduce(|| true, |a, b| a && b);
-    fit.then_some(bits)
+    let pieces = bits.chunks_mut(PIECE).zip(x.chunks(PIECE));
+    let fit: Vec<bool> = made_of(pieces, piece);
+    fit.into_iter().all(|fits| fits).then_some(bits)
 }
 
 /// Whether [`narrow`] has bits for every number of `x`.
 pub fn fits(x: &[f32], precision: Precision) -> bool {
-    x.par_chunks(PIECE).map(|x| piece_fits(x, precision)).reduce(|| true, |a, b| a && b)
+    made_of(x.chunks(PIECE), |x| piece_fits(x, precision)).into_iter().all(|fits| fits)
 }
 
 /// Looks at every number, without a branch: of a piece that is at hand anyway this costs next to nothing.

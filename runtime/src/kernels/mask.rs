@@ -1,7 +1,7 @@
 //! A bit an element: which outputs of a clamp lie inside it.
 
-use super::deal::pairs;
 use super::simd::{Isa, Kernel, Simd};
+use crate::deal::pairs;
 
 /// Elements to a task, whole bytes of bits.
 const PIECE: usize = 1 << 15;

@@ -1,6 +1,6 @@
 //! Max pooling of images, and its gradient gathered by the pixels that won.
 
-use rayon::prelude::*;
+use crate::deal::{all, each};
 use std::ops::Range;
 
 /// One axis of a pool.
@@ -50,8 +50,8 @@ pub fn forward(x: &[f32], channels: usize, rows: Axis, columns: Axis) -> (Vec<f3
     let mut y = vec![0.0; x.len() / image * rows.output * line];
     let mut places = vec![0; y.len()];
     let winners = || vec![0; channels];
-    let lines = y.par_chunks_mut(line).zip(places.par_chunks_mut(line)).enumerate();
-    lines.for_each_init(winners, |winners, (row, (y, places))| {
+    let lines = y.chunks_mut(line).zip(places.chunks_mut(line)).enumerate();
+    each(lines, winners, |winners, (row, (y, places))| {
         let x = &x[row / rows.output * image..][..image];
         let row = row % rows.output;
         let windows = y.chunks_exact_mut(channels).zip(places.chunks_exact_mut(channels));
@@ -87,7 +87,7 @@ pub fn backward(d_y: &[f32], places: &[u8], channels: usize, rows: Axis, columns
     let image = rows.output * columns.output * channels;
     let line = columns.input * channels;
     let mut d_x = vec![0.0; d_y.len() / image * rows.input * line];
-    d_x.par_chunks_mut(line).enumerate().for_each(|(row, d_x)| {
+    all(d_x.chunks_mut(line).enumerate(), |(row, d_x)| {
         let start = row / rows.input * image;
         let row = row % rows.input;
         for (column, d_x) in d_x.chunks_exact_mut(channels).enumerate() {

@@ -12,7 +12,6 @@ pub mod contrastive;
 pub mod similarity;
 pub mod optimizer;
 pub mod pieces;
-pub mod deal;
 pub mod unwritten;
 pub mod normal;
 pub mod activation;

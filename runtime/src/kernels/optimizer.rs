@@ -1,8 +1,7 @@
 //! Optimizer updates, in place: one pass over value, gradient and state.
 
-use super::deal::pairs;
+use crate::deal::{all, pairs};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
 
 /// Elements that one task takes: fewer are not worth waking another thread for.
 const CHUNK: usize = 65_536;
@@ -75,8 +74,8 @@ fn sgd(value: &mut [f32], gradient: &[f32], step: &SgdStep) {
 
 fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step: &SgdStep) {
     let SgdStep { rate, momentum: kept, nesterov, weight_decay } = *step;
-    let slices = value.par_chunks_mut(CHUNK).zip(momentum.par_chunks_mut(CHUNK));
-    slices.zip(gradient.par_chunks(CHUNK)).for_each(|((value, momentum), gradient)| {
+    let slices = value.chunks_mut(CHUNK).zip(momentum.chunks_mut(CHUNK));
+    all(slices.zip(gradient.chunks(CHUNK)), |((value, momentum), gradient)| {
         for ((p, m), &g) in value.iter_mut().zip(momentum).zip(gradient) {
             // The state starts at 0, which makes the first momentum the first direction.
             let d = g + weight_decay * *p;
@@ -88,9 +87,8 @@ fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step:
 
 fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], step: &AdamWStep) {
     let AdamWStep { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon } = *step;
-    let slices =
-        value.par_chunks_mut(CHUNK).zip(mean.par_chunks_mut(CHUNK)).zip(square.par_chunks_mut(CHUNK));
-    slices.zip(gradient.par_chunks(CHUNK)).for_each(|(((value, mean), square), gradient)| {
+    let slices = value.chunks_mut(CHUNK).zip(mean.chunks_mut(CHUNK)).zip(square.chunks_mut(CHUNK));
+    all(slices.zip(gradient.chunks(CHUNK)), |(((value, mean), square), gradient)| {
         for (((p, m), v), &g) in value.iter_mut().zip(mean).zip(square).zip(gradient) {
             *m = beta1 * *m + new1 * g;
             *v = beta2 * *v + new2 * (g * g);

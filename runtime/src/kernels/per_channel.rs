@@ -1,9 +1,8 @@
 //! Maps beside numbers of a channel: `x: [G, R, C]` and `[G, C]` of numbers, where each of G groups of R rows has its own.
 
-use super::deal::{each, pairs};
-use super::pieces::{PIECE, STRIP, add_in_order, at_least_a_piece, rows_per_piece};
+use super::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use super::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
+use crate::deal::{all, each, pairs};
 
 /// Elements that a loop over some rows should have at least.
 const WIDTH: usize = 64;
@@ -31,9 +30,8 @@ type OnRows<'a> = &'a (dyn Fn(&mut [f32], &[f32], &[f32]) + Sync);
 fn each_group(a: &mut [f32], b: &[f32], numbers: &[f32], [rows, channels]: [usize; 2], run: OnRows<'_>) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
-    let together = at_least_a_piece(numbers.len() / channels, a.len());
-    let groups = a.par_chunks_mut(group).zip(b.par_chunks(group)).zip(numbers.par_chunks(channels));
-    groups.with_min_len(together).for_each(|((a, b), numbers)| {
+    let groups = a.chunks_mut(group).zip(b.chunks(group)).zip(numbers.chunks(channels));
+    all(groups, |((a, b), numbers)| {
         let numbers = repeated(numbers, width);
         pairs((a, piece), (b, piece), &|a, b| run(a, b, &numbers));
     });
@@ -59,11 +57,10 @@ fn change_each_group(
 ) {
     let (group, width) = (rows * channels, width(rows, channels));
     let piece = PIECE.div_ceil(width) * width;
-    let together = at_least_a_piece(numbers.len() / channels, a.len());
-    let groups = a.par_chunks_mut(group).zip(numbers.par_chunks(channels));
-    groups.with_min_len(together).for_each(|(a, numbers)| {
+    let groups = a.chunks_mut(group).zip(numbers.chunks(channels));
+    all(groups, |(a, numbers)| {
         let numbers = repeated(numbers, width);
-        a.par_chunks_mut(piece).for_each(|a| run(a, &numbers));
+        all(a.chunks_mut(piece), |a| run(a, &numbers));
     });
 }
 

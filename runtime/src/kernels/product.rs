@@ -2,7 +2,7 @@
 //! one at a time, summed in registers. The sums do not depend on threads: work is cut by shape.
 
 use super::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
+use crate::deal::all;
 use std::ops::Range;
 
 /// Multiplications of one piece, which one thread does: some tens of microseconds of work.
@@ -66,7 +66,7 @@ pub fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
     check(out, a, b);
     let (long, step) = (a.rows.max(b.columns), step(a.rows, b.columns, a.columns));
     let shared = Shared(out.as_mut_ptr());
-    (0..pieces(a.rows, b.columns, a.columns)).into_par_iter().for_each(|piece| {
+    all(0..pieces(a.rows, b.columns, a.columns), |piece| {
         let range = piece * step..long.min((piece + 1) * step);
         let (rows, columns) = if a.rows >= b.columns { (range, 0..b.columns) } else { (0..a.rows, range) };
         // SAFETY: `out` holds the whole product, as was checked; pieces are disjoint ranges of its rows or columns.

@@ -1,7 +1,7 @@
 //! Weighted sums of pixels with weights that factor into rows and columns: average pools, bilinear
 //! up-sampling, strided slices, and the gradients of them all (which are the transposed sums).
 
-use rayon::prelude::*;
+use crate::deal::each;
 
 /// For each output position along one axis, the input positions it sums and their weights: a sparse matrix.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub fn resample(x: &[f32], channels: usize, rows: &Taps, columns: &Taps) -> Vec<
     let images = x.len() / (height * line_len);
     let mut y = vec![0.0; images * out_height * out_len];
     let line = || vec![0.0; line_len];
-    y.par_chunks_mut(out_len).enumerate().for_each_init(line, |line, (row, y)| {
+    each(y.chunks_mut(out_len).enumerate(), line, |line, (row, y)| {
         let x = &x[row / out_height * height * line_len..][..height * line_len];
         weighted_sum(line, x, rows.of(row % out_height));
         for (column, y) in y.chunks_exact_mut(channels).enumerate() {

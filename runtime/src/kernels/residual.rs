@@ -5,7 +5,7 @@ use super::mask;
 use super::pieces::PIECE;
 use super::simd::{Isa, Kernel, Simd};
 use super::unwritten::written;
-use rayon::prelude::*;
+use crate::deal::all;
 use std::mem::MaybeUninit;
 
 /// A summand `[rows, channels]`.
@@ -54,8 +54,8 @@ pub fn sum(
     // Whole rows and whole bytes.
     let step = by.width() * BITS;
     let piece = PIECE.div_ceil(step) * step;
-    let pieces = y.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(bits.par_chunks_mut(piece / BITS));
-    pieces.enumerate().for_each(|(index, ((y, x), bits))| {
+    let pieces = y.chunks_mut(piece).zip(x.chunks(piece)).zip(bits.chunks_mut(piece / BITS));
+    all(pieces.enumerate(), |(index, ((y, x), bits))| {
         let around = around.part(index * piece, x.len());
         isa.run(SumRows { x, by, around, bounds, y });
         if with_mask {

@@ -1,7 +1,7 @@
 //! Similarity matching: deviations over space, and the loss between two matrices of similarities.
 
+use crate::deal::{all, made_of};
 use crate::kernels::product::{Matrix, add_product, gram};
-use rayon::prelude::*;
 
 /// What is added to a row's norm before dividing by it.
 const EPSILON: f64 = 1e-8;
@@ -20,8 +20,8 @@ pub fn deviation(x: &[f32], space: Space) -> (Vec<f64>, Vec<f64>) {
     let c = space.channels;
     let n = x.len() / (space.positions * c);
     let (mut mean, mut deviation) = (vec![0.0f64; n * c], vec![0.0f64; n * c]);
-    let rows = mean.par_chunks_mut(c).zip(deviation.par_chunks_mut(c));
-    rows.zip(x.par_chunks(space.positions * c)).for_each(|((mean, deviation), x)| {
+    let rows = mean.chunks_mut(c).zip(deviation.chunks_mut(c));
+    all(rows.zip(x.chunks(space.positions * c)), |((mean, deviation), x)| {
         for pixel in x.chunks_exact(c) {
             for (m, &x) in mean.iter_mut().zip(pixel) {
                 *m += f64::from(x);
@@ -54,8 +54,8 @@ pub fn deviation_backward(
     let c = space.channels;
     let factor = deviation_factor(space.positions, deviation, d_deviation);
     let mut d_x = vec![0.0f32; x.len()];
-    let samples = d_x.par_chunks_mut(space.positions * c).zip(x.par_chunks(space.positions * c));
-    samples.zip(mean.par_chunks(c).zip(factor.par_chunks(c))).for_each(|((d_x, x), (mean, factor))| {
+    let samples = d_x.chunks_mut(space.positions * c).zip(x.chunks(space.positions * c));
+    all(samples.zip(mean.chunks(c).zip(factor.chunks(c))), |((d_x, x), (mean, factor))| {
         for (d_pixel, pixel) in d_x.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
             for ((d, &x), (m, f)) in d_pixel.iter_mut().zip(pixel).zip(mean.iter().zip(factor)) {
                 *d = ((f64::from(x) - m) * f) as f32;
@@ -91,20 +91,16 @@ pub fn match_labels(features: &[f64], labels: &[u32], classes: usize) -> (f64, V
     // The similarities become their own gradients; that matrix is symmetric, hence the factor 4 and not 2.
     let mut similarity = gram(&rows, c);
     let factor = 4.0 / (n as f64 * n as f64);
-    let losses: Vec<f64> = similarity
-        .par_chunks_mut(n)
-        .zip(labels)
-        .map(|(row, label)| {
-            let mut loss = 0.0;
-            for (s, other) in row.iter_mut().zip(labels) {
-                let clamped = f64::from(s.clamp(-1.0, 1.0));
-                let error = clamped - if other == label { same } else { different };
-                loss += error * error;
-                *s = if (-1.0..=1.0).contains(s) { (error * factor) as f32 } else { 0.0 };
-            }
-            loss
-        })
-        .collect();
+    let losses: Vec<f64> = made_of(similarity.chunks_mut(n).zip(labels), |(row, label)| {
+        let mut loss = 0.0;
+        for (s, other) in row.iter_mut().zip(labels) {
+            let clamped = f64::from(s.clamp(-1.0, 1.0));
+            let error = clamped - if other == label { same } else { different };
+            loss += error * error;
+            *s = if (-1.0..=1.0).contains(s) { (error * factor) as f32 } else { 0.0 };
+        }
+        loss
+    });
 
     let mut d_rows = vec![0.0f32; n * c];
     add_product(&mut d_rows, Matrix::new(&similarity, n), Matrix::new(&rows, c));

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy on rows of logits whose targets are shares of all classes.
 
-use rayon::prelude::*;
+use crate::deal::all;
 
 /// Rows that one task takes.
 const ROWS: usize = 16;
@@ -25,9 +25,9 @@ pub fn soft_cross_entropy(
 ) -> (f64, Vec<f32>) {
     let mut d_logits = vec![0.0f32; logits.len()];
     let mut losses = vec![0.0f64; logits.len() / classes];
-    let tasks = d_logits.par_chunks_mut(ROWS * classes).zip(losses.par_chunks_mut(ROWS));
-    let inputs = logits.par_chunks(ROWS * classes).zip(shares.par_chunks(ROWS * classes));
-    tasks.zip(inputs).for_each(|((d_logits, losses), (logits, shares))| {
+    let tasks = d_logits.chunks_mut(ROWS * classes).zip(losses.chunks_mut(ROWS));
+    let inputs = logits.chunks(ROWS * classes).zip(shares.chunks(ROWS * classes));
+    all(tasks.zip(inputs), |((d_logits, losses), (logits, shares))| {
         let rows = logits.chunks_exact(classes).zip(shares.chunks_exact(classes));
         for ((loss, d_row), (row, shares)) in
             losses.iter_mut().zip(d_logits.chunks_exact_mut(classes)).zip(rows)

@@ -1,6 +1,6 @@
 //! Every stride-th row and column of images, with channels of zeros added on both sides; and the way back.
 
-use rayon::prelude::*;
+use crate::deal::all;
 
 /// Sizes of a subsampling: the large image, and the small one with its channels.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub fn forward(x: &[f32], sizes: Sizes) -> Vec<f32> {
     let images = x.len() / (height * width * c);
     let before = sizes.before();
     let mut y = vec![0.0; images * out_height * out_width * channels];
-    y.par_chunks_mut(out_width * channels).enumerate().for_each(|(row, y)| {
+    all(y.chunks_mut(out_width * channels).enumerate(), |(row, y)| {
         let row = row / out_height * height + row % out_height * sizes.stride[0];
         let x = x[row * width * c..][..width * c].chunks_exact(c).step_by(sizes.stride[1]);
         for (y, x) in y.chunks_exact_mut(channels).zip(x) {
@@ -42,7 +42,7 @@ pub fn backward(d_y: &[f32], sizes: Sizes) -> Vec<f32> {
     let images = d_y.len() / (out_height * out_width * channels);
     let before = sizes.before();
     let mut d_x = vec![0.0; images * height * width * c];
-    d_x.par_chunks_mut(width * c).enumerate().for_each(|(row, d_x)| {
+    all(d_x.chunks_mut(width * c).enumerate(), |(row, d_x)| {
         let (image, row) = (row / height, row % height);
         if row % sizes.stride[0] != 0 {
             return;

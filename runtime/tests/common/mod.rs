@@ -4,6 +4,7 @@
 
 use localgrad::maps::activation::Activation;
 use localgrad::maps::{Map, Place};
+use localgrad::threads::Workers;
 use localgrad::{Device, Tensor};
 use std::sync::Once;
 
@@ -139,7 +140,7 @@ pub fn project(y: &[f64], d_y: &[f64]) -> f64 {
 
 /// Runs `f` inside a pool of `threads` workers.
 pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+    Workers::start(threads).unwrap().run(f)
 }
 
 /// Where operations are tested: on the CPU, and on an emulated device if this build has one; or on the device that

@@ -8,6 +8,7 @@ use localgrad::data::subset::Subset;
 use localgrad::data::survey::Survey;
 use localgrad::data::{Dataset, ImageShape, Split, open};
 use localgrad::targets::TargetKind;
+use localgrad::threads::Workers;
 use localgrad::{ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -201,9 +202,8 @@ fn a_survey_sees_every_pixel_and_label() {
     let (images, labels) = (idx_images(5000, 2, 3), idx_labels(5000));
     let whole = survey(&images, &labels);
     assert!(whole.least >= 0.0 && whole.largest <= 1.0);
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     for threads in 1..4 {
-        assert_eq!(pool(threads).install(|| survey(&images, &labels)), whole);
+        assert_eq!(Workers::start(threads).unwrap().run(|| survey(&images, &labels)), whole);
     }
     // The first pixel, and one of the last image.
     for at in [16, images.len() - 4] {

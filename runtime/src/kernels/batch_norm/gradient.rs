@@ -3,8 +3,8 @@
 use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
+use crate::deal::{each, pairs};
 use crate::kernels::activation::Activation;
-use crate::kernels::deal::{each, pairs};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 

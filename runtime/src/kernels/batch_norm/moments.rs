@@ -4,7 +4,7 @@
 //! the first row of the part, so a mean that is large beside the deviation costs no digits.
 
 use super::cyclic::width;
-use crate::kernels::deal::each;
+use crate::deal::each;
 use crate::kernels::pieces::{STRIP, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 

@@ -1,8 +1,8 @@
 //! The normalization of a channel and the activation after it.
 
 use super::cyclic::{cyclic, cyclic_len, width};
+use crate::deal::pairs;
 use crate::kernels::activation::Activation;
-use crate::kernels::deal::pairs;
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use std::mem::MaybeUninit;

@@ -30,12 +30,12 @@ pub use source::ReadThrough;
 pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
 
+use crate::deal::all;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Moments};
 use crate::kernels::simd::Isa;
 use crate::kernels::unwritten::{Unwritten, written};
 use gather::{ChannelBlock, Direction, GatherPlan};
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use winograd::square;
 
@@ -244,7 +244,7 @@ pub fn d_bias(d_y: &[f32], d_bias: &mut [f32]) {
     let channels = d_bias.len();
     let piece = PIXELS * channels;
     let mut partial = vec![0.0; d_y.len().div_ceil(piece) * channels];
-    partial.par_chunks_mut(channels).zip(d_y.par_chunks(piece)).for_each(|(sums, pixels)| {
+    all(partial.chunks_mut(channels).zip(d_y.chunks(piece)), |(sums, pixels)| {
         for pixel in pixels.chunks_exact(channels) {
             sums.iter_mut().zip(pixel).for_each(|(sum, d)| *sum += d);
         }

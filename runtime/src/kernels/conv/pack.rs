@@ -4,8 +4,7 @@ use super::buffer::Buffer;
 use super::gather::{ChannelBlock, Direction, GatherPass, GatherPlan};
 use super::geometry::Geometry;
 use super::scratch::BLOCK;
-use crate::kernels::pieces::at_least_a_piece;
-use rayon::prelude::*;
+use crate::deal::all;
 
 /// Where packed weights lie in `[O, I/groups, KH, KW]`: a block's first weight, plus an offset a row, plus a
 /// step a lane.
@@ -111,9 +110,8 @@ pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Directio
         let places = Places::new(geometry, direction, pass);
         let (part, after) = rest.split_at_mut(pass.rows.len() * gather.vectors() * gather.lanes);
         rest = after;
-        let least = at_least_a_piece(gather.channel_blocks.len(), part.len());
         let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
-        parts.into_par_iter().with_min_len(least).zip(&gather.channel_blocks).for_each(|(part, block)| {
+        all(parts.into_iter().zip(&gather.channel_blocks), |(part, block)| {
             let width = block.vectors * gather.lanes;
             match (is_matrix(geometry), direction) {
                 (false, _) => places.visit(block, gather.lanes, |at, from| part[at] = weight[from]),
@@ -148,9 +146,7 @@ pub(super) fn unpack(
     let blocks = &gather.channel_blocks;
     let filter = geometry.group_in() * geometry.taps();
     let parts = split(d_weight, blocks, |block| block.channels * filter);
-    let elements = gather.packed_len() * sums.len();
-    let least = at_least_a_piece(parts.len(), elements);
-    parts.into_par_iter().with_min_len(least).zip(blocks).enumerate().for_each(|(index, (part, block))| {
+    all(parts.into_iter().zip(blocks).enumerate(), |(index, (part, block))| {
         let chunk = index / chunk_blocks;
         let before = block.before - blocks[chunk * chunk_blocks].before;
         let (start, first) = (before * gather.lanes * pass.rows.len(), block.first * filter);

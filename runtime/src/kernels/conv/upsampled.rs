@@ -26,12 +26,12 @@ use super::geometry::Geometry;
 use super::scratch::BLOCK;
 use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
+use crate::deal::{each, made_of};
 use crate::error::{Error, Result};
 use crate::kernels::product::{Matrix, panel_bytes, product_here};
 use crate::kernels::resample::Taps;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::overwritten;
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -71,17 +71,14 @@ pub fn upsampled_forward(
     let plan = UpsampledPlan::new(isa, geometry, upsampling);
     let weight = plan.packed(geometry, weight);
     let scratch = || (Buffer::zeros(plan.band * plan.row_products()), Buffer::zeros(plan.line_len()));
-    y.par_chunks_mut(plan.y_len()).zip(x.par_chunks(plan.x_len())).for_each_init(
-        scratch,
-        |(products, line), (y, x)| {
-            for y in y.chunks_exact_mut(bias.len()) {
-                y.write_copy_of_slice(bias);
-            }
-            // SAFETY: every element has been written just now.
-            let y = unsafe { overwritten(y) };
-            plan.forward(isa, x, &weight, products, line, y);
-        },
-    );
+    each(y.chunks_mut(plan.y_len()).zip(x.chunks(plan.x_len())), scratch, |(products, line), (y, x)| {
+        for y in y.chunks_exact_mut(bias.len()) {
+            y.write_copy_of_slice(bias);
+        }
+        // SAFETY: every element has been written just now.
+        let y = unsafe { overwritten(y) };
+        plan.forward(isa, x, &weight, products, line, y);
+    });
     Ok(())
 }
 
@@ -110,19 +107,15 @@ pub fn upsampled_backward(
     let images = geometry.images.div_ceil(PARTS.min(geometry.images));
     let parts = geometry.images.div_ceil(images);
     let weight = plan.packed(geometry, weight);
-    let mut d_x_parts: Vec<Option<&mut [MaybeUninit<f32>]>> = match d_x {
+    let d_x_parts: Vec<Option<&mut [MaybeUninit<f32>]>> = match d_x {
         Some(d_x) => d_x.chunks_mut(images * plan.x_len()).map(Some).collect(),
         None => (0..parts).map(|_| None).collect(),
     };
     let x = x.filter(|_| d_weight.is_some());
-    let sums: Vec<Buffer> = d_x_parts
-        .par_iter_mut()
-        .enumerate()
-        .map(|(part, d_x)| {
-            let images = part * images..((part + 1) * images).min(geometry.images);
-            plan.backward(isa, images, x, d_y, &weight, d_x.as_deref_mut())
-        })
-        .collect();
+    let sums: Vec<Buffer> = made_of(d_x_parts.into_iter().enumerate(), |(part, d_x)| {
+        let images = part * images..((part + 1) * images).min(geometry.images);
+        plan.backward(isa, images, x, d_y, &weight, d_x)
+    });
     if let Some(d_weight) = d_weight {
         let mut sums = sums.into_iter();
         let mut total = sums.next().unwrap_or_else(|| Buffer::zeros(weight.len()));

@@ -11,8 +11,9 @@ use super::pack;
 use super::scratch::BLOCK;
 use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
-use crate::kernels::deal::deal;
+use crate::deal::deal;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::threads::current_count;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -181,7 +182,7 @@ fn units_at_once(gather: &GatherPlan, cut: &WeightCut) -> usize {
 
 /// Tasks among which the chunks of a part are dealt: each copies x, so as few as leave work for every thread.
 fn hands(cut: &WeightCut) -> usize {
-    let threads = rayon::current_num_threads();
+    let threads = current_count();
     if threads == 1 { 1 } else { (2 * threads).div_ceil(cut.parts).min(cut.chunks) }
 }
 

@@ -23,9 +23,10 @@ use super::geometry::Geometry;
 use super::scratch::BLOCK;
 use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
+use crate::deal::each;
 use crate::kernels::batch_norm::{Accumulator, part_bytes, part_len};
-use crate::kernels::deal::each;
 use crate::kernels::simd::Isa;
+use crate::threads::current_count;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -89,7 +90,7 @@ impl Cut {
 
     /// Units of a group, and channel blocks of a chunk, that leave work for every thread.
     fn deal(&self, gather: &GatherPlan, units: usize) -> [usize; 2] {
-        let (threads, blocks) = (rayon::current_num_threads(), gather.channel_blocks.len());
+        let (threads, blocks) = (current_count(), gather.channel_blocks.len());
         let tasks = if threads > 1 { threads * TASKS } else { 1 };
         let is_wide = !gather.has_whole_pixels() && gather.target.channels > units * self.unit_pixels;
         let group = if is_wide { units } else { units.div_ceil(tasks) }.min(self.most_units);
@@ -119,7 +120,8 @@ pub(super) fn run(
     let mut parts = vec![0.0; if with_moments { units * part_len(channels) } else { 0 }];
     let mut parts_of = parts.chunks_mut(group * part_len(channels));
     let tasks = (0..groups * blocks.div_ceil(chunk)).map(|task| (task, parts_of.next()));
-    let work = Work { isa, gather, cut, packed, bias, source, target: Target(target.as_mut_ptr().cast()) };
+    let (threads, target) = (current_count(), Target(target.as_mut_ptr().cast()));
+    let work = Work { isa, threads, gather, cut, packed, bias, source, target };
     let worker = || (work.scratch(), Accumulator::new(channels));
     let one = |(scratch, sums): &mut (Scratch, Accumulator), (task, parts): (usize, Option<&mut [f64]>)| {
         let (first, block) = (task % groups * group, task / groups * chunk);
@@ -146,6 +148,7 @@ struct Scratch {
 /// What every group is made from.
 struct Work<'a> {
     isa: Isa,
+    threads: usize,
     gather: &'a GatherPlan,
     cut: Cut,
     packed: &'a [f32],
@@ -182,7 +185,7 @@ impl Work<'_> {
     fn ahead(&self, units: &Range<usize>, channel: usize) -> Option<tile::Ahead> {
         let all = self.gather.source.channels;
         let (unit, channel) = match channel {
-            end if end == all => (units.start + units.len() * rayon::current_num_threads(), 0),
+            end if end == all => (units.start + units.len() * self.threads, 0),
             channel => (units.start, channel),
         };
         if unit >= self.gather.pixel_units() || self.cut.from_step != [1, 1] {

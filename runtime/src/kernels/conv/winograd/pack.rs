@@ -6,22 +6,13 @@ use super::super::scratch::BLOCK;
 use super::POSITIONS;
 use super::plan::RowPlan;
 use super::transform;
-use rayon::prelude::*;
-
-/// Packed floats that are worth waking another thread for.
-const PIECE: usize = 1 << 18;
-
-/// Channel blocks, of `count` whose packed weights are so many floats together, that one thread transforms at a time.
-pub(super) fn blocks_at_once(count: usize, floats: usize) -> usize {
-    (PIECE * count).div_ceil(floats).max(1)
-}
+use crate::deal::all;
 
 /// Transforms `weight: [O, I, 3, 3]` into `[channel block, block of source channels, kernel row, source channel,
 /// position, vectors * lanes]`.
 pub(in super::super) fn pack(plan: &RowPlan, direction: Direction, weight: &[f32]) -> Buffer {
     let rows = plan.rows();
     let mut packed = Buffer::zeros(POSITIONS * rows * plan.target_lanes());
-    let least = blocks_at_once(plan.channel_blocks.len(), packed.len());
     let mut rest = &mut packed[..];
     let mut parts = Vec::with_capacity(plan.channel_blocks.len());
     for block in &plan.channel_blocks {
@@ -29,7 +20,7 @@ pub(in super::super) fn pack(plan: &RowPlan, direction: Direction, weight: &[f32
         parts.push((part, block));
         rest = after;
     }
-    parts.into_par_iter().with_min_len(least).for_each(|(part, block)| {
+    all(parts.into_iter(), |(part, block)| {
         let lanes = block.vectors * plan.lanes;
         for lane in 0..block.channels {
             for source in 0..plan.source.channels {

@@ -15,9 +15,8 @@ use super::plan::RowPlan;
 use super::transform::{self, TargetRow};
 use super::units::TileUnit;
 use super::{KERNEL_ROWS, POSITIONS};
-use crate::kernels::pieces::at_least_a_piece;
+use crate::deal::all;
 use crate::kernels::simd::Isa;
-use rayon::prelude::*;
 
 /// Tiles whose products are summed in registers before they are added to the sums: few enough to stay in a level-1
 /// cache.
@@ -77,8 +76,7 @@ pub(in super::super) fn d_weight(
 pub(super) fn finish(plan: &RowPlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let filter_len = plan.source.channels * KERNEL_ROWS * TAPS;
     let chunks = cut.split(&plan.channel_blocks, filter_len, d_weight);
-    let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
-    chunks.into_par_iter().with_min_len(least).enumerate().for_each(|(chunk, d_weight)| {
+    all(chunks.into_iter().enumerate(), |(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         unpack(plan, blocks, &cut.total(tasks, chunk), d_weight);
     });

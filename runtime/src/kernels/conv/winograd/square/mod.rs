@@ -25,9 +25,10 @@ use super::super::source::ReadThrough;
 use super::super::workspace::{Workspace, buffers};
 use super::units::TileUnit;
 use super::{POSITIONS, TILE};
+use crate::deal::each;
 use crate::kernels::batch_norm::{Accumulator, part_bytes, part_len, with_parts};
-use crate::kernels::deal::each;
 use crate::kernels::simd::Isa;
+use crate::threads::current_count;
 use pack::pack;
 use std::mem::MaybeUninit;
 use tile::{Products, Targets};
@@ -146,7 +147,7 @@ impl SquarePass<'_> {
     /// The pass in shares of the channel blocks, so that few units make work for all threads: each transforms what a unit
     /// reads again. No sum depends on them.
     fn shares(&self) -> Vec<SquarePass<'_>> {
-        let threads = rayon::current_num_threads();
+        let threads = current_count();
         let wanted = if threads == 1 { 1 } else { (TASKS * threads).div_ceil(self.plan.units.count()) };
         let blocks = self.blocks.len().div_ceil(wanted.min(self.blocks.len()));
         let mut packed = self.packed;

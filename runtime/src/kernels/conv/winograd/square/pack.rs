@@ -4,12 +4,11 @@ use super::super::super::buffer::Buffer;
 use super::super::super::gather::{ChannelBlock, Direction};
 use super::super::super::scratch::BLOCK;
 use super::super::POSITIONS;
-use super::super::pack::blocks_at_once;
 use super::super::transform::g;
 use super::SquarePlan;
 
+use crate::deal::all;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// Taps of a kernel, and of a row of it.
@@ -26,7 +25,6 @@ pub(super) fn pack(
     blocks: &[ChannelBlock],
 ) -> Buffer {
     let len = plan.packed_len(blocks);
-    let least = blocks_at_once(blocks.len(), len);
     let write = |packed: &mut [MaybeUninit<f32>]| {
         let mut rest = packed;
         let mut parts = Vec::with_capacity(blocks.len());
@@ -35,7 +33,7 @@ pub(super) fn pack(
             parts.push(Filters { plan, direction, weight, block, to });
             rest = after;
         }
-        parts.into_par_iter().with_min_len(least).for_each(|filters| isa.run(filters));
+        all(parts.into_iter(), |filters| isa.run(filters));
     };
     // SAFETY: a block's filters are as many as its place has room for, and every position's gap is written, too.
     unsafe { Buffer::written(len, write) }

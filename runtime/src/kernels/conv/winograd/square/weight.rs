@@ -14,9 +14,8 @@ use super::super::units::TileUnit;
 use super::SQUARE;
 use super::plan::SquarePlan;
 use super::transform::{self, TargetLines};
-use crate::kernels::pieces::at_least_a_piece;
+use crate::deal::all;
 use crate::kernels::simd::{Isa, Kernel, Simd};
-use rayon::prelude::*;
 
 /// Tiles whose products are summed in registers before they are added to the sums, at most.
 const TOGETHER: usize = 64;
@@ -86,8 +85,7 @@ pub(in crate::kernels::conv) fn d_weight(
 /// Writes d_weight from the sums of every part's chunks.
 pub(super) fn finish(isa: Isa, plan: &SquarePlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
     let chunks = cut.split(&plan.channel_blocks, plan.source.channels * TAPS, d_weight);
-    let least = at_least_a_piece(chunks.len(), tasks.iter().map(|sums| sums.len()).sum());
-    chunks.into_par_iter().with_min_len(least).enumerate().for_each(|(chunk, d_weight)| {
+    all(chunks.into_iter().enumerate(), |(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
         isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight });
     });

@@ -1,7 +1,7 @@
 //! Work dealt to the threads of the pool as they come free. Each makes what it computes with once, however the work
 //! falls out, and one that wakes late finds nothing left to wait for.
 
-use rayon::prelude::*;
+use crate::team::together;
 use std::iter::repeat_with;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +37,7 @@ pub fn each<I, W>(
             }
         }
     };
-    together(rayon::current_num_threads().min(count), &hand);
+    together(count, &hand);
 }
 
 /// What a thread panicked with is as far as it came; the panic itself goes on in that thread.
@@ -45,36 +45,41 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `hand` on so many threads. What it does is not known here, so that the pool's plumbing is compiled once.
-fn together(threads: usize, hand: &(dyn Fn() + Sync)) {
-    if threads <= 1 {
-        return hand();
-    }
-    let others = threads / 2;
-    rayon::join(|| together(threads - others, hand), || together(others, hand));
+/// What `work` makes of every item, in their order.
+pub fn made_of<I, T: Send>(
+    items: impl ExactSizeIterator<Item = I> + Send,
+    work: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
+    deal(items, || (), |(), item| work(item))
 }
 
-/// Gives `work` every piece of `a` with the piece of `b` beside it, each of so many elements. As with [`deal`], the plumbing
-/// is compiled once for all kernels on the same kinds of elements: a small kernel is a fraction of it.
+/// Gives every item to `work`.
+pub fn all<I>(items: impl ExactSizeIterator<Item = I> + Send, work: impl Fn(I) + Sync) {
+    each(items, || (), |(), item| work(item));
+}
+
+/// Gives `work` every piece of `a` with the piece of `b` beside it, each of so many elements. The plumbing is compiled once
+/// for all kernels on the same kinds of elements: a small kernel is a fraction of it.
 pub fn pairs<A: Send, B: Sync>(
     (a, a_piece): (&mut [A], usize),
     (b, b_piece): (&[B], usize),
     work: &(dyn Fn(&mut [A], &[B]) + Sync),
 ) {
-    a.par_chunks_mut(a_piece).zip(b.par_chunks(b_piece)).for_each(|(a, b)| work(a, b));
+    all(a.chunks_mut(a_piece).zip(b.chunks(b_piece)), |(a, b)| work(a, b));
 }
 
 #[cfg(test)]
 mod tests {
     use super::deal;
+    use crate::threads::Workers;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn keeps_the_order_and_makes_few_workers() {
         for threads in 1..=3 {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = Workers::start(threads).unwrap();
             let workers = AtomicUsize::new(0);
-            let squares = pool.install(|| {
+            let squares = pool.run(|| {
                 let worker = || workers.fetch_add(1, Ordering::Relaxed);
                 deal((0..100).map(|i| i + 1), worker, |_, i: usize| i * i)
             });

@@ -24,6 +24,7 @@ TARGET = "aarch64-unknown-linux-gnu"
 # Kernels made of tiles: end of the symbol's path, and what it is called here.
 KERNELS = {
     "conv4tile11DirectSweep": "direct",
+    "conv9pointwise4tile14PointwiseSweep": "1x1",
     "conv8winograd6square4tile8Multiply": "Winograd, 4x4",
     "conv8winograd4tile8RowSweep": "Winograd, rows",
     "conv6weight10WeightSums": "weight gradient",

@@ -105,10 +105,10 @@ impl Team {
                 *locked(&self.panic) = Some(panic);
             }
             self.done.fetch_add(1, SeqCst);
-            if self.leader_sleeps.load(SeqCst) {
-                if let Some(leader) = locked(&self.leader).as_ref() {
-                    leader.unpark();
-                }
+            if self.leader_sleeps.load(SeqCst)
+                && let Some(leader) = locked(&self.leader).as_ref()
+            {
+                leader.unpark();
             }
         }
     }

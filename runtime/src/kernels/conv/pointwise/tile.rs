@@ -2,6 +2,7 @@
 
 use super::super::gather::ChannelBlock;
 use super::super::scratch::BLOCK;
+use super::super::tile::add_few;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -107,7 +108,7 @@ impl Kernel for PointwiseSweep<'_> {
                 (8, 2) => tiles::<S, 6, 2>(sweep),
                 (8, _) => tiles::<S, 12, 1>(sweep),
                 (_, 4) => tiles::<S, 6, 4>(sweep),
-                (_, 2) if S::REGISTERS == 32 => tiles::<S, 12, 2>(sweep),
+                (_, 2) if S::REGISTERS == 32 => tiles::<S, 8, 2>(sweep),
                 (_, 2) => tiles::<S, 4, 2>(sweep),
                 (_, _) => tiles::<S, 8, 1>(sweep),
             }
@@ -201,7 +202,14 @@ unsafe fn add_products<S: Simd, const R: usize, const NB: usize>(
                 ahead.fetch::<S>(near..next);
                 near = next;
             }
-            for c in 0..BLOCK.min(sweep.depth - done) {
+            let len = BLOCK.min(sweep.depth - done);
+            let together = S::together(len);
+            for c in (0..together).step_by(S::FEW) {
+                let from = |_: usize, r: usize| source.add(c + r * BLOCK);
+                add_few::<S, 1, R, NB>(std::array::from_mut(sums), from, weights, NB * S::LANES);
+                weights = weights.add(S::FEW * NB * S::LANES);
+            }
+            for c in together..len {
                 let mut w = [S::zero(); NB];
                 for (j, w) in w.iter_mut().enumerate() {
                     *w = S::load(weights.add(j * S::LANES));

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import torch_twin
-from torch_twin import MIB, PROGRAM, Case, Ours
+from torch_twin import MIB, Case, Ours
 
 CASES = [
     Case("resnet20", 8),
@@ -98,13 +98,7 @@ def run(description, name, prepare, theirs):
     threads)` has `step`, `seconds` and `parameters`, the trained numbers."""
     words = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--only", metavar="MODEL", help="of the list, only this network")
-    words.add_argument("--threads", default="1,2", help="numbers of threads, such as 1,2")
-    words.add_argument("--rounds", type=int, default=15, help="rounds at most")
-    words.add_argument("--least-rounds", type=int, default=5, help="rounds at least, however long they take")
-    words.add_argument("--seconds", type=float, default=10, help="no new round after this long")
-    words.add_argument("--program", type=Path, default=PROGRAM, help="our program [target/release/localgrad]")
-    words.add_argument("--json", type=Path, metavar="FILE", help="also write every row as a JSON line")
-    words.add_argument("--memory", help=argparse.SUPPRESS)
+    torch_twin.add_timing_words(words, 10)
     options = words.parse_args()
     if options.memory:
         request = json.loads(options.memory)

@@ -380,6 +380,17 @@ def print_table(cases, options):
         options.json.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def add_timing_words(words, seconds):
+    """The words of every comparison: threads, and how long it may take."""
+    words.add_argument("--threads", default="1,2", help="numbers of threads, such as 1,2")
+    words.add_argument("--rounds", type=int, default=15, help="rounds at most")
+    words.add_argument("--least-rounds", type=int, default=5, help="rounds at least, however long they take")
+    words.add_argument("--seconds", type=float, default=seconds, help="no new round after this long")
+    words.add_argument("--program", type=Path, default=PROGRAM, help="our program [target/release/localgrad]")
+    words.add_argument("--json", type=Path, metavar="FILE", help="also write every row as a JSON line")
+    words.add_argument("--memory", help=argparse.SUPPRESS)
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--suite", action="store_true", help="every comparison of the project's table")
@@ -388,13 +399,7 @@ def main():
     words.add_argument("--batch", type=int, default=64)
     words.add_argument("--input", default="3x32x32", metavar="CxHxW")
     words.add_argument("--classes", type=int, default=10)
-    words.add_argument("--threads", default="1,2", help="numbers of threads, such as 1,2")
-    words.add_argument("--rounds", type=int, default=15, help="rounds at most")
-    words.add_argument("--least-rounds", type=int, default=5, help="rounds at least, however long they take")
-    words.add_argument("--seconds", type=float, default=30, help="no new round after this long")
-    words.add_argument("--program", type=Path, default=PROGRAM, help="our program [target/release/localgrad]")
-    words.add_argument("--json", type=Path, metavar="FILE", help="also write every row as a JSON line")
-    words.add_argument("--memory", help=argparse.SUPPRESS)
+    add_timing_words(words, 30)
     words.add_argument("way", nargs="*", help="after --: further words for `localgrad bench`")
     options = words.parse_args()
     options.threads = [int(number) for number in options.threads.split(",")]

@@ -12,6 +12,7 @@ mod network;
 mod config;
 mod trainer;
 mod training;
+mod exits;
 mod steer;
 mod stored;
 
@@ -23,11 +24,12 @@ use std::ffi::c_void;
 fn register(env: &mut Env<'_>) -> jni::errors::Result<()> {
     // By the loader of the class that loads this library, whatever the thread's own may be.
     let class = env.find_class(jni_str!("org/localgrad/Native"))?;
-    let tables: [&[NativeMethod]; 6] = [
+    let tables: [&[NativeMethod]; 7] = [
         &library::METHODS,
         &network::METHODS,
         &trainer::METHODS,
         &training::METHODS,
+        &exits::METHODS,
         &steer::METHODS,
         &stored::METHODS,
     ];

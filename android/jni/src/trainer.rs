@@ -143,8 +143,19 @@ pub(crate) fn evaluation<'local>(
     doubles(env, &[found.samples as f64, found.accuracy, found.loss, found.metric])
 }
 
+/// A new array of numbers, as many as an array of Java's holds.
+pub(crate) fn floats<'local>(env: &mut Env<'local>, numbers: &[f32]) -> Done<JFloatArray<'local>> {
+    if i32::try_from(numbers.len()).is_err() {
+        let message = "these are more numbers than an array of Java has; predict fewer samples at once";
+        return Err(Fault::new(lg_status::Argument, message).into());
+    }
+    let array = JFloatArray::new(env, numbers.len())?;
+    array.set_region(env, 0, numbers)?;
+    Ok(array)
+}
+
 /// Does `work` with lent samples, inside the door.
-fn with_samples<T>(
+pub(crate) fn with_samples<T>(
     env: &mut Env<'_>,
     images: &JByteBuffer<'_>,
     header: &JLongArray<'_>,
@@ -243,13 +254,7 @@ fn predict<'local>(
     let logits = with_samples(env, &images, &header, &Answers::default(), |samples| {
         trainer::on(handle(trainer), |object, session| session.predict(object.shared(), samples))
     })?;
-    if i32::try_from(logits.len()).is_err() {
-        let message = "these are more numbers than an array of Java has; predict fewer samples at once";
-        return Err(Fault::new(lg_status::Argument, message).into());
-    }
-    let array = JFloatArray::new(env, logits.len())?;
-    array.set_region(env, 0, &logits)?;
-    Ok(array)
+    floats(env, &logits)
 }
 
 fn feature_count<'local>(_: &mut Env<'local>, _: JClass<'local>, trainer: jlong) -> Done<jlong> {

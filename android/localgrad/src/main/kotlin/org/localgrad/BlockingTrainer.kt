@@ -37,6 +37,19 @@ public class BlockingTrainer internal constructor(private val trainer: Trainer, 
         return await { engine.predict(samples) }.first()
     }
 
+    /** As [Trainer.evaluateExits]. */
+    @Throws(InterruptedException::class)
+    public fun evaluateExits(samples: Samples): List<ExitEvaluation> = await { engine.evaluateExits(samples) }
+
+    /** As [Trainer.predictEarly]. */
+    @JvmOverloads
+    @Throws(InterruptedException::class)
+    public fun predictEarly(
+        samples: Samples,
+        confidence: Double,
+        exits: List<ExitEvaluation> = emptyList(),
+    ): List<EarlyPrediction> = await { engine.predictEarly(samples, confidence, exits) }
+
     /** As [Trainer.features]. */
     @Throws(InterruptedException::class)
     public fun features(samples: Samples): Samples = await { engine.features(samples) }

@@ -162,17 +162,35 @@ internal class Engine private constructor(
         return (0 until samples.count).map { predictions(logits, it * classes) }
     }
 
+    fun evaluateExits(samples: Samples): List<ExitEvaluation> {
+        val found =
+            Native.evaluateExits(handle(), samples.buffer, samples.header(), samples.labels, samples.rows())
+        return found.asList().chunked(2) { (accuracy, temperature) -> ExitEvaluation(accuracy, temperature) }
+    }
+
+    fun predictEarly(samples: Samples, confidence: Double, exits: List<ExitEvaluation>): List<EarlyPrediction> {
+        val temperatures = DoubleArray(exits.size) { exits[it].temperature }
+        val left = IntArray(samples.count)
+        val logits =
+            Native.predictEarly(handle(), samples.buffer, samples.header(), confidence, temperatures, left)
+        return left.mapIndexed { sample, exit ->
+            val temperature = temperatures.getOrElse(exit) { 1.0 }
+            EarlyPrediction(exit, predictions(logits, sample * classes, temperature))
+        }
+    }
+
     /** Classes or labels of one sample, the most likely first. */
-    private fun predictions(logits: FloatArray, first: Int): List<Prediction> {
-        val shares = if (objective == Objective.Labels) sigmoids(logits, first) else softmax(logits, first)
+    private fun predictions(logits: FloatArray, first: Int, temperature: Double = 1.0): List<Prediction> {
+        val shares =
+            if (objective == Objective.Labels) sigmoids(logits, first) else softmax(logits, first, temperature)
         val all = shares.indices.map { Prediction(it, classNames.getOrNull(it) ?: it.toString(), shares[it].toFloat()) }
         return all.sortedByDescending { it.probability }
     }
 
-    private fun softmax(logits: FloatArray, first: Int): DoubleArray {
+    private fun softmax(logits: FloatArray, first: Int, temperature: Double): DoubleArray {
         var largest = Float.NEGATIVE_INFINITY
         for (at in first until first + classes) largest = maxOf(largest, logits[at])
-        val shares = DoubleArray(classes) { exp((logits[first + it] - largest).toDouble()) }
+        val shares = DoubleArray(classes) { exp((logits[first + it] - largest) / temperature) }
         val sum = shares.sum()
         return DoubleArray(classes) { shares[it] / sum }
     }

@@ -94,6 +94,28 @@ internal object Native {
     @JvmStatic external fun evaluateSource(trainer: Long, source: Source, metric: Array<String?>): DoubleArray
     @JvmStatic external fun predict(trainer: Long, images: ByteBuffer, header: LongArray): FloatArray
 
+    /** Accuracy and temperature of each exit in turn. */
+    @JvmStatic
+    external fun evaluateExits(
+        trainer: Long,
+        images: ByteBuffer,
+        header: LongArray,
+        labels: IntArray,
+        targets: FloatArray,
+    ): DoubleArray
+
+    /** The logits of the exit that each sample left by, whose number goes into [exits]. */
+    @JvmStatic
+    @Suppress("LongParameterList") // what is lent crosses without an object
+    external fun predictEarly(
+        trainer: Long,
+        images: ByteBuffer,
+        header: LongArray,
+        confidence: Double,
+        temperatures: DoubleArray,
+        exits: IntArray,
+    ): FloatArray
+
     /** Numbers of a sample's features, and these, written into all of a direct buffer. */
     @JvmStatic external fun featureCount(trainer: Long): Long
     @JvmStatic external fun features(trainer: Long, images: ByteBuffer, header: LongArray, features: ByteBuffer)

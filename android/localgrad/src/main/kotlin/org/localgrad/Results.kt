@@ -82,6 +82,22 @@ public data class Evaluation @JvmOverloads constructor(
 public data class Prediction(public val index: Int, public val name: String, public val probability: Float)
 
 /**
+ * What samples tell of an exit.
+ *
+ * @property accuracy the share of them that it classified right, in 0 to 1.
+ * @property temperature what its logits are divided by so that its probabilities are as large as it is often right.
+ */
+public data class ExitEvaluation(public val accuracy: Double, public val temperature: Double)
+
+/**
+ * What the network thinks of a sample that left by the first exit that was sure enough.
+ *
+ * @property exit that exit, from 0; the last is the network's end.
+ * @property predictions all classes, the most likely first.
+ */
+public data class EarlyPrediction(public val exit: Int, public val predictions: List<Prediction>)
+
+/**
  * How a trainer would train, and what that needs.
  *
  * @property peakBytes the most bytes in use at one time: an upper bound.

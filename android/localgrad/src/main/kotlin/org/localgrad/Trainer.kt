@@ -150,6 +150,25 @@ public class Trainer @JvmOverloads constructor(
     public suspend fun predict(bitmap: Bitmap): List<Prediction> = predict(Frame.of(bitmap))
 
     /**
+     * What labelled samples tell of each exit: of the auxiliary networks behind the blocks that are trained, in order, and of the
+     * network's end, which is the last. Samples that were not trained on tell best. Training is not changed.
+     * [LocalgradException.Config] where the network answers with labels or values.
+     */
+    public suspend fun evaluateExits(samples: Samples): List<ExitEvaluation> =
+        engine.run(this) { engine.evaluateExits(samples) }
+
+    /**
+     * As [predict], but each sample leaves the network by the first exit whose likeliest class has a probability of [confidence]
+     * or more, at the latest by its end, and passes no later unit. [exits] are what [evaluateExits] found, whose temperatures make
+     * probabilities as large as an exit is often right; none leaves them as they are.
+     */
+    public suspend fun predictEarly(
+        samples: Samples,
+        confidence: Double,
+        exits: List<ExitEvaluation> = emptyList(),
+    ): List<EarlyPrediction> = engine.run(this) { engine.predictEarly(samples, confidence, exits) }
+
+    /**
      * One number for each class or label of each sample, sample after sample, before they become probabilities; the values,
      * where the network answers with these.
      */

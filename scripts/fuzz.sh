@@ -31,8 +31,9 @@ binaries=fuzz/target/$host/release
 fuzz_one() { # target
   local found=fuzz/target/found/$1 log=fuzz/target/found/$1.log
   mkdir -p "$found" "fuzz/artifacts/$1"
-  # A gigabyte is far more than any of these inputs justifies.
-  if ! "$binaries/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -verbosity=1 \
+  # A gigabyte is far more than any of these inputs justifies. Ten steps of a small network are four seconds of work, so
+  # instrumented, and a machine has other work, too: what is not done in five minutes hangs.
+  if ! "$binaries/$1" -max_total_time="$seconds" -timeout=300 -rss_limit_mb=1024 -max_len=16384 -verbosity=1 \
     -artifact_prefix="fuzz/artifacts/$1/" "$found" "fuzz/corpus/$1" >"$log" 2>&1; then
     tail -n 40 "$log"
     echo "$1: FOUND SOMETHING, see fuzz/artifacts/$1"

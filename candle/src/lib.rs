@@ -36,7 +36,7 @@ impl Network {
     /// One sentence with all weights that are missing or of another shape (sides of 1 are of no matter); those of a spec that
     /// cannot be, and of reading weights.
     pub fn new(spec: NetworkSpec, weights: &VarBuilder<'_>) -> Result<Self> {
-        let mut model = Model::new(spec.clone(), 0, &Device::Cpu).map_err(failed)?;
+        let mut model = Model::to_load(spec.clone(), &Device::Cpu).map_err(failed)?;
         let mut found = Weights::new();
         let read = model.read_forms(&mut |name, _| {
             if weights.contains_tensor(name) {

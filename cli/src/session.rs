@@ -28,7 +28,7 @@ use localgrad::model::Classifier;
 use localgrad::progress::Progress;
 use localgrad::scratch::{Scratch, Traffic};
 use localgrad::threads::Workers;
-use localgrad::trainer::{Stage, Trainer};
+use localgrad::trainer::{Drawn, Stage, Trainer};
 use localgrad::weights::{self, Card};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -113,6 +113,16 @@ impl Session<'_> {
         }
     }
 
+    /// Which weights are not loaded.
+    fn drawn(&self) -> Outcome<Drawn> {
+        let goes_on = self.resumes && Saved::read(&self.checkpoint)?.is_some();
+        Ok(match (goes_on, self.init) {
+            (true, _) => Drawn::None,
+            (false, Some(_)) => Drawn::AllButUnits,
+            (false, None) => Drawn::All,
+        })
+    }
+
     fn configuration(&self) -> Outcome<Configuration> {
         let RunFile { network, train, fit, .. } = self.file;
         Ok(Configuration::new(network, train, fit, self.train, self.place)?)
@@ -158,9 +168,10 @@ pub fn run(session: &Session<'_>, writer: &mut Writer) -> Outcome<Done> {
         true => Some(Scratch::create(&session.scratch, session.scratch_limit_bytes)?),
         false => None,
     };
+    let drawn = session.drawn()?;
     let mut trainer = session.workers.run(|| {
         let (network, train) = (file.network.clone(), file.train.clone());
-        Trainer::with_scratch(network, train, normalize, session.place, scratch)
+        Trainer::to_load(network, train, normalize, session.place, scratch, drawn)
     })?;
     let (checkpoints, progress) = session.open(&mut trainer)?;
     tell_of_lost_best(session, &progress);

@@ -11,8 +11,8 @@
  * was destroyed, NULL and anything that is no handle are answered by a status; nothing is read through them.
  *
  * Threads. Functions of different handles can be called at the same time. A handle that is at work in another call
- * answers LG_STATUS_BUSY. The library starts threads in the first call that computes, never before, and the last of them
- * is gone when lg_trainer_destroy returns.
+ * answers LG_STATUS_BUSY. The library starts threads in the first call that computes, and the last of them is gone when
+ * lg_trainer_destroy returns. Before, lg_trainer_create has some draw weights, which are gone when it returns.
  *
  * Forks. A trainer belongs to the process that made it. In a forked child, which has none of its threads, every call on
  * it is answered by LG_STATUS_FORKED, and nothing hangs; the child may make its own. A child that was forked while a call
@@ -1076,8 +1076,8 @@ lg_status lg_network_prepare_frame(const lg_network *network,
                                    size_t capacity,
                                    lg_error *error);
 
-// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. No thread
-// is started. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
+// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. Threads that
+// draw weights are gone when it returns. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
 lg_status lg_trainer_create(const lg_network *network,
                             const lg_trainer_config *config,
                             lg_trainer **trainer,

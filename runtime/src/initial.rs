@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::maps::Map;
 use crate::random::Stream;
 
-/// Elements that one task draws.
-const CHUNK: usize = 8192;
+/// Elements that one task draws: few enough that small layers are shared evenly, too.
+const CHUNK: usize = 1024;
 
 /// Normal numbers of mean 0 and standard deviation `deviation`. Takes two draws for each.
 pub fn normal(dims: &[usize], deviation: f64, stream: &mut Stream) -> Result<Map> {

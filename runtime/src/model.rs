@@ -80,29 +80,43 @@ pub struct Model {
 impl Model {
     /// Builds every layer with weights drawn from `seed`.
     pub fn new(spec: NetworkSpec, seed: u64, place: impl Into<Place>) -> Result<Self> {
-        spec.validate()?;
-        let expanded = spec.expand()?;
-        Self::build(spec, &expanded, (seed, Selection::All), &place.into(), &mut |_, _| Ok(()))
+        Self::alone(spec, seed, true, &place.into())
     }
 
-    /// The same of a spec that was found valid and expanded; `each` is given every unit, and then the head, with its number as soon as it is built.
+    /// The same with weights that are 0 until all of them are loaded, which takes less time than drawing them.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn to_load(spec: NetworkSpec, place: impl Into<Place>) -> Result<Self> {
+        Self::alone(spec, 0, false, &place.into())
+    }
+
+    fn alone(spec: NetworkSpec, seed: u64, draws: bool, place: &Place) -> Result<Self> {
+        spec.validate()?;
+        let expanded = spec.expand()?;
+        Self::build(spec, &expanded, (seed, [draws; 2], Selection::All), place, &mut |_, _| Ok(()))
+    }
+
+    /// The same of a spec that was found valid and expanded, with a seed, and whether weights of the units and of the head
+    /// are drawn; `each` is given every unit, and then the head, with its number as soon as it is built.
     pub(crate) fn build(
         spec: NetworkSpec,
         expanded: &[(Vec<NamedLayer>, Features)],
-        (seed, selection): (u64, Selection),
+        (seed, [draws_units, draws_head], selection): (u64, [bool; 2], Selection),
         place: &Place,
         each: &mut dyn FnMut(usize, &mut Sequential) -> Result<()>,
     ) -> Result<Self> {
-        let initializer = |trains| Initializer { seed, place: place.clone(), part: Part::Weights, trains };
+        let initializer =
+            |draws, trains| Initializer { seed, draws, place: place.clone(), part: Part::Weights, trains };
         let mut units = Vec::with_capacity(spec.units.len());
         for (unit, (layers, _)) in spec.units.iter().zip(expanded) {
             let trains = selection.of_unit(units.len(), expanded.len());
-            let mut built = Sequential::new(layers, &unit.name, &initializer(trains))?;
+            let mut built = Sequential::new(layers, &unit.name, &initializer(draws_units, trains))?;
             each(units.len(), &mut built)?;
             units.push((unit.name.clone(), built));
         }
         let parts = selection.of_head(&spec.head, units.len());
-        let mut head = Sequential::of_parts(&parts, "", &initializer(Trains::ALL))?;
+        let mut head = Sequential::of_parts(&parts, "", &initializer(draws_head, Trains::ALL))?;
         each(units.len(), &mut head)?;
         Ok(Self { spec, units, head, place: place.clone() })
     }

@@ -42,6 +42,7 @@ use crate::shelf::{Parcel, Shelf};
 use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
 pub(crate) use alike::Alike;
+pub use build::Drawn;
 use build::{build_auxiliaries, check_cache};
 pub(crate) use build::{check_shares, check_weights};
 pub use config::TrainConfig;
@@ -122,6 +123,18 @@ impl Trainer {
         place: impl Into<Place>,
         scratch: Option<Scratch>,
     ) -> Result<Self> {
+        Self::to_load(spec, config, normalize, place, scratch, Drawn::All)
+    }
+
+    /// The same with those weights `drawn` that will not be loaded.
+    pub fn to_load(
+        spec: NetworkSpec,
+        config: TrainConfig,
+        normalize: Normalize,
+        place: impl Into<Place>,
+        scratch: Option<Scratch>,
+        drawn: Drawn,
+    ) -> Result<Self> {
         let place = &place.into();
         config.validate()?;
         if config.execution.needs_scratch() && scratch.is_none() && !place.is_counted() {
@@ -142,12 +155,19 @@ impl Trainer {
         let first_trained = method.first_trained(&expanded);
         let still_blocks = method.still_blocks(first_trained);
         check_cache(method, first_trained, &specs, still_blocks)?;
-        let auxiliaries = build_auxiliaries(&expanded, (&config, still_blocks), &specs, place, &mut depot)?;
+        let settings = (&config, still_blocks, drawn);
+        let auxiliaries = build_auxiliaries(&expanded, settings, &specs, place, &mut depot)?;
         let mut put = |group, layers: &mut Sequential| match &mut depot {
             Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
             None => Ok(()),
         };
-        let model = Model::build(spec, &expanded, (method.seed, method.selection), place, &mut put)?;
+        let model = Model::build(
+            spec,
+            &expanded,
+            (method.seed, drawn.of_network(), method.selection),
+            place,
+            &mut put,
+        )?;
         let shelf = Shelf {
             precision: execution.features,
             on_file: execution.features_on_disk,

@@ -80,7 +80,7 @@ impl Op {
         let mut layer = build(
             &self.layer,
             "",
-            &Initializer { seed: 0, place, part: Part::Weights, trains: Trains::ALL },
+            &Initializer { seed: 0, draws: true, place, part: Part::Weights, trains: Trains::ALL },
         )?;
         layer.forward(x.into(), Mode::Evaluate, &mut Tape::new())?;
         Ok(counter.ledger.total_work().multiply_adds as usize)
@@ -88,8 +88,13 @@ impl Op {
 
     /// Runs every pass on `samples` samples, taking turns with `product`, so that what disturbs one disturbs all.
     pub fn measure(&self, samples: usize, product: &mut Product) -> Result<Times> {
-        let initializer =
-            Initializer { seed: 0, place: Place::Host, part: Part::Weights, trains: Trains::ALL };
+        let initializer = Initializer {
+            seed: 0,
+            draws: true,
+            place: Place::Host,
+            part: Part::Weights,
+            trains: Trains::ALL,
+        };
         let mut trained = build(&self.layer, "", &initializer)?;
         let mut frozen = build(&self.layer, "", &initializer)?;
         freeze(frozen.as_mut())?;

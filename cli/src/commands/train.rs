@@ -226,7 +226,7 @@ fn check_statistics(runs: &Runs, samples: usize) -> Outcome<()> {
 
 /// Refuses a file that does not fit before anything is made.
 fn check_start(init: &Start<'_>, network: NetworkSpec) -> Outcome<()> {
-    let mut model = localgrad::model::Model::new(network, 0, &Place::Host)?;
+    let mut model = localgrad::model::Model::to_load(network, &Place::Host)?;
     init.load(&mut model).map(drop)
 }
 

@@ -13,7 +13,7 @@ use localgrad::maps::Place;
 use localgrad::model::{Classifier, Model};
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::targets::TargetKind;
-use localgrad::trainer::{Execution, TrainConfig, Trainer};
+use localgrad::trainer::{Drawn, Execution, TrainConfig, Trainer};
 use localgrad::weights::{self, Weights};
 use localgrad_models::identify::{Identity, identify};
 use localgrad_models::names::{self, Mapping};
@@ -125,7 +125,7 @@ fn from_file(
         None => of_card(arguments, path, card.network)?,
     };
     let channels = spec.input.channels();
-    let mut model = Model::new(spec, 0, place)?;
+    let mut model = Model::to_load(spec, place)?;
     load_file(&mut model, path)?.say(path);
     let normalize = choices::normalize_of_weights(data, card.normalize, channels, path)?;
     Ok(Trained { model, normalize, class_names: card.class_names, best: None })
@@ -307,7 +307,7 @@ pub fn model_of_run(
 ) -> Outcome<(Model, Option<PathBuf>)> {
     let best = directory.best_weights(None);
     if best.is_file() {
-        let mut model = Model::new(run.network, 0, place)?;
+        let mut model = Model::to_load(run.network, place)?;
         load_file(&mut model, &best)?.say(&best);
         complain(&format!("{}: the weights of the best epoch", best.display()));
         return Ok((model, Some(best)));
@@ -316,11 +316,11 @@ pub fn model_of_run(
         // All of it is wanted in memory.
         let execution = Execution { offload: false, features_on_disk: false, ..run.train.execution };
         let train = TrainConfig { execution, ..run.train };
-        let mut trainer = Trainer::new(run.network, train, run.normalize, place)?;
+        let mut trainer = Trainer::to_load(run.network, train, run.normalize, place, None, Drawn::None)?;
         saved.restore(&mut trainer)?;
         return Ok((trainer.model, None));
     }
-    let mut model = Model::new(run.network, 0, place)?;
+    let mut model = Model::to_load(run.network, place)?;
     let path = directory.weights(None);
     load_file(&mut model, &path)?.say(&path);
     Ok((model, None))

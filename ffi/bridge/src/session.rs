@@ -24,7 +24,7 @@ use localgrad_runtime::model::Classifier;
 use localgrad_runtime::progress::Progress;
 use localgrad_runtime::scratch::Scratch;
 use localgrad_runtime::threads::Workers;
-use localgrad_runtime::trainer::{Method, OpenStep, TrainConfig, Trainer, one_value};
+use localgrad_runtime::trainer::{Drawn, Method, OpenStep, TrainConfig, Trainer, one_value};
 use localgrad_runtime::{ErrorKind, weights};
 use std::time::{Duration, Instant};
 
@@ -116,11 +116,14 @@ impl Session {
             budget,
             class_names,
             pretrained,
-            ..
+            threads,
         } = settings;
         let wanted = scratch.filter(|_| train.execution.needs_scratch());
         let scratch = wanted.map(|(directory, limit)| Scratch::create(&directory, limit)).transpose()?;
-        let mut trainer = Trainer::with_scratch(network, train, normalize.clone(), &place, scratch)?;
+        let drawn = if pretrained.is_some() { Drawn::AllButUnits } else { Drawn::All };
+        // Drawing the weights of a large network takes long on one thread. None of these outlasts this call.
+        let mut trainer = Workers::start(threads)?
+            .run(|| Trainer::to_load(network, train, normalize.clone(), &place, scratch, drawn))?;
         match pretrained {
             None => {}
             Some(Pretrained { weights, head_is_new: false }) => weights::load(&mut trainer, &weights)?,
@@ -166,7 +169,7 @@ impl Session {
         self.trainer = stand_in()?;
         self.lost = true;
         self.set_damaged();
-        self.trainer = Trainer::with_scratch(spec, chosen.train, normalize, &Place::Host, scratch)?;
+        self.trainer = Trainer::to_load(spec, chosen.train, normalize, &Place::Host, scratch, Drawn::None)?;
         self.lost = false;
         self.intake = Intake::of(&self.trainer, self.intake.normalize.clone());
         self.evaluation_batch = chosen.evaluation_batch.unwrap_or(self.batch);

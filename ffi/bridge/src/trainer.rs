@@ -171,8 +171,8 @@ unsafe impl Versioned for lg_trainer_info {
     }
 }
 
-/// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. No thread
-/// is started. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
+/// Makes a trainer of the network with new weights, or those that the network carries; `config` may be NULL. Threads that
+/// draw weights are gone when it returns. `*trainer` is the caller's to destroy, and NULL after a failure. The network may be destroyed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lg_trainer_create(
     network: *const lg_network,

@@ -13,6 +13,8 @@ const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 /// The 100 classes are grouped into so many.
 const COARSE_CLASSES: u8 = 20;
+/// Records that labels are taken from at once: one read of a hundred kilobytes is faster than many of a byte.
+const AT_ONCE: u64 = 32;
 /// Far more than a hundred names take.
 const MAX_NAMES_BYTES: u64 = 64 << 10;
 
@@ -139,20 +141,31 @@ impl Cifar {
         let first = self.labels.len();
         // No more than the file has bytes, so the conversion loses nothing.
         self.labels.reserve_exact((source.len() / record) as usize);
-        let mut buffer = [0; 2];
-        let labels = &mut buffer[..kind.label_bytes()];
-        for index in 0..source.len() / record {
-            source.read(index * record, labels)?;
-            let fine = labels[labels.len() - 1];
-            if fine >= kind.classes() {
-                return Err(wrong_label(&source, index, "label", fine, kind.classes()));
-            }
-            if labels.len() == 2 && labels[0] >= COARSE_CLASSES {
-                return Err(wrong_label(&source, index, "coarse label", labels[0], COARSE_CLASSES));
-            }
-            self.labels.push(fine);
+        let records = source.len() / record;
+        for start in (0..records).step_by(AT_ONCE as usize) {
+            let count = AT_ONCE.min(records - start);
+            // No more than `AT_ONCE` records, so the conversions lose nothing.
+            let bytes = (count * record) as usize;
+            source.with(start * record, bytes, |bytes| {
+                let labels = bytes.chunks_exact(record as usize).map(|record| &record[..kind.label_bytes()]);
+                labels.zip(start..).try_for_each(|(labels, index)| self.add_label(&source, index, labels))
+            })??;
         }
         self.files.push(CifarFile { source, first });
+        Ok(())
+    }
+
+    /// Takes the label of record `index`, of which `labels` are the first bytes.
+    fn add_label(&mut self, source: &Source, index: u64, labels: &[u8]) -> Result<()> {
+        let kind = self.kind;
+        let fine = labels[labels.len() - 1];
+        if fine >= kind.classes() {
+            return Err(wrong_label(source, index, "label", fine, kind.classes()));
+        }
+        if labels.len() == 2 && labels[0] >= COARSE_CLASSES {
+            return Err(wrong_label(source, index, "coarse label", labels[0], COARSE_CLASSES));
+        }
+        self.labels.push(fine);
         Ok(())
     }
 }

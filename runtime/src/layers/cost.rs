@@ -109,7 +109,7 @@ pub(crate) fn parameters(layers: &[NamedLayer]) -> Result<usize> {
 /// Layers of maps without numbers, and how many numbers they would train.
 fn built(layers: &[NamedLayer], counter: &Arc<Counter>, trained: bool) -> Result<(Sequential, usize)> {
     let place = Place::Counted(counter.clone());
-    let initializer = Initializer { seed: 0, place, part: Part::Weights, trains: Trains::ALL };
+    let initializer = Initializer { seed: 0, draws: true, place, part: Part::Weights, trains: Trains::ALL };
     let mut layers = Sequential::new(layers, "", &initializer)?;
     let mut parameters = 0usize;
     layers.visit("", &mut |_, variable| {

@@ -137,6 +137,8 @@ pub trait Layer: Send {
 pub struct Initializer {
     /// Weights are a function of this seed and their own name alone.
     pub seed: u64,
+    /// Whether they are drawn; else they are 0 until they are loaded.
+    pub draws: bool,
     /// Where the weights live.
     pub place: Place,
     /// What their memory is for.
@@ -153,7 +155,10 @@ impl Initializer {
         dims: &[usize],
         make: impl FnOnce(&mut Stream) -> Result<Map>,
     ) -> Result<Parameter> {
-        let value = self.place.made(dims, || make(&mut Stream::new(self.seed, &join(path, name), &[])))?;
+        let value = match self.draws {
+            true => self.place.made(dims, || make(&mut Stream::new(self.seed, &join(path, name), &[])))?,
+            false => self.place.full(dims, 0.0)?,
+        };
         Ok(self.parameter(value, self.trains.weights))
     }
 

@@ -55,9 +55,7 @@ impl Sequential {
         let mut built =
             Self { layers: Vec::new(), first_trained: usize::MAX, still: Still::default(), height: 0 };
         for (specs, trains) in parts {
-            let Initializer { seed, part, .. } = *initializer;
-            let place = initializer.place.clone();
-            built.extend(specs, path, &Initializer { seed, place, part, trains: *trains })?;
+            built.extend(specs, path, &Initializer { trains: *trains, ..initializer.clone() })?;
         }
         Ok(built)
     }

@@ -10,17 +10,41 @@ use crate::network::NetworkSpec;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
 
+/// Which weights of a new trainer are drawn by its seed; the others are 0 until they are loaded, which takes less time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// All.
+    All,
+    /// Those of the head and of auxiliary networks: a file has those of the units.
+    AllButUnits,
+    /// None: a checkpoint has them all.
+    None,
+}
+
+impl Drawn {
+    /// Whether those of the units and of the head are drawn.
+    pub(super) fn of_network(self) -> [bool; 2] {
+        [self == Self::All, self.of_others()]
+    }
+
+    /// Whether those of the head and of auxiliary networks are.
+    fn of_others(self) -> bool {
+        self != Self::None
+    }
+}
+
 /// Builds one for every block but the last and the first `still`, which are not trained; each goes to the depot, if there
 /// is one, as soon as it is built.
 pub(super) fn build_auxiliaries(
     expanded: &[(Vec<NamedLayer>, Features)],
-    (config, still): (&TrainConfig, usize),
+    (config, still, drawn): (&TrainConfig, usize, Drawn),
     specs: &[AuxiliarySpec],
     place: &Place,
     depot: &mut Option<Depot>,
 ) -> Result<Vec<Option<Auxiliary>>> {
     let initializer = Initializer {
         seed: config.method.seed,
+        draws: drawn.of_others(),
         place: place.clone(),
         part: Part::Auxiliary,
         trains: Trains::ALL,

@@ -279,8 +279,13 @@ fn epsilon_and_momentum_are_the_specs() {
     let (mean, variance) = moments(&x, 3);
     for layers in [vec![unnamed(norm(None))], vec![named("c", conv), named("n", norm(None))]] {
         for place in places() {
-            let initializer =
-                Initializer { seed: 1, place: place.clone(), part: Part::Weights, trains: Trains::ALL };
+            let initializer = Initializer {
+                seed: 1,
+                draws: true,
+                place: place.clone(),
+                part: Part::Weights,
+                trains: Trains::ALL,
+            };
             let mut layers = Sequential::new(&layers, "", &initializer).unwrap();
             let ones = &mut |name: &str, mut variable: Variable<'_>| {
                 if name == "c.weight" {

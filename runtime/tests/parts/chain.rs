@@ -35,7 +35,7 @@ impl GradientSink for Keep {
 }
 
 fn initializer() -> Initializer {
-    Initializer { seed: 7, place: Place::Host, part: Part::Weights, trains: Trains::ALL }
+    Initializer { seed: 7, draws: true, place: Place::Host, part: Part::Weights, trains: Trains::ALL }
 }
 
 /// One link: a convolution that keeps the size up to its stride, and its batch norm.

@@ -110,7 +110,7 @@ fn gradient(place: &Place, precision: Precision, trains: Trains) -> (Sequential,
     let (vocabulary, channels) = (3000, 2);
     let spec = LayerSpec::Embedding { vocabulary, channels };
     let layers = [localgrad::layers::spec::named("words", spec)];
-    let initializer = Initializer { seed: 1, place: place.clone(), part: Part::Weights, trains };
+    let initializer = Initializer { seed: 1, draws: true, place: place.clone(), part: Part::Weights, trains };
     let mut layers = Sequential::new(&layers, "", &initializer).unwrap();
     let mut tape = Tape::in_precision(precision);
     let (mode, mut kept) = (Mode::Train { draw: Draw::default() }, Keep(None));

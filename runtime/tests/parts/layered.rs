@@ -44,7 +44,8 @@ fn gradients(layers: &mut Sequential) -> BTreeMap<String, Map> {
 
 /// The layers at `place` with weights drawn from `seed`, and these.
 fn built(layers: &[NamedLayer], place: &Place, seed: u64) -> (Sequential, Weights) {
-    let initializer = Initializer { seed, place: place.clone(), part: Part::Weights, trains: Trains::ALL };
+    let initializer =
+        Initializer { seed, draws: true, place: place.clone(), part: Part::Weights, trains: Trains::ALL };
     let mut layers = Sequential::new(layers, "", &initializer).unwrap();
     let (mut random, mut weights) = (Random::new(seed), Weights::new());
     let draw = &mut |name: &str, mut variable: Variable<'_>| {

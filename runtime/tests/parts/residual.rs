@@ -31,7 +31,7 @@ impl GradientSink for Keep {
 
 fn sequential(layers: &[NamedLayer], place: &Place) -> Sequential {
     let place = place.clone();
-    let initializer = Initializer { seed: 3, place, part: Part::Weights, trains: Trains::ALL };
+    let initializer = Initializer { seed: 3, draws: true, place, part: Part::Weights, trains: Trains::ALL };
     Sequential::new(layers, "", &initializer).unwrap()
 }
 

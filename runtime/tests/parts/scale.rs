@@ -35,7 +35,7 @@ fn drop_path(place: &Place) -> Sequential {
     Sequential::new(
         &layers,
         "",
-        &Initializer { seed: 5, place: place.clone(), part: Part::Weights, trains: Trains::ALL },
+        &Initializer { seed: 5, draws: true, place: place.clone(), part: Part::Weights, trains: Trains::ALL },
     )
     .unwrap()
 }

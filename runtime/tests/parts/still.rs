@@ -66,7 +66,7 @@ fn twin(x: &[f64], weights: &Weights) -> Vec<f64> {
 }
 
 fn built(bias: bool, trains: Trains, place: &Place) -> (Sequential, Weights) {
-    let initializer = Initializer { seed: 7, place: place.clone(), part: Part::Weights, trains };
+    let initializer = Initializer { seed: 7, draws: true, place: place.clone(), part: Part::Weights, trains };
     let mut layers = Sequential::new(&layers(bias), "", &initializer).unwrap();
     let (mut random, mut weights) = (Random::new(7), Weights::new());
     let draw = &mut |name: &str, mut variable: Variable<'_>| {

@@ -265,8 +265,13 @@ fn decoder(inputs: usize, size: [usize; 2]) -> Vec<NamedLayer> {
 fn a_decoder_agrees_with_its_layers_apart() {
     for (height, trainable) in [(9, true), (16, true), (9, false)] {
         let specs = decoder(20, [16, 17]);
-        let initializer =
-            Initializer { seed: 3, place: Place::Host, part: Part::Weights, trains: Trains::ALL };
+        let initializer = Initializer {
+            seed: 3,
+            draws: true,
+            place: Place::Host,
+            part: Part::Weights,
+            trains: Trains::ALL,
+        };
         let mut fused = Sequential::new(&specs, "decoder", &initializer).unwrap();
         let mut apart: Vec<Box<dyn Layer>> = specs
             .iter()

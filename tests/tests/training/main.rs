@@ -12,6 +12,7 @@ mod device;
 mod device_families;
 #[cfg(feature = "emulated")]
 mod device_runs;
+mod drawn;
 mod exits;
 mod objectives;
 mod pooled;

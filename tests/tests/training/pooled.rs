@@ -39,7 +39,8 @@ fn spec(pool: usize) -> AuxiliarySpec {
 /// The loss of what a block gives, maps of this side, and its gradient.
 fn loss(spec: &AuxiliarySpec, side: usize, h: &[f32], targets: &Targets) -> (f64, Vec<f32>) {
     let features = Features::Map { channels: CHANNELS, height: side, width: side };
-    let initializer = Initializer { seed: 4, place: Place::Host, part: Part::Auxiliary, trains: Trains::ALL };
+    let initializer =
+        Initializer { seed: 4, draws: true, place: Place::Host, part: Part::Auxiliary, trains: Trains::ALL };
     // Weights are drawn by their names: those of the same units are the same.
     let mut auxiliary = Auxiliary::new(spec, features, false, "aux.0", &initializer).unwrap();
     let target = Target {

@@ -13,6 +13,7 @@ pub mod similarity;
 pub mod optimizer;
 pub mod pieces;
 pub mod unwritten;
+pub mod transpose;
 pub mod normal;
 pub mod activation;
 pub mod elementwise;

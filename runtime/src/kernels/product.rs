@@ -1,18 +1,40 @@
-//! Dense products of matrices over slices: panels of the right one, a few vectors wide, against a few rows of the left
-//! one at a time, summed in registers. The sums do not depend on threads: work is cut by shape.
+//! Dense products of matrices over slices, by the register tile of convolutions of one pixel.
+//!
+//! ```text
+//! left matrix [row, depth]                right matrix [depth, column]
+//!    │ a band of rows is copied              │ a panel of columns is copied
+//!    ▼                                       ▼
+//! [block of depth, row, 16]    times     [depth, vectors * lanes]
+//!    └──────────────────┬────────────────────┘
+//!                       ▼ summed in registers
+//!             product [row, column]
+//! ```
+//! Sums do not depend on threads: work is cut by shape, and each is of stretches of a fixed depth, added in their order.
 
-use super::simd::{Isa, Kernel, Simd};
-use crate::deal::all;
+use super::conv::{
+    BLOCK, Buffer, MOST_PIXELS, Start, Sweep, Target, block_vectors, buffers, cut_channels, sweep,
+};
+use super::simd::Isa;
+use super::transpose::transpose;
+use super::unwritten::unwritten;
+use crate::deal::each;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Multiplications of one piece, which one thread does: some tens of microseconds of work.
 const PIECE: usize = 1 << 20;
-/// Pieces are whole multiples of this many rows or columns, so that tiles are full.
-const GRAIN: usize = 32;
+/// Most columns of a piece, whole panels of them.
+const COLUMNS: usize = 128;
+/// Least rows of a piece that is not all of them: each panel should meet many.
+const ROWS: usize = 64;
 /// Inner extent that is summed before the sums go to memory, so that a panel stays in the nearest cache.
 const DEPTH: usize = 256;
-/// Vectors of a panel.
-const VECTORS: usize = 2;
+/// Floats of a band of rows, so that it stays in a level-2 cache.
+const BAND: usize = 32 << 10;
+/// Most rows of a band.
+const BAND_ROWS: usize = 1024;
+/// What sums start from in the lanes of a panel.
+const ZEROS: [f32; 32] = [0.0; 32];
 
 /// A matrix over a slice: element (r, c) lies at `r · row_stride + c · column_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +72,12 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// If the shapes do not fit.
 pub fn product(a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
-    let mut out = vec![0.0; a.rows * b.columns];
-    if let Some(bias) = bias {
-        out.chunks_exact_mut(b.columns).for_each(|row| row.copy_from_slice(bias));
-    }
-    add_product(&mut out, a, b);
+    assert!(bias.is_none_or(|bias| bias.len() == b.columns), "columns of a product and its bias");
+    let len = a.rows * b.columns;
+    let mut out = Vec::with_capacity(len);
+    multiply(&mut out.spare_capacity_mut()[..len], a, b, bias.map_or(Onto::Nothing, Onto::Bias));
+    // SAFETY: every element of the product has been written.
+    unsafe { out.set_len(len) };
     out
 }
 
@@ -63,44 +86,79 @@ pub fn product(a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
 /// # Panics
 /// If the shapes do not fit.
 pub fn add_product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>) {
-    check(out, a, b);
-    let (long, step) = (a.rows.max(b.columns), step(a.rows, b.columns, a.columns));
-    let shared = Shared(out.as_mut_ptr());
-    all(0..pieces(a.rows, b.columns, a.columns), |piece| {
-        let range = piece * step..long.min((piece + 1) * step);
-        let (rows, columns) = if a.rows >= b.columns { (range, 0..b.columns) } else { (0..a.rows, range) };
-        // SAFETY: `out` holds the whole product, as was checked; pieces are disjoint ranges of its rows or columns.
-        unsafe { part(Isa::best(), shared.start(), a, b, rows, columns, true) };
+    // SAFETY: a product stores nothing but numbers.
+    multiply(unsafe { unwritten(out).room() }, a, b, Onto::Held);
+}
+
+/// Writes the product, on all threads.
+fn multiply(out: &mut [MaybeUninit<f32>], a: Matrix<'_>, b: Matrix<'_>, onto: Onto<'_>) {
+    check(out.len(), a, b);
+    let (isa, shape) = (Isa::best(), [a.rows, b.columns, a.columns]);
+    let [row_step, column_step] = steps(shape);
+    let (across, count) = (b.columns.div_ceil(column_step), pieces(a.rows, b.columns, a.columns));
+    let target = Target(out.as_mut_ptr().cast());
+    each(0..count, Scratch::default, |scratch, piece| {
+        let part = |index: usize, step: usize, end: usize| index * step..end.min((index + 1) * step);
+        let rows = part(piece / across, row_step, a.rows);
+        let columns = part(piece % across, column_step, b.columns);
+        // SAFETY: `out` holds the whole product, as was checked; pieces have disjoint rows or columns of it.
+        unsafe { Part { isa, out: target, a, b, columns, onto }.run(rows, scratch) };
     });
 }
 
-/// Rows or columns, whichever are more, of one piece of a product `[rows, depth]` times `[depth, columns]`.
-fn step(rows: usize, columns: usize, depth: usize) -> usize {
-    (PIECE / (rows.min(columns) * depth).max(1)).max(1).next_multiple_of(GRAIN)
+/// Rows and columns of a piece of a product `[rows, depth]` times `[depth, columns]`.
+fn steps([rows, columns, depth]: [usize; 3]) -> [usize; 2] {
+    let column_step = columns.clamp(1, COLUMNS);
+    let row_step = (PIECE / (column_step * depth).max(1)).max(ROWS).next_multiple_of(ROWS);
+    [row_step.min(rows.max(1)), column_step]
 }
 
 /// The pieces of that product on all threads.
 pub fn pieces(rows: usize, columns: usize, depth: usize) -> usize {
-    rows.max(columns).div_ceil(step(rows, columns, depth))
+    let [row_step, column_step] = steps([rows, columns, depth]);
+    rows.div_ceil(row_step) * columns.div_ceil(column_step)
 }
 
-/// Bytes that each thread packs a panel of the right matrix into, for an inner extent of `depth`.
-pub fn panel_bytes(isa: Isa, depth: usize) -> usize {
-    panel_len(isa, depth) * size_of::<f32>()
+/// Bytes that each thread computes a piece of that product with.
+pub fn piece_bytes(isa: Isa, rows: usize, columns: usize, depth: usize) -> usize {
+    let [row_step, column_step] = steps([rows, columns, depth]);
+    scratch_bytes(isa, row_step, column_step, depth)
 }
 
-fn panel_len(isa: Isa, depth: usize) -> usize {
-    DEPTH.min(depth) * VECTORS * isa.lanes()
+/// Bytes of the [`Scratch`] for a product of such a shape on one thread.
+pub fn scratch_bytes(isa: Isa, rows: usize, columns: usize, depth: usize) -> usize {
+    let [source, panel] = scratch_lens(isa, rows, columns, depth);
+    buffers(&[source, panel]) + band_rows(rows, depth) * size_of::<usize>()
+}
+
+fn scratch_lens(isa: Isa, rows: usize, columns: usize, depth: usize) -> [usize; 2] {
+    let (depth, lanes) = (depth.min(DEPTH), isa.lanes());
+    let source = (band_rows(rows, depth) * depth.div_ceil(BLOCK) + MOST_PIXELS) * BLOCK;
+    [source, depth * columns.next_multiple_of(lanes).min(block_vectors(isa) * lanes)]
+}
+
+/// Rows that are copied together.
+fn band_rows(rows: usize, depth: usize) -> usize {
+    let depth = depth.clamp(1, DEPTH).next_multiple_of(BLOCK);
+    rows.min(BAND / depth).min(BAND_ROWS)
 }
 
 /// out `[a.rows, b.columns]` = a·b, or out += a·b, on this thread alone.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn product_here(isa: Isa, out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, adds: bool) {
-    check(out, a, b);
+pub fn product_here(
+    isa: Isa,
+    out: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    adds: bool,
+    scratch: &mut Scratch,
+) {
+    check(out.len(), a, b);
+    let (out, onto) = (Target(out.as_mut_ptr()), if adds { Onto::Held } else { Onto::Nothing });
     // SAFETY: `out` holds the whole product, as was checked, and is borrowed for this alone.
-    unsafe { part(isa, out.as_mut_ptr(), a, b, 0..a.rows, 0..b.columns, adds) };
+    unsafe { Part { isa, out, a, b, columns: 0..b.columns, onto }.run(0..a.rows, scratch) };
 }
 
 /// The inner products of all pairs of rows: `[N, N]` for `rows` `[N, columns]`.
@@ -109,165 +167,163 @@ pub fn gram(rows: &[f32], columns: usize) -> Vec<f32> {
     product(x, x.transposed(), None)
 }
 
-fn check(out: &[f32], a: Matrix<'_>, b: Matrix<'_>) {
+fn check(out_len: usize, a: Matrix<'_>, b: Matrix<'_>) {
     assert_eq!(a.columns, b.rows, "inner extents of a product");
-    assert_eq!(out.len(), a.rows * b.columns, "elements of a product");
+    assert_eq!(out_len, a.rows * b.columns, "elements of a product");
 }
 
-/// Makes `rows` and `columns` of a·b.
-///
-/// # Safety
-/// `out` is the start of a product of both matrices, whose rows and columns given nobody else touches.
-unsafe fn part(
+/// What a thread computes with; grows to what it is used for.
+#[derive(Default)]
+pub struct Scratch {
+    /// A band, `[block of depth, row, 16]`.
+    source: Buffer,
+    /// `[depth, vectors * lanes]`.
+    panel: Buffer,
+    /// Where each row of the band is written.
+    places: Vec<usize>,
+}
+
+impl Scratch {
+    fn make_room(&mut self, lens: [usize; 2], rows: usize) {
+        for (buffer, len) in [&mut self.source, &mut self.panel].into_iter().zip(lens) {
+            if buffer.len() < len {
+                *buffer = Buffer::zeros(len);
+            }
+        }
+        self.places.clear();
+        self.places.reserve_exact(rows);
+    }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+enum Onto<'a> {
+    /// Nothing: it is written over what is there.
+    Nothing,
+    /// One number a column.
+    Bias(&'a [f32]),
+    /// What its place holds.
+    Held,
+}
+
+/// Some columns of a product.
+struct Part<'a> {
     isa: Isa,
-    out: *mut f32,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    adds: bool,
-) {
-    if a.columns == 0 && !adds {
-        for row in rows {
-            // SAFETY: the caller vouches for these elements.
-            columns.clone().for_each(|column| unsafe { *out.add(row * b.columns + column) = 0.0 });
-        }
-        return;
-    }
-    let width = VECTORS * isa.lanes();
-    let mut panel = vec![0.0; panel_len(isa, a.columns)];
-    for column in columns.clone().step_by(width) {
-        let width = width.min(columns.end - column);
-        for depth in (0..a.columns).step_by(DEPTH) {
-            let depths = depth..a.columns.min(depth + DEPTH);
-            pack(&mut panel, VECTORS * isa.lanes(), b, depths.clone(), column..column + width);
-            let adds = adds || depth > 0;
-            isa.run(Tiles {
-                out,
-                stride: b.columns,
-                a,
-                rows: rows.clone(),
-                depths,
-                column,
-                width,
-                panel: &panel,
-                adds,
-            });
-        }
-    }
-}
-
-/// Copies rows `depths` and `columns` of b into rows of `width`, zeros behind them.
-fn pack(panel: &mut [f32], width: usize, b: Matrix<'_>, depths: Range<usize>, columns: Range<usize>) {
-    for (row, depth) in panel.chunks_exact_mut(width).zip(depths) {
-        let (wanted, rest) = row.split_at_mut(columns.len());
-        if b.column_stride == 1 {
-            wanted.copy_from_slice(&b.data[b.at(depth, columns.start)..][..columns.len()]);
-        } else {
-            wanted.iter_mut().zip(columns.clone()).for_each(|(place, c)| *place = b.data[b.at(depth, c)]);
-        }
-        rest.fill(0.0);
-    }
-}
-
-/// Rows of a against one panel of b.
-struct Tiles<'a> {
-    /// Start of the whole product.
-    out: *mut f32,
-    /// From one of its rows to the next.
-    stride: usize,
+    /// Of the whole product.
+    out: Target,
     a: Matrix<'a>,
-    rows: Range<usize>,
-    depths: Range<usize>,
-    /// The panel's first column, and how many it has.
-    column: usize,
-    width: usize,
-    panel: &'a [f32],
-    adds: bool,
+    b: Matrix<'a>,
+    columns: Range<usize>,
+    onto: Onto<'a>,
 }
 
-impl Kernel for Tiles<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the CPU has `S`, and `part` has vouched for the rest.
-        unsafe {
-            match S::REGISTERS {
-                32 => self.all::<S, 8>(),
-                _ => self.all::<S, 4>(),
+impl Part<'_> {
+    /// Makes some rows.
+    ///
+    /// # Safety
+    /// `out` is the start of a product of both matrices, whose rows and columns given nobody else touches.
+    unsafe fn run(&self, rows: Range<usize>, scratch: &mut Scratch) {
+        let (all, depth) = (self.columns.clone(), self.a.columns);
+        let zeros = vec![0.0; if depth == 0 { all.len() } else { 0 }];
+        let start = match self.onto {
+            Onto::Bias(bias) => &bias[all.clone()],
+            Onto::Nothing => &zeros,
+            Onto::Held => &[],
+        };
+        for row in rows.clone() {
+            // SAFETY: the caller vouches for these elements, of which there are as many as columns, or none.
+            unsafe {
+                let to = self.out.0.add(row * self.b.columns + all.start);
+                to.copy_from_nonoverlapping(start.as_ptr(), start.len());
             }
+        }
+        let step = band_rows(rows.len(), depth).max(1);
+        scratch.make_room(scratch_lens(self.isa, rows.len(), all.len(), depth), step);
+        for first in rows.clone().step_by(step) {
+            let band = first..rows.end.min(first + step);
+            scratch.places.clear();
+            scratch.places.extend(band.clone().map(|row| row * self.b.columns));
+            for first in (0..depth).step_by(DEPTH) {
+                let depths = first..depth.min(first + DEPTH);
+                self.a.copy_rows(band.clone(), depths.clone(), step * BLOCK, &mut scratch.source);
+                // SAFETY: passed on from the caller.
+                unsafe { self.panels(depths, step * BLOCK, scratch) }
+            }
+        }
+    }
+
+    /// Adds the products of one stretch of depth.
+    ///
+    /// # Safety
+    /// As for [`Part::run`].
+    unsafe fn panels(&self, depths: Range<usize>, source_step: usize, scratch: &mut Scratch) {
+        let Scratch { source, panel, places } = scratch;
+        let is_first = depths.start == 0 && matches!(self.onto, Onto::Nothing);
+        let lanes = self.isa.lanes();
+        for block in cut_channels(1, self.columns.len(), lanes, block_vectors(self.isa)) {
+            let first = self.columns.start + block.first;
+            let width = block.vectors * lanes;
+            self.b.copy_columns(depths.clone(), first..first + block.channels, width, panel);
+            let sweep_of = Sweep {
+                places,
+                source: source.as_ptr(),
+                source_step,
+                depth: depths.len(),
+                weights: panel.as_ptr(),
+                start: if is_first { Start::Given(ZEROS.as_ptr()) } else { Start::Nothing },
+                ahead: None,
+                block,
+                // SAFETY: the column lies within the product.
+                target: unsafe { self.out.0.add(first) },
+            };
+            // SAFETY: the caller vouches for the places and columns; the band and the panel have just been copied whole, and
+            // the scratch has room behind the band.
+            unsafe { sweep(self.isa, &sweep_of) }
         }
     }
 }
 
-impl Tiles<'_> {
-    #[inline(always)]
-    unsafe fn all<S: Simd, const ROWS: usize>(&self) {
-        for first in self.rows.clone().step_by(ROWS) {
-            // SAFETY: passed on from the caller.
-            unsafe { self.tile::<S, ROWS>(first) }
-        }
-    }
-
-    /// ROWS rows from `first` on; past the last one it is made again, and not stored.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const ROWS: usize>(&self, first: usize) {
-        let row = |r: usize| (first + r).min(self.rows.end - 1);
-        // SAFETY: rows and depths lie inside `a`, whose elements lie inside its slice; the panel has a row of VECTORS
-        // vectors for each depth; `part` has vouched for the rows and columns of `out`.
-        unsafe {
-            let mut from = [self.a.data.as_ptr(); ROWS];
-            for (r, from) in from.iter_mut().enumerate() {
-                *from = from.add(self.a.at(row(r), self.depths.start));
-            }
-            let mut sums = [[S::zero(); VECTORS]; ROWS];
-            for depth in 0..self.depths.len() {
-                let b = self.panel.as_ptr().add(depth * VECTORS * S::LANES);
-                let b: [S::V; VECTORS] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
-                for r in 0..ROWS {
-                    let a = S::splat(*from[r].add(depth * self.a.column_stride));
-                    for v in 0..VECTORS {
-                        sums[r][v] = S::fma(a, b[v], sums[r][v]);
+impl Matrix<'_> {
+    /// Copies some columns of some rows as `[block of 16 columns, row, 16]`, `step` floats from block to block; what is behind
+    /// the last column stays as it was.
+    fn copy_rows(&self, rows: Range<usize>, columns: Range<usize>, step: usize, to: &mut [f32]) {
+        for (first, to) in columns.clone().step_by(BLOCK).zip(to.chunks_mut(step)) {
+            let len = BLOCK.min(columns.end - first);
+            if self.column_stride == 1 {
+                for (row, to) in rows.clone().zip(to.chunks_exact_mut(BLOCK)) {
+                    let from = &self.data[self.at(row, first)..];
+                    match (from.first_chunk::<BLOCK>(), len) {
+                        (Some(from), BLOCK) => to.copy_from_slice(from),
+                        _ => to[..len].copy_from_slice(&from[..len]),
                     }
                 }
-            }
-            for (r, sums) in sums.iter().enumerate().take(self.rows.end - first) {
-                let out = self.out.add((first + r) * self.stride + self.column);
-                for (v, &sum) in sums.iter().enumerate() {
-                    let lanes = S::LANES.min(self.width.saturating_sub(v * S::LANES));
-                    self.store::<S>(out.add(v * S::LANES), sum, lanes);
-                }
+            } else {
+                self.transposed().copy_across(first..first + len, rows.clone(), to, BLOCK);
             }
         }
     }
 
-    /// Writes the first `lanes` lanes, or adds them to what is there.
-    #[inline(always)]
-    unsafe fn store<S: Simd>(&self, out: *mut f32, sum: S::V, lanes: usize) {
-        // SAFETY: the caller vouches for `lanes` elements.
-        unsafe {
-            match (self.adds, lanes == S::LANES) {
-                (false, true) => S::store(out, sum),
-                (false, false) => S::store_first(out, sum, lanes),
-                (true, true) => S::store(out, S::add(S::load(out), sum)),
-                (true, false) => {
-                    let mut new = [0.0; 16];
-                    S::store(new.as_mut_ptr(), sum);
-                    new.iter().take(lanes).enumerate().for_each(|(i, sum)| *out.add(i) += sum);
-                }
+    /// Copies some columns of some rows into rows of `width`, with zeros behind them.
+    fn copy_columns(&self, rows: Range<usize>, columns: Range<usize>, width: usize, to: &mut [f32]) {
+        let to = &mut to[..rows.len() * width];
+        if columns.len() < width {
+            to.fill(0.0);
+        }
+        if self.column_stride == 1 {
+            for (row, to) in rows.zip(to.chunks_exact_mut(width)) {
+                to[..columns.len()]
+                    .copy_from_slice(&self.data[self.at(row, columns.start)..][..columns.len()]);
             }
+        } else {
+            self.transposed().copy_across(columns, rows, to, width);
         }
     }
-}
 
-/// The start of a product that pieces of one loop share.
-struct Shared(*mut f32);
-
-// SAFETY: the pieces write disjoint elements (see `add_product`), so sharing the pointer is sound.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    fn start(&self) -> *mut f32 {
-        self.0
+    /// Copies some columns of some rows, whose elements follow each other, as rows, `step` floats from one to the next.
+    fn copy_across(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32], step: usize) {
+        let start = self.at(rows.start, columns.start);
+        let len = self.at(rows.end - 1, columns.end) - start;
+        transpose((&self.data[start..][..len], self.row_stride), columns.len(), (to, step));
     }
 }
 
@@ -313,7 +369,8 @@ mod tests {
                 add_product(&mut out, a, b);
                 assert_eq!(out, naive(a, b, &start), "{m} x {k} times {k} x {n}");
                 for isa in Isa::available() {
-                    product_here(isa, &mut out, a, b, false);
+                    let mut scratch = Scratch::default();
+                    product_here(isa, &mut out, a, b, false, &mut scratch);
                     assert_eq!(out, naive(a, b, &vec![0.0; m * n]), "{m} x {k} times {k} x {n}, {isa:?}");
                 }
             }

@@ -7,7 +7,8 @@ const LINE_BYTES: usize = 64;
 const LINE: usize = LINE_BYTES / size_of::<f32>();
 
 /// Floats that start on a cache line.
-pub(super) struct Buffer {
+#[derive(Default)]
+pub(in crate::kernels) struct Buffer {
     data: Vec<f32>,
     start: usize,
     len: usize,
@@ -15,7 +16,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// `len` zeros.
-    pub(super) fn zeros(len: usize) -> Self {
+    pub(in crate::kernels) fn zeros(len: usize) -> Self {
         let data = vec![0.0; len + LINE];
         // Where the platform cannot tell, any start is right, only slower.
         let start = data.as_ptr().align_offset(LINE_BYTES).min(LINE);

@@ -19,7 +19,7 @@ const PIXELS: usize = 96;
 
 /// A target that several workers write, each its own part.
 #[derive(Clone, Copy)]
-pub(super) struct Target(pub(super) *mut f32);
+pub(in crate::kernels) struct Target(pub(in crate::kernels) *mut f32);
 
 // SAFETY: units write disjoint sets of elements (pixels and channels), so sharing the pointer is sound.
 unsafe impl Send for Target {}

@@ -60,17 +60,17 @@ impl MapShape {
 
 /// A block of target channels: a few vectors, written together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ChannelBlock {
+pub(in crate::kernels) struct ChannelBlock {
     /// Group of channels that it belongs to.
-    pub(super) group: usize,
+    pub(in crate::kernels) group: usize,
     /// First channel among those of all groups.
-    pub(super) first: usize,
+    pub(in crate::kernels) first: usize,
     /// Channels; the last vector may be partly empty.
-    pub(super) channels: usize,
+    pub(in crate::kernels) channels: usize,
     /// Vectors.
-    pub(super) vectors: usize,
+    pub(in crate::kernels) vectors: usize,
     /// Vectors of all blocks before this one.
-    pub(super) before: usize,
+    pub(in crate::kernels) before: usize,
 }
 
 /// `len` floats of the scratch that follow each other and meet `len` rows of packed weights.
@@ -416,7 +416,12 @@ fn run_len(isa: Isa, from_step: usize, pixels: usize) -> usize {
 }
 
 /// Cuts each group's channels into blocks of at most `most` vectors, a power of two; rests become smaller blocks.
-pub(super) fn cut_channels(groups: usize, channels: usize, lanes: usize, most: usize) -> Vec<ChannelBlock> {
+pub(in crate::kernels) fn cut_channels(
+    groups: usize,
+    channels: usize,
+    lanes: usize,
+    most: usize,
+) -> Vec<ChannelBlock> {
     let mut blocks = Vec::new();
     let mut before = 0;
     for group in 0..groups {

@@ -30,6 +30,15 @@ pub use source::ReadThrough;
 pub use upsampled::{Upsampling, upsampled_backward, upsampled_forward, upsampled_workspace};
 pub use workspace::{PassKind, Workspace, workspace};
 
+// What other products are made with, too.
+pub(super) use buffer::Buffer;
+pub(super) use direct::Target;
+pub(super) use gather::cut_channels;
+pub(super) use pointwise::{MOST_PIXELS, Start, Sweep, sweep};
+pub(super) use scratch::BLOCK;
+pub(super) use tile::block_vectors;
+pub(super) use workspace::buffers;
+
 use crate::deal::all;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Moments};

@@ -8,7 +8,7 @@ use crate::kernels::simd::Isa;
 use std::ops::Range;
 
 /// Channels of a block. A pixel of a block is one cache line.
-pub(super) const BLOCK: usize = 16;
+pub(in crate::kernels) const BLOCK: usize = 16;
 
 /// How channels are cut into blocks. A block never spans two groups.
 #[derive(Clone, Copy, Debug)]

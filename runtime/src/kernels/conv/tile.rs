@@ -6,7 +6,7 @@ use super::scratch::BLOCK;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// Most vectors of a channel block.
-pub(super) fn block_vectors(isa: Isa) -> usize {
+pub(in crate::kernels) fn block_vectors(isa: Isa) -> usize {
     if isa.lanes() == 4 && isa.registers() == 32 { 4 } else { 2 }
 }
 

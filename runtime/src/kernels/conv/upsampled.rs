@@ -28,7 +28,7 @@ use super::source::{self, ReadThrough, Strip};
 use super::workspace::{Workspace, buffers};
 use crate::deal::{each, made_of};
 use crate::error::{Error, Result};
-use crate::kernels::product::{Matrix, panel_bytes, product_here};
+use crate::kernels::product::{self, Matrix, product_here, scratch_bytes};
 use crate::kernels::resample::Taps;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::overwritten;
@@ -70,14 +70,18 @@ pub fn upsampled_forward(
     }
     let plan = UpsampledPlan::new(isa, geometry, upsampling);
     let weight = plan.packed(geometry, weight);
-    let scratch = || (Buffer::zeros(plan.band * plan.row_products()), Buffer::zeros(plan.line_len()));
-    each(y.chunks_mut(plan.y_len()).zip(x.chunks(plan.x_len())), scratch, |(products, line), (y, x)| {
+    let scratch = || Room {
+        products: Buffer::zeros(plan.band * plan.row_products()),
+        line: Buffer::zeros(plan.line_len()),
+        product: product::Scratch::default(),
+    };
+    each(y.chunks_mut(plan.y_len()).zip(x.chunks(plan.x_len())), scratch, |room, (y, x)| {
         for y in y.chunks_exact_mut(bias.len()) {
             y.write_copy_of_slice(bias);
         }
         // SAFETY: every element has been written just now.
         let y = unsafe { overwritten(y) };
-        plan.forward(isa, x, &weight, products, line, y);
+        plan.forward(isa, x, &weight, room, y);
     });
     Ok(())
 }
@@ -141,7 +145,14 @@ pub fn upsampled_workspace(isa: Isa, geometry: &Geometry, size: [usize; 2], back
     let taps = 4 * geometry.kernel[1].max(geometry.kernel[0]) * places * size_of::<(usize, f32)>();
     let y = if backward { geometry.output[0] * geometry.output[1] * geometry.out_channels } else { 0 };
     let parts = if backward { PARTS.min(geometry.images) } else { 0 };
-    let product = panel_bytes(isa, geometry.in_channels.max(pixels).max(pixel));
+    let bytes = |rows, columns, depth| scratch_bytes(isa, rows, columns, depth);
+    let channels = geometry.in_channels;
+    // Rooms of one kind serve both products of backward, each as large as the larger one of its kind.
+    let product = if backward {
+        bytes(channels, pixel, pixels) + bytes(pixels, channels, pixel)
+    } else {
+        bytes(pixels, pixel, channels)
+    };
     Workspace {
         call_bytes: taps + packed * size_of::<f32>() + parts * (buffers(&[packed]) + size_of::<Buffer>()),
         worker_bytes: buffers(&[pixels * pixel, line, y]) + product,
@@ -164,6 +175,13 @@ fn check(
     Err(Error::internal(format!(
         "an up-sampled convolution got {x_len} elements of {height}x{width} pixels for {geometry:?}"
     )))
+}
+
+/// What a thread computes images of y with.
+struct Room {
+    products: Buffer,
+    line: Buffer,
+    product: product::Scratch,
 }
 
 /// Who reaches whom, and how much: the picture above.
@@ -267,22 +285,15 @@ impl UpsampledPlan {
     }
 
     /// Adds the convolution of one image to y, which holds the bias.
-    fn forward(
-        &self,
-        isa: Isa,
-        x: &[f32],
-        weight: &[f32],
-        products: &mut [f32],
-        line: &mut [f32],
-        y: &mut [f32],
-    ) {
+    fn forward(&self, isa: Isa, x: &[f32], weight: &[f32], room: &mut Room, y: &mut [f32]) {
+        let Room { products, line, product } = room;
         let row_len = self.output[1] * self.out_channels;
         for (band, x) in x.chunks(self.band * self.size[1] * self.in_channels).enumerate() {
             let rows = x.len() / (self.size[1] * self.in_channels);
             let products = &mut products[..rows * self.row_products()];
             let (pixels, weights) =
                 (Matrix::new(x, self.in_channels), Matrix::new(weight, self.pixel_products()));
-            product_here(isa, products, pixels, weights, false);
+            product_here(isa, products, pixels, weights, false, product);
             for (row, products) in products.chunks_exact(self.row_products()).enumerate() {
                 for (tap, reached) in self.reached_rows.iter().enumerate() {
                     let from = &products[tap * self.kernel[1] * self.lanes..];
@@ -312,6 +323,7 @@ impl UpsampledPlan {
         let mut gradient = Buffer::zeros(if matches!(d_y, ReadThrough::Plain(_)) { 0 } else { self.y_len() });
         let mut products = Buffer::zeros(self.band * self.row_products());
         let mut line = Buffer::zeros(self.line_len());
+        let mut product = product::Scratch::default();
         let weight = Matrix::new(weight, self.pixel_products()).transposed();
         let first = images.start;
         for image in images {
@@ -331,13 +343,14 @@ impl UpsampledPlan {
                         Matrix::new(x, self.in_channels).transposed(),
                         gathered,
                         true,
+                        &mut product,
                     );
                 }
                 if let Some(d_x) = &mut d_x {
                     let d_x = &mut d_x[(image - first) * self.x_len() + start..][..len];
                     d_x.fill(MaybeUninit::new(0.0));
                     // SAFETY: every element has been written just now.
-                    product_here(isa, unsafe { overwritten(d_x) }, gathered, weight, false);
+                    product_here(isa, unsafe { overwritten(d_x) }, gathered, weight, false, &mut product);
                 }
             }
         }

@@ -83,6 +83,6 @@ pub fn workspace(path: Path, geometry: &Geometry, pass: PassKind) -> Workspace {
 }
 
 /// Bytes of buffers of so many floats each.
-pub(super) fn buffers(lens: &[usize]) -> usize {
+pub(in crate::kernels) fn buffers(lens: &[usize]) -> usize {
     lens.iter().map(|&len| Buffer::bytes(len)).sum()
 }

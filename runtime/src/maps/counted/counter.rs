@@ -126,7 +126,8 @@ impl Counter {
 
     /// What a product has allocated beside its operands, in bytes.
     pub(crate) fn product_bytes(&self, rows: usize, columns: usize, depth: usize) -> usize {
-        product::pieces(rows, columns, depth).min(self.threads) * product::panel_bytes(Isa::best(), depth)
+        product::pieces(rows, columns, depth).min(self.threads)
+            * product::piece_bytes(Isa::best(), rows, columns, depth)
     }
 
     /// Sums over the rows of a map, for statistics or gradients.

@@ -16,6 +16,8 @@
 
 mod tile;
 
+pub(in crate::kernels) use tile::{MOST_PIXELS, Start, Sweep, sweep};
+
 use super::buffer::Buffer;
 use super::direct::Target;
 use super::gather::{ChannelBlock, Direction, GatherPlan, MapShape};
@@ -284,7 +286,7 @@ impl Work<'_> {
                     depth: depth.len(),
                     weights: self.packed[rows * lanes..].as_ptr(),
                     ahead,
-                    bias: (depth.start == 0).then_some(bias),
+                    start: if depth.start == 0 { tile::Start::Given(bias) } else { tile::Start::Held },
                     block: *block,
                     // SAFETY: the block's first channel lies within the target.
                     target: unsafe { self.target.0.add(block.first) },

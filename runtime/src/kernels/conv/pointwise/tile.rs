@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Most pixels of a tile on any instruction set: the scratch has as many behind its last one, for the tile to read.
-pub(super) const MOST_PIXELS: usize = 14;
+pub(in crate::kernels) const MOST_PIXELS: usize = 14;
 
 /// Pixels of a tile of the widest channel block.
 pub(super) fn tile_pixels(isa: Isa) -> usize {
@@ -29,35 +29,45 @@ struct Aside(MaybeUninit<[f32; ASIDE]>);
 
 /// Some pixels, some source channels of theirs and one block of target channels.
 #[derive(Clone, Copy)]
-pub(super) struct Sweep<'a> {
+pub(in crate::kernels) struct Sweep<'a> {
     /// Floats from `target` to where each pixel is written.
-    pub(super) places: &'a [usize],
+    pub(in crate::kernels) places: &'a [usize],
     /// The first pixel's first channel, in a scratch of `[source block, pixel, 16 channels]`.
-    pub(super) source: *const f32,
+    pub(in crate::kernels) source: *const f32,
     /// Floats of the scratch from block to block.
-    pub(super) source_step: usize,
+    pub(in crate::kernels) source_step: usize,
     /// Source channels.
-    pub(super) depth: usize,
+    pub(in crate::kernels) depth: usize,
     /// Packed weights of these channels and the block, `[depth, vectors * LANES]`.
-    pub(super) weights: *const f32,
-    /// What each sum starts from, `[vectors * LANES]`; none where it is what the target holds.
-    pub(super) bias: Option<*const f32>,
+    pub(in crate::kernels) weights: *const f32,
+    pub(in crate::kernels) start: Start,
     /// What is copied next.
-    pub(super) ahead: Option<Ahead>,
-    pub(super) block: ChannelBlock,
+    pub(in crate::kernels) ahead: Option<Ahead>,
+    pub(in crate::kernels) block: ChannelBlock,
     /// First channel of the block of the place from which others are counted.
-    pub(super) target: *mut f32,
+    pub(in crate::kernels) target: *mut f32,
+}
+
+/// What each sum of a tile starts from.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) enum Start {
+    /// One number a lane, `[vectors * LANES]`.
+    Given(*const f32),
+    /// What the target holds.
+    Held,
+    /// Zero; the sum is added to what the target holds.
+    Nothing,
 }
 
 /// What is brought near while a sweep computes: of as many pixels as it has, some channels.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead {
+pub(in crate::kernels) struct Ahead {
     /// The first pixel's first channel, in one map or two.
-    pub(super) from: [*const f32; 2],
+    pub(in crate::kernels) from: [*const f32; 2],
     /// Floats from pixel to pixel.
-    pub(super) step: usize,
+    pub(in crate::kernels) step: usize,
     /// The channels, in blocks of 16.
-    pub(super) blocks: [usize; 2],
+    pub(in crate::kernels) blocks: [usize; 2],
 }
 
 impl Ahead {
@@ -89,7 +99,7 @@ impl Ahead {
 /// # Safety
 /// The sweep's pointers are good for all that its places, depth and block address, and the scratch for
 /// [`MOST_PIXELS`] pixels more.
-pub(super) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
+pub(in crate::kernels) unsafe fn sweep(isa: Isa, sweep: &Sweep<'_>) {
     isa.run(PointwiseSweep(sweep));
 }
 
@@ -131,20 +141,22 @@ unsafe fn tiles<S: Simd, const R: usize, const NB: usize>(sweep: &Sweep<'_>) {
 unsafe fn tile<S: Simd, const R: usize, const NB: usize>(sweep: &Sweep<'_>, first: usize) {
     let (places, channels, width) = (&sweep.places[first..], sweep.block.channels, NB * S::LANES);
     let places = &places[..R.min(places.len())];
-    let is_whole = places.len() == R && channels == width;
+    let (is_whole, adds) = (places.len() == R && channels == width, matches!(sweep.start, Start::Nothing));
     let mut aside = Aside(MaybeUninit::uninit());
     // SAFETY: the caller vouches for the pointers (see `sweep`).
     unsafe {
         let place = |r: usize| sweep.target.add(*places.get_unchecked(r));
         let aside_at = aside.0.as_mut_ptr().cast::<f32>();
         let mut sums = [[S::zero(); NB]; R];
-        if let Some(bias) = sweep.bias {
+        if let Start::Given(bias) = sweep.start {
             for j in 0..NB {
                 let bias = S::load(bias.add(j * S::LANES));
                 for r in 0..R {
                     sums[r][j] = bias;
                 }
             }
+        } else if adds {
+            // From zero.
         } else if is_whole {
             for r in 0..R {
                 for j in 0..NB {
@@ -166,7 +178,8 @@ unsafe fn tile<S: Simd, const R: usize, const NB: usize>(sweep: &Sweep<'_>, firs
         if is_whole {
             for r in 0..R {
                 for j in 0..NB {
-                    S::store(place(r).add(j * S::LANES), sums[r][j]);
+                    let to = place(r).add(j * S::LANES);
+                    S::store(to, if adds { S::add(S::load(to), sums[r][j]) } else { sums[r][j] });
                 }
             }
         } else {
@@ -176,7 +189,12 @@ unsafe fn tile<S: Simd, const R: usize, const NB: usize>(sweep: &Sweep<'_>, firs
                 }
             }
             for r in 0..places.len() {
-                place(r).copy_from_nonoverlapping(aside_at.add(r * width), channels);
+                let (to, from) = (place(r), aside_at.add(r * width));
+                if adds {
+                    (0..channels).for_each(|c| *to.add(c) += *from.add(c));
+                } else {
+                    to.copy_from_nonoverlapping(from, channels);
+                }
             }
         }
     }

@@ -367,7 +367,7 @@ fn threads_do_not_change_a_bit() {
     let cases = [
         Case::new([19, 12, 12, 16], 20, square(3, 1, 1), 1),
         Case::new([5, 40, 33, 3], 70, square(3, 2, 1), 2),
-        Case::new([11, 14, 14, 40], 36, square(3, 1, 1), 5),
+        Case::new([13, 14, 14, 40], 36, square(3, 1, 1), 5),
         Case::new([70, 4, 4, 130], 96, square(3, 1, 1), 6),
         Case::new([1, 9, 9, 80], 90, square(1, 1, 0), 3),
         Case::new([5, 5, 6, 300], 280, square(1, 1, 0), 7),

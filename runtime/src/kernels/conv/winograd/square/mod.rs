@@ -35,8 +35,8 @@ use tile::{Products, Targets};
 
 /// Elements of a transformed tile.
 const SQUARE: usize = POSITIONS * POSITIONS;
-/// Tasks that a pass should have for each thread, so that they come out about even.
-const TASKS: usize = 6;
+/// Tasks that the last units should have for each thread, so that they come out about even.
+const TASKS: usize = 4;
 /// Tiles that a unit is padded to a multiple of.
 const TAIL: usize = 4;
 
@@ -117,38 +117,45 @@ impl SquarePass<'_> {
     fn units(&self, with_moments: bool) -> Vec<f64> {
         let Self { isa, plan, source, .. } = *self;
         let (units, channels) = (plan.units.count(), plan.target.channels);
-        let shares = self.shares();
+        // Those behind the whole ones would leave threads without work.
+        let whole = units - units % current_count();
+        let shares = self.shares(units - whole);
         let mut parts = vec![0.0; if with_moments { units * part_len(channels) } else { 0 }];
-        let at_once = with_moments && shares.len() == 1;
         let (meanwhile, afterwards) =
-            parts.split_at_mut(if at_once { units * part_len(channels) } else { 0 });
-        let worker = || SquareBuffers::new(plan, at_once);
-        let task = |worker: &mut SquareBuffers, (index, part): (usize, Option<&mut [f64]>)| {
-            let unit = plan.units.unit(index % units);
-            plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
-            shares[index / units].unit(&unit, worker);
+            parts.split_at_mut(if with_moments { whole * part_len(channels) } else { 0 });
+        let worker = || (SquareBuffers::new(plan, with_moments), None);
+        let task = |(worker, transformed): &mut (SquareBuffers, Option<usize>),
+                    (index, part): (usize, Option<&mut [f64]>)| {
+            let of_shares = index.saturating_sub(whole);
+            let number = index.min(whole) + of_shares / shares.len();
+            let share = if index < whole { self } else { &shares[of_shares % shares.len()] };
+            let unit = plan.units.unit(number);
+            if transformed.replace(number) != Some(number) {
+                plan.transform(isa, &unit, source, &mut worker.lines, &mut worker.transformed);
+            }
+            share.unit(&unit, worker);
             if let Some(part) = part {
                 // SAFETY: the unit has written its rows, and all other channels of theirs were written before.
                 unsafe { self.moments(&unit, &mut worker.sums, part) }
             }
         };
-        each(with_parts(units * shares.len(), meanwhile, channels), worker, task);
+        let tasks = whole + (units - whole) * shares.len();
+        each(with_parts(tasks, meanwhile, channels), worker, task);
         each(
             afterwards.chunks_exact_mut(part_len(channels)).enumerate(),
             || Accumulator::new(channels),
             |sums, (index, part)| {
                 // SAFETY: every unit has been written.
-                unsafe { self.moments(&plan.units.unit(index), sums, part) }
+                unsafe { self.moments(&plan.units.unit(whole + index), sums, part) }
             },
         );
         parts
     }
 
-    /// The pass in shares of the channel blocks, so that few units make work for all threads: each transforms what a unit
-    /// reads again. No sum depends on them.
-    fn shares(&self) -> Vec<SquarePass<'_>> {
-        let threads = current_count();
-        let wanted = if threads == 1 { 1 } else { (TASKS * threads).div_ceil(self.plan.units.count()) };
+    /// The pass in shares of the channel blocks, so that so few units make work for all threads: each thread transforms what
+    /// they read. No sum depends on them.
+    fn shares(&self, units: usize) -> Vec<SquarePass<'_>> {
+        let wanted = (TASKS * current_count()).div_ceil(units.max(1));
         let blocks = self.blocks.len().div_ceil(wanted.min(self.blocks.len()));
         let mut packed = self.packed;
         let share = |blocks| {

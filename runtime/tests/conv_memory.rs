@@ -54,7 +54,7 @@ fn hold_to_workspace(path: Path, g: &Geometry, threads: usize) {
         let mut run = || match pass {
             PassKind::Forward => kernels::forward(path, g, &x, &weight, None, unwritten(&mut out)).unwrap(),
             PassKind::DInput => kernels::d_input(path, g, &y, &weight, unwritten(&mut d_x)).unwrap(),
-            PassKind::DWeight => kernels::d_weight(path, g, &x, &y, &mut d_weight).unwrap(),
+            PassKind::DWeight => kernels::d_weight(path, g, &x, &y, unwritten(&mut d_weight)).unwrap(),
             PassKind::Joint => {
                 let x = Some(ReadThrough::Normalized(&x, &by));
                 let given = Given { x, d: &y, by: &gradient, weight: &weight, beside: None };

@@ -321,9 +321,9 @@ impl Matrix<'_> {
 
     /// Copies some columns of some rows, whose elements follow each other, as rows, `step` floats from one to the next.
     fn copy_across(&self, rows: Range<usize>, columns: Range<usize>, to: &mut [f32], step: usize) {
-        let start = self.at(rows.start, columns.start);
-        let len = self.at(rows.end - 1, columns.end) - start;
-        transpose((&self.data[start..][..len], self.row_stride), columns.len(), (to, step));
+        let from = &self.data[self.at(rows.start, columns.start)..];
+        let shape = [rows.len(), columns.len()];
+        transpose(shape, from, |row| row * self.row_stride, to, |column| column * step);
     }
 }
 

@@ -46,3 +46,10 @@ pub(crate) unsafe fn overwritten(data: &mut [MaybeUninit<f32>]) -> &mut [f32] {
     // SAFETY: laid out like an f32, and the caller promises that all are numbers.
     unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), data.len()) }
 }
+
+/// `data` with zeros written to it, to be changed.
+pub(crate) fn filled(data: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    data.fill(MaybeUninit::new(0.0));
+    // SAFETY: every element has been written just now.
+    unsafe { overwritten(data) }
+}

@@ -210,9 +210,10 @@ pub fn d_weight(x: &Map, d_y: &Map, weight_shape: &[usize], config: &ConvConfig)
         &x,
         weight_shape,
         || {
-            let mut d_weight = vec![0.0; geometry.weight_len()];
-            kernels::d_weight(Path::best(), &geometry, &*elements(&x)?, &*elements(&d_y)?, &mut d_weight)?;
-            tensor(d_weight, weight_shape)
+            let (x, d_y) = (elements(&x)?, elements(&d_y)?);
+            let run = |d_weight: &mut _| kernels::d_weight(Path::best(), &geometry, &*x, &*d_y, d_weight);
+            // SAFETY: the kernel writes every element, or fails.
+            tensor(unsafe { output(geometry.weight_len(), run) }?.0, weight_shape)
         },
         |counter| counter.convolve(&geometry, PassKind::DWeight),
     )

@@ -194,9 +194,10 @@ fn d_weight_through(
             let Some(source) = input.source() else { return elsewhere() };
             let (d, z) = (elements(d_y.d)?, elements(d_y.z)?);
             let gradient = d_y.source(&d, &z)?;
-            let mut d_weight = vec![0.0; geometry.weight_len()];
-            kernels::d_weight(Path::best(), geometry, source, gradient, &mut d_weight)?;
-            tensor(d_weight, weight_dims)
+            let run =
+                |d_weight: &mut _| kernels::d_weight(Path::best(), geometry, source, gradient, d_weight);
+            // SAFETY: the kernel writes every element, or fails.
+            tensor(unsafe { output(geometry.weight_len(), run) }?.0, weight_dims)
         },
         |counter| counter.convolve(geometry, PassKind::DWeight),
     )
@@ -353,9 +354,10 @@ pub fn d_weight(x: &MapRead, d_y: &Map, weight_shape: &[usize], config: &ConvCon
         weight_shape,
         || {
             let (d_y, input) = (elements(d_y)?, elements(x.stored())?);
-            let mut d_weight = vec![0.0; geometry.weight_len()];
-            kernels::d_weight(Path::best(), &geometry, x.source(&input)?, &*d_y, &mut d_weight)?;
-            tensor(d_weight, weight_shape)
+            let source = x.source(&input)?;
+            let run = |d_weight: &mut _| kernels::d_weight(Path::best(), &geometry, source, &*d_y, d_weight);
+            // SAFETY: the kernel writes every element, or fails.
+            tensor(unsafe { output(geometry.weight_len(), run) }?.0, weight_shape)
         },
         |counter| counter.convolve(&geometry, PassKind::DWeight),
     )

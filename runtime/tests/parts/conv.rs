@@ -144,7 +144,7 @@ fn by_kernels(case: &Case, path: Path) -> Results {
     let (mut d_weight, mut d_bias) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
     kernels::forward(path, &geometry, &x, &weight, Some(&bias), unwritten(&mut y)).unwrap();
     kernels::d_input(path, &geometry, &d_y, &weight, unwritten(&mut d_x)).unwrap();
-    kernels::d_weight(path, &geometry, &x, &d_y, &mut d_weight).unwrap();
+    kernels::d_weight(path, &geometry, &x, &d_y, unwritten(&mut d_weight)).unwrap();
     kernels::d_bias(&d_y, &mut d_bias);
     let host = |data: Vec<f32>, shape: &[usize]| Map::new(data, shape).unwrap();
     let all = [

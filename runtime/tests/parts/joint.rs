@@ -90,8 +90,8 @@ impl Case {
         let d_y = ReadThrough::Gradient { d: &self.d, x: &self.y, by: &self.gradient };
         let (mut d_x, mut d_weight) = (vec![f32::NAN; self.x.len()], vec![f32::NAN; self.weight.len()]);
         kernels::d_input(path, &self.g, d_y, &self.weight, unwritten(&mut d_x)).unwrap();
-        kernels::d_weight(path, &self.g, ReadThrough::Normalized(&self.x, &self.by), d_y, &mut d_weight)
-            .unwrap();
+        let x = ReadThrough::Normalized(&self.x, &self.by);
+        kernels::d_weight(path, &self.g, x, d_y, unwritten(&mut d_weight)).unwrap();
         d_x.iter_mut().zip(&self.beside).for_each(|(d, beside)| *d += beside);
         let sums = batch_norm::sums(path.isa, &d_x, &self.x, &self.by);
         Results { d_x, d_weight, sums }

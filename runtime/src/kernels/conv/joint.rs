@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Gradient, Sums, part_bytes};
 use crate::kernels::elementwise;
 use crate::kernels::simd::Isa;
-use crate::kernels::unwritten::Unwritten;
+use crate::kernels::unwritten::{Unwritten, unwritten};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -67,7 +67,7 @@ pub(super) trait Joint: Sync + Sized {
     );
 
     /// Writes d_weight from the sums of all parts.
-    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]);
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [MaybeUninit<f32>]);
 
     /// The cut of the weight's gradient alone, and the images of which a turn takes a multiple.
     fn cut(isa: Isa, geometry: &Geometry) -> (WeightCut, usize);
@@ -227,7 +227,8 @@ unsafe fn run<J: Joint>(
     let one = |worker: &mut JointBuffers<J>, images| work.part(worker, images);
     let (sums, totals): (Vec<Buffer>, Vec<Vec<f64>>) = deal(parts, worker, one).into_iter().unzip();
     if let Some(d_weight) = d_weight {
-        joint.finish(&sums, d_weight);
+        // SAFETY: sums are numbers.
+        joint.finish(&sums, unsafe { unwritten(d_weight).room() });
     }
     given.normalization().map(|by| Sums::of_parts(&totals.concat(), by))
 }

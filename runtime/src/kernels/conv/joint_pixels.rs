@@ -141,7 +141,7 @@ impl Joint for JointPixels {
         }
     }
 
-    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]) {
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [MaybeUninit<f32>]) {
         let gather = &self.turns[0].weight;
         let mut total = self.sums();
         for sums in sums {

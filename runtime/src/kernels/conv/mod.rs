@@ -43,7 +43,7 @@ use crate::deal::all;
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm::{self, Moments};
 use crate::kernels::simd::Isa;
-use crate::kernels::unwritten::{Unwritten, written};
+use crate::kernels::unwritten::{Unwritten, filled, written};
 use gather::{ChannelBlock, Direction, GatherPlan};
 use std::mem::MaybeUninit;
 use winograd::square;
@@ -226,21 +226,22 @@ fn bias_lanes(blocks: &[ChannelBlock], lanes: usize, bias: Option<&[f32]>) -> Ve
 
 /// The gradient with respect to the weight: x `[N, H, W, I]` and d_y `[N, OH, OW, O]` give d_weight
 /// `[O, I/groups, KH, KW]`.
-pub fn d_weight<'a>(
+pub fn d_weight<'a, 'b>(
     path: Path,
     geometry: &Geometry,
     x: impl Into<ReadThrough<'a>>,
     d_y: impl Into<ReadThrough<'a>>,
-    d_weight: &mut [f32],
+    d_weight: impl Into<Unwritten<'b>>,
 ) -> Result<()> {
-    let (x, d_y) = (x.into(), d_y.into());
+    // SAFETY: a convolution stores nothing but numbers.
+    let (x, d_y, d_weight) = (x.into(), d_y.into(), unsafe { d_weight.into().room() });
     geometry.check(x.len(), d_weight.len(), d_y.len())?;
     check_channels(x, geometry.in_channels)?;
     check_channels(d_y, geometry.out_channels)?;
     match path.method(geometry, PassKind::DWeight) {
         Algorithm::SquareWinograd => square::d_weight(path.isa, geometry, x, d_y, d_weight),
         Algorithm::Winograd => winograd::d_weight(path.isa, geometry, x, d_y, d_weight),
-        _ if geometry.is_depthwise() => depthwise::d_weight(path.isa, geometry, x, d_y, d_weight),
+        _ if geometry.is_depthwise() => depthwise::d_weight(path.isa, geometry, x, d_y, filled(d_weight)),
         Algorithm::Fastest | Algorithm::Direct => weight::run(path.isa, geometry, x, d_y, d_weight),
     }
     Ok(())

@@ -3,17 +3,17 @@
 use super::buffer::Buffer;
 use super::gather::{ChannelBlock, Direction, GatherPass, GatherPlan};
 use super::geometry::Geometry;
-use super::scratch::BLOCK;
 use crate::deal::all;
 use crate::kernels::transpose::transpose;
+use crate::kernels::unwritten::filled;
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 /// Where packed weights lie in `[O, I/groups, KH, KW]`: a block's first weight, plus an offset a row, plus a
 /// step a lane.
 struct Places<'a> {
     /// Offset and index of every row, ascending.
     rows: Vec<(usize, usize)>,
-    /// Rows that are packed together: those of one block of source channels.
-    together: usize,
     /// From one target channel to the next.
     lane_step: usize,
     geometry: &'a Geometry,
@@ -30,9 +30,7 @@ impl<'a> Places<'a> {
         let mut rows: Vec<_> =
             pass.rows.iter().enumerate().map(|(i, row)| (offset(row.channel, row.tap), i)).collect();
         rows.sort_unstable();
-        let together =
-            (pass.rows.len() / pass.rows.iter().map(|row| row.channel + 1).max().unwrap_or(1)).max(1);
-        Self { rows, together: together * BLOCK, lane_step, geometry, direction }
+        Self { rows, lane_step, geometry, direction }
     }
 
     /// The first weight of a block.
@@ -48,70 +46,67 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Calls `f(index in the packed block, index in the weight)` for all of a block, in an order that reads
-    /// every cache line of the weight once.
-    #[inline(always)]
-    fn visit(&self, block: &ChannelBlock, lanes: usize, mut f: impl FnMut(usize, usize)) {
-        let (start, width) = (self.start(block), block.vectors * lanes);
-        for rows in self.rows.chunks(self.together) {
-            if self.direction == Direction::Forward {
-                for lane in 0..block.channels {
-                    let first = start + lane * self.lane_step;
-                    rows.iter().for_each(|&(offset, row)| f(row * width + lane, first + offset));
+    /// Whether rows are of all the weights between a target channel and all source channels, so that offsets count them.
+    fn is_full(&self) -> bool {
+        let g = self.geometry;
+        let sources = if self.direction == Direction::Forward { g.group_in() } else { g.group_out() };
+        self.rows.len() == sources * g.taps()
+    }
+
+    /// Writes a block's weights as rows of so many lanes, in an order that reads every cache line of the weight once.
+    fn pack(&self, block: &ChannelBlock, lanes: usize, weight: &[f32], part: &mut [f32]) {
+        let (from, width) = (&weight[self.start(block)..], block.vectors * lanes);
+        let from_row = |lane: usize| lane * self.lane_step;
+        let row = |index: usize| self.rows[index].1 * width;
+        let taps = self.geometry.taps();
+        match self.direction {
+            Direction::Forward => transpose([block.channels, self.rows.len()], from, from_row, part, row),
+            Direction::Backward if taps > 1 && self.is_full() => {
+                for first in (0..self.rows.len()).step_by(taps) {
+                    let from = &from[self.rows[first].0..];
+                    transpose([block.channels, taps], from, from_row, part, |tap| row(first + tap));
                 }
-            } else {
-                for &(offset, row) in rows {
-                    let first = start + offset;
-                    (0..block.channels).for_each(|lane| f(row * width + lane, first + lane * self.lane_step));
+            }
+            Direction::Backward => {
+                for &(offset, row) in &self.rows {
+                    let (to, from) = (&mut part[row * width..][..block.channels], &from[offset..]);
+                    if self.lane_step == 1 {
+                        to.copy_from_slice(&from[..block.channels]);
+                    } else {
+                        to.iter_mut().zip(from.iter().step_by(self.lane_step)).for_each(|(to, &w)| *to = w);
+                    }
                 }
             }
         }
     }
 }
 
-/// Whether the weights are a matrix `[O, I]`.
-fn is_matrix(geometry: &Geometry) -> bool {
-    geometry.taps() == 1 && geometry.groups == 1
-}
-
 /// Packs `weight: [O, I/groups, KH, KW]` as `[pass, block, row, vectors * lanes]`, with zeros in empty lanes.
 pub(super) fn pack(gather: &GatherPlan, geometry: &Geometry, direction: Direction, weight: &[f32]) -> Buffer {
-    let mut packed = Buffer::zeros(gather.packed_len());
-    let mut rest = &mut packed[..];
-    for pass in &gather.passes {
-        let places = Places::new(geometry, direction, pass);
-        let (part, after) = rest.split_at_mut(pass.rows.len() * gather.vectors() * gather.lanes);
-        rest = after;
-        let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
-        all(parts.into_iter().zip(&gather.channel_blocks), |(part, block)| {
-            let width = block.vectors * gather.lanes;
-            match (is_matrix(geometry), direction) {
-                (false, _) => places.visit(block, gather.lanes, |at, from| part[at] = weight[from]),
-                (true, Direction::Forward) => {
-                    let inputs = geometry.in_channels;
-                    let rows = &weight[block.first * inputs..][..block.channels * inputs];
-                    transpose((rows, inputs), inputs, (part, width));
-                }
-                (true, Direction::Backward) => {
-                    for (row, filter) in part.chunks_exact_mut(width).zip(weight.chunks(geometry.in_channels))
-                    {
-                        row[..block.channels].copy_from_slice(&filter[block.first..][..block.channels]);
-                    }
-                }
-            }
-        });
-    }
-    packed
+    let write = |packed: &mut [MaybeUninit<f32>]| {
+        let mut rest = packed;
+        for pass in &gather.passes {
+            let places = Places::new(geometry, direction, pass);
+            let (part, after) = rest.split_at_mut(pass.rows.len() * gather.vectors() * gather.lanes);
+            rest = after;
+            let parts = split(part, &gather.channel_blocks, |b| pass.rows.len() * b.vectors * gather.lanes);
+            all(parts.into_iter().zip(&gather.channel_blocks), |(part, block)| {
+                places.pack(block, gather.lanes, weight, filled(part));
+            });
+        }
+    };
+    // SAFETY: the parts of all blocks of all passes are the whole, and each is filled.
+    unsafe { Buffer::written(gather.packed_len(), write) }
 }
 
-/// Adds up `sums`, each laid out like the packed weights of a forward pass, into `d_weight`, in their order.
-/// `sums[part][chunk]` holds the blocks of a chunk of `chunk_blocks` blocks.
+/// Adds up `sums`, each laid out like the packed weights of a forward pass, into `d_weight`, in their order. Writes all of
+/// it. `sums[part][chunk]` holds the blocks of a chunk of `chunk_blocks` blocks.
 pub(super) fn unpack(
     gather: &GatherPlan,
     geometry: &Geometry,
     sums: &[Vec<Buffer>],
     chunk_blocks: usize,
-    d_weight: &mut [f32],
+    d_weight: &mut [MaybeUninit<f32>],
 ) {
     let pass = &gather.passes[0];
     let places = Places::new(geometry, Direction::Forward, pass);
@@ -121,26 +116,24 @@ pub(super) fn unpack(
     all(parts.into_iter().zip(blocks).enumerate(), |(index, (part, block))| {
         let chunk = index / chunk_blocks;
         let before = block.before - blocks[chunk * chunk_blocks].before;
-        let (start, first) = (before * gather.lanes * pass.rows.len(), block.first * filter);
-        let end = start + pass.rows.len() * block.vectors * gather.lanes;
-        let mut total = sums[0][chunk][start..end].to_vec();
+        let (start, width) = (before * gather.lanes * pass.rows.len(), block.vectors * gather.lanes);
+        let end = start + pass.rows.len() * width;
+        let mut total = Cow::Borrowed(&sums[0][chunk][start..end]);
         for sums in &sums[1..] {
-            total.iter_mut().zip(&sums[chunk][start..end]).for_each(|(total, sum)| *total += sum);
+            let sums = &sums[chunk][start..end];
+            total.to_mut().iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
         }
-        if is_matrix(geometry) {
-            transpose((&total, block.vectors * gather.lanes), block.channels, (part, filter));
-        } else {
-            places.visit(block, gather.lanes, |at, to| part[to - first] = total[at]);
-        }
+        let row = |index: usize| places.rows[index].1 * width;
+        transpose([filter, block.channels], &total, row, filled(part), |lane| lane * filter);
     });
 }
 
 /// Cuts `all` into one part a block.
-fn split<'a>(
-    all: &'a mut [f32],
+fn split<'a, T>(
+    all: &'a mut [T],
     blocks: &[ChannelBlock],
     len: impl Fn(&ChannelBlock) -> usize,
-) -> Vec<&'a mut [f32]> {
+) -> Vec<&'a mut [T]> {
     let mut rest = all;
     let mut parts = Vec::with_capacity(blocks.len());
     for block in blocks {

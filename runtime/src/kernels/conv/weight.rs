@@ -15,6 +15,7 @@ use crate::deal::deal;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::threads::current_count;
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A pass should have as many tasks (parts times chunks), so that a few cores share them evenly.
@@ -54,12 +55,12 @@ impl WeightCut {
 
     /// The filters, of `filter_len` elements each, of every chunk of channel blocks. Blocks differ in width, so chunks
     /// differ in length.
-    pub(super) fn split<'a>(
+    pub(super) fn split<'a, T>(
         &self,
         blocks: &[ChannelBlock],
         filter_len: usize,
-        d_weight: &'a mut [f32],
-    ) -> Vec<&'a mut [f32]> {
+        d_weight: &'a mut [T],
+    ) -> Vec<&'a mut [T]> {
         let mut rest = d_weight;
         let of_chunk = |chunk| {
             let blocks = &blocks[self.blocks(chunk, blocks.len())];
@@ -136,7 +137,7 @@ pub(super) fn run(
     geometry: &Geometry,
     x: ReadThrough<'_>,
     d_y: ReadThrough<'_>,
-    d_weight: &mut [f32],
+    d_weight: &mut [MaybeUninit<f32>],
 ) {
     let gather = plan(isa, geometry);
     let cut = WeightCut::of(&gather);
@@ -183,7 +184,9 @@ fn units_at_once(gather: &GatherPlan, cut: &WeightCut) -> usize {
 /// Tasks among which the chunks of a part are dealt: each copies x, so as few as leave work for every thread.
 fn hands(cut: &WeightCut) -> usize {
     let threads = current_count();
-    if threads == 1 { 1 } else { (2 * threads).div_ceil(cut.parts).min(cut.chunks) }
+    let fewest = threads.div_ceil(cut.parts);
+    let comes_out_even = (cut.parts * fewest).is_multiple_of(threads) && cut.chunks.is_multiple_of(fewest);
+    if comes_out_even { fewest } else { (2 * threads).div_ceil(cut.parts).min(cut.chunks) }
 }
 
 /// What units are copied to.

@@ -77,8 +77,9 @@ impl Joint for JointRows {
         }
     }
 
-    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]) {
-        weight::finish(&self.weight, &WeightCut { parts: sums.len(), ..self.cut }, sums, d_weight);
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [MaybeUninit<f32>]) {
+        let cut = WeightCut { parts: sums.len(), ..self.cut };
+        weight::finish(self.isa, &self.weight, &cut, sums, d_weight);
     }
 
     fn cut(isa: Isa, g: &Geometry) -> (WeightCut, usize) {

@@ -16,7 +16,10 @@ use super::transform::{self, TargetRow};
 use super::units::TileUnit;
 use super::{KERNEL_ROWS, POSITIONS};
 use crate::deal::all;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::transpose::transpose;
+use crate::kernels::unwritten::filled;
+use std::mem::MaybeUninit;
 
 /// Tiles whose products are summed in registers before they are added to the sums: few enough to stay in a level-1
 /// cache.
@@ -60,7 +63,7 @@ pub(in super::super) fn d_weight(
     geometry: &Geometry,
     x: ReadThrough<'_>,
     d_y: ReadThrough<'_>,
-    d_weight: &mut [f32],
+    d_weight: &mut [MaybeUninit<f32>],
 ) {
     let (plan, cut) = plan(isa, geometry);
     let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
@@ -69,16 +72,22 @@ pub(in super::super) fn d_weight(
         add(isa, &plan, &plan.units.unit(index), blocks_of(chunk), [x, d_y], scratch, sums);
     };
     let tasks = cut.sums(plan.units.count(), || Scratch::new(&plan, blocks_of(0)), zeros, add);
-    finish(&plan, &cut, &tasks, d_weight);
+    finish(isa, &plan, &cut, &tasks, d_weight);
 }
 
 /// Writes d_weight from the sums of every part's chunks.
-pub(super) fn finish(plan: &RowPlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
+pub(super) fn finish(
+    isa: Isa,
+    plan: &RowPlan,
+    cut: &WeightCut,
+    tasks: &[Buffer],
+    d_weight: &mut [MaybeUninit<f32>],
+) {
     let filter_len = plan.source.channels * KERNEL_ROWS * TAPS;
     let chunks = cut.split(&plan.channel_blocks, filter_len, d_weight);
     all(chunks.into_iter().enumerate(), |(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-        unpack(plan, blocks, &cut.total(tasks, chunk), d_weight);
+        isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight: filled(d_weight) });
     });
 }
 
@@ -209,24 +218,47 @@ fn multiply(
     }
 }
 
-/// Transforms the sums of some blocks into d_weight, of which `d_weight` holds those blocks' part.
-fn unpack(plan: &RowPlan, blocks: &[ChannelBlock], sums: &[f32], d_weight: &mut [f32]) {
-    let (rows, channels) = (plan.rows(), plan.source.channels);
-    let mut rest = sums;
-    for block in blocks {
-        let lanes = block.vectors * plan.lanes;
-        let (sums, after) = rest.split_at(POSITIONS * rows * lanes);
-        rest = after;
-        for lane in 0..block.channels {
-            let filters = (block.first - blocks[0].first + lane) * channels * 9;
+/// The sums of some channel blocks, to be transformed into their part of d_weight.
+struct Filters<'a> {
+    plan: &'a RowPlan,
+    blocks: &'a [ChannelBlock],
+    sums: &'a [f32],
+    d_weight: &'a mut [f32],
+}
+
+impl Kernel for Filters<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Filters { plan, blocks, mut sums, d_weight } = self;
+        let (rows, channels) = (plan.rows(), plan.source.channels);
+        let filter_len = channels * KERNEL_ROWS * TAPS;
+        let mut filters = d_weight;
+        for block in blocks {
+            let width = block.vectors * S::LANES;
+            let (of_block, after) = std::mem::take(&mut filters).split_at_mut(block.channels * filter_len);
+            filters = after;
             for source in 0..channels {
-                for kernel_row in 0..3 {
-                    let at = row(channels, source, kernel_row) * lanes + lane;
-                    let u = std::array::from_fn(|position| sums[position * rows * lanes + at]);
-                    let to = filters + source * 9 + kernel_row * TAPS;
-                    d_weight[to..to + TAPS].copy_from_slice(&transform::d_weights(u));
+                for lane in (0..block.channels).step_by(S::LANES) {
+                    let mut taps = [[0.0; BLOCK]; KERNEL_ROWS * TAPS];
+                    for kernel_row in 0..KERNEL_ROWS {
+                        let at = row(channels, source, kernel_row) * width + lane;
+                        let u: [&[f32]; POSITIONS] =
+                            std::array::from_fn(|position| &sums[position * rows * width + at..][..S::LANES]);
+                        for i in 0..S::LANES {
+                            let of_lane =
+                                transform::d_weights(std::array::from_fn(|position| u[position][i]));
+                            for (tap, v) in of_lane.into_iter().enumerate() {
+                                taps[kernel_row * TAPS + tap][i] = v;
+                            }
+                        }
+                    }
+                    let shape = [KERNEL_ROWS * TAPS, (block.channels - lane).min(S::LANES)];
+                    let to = &mut of_block[lane * filter_len + source * KERNEL_ROWS * TAPS..];
+                    let (from, from_row) = (taps.as_flattened(), |tap: usize| tap * BLOCK);
+                    transpose(shape, from, from_row, to, |lane| lane * filter_len);
                 }
             }
+            sums = &sums[POSITIONS * rows * width..];
         }
     }
 }

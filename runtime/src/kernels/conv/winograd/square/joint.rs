@@ -82,7 +82,7 @@ impl Joint for JointSquares {
         }
     }
 
-    fn finish(&self, sums: &[Buffer], d_weight: &mut [f32]) {
+    fn finish(&self, sums: &[Buffer], d_weight: &mut [MaybeUninit<f32>]) {
         weight::finish(self.isa, &self.weight, &WeightCut { parts: sums.len(), ..self.cut }, sums, d_weight);
     }
 

@@ -9,6 +9,7 @@ use super::SquarePlan;
 
 use crate::deal::all;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::transpose::transpose;
 use std::mem::MaybeUninit;
 
 /// Taps of a kernel, and of a row of it.
@@ -59,11 +60,9 @@ impl Filters<'_> {
         let Filter { from, every, forward } = self.map(lane, source);
         let mut taps = [[0.0; BLOCK]; TAPS];
         let channels = (self.block.channels - lane).min(self.plan.lanes);
-        for (channel, filter) in self.weight[from..].chunks(every).take(channels).enumerate() {
-            for (tap, &v) in filter[..TAPS].iter().enumerate() {
-                taps[if forward { tap } else { TAPS - 1 - tap }][channel] = v;
-            }
-        }
+        let to_row = |tap: usize| if forward { tap } else { TAPS - 1 - tap } * BLOCK;
+        let from_row = |channel: usize| channel * every;
+        transpose([channels, TAPS], &self.weight[from..], from_row, taps.as_flattened_mut(), to_row);
         taps
     }
 

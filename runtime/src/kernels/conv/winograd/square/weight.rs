@@ -16,6 +16,9 @@ use super::plan::SquarePlan;
 use super::transform::{self, TargetLines};
 use crate::deal::all;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::transpose::transpose;
+use crate::kernels::unwritten::filled;
+use std::mem::MaybeUninit;
 
 /// Tiles whose products are summed in registers before they are added to the sums, at most.
 const TOGETHER: usize = 64;
@@ -70,7 +73,7 @@ pub(in crate::kernels::conv) fn d_weight(
     geometry: &Geometry,
     x: ReadThrough<'_>,
     d_y: ReadThrough<'_>,
-    d_weight: &mut [f32],
+    d_weight: &mut [MaybeUninit<f32>],
 ) {
     let (plan, cut) = plan(isa, geometry);
     let blocks_of = |chunk: usize| &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
@@ -83,11 +86,17 @@ pub(in crate::kernels::conv) fn d_weight(
 }
 
 /// Writes d_weight from the sums of every part's chunks.
-pub(super) fn finish(isa: Isa, plan: &SquarePlan, cut: &WeightCut, tasks: &[Buffer], d_weight: &mut [f32]) {
+pub(super) fn finish(
+    isa: Isa,
+    plan: &SquarePlan,
+    cut: &WeightCut,
+    tasks: &[Buffer],
+    d_weight: &mut [MaybeUninit<f32>],
+) {
     let chunks = cut.split(&plan.channel_blocks, plan.source.channels * TAPS, d_weight);
     all(chunks.into_iter().enumerate(), |(chunk, d_weight)| {
         let blocks = &plan.channel_blocks[cut.blocks(chunk, plan.channel_blocks.len())];
-        isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight });
+        isa.run(Filters { plan, blocks, sums: &cut.total(tasks, chunk), d_weight: filled(d_weight) });
     });
 }
 
@@ -236,12 +245,10 @@ impl Kernel for Filters<'_> {
                         // SAFETY: as above; sixteen floats hold a vector.
                         unsafe { S::store(to.as_mut_ptr(), v) }
                     }
-                    let filters = of_block[(lane * channels + source) * TAPS..].chunks_mut(channels * TAPS);
-                    for (i, filter) in filters.enumerate().take(S::LANES) {
-                        for (to, tap) in filter[..TAPS].iter_mut().zip(&taps) {
-                            *to = tap[i];
-                        }
-                    }
+                    let shape = [TAPS, (block.channels - lane).min(S::LANES)];
+                    let to = &mut of_block[(lane * channels + source) * TAPS..];
+                    let (from, from_row) = (taps.as_flattened(), |tap: usize| tap * BLOCK);
+                    transpose(shape, from, from_row, to, |lane| lane * channels * TAPS);
                 }
             }
             sums = &sums[SQUARE * channels * width..];

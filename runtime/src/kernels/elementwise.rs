@@ -5,6 +5,7 @@ use crate::deal::pairs;
 use crate::deal::{all, made_of};
 use crate::kernels::activation::Activation;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::unwritten::filled;
 
 /// `activation(x)`.
 pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
@@ -55,8 +56,12 @@ pub fn add_activate(a: &mut [f32], b: &[f32], activation: Option<Activation>) {
 }
 
 fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    update(&mut y, x, |_, x| f(x));
+    let mut y = Vec::with_capacity(x.len());
+    pairs((&mut y.spare_capacity_mut()[..x.len()], PIECE), (x, PIECE), &|y, x| {
+        Isa::best().run(Update { a: filled(y), b: x, f: &|_, x| f(x) });
+    });
+    // SAFETY: every piece has been filled.
+    unsafe { y.set_len(x.len()) };
     y
 }
 

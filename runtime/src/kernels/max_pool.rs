@@ -1,5 +1,7 @@
 //! Max pooling of images, and its gradient gathered by the pixels that won.
 
+use super::simd::{Isa, Kernel, Simd};
+use super::unwritten::filled;
 use crate::deal::{all, each};
 use std::ops::Range;
 
@@ -84,26 +86,54 @@ fn keep_larger(y: &mut [f32], winners: &mut [u32], x: &[f32], place: u32) {
 
 /// The gradient of `x: [N, H, W, C]` from that of the maxima and their places.
 pub fn backward(d_y: &[f32], places: &[u8], channels: usize, rows: Axis, columns: Axis) -> Vec<f32> {
-    let image = rows.output * columns.output * channels;
+    let (isa, image) = (Isa::best(), rows.output * columns.output * channels);
     let line = columns.input * channels;
-    let mut d_x = vec![0.0; d_y.len() / image * rows.input * line];
-    all(d_x.chunks_mut(line).enumerate(), |(row, d_x)| {
+    let len = d_y.len() / image * rows.input * line;
+    let mut d_x = Vec::with_capacity(len);
+    all(d_x.spare_capacity_mut()[..len].chunks_mut(line).enumerate(), |(row, d_x)| {
         let start = row / rows.input * image;
-        let row = row % rows.input;
-        for (column, d_x) in d_x.chunks_exact_mut(channels).enumerate() {
-            for i in rows.windows(row) {
-                for j in columns.windows(column) {
-                    let place = rows.place(row, i) * columns.kernel + columns.place(column, j);
-                    let window = start + (i * columns.output + j) * channels;
-                    let (d_y, places) = (&d_y[window..][..channels], &places[window..][..channels]);
-                    add_where(d_x, d_y, places, place as u8);
-                }
-            }
-        }
+        let (d_y, places) = (&d_y[start..][..image], &places[start..][..image]);
+        let of_row = PixelRow { row: row % rows.input, rows, columns, channels, d_y, places };
+        isa.run(Gathered { of_row, d_x: filled(d_x) });
     });
+    // SAFETY: every row has been filled.
+    unsafe { d_x.set_len(len) };
     d_x
 }
 
+/// A row of an image, and the gradient of its maxima with their places.
+struct PixelRow<'a> {
+    row: usize,
+    rows: Axis,
+    columns: Axis,
+    channels: usize,
+    d_y: &'a [f32],
+    places: &'a [u8],
+}
+
+/// What the pixels of a row have won, to be added to `d_x`.
+struct Gathered<'a> {
+    of_row: PixelRow<'a>,
+    d_x: &'a mut [f32],
+}
+
+impl Kernel for Gathered<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let PixelRow { row, rows, columns, channels, d_y, places } = self.of_row;
+        for (column, d_x) in self.d_x.chunks_exact_mut(channels).enumerate() {
+            for i in rows.windows(row) {
+                for j in columns.windows(column) {
+                    let place = rows.place(row, i) * columns.kernel + columns.place(column, j);
+                    let window = (i * columns.output + j) * channels;
+                    add_where(d_x, &d_y[window..][..channels], &places[window..][..channels], place as u8);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
 fn add_where(d_x: &mut [f32], d_y: &[f32], places: &[u8], place: u8) {
     for ((d_x, &d_y), &winner) in d_x.iter_mut().zip(d_y).zip(places) {
         *d_x += if winner == place { d_y } else { 0.0 };

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p localgrad-tests --example checkpoint_cost [DIRECTORY]
 
-use localgrad::checkpoint::files::{Disk, FileOutput, Files};
+use localgrad::checkpoint::files::{Disk, FileInput, FileOutput, Files};
 use localgrad::checkpoint::{Checkpoints, Configuration};
 use localgrad::data::idx::Idx;
 use localgrad::data::{Loader, LoaderConfig, Normalize};
@@ -14,7 +14,7 @@ use localgrad::schedule::Schedule;
 use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad::{Device, Error, Result};
 use localgrad_models::{ModelConfig, network, published};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Files for Timed {
         self.disk.list()
     }
 
-    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
+    fn open(&self, name: &str) -> io::Result<(Box<dyn FileInput>, u64)> {
         self.disk.open(name)
     }
 

@@ -8,6 +8,7 @@
 //! bytes are written, and nothing is written twice.
 
 use super::block_file;
+use super::block_input;
 use super::configuration::Configuration;
 use super::files::{FileOutput, write_all};
 use super::manifest::{BlockEntry, Extent, Generation, MAX_MANIFEST_BYTES, Manifest};
@@ -143,10 +144,10 @@ impl<'a> Blob<'a> {
         for change in [false, true] {
             let mut rest = self.blocks;
             for block in 0..blocks {
-                let file = self.split_block(block, &mut rest)?;
+                let mut file = io::Cursor::new(self.split_block(block, &mut rest)?);
                 match change {
-                    false => block_file::check_fits(trainer, block, file),
-                    true => block_file::load(trainer, block, file),
+                    false => block_input::check_fits(trainer, block, &mut file),
+                    true => block_input::load(trainer, block, &mut file),
                 }
                 .map_err(|error| error.at(format!("block {block}")))?;
             }

@@ -1,27 +1,25 @@
 //! The file of one block: safetensors, streamed out of the tensors that training uses, so that no second copy of a
-//! block is ever in memory, and read back with every byte checked.
+//! block is ever in memory. `block_input` reads it back.
 //!
 //! Weights and running statistics stand under their own names, what the optimizer remembers of `NAME` under
 //! `optimizer.momentum.NAME` (SGD) or `optimizer.mean.NAME` and `optimizer.square.NAME` (AdamW), and the numbers
 //! of updates in `optimizer.updates`, one for each parameter, in the order of their names.
 
-use super::files::{FileOutput, Files, unreadable, write_all};
+use super::files::{FileOutput, write_all};
 use super::manifest::Extent;
 use crate::error::{Error, Result};
 use crate::layers::Variable;
-use crate::maps::slices::{self, elements};
-use crate::maps::{Map, Place};
+use crate::maps::Place;
+use crate::maps::slices::elements;
 use crate::optimizer::OptimizerConfig;
 use crate::trainer::Trainer;
-use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::Read;
 
 /// Bytes that are gathered before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
 /// The tensor of update counts.
-const UPDATES: &str = "optimizer.updates";
+pub(super) const UPDATES: &str = "optimizer.updates";
 
 /// One tensor of the file.
 struct Entry {
@@ -37,14 +35,14 @@ struct Content {
 }
 
 /// Names of the optimizer's tensors, in the order of `Parameter::state`.
-fn state_names(optimizer: &OptimizerConfig) -> &'static [&'static str] {
+pub(super) fn state_names(optimizer: &OptimizerConfig) -> &'static [&'static str] {
     match optimizer {
         OptimizerConfig::Sgd { .. } => &["momentum"],
         OptimizerConfig::AdamW { .. } => &["mean", "square"],
     }
 }
 
-fn state_name(kind: &str, name: &str) -> String {
+pub(super) fn state_name(kind: &str, name: &str) -> String {
     format!("optimizer.{kind}.{name}")
 }
 
@@ -181,130 +179,4 @@ impl<'a> Stream<'a> {
 
 fn cannot_write(cause: std::io::Error) -> Error {
     Error::new(crate::error::ErrorKind::Io, cause.to_string())
-}
-
-/// Reads a file whose length and checksum are known.
-///
-/// # Errors
-/// `Io`, and `Format` when the bytes are not those that were written.
-pub(super) fn read(files: &dyn Files, name: &str, extent: Extent) -> Result<Vec<u8>> {
-    let path = files.path(name);
-    let io = |cause| Error::io(&path, cause);
-    let (file, length) = files.open(name).map_err(|cause| unreadable(&path, cause))?;
-    let damaged = |found: String| Error::format(format!("{} is damaged: {found}", path.display()));
-    if length != extent.bytes {
-        return Err(damaged(format!("it has {length} bytes where {} were written", extent.bytes)));
-    }
-    let mut bytes = Vec::new();
-    let size = usize::try_from(length).map_err(|_| damaged("it is larger than memory can be".into()))?;
-    bytes.try_reserve_exact(size).map_err(|_| damaged(format!("its {size} bytes do not fit in memory")))?;
-    file.take(length).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() != size || crc32fast::hash(&bytes) != extent.checksum {
-        return Err(damaged("its bytes are not those that were written".into()));
-    }
-    Ok(bytes)
-}
-
-/// Refuses `bytes` that [`load`] would refuse.
-///
-/// # Errors
-/// As [`load`].
-pub fn check_fits(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
-    check(trainer, block, &parse(bytes)?).map(drop)
-}
-
-fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|cause| Error::format(format!("this is not a whole safetensors file: {cause}")))
-}
-
-/// Puts the state in `bytes` into `block` of the trainer, which must be of the same configuration.
-///
-/// # Errors
-/// `Format` when it is no whole safetensors file, or not of this block; the block is then unchanged.
-pub fn load(trainer: &mut Trainer, block: usize, bytes: &[u8]) -> Result<()> {
-    let file = parse(bytes)?;
-    let updates = check(trainer, block, &file)?;
-    let kinds = state_names(&trainer.method().optimizer);
-    let place = trainer.model.place.clone();
-    trainer.visit_block(block, &mut |name, mut variable| {
-        let shape = variable.value().dims().to_vec();
-        variable.set(tensor(&file, name, &shape, &place)?);
-        if let Variable::Parameter(parameter) = variable {
-            parameter.updates = updates.get(name).copied().unwrap_or(0);
-            parameter.accumulated = None;
-            parameter.state.clear();
-            for kind in kinds {
-                let name = state_name(kind, name);
-                if file.tensor(&name).is_ok() {
-                    parameter.state.push(tensor(&file, &name, &shape, &place)?);
-                }
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Whether the file holds exactly what the block needs; the updates of each parameter.
-fn check(trainer: &mut Trainer, block: usize, file: &SafeTensors<'_>) -> Result<BTreeMap<String, u64>> {
-    let kinds = state_names(&trainer.method().optimizer);
-    let wanted = trainer.method().optimizer.state_tensors();
-    // The update counts are one.
-    let mut known = 1;
-    let mut updates = BTreeMap::new();
-    trainer.read_forms_of_block(block, &mut |name, form| {
-        let shape = form.dims;
-        find(file, name, Dtype::F32, shape)?;
-        known += 1;
-        if form.updated.is_some() {
-            let kept: Vec<_> = kinds.iter().map(|kind| state_name(kind, name)).collect();
-            let kept: Vec<_> = kept.iter().filter(|name| file.tensor(name).is_ok()).collect();
-            if !kept.is_empty() && kept.len() != wanted {
-                let count = kept.len();
-                return Err(Error::format(format!(
-                    "{name} has {count} optimizer tensors instead of {wanted}"
-                )));
-            }
-            for name in &kept {
-                find(file, name, Dtype::F32, shape)?;
-            }
-            known += kept.len();
-            updates.insert(name.to_string(), 0);
-        }
-        Ok(())
-    })?;
-    if file.len() != known {
-        return Err(Error::format(format!("it holds {} tensors where {known} are needed", file.len())));
-    }
-    let (counts, _) = find(file, UPDATES, Dtype::I64, &[updates.len()])?.as_chunks::<8>();
-    for (updates, count) in updates.values_mut().zip(counts) {
-        *updates = u64::from_le_bytes(*count);
-        if *updates > i64::MAX as u64 {
-            return Err(Error::format(format!("{UPDATES} holds a number that is no count")));
-        }
-    }
-    Ok(updates)
-}
-
-/// The bytes of a tensor that must be of this type and shape.
-fn find<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {
-    let view = file.tensor(name).map_err(|_| Error::format(format!("it lacks {name} {shape:?}")))?;
-    if view.dtype() == dtype && view.shape() == shape {
-        let (numbers, _) = view.data().as_chunks::<4>();
-        let finite = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes).is_finite();
-        if dtype == Dtype::F32 && !numbers.iter().all(finite) {
-            return Err(Error::format(format!(
-                "{name} holds infinities or NaN, which no checkpoint is written with"
-            )));
-        }
-        return Ok(view.data());
-    }
-    let (found, found_shape) = (view.dtype(), view.shape());
-    Err(Error::format(format!("{name} is {found:?} {found_shape:?} where {dtype:?} {shape:?} is needed")))
-}
-
-fn tensor(file: &SafeTensors<'_>, name: &str, shape: &[usize], place: &Place) -> Result<Map> {
-    let (numbers, _) = find(file, name, Dtype::F32, shape)?.as_chunks::<4>();
-    let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    place.map(slices::tensor(numbers, shape)?)
 }

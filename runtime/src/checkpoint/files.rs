@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// The files of one directory. A name is a plain file name, so that nothing outside can be reached.
@@ -11,7 +11,7 @@ pub trait Files: Send {
     fn list(&self) -> io::Result<Vec<String>>;
 
     /// Opens a regular file to read it from its beginning; with its length.
-    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)>;
+    fn open(&self, name: &str) -> io::Result<(Box<dyn FileInput>, u64)>;
 
     /// A new file, in place of one that may be there.
     fn create(&mut self, name: &str) -> io::Result<Box<dyn FileOutput>>;
@@ -31,6 +31,11 @@ pub trait Files: Send {
     /// What messages call a file.
     fn path(&self, name: &str) -> PathBuf;
 }
+
+/// A file being read, from any place on.
+pub trait FileInput: Read + Seek {}
+
+impl<T: Read + Seek> FileInput for T {}
 
 /// A file being written.
 pub trait FileOutput: Send {
@@ -103,7 +108,7 @@ impl Files for Disk {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
+    fn open(&self, name: &str) -> io::Result<(Box<dyn FileInput>, u64)> {
         let file = File::open(self.regular(name)?)?;
         let length = file.metadata()?.len();
         Ok((Box::new(file), length))

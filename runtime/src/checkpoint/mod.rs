@@ -14,7 +14,8 @@ pub mod configuration;
 pub mod manifest;
 mod version_1;
 pub mod journal;
-pub mod block_file;
+mod block_file;
+pub mod block_input;
 pub mod store;
 pub mod blob;
 

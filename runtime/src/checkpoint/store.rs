@@ -1,6 +1,7 @@
 //! A checkpoint directory: begun, saved into, opened again after whatever happened.
 
 use super::block_file;
+use super::block_input;
 use super::configuration::Configuration;
 use super::files::{Disk, Files, write_all};
 use super::journal::{self, JOURNAL_FILE, Journal, Record};
@@ -465,12 +466,13 @@ fn restore_generation(files: &dyn Files, generation: &Generation, trainer: &mut 
     }
     // All files are proven whole before the first of them changes anything.
     for (block, entry) in generation.blocks.iter().enumerate() {
-        block_file::read(files, &entry.file_name(block), entry.extent)?;
+        block_input::open(files, &entry.file_name(block), entry.extent)?;
     }
     for (block, entry) in generation.blocks.iter().enumerate() {
         let name = entry.file_name(block);
-        let bytes = block_file::read(files, &name, entry.extent)?;
-        block_file::load(trainer, block, &bytes).map_err(|error| error.at(files.path(&name).display()))?;
+        let mut input = block_input::open(files, &name, entry.extent)?;
+        block_input::load(trainer, block, input.as_mut())
+            .map_err(|error| error.at(files.path(&name).display()))?;
     }
     trainer.set_passes(generation.passes);
     Ok(())

@@ -1,6 +1,6 @@
 //! A run counted: the trainer itself at work on maps that have no numbers.
 
-use super::ledger::{Moment, Part, Work};
+use super::ledger::{Ledger, Moment, Part, Work};
 use super::workload::{ALLOWANCE_BYTES, Workload};
 use crate::cache::ENTRY_BYTES;
 use crate::data::ahead::BATCHES_AHEAD;
@@ -49,11 +49,6 @@ impl Resting {
             self.optimizer += state.iter().map(of).sum::<usize>();
             self.largest = self.largest.max(value.elem_count());
         }
-    }
-
-    /// All that is written of a block.
-    pub(super) fn all(&self) -> usize {
-        self.weights + self.optimizer + self.auxiliary
     }
 }
 
@@ -292,6 +287,24 @@ impl Counted {
             let row = classes * ELEMENT_BYTES;
             let _room = self.place().room(Part::Batch, samples * (2 * row + size_of::<Vec<f32>>()));
             Survey::default().add(&mut self.trainer, &batch)?;
+        }
+        Ok(())
+    }
+
+    /// Brings all weights into memory, those of one unit at a time where they wait in a file; `with` is shown the ledger
+    /// meanwhile, and the elements of the largest of them.
+    pub(super) fn bring_weights(&mut self, with: &mut dyn FnMut(&Ledger, usize)) -> Result<()> {
+        let ledger = &self.counter.ledger;
+        let largest = self.resting.iter().map(|rest| rest.largest).max().unwrap_or(0);
+        if !self.trainer.execution().offload {
+            with(ledger, largest);
+            return Ok(());
+        }
+        for block in 0..self.trainer.ranges().len() {
+            self.trainer.read_block(block, &mut |_, variable| {
+                with(ledger, variable.value().elem_count());
+                Ok(())
+            })?;
         }
         Ok(())
     }

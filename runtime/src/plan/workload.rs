@@ -1,6 +1,6 @@
 //! From what is to be done to the bytes that it takes.
 
-use super::counted::{self, Counted, Planner, Resting};
+use super::counted::{self, Counted, Planner};
 use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 use super::rehearsed::{Rehearsed, rehearse};
 use crate::error::{Error, Result};
@@ -192,7 +192,7 @@ fn count(workload: &Workload, limit_bytes: Option<usize>, planner: &mut Planner)
         ledger.enter(Moment::Save);
         ledger.touch(Part::Program, workload.record_bytes);
         if workload.saves {
-            save(counted, workload.resumes);
+            save(counted, workload.resumes)?;
         }
         Ok(assemble(counted, &workload.train, step_work))
     })
@@ -275,15 +275,15 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// What a tensor's entry in a file takes while it is written: name, shape and JSON.
 const ENTRY_BYTES: usize = 1 << 10;
 
-/// What `checkpoint::block_file` takes.
-fn save(counted: &Counted, resumes: bool) {
-    let most = |of: fn(&Resting) -> usize| counted.resting.iter().map(of).max().unwrap_or(0);
-    let ledger = &counted.counter.ledger;
-    ledger.touch(Part::Program, BUFFER_BYTES + most(|rest| rest.tensors) * ENTRY_BYTES);
-    if resumes {
+/// What `checkpoint::block_file` takes to write a block and, for a run that may go on, `checkpoint::block_input` to read it.
+fn save(counted: &mut Counted, resumes: bool) -> Result<()> {
+    let tensors = counted.resting.iter().map(|rest| rest.tensors).max().unwrap_or(0);
+    let file_bytes = BUFFER_BYTES + tensors * ENTRY_BYTES;
+    counted.bring_weights(&mut |ledger, largest| {
         // The tensor that is read beside the one whose place it takes.
-        ledger.touch(Part::Program, most(Resting::all) + most(|rest| rest.largest) * ELEMENT_BYTES);
-    }
+        let read_bytes = if resumes { largest * ELEMENT_BYTES } else { 0 };
+        ledger.touch(Part::Program, file_bytes + read_bytes);
+    })
 }
 
 fn assemble(counted: &Counted, train: &TrainConfig, step_work: Work) -> Plan {

@@ -1,12 +1,13 @@
 //! Any bytes as the state of a block: refused without a change, or taken whole.
 
 use localgrad::Device;
-use localgrad::checkpoint::block_file;
+use localgrad::checkpoint::block_input;
 use localgrad::data::Normalize;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::trainer::{Method, TrainConfig, Trainer};
 use localgrad_models::{ModelConfig, resnet};
 use std::cell::RefCell;
+use std::io::Cursor;
 
 fn trainer() -> Trainer {
     let config = ModelConfig {
@@ -29,7 +30,7 @@ thread_local! {
 pub fn check(data: &[u8]) {
     TRAINER.with(|trainer| {
         for block in 0..3 {
-            let _ = block_file::load(&mut trainer.borrow_mut(), block, data);
+            let _ = block_input::load(&mut trainer.borrow_mut(), block, &mut Cursor::new(data));
         }
     });
 }

@@ -3,6 +3,7 @@
 use crate::faulty::Memory;
 use crate::run::{Run, Saver, state};
 use localgrad::ErrorKind;
+use localgrad::checkpoint::block_input::load;
 use localgrad::checkpoint::files::Files;
 use localgrad::checkpoint::{Manifest, Record, Saved};
 use localgrad::network::Objective;
@@ -11,6 +12,7 @@ use localgrad::rules::Rule;
 use localgrad::schedule::Schedule;
 use localgrad::trainer::Trainer;
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::Path;
 
 fn small() -> Run {
@@ -308,7 +310,7 @@ fn another_blocks_file_is_refused_and_changes_nothing() {
     let blocks: Vec<&Vec<u8>> =
         contents.iter().filter(|(name, _)| name.starts_with("block-")).map(|(_, bytes)| bytes).collect();
     for (block, other) in [(0, 1), (1, 2), (2, 0)] {
-        let error = localgrad::checkpoint::block_file::load(&mut trainer, block, blocks[other]).unwrap_err();
+        let error = load(&mut trainer, block, &mut Cursor::new(blocks[other])).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format);
     }
     assert!(state(&mut trainer) == before);

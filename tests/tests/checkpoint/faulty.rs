@@ -1,10 +1,10 @@
 //! Files in memory that keep apart what a process sees and what outlasts a loss of power, count every call, and
 //! fail on demand.
 
-use localgrad::checkpoint::files::{FileOutput, Files};
+use localgrad::checkpoint::files::{FileInput, FileOutput, Files};
 use localgrad::random::Stream;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -214,7 +214,7 @@ impl Files for Memory {
         Ok(state.names.keys().cloned().collect())
     }
 
-    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
+    fn open(&self, name: &str) -> io::Result<(Box<dyn FileInput>, u64)> {
         let mut state = self.lock();
         state.call(Call::Read, format!("open {name}"))?;
         let inode = *state.names.get(name).ok_or(ErrorKind::NotFound)?;

@@ -3,6 +3,7 @@
 use crate::faulty::Memory;
 use crate::run::{Run, Saver, State, state};
 use localgrad::checkpoint::blob;
+use localgrad::checkpoint::block_input::load;
 use localgrad::layers::Variable;
 use localgrad::maps::{Map, Place};
 use localgrad::optimizer::OptimizerConfig;
@@ -281,13 +282,12 @@ fn a_spoiled_checkpoint_is_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("block.safetensors");
     safetensors(&tensors, &path);
-    localgrad::checkpoint::block_file::load(&mut trainer, 0, &std::fs::read(&path).unwrap()).unwrap();
+    load(&mut trainer, 0, &mut std::fs::File::open(&path).unwrap()).unwrap();
     for name in ["conv1.weight", "bn1.running_var", "optimizer.momentum.fc.bias"] {
         let good = tensors[name].clone();
         tensors.insert(name.into(), with(&good, f32::NAN));
         safetensors(&tensors, &path);
-        let bytes = std::fs::read(&path).unwrap();
-        let error = localgrad::checkpoint::block_file::load(&mut trainer, 0, &bytes).unwrap_err();
+        let error = load(&mut trainer, 0, &mut std::fs::File::open(&path).unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format);
         assert!(error.to_string().contains(name), "{error}");
         tensors.insert(name.into(), good);

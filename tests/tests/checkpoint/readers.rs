@@ -4,9 +4,9 @@ use crate::faulty::Memory;
 use crate::run::{Run, Saver, state};
 use localgrad::ErrorKind;
 use localgrad::checkpoint::Saved;
-use localgrad::checkpoint::files::{FileOutput, Files};
+use localgrad::checkpoint::files::{FileInput, FileOutput, Files};
 use localgrad::rules::Rule;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +23,7 @@ impl Overtaken {
 }
 
 impl Files for Overtaken {
-    fn open(&self, name: &str) -> io::Result<(Box<dyn Read>, u64)> {
+    fn open(&self, name: &str) -> io::Result<(Box<dyn FileInput>, u64)> {
         let number = self.read.fetch_add(usize::from(name == "manifest"), Ordering::Relaxed);
         self.saves[number.min(self.saves.len() - 1)].open(name)
     }

@@ -6,6 +6,7 @@ mod common;
 mod exits;
 mod kept;
 mod measure;
+mod saved;
 mod work;
 
 use localgrad::inputs::{Inputs, Tokens};

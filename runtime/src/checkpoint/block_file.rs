@@ -63,7 +63,7 @@ fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
     Ok(content)
 }
 
-/// Streams the state of `block` into `output` and syncs it.
+/// Streams the state of `block` into `output`, which is yet to be synced.
 ///
 /// # Errors
 /// Those of writing, as they came from the system; `NotFinite` when training has spoiled the state; `Config` when two
@@ -172,7 +172,6 @@ impl<'a> Stream<'a> {
 
     fn finish(mut self) -> Result<Extent> {
         self.flush()?;
-        self.output.sync().map_err(cannot_write)?;
         Ok(Extent { bytes: self.bytes, checksum: self.checksum.finalize() })
     }
 }

@@ -1,9 +1,10 @@
 //! The system calls that checkpoints are read and written by, as a trait, so that tests can make each of them fail.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The files of one directory. A name is a plain file name, so that nothing outside can be reached.
 pub trait Files: Send {
@@ -30,12 +31,26 @@ pub trait Files: Send {
 
     /// What messages call a file.
     fn path(&self, name: &str) -> PathBuf;
+
+    /// Makes what was written to all of `outputs`, each with what messages call it, and all names outlast a loss of power.
+    ///
+    /// # Errors
+    /// `Io` with the first that could not be.
+    fn sync(&mut self, outputs: &mut [Unsynced<'_>]) -> Result<()> {
+        for (path, output) in outputs {
+            output.sync().map_err(|cause| Error::io(path, cause))?;
+        }
+        self.sync_directory().map_err(|cause| Error::io(&self.path(""), cause))
+    }
 }
 
 /// A file being read, from any place on.
 pub trait FileInput: Read + Seek {}
 
 impl<T: Read + Seek> FileInput for T {}
+
+/// What messages call a file, and the file.
+pub type Unsynced<'a> = (PathBuf, &'a mut dyn FileOutput);
 
 /// A file being written.
 pub trait FileOutput: Send {
@@ -150,6 +165,39 @@ impl Files for Disk {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
+
+    /// All at once: a file system that is asked for many files takes little longer than for one.
+    fn sync(&mut self, outputs: &mut [Unsynced<'_>]) -> Result<()> {
+        let count = outputs.len();
+        let waiting = Mutex::new(outputs.iter_mut());
+        let failed = Mutex::new(None);
+        let work = || {
+            while let Some((path, output)) = next(&waiting) {
+                if let Err(cause) = output.sync() {
+                    locked(&failed).get_or_insert_with(|| Error::io(path, cause));
+                }
+            }
+        };
+        let named = std::thread::scope(|scope| {
+            // Where there are no more threads, this one does it all.
+            let helper = |_| std::thread::Builder::new().spawn_scoped(scope, work).is_ok();
+            let _ = (0..count).all(helper);
+            let named = self.sync_directory();
+            work();
+            named
+        });
+        named.map_err(|cause| Error::io(&self.directory, cause))?;
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next of those that wait; the lock is let go at once.
+fn next<I: Iterator>(waiting: &Mutex<I>) -> Option<I::Item> {
+    locked(waiting).next()
 }
 
 impl FileOutput for File {
@@ -163,5 +211,47 @@ impl FileOutput for File {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that may not be synced, and how often it was.
+    struct Counted(usize, bool);
+
+    impl FileOutput for Counted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.0 += 1;
+            if self.1 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn truncate(&mut self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn all_files_are_synced_and_one_that_is_not_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(directory.path());
+        for failing in [None, Some(0), Some(4)] {
+            let mut files: Vec<Counted> = (0..5).map(|n| Counted(0, failing == Some(n))).collect();
+            let named = |(n, file)| (PathBuf::from(format!("file {n}")), file as &mut dyn FileOutput);
+            let mut outputs: Vec<Unsynced<'_>> = files.iter_mut().enumerate().map(named).collect();
+            let synced = disk.sync(&mut outputs);
+            match failing {
+                None => synced.unwrap(),
+                Some(n) => assert!(synced.unwrap_err().to_string().contains(&format!("file {n}"))),
+            }
+            assert!(files.iter().all(|file| file.0 == 1));
+        }
+        let mut gone = Disk::new(&directory.path().join("nowhere"));
+        assert!(gone.sync(&mut []).is_err() || cfg!(windows));
     }
 }

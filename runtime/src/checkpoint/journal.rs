@@ -212,9 +212,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes all records outlast a loss of power.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.output.sync()
+    /// Its file, to be synced.
+    pub(super) fn output(&mut self) -> &mut dyn FileOutput {
+        self.output.as_mut()
     }
 
     /// All that was written.

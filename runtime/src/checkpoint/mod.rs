@@ -1,7 +1,7 @@
 //! Checkpoints that survive a kill, a loss of power and a full disk: `docs/checkpoint-format.md` is their page.
 //!
 //! ```text
-//! block files ─▶ sync ─▶ journal ─▶ sync ─▶ manifest.part ─▶ sync ─▶ directory sync
+//! block files ─▶ journal ─▶ manifest.part ─▶ sync of all of them and of the directory
 //!             ─▶ rename to manifest ─▶ directory sync ─▶ old block files removed
 //! ```
 //! Until the rename the old checkpoint is whole, and from the rename on the new one. Checkpoints know trainers and

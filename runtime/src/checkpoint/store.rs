@@ -3,7 +3,7 @@
 use super::block_file;
 use super::block_input;
 use super::configuration::Configuration;
-use super::files::{Disk, Files, write_all};
+use super::files::{Disk, FileOutput, Files, Unsynced, write_all};
 use super::journal::{self, JOURNAL_FILE, Journal, Record};
 use super::lock::Lock;
 use super::manifest::{BlockEntry, Generation, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, is_block_file};
@@ -13,10 +13,12 @@ use crate::progress::Progress;
 use crate::trainer::Trainer;
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The manifest before it is renamed.
 const PART_FILE: &str = "manifest.part";
+/// The most files that are synced at once, and so are open at once.
+const SYNCED_AT_ONCE: usize = 16;
 /// How often a reader begins again because a writer has removed what it was about to read.
 const READ_TRIES: usize = 8;
 /// Where a damaged journal is kept.
@@ -309,15 +311,23 @@ impl Checkpoints {
         written: &mut Vec<String>,
     ) -> Result<(Manifest, Vec<BlockEntry>)> {
         let mut blocks = Vec::with_capacity(trainer.ranges().len());
+        let mut unsynced = Vec::new();
         for block in 0..trainer.ranges().len() {
             let entry = match self.unchanged(trainer, block) {
                 Some(entry) => entry,
-                None => self.write_block(number, trainer, block, written)?,
+                None => {
+                    let (entry, output) = self.write_block(number, trainer, block, written)?;
+                    unsynced.push(output);
+                    entry
+                }
             };
             blocks.push(entry);
+            if unsynced.len() == SYNCED_AT_ONCE {
+                self.files.sync(&mut borrowed(&mut unsynced))?;
+                unsynced.clear();
+            }
         }
         self.append(&Record::Save { generation: number, steps: progress.steps })?;
-        self.journal.sync().map_err(|cause| Error::io(&self.files.path(JOURNAL_FILE), cause))?;
         let generation = Generation {
             number,
             progress: progress.clone(),
@@ -335,8 +345,10 @@ impl Checkpoints {
         let io = |cause| Error::io(&path, cause);
         let mut part = self.files.create(PART_FILE).map_err(io)?;
         write_all(part.as_mut(), &manifest.encode()?).map_err(io)?;
-        part.sync().map_err(io)?;
-        self.sync_directory()?;
+        unsynced.push((path, part));
+        let mut outputs = borrowed(&mut unsynced);
+        outputs.push((self.files.path(JOURNAL_FILE), self.journal.output()));
+        self.files.sync(&mut outputs)?;
         Ok((manifest, blocks))
     }
 
@@ -353,7 +365,7 @@ impl Checkpoints {
         trainer: &mut Trainer,
         block: usize,
         written: &mut Vec<String>,
-    ) -> Result<BlockEntry> {
+    ) -> Result<(BlockEntry, Written)> {
         let mut entry = BlockEntry { written_by: number, extent: Default::default() };
         let name = entry.file_name(block);
         let path = self.files.path(&name);
@@ -361,7 +373,7 @@ impl Checkpoints {
         let mut output = self.files.create(&name).map_err(|cause| Error::io(&path, cause))?;
         entry.extent =
             block_file::write(trainer, block, output.as_mut()).map_err(|error| error.at(path.display()))?;
-        Ok(entry)
+        Ok((entry, (path, output)))
     }
 
     /// Makes `manifest`, which lies prepared, the current one.
@@ -398,6 +410,14 @@ impl Checkpoints {
     fn sync_directory(&mut self) -> Result<()> {
         self.files.sync_directory().map_err(|cause| Error::io(&self.files.path(""), cause))
     }
+}
+
+/// A file that is written and not synced: what messages call it, and itself.
+type Written = (PathBuf, Box<dyn FileOutput>);
+
+/// Files as [`Files::sync`] takes them.
+fn borrowed(unsynced: &mut [Written]) -> Vec<Unsynced<'_>> {
+    unsynced.iter_mut().map(|(path, output)| (path.clone(), output.as_mut() as &mut dyn FileOutput)).collect()
 }
 
 fn newest(manifest: &Manifest) -> Result<&Generation> {

@@ -4,7 +4,7 @@ mod trained;
 
 use crate::class_weights::ClassWeights;
 use crate::cooling;
-pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName};
+pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName, StateName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
 use localgrad::precision::Precision;
@@ -475,6 +475,9 @@ pub struct BenchArguments {
     /// How gradients change weights
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     pub optimizer: OptimizerName,
+    /// In what it remembers what it does
+    #[arg(long, value_enum, default_value_t = StateName::F32)]
+    pub optimizer_state: StateName,
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
     /// Where the files are that tell of temperatures, clocks and power mode, such as /host in a container

@@ -657,6 +657,9 @@ typedef struct {
   // Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more, so that more of them
   // cost as little: of rule "auglocal" and head "auglocal" only; 0, which is 1, where they take all there is.
   size_t aux_pool;
+  // Bits of each number that the optimizer remembers of weights with 4,096 elements and more: 32, or 8, which is a quarter of
+  // that memory, rounded block by block (Dettmers et al. 2022), on the CPU and without `offload` only; 32.
+  int32_t optimizer_state_bits;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::maps::Map;
+use crate::maps::coded::{Coded, Levels, SIGNED, UNSIGNED};
 use crate::maps::counted::ledger::Part;
 use crate::maps::update::{self, AdamWStep, SgdStep, Step};
 use crate::parameter::Parameter;
@@ -33,6 +34,25 @@ pub enum OptimizerConfig {
         /// Share of the value that is taken away at each update, times the rate.
         weight_decay: f64,
     },
+}
+
+/// In what the optimizer remembers what it does of large weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateFormat {
+    /// 32 bits a number.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// 8 bits a number and 32 for each 256 of them (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization").
+    #[serde(rename = "8bit")]
+    EightBit,
+}
+
+impl StateFormat {
+    /// Whether it is the one that nobody has to ask for.
+    pub fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 impl Default for OptimizerConfig {
@@ -138,7 +158,10 @@ pub fn update(
     check_gradient(parameter, d_value)?;
     prepare_state(parameter, config)?;
     let step = config.step(learning_rate, parameter.updates);
-    update::step(&parameter.value, &parameter.state, d_value, &step)?;
+    match parameter.coded.is_empty() {
+        true => update::step(&parameter.value, &parameter.state, d_value, &step)?,
+        false => update::step_coded(&parameter.value, &mut parameter.coded, d_value, &step)?,
+    }
     parameter.updates += 1;
     Ok(())
 }
@@ -188,22 +211,36 @@ fn check_gradient(parameter: &Parameter, d_value: &Map) -> Result<()> {
 
 /// Makes the state at the first update, and checks it at every later one.
 pub(crate) fn prepare_state(parameter: &mut Parameter, config: &OptimizerConfig) -> Result<()> {
-    let (value, wanted) = (&parameter.value, config.state_tensors());
-    if parameter.updates == 0 && parameter.state.is_empty() {
+    let (value, all) = (&parameter.value, config.state_tensors());
+    let coded = if parameter.is_coded() { all } else { 0 };
+    let wanted = all - coded;
+    if parameter.updates == 0 && parameter.state.is_empty() && parameter.coded.is_empty() {
         let zeros = || {
             let zeros = value.place().full(value.dims(), 0.0)?;
             zeros.label(Part::Optimizer);
             Ok(zeros)
         };
         parameter.state = (0..wanted).map(|_| zeros()).collect::<Result<_>>()?;
+        parameter.coded = (0..coded).map(|n| Coded::zeros(value, levels(n))).collect::<Result<_>>()?;
     }
-    if parameter.state.len() == wanted && parameter.state.iter().all(|s| s.dims() == value.dims()) {
+    if parameter.state.len() == wanted
+        && parameter.coded.len() == coded
+        && parameter.state.iter().all(|s| s.dims() == value.dims())
+        && parameter.coded.iter().all(|s| s.elem_count() == value.elem_count())
+    {
         return Ok(());
     }
     let found: Vec<_> = parameter.state.iter().map(Map::dims).collect();
+    let found_coded = parameter.coded.len();
     Err(Error::config(format!(
-        "the optimizer state of a parameter {:?} has shapes {found:?} where {wanted} of its own are needed; \
-         go on with the optimizer that made it, or clear `state` and set `updates` to 0",
+        "the optimizer state of a parameter {:?} has shapes {found:?} and {found_coded} in 8 bits where {wanted} and \
+         {coded} of its own are needed; go on with the optimizer that made it, or clear `state` and `coded` and set `updates` \
+         to 0",
         value.dims()
     )))
+}
+
+/// How the state of this number is kept in 8 bits: the momentum or the mean, or the mean square.
+pub(crate) fn levels(number: usize) -> &'static Levels {
+    if number == 0 { &SIGNED } else { &UNSIGNED }
 }

@@ -28,6 +28,7 @@ use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Draw, GradientSink, Layer, Mode, Need, Sequential};
+use crate::maps::coded::on_the_cpu_only;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place, elementwise};
 use crate::model::Model;
@@ -146,6 +147,9 @@ impl Trainer {
             return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
         }
         let TrainConfig { method, execution } = &config;
+        if !method.optimizer_state.is_f32() && !place.is_host() {
+            return Err(on_the_cpu_only());
+        }
         let specs = auxiliary_specs(&spec, &method.ends, &method.rule)?;
         check_shares(execution, &specs)?;
         check_weights(method, &spec)?;
@@ -157,9 +161,12 @@ impl Trainer {
         check_cache(method, first_trained, &specs, still_blocks)?;
         let settings = (&config, still_blocks, drawn);
         let auxiliaries = build_auxiliaries(&expanded, settings, &specs, place, &mut depot)?;
-        let mut put = |group, layers: &mut Sequential| match &mut depot {
-            Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
-            None => Ok(()),
+        let mut put = |group, layers: &mut Sequential| {
+            layers.visit("", &mut build::keep(method.optimizer_state))?;
+            match &mut depot {
+                Some(depot) => depot.put(group, &mut |visitor| layers.visit("", visitor)),
+                None => Ok(()),
+            }
         };
         let model = Model::build(
             spec,

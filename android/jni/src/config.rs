@@ -36,6 +36,7 @@ struct Config {
     micro_batch: usize,
     recompute: bool,
     optimizer: i32,
+    optimizer_state_bits: i32,
     momentum: f64,
     nesterov: bool,
     beta1: f64,
@@ -145,6 +146,7 @@ impl Config {
             offload: i32::from(self.offload),
             aux_depth: self.aux_depth,
             aux_pool: self.aux_pool,
+            optimizer_state_bits: self.optimizer_state_bits,
             ema_momentum: self.ema_momentum,
             average_alone: i32::from(self.average_alone),
             ..lg_trainer_config::initial()

@@ -207,6 +207,7 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
                 OptimizerName::Sgd => OptimizerConfig::sgd(),
                 OptimizerName::Adamw => OptimizerConfig::adamw(),
             },
+            optimizer_state: arguments.optimizer_state.into(),
             ..Method::default()
         },
         execution: Execution {

@@ -157,6 +157,7 @@ fn asked(
             ends,
             rule: config,
             optimizer: choices::optimizer(recipe)?,
+            optimizer_state: recipe.optimizer_state.into(),
             clip_norm: recipe.clip_norm,
             selection: recipe.selection,
             ..Method::default()

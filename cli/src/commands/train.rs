@@ -465,6 +465,7 @@ fn run_file(plan: &Task, arguments: &TrainArguments, data: &Data, words: Vec<Str
                     rule,
                     ends,
                     optimizer: choices::optimizer(recipe)?,
+                    optimizer_state: recipe.optimizer_state.into(),
                     label_smoothing: recipe.label_smoothing.unwrap_or(0.0),
                     class_weights: class_weights(arguments, data, data.network.classes)?,
                     clip_norm: recipe.clip_norm,

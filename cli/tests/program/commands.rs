@@ -115,7 +115,7 @@ fn end_to_end_training_needs_no_blocks() {
 
 #[test]
 fn what_cannot_work_is_one_clear_line() {
-    let cases: [(&[&str], &str); 28] = [
+    let cases: [(&[&str], &str); 29] = [
         (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
@@ -139,6 +139,10 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "bp", "--warmup", "2", "--schedule", "constant"], "--schedule cosine"),
         (&["train", "--rule", "bp", "--milestones", "2"], "--schedule step"),
         (&["train", "--rule", "bp", "--optimizer", "adamw", "--momentum", "0.5"], "no --momentum"),
+        (
+            &["train", "--rule", "dgl", "--blocks", "2", "--optimizer-state", "8bit", "--offload"],
+            "8 bits, or offload",
+        ),
         (&["plan", "--model", "mine.json", "--widths", "4,4,8,8"], "--widths out"),
         (&["eval", "--run", "runs/1", "--data", "embedded", "--model", "resnet8"], "leave --model"),
         (&["train", "--rule", "auglocal", "--head", "dgl"], "no head to choose"),

@@ -135,6 +135,9 @@ pub struct lg_trainer_config {
     /// Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more, so that more of them
     /// cost as little: of rule "auglocal" and head "auglocal" only; 0, which is 1, where they take all there is.
     pub aux_pool: usize,
+    /// Bits of each number that the optimizer remembers of weights with 4,096 elements and more: 32, or 8, which is a quarter of
+    /// that memory, rounded block by block (Dettmers et al. 2022), on the CPU and without `offload` only; 32.
+    pub optimizer_state_bits: i32,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -185,6 +188,7 @@ unsafe impl Versioned for lg_trainer_config {
             schedule_floor: DEFAULT_FLOOR,
             train: std::ptr::null(),
             aux_pool: 0,
+            optimizer_state_bits: 32,
         }
     }
 

@@ -11,7 +11,7 @@ use localgrad_runtime::fit::{Duration, FitConfig};
 use localgrad_runtime::inputs::Inputs;
 use localgrad_runtime::maps::Place;
 use localgrad_runtime::network::NetworkSpec;
-use localgrad_runtime::optimizer::OptimizerConfig;
+use localgrad_runtime::optimizer::{OptimizerConfig, StateFormat};
 use localgrad_runtime::plan::{Freedom, Workload, cuts};
 use localgrad_runtime::precision::Precision;
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
@@ -69,12 +69,12 @@ impl Settings {
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
         let normalize = read_normalize(pointed, object.normalize.as_ref(), network.input)?;
         let place = Place::open(pointed.device.unwrap_or("cpu"))?;
-        let scratch = pointed.scratch.map(PathBuf::from);
         let train = TrainConfig {
             method: Method {
                 rule,
                 ends,
                 optimizer: read_optimizer(config)?,
+                optimizer_state: read_optimizer_state(config)?,
                 label_smoothing: config.label_smoothing,
                 clip_norm: (config.clip_norm != 0.0).then_some(config.clip_norm),
                 seed: config.seed,
@@ -94,7 +94,7 @@ impl Settings {
             },
         };
         train.validate()?;
-        if config.offload != 0 && scratch.is_none() {
+        if config.offload != 0 && pointed.scratch.is_none() {
             return Err(Fault::argument("offload needs a directory for its file; set scratch"));
         }
         let fit = read_fit(config)?;
@@ -107,7 +107,7 @@ impl Settings {
             normalize,
             place,
             threads: config.threads,
-            scratch: scratch.map(|path| (path, Some(config.scratch_limit_bytes).filter(|&limit| limit > 0))),
+            scratch: read_scratch(config, pointed),
             class_names: object.class_names.clone(),
             pretrained: object.pretrained.clone(),
             budget: None,
@@ -181,6 +181,20 @@ fn keep_to_budget(settings: &mut Settings, config: &lg_trainer_config, is_cut: b
     let bytes = budget.bytes;
     settings.budget = Some(budget);
     Ok(settings.place.allow(Some(bytes), None)?)
+}
+
+/// Directory and limit of a scratch file.
+fn read_scratch(config: &lg_trainer_config, pointed: &Pointed<'_>) -> Option<(PathBuf, Option<u64>)> {
+    let limit_bytes = Some(config.scratch_limit_bytes).filter(|&limit| limit > 0);
+    pointed.scratch.map(|path| (path.into(), limit_bytes))
+}
+
+fn read_optimizer_state(config: &lg_trainer_config) -> Outcome<StateFormat> {
+    match config.optimizer_state_bits {
+        32 => Ok(StateFormat::F32),
+        8 => Ok(StateFormat::EightBit),
+        other => Err(Fault::argument(format!("optimizer_state_bits is {other}, and can be 32 or 8"))),
+    }
 }
 
 fn read_activations(config: &lg_trainer_config) -> Outcome<Precision> {

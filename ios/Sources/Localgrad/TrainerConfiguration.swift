@@ -97,6 +97,9 @@ public struct TrainerConfiguration: Sendable {
   public var recompute = false
   /// How gradients change weights.
   public var optimizer = Optimizer.sgd()
+  /// Bits of each number that it remembers of large weights: 32, or 8, which is a quarter of that memory, rounded block by
+  /// block, without `offload` only.
+  public var optimizerStateBits: Int32 = 32
   /// Weight decay.
   public var weightDecay = 1e-4
   /// Learning rate.
@@ -173,6 +176,7 @@ public struct TrainerConfiguration: Sendable {
       config.optimizer = 1
       (config.beta1, config.beta2, config.epsilon) = (beta1, beta2, epsilon)
     }
+    config.optimizer_state_bits = optimizerStateBits
     (config.weight_decay, config.learning_rate) = (weightDecay, learningRate)
     if case .cosine(let steps, let warmup) = schedule {
       config.schedule = 1

@@ -3,14 +3,16 @@
 //!
 //! Weights and running statistics stand under their own names, what the optimizer remembers of `NAME` under
 //! `optimizer.momentum.NAME` (SGD) or `optimizer.mean.NAME` and `optimizer.square.NAME` (AdamW), and the numbers
-//! of updates in `optimizer.updates`, one for each parameter, in the order of their names.
+//! of updates in `optimizer.updates`, one for each parameter, in the order of their names. What is remembered in 8 bits
+//! stands as its codes under these names, and as its scales under `optimizer.momentum_scale.NAME` and the like.
 
 use super::files::{FileOutput, write_all};
 use super::manifest::Extent;
 use crate::error::{Error, Result};
 use crate::layers::Variable;
-use crate::maps::Place;
+use crate::maps::coded::scales;
 use crate::maps::slices::elements;
+use crate::maps::{Map, Place};
 use crate::optimizer::OptimizerConfig;
 use crate::trainer::Trainer;
 use serde_json::json;
@@ -29,7 +31,10 @@ struct Entry {
 
 /// What a block's file holds.
 struct Content {
+    /// Of f32.
     tensors: Vec<Entry>,
+    /// Of bytes, which come last, so that all others are aligned.
+    codes: Vec<Entry>,
     /// Updates of each parameter.
     updates: BTreeMap<String, u64>,
 }
@@ -46,15 +51,27 @@ pub(super) fn state_name(kind: &str, name: &str) -> String {
     format!("optimizer.{kind}.{name}")
 }
 
+/// The name of the scales of what is remembered in 8 bits.
+pub(super) fn scale_name(kind: &str, name: &str) -> String {
+    format!("optimizer.{kind}_scale.{name}")
+}
+
 fn content(trainer: &mut Trainer, block: usize) -> Result<Content> {
     let kinds = state_names(&trainer.method().optimizer);
-    let mut content = Content { tensors: Vec::new(), updates: BTreeMap::new() };
+    let mut content = Content { tensors: Vec::new(), codes: Vec::new(), updates: BTreeMap::new() };
     trainer.read_forms_of_block(block, &mut |name, form| {
         let dims = form.dims.to_vec();
         content.tensors.push(Entry { name: name.into(), dims: dims.clone() });
         if let Some((states, updates)) = form.updated {
             for kind in kinds.iter().take(states) {
-                content.tensors.push(Entry { name: state_name(kind, name), dims: dims.clone() });
+                let state = Entry { name: state_name(kind, name), dims: dims.clone() };
+                if form.coded {
+                    let dims = vec![scales(dims.iter().product())];
+                    content.tensors.push(Entry { name: scale_name(kind, name), dims });
+                    content.codes.push(state);
+                } else {
+                    content.tensors.push(state);
+                }
             }
             content.updates.insert(name.into(), updates);
         }
@@ -78,20 +95,31 @@ pub(super) fn write(trainer: &mut Trainer, block: usize, output: &mut dyn FileOu
     }
     // In the order of the header; a block whose weights wait in a file is brought, a unit at a time.
     trainer.read_block(block, &mut |name, variable| {
-        let states = match variable {
-            Variable::Parameter(parameter) => &parameter.state[..],
-            Variable::Statistic(_) => &[],
+        let mut put = |name: &str, numbers: &[f32]| match stream.put_floats(numbers)? {
+            true => Ok(()),
+            false => Err(Error::spoiled(name)),
         };
-        let names = std::iter::once(name.to_owned()).chain(kinds.iter().map(|kind| state_name(kind, name)));
-        for (name, tensor) in names.zip(std::iter::once(variable.value()).chain(states)) {
-            // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
-            let tensor = tensor.to(&Place::Host)?.contiguous()?;
-            if !stream.put_floats(&elements(&tensor)?)? {
-                return Err(Error::spoiled(&name));
+        // Off the CPU one tensor at a time is brought here; on it this is the tensor itself.
+        let here = |map: &Map| map.to(&Place::Host)?.contiguous();
+        put(name, &elements(&here(variable.value())?)?)?;
+        if let Variable::Parameter(parameter) = variable {
+            for (kind, map) in kinds.iter().zip(&parameter.state) {
+                put(&state_name(kind, name), &elements(&here(map)?)?)?;
+            }
+            for (kind, coded) in kinds.iter().zip(&parameter.coded) {
+                put(&scale_name(kind, name), &coded.scales)?;
             }
         }
         Ok(())
     })?;
+    if !content.codes.is_empty() {
+        trainer.read_block(block, &mut |_, variable| match variable {
+            Variable::Parameter(parameter) => {
+                parameter.coded.iter().try_for_each(|coded| stream.put(&coded.codes))
+            }
+            Variable::Statistic(_) => Ok(()),
+        })?;
+    }
     stream.finish()
 }
 
@@ -111,6 +139,9 @@ fn header(block: usize, content: &Content) -> Result<Vec<u8>> {
     add(UPDATES, "I64", &[content.updates.len()], 8 * content.updates.len())?;
     for Entry { name, dims } in &content.tensors {
         add(name, "F32", dims, 4 * dims.iter().product::<usize>())?;
+    }
+    for Entry { name, dims } in &content.codes {
+        add(name, "U8", dims, dims.iter().product())?;
     }
     entries.insert("__metadata__".into(), json!({ "format": "pt", "block": block.to_string() }));
     let mut text = serde_json::to_vec(&entries)?;

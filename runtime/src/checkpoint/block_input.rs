@@ -1,11 +1,12 @@
 //! The file of one block, read back a tensor at a time with every byte checked, so that no second copy of a block is
 //! ever in memory. Nothing is changed before all of it is known to fit.
 
-use super::block_file::{BUFFER_BYTES, UPDATES, state_name, state_names};
+use super::block_file::{BUFFER_BYTES, UPDATES, scale_name, state_name, state_names};
 use super::files::{FileInput, Files, unreadable};
 use super::manifest::Extent;
 use crate::error::{Error, Result};
 use crate::layers::Variable;
+use crate::maps::coded::{Coded, scales};
 use crate::maps::slices;
 use crate::maps::{Map, Place};
 use crate::trainer::Trainer;
@@ -72,10 +73,14 @@ pub fn load(trainer: &mut Trainer, block: usize, input: &mut dyn FileInput) -> R
             parameter.updates = updates.get(name).copied().unwrap_or(0);
             parameter.accumulated = None;
             parameter.state.clear();
+            parameter.coded.clear();
             for kind in kinds {
-                let name = state_name(kind, name);
-                if file.holds(&name) {
-                    parameter.state.push(file.map(&name, &shape, &place)?);
+                match (file.holds(&state_name(kind, name)), parameter.is_coded()) {
+                    (false, _) => {}
+                    (true, true) => parameter.coded.push(file.coded(kind, name, &shape)?),
+                    (true, false) => {
+                        parameter.state.push(file.map(&state_name(kind, name), &shape, &place)?);
+                    }
                 }
             }
         }
@@ -103,8 +108,14 @@ fn check(trainer: &mut Trainer, block: usize, file: &mut Tensors<'_>) -> Result<
                     "{name} has {count} optimizer tensors instead of {wanted}"
                 )));
             }
-            for name in &kept {
-                file.check_floats(name, shape)?;
+            for (state, kind) in kept.iter().zip(kinds) {
+                if form.coded {
+                    file.read(state, Dtype::U8, shape, &mut |_| false)?;
+                    file.check_floats(&scale_name(kind, name), &[scales(shape.iter().product())])?;
+                    known += 1;
+                } else {
+                    file.check_floats(state, shape)?;
+                }
             }
             known += kept.len();
             updates.insert(name.to_string(), 0);
@@ -218,14 +229,30 @@ impl<'a> Tensors<'a> {
         }
     }
 
-    /// A tensor of floats.
-    fn map(&mut self, name: &str, shape: &[usize], place: &Place) -> Result<Map> {
+    /// The numbers of a tensor of floats.
+    fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let mut numbers = Vec::with_capacity(shape.iter().product());
         self.read(name, Dtype::F32, shape, &mut |bytes| {
             numbers.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             true
         })?;
-        place.map(slices::tensor(numbers, shape)?)
+        Ok(numbers)
+    }
+
+    /// A tensor of floats.
+    fn map(&mut self, name: &str, shape: &[usize], place: &Place) -> Result<Map> {
+        place.map(slices::tensor(self.floats(name, shape)?, shape)?)
+    }
+
+    /// What is remembered in 8 bits as `kind` of the parameter of this name and shape.
+    fn coded(&mut self, kind: &str, name: &str, shape: &[usize]) -> Result<Coded> {
+        let mut codes = Vec::with_capacity(shape.iter().product());
+        self.read(&state_name(kind, name), Dtype::U8, shape, &mut |bytes| {
+            codes.extend_from_slice(bytes);
+            true
+        })?;
+        let scales = self.floats(&scale_name(kind, name), &[scales(codes.len())])?;
+        Coded::new(codes, scales)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod errors;
 pub mod binary_cross_entropy;
 pub mod contrastive;
 pub mod similarity;
+pub mod eight_bit;
 pub mod optimizer;
 pub mod pieces;
 pub mod unwritten;

@@ -1,5 +1,6 @@
 //! Optimizer updates, in place: one pass over value, gradient and state.
 
+use super::eight_bit::{BLOCK, SIGNED, UNSIGNED, narrow, widen};
 use crate::deal::{all, pairs};
 use crate::error::{Error, Result};
 
@@ -73,28 +74,114 @@ fn sgd(value: &mut [f32], gradient: &[f32], step: &SgdStep) {
 }
 
 fn sgd_momentum(value: &mut [f32], gradient: &[f32], momentum: &mut [f32], step: &SgdStep) {
-    let SgdStep { rate, momentum: kept, nesterov, weight_decay } = *step;
     let slices = value.chunks_mut(CHUNK).zip(momentum.chunks_mut(CHUNK));
     all(slices.zip(gradient.chunks(CHUNK)), |((value, momentum), gradient)| {
+        step.apply(value, momentum, gradient);
+    });
+}
+
+fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], step: &AdamWStep) {
+    let slices = value.chunks_mut(CHUNK).zip(mean.chunks_mut(CHUNK)).zip(square.chunks_mut(CHUNK));
+    all(slices.zip(gradient.chunks(CHUNK)), |(((value, mean), square), gradient)| {
+        step.apply(value, mean, square, gradient);
+    });
+}
+
+impl SgdStep {
+    /// The update of some elements.
+    #[inline]
+    fn apply(&self, value: &mut [f32], momentum: &mut [f32], gradient: &[f32]) {
+        let Self { rate, momentum: kept, nesterov, weight_decay } = *self;
         for ((p, m), &g) in value.iter_mut().zip(momentum).zip(gradient) {
             // The state starts at 0, which makes the first momentum the first direction.
             let d = g + weight_decay * *p;
             *m = kept * *m + d;
             *p -= rate * if nesterov { d + kept * *m } else { *m };
         }
-    });
+    }
 }
 
-fn adamw(value: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], step: &AdamWStep) {
-    let AdamWStep { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon } = *step;
-    let slices = value.chunks_mut(CHUNK).zip(mean.chunks_mut(CHUNK)).zip(square.chunks_mut(CHUNK));
-    all(slices.zip(gradient.chunks(CHUNK)), |(((value, mean), square), gradient)| {
+impl AdamWStep {
+    /// The update of some elements.
+    #[inline]
+    fn apply(&self, value: &mut [f32], mean: &mut [f32], square: &mut [f32], gradient: &[f32]) {
+        let Self { keep, rate, beta1, beta2, new1, new2, root_correction, epsilon } = *self;
         for (((p, m), v), &g) in value.iter_mut().zip(mean).zip(square).zip(gradient) {
             *m = beta1 * *m + new1 * g;
             *v = beta2 * *v + new2 * (g * g);
             *p = *p * keep - rate * *m / (v.sqrt() / root_correction + epsilon);
         }
-    });
+    }
+}
+
+/// Numbers in 8 bits: their codes, and a scale for each [`BLOCK`] of them.
+pub type CodedSlices<'a> = (&'a mut [u8], &'a mut [f32]);
+
+/// [`update`] where the state is in 8 bits between updates: the momentum, or the mean and the mean square. The value changes
+/// by the state before it is rounded.
+///
+/// # Errors
+/// A number of states that does not fit the step.
+pub fn update_coded(
+    value: &mut [f32],
+    state: &mut [CodedSlices<'_>],
+    gradient: &[f32],
+    step: &Step,
+) -> Result<()> {
+    let pieces = value.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK));
+    match (step, state) {
+        (Step::Sgd(step), [momentum]) => {
+            all(pieces.zip(chunks(momentum, CHUNK)), |((value, gradient), momentum)| {
+                sgd_coded(value, gradient, momentum, step);
+            })
+        }
+        (Step::AdamW(step), [mean, square]) => {
+            let states = chunks(mean, CHUNK).zip(chunks(square, CHUNK));
+            all(pieces.zip(states), |((value, gradient), (mean, square))| {
+                adamw_coded(value, gradient, [mean, square], step);
+            });
+        }
+        (_, state) => return Err(Error::internal(format!("an update met {} states in 8 bits", state.len()))),
+    }
+    Ok(())
+}
+
+/// Pieces of so many numbers, whole blocks but for the last.
+fn chunks<'a>(
+    (codes, scales): &'a mut CodedSlices<'_>,
+    numbers: usize,
+) -> impl ExactSizeIterator<Item = CodedSlices<'a>> {
+    codes.chunks_mut(numbers).zip(scales.chunks_mut(numbers.div_ceil(BLOCK)))
+}
+
+fn sgd_coded(value: &mut [f32], gradient: &[f32], mut momentum: CodedSlices<'_>, step: &SgdStep) {
+    let mut numbers = [0.0; BLOCK];
+    let blocks = value.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK));
+    for ((value, gradient), (codes, scale)) in blocks.zip(chunks(&mut momentum, BLOCK)) {
+        let momentum = &mut numbers[..value.len()];
+        widen(codes, scale[0], &SIGNED, momentum);
+        step.apply(value, momentum, gradient);
+        scale[0] = narrow(momentum, &SIGNED, codes);
+    }
+}
+
+fn adamw_coded(
+    value: &mut [f32],
+    gradient: &[f32],
+    [mut mean, mut square]: [CodedSlices<'_>; 2],
+    step: &AdamWStep,
+) {
+    let (mut means, mut squares) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let blocks = value.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK));
+    let states = chunks(&mut mean, BLOCK).zip(chunks(&mut square, BLOCK));
+    for ((value, gradient), ((mean, mean_scale), (square, square_scale))) in blocks.zip(states) {
+        let (means, squares) = (&mut means[..value.len()], &mut squares[..value.len()]);
+        widen(mean, mean_scale[0], &SIGNED, means);
+        widen(square, square_scale[0], &UNSIGNED, squares);
+        step.apply(value, means, squares, gradient);
+        mean_scale[0] = narrow(means, &SIGNED, mean);
+        square_scale[0] = narrow(squares, &UNSIGNED, square);
+    }
 }
 
 /// sum += factor·x.

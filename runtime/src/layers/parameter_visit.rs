@@ -38,16 +38,21 @@ pub struct Form<'a> {
     pub dims: &'a [usize],
     /// Of a parameter: how many tensors the optimizer remembers of it, and how often it was updated.
     pub updated: Option<(usize, u64)>,
+    /// Whether that is in 8 bits.
+    pub coded: bool,
 }
 
 impl Variable<'_> {
     /// All but its numbers.
     pub fn form(&self) -> Form<'_> {
         let updated = match self {
-            Variable::Parameter(parameter) => Some((parameter.state.len(), parameter.updates)),
+            Variable::Parameter(parameter) => {
+                Some((parameter.state.len() + parameter.coded.len(), parameter.updates))
+            }
             Variable::Statistic(_) => None,
         };
-        Form { dims: self.value().dims(), updated }
+        let coded = matches!(self, Variable::Parameter(parameter) if parameter.is_coded());
+        Form { dims: self.value().dims(), updated, coded }
     }
 }
 

@@ -15,6 +15,7 @@ mod on_device;
 pub mod counted;
 pub mod slices;
 pub mod packed;
+pub mod coded;
 pub mod conv;
 pub mod map_read;
 pub mod conv_norm;

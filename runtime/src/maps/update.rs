@@ -1,6 +1,7 @@
 //! Updates of weights by their gradients, in the memory of the weight and of what an optimizer remembers of it.
 
 use super::Map;
+use super::coded::Coded;
 use super::elementwise::scaled;
 use super::place::read;
 use super::slices::{elements, update_in_place};
@@ -27,6 +28,38 @@ pub fn step(value: &Map, state: &[Map], d_value: &Map, step: &Step) -> Result<()
         value,
         || step_on_host(value, state, d_value, step),
         |counter| counter.sweep(d_value.elem_count() * (3 + 2 * state.len())),
+    )
+}
+
+/// [`step`] where the state is in 8 bits.
+///
+/// # Errors
+/// As [`step`], and `Config` on a device.
+pub fn step_coded(value: &Map, state: &mut [Coded], d_value: &Map, step: &Step) -> Result<()> {
+    #[cfg(feature = "device")]
+    if let Map::Device(_) = value {
+        return Err(super::coded::on_the_cpu_only());
+    }
+    // A state's numbers are read and written in a quarter of their bytes.
+    let swept = d_value.elem_count() * 3 + state.iter().map(|coded| coded.bytes() / 2).sum::<usize>();
+    read(
+        value,
+        || {
+            let d_value = d_value.clone().contiguous()?;
+            let gradient = elements(&d_value)?;
+            // In-place kernels are shared closures: what they change beside passes through a lock, taken once.
+            let cell = Mutex::new((state, Ok(())));
+            update_in_place(value.tensor()?, |value| {
+                if let Ok(mut cell) = cell.lock() {
+                    let (state, done) = &mut *cell;
+                    let slices = state.iter_mut().map(Coded::slices);
+                    let mut slices: heapless::Vec<_, MOST_CHANGED> = slices.collect();
+                    *done = kernels::update_coded(value, &mut slices, &gradient, step);
+                }
+            })?;
+            cell.into_inner().map_or_else(|_| Err(Error::internal("an update panicked")), |(_, done)| done)
+        },
+        |counter| counter.sweep(swept),
     )
 }
 

@@ -270,8 +270,10 @@ impl Way {
 /// The ways there are; that which needs least comes second: where it does not fit, nothing does.
 pub(super) fn ways(workload: &Workload, freedom: &Freedom) -> Vec<Way> {
     let half = freedom.half && workload.train.execution.activations == Precision::F32;
+    // Optimizer state in 8 bits does not wait in files.
+    let files = freedom.files && workload.train.method.optimizer_state.is_f32();
     let mut ways = Vec::new();
-    for (files, half) in [(false, false), (freedom.files, half), (freedom.files, false), (false, half)] {
+    for (files, half) in [(false, false), (files, half), (files, false), (false, half)] {
         if !ways.contains(&Way { files, half }) {
             ways.push(Way { files, half });
         }

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::Tally;
 use crate::exits::survey::Survey;
 use crate::layers::Variable;
+use crate::maps::coded::Coded;
 use crate::maps::counted::counter::{ELEMENT_BYTES, MAP_BYTES};
 use crate::maps::counted::{Counter, Workspaces};
 use crate::maps::place::Room;
@@ -45,8 +46,9 @@ impl Resting {
             Some(Part::Auxiliary | Part::Average) => self.auxiliary += of(value) + NOTES_BYTES,
             _ => self.weights += of(value) + NOTES_BYTES,
         }
-        if let Variable::Parameter(Parameter { state, .. }) = variable {
-            self.optimizer += state.iter().map(of).sum::<usize>();
+        if let Variable::Parameter(Parameter { state, coded, .. }) = variable {
+            self.optimizer +=
+                state.iter().map(of).sum::<usize>() + coded.iter().map(Coded::bytes).sum::<usize>();
             self.largest = self.largest.max(value.elem_count());
         }
     }
@@ -110,7 +112,7 @@ impl Counted {
                     if trains && parameter.trainable {
                         prepare_state(parameter, &optimizer)?;
                     }
-                    resting.tensors += 2 + optimizer.state_tensors();
+                    resting.tensors += 2 + optimizer.state_tensors() + parameter.coded.len();
                 }
                 resting.add(&variable);
                 if let Some(part) = variable.value().part() {

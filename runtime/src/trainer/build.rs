@@ -3,10 +3,11 @@
 use super::{Execution, Method, TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
-use crate::layers::{Features, Initializer, NamedLayer, Trains};
+use crate::layers::{Features, Initializer, NamedLayer, Trains, Variable};
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Place, cross_entropy};
 use crate::network::NetworkSpec;
+use crate::optimizer::StateFormat;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
 
@@ -60,6 +61,7 @@ pub(super) fn build_auxiliaries(
             let features = expanded[config.method.ends[block]].1;
             let path = auxiliary_path(block);
             let mut auxiliary = Auxiliary::new(auxiliary, features, recompute, &path, &initializer)?;
+            auxiliary.visit(&path, &mut keep(config.method.optimizer_state))?;
             if let Some(depot) = depot {
                 let group = residence::auxiliary_group(expanded.len(), block);
                 depot.put(group, &mut |visitor| auxiliary.visit(&path, visitor))?;
@@ -67,6 +69,16 @@ pub(super) fn build_auxiliaries(
             Ok(Some(auxiliary))
         })
         .collect()
+}
+
+/// Has each weight know in what its optimizer state is kept.
+pub(super) fn keep(format: StateFormat) -> impl FnMut(&str, Variable<'_>) -> Result<()> {
+    move |_, variable| {
+        if let Variable::Parameter(parameter) = variable {
+            parameter.eight_bit = format == StateFormat::EightBit;
+        }
+        Ok(())
+    }
 }
 
 /// Refuses class weights that are not one for each class of the network, and these and label smoothing where it has none.

@@ -56,6 +56,12 @@ impl Execution {
                 self.pieces
             )));
         }
+        if self.offload && !method.optimizer_state.is_f32() {
+            return Err(Error::config(
+                "weights that wait in a file have their optimizer state in f32 there; leave optimizer state in 8 bits, or \
+                 offload, out",
+            ));
+        }
         if self.exact && (self.recompute || !self.pieces.is_empty()) {
             return Err(Error::config(
                 "exact statistics in micro-batches repeat passes themselves, and go with neither recomputation nor \

@@ -1,7 +1,7 @@
 //! What is trained, and by which rule: everything that says which numbers training means to reach.
 
 use crate::error::{Error, Result};
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{OptimizerConfig, StateFormat};
 use crate::precision::Precision;
 use crate::rules::{Rule, RuleConfig};
 use crate::selection::Selection;
@@ -21,6 +21,9 @@ pub struct Method {
     pub ends: Vec<usize>,
     /// How gradients change weights.
     pub optimizer: OptimizerConfig,
+    /// In what it remembers what it does of them.
+    #[serde(default, skip_serializing_if = "StateFormat::is_f32")]
+    pub optimizer_state: StateFormat,
     /// Share of each label that cross-entropy spreads over all classes.
     pub label_smoothing: f64,
     /// What each class counts in the softmax cross-entropy of every classifier, the head's and auxiliary ones': terms of
@@ -76,6 +79,7 @@ impl Default for Method {
             rule: RuleConfig::new(Rule::Bp),
             ends: vec![0],
             optimizer: OptimizerConfig::default(),
+            optimizer_state: StateFormat::F32,
             label_smoothing: 0.0,
             class_weights: Vec::new(),
             clip_norm: None,

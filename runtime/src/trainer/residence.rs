@@ -174,7 +174,7 @@ impl Trainer {
             (Variable::Parameter(parameter), Some(places)) => {
                 let place = places.next().ok_or_else(|| never_put_away(name))?;
                 let updated = Some((place.states, parameter.updates));
-                reader(name, Form { dims: &place.dims, updated })
+                reader(name, Form { dims: &place.dims, updated, coded: false })
             }
             (variable, _) => reader(name, variable.form()),
         })

@@ -12,6 +12,7 @@ mod contrastive;
 mod conv;
 mod cross_entropy;
 mod dropout;
+mod eight_bit;
 mod elementwise;
 mod embedding;
 mod errors;

@@ -6,13 +6,14 @@ use localgrad::checkpoint::{Checkpoints, Record, Saved};
 use localgrad::data::{AugmentConfig, LoaderConfig, RandomResizedCrop};
 use localgrad::fit::Duration;
 use localgrad::network::Objective;
-use localgrad::optimizer::OptimizerConfig;
+use localgrad::optimizer::{OptimizerConfig, StateFormat};
 use localgrad::precision::Precision;
 use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::Schedule;
 use localgrad::threads::Workers;
 use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig};
+use localgrad_models::{ModelConfig, resnet};
 
 /// Steps of a run: two epochs of five.
 const STEPS: usize = 10;
@@ -102,6 +103,22 @@ fn every_rule_optimizer_and_schedule_resumes_exactly() {
                 check(&run, &format!("{rule} {optimizer:?} {schedule:?}"));
             }
         }
+    }
+}
+
+#[test]
+fn optimizer_state_in_eight_bits_resumes_exactly() {
+    for optimizer in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
+        let mut run = Run::new(Rule::Man).with(optimizer, Schedule::Constant);
+        let config =
+            ModelConfig { input: run.network.input, classes: run.network.classes, ..ModelConfig::default() };
+        // The last weights have more than 4,096 elements.
+        let config = ModelConfig { widths: Some(vec![4, 4, 24, 24]), ..config };
+        run.network = resnet::cifar(&[1, 1, 1], &config, "wider").unwrap();
+        let plain = uncut(&run);
+        run.train.method.optimizer_state = StateFormat::EightBit;
+        assert_ne!(uncut(&run).0, plain.0);
+        check(&run, "in 8 bits");
     }
 }
 
@@ -326,7 +343,8 @@ fn a_changed_configuration_is_refused_by_name() {
     let run = Run::new(Rule::Man);
     let files = Memory::default();
     drop(run.begin(files.handle(), 1).unwrap());
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
+        ("train.optimizer_state", |run| run.train.method.optimizer_state = StateFormat::EightBit),
         ("train.rule.ema_momentum", |run| run.train.method.rule.ema_momentum = 0.9),
         ("train.rule.rule", |run| run.train.method.rule = RuleConfig::new(Rule::Manpp)),
         ("train.ends", |run| run.train.method.ends = vec![1, 3]),

@@ -283,6 +283,11 @@ pub(crate) fn state(trainer: &mut Trainer) -> State {
         if let localgrad::layers::Variable::Parameter(parameter) = variable {
             all.push((format!("{name} updates"), vec![parameter.updates as u32]));
             all.extend(parameter.state.iter().map(|moment| (format!("{name} moment"), bits(moment))));
+            for coded in &parameter.coded {
+                let scales = coded.scales.iter().map(|scale| scale.to_bits());
+                let bits = coded.codes.iter().map(|&code| code.into()).chain(scales).collect();
+                all.push((format!("{name} moment in 8 bits"), bits));
+            }
         }
         Ok(())
     });

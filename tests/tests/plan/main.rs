@@ -12,7 +12,7 @@ mod work;
 use localgrad::inputs::{Inputs, Tokens};
 use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, Objective, UnitKind};
-use localgrad::optimizer::OptimizerConfig;
+use localgrad::optimizer::{OptimizerConfig, StateFormat};
 use localgrad::plan::{Freedom, Moment, Rates, Workload, choose, cuts, plan};
 use localgrad::precision::Precision;
 use localgrad::rules::{Rule, RuleConfig};
@@ -223,6 +223,16 @@ fn every_way_to_train() {
     hold(&network, &with(&bp, |train| train.execution.micro_batch = Some(12)), 36, 3);
     hold(&network, &with(&bp, |train| train.method.clip_norm = Some(1.0)), 16, 1);
     hold(&network, &with(&bp, |train| train.method.optimizer = OptimizerConfig::adamw()), 16, 2);
+    let large = at_side("resnet18", 32);
+    for optimizer in [OptimizerConfig::sgd(), OptimizerConfig::adamw()] {
+        let coded = |train: &mut TrainConfig| {
+            train.method.optimizer = optimizer.clone();
+            train.method.optimizer_state = StateFormat::EightBit;
+        };
+        hold(&network, &with(&bp, coded), 16, 2);
+        let local = config(&large, RuleConfig::new(Rule::Greedy), 8);
+        hold(&large, &with(&local, coded), 2, 1);
+    }
     let plain = OptimizerConfig::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
     hold(&network, &with(&bp, |train| train.method.optimizer = plain), 16, 1);
     for pieces in [2, 4, 10] {

@@ -13,6 +13,7 @@ mod device_families;
 #[cfg(feature = "emulated")]
 mod device_runs;
 mod drawn;
+mod eight_bit;
 mod exits;
 mod objectives;
 mod pooled;

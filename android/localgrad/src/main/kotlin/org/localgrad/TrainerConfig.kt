@@ -99,6 +99,12 @@ public class TrainerConfig {
     /** How gradients change weights. */
     public var optimizer: Optimizer = Optimizer.SGD
 
+    /**
+     * Bits of each number that it remembers of large weights: 32, or 8, which is a quarter of that memory, rounded block by
+     * block, without [offload] only.
+     */
+    public var optimizerStateBits: Int = 32
+
     /** Of [Optimizer.SGD]: the share of the last direction that is kept. */
     public var momentum: Double = 0.9
 
@@ -249,6 +255,7 @@ public class TrainerConfig {
 
     private fun putOptimizer(json: Json) {
         json.put("optimizer", optimizer.ordinal.toLong())
+        json.put("optimizer_state_bits", optimizerStateBits.toLong())
         json.put("momentum", momentum)
         json.put("nesterov", nesterov)
         json.put("beta1", beta1)

@@ -47,18 +47,39 @@ impl Kernel for Sources<'_> {
                 for tile in 0..lines.tiles {
                     // Neighbouring tiles share two columns.
                     (columns[0], columns[1]) = (columns[4], columns[5]);
-                    for (col, to) in columns.iter_mut().enumerate().skip(2) {
-                        *to = column(tile * TILE + col);
-                    }
+                    let next = tile * TILE;
+                    (columns[2], columns[3]) = (column(next + 2), column(next + 3));
+                    (columns[4], columns[5]) = (column(next + 4), column(next + 5));
                     let to = to.as_mut_ptr().add(tile * BLOCK + lane);
-                    for row in 0..POSITIONS {
-                        let d = columns.map(|column| column[row]);
-                        for (col, v) in b_t::<S>(d).into_iter().enumerate() {
-                            S::store(to.add((row * POSITIONS + col) * lines.position), v);
-                        }
-                    }
+                    // Row by row in the text: in a loop that is not unrolled the columns would be in memory.
+                    store_row::<S, 0>(&columns, to, lines.position);
+                    store_row::<S, 1>(&columns, to, lines.position);
+                    store_row::<S, 2>(&columns, to, lines.position);
+                    store_row::<S, 3>(&columns, to, lines.position);
+                    store_row::<S, 4>(&columns, to, lines.position);
+                    store_row::<S, 5>(&columns, to, lines.position);
                 }
             }
+        }
+    }
+}
+
+/// Transforms a row of a tile whose columns are transformed, and writes it, `position` floats apart.
+///
+/// # Safety
+/// The CPU has the instruction set of `S`, and `to` is good for a vector at every position.
+#[inline(always)]
+unsafe fn store_row<S: Simd, const ROW: usize>(
+    columns: &[[S::V; POSITIONS]; POSITIONS],
+    to: *mut f32,
+    position: usize,
+) {
+    // SAFETY: see above.
+    unsafe {
+        let [a, b, c, d, e, f] = columns;
+        let row = b_t::<S>([a[ROW], b[ROW], c[ROW], d[ROW], e[ROW], f[ROW]]);
+        for (col, v) in row.into_iter().enumerate() {
+            S::store(to.add((ROW * POSITIONS + col) * position), v);
         }
     }
 }

@@ -258,17 +258,14 @@ pub fn freedom(
     network: &NetworkSpec,
     rule: &RuleConfig,
 ) -> Outcome<Freedom> {
-    let mut cuts = match (&arguments.ends, arguments.blocks) {
-        (None, None) if waiting.block_batches.is_empty() => cuts::cuts(network, rule)?,
+    let cuts = match (&arguments.ends, arguments.blocks) {
+        (None, None) if waiting.block_batches.is_empty() => every_cut(network, rule)?,
+        (None, Some(count)) if rule.rule != Rule::Bp && waiting.block_batches.is_empty() => {
+            let given = cut(arguments, &[], network, rule)?.ends;
+            with_published(vec![given, cuts::even_ends(network, rule, count)?], network)
+        }
         _ => vec![cut(arguments, &waiting.block_batches, network, rule)?.ends],
     };
-    if arguments.ends.is_none() && rule.rule != Rule::Bp && waiting.block_batches.is_empty() {
-        let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
-        cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
-        cuts.extend(arguments.blocks.map(|count| cuts::even_ends(network, rule, count)).transpose()?);
-    }
-    cuts.sort();
-    cuts.dedup();
     // What bp is cut into are pieces.
     let is_cut = rule.rule == Rule::Bp && (arguments.ends.is_some() || arguments.blocks.is_some());
     Ok(Freedom {
@@ -279,6 +276,21 @@ pub fn freedom(
         half: waiting.activations.is_none(),
         files: !waiting.offload && !waiting.features_on_disk,
     })
+}
+
+/// Where a network may be cut: evenly, and as published.
+pub fn every_cut(network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<Vec<usize>>> {
+    let even = cuts::cuts(network, rule)?;
+    Ok(if rule.rule == Rule::Bp { even } else { with_published(even, network) })
+}
+
+/// These cuts, and those into as many blocks that were published, each once.
+fn with_published(mut cuts: Vec<Vec<usize>>, network: &NetworkSpec) -> Vec<Vec<usize>> {
+    let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
+    cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
+    cuts.sort();
+    cuts.dedup();
+    cuts
 }
 
 /// A part of the data set that `--data` names.
@@ -445,4 +457,22 @@ pub fn workers(threads: Option<usize>) -> Outcome<Workers> {
         return Err(Fault::usage("--threads needs at least 1"));
     }
     Ok(Workers::start(threads.unwrap_or(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_may_be_cut_where_others_cut_it() {
+        let network = localgrad_models::network("resnet110", &ModelConfig::default()).unwrap();
+        let man = every_cut(&network, &RuleConfig::new(Rule::Man)).unwrap();
+        let even = cuts::cuts(&network, &RuleConfig::new(Rule::Man)).unwrap();
+        let counts: Vec<usize> = even.iter().map(Vec::len).collect();
+        let theirs: Vec<_> = counts.iter().filter_map(|&count| published::ends(&network, count)).collect();
+        assert!(theirs.iter().any(|ends| !even.contains(ends)));
+        assert!(even.iter().chain(&theirs).all(|ends| man.contains(ends)));
+        assert!(man.is_sorted() && man.windows(2).all(|two| two[0] != two[1]));
+        assert_eq!(every_cut(&network, &RuleConfig::new(Rule::Bp)).unwrap(), [[network.units.len() - 1]]);
+    }
 }

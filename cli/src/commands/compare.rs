@@ -4,7 +4,7 @@ use crate::arguments::PlanArguments;
 use crate::choices;
 use crate::fault::Outcome;
 use crate::output::{Output, bytes, table};
-use localgrad::plan::{self, Candidate, Freedom, Rates, Workload, cuts};
+use localgrad::plan::{self, Candidate, Freedom, Rates, Workload};
 use localgrad::rules::{Head, Rule, RuleConfig};
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ fn row(
         &workload.train.method.rule,
     )?;
     let all = Freedom {
-        cuts: cuts::cuts(&workload.network, &workload.train.method.rule)?,
+        cuts: choices::every_cut(&workload.network, &workload.train.method.rule)?,
         micro_batch: true,
         recompute: true,
         pieces: true,

@@ -134,8 +134,8 @@ pub struct DeviceArguments {
 /// How hot the machine may be.
 #[derive(Args, Clone, Debug)]
 pub struct ThermalArguments {
-    /// Rest whenever the hottest thermal zone is above C degrees Celsius, until it is 3 degrees below: training is slower
-    /// for it, and its results are the same
+    /// Rest whenever the hottest thermal zone, or the device that is trained on, is above C degrees Celsius, until it is 3 degrees
+    /// below: training is slower for it, and its results are the same
     #[arg(long, value_name = "C", value_parser = cooling::temperature)]
     pub max_temperature: Option<f64>,
     /// Where the files are that tell of temperatures, clocks and power mode, such as /host in a container

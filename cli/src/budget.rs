@@ -9,8 +9,8 @@ use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{
-    Choice, Freedom, Plan, Rates, Rehearsed, Workload, choose, evaluation_beside, fastest, least, plan,
-    rehearse, size,
+    Choice, Freedom, Plan, Rates, Rehearsed, Workload, choose, evaluation_beside, fastest, host_bytes, least,
+    plan, rehearse, size,
 };
 use localgrad::threads::Workers;
 use std::path::Path;
@@ -88,7 +88,7 @@ pub fn plan_run(
         let plan = plan(&workload)?;
         check_machine(plan.peak_bytes, "this run", || {
             let freedom = if setting.resumes { Ok(as_it_was(file)) } else { freedom(file) };
-            what_would_do(workload, freedom.ok())
+            what_would_do(workload, freedom.ok(), memory::ceiling().map(|ceiling| ceiling.bytes))
         })?;
         return Ok(Planned { planned_bytes: Some(plan.peak_bytes as u64), evaluation_batch: None });
     };
@@ -114,10 +114,15 @@ fn plan_on_device(
 ) -> Outcome<Planned> {
     let workload = setting.workload(file);
     let Some(budget_bytes) = budget_bytes else {
-        let is_planned = file.train.method.cache.is_none();
-        let found = if is_planned { rehearsed(&workload, None)? } else { None };
-        let needed_bytes = found.map_or(0, |found| found.training_bytes.max(found.evaluation_bytes));
-        check_free(setting.place, needed_bytes)?;
+        check_host(&workload)?;
+        let found = rehearsed(&workload, None)?;
+        let needed_bytes = found.map_or(0, |found| found.least_bytes());
+        if let Some(free_bytes) = short_of(setting.place, needed_bytes) {
+            let freedom = if setting.resumes { Ok(as_it_was(file)) } else { freedom(file) };
+            let remedy = what_would_do(workload, freedom.ok(), Some(free_bytes));
+            let short = words_of_short("this run", setting.place, needed_bytes, free_bytes);
+            return Err(Fault::failed(format!("{short}: {remedy}")));
+        }
         let planned_bytes = found.map(|found| found.held_bytes as u64);
         return Ok(Planned { planned_bytes, evaluation_batch: None });
     };
@@ -131,7 +136,9 @@ fn plan_on_device(
     setting.output.text(&format!("{needed} planned of {allowed} on {place}: {}", chosen.words()));
     notes.iter().for_each(|note| setting.output.text(&format!("note: {note}")));
     chosen.train(&mut file.train);
-    let found = rehearsed(&chosen.applied(&workload), Some(budget_bytes))?;
+    let workload = chosen.applied(&workload);
+    check_host(&workload)?;
+    let found = rehearsed(&workload, Some(budget_bytes))?;
     Ok(Planned {
         planned_bytes: found.map(|found| found.held_bytes as u64),
         evaluation_batch: chosen.evaluation_batch,
@@ -145,16 +152,22 @@ pub fn rehearsed(workload: &Workload, budget_bytes: Option<usize>) -> Outcome<Op
     Ok(found.map(|found| Rehearsed { held_bytes: found.held_bytes.min(most_bytes), ..found }))
 }
 
-/// Refuses a run for which a device has not enough memory free.
-fn check_free(place: &Place, needed_bytes: usize) -> Outcome<()> {
-    let Some(free_bytes) = place.free_bytes().filter(|&free_bytes| free_bytes < needed_bytes) else {
-        return Ok(());
-    };
+/// Bytes of a device's memory that are free, where those are fewer than are needed.
+pub fn short_of(place: &Place, needed_bytes: usize) -> Option<usize> {
+    place.free_bytes().filter(|&free_bytes| free_bytes < needed_bytes)
+}
+
+/// The same in words.
+pub fn words_of_short(what: &str, place: &Place, needed_bytes: usize, free_bytes: usize) -> String {
     let (needed, free, name) = (size::words(needed_bytes), size::words(free_bytes), place.name());
-    Err(Fault::failed(format!(
-        "this run takes {needed} of the memory of {name}, and {free} are free there: end what else uses it, take a smaller \
-         --batch, or --memory-budget {free_bytes}"
-    )))
+    format!("{what} takes {needed} of the memory of {name}, and {free} are free there")
+}
+
+/// Refuses a run on a device whose part in the memory of the process is more than this may have.
+fn check_host(workload: &Workload) -> Outcome<()> {
+    check_machine(host_bytes(workload)?, "the part of this run that is not on its device", || {
+        "take a smaller --batch, fewer --threads, or data that are read as they are needed".into()
+    })
 }
 
 /// Refuses what takes more memory than this process may have; `remedy` ends the sentence.
@@ -166,20 +179,29 @@ pub fn check_machine(needed_bytes: usize, what: &str, remedy: impl FnOnce() -> S
     Err(Fault::failed(format!("{what} takes {needed}, and {most} is {}: {}", ceiling.reason, remedy())))
 }
 
-/// Which budget a run would keep to that as it is takes too much.
-fn what_would_do(workload: Workload, freedom: Option<Freedom>) -> String {
+/// Which budget a run would keep to that as it is takes too much where there are `most_bytes`.
+pub fn what_would_do(workload: Workload, freedom: Option<Freedom>, most_bytes: Option<usize>) -> String {
+    let is_host = workload.place.as_ref().is_none_or(Place::is_host);
     let found = freedom.and_then(|freedom| {
         let workload = to_go_on(workload);
         least(&workload, &freedom, &Rates::default()).ok().flatten()
     });
     // Rounded up: what is named must do.
     let bytes = found.map(|least| least.peak_bytes.next_multiple_of(1 << 10));
-    match bytes.filter(|&bytes| memory::ceiling().is_none_or(|ceiling| bytes <= ceiling.bytes)) {
-        Some(bytes) => format!(
+    match (bytes.filter(|&bytes| most_bytes.is_none_or(|most_bytes| bytes <= most_bytes)), is_host) {
+        (Some(bytes), true) => format!(
             "--memory-budget {bytes} ({}) is the least that would do, and auto chooses what fits",
             size::words(bytes)
         ),
-        None => "no budget would do; take a smaller --batch, fewer --threads or a smaller network".into(),
+        (Some(bytes), false) => {
+            format!("--memory-budget {bytes} ({}) is the least that would do", size::words(bytes))
+        }
+        (None, true) => {
+            "no budget would do; take a smaller --batch, fewer --threads or a smaller network".into()
+        }
+        (None, false) => {
+            "no budget would do; end what else uses it, or take a smaller --batch or a smaller network".into()
+        }
     }
 }
 
@@ -265,7 +287,7 @@ pub fn words(choice: &Choice, budget_bytes: usize) -> String {
 /// Steps as a run takes them, but for what its data hold: with evaluations, checkpoints and records.
 pub fn without_data(steps: Workload, augments: bool) -> Workload {
     Workload {
-        evaluation_batch: Some(steps.batch),
+        evaluation_batch: steps.evaluation_batch.or(Some(steps.batch)),
         augments,
         saves: true,
         record_bytes: RECORD_BYTES,

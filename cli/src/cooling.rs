@@ -4,6 +4,7 @@ use crate::arguments::ThermalArguments;
 use crate::board::{self, Board, Temperature};
 use crate::fault::{Fault, Outcome};
 use crate::interrupt;
+use localgrad::maps::Place;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -27,16 +28,26 @@ pub fn temperature(text: &str) -> Result<f64, String> {
     celsius.ok_or_else(|| "give degrees Celsius from 30 to 120, such as 80".into())
 }
 
-/// Refuses a limit where there is nothing to hold it against.
-pub fn check(arguments: &ThermalArguments) -> Outcome<()> {
-    if arguments.max_temperature.is_some() && board::temperatures(&arguments.board).is_empty() {
-        return Err(Fault::usage(format!(
-            "--max-temperature cannot be kept: this system tells no temperature (there is no thermal zone in {}); leave it \
-             out",
-            arguments.board.join("sys/class/thermal").display()
-        )));
+/// Refuses a limit where there is nothing to hold it against; what is to be said where it is not held against the device.
+pub fn check(arguments: &ThermalArguments, place: &Place) -> Outcome<Option<String>> {
+    if arguments.max_temperature.is_none() {
+        return Ok(None);
     }
-    Ok(())
+    let told = place.celsius();
+    let of_device = told.as_ref().is_ok_and(Option::is_some);
+    let why = told.err().map(|cause| format!("{} is not looked at: {cause}", place.name()));
+    if of_device || !board::temperatures(&arguments.board).is_empty() {
+        return Ok(
+            why.map(|why| format!("--max-temperature is held against this machine's own sensors, and {why}"))
+        );
+    }
+    let zones = arguments.board.join("sys/class/thermal");
+    let why = why.map_or(String::new(), |why| format!(", and {why}"));
+    Err(Fault::usage(format!(
+        "--max-temperature cannot be kept: this system tells no temperature (there is no thermal zone in {}){why}; leave it \
+         out",
+        zones.display()
+    )))
 }
 
 /// Looks at temperatures, and rests.
@@ -44,6 +55,8 @@ pub fn check(arguments: &ThermalArguments) -> Outcome<()> {
 pub struct Cooling {
     /// Where the machine's files are.
     root: PathBuf,
+    /// A device that may tell how hot it is.
+    place: Place,
     /// How hot it may be.
     most_celsius: Option<f64>,
     looked: Option<Instant>,
@@ -65,9 +78,10 @@ pub struct Rest {
 
 impl Cooling {
     /// As `arguments` say.
-    pub fn new(arguments: &ThermalArguments) -> Self {
+    pub fn new(arguments: &ThermalArguments, place: &Place) -> Self {
         Self {
             root: arguments.board.clone(),
+            place: place.clone(),
             most_celsius: arguments.max_temperature,
             looked: None,
             told: None,
@@ -78,7 +92,8 @@ impl Cooling {
 
     /// What the machine tells of itself now; none where that is nothing.
     pub fn board(&mut self) -> Option<Board> {
-        let board = Board::read(&self.root);
+        let mut board = Board::read(&self.root);
+        board.temperatures.extend(of_device(&self.place));
         self.note(&board.temperatures);
         (!board.is_silent()).then_some(board)
     }
@@ -124,7 +139,8 @@ impl Cooling {
 
     /// The hottest that there is.
     fn look(&mut self) -> Option<Temperature> {
-        let found = board::temperatures(&self.root);
+        let mut found = board::temperatures(&self.root);
+        found.extend(of_device(&self.place));
         self.note(&found);
         board::hottest(&found).cloned()
     }
@@ -133,6 +149,12 @@ impl Cooling {
         let celsius = board::hottest(found).map(|found| found.celsius);
         self.hottest_celsius = self.hottest_celsius.into_iter().chain(celsius).reduce(f64::max);
     }
+}
+
+/// What a device tells of its own, which is no file's.
+fn of_device(place: &Place) -> Option<Temperature> {
+    let celsius = place.celsius().ok().flatten()?;
+    Some(Temperature { name: place.name(), celsius })
 }
 
 #[cfg(test)]
@@ -149,7 +171,7 @@ mod tests {
     }
 
     fn cooling(root: &Path, max_temperature: Option<f64>) -> Cooling {
-        Cooling::new(&ThermalArguments { max_temperature, board: root.into() })
+        Cooling::new(&ThermalArguments { max_temperature, board: root.into() }, &Place::Host)
     }
 
     #[test]

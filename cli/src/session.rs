@@ -317,7 +317,7 @@ impl<'a> Log<'a> {
             traced_step: (progress.steps + TRACED_STEP).min(total_steps),
             checkpoints,
             interval: session.saving.0,
-            cooling: Cooling::new(session.thermal),
+            cooling: Cooling::new(session.thermal, session.place),
             steps: progress.steps as u64,
             saved_steps: progress.steps,
             saved_at: Instant::now(),

@@ -156,7 +156,7 @@ impl FeatureCache {
         Ok(Self {
             shelf: trainer.cache_shelf(precision),
             showings: variants,
-            group: trainer.execution().micro_batch.map_or(batch, |share| share.min(batch)).max(1),
+            group: group(trainer, batch),
             kept: vec![None; places],
         })
     }
@@ -195,18 +195,37 @@ impl FeatureCache {
         for (number, samples) in samples.chunks(self.group).enumerate() {
             let first = number * self.group;
             let inputs = filled_up(&batch.inputs.samples(first, samples.len())?, self.group)?;
-            let h = trainer.still_features(&inputs)?;
-            for (number, &sample) in samples.iter().enumerate() {
-                let mut own = h.samples(number, 1)?;
-                if self.shelf.precision == Precision::F32 && !self.shelf.on_file {
-                    // What is shared with others lives as long as they do.
-                    own = own.copy()?;
-                }
-                self.kept[sample * self.showings + showing as usize] = Some(self.shelf.put(own)?);
+            let parcels = pass_and_keep(trainer, &inputs, samples.len(), &self.shelf)?;
+            for (parcel, &sample) in parcels.into_iter().zip(samples) {
+                self.kept[sample * self.showings + showing as usize] = Some(parcel);
             }
         }
         Ok(())
     }
+}
+
+/// Samples that pass at once where a step has `batch` of them.
+pub(crate) fn group(trainer: &Trainer, batch: usize) -> usize {
+    trainer.execution().micro_batch.map_or(batch, |share| share.min(batch)).max(1)
+}
+
+/// What the first `count` of the inputs become that pass together, each kept for itself.
+pub(crate) fn pass_and_keep(
+    trainer: &mut Trainer,
+    inputs: &Map,
+    count: usize,
+    shelf: &Shelf,
+) -> Result<Vec<Parcel>> {
+    let h = trainer.still_features(inputs)?;
+    let keep = |number| {
+        let mut own = h.samples(number, 1)?;
+        if shelf.precision == Precision::F32 && !shelf.on_file {
+            // What is shared with others lives as long as they do.
+            own = own.copy()?;
+        }
+        shelf.put(own)
+    };
+    (0..count).map(keep).collect()
 }
 
 /// The inputs, and the last of them again until they are `count`.

@@ -30,6 +30,8 @@ pub mod ptx;
 #[cfg(feature = "cuda")]
 mod refusal;
 #[cfg(feature = "cuda")]
+mod nvml;
+#[cfg(feature = "cuda")]
 pub mod cuda;
 #[cfg(any(test, all(feature = "metal", target_vendor = "apple")))]
 mod metal_refusal;

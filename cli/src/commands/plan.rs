@@ -57,7 +57,10 @@ struct PlanRecord<'a> {
     blocks: &'a [localgrad::plan::BlockBytes],
     timeline: Vec<MomentRecord>,
     runners_up: &'a [Candidate],
-    notes: &'a [String],
+    /// Bytes of a device's memory that are free now, where it is here and tells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_bytes: Option<usize>,
+    notes: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -108,9 +111,25 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
         return compare::run(arguments, &workload, &rates);
     }
     let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, &freedom, &rates)?;
-    let workload = choice.as_ref().map_or(workload.clone(), |choice| choice.chosen.applied(&workload));
+    let asked = workload;
+    let workload = choice.as_ref().map_or(asked.clone(), |choice| choice.chosen.applied(&asked));
     let there = budget::rehearsed(&workload, budget_bytes)?;
-    let told = Told { workload: &workload, plan: &plan, there, choice: choice.as_ref(), budget_bytes };
+    let short = place.as_ref().zip(there).and_then(|(place, there)| {
+        let needed_bytes = there.least_bytes();
+        let free_bytes = budget::short_of(place, needed_bytes)?;
+        let short = budget::words_of_short("this run", place, needed_bytes, free_bytes);
+        Some(format!("{short}: {}", budget::what_would_do(asked, Some(freedom), Some(free_bytes))))
+    });
+    let free_bytes = place.as_ref().and_then(Place::free_bytes);
+    let told = Told {
+        workload: &workload,
+        plan: &plan,
+        there,
+        choice: choice.as_ref(),
+        budget_bytes,
+        free_bytes,
+        short,
+    };
     output.record(&told.record(&arguments.device.device, &rates));
     if !output.json {
         output.text(&told.report(&arguments.device.device, &rates));
@@ -207,11 +226,15 @@ struct Told<'a> {
     there: Option<Rehearsed>,
     choice: Option<&'a Choice>,
     budget_bytes: Option<usize>,
+    /// Bytes that are free there now.
+    free_bytes: Option<usize>,
+    /// What is to be done where those are too few.
+    short: Option<String>,
 }
 
 impl<'a> Told<'a> {
-    fn record(&self, device: &'a str, rates: &Rates) -> PlanRecord<'a> {
-        let Self { workload, plan, there, choice, budget_bytes } = *self;
+    fn record(&'a self, device: &'a str, rates: &Rates) -> PlanRecord<'a> {
+        let Self { workload, plan, there, choice, budget_bytes, free_bytes, ref short } = *self;
         let part = |part: &Part| {
             let (at_peak_bytes, worst_bytes) =
                 (plan.parts_at_peak[*part as usize], plan.worst_of_parts[*part as usize]);
@@ -262,17 +285,20 @@ impl<'a> Told<'a> {
             blocks: if there.is_none() { &plan.blocks } else { &[] },
             timeline: plan.moments.iter().map(moment).collect(),
             runners_up: choice.map_or(&[], |choice| &choice.runners_up),
-            notes: choice.map_or(&[], |choice| &choice.notes),
+            free_bytes,
+            notes: notes(choice).chain(short.as_deref()).collect(),
         }
     }
 
     fn report(&self, device: &str, rates: &Rates) -> String {
-        let Self { workload, plan, there, choice, budget_bytes } = *self;
+        let Self { workload, plan, there, choice, budget_bytes, ref short, .. } = *self;
         let Workload { network, train, batch, threads, .. } = workload;
         let what = format!("{} with {}, batch {batch}", network.name, train.method.rule.rule);
         let choice = choice.zip(budget_bytes);
         if let Some(there) = there {
-            return format!("{what}, on {device}: {}", on_device(&there, choice));
+            let mut text = format!("{what}, on {device}: {}", on_device(&there, choice));
+            short.iter().for_each(|short| text += &format!("\n\nnote: {short}"));
+            return text;
         }
         let mut text = format!(
             "{what}, {threads} threads: {} at the most ({}), beside what the data hold\n\n",
@@ -296,6 +322,11 @@ impl<'a> Told<'a> {
         }
         text
     }
+}
+
+/// What a choice says of itself.
+fn notes(choice: Option<&Choice>) -> impl Iterator<Item = &str> {
+    choice.into_iter().flat_map(|choice| choice.notes.iter().map(String::as_str))
 }
 
 /// What is taken of a device's memory, and how training was brought to that.

@@ -115,9 +115,8 @@ impl Task {
         self.arguments.keep_best || self.tuning.is_some()
     }
 
-    /// That fine-tuning has weights to start from, and that a temperature to keep to is known.
+    /// That fine-tuning has weights to start from.
     fn check_start(&self) -> Outcome<()> {
-        cooling::check(&self.arguments.thermal)?;
         if self.tuning.is_some() && self.arguments.init.is_none() {
             return Err(Fault::usage("say which weights to start from: --init W.safetensors"));
         }
@@ -137,7 +136,7 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     let pictures = photos::chosen(&mut plan.arguments, directory.as_ref(), most_samples)?;
     let arguments = &plan.arguments;
     let output = Output { json: arguments.output.json };
-    let place = Place::open(&arguments.device.device)?;
+    let place = open(arguments, output)?;
     let workers = choices::workers(arguments.device.threads)?;
     let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
     workers.run(|| data_checks::check_ranges(&data.train, &data.test, arguments.data.normalize.is_some()))?;
@@ -193,6 +192,15 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     interrupt::listen();
     let done = train_each(rival.iter().chain([&own]), &mut writer)?;
     finish(&directory, done.as_ref(), output)
+}
+
+/// Opens the device, on which a temperature can be kept to if one is to be.
+fn open(arguments: &TrainArguments, output: Output) -> Outcome<Place> {
+    let place = Place::open(&arguments.device.device)?;
+    if let Some(note) = cooling::check(&arguments.thermal, &place)? {
+        output.text(&format!("note: {note}"));
+    }
+    Ok(place)
 }
 
 /// Trains one after the other until one is interrupted; how the last of them ended.

@@ -248,6 +248,8 @@ fn the_memory_of_a_card_is_planned_without_one() {
     assert!(text.contains("on cuda") && text.contains("as on a Jetson"), "{text}");
     let compared = refusal(&["plan", "--compare", "--device", "cuda"], 2);
     assert!(compared.contains("leave --device out"), "{compared}");
+    // What is not here has no memory to be free.
+    assert!(whole["free_bytes"].is_null() || whole["free_bytes"].as_u64() > Some(0), "{whole}");
 }
 
 /// What `plan` and `bench` say of a device is what `train` promises of it, and keeps.
@@ -273,4 +275,83 @@ fn plans_of_an_emulated_device_are_those_of_training() {
     let bench = [&["bench", "--steps", "1"][..], &network, &shape, &device].concat();
     let bench = lines(&bench).remove(0);
     assert!(bytes(&bench, "peak_bytes") <= bytes(&bench, "planned_bytes"), "{bench}");
+}
+
+/// A device with little memory: `plan` says so, `train` refuses, and both name a budget that does.
+#[cfg(feature = "emulated")]
+#[test]
+fn what_a_device_has_free_is_looked_at_before_training() {
+    let network = ["--model", "resnet8", "--widths", "4,4,8,8", "--rule", "bp", "--batch", "64"];
+    let network = [&network[..], &["--device", "emulated:2", "--threads", "2"]].concat();
+    let shape = ["--input", "1x28x28"];
+    let plan = lines(&[&["plan", "--json"][..], &network, &shape].concat()).remove(0);
+    let free = plan["free_bytes"].as_u64().unwrap();
+    assert!(free <= 2 << 20 && plan["training_bytes"].as_u64().unwrap() > free, "{plan}");
+    let note = plan["notes"][0].as_str().unwrap();
+    let named = |text: &str| {
+        let rest = text.split("--memory-budget ").nth(1).unwrap_or_else(|| panic!("{text}"));
+        rest.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let least = named(note);
+    assert!(note.contains("are free there") && least <= free, "{plan}");
+    let text = String::from_utf8(output(&[&["plan"][..], &network, &shape].concat()).stdout).unwrap();
+    assert!(text.contains("note: this run takes"), "{text}");
+    let here = tempfile::tempdir().unwrap();
+    let out = here.path().join("run");
+    let data = ["--limit", "64", "--hold-out", "16", "--steps", "1", "--no-augment", "--out"];
+    let train = [&["train"][..], &data, &[out.to_str().unwrap()], &network].concat();
+    let refused = refusal(&train, 1);
+    assert!(refused.contains("are free there") && named(&refused) <= free, "{refused}");
+    let budget = named(&refused).to_string();
+    let records = lines(&[&train[..], &["--memory-budget", &budget, "--json"]].concat());
+    let done = records.iter().find(|record| record["event"] == "done").unwrap();
+    assert!(done["peak_bytes"].as_u64().unwrap() <= named(&refused), "{done}");
+}
+
+/// Features that are kept take a device's memory, as planned.
+#[cfg(feature = "emulated")]
+#[test]
+fn kept_features_are_planned_on_a_device() {
+    let here = tempfile::tempdir().unwrap();
+    let network = ["--model", "resnet8", "--widths", "4,4,4,8", "--rule", "bp", "--batch", "8"];
+    let train = ["--train", "last-2-units", "--device", "emulated", "--threads", "2"];
+    let bytes = |record: &Value, key: &str| record[key].as_u64().unwrap_or_else(|| panic!("{key}: {record}"));
+    for (kept, bits) in [("1", "f32"), ("1", "f16")] {
+        let cache = ["--cache-features", kept, "--cache-precision", bits, "--no-augment", "--json"];
+        let words = [&network[..], &train, &cache].concat();
+        let of_plan = ["plan", "--input", "1x28x28", "--samples", "32", "--judged", "16"];
+        let planned = bytes(&lines(&[&of_plan[..], &words].concat())[0], "planned_bytes");
+        let out = here.path().join(bits);
+        let data = ["train", "--limit", "48", "--hold-out", "16", "--epochs", "2", "--out"];
+        let done = lines(&[&data[..], &[out.to_str().unwrap()], &words].concat());
+        let done = done.into_iter().find(|record| record["event"] == "done").unwrap();
+        assert_eq!(bytes(&done, "planned_bytes"), planned, "{bits}");
+        let peak = bytes(&done, "peak_bytes");
+        assert!(peak <= planned && 2 * planned <= 3 * peak, "{bits}: {peak} of {planned}");
+    }
+}
+
+/// A card's own temperature counts where it is told; where it is not, that is said.
+#[cfg(feature = "emulated")]
+#[test]
+fn a_device_that_tells_no_temperature_is_said_not_to() {
+    let here = tempfile::tempdir().unwrap();
+    let board = here.path().join("board");
+    let zone = board.join("sys/class/thermal/thermal_zone0");
+    let (out, board) = (here.path().join("run"), board.to_str().unwrap().to_string());
+    let network = ["train", "--model", "resnet8", "--widths", "4,4,4,8", "--rule", "bp", "--batch", "8"];
+    let data = ["--limit", "16", "--hold-out", "8", "--steps", "1", "--out", out.to_str().unwrap()];
+    let heat = ["--device", "emulated", "--max-temperature", "80", "--board", &board];
+    let words = [&network[..], &data, &heat].concat();
+    let refused = refusal(&words, 2);
+    assert!(
+        refused.contains("no thermal zone") && refused.contains("emulated is not looked at"),
+        "{refused}"
+    );
+    std::fs::create_dir_all(&zone).unwrap();
+    std::fs::write(zone.join("type"), "cpu-thermal\n").unwrap();
+    std::fs::write(zone.join("temp"), "40000\n").unwrap();
+    let output = output(&words);
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("this machine's own sensors, and emulated is not looked at"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use super::driver::{Driver, Piece};
 use super::launch::Launch;
+use super::nvml::Sensor;
 use super::ptx;
 use super::refusal::{self, NO_DEVICE, System};
 use super::table::all::Class;
@@ -14,14 +15,17 @@ use cudarc::driver::result::{
 };
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 use cudarc::driver::{DriverError, result};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::from_ref;
 use std::sync::Arc;
 
 /// The oldest cards that PTX is made for.
 const LEAST_CAPABILITY: (i32, i32) = (5, 3);
+
+/// `0000:01:00.0`, and more.
+const BUS_BYTES: usize = 32;
 
 /// A card with one stream of work.
 pub struct Cuda {
@@ -31,6 +35,8 @@ pub struct Cuda {
     /// What was compiled for the card so far.
     functions: RefCell<HashMap<Kernel, sys::CUfunction>>,
     modules: RefCell<Vec<sys::CUmodule>>,
+    /// Opened when somebody first asks how hot it is.
+    sensor: OnceCell<Result<Sensor>>,
 }
 
 /// A block of the card's memory.
@@ -217,6 +223,7 @@ impl Cuda {
             is_integrated,
             functions: RefCell::default(),
             modules: RefCell::default(),
+            sensor: OnceCell::new(),
         })
     }
 
@@ -228,6 +235,17 @@ impl Cuda {
     /// What it is called.
     pub fn name(&self) -> &str {
         &self.session.name
+    }
+
+    /// What tells how hot it is.
+    fn find_sensor(&self) -> Result<Sensor> {
+        let mut bus = [0; BUS_BYTES];
+        // SAFETY: it writes a text that ends with a zero byte within as many bytes.
+        let told =
+            unsafe { sys::cuDeviceGetPCIBusId(bus.as_mut_ptr().cast(), bus.len() as i32, self.session.card) };
+        told.result().map_err(|cause| self.session.error("does not tell its place on the bus", cause))?;
+        let bus = CStr::from_bytes_until_nul(&bus).map_err(|_| Error::internal("a name without an end"))?;
+        Sensor::open(bus)
     }
 
     /// A kernel, compiled for the card when it is first asked for.
@@ -320,6 +338,13 @@ impl Driver for Cuda {
         // What a Jetson's card and its processor share has room that is not told: files that are kept in memory go first.
         let is_own = !self.is_integrated && self.session.enter().is_ok();
         is_own.then(mem_get_info).and_then(|told| told.ok()).map(|(free_bytes, _)| free_bytes)
+    }
+
+    fn celsius(&self) -> Result<f64> {
+        match self.sensor.get_or_init(|| self.find_sensor()) {
+            Ok(sensor) => sensor.celsius(),
+            Err(why) => Err(Error::new(why.kind(), why.to_string())),
+        }
     }
 
     fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Memory>>]) -> Result<()> {

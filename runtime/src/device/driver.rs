@@ -2,7 +2,7 @@
 
 use super::launch::Launch;
 use super::table::body::Element;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A device that is open. Its memory and its launches are one thread's at a time.
 pub trait Driver: Send + 'static {
@@ -50,6 +50,14 @@ pub trait Driver: Send + 'static {
     /// Bytes of its memory that nobody has, where that can be told.
     fn free_bytes(&self) -> Option<usize> {
         None
+    }
+
+    /// How hot it is, in degrees Celsius.
+    ///
+    /// # Errors
+    /// `Device`, with the reason, where that is not told.
+    fn celsius(&self) -> Result<f64> {
+        Err(Error::new(ErrorKind::Device, "it tells no temperature"))
     }
 
     /// Whether a block of a launch can know that others have written, and then sees it (`kernels/finish.h`).

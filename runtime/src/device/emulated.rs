@@ -8,6 +8,8 @@ use super::table::body::Element;
 use crate::error::{Error, ErrorKind, Result};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An emulated device. Its launches have ended when they return.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,10 @@ pub struct Emulated {
     pub seed: u32,
     /// The barrier that is left out, `file:line` as [`barriers`] tells it; empty: none.
     pub left_out: String,
+    /// Bytes of its memory; none: as many as anybody asks for.
+    pub memory_bytes: Option<usize>,
+    /// Those that somebody has.
+    pub used_bytes: Arc<AtomicUsize>,
 }
 
 /// A block of its memory.
@@ -24,6 +30,7 @@ pub struct Memory {
     block: NonNull<c_void>,
     element: Element,
     len: usize,
+    used_bytes: Arc<AtomicUsize>,
 }
 
 /// `host::Span`.
@@ -70,6 +77,7 @@ unsafe impl Send for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        self.used_bytes.fetch_sub(self.len * self.element.bytes(), Ordering::Relaxed);
         // SAFETY: it was allocated there, and is given back once.
         unsafe { localgrad_emulated_free(self.block.as_ptr()) }
     }
@@ -94,12 +102,22 @@ impl Driver for Emulated {
     type Memory = Memory;
 
     fn allocate(&self, element: Element, len: usize) -> Result<Memory> {
+        let full =
+            || Error::new(ErrorKind::Memory, format!("the emulated device has no room for {len} elements"));
+        let bytes = len.checked_mul(element.bytes()).ok_or_else(full)?;
+        if self.free_bytes().is_some_and(|free_bytes| bytes > free_bytes) {
+            return Err(full());
+        }
         // SAFETY: it takes any numbers, and gives null where there is no room.
         let block = NonNull::new(unsafe { localgrad_emulated_allocate(len, element.bytes()) });
-        let block = block.ok_or_else(|| {
-            Error::new(ErrorKind::Memory, format!("the emulated device has no room for {len} elements"))
-        })?;
-        Ok(Memory { block, element, len })
+        let block = block.ok_or_else(full)?;
+        self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Memory { block, element, len, used_bytes: self.used_bytes.clone() })
+    }
+
+    fn free_bytes(&self) -> Option<usize> {
+        let used_bytes = self.used_bytes.load(Ordering::Relaxed);
+        self.memory_bytes.map(|bytes| bytes.saturating_sub(used_bytes))
     }
 
     fn upload(&self, to: &Memory, first: usize, bytes: &[u8]) -> Result<()> {

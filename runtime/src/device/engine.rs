@@ -195,6 +195,14 @@ impl Engine {
         self.work().free_bytes()
     }
 
+    /// How hot it is, in degrees Celsius.
+    ///
+    /// # Errors
+    /// `Device`, with the reason, where that is not told.
+    pub fn celsius(&self) -> Result<f64> {
+        self.work().celsius()
+    }
+
     /// Lets the most that was in use begin again at what is.
     pub fn reset_peak(&self) {
         self.work().reset_peak();

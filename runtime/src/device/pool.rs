@@ -75,6 +75,7 @@ pub(super) trait Requests: Send {
     fn wait(&mut self) -> Result<()>;
     fn usage(&self) -> Usage;
     fn free_bytes(&self) -> Option<usize>;
+    fn celsius(&self) -> Result<f64>;
     fn reset_peak(&mut self);
     fn launched(&mut self) -> &mut Launched;
     fn limit(&mut self, bytes: usize) -> Result<()>;
@@ -408,6 +409,10 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn free_bytes(&self) -> Option<usize> {
         self.driver.free_bytes().map(|bytes| bytes + self.usage.free_bytes)
+    }
+
+    fn celsius(&self) -> Result<f64> {
+        self.driver.celsius()
     }
 
     fn reset_peak(&mut self) {

@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::kernels::simd::Isa;
 
 impl Place {
-    /// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like; with the feature `emulated` also `emulated`. A device with kernels of
-    /// our own is held to the CPU first.
+    /// Opens `cpu`, `cuda`, `cuda:1`, `metal` and the like; with the feature `emulated` also `emulated`, and `emulated:8`, which
+    /// has 8 MiB of memory. A device with kernels of our own is held to the CPU first.
     ///
     /// # Errors
     /// `Config` for a name of nothing, or of what this build has not; `Device` for what cannot be opened, or computes wrongly.
@@ -78,8 +78,10 @@ impl Place {
 #[cfg(feature = "device")]
 fn own(name: &str) -> Result<Option<Engine>> {
     #[cfg(feature = "emulated")]
-    if name == "emulated" {
-        return Ok(Some(Engine::new(name, Emulated::default(), Class::Scalar)));
+    if let ("emulated", mebibytes) = kind_and_number(name)? {
+        let memory_bytes = (mebibytes > 0).then(|| mebibytes.saturating_mul(1 << 20));
+        let device = Emulated { memory_bytes, ..Emulated::default() };
+        return Ok(Some(Engine::new(name, device, Class::Scalar)));
     }
     #[cfg(feature = "cuda")]
     if let ("cuda", number) = kind_and_number(name)? {

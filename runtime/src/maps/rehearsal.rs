@@ -1,10 +1,10 @@
-//! The memory of a place that has some of its own: how much a run may take, and how much it would.
+//! The memory of a place that has some of its own: how much a run may take, and how much it would; and how hot it is.
 
-use super::Place;
+use super::{Map, Place};
 #[cfg(feature = "cuda")]
 use crate::device;
 #[cfg(feature = "device")]
-use crate::device::engine::Engine;
+use crate::device::{array::Array, engine::Engine, table::body::Element};
 #[cfg(feature = "cuda")]
 use crate::device::{idle::Idle, table::all::Class};
 use crate::error::Result;
@@ -58,12 +58,36 @@ impl Place {
         Taken::default()
     }
 
+    /// So many bytes of its memory, which are taken until the map is dropped; none where memory is the process's.
+    ///
+    /// # Errors
+    /// `Memory` where there is no room.
+    pub(crate) fn claim(&self, bytes: usize) -> Result<Option<Map>> {
+        #[cfg(feature = "device")]
+        if let Some(engine) = self.engine().filter(|_| bytes > 0) {
+            return Ok(Some(Map::Device(Array::empty(engine, Element::U8, &[bytes])?)));
+        }
+        let _ = bytes;
+        Ok(None)
+    }
+
     /// Bytes of its memory that are free for a run, where that can be told and it is no memory of the process.
     pub fn free_bytes(&self) -> Option<usize> {
         #[cfg(feature = "device")]
         return self.engine().and_then(Engine::free_bytes);
         #[cfg(not(feature = "device"))]
         None
+    }
+
+    /// How hot the device is, in degrees Celsius; none where it is the processor.
+    ///
+    /// # Errors
+    /// `Device`, with the reason, where that is not told.
+    pub fn celsius(&self) -> Result<Option<f64>> {
+        #[cfg(feature = "device")]
+        return self.engine().map(Engine::celsius).transpose();
+        #[cfg(not(feature = "device"))]
+        Ok(None)
     }
 
     /// Lets what was taken begin again at what is.

@@ -5,7 +5,7 @@ use super::workload::{ALLOWANCE_BYTES, Workload};
 use crate::cache::ENTRY_BYTES;
 use crate::data::ahead::BATCHES_AHEAD;
 use crate::data::{Batch, Normalize};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::evaluate::Tally;
 use crate::exits::survey::Survey;
 use crate::layers::Variable;
@@ -142,23 +142,62 @@ impl Counted {
     /// Counts what loading a batch takes besides: its targets; and meanwhile numbers of samples, results of reading, and each
     /// thread's image as bytes and, to be varied, as floats.
     fn load(&self, targets: &Targets, augments: bool) -> Room {
-        let (samples, room) = (targets.len(), self.place().room(Part::Batch, targets.bytes()));
+        let room = self.place().room(Part::Batch, targets.bytes());
+        self.counter.ledger.touch(Part::Batch, self.loading_bytes(targets.len(), augments));
+        room
+    }
+
+    /// What loading so many samples takes meanwhile.
+    fn loading_bytes(&self, samples: usize, augments: bool) -> usize {
         let pixels = self.trainer.model.spec.input.elements();
         let reading = samples * (size_of::<usize>() + size_of::<Result<u32>>());
         let each = pixels + if augments { pixels * ELEMENT_BYTES } else { 0 };
-        self.counter.ledger.touch(Part::Batch, reading + self.counter.threads * each);
-        room
+        reading + self.counter.threads * each
     }
 
     /// Batches of so many samples that are made ahead, and what making them takes, where reading one takes anything.
     fn ahead(&self, samples: usize, reading_bytes: usize) -> Room {
+        self.place().room(Part::Batch, self.ahead_bytes(samples, reading_bytes))
+    }
+
+    fn ahead_bytes(&self, samples: usize, reading_bytes: usize) -> usize {
         let pixels = self.trainer.model.spec.input.elements() * ELEMENT_BYTES;
         let sample = pixels + self.target_bytes + size_of::<usize>() + size_of::<Result<u32>>();
-        let bytes = match reading_bytes {
+        match reading_bytes {
             0 => 0,
             bytes => BATCHES_AHEAD * samples * sample + self.counter.threads * (pixels + bytes),
+        }
+    }
+
+    /// What a run on a device takes of the process's memory: the program and its data, batches on their way, the places of features
+    /// that are kept, and copies of what goes there or comes back. What a driver takes for itself nobody can tell.
+    pub(super) fn host_bytes(&self, workload: &Workload) -> usize {
+        let pixels = self.trainer.model.spec.input.elements() * ELEMENT_BYTES;
+        // As it was loaded, and twice as it is brought there.
+        let batch = |samples: usize, augments| {
+            samples * (3 * pixels + self.target_bytes) + self.loading_bytes(samples, augments)
         };
-        self.place().room(Part::Batch, bytes)
+        let judged = workload.evaluation_batch.map_or(0, |samples| {
+            self.ahead_bytes(samples, workload.evaluation_reading_bytes) + batch(samples, false)
+        });
+        let kept = workload.train.method.cache.map_or(0, |cache| {
+            let samples = (workload.samples * cache.variants) + workload.evaluation_samples;
+            samples * (ENTRY_BYTES + size_of::<Option<Parcel>>())
+        });
+        let most = |of: fn(&Resting) -> usize| self.resting.iter().map(of).max().unwrap_or(0);
+        let of_block: fn(&Resting) -> usize = |rest| rest.weights + rest.optimizer + rest.auxiliary;
+        let tensor = 2 * ELEMENT_BYTES * most(|rest| rest.largest);
+        let weights: usize = self.resting.iter().map(|rest| rest.weights).sum();
+        let read = [
+            if workload.starts_from_file { 2 * weights } else { 0 },
+            if workload.train.execution.offload { most(of_block) } else { 0 },
+        ];
+        let read = tensor + read.into_iter().max().unwrap_or(0);
+        let trained = batch(workload.batch, workload.augments);
+        let passing = trained.max(judged).max(read).max(workload.record_bytes);
+        let notes: usize = self.resting.iter().map(|rest| rest.tensors * NOTES_BYTES).sum();
+        let ahead = self.ahead_bytes(workload.batch, workload.reading_bytes);
+        workload.program_bytes + ALLOWANCE_BYTES + ahead + kept + notes + passing
     }
 
     /// Features that are kept of all samples but those of a batch, and where each is found.
@@ -167,19 +206,10 @@ impl Counted {
         let Some(cache) = train.method.cache else {
             return Ok(self.place().room(Part::Kept, 0));
         };
-        let CacheConfig { variants, .. } = cache;
-        let showings = workload.samples.saturating_mul(variants);
-        let judged = workload.evaluation_batch.map_or(0, |_| workload.evaluation_samples);
-        let kept = showings.saturating_sub(workload.batch).saturating_add(judged);
-        let bytes = kept.saturating_mul(self.entry_bytes(cache)?);
-        let places = showings.saturating_mul(size_of::<Option<Parcel>>());
-        if bytes.saturating_add(places) > isize::MAX as usize / 2 {
-            return Err(Error::config(format!(
-                "the features of {variants} showings of {} samples are more than any memory holds",
-                workload.samples
-            )));
-        }
-        Ok(self.place().room(Part::Kept, bytes + places))
+        let places =
+            workload.samples.saturating_mul(cache.variants).saturating_mul(size_of::<Option<Parcel>>());
+        let bytes = workload.kept_bytes(cache, self.entry_bytes(cache)?, places)?;
+        Ok(self.place().room(Part::Kept, bytes))
     }
 
     /// What the features of a batch take beyond its images, where they may come in place of these.

@@ -24,4 +24,4 @@ pub use least::least;
 pub use ledger::{Moment, MomentPeak, Part, PartBytes, Work};
 pub use rates::Rates;
 pub use rehearsed::{Rehearsed, rehearse};
-pub use workload::{BlockBytes, Plan, Workload, evaluation_beside, plan};
+pub use workload::{BlockBytes, Plan, Workload, evaluation_beside, host_bytes, plan};

@@ -2,14 +2,14 @@
 
 use super::counted::{self, Counted, Planner};
 use super::ledger::{Moment, MomentPeak, Part, PartBytes, Work};
-use super::rehearsed::{Rehearsed, rehearse};
+use super::rehearsed::{Rehearsed, rehearse, rehearse_within};
 use crate::error::{Error, Result};
 use crate::exits::Exits;
 use crate::maps::Place;
 use crate::maps::counted::counter::ELEMENT_BYTES;
 use crate::network::NetworkSpec;
 use crate::rules::{Rule, RuleConfig};
-use crate::trainer::{Method, TrainConfig};
+use crate::trainer::{CacheConfig, Method, TrainConfig};
 use serde::Serialize;
 
 /// Small things that nobody counts: names, specs, progress, the allocator's own lists, and what a process makes once.
@@ -84,6 +84,27 @@ impl Workload {
             place: None,
         }
     }
+
+    /// Bytes of the features that are kept of all samples but those of a step's batch, of `entry_bytes` a sample, and beside these
+    /// `more_bytes`.
+    pub(super) fn kept_bytes(
+        &self,
+        cache: CacheConfig,
+        entry_bytes: usize,
+        more_bytes: usize,
+    ) -> Result<usize> {
+        let showings = self.samples.saturating_mul(cache.variants);
+        let judged = self.evaluation_batch.map_or(0, |_| self.evaluation_samples);
+        let kept = showings.saturating_sub(self.batch).saturating_add(judged);
+        let bytes = kept.saturating_mul(entry_bytes).saturating_add(more_bytes);
+        if bytes > isize::MAX as usize / 2 {
+            return Err(Error::config(format!(
+                "the features of {} showings of {} samples are more than any memory holds",
+                cache.variants, self.samples
+            )));
+        }
+        Ok(bytes)
+    }
 }
 
 /// What a block needs.
@@ -151,7 +172,7 @@ pub(super) fn plan_within(
     planner: &mut Planner,
 ) -> Result<Option<Plan>> {
     check_batches(workload)?;
-    let rehearsed = rehearse(workload)?;
+    let rehearsed = rehearse_within(workload, limit_bytes.unwrap_or(usize::MAX))?;
     if rehearsed.is_some_and(|found| limit_bytes.is_some_and(|limit| found.training_bytes > limit)) {
         return Ok(None);
     }
@@ -196,6 +217,16 @@ fn count(workload: &Workload, limit_bytes: Option<usize>, planner: &mut Planner)
         }
         Ok(assemble(counted, &workload.train, step_work))
     })
+}
+
+/// The most bytes that a run on a device takes of the memory of the process, of which its driver takes more.
+///
+/// # Errors
+/// Those of building the trainer, and `Config` for a batch or a pool of none.
+pub fn host_bytes(workload: &Workload) -> Result<usize> {
+    check_batches(workload)?;
+    let found = Planner::default().count(workload, None, |counted| Ok(counted.host_bytes(workload)))?;
+    found.ok_or_else(|| Error::internal("a plan without a limit has passed it"))
 }
 
 /// The most at any moment of a run that evaluates and does nothing else.

@@ -37,7 +37,7 @@ fn a_removed_barrier_is_caught() {
     }
     assert!(sites.len() >= 10, "only {sites:?}");
     for site in sites {
-        let device = Emulated { seed: 2, left_out: site.clone() };
+        let device = Emulated { seed: 2, left_out: site.clone(), ..Emulated::default() };
         let of_site = met.iter().filter(|(_, _, here)| here.contains(&site));
         let caught = of_site.map(|(_, case, _)| case(&mut Run::new(&device))).find_map(Result::err);
         println!("without {site}: {caught:?}");

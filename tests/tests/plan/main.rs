@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod exits;
+mod host;
 mod kept;
 mod measure;
 mod saved;

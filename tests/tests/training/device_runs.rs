@@ -1,11 +1,11 @@
 //! Runs on the emulated device: the memory that is planned is what they take, they go on elsewhere, and what becomes of a card
 //! leaves the last checkpoint whole.
 
-use crate::common::{small_resnet, weights_of};
+use crate::common::{Noise, small_resnet, weights_of};
 use crate::trained::{batches, bp, local};
 use localgrad::ErrorKind;
 use localgrad::checkpoint::{Checkpoints, Configuration};
-use localgrad::data::{Batch, Normalize};
+use localgrad::data::{Batch, Loader, LoaderConfig, Normalize};
 use localgrad::device::driver::{Driver, Piece};
 use localgrad::device::emulated::{Emulated, Memory};
 use localgrad::device::engine::Engine;
@@ -14,7 +14,7 @@ use localgrad::device::table::all::Class;
 use localgrad::device::table::body::Element;
 use localgrad::error::{Error, Result};
 use localgrad::evaluate::Tally;
-use localgrad::fit::{Duration, FitConfig};
+use localgrad::fit::{Control, Duration, FitConfig, fit};
 use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Freedom, Rates, Workload, choose, rehearse};
@@ -23,7 +23,7 @@ use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::sweep::sweep;
-use localgrad::trainer::{Execution, Method, TrainConfig, Trainer};
+use localgrad::trainer::{CacheConfig, Execution, Method, Selection, TrainConfig, Trainer};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -97,6 +97,73 @@ fn a_run_takes_what_was_planned() {
         assert!(held <= planned.held_bytes, "{config:?}: {held} of {planned:?}");
         assert!(10 * planned.held_bytes <= 11 * held, "{config:?}: {held} of {planned:?}");
     }
+}
+
+/// Keeps features of all samples, and of those to be judged by; what was held of the device's memory at most.
+fn held_with_features(spec: &NetworkSpec, config: &TrainConfig, place: &Place) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(spec, config, place, directory.path());
+    let data = |samples| Arc::new(Noise::new(samples, SIDE));
+    let how = LoaderConfig { batch: SAMPLES, ..LoaderConfig::default() };
+    let train = Loader::new(data(LEARNT), Normalize::half(3), how).unwrap();
+    let test = Loader::new(data(JUDGED), Normalize::half(3), LoaderConfig::evaluation(SAMPLES)).unwrap();
+    let how = FitConfig { duration: Duration::Epochs(2), learning_rate: RATE, ..FitConfig::default() };
+    fit(&mut trainer, &train, Some(&test), &how, &mut |_| Control::Continue).unwrap();
+    weights_of(&mut trainer);
+    place.taken().held_bytes
+}
+
+/// Samples of which features are kept.
+const LEARNT: usize = 4 * SAMPLES;
+const JUDGED: usize = 2 * SAMPLES;
+const SIDE: usize = 8;
+
+#[test]
+fn features_that_are_kept_on_a_device_are_planned() {
+    let spec = small_resnet([3, SIDE, SIDE]);
+    for (selection, precision, features_on_disk, micro_batch) in [
+        (Selection::Head, Precision::F32, false, None),
+        (Selection::LastUnits(2), Precision::F32, false, None),
+        (Selection::LastUnits(4), Precision::F16, false, None),
+        (Selection::LastUnits(4), Precision::F32, false, Some(3)),
+        (Selection::LastUnits(4), Precision::F16, true, None),
+    ] {
+        let config = TrainConfig {
+            method: Method { cache: Some(CacheConfig { variants: 1, precision }), selection, ..bp().method },
+            execution: Execution { features_on_disk, micro_batch, ..Execution::default() },
+        };
+        let place = emulated();
+        let workload = Workload {
+            samples: LEARNT,
+            evaluation_samples: JUDGED,
+            evaluation_batch: Some(SAMPLES),
+            ..workload(&spec, &config, &place)
+        };
+        let planned = rehearse(&workload).unwrap().unwrap();
+        place.allow(None, Some(planned.held_bytes)).unwrap();
+        let held = held_with_features(&spec, &config, &place);
+        println!("{selection} {precision} {features_on_disk}: {planned:?}, held {held}");
+        assert!(held <= planned.held_bytes, "{config:?}: {held} of {planned:?}");
+        assert!(10 * planned.held_bytes <= 11 * held, "{config:?}: {held} of {planned:?}");
+        // The least that was planned is enough, too.
+        let place = emulated();
+        place.allow(Some(planned.least_bytes()), None).unwrap();
+        assert!(held_with_features(&spec, &config, &place) <= planned.least_bytes());
+    }
+}
+
+#[test]
+fn a_device_has_no_more_memory_than_it_has() {
+    let place = Place::open("emulated:1").unwrap();
+    let free_bytes = place.free_bytes().unwrap();
+    assert!(free_bytes > 0 && free_bytes <= 1 << 20, "{free_bytes}");
+    let map = place.full(&[free_bytes / 4], 0.0).unwrap();
+    assert!(place.free_bytes().unwrap() < 4);
+    assert_eq!(place.full(&[2], 0.0).unwrap_err().kind(), ErrorKind::Memory);
+    drop(map);
+    assert_eq!(place.free_bytes(), Some(free_bytes));
+    assert!(place.celsius().unwrap_err().to_string().contains("no temperature"));
+    assert_eq!(Place::Host.celsius().unwrap(), None);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use super::table::all::Class;
 use crate::error::Result;
 use crate::kernels::conv::Geometry;
 
-/// Slots of the kernel.
-const MASK: usize = 6;
-const OUT: usize = 9;
+/// Slots of the mask and of what is written: of the gradient of the input alone, and of both gradients.
+const ALONE: [usize; 2] = [6, 9];
+const BOTH: [usize; 2] = [7, 8];
 
 /// The gradient of the input of a convolution that is no depthwise one.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Deferred {
     pub(super) read: Read,
     pub(super) flags: u32,
     pub(super) class: Class,
+    /// Whether the launch makes the gradient of the weight, too.
+    pub(super) makes_both: bool,
     /// What its slots are given.
     pub(super) given: Vec<Given>,
     /// Blocks that were given back meanwhile.
@@ -28,7 +30,15 @@ pub(super) struct Deferred {
 impl Deferred {
     /// The launch as it is by now.
     pub(super) fn launch(&self) -> Result<Launch> {
-        Ok(launches::d_input(&self.geometry, &self.read, self.flags, self.class)?.launch)
+        let Self { geometry, read, flags, class, makes_both, .. } = self;
+        match launches::backward(geometry, read, *flags, *class)?.filter(|_| *makes_both) {
+            Some(both) => Ok(both.input.launch),
+            None => Ok(launches::d_input(geometry, read, *flags, *class)?.launch),
+        }
+    }
+
+    fn slots(&self) -> [usize; 2] {
+        if self.makes_both { BOTH } else { ALONE }
     }
 
     /// Whether a block is used by it.
@@ -38,12 +48,14 @@ impl Deferred {
 
     /// Whether it writes these elements, and nobody has masked them yet.
     pub(super) fn can_mask(&self, span: Span) -> bool {
-        matches!(self.given[OUT], Given::Span(out) if out == span) && self.flags & WITH_MASK == 0
+        let [_, out] = self.slots();
+        matches!(self.given[out], Given::Span(out) if out == span) && self.flags & WITH_MASK == 0
     }
 
     /// What it writes becomes 0 where the mask does not let it pass.
     pub(super) fn mask(&mut self, mask: Span) {
+        let [slot, _] = self.slots();
         self.flags |= WITH_MASK;
-        self.given[MASK] = Given::Span(mask);
+        self.given[slot] = Given::Span(mask);
     }
 }

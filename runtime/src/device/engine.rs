@@ -124,20 +124,28 @@ impl Engine {
         operands.iter().map(given).collect()
     }
 
-    /// Lets a launch of the gradient of a convolution's input, which is no depthwise one, wait for what else becomes of it: the
-    /// next launch of any kind begins it.
+    /// Lets a launch of the gradient of a convolution's input, which is no depthwise one, or of both gradients wait for what else
+    /// becomes of it: the next launch of any kind begins it.
     ///
     /// # Errors
     /// As [`Engine::launch`].
     pub(super) fn defer(
         &self,
         geometry: &Geometry,
-        (read, flags): (Read, u32),
+        (read, flags, makes_both): (Read, u32, bool),
         operands: &[Operand<'_>],
     ) -> Result<()> {
         let mut work = self.work();
         let (given, class) = (self.given(operands)?, self.class());
-        work.defer(Deferred { geometry: *geometry, read, flags, class, given, given_back: vec![] })
+        work.defer(Deferred {
+            geometry: *geometry,
+            read,
+            flags,
+            class,
+            makes_both,
+            given,
+            given_back: vec![],
+        })
     }
 
     /// Whether `d` will be masked by the launch that makes it.

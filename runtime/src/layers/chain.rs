@@ -120,6 +120,7 @@ impl Chain {
         let geometry = config.geometry(&shape, weight.dims())?;
         let together = conv_norm::is_joint(&geometry, true)
             || conv_norm::is_apart(&geometry, x)
+            || conv_norm::is_one_launch(d_z)
             || conv_norm::is_input_first(&geometry, true);
         if need_input && together {
             return conv_norm::backward(x, d_z, weight, config, trainable, true, beside);

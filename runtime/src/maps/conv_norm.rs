@@ -163,7 +163,15 @@ fn on_device(
     beside: Option<&Map>,
 ) -> Result<ConvGradients> {
     let (through, array) = (d_y.device()?, weight.array()?);
-    let d_weight = match x.device()?.filter(|_| need_weight) {
+    let read = x.device()?.filter(|_| need_weight);
+    if let Some(read) = read.filter(|_| need_input) {
+        let beside = beside.map(Map::array).transpose()?;
+        let both = device::backward(read, through, (array, weight.dims()), geometry, beside)?;
+        let (d_weight, d_x, sums) = both;
+        let [d_weight, d_x] = [d_weight, d_x].map(|array| Some(Map::Device(array)));
+        return Ok(ConvGradients { d_weight, d_x, sums: sums.map(NormSums::Device) });
+    }
+    let d_weight = match read {
         Some(read) => Some(Map::Device(device::d_weight(read, through, weight.dims(), geometry)?)),
         None => None,
     };
@@ -224,6 +232,17 @@ pub(crate) fn is_apart(geometry: &Geometry, x: Input<'_>) -> bool {
         _ => 4 * geometry.x_len() <= geometry.y_len(),
     };
     is_bearable && kernels::apart_applies(Path::best(), geometry)
+}
+
+/// Whether both gradients are made in one launch, which reads what both are made from once.
+pub(crate) fn is_one_launch(d_y: Through<'_>) -> bool {
+    #[cfg(feature = "device")]
+    return matches!(d_y.z, Map::Device(_));
+    #[cfg(not(feature = "device"))]
+    {
+        let _ = d_y;
+        false
+    }
 }
 
 /// [`backward`] in one pass.

@@ -15,7 +15,7 @@ use localgrad::maps::conv::ConvConfig;
 
 use ReadKind::{Normalized, Plain, Sum, Through, Upsampled};
 
-pub(crate) const CASES: [(&str, Case); 13] = [
+pub(crate) const CASES: [(&str, Case); 14] = [
     ("a 3x3 of even channels", |run| {
         let g = geometry([2, 7, 5, 8], 12, 3, 1, 1, 1, 1);
         all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
@@ -56,10 +56,22 @@ pub(crate) const CASES: [(&str, Case); 13] = [
         upsampled(run, [2, 3, 4, 8], [6, 8], 12)?;
         upsampled(run, [1, 4, 3, 3], [7, 6], 5)
     }),
+    ("as many channels, in several splits", |run| {
+        for (channels, map) in [(16, Plain), (16, Normalized), (24, Normalized), (68, Plain)] {
+            let g = geometry([4, 17, 18, channels], channels, 3, 1, 1, 1, 1);
+            all(run, &g, Class::Scalar, [map, Through], NEAR)?;
+        }
+        let g = geometry([3, 9, 7, 20], 24, 3, 2, 1, 1, 1);
+        all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
+    }),
     ("three passes of TF32", |run| {
         for outputs in [12, 24, 68] {
             let g = geometry([2, 6, 5, 20], outputs, 3, 1, 1, 1, 1);
             all(run, &g, Class::TensorCores { passes: 3 }, [Normalized, Through], NEAR)?;
+        }
+        for channels in [12, 68] {
+            let g = geometry([2, 6, 5, channels], channels, 3, 1, 1, 1, 1);
+            all(run, &g, Class::TensorCores { passes: 3 }, [Plain, Through], NEAR)?;
         }
         Ok(())
     }),
@@ -71,6 +83,10 @@ pub(crate) const CASES: [(&str, Case); 13] = [
         for outputs in [12, 24, 68] {
             let g = geometry([2, 5, 5, 20], outputs, 3, 2, 1, 1, 1);
             all(run, &g, Class::Simdgroups, [Sum, Through], NEAR)?;
+        }
+        for channels in [12, 24, 68] {
+            let g = geometry([2, 5, 5, channels], channels, 3, 1, 1, 1, 1);
+            all(run, &g, Class::Simdgroups, [Plain, Through], NEAR)?;
         }
         Ok(())
     }),
@@ -120,7 +136,8 @@ pub(crate) fn all(
     let weight = random.numbers(g.weight_len());
     forward(run, g, class, &x, &weight, tolerance)?;
     d_input(run, g, class, &d, &weight, tolerance)?;
-    d_weight(run, g, class, &x, &d, tolerance)
+    d_weight(run, g, class, &x, &d, tolerance)?;
+    both(run, g, class, [&x, &d], &weight)
 }
 
 /// What is read, on the device: `x`, the other, the norm.
@@ -255,6 +272,62 @@ fn d_weight(
     let mut twin = vec![0.0; g.weight_len()];
     products(g, |y_at, x_at, w_at| twin[device_index(g, w_at)] += d_read[y_at] * x_read[x_at]);
     check_weight(run, g, &parts, &with_parts, &twin, tolerance)
+}
+
+/// Both gradients in one launch, where there is a kernel for that: of the bits that they have by a launch of their own each.
+fn both(run: &mut Run<'_>, g: &Geometry, class: Class, [x, d]: [&Read; 2], weight: &[f64]) -> Outcome<()> {
+    let mut random = Random::new(17);
+    let beside = random.numbers(g.x_len());
+    let mask: Vec<u8> = (0..g.x_len().div_ceil(8)).map(|_| random.next_u64() as u8).collect();
+    let mut flags = launches::WITH_BESIDE | launches::WITH_MASK;
+    flags |= if x.source == Normalized { launches::WITH_SUMS } else { 0 };
+    let config = config(x, d);
+    let Some(launches::Both { input, splits }) = launches::backward(g, &config, flags, class).unwrap() else {
+        return Ok(());
+    };
+    let of_input = launches::d_input(g, &config, flags, class).unwrap();
+    let of_weight = launches::d_weight(g, &config, class).unwrap();
+    assert_eq!((input.parts_len, splits), (of_input.parts_len, of_weight.parts));
+    let [x_on, _, x_norm] = uploaded(run, x);
+    let [z, d_on, d_norm] = uploaded(run, d);
+    let (weight_on, beside_on, mask_on) =
+        (run.floats(&on_device(g, weight)), run.floats(&beside), run.bytes(&mask));
+    let lens = [g.x_len(), input.parts_len, of_weight.parts_len];
+    let [alone, together] = [0; 2].map(|_| lens.map(|len| run.room(len)));
+    let (y_len, weight_len) = (g.y_len(), weight.len());
+    let of_d = [(Some(&z), y_len), (Some(&d_on), y_len), (Some(&d_norm), d.norm.len())];
+    let [x_slot, norm_slot] = [(Some(&x_on), x.x.len()), (Some(&x_norm), x.norm.len())];
+    let [weight_slot, beside_slot] = [(Some(&weight_on), weight_len), (Some(&beside_on), g.x_len())];
+    let mask_slot = (Some(&mask_on), mask.len());
+    fn room<'a>(rooms: &'a [Memory; 3], lens: [usize; 3], slot: usize) -> (Option<&'a Memory>, usize) {
+        (Some(&rooms[slot]), lens[slot])
+    }
+    let mut slots = of_d.to_vec();
+    slots.extend([weight_slot, (None, 0), beside_slot, mask_slot, x_slot, norm_slot]);
+    slots.extend([room(&alone, lens, 0), room(&alone, lens, 1)]);
+    run.launch(&of_input.launch, &slots)?;
+    let slots = [x_slot, (None, 0), norm_slot, of_d[1], of_d[0], of_d[2], room(&alone, lens, 2)];
+    run.launch(&of_weight.launch, &slots)?;
+    let mut slots = vec![x_slot, norm_slot, of_d[1], of_d[0], of_d[2], weight_slot, beside_slot, mask_slot];
+    slots.extend([
+        room(&together, lens, 0),
+        room(&together, lens, 1),
+        (None, 0),
+        (None, 0),
+        (None, 0),
+        (None, 0),
+    ]);
+    slots.push(room(&together, lens, 2));
+    run.launch(&input.launch, &slots)?;
+    for (slot, what) in ["d_x", "sums", "d_weight"].into_iter().enumerate() {
+        let [alone, together] = [&alone, &together].map(|rooms| run.read(&rooms[slot], lens[slot]));
+        let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        if bits(&alone) != bits(&together) {
+            return Err(format!("{what} of one launch has other bits than of its own"));
+        }
+        run.bits.extend(bits(&together));
+    }
+    Ok(())
 }
 
 /// Adds the splits, as an update does, and holds the sum against the twin.

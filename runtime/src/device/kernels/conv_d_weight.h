@@ -73,29 +73,28 @@ template <class TILE, int MAP, int GRAD, int V> struct WeightLoad {
     }
   }
 };
-// parts [split][G, KH, KW, I, O]. grid: tiles of a group's KH * KW * I, groups * tiles of O, splits.
+// Tile (tile_m, tile_n) of the pixels of a split, from what is read through x and d. parts [split][G, KH, KW, I, O].
 template <class TILE, int MAP, int GRAD, int V>
-FN void conv_d_weight(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
-                      Global<const float> d, Global<const float> z, Global<const float> z_norm, Global<float> parts,
-                      ARGS(Conv) p, Shared<float> s) {
+FN void weight_tile(CTX, unsigned tile_m, unsigned tile_n, unsigned column_tiles, unsigned split, Source<MAP> x, Source<GRAD> d,
+                    Global<float> parts, ARGS(Conv) p, Shared<float> s) {
   static_assert(TILE::K_FIRST && TILE::THREADS % (TILE::BM / 4) == 0 && TILE::THREADS % (TILE::BN / 4) == 0,
                 "a thread's channels must not change");
-  const unsigned group = GROUP_Y / p.column_tiles, pixels = p.images * p.out_height * p.out_width;
-  const unsigned from = GROUP_Z * p.pixels_a_split;
+  const unsigned group = tile_n / column_tiles, pixels = p.images * p.out_height * p.out_width;
+  const unsigned from = split * p.pixels_a_split;
   const unsigned to = from + p.pixels_a_split < pixels ? from + p.pixels_a_split : pixels;
   WeightLoad<TILE, MAP, GRAD, V> load;
-  load.x = source<MAP>(in, other, norm, p.in_channels * p.groups, p.low, p.high);
+  load.x = x;
   load.x.height = p.in_height;
   load.x.width = p.in_width;
   load.x.small_width = p.small_width;
   load.x_pixels = MAP == UPSAMPLED ? p.small_height * p.small_width : p.in_height * p.in_width;
-  load.d = source<GRAD>(GRAD == THROUGH ? z : d, d, z_norm, p.out_channels * p.groups, p.norm_low, p.norm_high);
+  load.d = d;
   load.m_len = p.kernel_height * p.kernel_width * p.in_channels;
   load.columns = p.out_channels;
   load.in_first = group * p.in_channels;
   load.out_first = group * p.out_channels;
-  load.m0 = GROUP_X * TILE::BM;
-  load.n0 = GROUP_Y % p.column_tiles * TILE::BN;
+  load.m0 = tile_m * TILE::BM;
+  load.n0 = tile_n % column_tiles * TILE::BN;
   load.pixel = from;
   load.end = to;
   load.begin(ctx, p);
@@ -105,9 +104,19 @@ FN void conv_d_weight(CTX, Global<const float> in, Global<const float> other, Gl
   tile.spill(ctx, s);
   BARRIER();
   const unsigned quad = THREAD % (TILE::BN / 4u) * 4u, n = load.n0 + quad;
-  const unsigned first = (GROUP_Z * p.groups + group) * load.m_len + load.m0;
+  const unsigned first = (split * p.groups + group) * load.m_len + load.m0;
   for (unsigned r = THREAD / (TILE::BN / 4u); r < TILE::BM && load.m0 + r < load.m_len && n < p.out_channels;
        r += TILE::THREADS * 4 / TILE::BN)
     write_quad(parts, (first + r) * p.out_channels + n, p.out_channels - n, p.out_channels % 4u == 0u,
                load_quad(s + (int)(r * TILE::C_ROW + quad)));
+}
+// The gradient of the weight alone. grid: tiles of a group's KH * KW * I, groups * tiles of O, splits.
+template <class TILE, int MAP, int GRAD, int V>
+FN void conv_d_weight(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
+                      Global<const float> d, Global<const float> z, Global<const float> z_norm, Global<float> parts,
+                      ARGS(Conv) p, Shared<float> s) {
+  weight_tile<TILE, MAP, GRAD, V>(
+      ctx, GROUP_X, GROUP_Y, p.column_tiles, GROUP_Z,
+      source<MAP>(in, other, norm, p.in_channels * p.groups, p.low, p.high),
+      source<GRAD>(GRAD == THROUGH ? z : d, d, z_norm, p.out_channels * p.groups, p.norm_low, p.norm_high), parts, p, s);
 }

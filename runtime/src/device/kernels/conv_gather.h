@@ -155,20 +155,20 @@ template <class TILE, class P> struct GatherRow {
   }
 };
 
-// out = the convolution of what `in` is read through with the weight, plus bias; or the gradient of the input of one, from that of its
-// output. parts [phase * tiles + tile][2][channels]: the moments of out, or the sums for the norm before it; the last block makes of them
+// Block `block` of a group: out = the convolution of what `in` is read through with the weight, plus bias; or the gradient of the input
+// of one, from that of its output. parts [phase * tiles + tile][2][channels]: the moments of out, or the sums for the norm before it; the last block makes of them
 // what a launch of its own else would.
-// grid: phases * column tiles * tiles, groups, 1. Blocks that read the same pixels follow each other: phases first, then columns.
+// There are phases * column tiles * tiles blocks. Those that read the same pixels follow each other: phases first, then columns.
 template <class TILE, int KIND, bool BACK, int V>
-FN void conv_gather(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
+FN void gather_tile(CTX, unsigned block, unsigned group, Global<const float> in, Global<const float> other, Global<const float> norm,
                     Global<const float> weight, Global<const float> bias, Global<const float> beside,
                     Global<const u8> mask, Global<const float> z, Global<const float> z_norm, Global<float> out,
                     Global<float> parts, Global<const float> norm_weight, Global<const float> norm_bias,
                     Global<float> made, Global<float> first, Global<float> second, Global<unsigned> arrivals,
                     ARGS(Conv) p, Shared<float> s) {
-  const unsigned phases = BACK ? p.stride_y * p.stride_x : 1u, at = GROUP_X / phases;
-  const unsigned phase = GROUP_X % phases, phase_y = phase / p.stride_x, phase_x = phase % p.stride_x;
-  const unsigned tile_m = at / p.column_tiles, group = GROUP_Y;
+  const unsigned phases = BACK ? p.stride_y * p.stride_x : 1u, at = block / phases;
+  const unsigned phase = block % phases, phase_y = phase / p.stride_x, phase_x = phase % p.stride_x;
+  const unsigned tile_m = at / p.column_tiles;
   GatherLoad<TILE, KIND, BACK, V> load;
   if (BACK) {
     load.y = backward_axis((int)p.in_height, (int)p.kernel_height, (int)p.stride_y, (int)p.padding_y,
@@ -244,4 +244,15 @@ FN void conv_gather(CTX, Global<const float> in, Global<const float> other, Glob
   Parts all = parts_of(parts, tiles, TILE::BM, p.images * out_height * out_width, row.columns, TILE::BN);
   if (BACK) finish_sums<TILE::THREADS>(ctx, all, z_norm, made, first, second, s);
   else finish_moments<TILE::THREADS>(ctx, all, norm_weight, norm_bias, made, first, p.epsilon, s);
+}
+// The gather alone. grid: its blocks, groups, 1.
+template <class TILE, int KIND, bool BACK, int V>
+FN void conv_gather(CTX, Global<const float> in, Global<const float> other, Global<const float> norm,
+                    Global<const float> weight, Global<const float> bias, Global<const float> beside,
+                    Global<const u8> mask, Global<const float> z, Global<const float> z_norm, Global<float> out,
+                    Global<float> parts, Global<const float> norm_weight, Global<const float> norm_bias,
+                    Global<float> made, Global<float> first, Global<float> second, Global<unsigned> arrivals,
+                    ARGS(Conv) p, Shared<float> s) {
+  gather_tile<TILE, KIND, BACK, V>(ctx, GROUP_X, GROUP_Y, in, other, norm, weight, bias, beside, mask, z, z_norm, out, parts,
+                                   norm_weight, norm_bias, made, first, second, arrivals, p, s);
 }

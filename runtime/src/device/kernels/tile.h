@@ -35,7 +35,9 @@ struct Scalar : Shape<BM_, BN_, BK_, K_FIRST_, BM_ / TM * (BN_ / TN)> {
       UNROLL for (int j = 0; j < TN; j++) c[i][j] = 0.0f;
     }
   }
-  METHOD unsigned row(int i) { return K_FIRST_ ? ty * 4 + i / 4 * (TY * 4) + i % 4 : ty + i * TY; }
+  // Rows that follow each other are read at once: four, or where a thread has two these.
+  enum { NEXT = TM < 4 ? TM : 4 };
+  METHOD unsigned row(int i) { return K_FIRST_ ? ty * NEXT + i / NEXT * (TY * NEXT) + i % NEXT : ty + i * TY; }
   METHOD unsigned column(int j) { return tx * 4 + j / 4 * (TX * 4) + j % 4; }
   METHOD void spill(CTX, Shared<float> s) {
     UNROLL for (int i = 0; i < TM; i++) {
@@ -69,7 +71,10 @@ struct Scalar : Shape<BM_, BN_, BK_, K_FIRST_, BM_ / TM * (BN_ / TN)> {
     UNROLL for (int k = 0; k < 4; k++) {
       Quad x[(TM + 3) / 4], y[TN / 4];
       UNROLL for (int j = 0; j < TN; j += 4) y[j / 4] = load_quad(b + ((k0 + k) * Base::B_ROW + column(j)));
-      UNROLL for (int i = 0; i < TM; i += 4) x[i / 4] = load_quad(a + ((k0 + k) * Base::A_ROW + row(i)));
+      UNROLL for (int i = 0; i < TM; i += 4) {
+        if (NEXT == 4) x[i / 4] = load_quad(a + ((k0 + k) * Base::A_ROW + row(i)));
+        else for (int e = 0; e < NEXT; e++) x[i / 4].v[e] = a[(k0 + k) * Base::A_ROW + row(i + e)];
+      }
       UNROLL for (int i = 0; i < TM; i++) {
         UNROLL for (int j = 0; j < TN; j++) c[i][j] = fused(x[i / 4].v[i % 4], y[j / 4].v[j % 4], c[i][j]);
       }

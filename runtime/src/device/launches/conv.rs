@@ -4,7 +4,7 @@ use crate::device::arguments::{Conv, Divisor};
 use crate::device::launch::{Launch, Traffic, pair, whole};
 use crate::device::launches::norm;
 use crate::device::launches::{PART_CHANNELS, PART_ROWS};
-use crate::device::table::all::{Class, ConvShape, Pass, choose};
+use crate::device::table::all::{Class, ConvShape, Pass, choose, choose_both};
 use crate::device::table::kernel::{Kernel, ReadKind};
 use crate::error::Result;
 use crate::kernels::conv::Geometry;
@@ -213,12 +213,7 @@ pub fn d_weight(geometry: &Geometry, read: &Read, class: Class) -> Result<WithPa
             [(taps * geometry.group_in()).div_ceil(tile.rows as usize), column_tiles * geometry.groups]
         }
     };
-    let pixels = geometry.images * geometry.output[0] * geometry.output[1];
-    // By shape alone, so that all devices agree: until there are enough blocks, while a split is worth its traffic.
-    let worth = (geometry.x_len() + geometry.y_len()) / (4 * geometry.weight_len());
-    let wanted = ENOUGH_BLOCKS.div_ceil(x * y).min(pixels / LEAST_PIXELS).min(worth).max(1);
-    let pixels_a_split = pixels.div_ceil(wanted).next_multiple_of(STAGE);
-    let splits = pixels.div_ceil(pixels_a_split);
+    let (pixels_a_split, splits) = splits(geometry, x * y);
     p.pixels_a_split = whole(pixels_a_split)?;
     let parts_len = splits * geometry.weight_len();
     let read_floats = x_read_len(geometry, read) + read_len(read.gradient, geometry.y_len(), 0);
@@ -226,4 +221,56 @@ pub fn d_weight(geometry: &Geometry, read: &Read, class: Class) -> Result<WithPa
     let grid = [whole(x)?, whole(y)?, whole(splits)?];
     let launch = Launch::new(kernel, grid, &p, traffic)?;
     Ok(WithParts { launch, parts: splits, part_rows: pixels_a_split, parts_len, arrivals: 0 })
+}
+
+/// Pixels of a split, and how many splits there are, where a split has so many tiles.
+fn splits(geometry: &Geometry, tiles: usize) -> (usize, usize) {
+    let pixels = geometry.images * geometry.output[0] * geometry.output[1];
+    // By shape alone, so that all devices agree: until there are enough blocks, while a split is worth its traffic.
+    let worth = (geometry.x_len() + geometry.y_len()) / (4 * geometry.weight_len());
+    let wanted = ENOUGH_BLOCKS.div_ceil(tiles).min(pixels / LEAST_PIXELS).min(worth).max(1);
+    let pixels_a_split = pixels.div_ceil(wanted).next_multiple_of(STAGE);
+    (pixels_a_split, pixels.div_ceil(pixels_a_split))
+}
+
+/// Both gradients in one launch: what that of the input leaves, the launch with it, and how many splits that of the weight has.
+#[derive(Clone, Debug)]
+pub struct Both {
+    /// Of the input.
+    pub input: WithParts,
+    /// Splits of the weight's gradient, each as long as the weight.
+    pub splits: usize,
+}
+
+/// Both gradients, where one kernel makes them. `flags` as of [`d_input`]; the norm whose sums are taken is the one that the input is
+/// read through. Each has the same bits as by a launch of its own.
+///
+/// # Errors
+/// Of what is too large for a device.
+pub fn backward(geometry: &Geometry, read: &Read, flags: u32, class: Class) -> Result<Option<Both>> {
+    let groups = whole(geometry.groups)?;
+    let Some(kernel) = choose_both(shape(geometry)?, groups, read.map, read.gradient, class) else {
+        return Ok(None);
+    };
+    let [input, weight] = [d_input(geometry, read, flags, class)?, d_weight(geometry, read, class)?];
+    let turned = Read { bounds: read.norm_bounds, norm_bounds: read.bounds, ..*read };
+    let mut p = arguments(geometry, &turned, flags, geometry.group_out())?;
+    p.pixels_a_split = whole(weight.part_rows)?;
+    let Some(tile) = kernel.tile else { return Ok(None) };
+    let column_tiles = geometry.group_in().div_ceil(tile.columns as usize);
+    let [down, across] = geometry.stride;
+    let [height, width] = geometry.input;
+    let rows = geometry.images * height.div_ceil(down) * width.div_ceil(across);
+    p.column_tiles = whole(column_tiles)?;
+    p.tiles = whole(rows.div_ceil(tile.rows as usize))?;
+    let [weight_rows, weight_columns, splits] = weight.launch.grid.map(|blocks| blocks as usize);
+    let share = (input.launch.grid[0] as usize).div_ceil(splits);
+    let blocks = whole(splits * (weight_rows * weight_columns + share))?;
+    // The gradient of the output is read once, and of the input what sums are taken of.
+    let mut traffic = input.launch.traffic;
+    traffic += weight.launch.traffic;
+    let again = 2 * geometry.y_len() + if flags & WITH_SUMS != 0 { geometry.x_len() } else { 0 };
+    traffic.bytes_read -= 4 * again as u64;
+    let launch = Launch::new(kernel, [blocks, 1, 1], &p, traffic)?;
+    Ok(Some(Both { input: WithParts { launch, ..input }, splits }))
 }

@@ -149,7 +149,7 @@ pub fn d_input(
     operands.extend([z, z_norm, Operand::from(&d_x)]);
     if before.is_none() && !is_depthwise {
         operands.extend([Nothing; 7]);
-        engine.defer(geometry, (read, flags), &operands)?;
+        engine.defer(geometry, (read, flags, false), &operands)?;
         return Ok((d_x, None));
     }
     let made = launches::d_input(geometry, &read, flags, engine.class())?;
@@ -204,6 +204,78 @@ pub fn d_weight(
     engine.launch(&made.launch, &operands)?;
     // Who updates by it adds the parts himself.
     Ok(Array::sum_of(&parts, made.parts, weight_dims)?.lies(filters(geometry)))
+}
+
+/// Both gradients: what [`d_weight`] gives, and what [`d_input`] gives of the norm that `x` is read through, if it is. In one launch where
+/// there is a kernel for that, to the same bits.
+///
+/// # Errors
+/// Those of the device.
+pub fn backward(
+    x: Read<'_>,
+    d_y: GradientRead<'_>,
+    (weight, weight_dims): (&Array, &[usize]),
+    geometry: &Geometry,
+    beside: Option<&Array>,
+) -> Result<(Array, Array, Option<Sums>)> {
+    let engine = weight.engine();
+    let before = match x {
+        Read::Normalized(z, by) => Some((z, by)),
+        _ => None,
+    };
+    let read = launches::Read {
+        map: x.source(),
+        bounds: x.bounds()?,
+        gradient: d_y.source(),
+        norm_bounds: d_y.bounds()?,
+        ..launches::Read::default()
+    };
+    let finished = before.filter(|_| engine.finishes());
+    let (inner, outer) = if before.is_some() { (None, beside) } else { (beside, None) };
+    let mut flags = if inner.is_some() { WITH_BESIDE } else { 0 };
+    flags |= if before.is_some() { WITH_SUMS } else { 0 };
+    flags |= if finished.is_some() { WITH_FINISH } else { 0 };
+    let Some(launches::Both { input, splits }) = launches::backward(geometry, &read, flags, engine.class())?
+    else {
+        let of_weight = d_weight(x, d_y, weight_dims, geometry)?;
+        let (d_x, sums) = d_input(d_y, weight, geometry, beside, before)?;
+        return Ok((of_weight, d_x, sums));
+    };
+    let weight = weight.settled(filters(geometry))?;
+    let [height, width] = geometry.input;
+    let d_x = Array::empty(engine, Element::F32, &[geometry.images, height, width, geometry.in_channels])?;
+    let weight_parts = Array::empty(engine, Element::F32, &[splits * geometry.weight_len()])?;
+    let [stored, _, norm] = x.operands();
+    let mut operands = vec![stored, norm];
+    operands.extend(d_y.d_z_norm());
+    operands.extend([Operand::from(&weight), Operand::from(inner), Nothing, Operand::from(&d_x)]);
+    let parts = parts(&input, &d_x)?;
+    operands.push(Operand::from(parts.as_ref()));
+    let (room, arrivals) = (finished.map(|(_, by)| sums_room(by)).transpose()?, vec![0; input.arrivals]);
+    operands.extend(match &room {
+        Some(Sums { through, d_weight, d_bias }) => {
+            let [through, d_weight, d_bias] = [&through.numbers, d_weight, d_bias].map(Operand::from);
+            [through, d_weight, d_bias, Operand::Table(&arrivals)]
+        }
+        None => [Nothing; 4],
+    });
+    operands.push(Operand::from(&weight_parts));
+    match before {
+        Some(_) => engine.launch(&input.launch, &operands)?,
+        None => engine.defer(geometry, (read, flags, true), &operands)?,
+    }
+    let of_weight = Array::sum_of(&weight_parts, splits, weight_dims)?.lies(filters(geometry));
+    let sums = match (before, &parts, room) {
+        (_, _, Some(room)) => Some(room),
+        (Some((_, by)), Some(parts), None) => {
+            Some(finish_sums(parts, by, of_parts(&input, d_x.len(), geometry.in_channels)?)?)
+        }
+        _ => None,
+    };
+    if let Some(beside) = outer {
+        super::elementwise::add_activate(&d_x, beside, None)?;
+    }
+    Ok((of_weight, d_x, sums))
 }
 
 fn y_dims(geometry: &Geometry) -> [usize; 4] {

@@ -71,6 +71,26 @@ pub fn choose(shape: ConvShape, pass: Pass, map: ReadKind, gradient: ReadKind, c
     Kernel { body, tile: Some(tile), map: source, gradient, is_wide }
 }
 
+/// The kernel of both gradients in one launch, where there is one: of convolutions in one group, between as many channels or
+/// nearly, of a map and behind a norm.
+pub fn choose_both(
+    shape: ConvShape,
+    groups: u32,
+    map: ReadKind,
+    gradient: ReadKind,
+    class: Class,
+) -> Option<Kernel> {
+    let [inputs, outputs] = shape.channels;
+    let is_read = matches!(map, ReadKind::Plain | ReadKind::Normalized) && gradient == ReadKind::Through;
+    let is_wide = inputs.is_multiple_of(4) && outputs.is_multiple_of(4);
+    if shape.is_depthwise || groups != 1 || !is_read || !is_wide {
+        return None;
+    }
+    let [of_input, of_output] = [inputs, outputs].map(|columns| tile(Body::ConvBackward, columns, class));
+    let tile = Some(of_input);
+    (of_input == of_output).then(|| Kernel { tile, map, gradient, is_wide, ..Kernel::of(Body::ConvBackward) })
+}
+
 fn tile(body: Body, columns: u32, class: Class) -> Tile {
     let columns = if columns <= 16 {
         16
@@ -116,6 +136,12 @@ pub fn all(class: Class) -> Vec<Kernel> {
                     add(&mut kernels, choose(shape, pass, map, gradient, class));
                 }
             }
+        }
+    }
+    for map in [ReadKind::Plain, ReadKind::Normalized] {
+        for channels in [16, 32, 64] {
+            let shape = ConvShape { channels: [channels; 2], is_depthwise: false, all_channels: channels };
+            kernels.extend(choose_both(shape, 1, map, ReadKind::Through, class));
         }
     }
     for is_wide in [false, true] {

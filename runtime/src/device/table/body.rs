@@ -65,6 +65,7 @@ pub enum Body {
     ConvForward,
     ConvDInput,
     ConvDWeight,
+    ConvBackward,
     DepthwiseForward,
     DepthwiseDInput,
     DepthwiseDWeight,
@@ -185,6 +186,8 @@ const GATHER: &str = "in other norm weight bias beside mask:u8 z z_norm out= par
 const DEPTHWISE: &str =
     "in other norm weight z z_norm out= parts= norm_weight norm_bias made= first= second= arrivals:u32=";
 const D_WEIGHT: &str = "in other norm d z z_norm parts=";
+const BACKWARD: &str =
+    "x x_norm d z z_norm weight beside mask:u8 d_x= parts= made= first= second= arrivals:u32= weight_parts=";
 const ERRORS: &str = "outputs targets d_outputs= parts=";
 const UPDATE: &str = "arrays:addresses table:u32 factor";
 
@@ -208,10 +211,11 @@ const fn overlapping(row: Row) -> Row {
 
 use Body as B;
 #[rustfmt::skip] // A table.
-const ROWS: [Row; 61] = [
+const ROWS: [Row; 62] = [
     row(B::ConvForward, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDInput, "conv_gather", GATHER, "Conv", TILE),
     row(B::ConvDWeight, "conv_d_weight", D_WEIGHT, "Conv", TILE),
+    row(B::ConvBackward, "conv_backward", BACKWARD, "Conv", TILE),
     row(B::DepthwiseForward, "depthwise_gather", DEPTHWISE, "Conv", LANES),
     row(B::DepthwiseDInput, "depthwise_gather", DEPTHWISE, "Conv", LANES),
     row(B::DepthwiseDWeight, "depthwise_d_weight", D_WEIGHT, "Conv", LANES),

@@ -18,7 +18,7 @@ pub enum Dialect {
 }
 
 /// The files of the kernels, in the order in which each knows those before it.
-pub const FILES: [(&str, &str); 21] = [
+pub const FILES: [(&str, &str); 22] = [
     ("basics.h", include_str!("../kernels/basics.h")),
     ("source.h", include_str!("../kernels/source.h")),
     ("tile.h", include_str!("../kernels/tile.h")),
@@ -29,6 +29,7 @@ pub const FILES: [(&str, &str); 21] = [
     ("conv.h", include_str!("../kernels/conv.h")),
     ("conv_gather.h", include_str!("../kernels/conv_gather.h")),
     ("conv_d_weight.h", include_str!("../kernels/conv_d_weight.h")),
+    ("conv_backward.h", include_str!("../kernels/conv_backward.h")),
     ("depthwise.h", include_str!("../kernels/depthwise.h")),
     ("norm.h", include_str!("../kernels/norm.h")),
     ("elementwise.h", include_str!("../kernels/elementwise.h")),
@@ -77,10 +78,11 @@ fn prelude(dialect: Dialect) -> String {
 pub fn entry(dialect: Dialect, kernel: &Kernel) -> String {
     let (name, row) = (kernel.name(), kernel.row());
     let mut text = String::new();
-    if let Some(tile) = kernel.tile {
+    for (suffix, tile) in kernel.tiles() {
+        let (threads, shared) = (tile.threads(), tile.shared());
         let asserted =
-            format!("{name}_tile::THREADS == {} && {name}_tile::SHARED == {}", row.threads, row.shared);
-        text += &format!("typedef {} {name}_tile;\n", tile.text());
+            format!("{name}_{suffix}::THREADS == {threads} && {name}_{suffix}::SHARED == {shared}");
+        text += &format!("typedef {} {name}_{suffix};\n", tile.text());
         text += &format!("static_assert({asserted}, \"the table and the tile disagree\");\n");
     }
     let arguments = match dialect {

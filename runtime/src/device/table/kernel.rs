@@ -60,10 +60,17 @@ impl Kernel {
     /// What the table says, with what depends on the tile.
     pub fn row(&self) -> Row {
         let mut row = self.body.row();
-        if let Some(tile) = self.tile {
-            (row.threads, row.shared) = (tile.threads(), tile.shared());
+        for (_, tile) in self.tiles() {
+            (row.threads, row.shared) = (tile.threads(), row.shared.max(tile.shared()));
         }
         row
+    }
+
+    /// Its tiles, each with the end of its name: of both gradients that of the weight's comes second.
+    pub fn tiles(&self) -> Vec<(&'static str, Tile)> {
+        let own = self.tile.map(|tile| ("tile", tile));
+        let of_weight = self.tile.filter(|_| self.body == Body::ConvBackward);
+        own.into_iter().chain(of_weight.map(|tile| ("weight_tile", tile.of_weight()))).collect()
     }
 
     /// The name of its entry point, which says everything: `conv_d_input_s64x64_through_v4`.
@@ -96,9 +103,7 @@ impl Kernel {
     /// The call of its body, but for the parameters: `conv_gather<NAME_tile, THROUGH, true, 4>`.
     pub fn call(&self) -> String {
         let mut arguments = vec![];
-        if self.tile.is_some() {
-            arguments.push(format!("{}_tile", self.name()));
-        }
+        arguments.extend(self.tiles().iter().map(|(suffix, _)| format!("{}_{suffix}", self.name())));
         if self.reads_sources() {
             arguments.push(self.map.text());
         }
@@ -126,7 +131,7 @@ impl Kernel {
     }
 
     fn reads_both(&self) -> bool {
-        matches!(self.body, Body::ConvDWeight | Body::DepthwiseDWeight)
+        matches!(self.body, Body::ConvDWeight | Body::ConvBackward | Body::DepthwiseDWeight)
     }
 
     fn reads_sources(&self) -> bool {

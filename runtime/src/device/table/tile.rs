@@ -39,6 +39,25 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// That of the weight's gradient by as many threads, whose results have the same bits as those of its own kernel.
+    #[must_use]
+    pub fn of_weight(&self) -> Self {
+        let unit = match self.unit {
+            Unit::Scalar { .. } => Unit::Scalar {
+                each: match self.columns {
+                    16 => [2, 4],
+                    32 => [4, 4],
+                    _ => [8, 4],
+                },
+            },
+            Unit::Tf32 { passes, .. } => {
+                Unit::Tf32 { warps: if self.columns == 16 { [4, 1] } else { [2, 2] }, passes }
+            }
+            groups @ Unit::Simdgroup { .. } => groups,
+        };
+        Self { rows: 64, depth: 16, is_k_first: true, unit, ..*self }
+    }
+
     /// Threads of a block.
     pub fn threads(&self) -> u32 {
         match self.unit {

@@ -299,7 +299,7 @@ fn both(run: &mut Run<'_>, g: &Geometry, class: Class, [x, d]: [&Read; 2], weigh
     let [x_slot, norm_slot] = [(Some(&x_on), x.x.len()), (Some(&x_norm), x.norm.len())];
     let [weight_slot, beside_slot] = [(Some(&weight_on), weight_len), (Some(&beside_on), g.x_len())];
     let mask_slot = (Some(&mask_on), mask.len());
-    fn room<'a>(rooms: &'a [Memory; 3], lens: [usize; 3], slot: usize) -> (Option<&'a Memory>, usize) {
+    fn room(rooms: &[Memory; 3], lens: [usize; 3], slot: usize) -> (Option<&Memory>, usize) {
         (Some(&rooms[slot]), lens[slot])
     }
     let mut slots = of_d.to_vec();

@@ -20,12 +20,22 @@ struct Row {
     rule: String,
     /// The fastest way that keeps to the budget; without one the given cut. Absent where nothing fits.
     way: Option<Candidate>,
-    /// An estimate from counted operations.
+    /// An estimate from counted operations; none on a device, whose speed nobody knows.
     seconds_per_sample: Option<f64>,
+    /// On a device, the counted work of a sample beside that of the first rule that fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relative_work: Option<f64>,
     /// Bytes written to storage and read from it.
     stored_bytes_per_sample: Option<f64>,
     /// The least memory that this rule can do with.
     least: Option<Candidate>,
+}
+
+impl Row {
+    /// What decides between two that fit: time, or work where time is not known.
+    fn cost(&self) -> Option<f64> {
+        self.seconds_per_sample.or(self.relative_work)
+    }
 }
 
 /// The rules that are compared.
@@ -46,6 +56,18 @@ fn rules() -> Vec<(String, RuleConfig)> {
     ]
 }
 
+/// Leaves out times, which nobody knows of a device: work that is counted stays, beside that of the first rule that fits.
+fn without_times(rows: &mut [Row]) {
+    let first = rows.iter().find_map(|row| row.seconds_per_sample);
+    for row in rows {
+        row.relative_work = row.seconds_per_sample.take().zip(first).map(|(own, first)| own / first);
+        // Not a number is null in JSON.
+        for candidate in row.way.iter_mut().chain(&mut row.least) {
+            candidate.step_seconds = f64::NAN;
+        }
+    }
+}
+
 /// Compares these rules on `workload`, whose own rule is left aside; trains nothing.
 pub fn run(arguments: &PlanArguments, workload: &Workload, rates: &Rates) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
@@ -53,9 +75,13 @@ pub fn run(arguments: &PlanArguments, workload: &Workload, rates: &Rates) -> Out
     let mut rows = Vec::new();
     for (name, rule) in rules() {
         let row = row(name, rule, arguments, workload, budget_bytes, rates)?;
-        output.record(&row);
         rows.push(row);
     }
+    let on_device = workload.place.as_ref().is_some_and(|place| !place.is_host());
+    if on_device {
+        without_times(&mut rows);
+    }
+    rows.iter().for_each(|row| output.record(row));
     if !output.json {
         output.text(&report(workload, budget_bytes, &rows));
     }
@@ -96,22 +122,27 @@ fn row(
     };
     let seconds_per_sample = way.as_ref().map(|way| way.step_seconds / workload.batch as f64);
     let stored_bytes_per_sample = way.as_ref().map(|way| way.stored_bytes / workload.batch as f64);
-    Ok(Row { event: "compared", rule: name, way, seconds_per_sample, stored_bytes_per_sample, least })
+    let relative_work = None;
+    Ok(Row {
+        event: "compared",
+        rule: name,
+        way,
+        seconds_per_sample,
+        relative_work,
+        stored_bytes_per_sample,
+        least,
+    })
 }
 
 fn report(workload: &Workload, budget_bytes: Option<usize>, rows: &[Row]) -> String {
     let Workload { network, batch, threads, .. } = workload;
     let under = budget_bytes.map_or(String::new(), |budget| format!(" within {}", bytes(budget as u64)));
-    let mut text = format!("{} with batch {batch}, {threads} threads{under}\n\n", network.name);
+    let device = workload.place.as_ref().filter(|place| !place.is_host());
+    let on = device.map_or_else(|| format!("{threads} threads"), |place| format!("on {}", place.name()));
+    let mut text = format!("{} with batch {batch}, {on}{under}\n\n", network.name);
+    let cost = if device.is_some() { "work a sample, the first's = 1" } else { "ms a sample (estimate)" };
     text += &table(
-        &[
-            "rule",
-            "the fastest way",
-            "peak",
-            "ms a sample (estimate)",
-            "to and from storage a sample",
-            "least that would do",
-        ],
+        &["rule", "the fastest way", "peak", cost, "to and from storage a sample", "least that would do"],
         &rows.iter().map(cells).collect::<Vec<_>>(),
     );
     text + "\n\n" + &advice(rows) + "\n" + CAVEAT
@@ -124,7 +155,10 @@ fn cells(row: &Row) -> Vec<String> {
         row.rule.clone(),
         row.way.as_ref().map_or_else(none, Candidate::words),
         row.way.as_ref().map_or_else(String::new, size),
-        row.seconds_per_sample.map_or_else(String::new, |seconds| format!("{:.2}", seconds * 1e3)),
+        row.cost().map_or_else(String::new, |cost| match row.relative_work {
+            Some(_) => format!("{cost:.2}"),
+            None => format!("{:.2}", cost * 1e3),
+        }),
         row.stored_bytes_per_sample.map_or_else(String::new, |stored| bytes(stored as u64)),
         row.least.as_ref().map_or_else(String::new, size),
     ]
@@ -132,25 +166,29 @@ fn cells(row: &Row) -> Vec<String> {
 
 /// Which to prefer, and why.
 fn advice(rows: &[Row]) -> String {
-    let seconds = |row: &&Row| row.seconds_per_sample.unwrap_or(f64::INFINITY);
+    let cost = |row: &&Row| row.cost().unwrap_or(f64::INFINITY);
+    let is_time = rows.iter().any(|row| row.seconds_per_sample.is_some());
+    let noun = if is_time { "time" } else { "work" };
     let fastest = |rows: &mut dyn Iterator<Item = &Row>| -> Option<(String, f64)> {
-        let best = rows.filter(|row| row.way.is_some()).min_by(|a, b| seconds(a).total_cmp(&seconds(b)))?;
-        Some((best.rule.clone(), seconds(&best)))
+        let best = rows.filter(|row| row.way.is_some()).min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
+        Some((best.rule.clone(), cost(&best)))
     };
     let whole = fastest(&mut rows.iter().filter(|row| row.rule == "bp"));
     // Greedy blocks are cheap, and far from the accuracy of the others.
     let local = fastest(&mut rows.iter().filter(|row| row.rule != "bp" && row.rule != "greedy"));
     match (whole, local) {
         (Some((_, whole)), Some((_, local))) if whole <= local => {
-            "Prefer bp: it fits, takes least time a sample, and has no accuracy to lose.".into()
+            format!("Prefer bp: it fits, takes least {noun} a sample, and has no accuracy to lose.")
         }
         (Some((_, whole)), Some((rule, local))) => format!(
-            "bp fits, and has no accuracy to lose; {rule} takes {:.0} % of its time a sample, and needs one visit of each \
+            "bp fits, and has no accuracy to lose; {rule} takes {:.0} % of its {noun} a sample, and needs one visit of each \
              block instead of two.",
             100.0 * local / whole
         ),
         (None, Some((rule, _))) => {
-            format!("Prefer {rule}: bp does not fit, and of the rules that do it takes least time a sample.")
+            format!(
+                "Prefer {rule}: bp does not fit, and of the rules that do it takes least {noun} a sample."
+            )
         }
         (Some(_), None) => "Prefer bp: no local rule but greedy fits.".into(),
         (None, None) => {

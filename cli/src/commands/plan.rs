@@ -85,7 +85,7 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let answers = choices::answers(&arguments.shape, arguments.recipe.huber)?;
     let network = choices::network(&arguments.model, input, answers)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let place = place(arguments, output)?;
+    let place = place(&arguments.device.device, output)?;
     let rates = match &place {
         None => budget::rates(&workers, arguments.waiting.scratch.as_deref())?,
         Some(_) => Rates::default(),
@@ -138,8 +138,7 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
 }
 
 /// The device whose memory is planned, if it is not the CPU: a card that is not here, or not yet, is imagined.
-fn place(arguments: &PlanArguments, output: Output) -> Outcome<Option<Place>> {
-    let name = &arguments.device.device;
+fn place(name: &str, output: Output) -> Outcome<Option<Place>> {
     let place = match Place::open(name) {
         Ok(place) => place,
         Err(cause) => {
@@ -150,13 +149,7 @@ fn place(arguments: &PlanArguments, output: Output) -> Outcome<Option<Place>> {
             imagined
         }
     };
-    if place.is_host() {
-        return Ok(None);
-    }
-    if arguments.compare {
-        return Err(Fault::usage("--compare estimates times of the CPU; leave --device out"));
-    }
-    Ok(Some(place))
+    Ok(Some(place).filter(|place| !place.is_host()))
 }
 
 /// What is asked for with the rule that `rule` says, and what a budget may choose of it.

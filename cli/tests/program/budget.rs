@@ -246,10 +246,24 @@ fn the_memory_of_a_card_is_planned_without_one() {
     assert!(bytes(&chosen, "planned_bytes") <= held / 2, "{chosen}");
     let text = String::from_utf8(output(&words).stdout).unwrap();
     assert!(text.contains("on cuda") && text.contains("as on a Jetson"), "{text}");
-    let compared = refusal(&["plan", "--compare", "--device", "cuda"], 2);
-    assert!(compared.contains("leave --device out"), "{compared}");
     // What is not here has no memory to be free.
     assert!(whole["free_bytes"].is_null() || whole["free_bytes"].as_u64() > Some(0), "{whole}");
+}
+
+/// Of a device's speed nobody knows, but of its memory, and of the work that is counted.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn rules_are_compared_on_a_card_that_is_not_here() {
+    let words = ["plan", "--compare", "--device", "cuda", "--blocks", "2", "--batch", "32"];
+    let rows = lines(&[&words[..], &["--model", "resnet8", "--widths", "4,4,8,8", "--json"]].concat());
+    assert_eq!(rows.len(), 8);
+    let bytes = |row: &Value, way: &str| row[way]["peak_bytes"].as_u64().unwrap_or_else(|| panic!("{row}"));
+    for row in &rows {
+        assert!(row["seconds_per_sample"].is_null() && row["way"]["step_seconds"].is_null(), "{row}");
+        assert!(bytes(row, "least") <= bytes(row, "way"), "{row}");
+        assert!(row["relative_work"].as_f64().is_some_and(|work| work > 0.2), "{row}");
+    }
+    assert_eq!((&rows[0]["rule"], &rows[0]["relative_work"]), (&Value::from("bp"), &Value::from(1.0)));
 }
 
 /// What `plan` and `bench` say of a device is what `train` promises of it, and keeps.

@@ -24,11 +24,10 @@ TARGET = "aarch64-unknown-linux-gnu"
 # Kernels made of tiles: end of the symbol's path, and what it is called here.
 KERNELS = {
     "conv4tile11DirectSweep": "direct",
-    "conv9pointwise4tile14PointwiseSweep": "1x1",
+    "conv9pointwise4tile14PointwiseSweep": "1x1 and product",
     "conv8winograd6square4tile8Multiply": "Winograd, 4x4",
     "conv8winograd4tile8RowSweep": "Winograd, rows",
     "conv6weight10WeightSums": "weight gradient",
-    "product5Tiles": "product",
 }
 # Each processor, and the model that stands for it: of A76, A78AE and X1 that of the server's processor which was made of it or of
 # its forerunner, and of M1 the one that LLVM has for all of Apple's, which multiplies three times a cycle where M1 does four times.

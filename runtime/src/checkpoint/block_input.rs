@@ -166,8 +166,9 @@ impl<'a> Tensors<'a> {
         }
         let mut header = vec![0; size as usize];
         input.read_exact(&mut header).map_err(cannot_read)?;
+        let header = String::from_utf8(header).map_err(|_| broken("its header is no text".into()))?;
         // Which checks offsets, shapes and types.
-        let metadata: Metadata = serde_json::from_slice(&header)
+        let metadata: Metadata = serde_json::from_str(&header)
             .map_err(|cause| broken(format!("its header is broken: {cause}")))?;
         let (found, promised) = (length - 8 - size, metadata.data_len() as u64);
         if found != promised {

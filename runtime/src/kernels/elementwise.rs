@@ -85,6 +85,28 @@ pub fn add_piece(isa: Isa, a: &mut [f32], b: &[f32]) {
     isa.run(Update { a, b, f: &|a, b| a + b });
 }
 
+/// `x = activation(x)` of elements few enough for this thread, for the activations that maps are read through.
+pub fn activate_piece(isa: Isa, x: &mut [f32], activation: Activation) {
+    match activation {
+        Activation::Silu => isa.run(Change { x, f: &|x| Activation::Silu.apply(x) }),
+        Activation::HardSwish => isa.run(Change { x, f: &|x| Activation::HardSwish.apply(x) }),
+        _ => x.iter_mut().for_each(|x| *x = activation.apply(*x)),
+    }
+}
+
+/// A slice to be changed.
+struct Change<'a, F> {
+    x: &'a mut [f32],
+    f: &'a F,
+}
+
+impl<F: Fn(f32) -> f32> Kernel for Change<'_, F> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        self.x.iter_mut().for_each(|x| *x = (self.f)(*x));
+    }
+}
+
 /// Two slices to be combined into the first.
 struct Update<'a, F> {
     a: &'a mut [f32],

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::batch_norm::{self, Statistics, WholeSums};
-use crate::maps::map_read::MapRead;
+use crate::maps::map_read::{MapRead, is_clamp};
 use crate::maps::norm::{Norm, NormParameters, NormSums};
 use crate::parameter::Parameter;
 use crate::tape::Tape;
@@ -89,6 +89,11 @@ impl BatchNorm {
     pub(super) fn observe(&mut self, statistics: &Statistics, rows: usize) {
         self.running_mean.see_mean(&statistics.mean);
         self.running_var.see_variance(&statistics.variance, rows);
+    }
+
+    /// Whether its activation does nothing, or keeps numbers between bounds.
+    pub(super) fn is_bounded(&self) -> bool {
+        is_clamp(self.activation)
     }
 
     /// Channels.

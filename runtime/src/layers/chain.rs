@@ -15,16 +15,16 @@ use super::conv::Conv;
 use super::spec::{LayerSpec, NamedLayer, join};
 use super::{Grad, GradientSink, Initializer, Layer, Mode, Need, Trains, Visitor, input_gradient};
 use crate::error::{Error, Result};
-use crate::maps::Map;
 use crate::maps::batch_norm::{self, Statistics};
 use crate::maps::conv_norm::{self, ConvGradients};
-use crate::maps::map_read::{Input, MapRead, Through, is_clamp};
-use crate::maps::norm::{self, Norm, NormGradient, NormSums};
+use crate::maps::map_read::{Input, MapRead, Through, is_readable};
+use crate::maps::norm::{Norm, NormGradient, NormSums};
 use crate::maps::upsample::Resize;
 use crate::maps::upsampled_conv;
+use crate::maps::{Map, Place};
 use crate::tape::{Kept, Tape};
 
-/// One convolution and its batch norm, whose activation is none or a clamp.
+/// One convolution and its batch norm, whose activation is one that maps are read through.
 struct Link {
     names: [String; 2],
     conv: Conv,
@@ -38,12 +38,12 @@ pub struct Chain {
     links: Vec<Link>,
 }
 
-/// What a chain can take of `layers`, from the first on: pairs of a convolution and a batch norm, perhaps after an
-/// up-sampling.
-pub(crate) fn prefix<'a>(layers: &'a [NamedLayer]) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
+/// What a chain at `place` can take of `layers`, from the first on: pairs of a convolution and a batch norm, perhaps after
+/// an up-sampling.
+fn prefix<'a>(layers: &'a [NamedLayer], place: &Place) -> (Option<Resize>, Vec<[&'a NamedLayer; 2]>) {
     let is_link = |pair: &[&NamedLayer; 2]| {
         matches!(pair[0].layer, LayerSpec::Conv { .. })
-            && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if is_clamp(activation))
+            && matches!(pair[1].layer, LayerSpec::BatchNorm { activation, .. } if is_readable(activation, place))
     };
     let links = |layers: &'a [NamedLayer]| -> Vec<_> {
         layers.chunks_exact(2).map(|pair| [&pair[0], &pair[1]]).take_while(is_link).collect()
@@ -73,7 +73,7 @@ impl Chain {
         path: &str,
         initializer: &Initializer,
     ) -> Result<Option<(Self, usize)>> {
-        let (resize, mut pairs) = prefix(layers);
+        let (resize, mut pairs) = prefix(layers, &initializer.place);
         if is_shifted(initializer.trains) {
             // A link takes its convolution's bias for one that batch norm takes out again.
             let first =
@@ -254,7 +254,8 @@ struct NormInput {
     by: Norm,
 }
 
-/// Where backward stands: behind a batch norm, whose output has the gradient `d`.
+/// Where backward stands: behind a batch norm, whose output has the gradient `d`; behind an activation that is no clamp `d` is
+/// the gradient of what that took.
 struct BehindNorm {
     norm: NormInput,
     d: Map,
@@ -262,13 +263,13 @@ struct BehindNorm {
 }
 
 impl NormInput {
-    /// Backward stands behind it; the sums are made of `d`.
+    /// Backward stands behind it; the sums are made of `d`, which an activation that is no clamp writes into.
     fn behind(self, d: Map) -> Result<BehindNorm> {
-        Ok(BehindNorm { sums: norm::sums(&d, &self.z, &self.by)?, d, norm: self })
+        Ok(BehindNorm { sums: batch_norm::pre_activation_sums(&d, &self.z, &self.by)?, d, norm: self })
     }
 }
 
-/// Where backward stands next: before it, at the convolution that made z. `d` is still that of the norm's output.
+/// Where backward stands next: before it, at the convolution that made z. `d` is still the same.
 struct BeforeNorm {
     z: Map,
     d: Map,
@@ -313,8 +314,11 @@ impl Layer for Chain {
     ) -> Result<Option<Map>> {
         let mut links = self.links.iter_mut().rev();
         let Some(mut link) = links.next() else { return Err(Error::internal("a chain has no links")) };
-        // Only read: what lies in order serves whoever else reads it.
-        let (Grad::Own(d_y) | Grad::Lent(d_y)) = d_y;
+        let d_y = match d_y {
+            Grad::Lent(d_y) if !link.norm.is_bounded() => d_y.copy()?,
+            // Only read: what lies in order serves whoever else reads it.
+            Grad::Own(d_y) | Grad::Lent(d_y) => d_y,
+        };
         let mut behind = link.pop(tape)?.behind(d_y.contiguous()?)?;
         for before in links {
             let d_z = link.norm_backward(behind, tape, sink)?;

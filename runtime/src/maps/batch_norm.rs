@@ -9,7 +9,7 @@ use crate::kernels::simd::Isa;
 use crate::maps::Map;
 use crate::maps::activation::Activation;
 use crate::maps::elementwise::{check_apart, combine_with, one_per_channel, rows_and_channels, same_shape};
-use crate::maps::norm::{Norm, NormSums};
+use crate::maps::norm::{self, Norm, NormSums};
 use crate::maps::place::{make, read};
 use crate::maps::slices::{elements, output, tensor};
 
@@ -157,7 +157,11 @@ pub fn backward(
 }
 
 /// Turns `d_y` into the gradient of the pre-activation, where it is, unless the activation is a clamp, and sums it.
-fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
+///
+/// # Errors
+/// `Shape` when the shapes do not fit.
+pub fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
+    same_shape(d_y, x)?;
     check_apart(d_y, x)?;
     #[cfg(feature = "device")]
     if let Map::Device(x) = x {
@@ -166,12 +170,11 @@ fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
     read(
         x,
         || {
-            let by = by.host()?;
-            let sums = combine_with(d_y, x, |d, x| {
-                kernels::to_pre_activation(d, x, by);
-                kernels::sums(Isa::best(), d, x, by)
-            })?;
-            Ok(NormSums::Host(sums))
+            let numbers = by.host()?;
+            if numbers.clamp().is_none() {
+                combine_with(d_y, x, |d, x| kernels::to_pre_activation(d, x, numbers))?;
+            }
+            norm::sums(d_y, x, by)
         },
         |counter| {
             counter.sum_rows(x.elem_count(), by.channels());

@@ -12,13 +12,13 @@
 //! | d_weight first | else | d_x then takes the place of `z`, some images at a time (`images_at_once`), or gets its own |
 
 use super::Map;
-use super::batch_norm::{Statistics, counted_statistics, of_moments};
+use super::batch_norm::{Statistics, counted_statistics, of_moments, pre_activation_sums};
 use super::conv::{ConvConfig, y_dims};
 use super::elementwise::{self, same_shape};
 use super::map_read::{Input, MapRead, Through};
 #[cfg(feature = "device")]
 use super::norm::Norm;
-use super::norm::{self, NormParameters, NormSums};
+use super::norm::{NormParameters, NormSums};
 use super::place::{make, read};
 use super::slices::{elements, output, tensor, update_in_place};
 #[cfg(feature = "device")]
@@ -133,7 +133,7 @@ pub fn backward(
         }
         let d_x = d_input(d_y, weight, x.dims(), &geometry)?;
         let sums = match x {
-            Input::Normalized(input, by) => Some(norm::sums(&d_x, input, by)?),
+            Input::Normalized(input, by) => Some(pre_activation_sums(&d_x, input, by)?),
             _ => None,
         };
         let d_x = match beside {

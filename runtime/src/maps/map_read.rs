@@ -1,21 +1,27 @@
 //! How maps and gradients are read that are not in memory: a map through the batch norm after it, a gradient through that of
 //! the batch norm after it.
 
-use super::Map;
 use super::activation::Activation;
 use super::batch_norm;
 use super::elementwise::{check_apart, combine_with};
 use super::norm::{Norm, NormGradient};
 use super::place::read;
 use super::slices::{Elements, elements};
+use super::{Map, Place};
 use crate::error::{Error, Result};
 use crate::kernels::batch_norm as kernels;
 use crate::kernels::conv::ReadThrough;
 use crate::kernels::simd::Isa;
 
-/// Whether an activation is one that a map may be read through: none, or a clamp.
+/// Whether an activation does nothing, or keeps numbers between bounds.
 pub fn is_clamp(activation: Option<Activation>) -> bool {
     kernels::clamp(activation).is_some()
+}
+
+/// Whether a map at `place` may be read through a batch norm with this activation: a device's kernels read through clamps
+/// alone.
+pub fn is_readable(activation: Option<Activation>, place: &Place) -> bool {
+    is_clamp(activation) || (place.is_host() && kernels::is_readable(activation))
 }
 
 /// A map `[N, H, W, C]` that may still have to be made by whoever reads it.
@@ -23,7 +29,7 @@ pub fn is_clamp(activation: Option<Activation>) -> bool {
 pub enum MapRead {
     /// A map as it is.
     Plain(Map),
-    /// A map, and what is to become of it; its activation is a clamp.
+    /// A map, and what is to become of it; its activation is one that [`is_readable`].
     Normalized(Map, Norm),
     /// A residual sum, and what it can be made from again, so that who needs it later need not keep it.
     Sum(Map, Summands),

@@ -190,6 +190,45 @@ fn channels_of_every_rhythm_equal_their_layers() {
     }
 }
 
+/// Expand, depthwise, project, as mobile networks have them; the last of each ends in an activation, too.
+#[test]
+fn chains_through_swishes_equal_their_layers() {
+    for activation in [Activation::HardSwish, Activation::Silu].map(Some) {
+        for (images, size, channels, kernel, stride) in
+            [(3, [9, 10], 5, 3, 1), (8, [14, 15], 17, 5, 2), (8, [32, 32], 24, 3, 1), (2, [7, 7], 96, 5, 2)]
+        {
+            let wide = 3 * channels;
+            let specs = [
+                link(0, [channels, wide], config(1, 1, 1), activation),
+                link(1, [wide, wide], config(kernel, stride, wide), activation),
+                link(2, [wide, channels], config(1, 1, 1), None),
+                link(3, [channels, 16], config(3, 1, 1), activation),
+                link(4, [16, 16], config(3, 1, 1), activation),
+            ];
+            hold(&specs.concat(), [images, size[0], size[1], channels], 11);
+            hold(&specs[..2].concat(), [images, size[0], size[1], channels], 12);
+        }
+    }
+}
+
+/// The gradient of a sum's main branch is the shortcut's, too: an activation that writes into it takes a copy.
+#[test]
+fn a_swish_before_a_residual_sum_leaves_the_shortcuts_gradient_alone() {
+    let link = link(0, [6, 6], config(3, 1, 1), Some(Activation::HardSwish));
+    let residual =
+        LayerSpec::Residual { main: link.clone(), shortcut: ShortcutSpec::Identity, activation: None };
+    let mut unit = Sequential::new(&[unnamed(residual)], "", &initializer()).unwrap();
+    let mut main = OneByOne::new(&link);
+    let (x, mode) = (random(&[3, 9, 7, 6], 4), Mode::Train { draw: Draw::default() });
+    let (mut tapes, mut sinks) = ([Tape::new(), Tape::new()], [Keep::default(), Keep::default()]);
+    unit.pass(x.clone(), mode, &mut tapes[0]).unwrap();
+    main.forward(x, mode, &mut tapes[1]);
+    let d_y = random(&[3, 9, 7, 6], 5);
+    let d_x = unit.backward_to_input(d_y.copy().unwrap(), &mut tapes[0], &mut sinks[0]).unwrap();
+    let d_main = main.backward(d_y.copy().unwrap(), &mut tapes[1], &mut sinks[1]);
+    close("d_x", &numbers(&d_x), &numbers(&elementwise::add(d_main, &d_y).unwrap()), 1.0);
+}
+
 #[test]
 fn a_frozen_chain_passes_gradients_and_keeps_no_input() {
     let specs =

@@ -20,41 +20,55 @@ pub struct Sums {
 /// Turns `d`, the gradient of the output, into that of the pre-activation, in place, unless the activation is a
 /// clamp: [`sums`] and [`Gradient`] see to clamps themselves.
 pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
+    if by.clamp().is_some() {
+        return;
+    }
+    let width = by.width();
+    let piece = PIECE.div_ceil(width) * width;
+    pairs((d, piece), (x, piece), &|d, x| rows_to_pre_activation(Isa::best(), d, x, by));
+}
+
+/// [`to_pre_activation`] of some whole rows, on this thread.
+pub fn rows_to_pre_activation(isa: Isa, d: &mut [f32], x: &[f32], by: &Normalization) {
+    let rows = PreActivationRows { d, x, by };
     match by.activation {
         None | Some(Activation::Relu | Activation::Relu6) => {}
-        Some(Activation::Silu) => multiply(d, x, by, |v| Activation::Silu.derivative(v)),
-        Some(Activation::Sigmoid) => multiply(d, x, by, |v| Activation::Sigmoid.derivative(v)),
-        Some(Activation::Gelu) => multiply(d, x, by, |v| Activation::Gelu.derivative(v)),
-        Some(Activation::HardSwish) => multiply(d, x, by, |v| Activation::HardSwish.derivative(v)),
-        Some(Activation::HardSigmoid) => multiply(d, x, by, |v| Activation::HardSigmoid.derivative(v)),
+        Some(Activation::Silu) => isa.run(rows.times(|v| Activation::Silu.derivative(v))),
+        Some(Activation::Sigmoid) => isa.run(rows.times(|v| Activation::Sigmoid.derivative(v))),
+        Some(Activation::Gelu) => isa.run(rows.times(|v| Activation::Gelu.derivative(v))),
+        Some(Activation::HardSwish) => isa.run(rows.times(|v| Activation::HardSwish.derivative(v))),
+        Some(Activation::HardSigmoid) => isa.run(rows.times(|v| Activation::HardSigmoid.derivative(v))),
         Some(Activation::LeakyRelu { slope }) => {
-            multiply(d, x, by, |v| Activation::LeakyRelu { slope }.derivative(v));
+            isa.run(rows.times(move |v| Activation::LeakyRelu { slope }.derivative(v)));
         }
     }
 }
 
-fn multiply(d: &mut [f32], x: &[f32], by: &Normalization, derivative: impl Fn(f32) -> f32 + Sync) {
-    let width = by.width();
-    let piece = PIECE.div_ceil(width) * width;
-    pairs((d, piece), (x, piece), &|d, x| {
-        Isa::best().run(PreActivationRows { d, x, by, derivative: &derivative });
-    });
-}
-
 /// Some rows to be multiplied with the derivative of the activation.
-struct PreActivationRows<'a, F> {
+struct PreActivationRows<'a> {
     d: &'a mut [f32],
     x: &'a [f32],
     by: &'a Normalization,
-    derivative: &'a F,
 }
 
-impl<F: Fn(f32) -> f32> Kernel for PreActivationRows<'_, F> {
+impl<'a> PreActivationRows<'a> {
+    fn times<F: Fn(f32) -> f32>(self, derivative: F) -> Multiplied<'a, F> {
+        Multiplied { rows: self, derivative }
+    }
+}
+
+/// Those and the derivative.
+struct Multiplied<'a, F> {
+    rows: PreActivationRows<'a>,
+    derivative: F,
+}
+
+impl<F: Fn(f32) -> f32> Kernel for Multiplied<'_, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let by = self.by;
+        let PreActivationRows { d, x, by } = self.rows;
         let width = by.width();
-        for (d, x) in self.d.chunks_mut(width).zip(self.x.chunks(width)) {
+        for (d, x) in d.chunks_mut(width).zip(x.chunks(width)) {
             let n = x.len();
             let d = &mut d[..n];
             let (mean, scale, bias) = (&by.mean[..n], &by.scale[..n], &by.bias[..n]);

@@ -6,7 +6,8 @@ mod moments;
 mod normalization;
 
 pub use gradient::{
-    Gradient, Sums, add_rows, d_input, d_input_over, d_input_to, sums, sums_bytes, to_pre_activation,
+    Gradient, Sums, add_rows, d_input, d_input_over, d_input_to, rows_to_pre_activation, sums, sums_bytes,
+    to_pre_activation,
 };
 pub use moments::{Accumulator, Moments, finish, moments, part_bytes, part_len, with_parts};
-pub use normalization::{Normalization, clamp, clamped, forward, normalization_bytes};
+pub use normalization::{Normalization, clamp, clamped, forward, is_readable, normalization_bytes};

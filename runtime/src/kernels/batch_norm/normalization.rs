@@ -64,13 +64,18 @@ impl Normalization {
         clamp(self.activation)
     }
 
+    /// The activation, if it is none that bounds say.
+    pub fn unbounded(&self) -> Option<Activation> {
+        self.activation.filter(|_| self.clamp().is_none())
+    }
+
     /// The same without its activation.
     #[must_use]
     pub fn without_activation(&self) -> Self {
         Self { activation: None, ..self.clone() }
     }
 
-    /// N elements, at most sixteen, the first of which belongs to channel `channel`. The activation must be a clamp.
+    /// N elements, at most sixteen, the first of which belongs to channel `channel`, between bounds instead of the activation.
     #[inline(always)]
     pub fn array<const N: usize>(&self, x: &[f32; N], channel: usize, bounds: [f32; 2], y: &mut [f32; N]) {
         let part = |v: &[f32]| v[channel..].first_chunk::<N>().copied().unwrap_or([0.0; N]);
@@ -140,6 +145,12 @@ pub fn clamp(activation: Option<Activation>) -> Option<[f32; 2]> {
             | Activation::LeakyRelu { .. },
         ) => None,
     }
+}
+
+/// Whether a map may be read through a normalization with this activation: through one that leaves zeros as they are, so that
+/// what is filled up with zeros may go through it, too.
+pub fn is_readable(activation: Option<Activation>) -> bool {
+    clamp(activation).is_some() || matches!(activation, Some(Activation::Silu | Activation::HardSwish))
 }
 
 /// `v` between the bounds; a NaN stays one.

@@ -312,6 +312,7 @@ impl<J: Joint> JointPass<'_, J> {
             elementwise::add_piece(isa, d_x, &beside[of_x]);
         }
         if let Some(ReadThrough::Normalized(x, by)) = x {
+            batch_norm::rows_to_pre_activation(isa, d_x, x, by);
             batch_norm::add_rows(isa, d_x, x, by, scratch, totals);
         }
     }

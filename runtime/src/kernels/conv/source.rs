@@ -4,6 +4,7 @@
 
 use super::scratch::BLOCK;
 use crate::kernels::batch_norm::{Gradient, Normalization};
+use crate::kernels::elementwise;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
 /// A batch of images `[N, H, W, C]` to read.
@@ -11,7 +12,7 @@ use crate::kernels::simd::{Isa, Kernel, Simd};
 pub enum ReadThrough<'a> {
     /// As they are.
     Plain(&'a [f32]),
-    /// Through a normalization of their channels, whose activation must be a clamp.
+    /// Through a normalization of their channels, whose activation must be readable.
     Normalized(&'a [f32], &'a Normalization),
     /// The sum of `around` and a normalized map, between bounds; the normalization's own activation does not count.
     Sum {
@@ -134,7 +135,12 @@ pub(super) fn copy(isa: Isa, source: ReadThrough<'_>, strip: Strip, target: &mut
         ReadThrough::Plain(data) => copy_plain(data, strip, target),
         ReadThrough::Normalized(x, by) => {
             let bounds = by.clamp().unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
-            isa.run(Pixels { strip, target, each: Normalized { x, by, bounds } });
+            isa.run(Pixels { strip, target: &mut *target, each: Normalized { x, by, bounds } });
+            if let Some(activation) = by.unbounded() {
+                // The zeros that fill pixels up stay zeros, so that all of the target is one.
+                debug_assert_eq!(strip.to_every, strip.to_len);
+                elementwise::activate_piece(isa, target, activation);
+            }
         }
         ReadThrough::Sum { x, by, around, bounds } => {
             isa.run(Pixels { strip, target, each: Summed { x, by, around, bounds } });

@@ -179,12 +179,14 @@ impl Descent<'_> {
         add_row(self.isa, &self.forward, worker, row, first, &read, d_y, &mut part.products);
     }
 
-    /// Adds what the normalization before needs of some elements of d_x.
+    /// Adds what the normalization before needs of some elements of d_x, which become the gradient of its pre-activation.
     fn sum(&self, worker: &mut Worker, range: Range<usize>, part: &mut Part) {
         let Some(ReadThrough::Normalized(x, by)) = self.given.x else { return };
         // SAFETY: rows of d_x that this part has written.
-        let d_x = unsafe { std::slice::from_raw_parts(self.d_x.0.add(range.start), range.len()) };
-        batch_norm::add_rows(self.isa, d_x, &x[range], by, &mut worker.scratch, &mut part.totals);
+        let d_x = unsafe { std::slice::from_raw_parts_mut(self.d_x.0.add(range.start), range.len()) };
+        let x = &x[range];
+        batch_norm::rows_to_pre_activation(self.isa, d_x, x, by);
+        batch_norm::add_rows(self.isa, d_x, x, by, &mut worker.scratch, &mut part.totals);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Optimizer updates, in place: one pass over value, gradient and state.
 
 use super::eight_bit::{BLOCK, SIGNED, UNSIGNED, narrow, widen};
+use super::simd::Isa;
 use crate::deal::{all, pairs};
 use crate::error::{Error, Result};
 
@@ -161,7 +162,7 @@ fn sgd_coded(value: &mut [f32], gradient: &[f32], mut momentum: CodedSlices<'_>,
         let momentum = &mut numbers[..value.len()];
         widen(codes, scale[0], &SIGNED, momentum);
         step.apply(value, momentum, gradient);
-        scale[0] = narrow(momentum, &SIGNED, codes);
+        scale[0] = narrow(Isa::best(), momentum, &SIGNED, codes);
     }
 }
 
@@ -179,8 +180,8 @@ fn adamw_coded(
         widen(mean, mean_scale[0], &SIGNED, means);
         widen(square, square_scale[0], &UNSIGNED, squares);
         step.apply(value, means, squares, gradient);
-        mean_scale[0] = narrow(means, &SIGNED, mean);
-        square_scale[0] = narrow(squares, &UNSIGNED, square);
+        mean_scale[0] = narrow(Isa::best(), means, &SIGNED, mean);
+        square_scale[0] = narrow(Isa::best(), squares, &UNSIGNED, square);
     }
 }
 

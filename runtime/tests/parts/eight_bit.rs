@@ -3,6 +3,7 @@
 
 use crate::common::{Random, map, numbers as numbers_of, with_threads};
 use localgrad::kernels::eight_bit::{BLOCK, Levels, SIGNED, UNSIGNED, narrow, scales, widen};
+use localgrad::kernels::simd::Isa;
 use localgrad::maps::Place;
 use localgrad::optimizer::{OptimizerConfig, update};
 use localgrad::parameter::Parameter;
@@ -41,7 +42,7 @@ fn rounded(numbers: &[f64], signed: bool) -> Vec<f64> {
 
 fn through(numbers: &[f32], levels: &Levels) -> (Vec<f32>, Vec<u8>, f32) {
     let (mut codes, mut back) = (vec![0; numbers.len()], vec![0.0; numbers.len()]);
-    let scale = narrow(numbers, levels, &mut codes);
+    let scale = narrow(Isa::best(), numbers, levels, &mut codes);
     widen(&codes, scale, levels, &mut back);
     (back, codes, scale)
 }
@@ -98,6 +99,48 @@ proptest! {
             let widest = if signed { 0.9 / 64.0 } else { 0.9 / 128.0 };
             prop_assert!(off <= 0.51 * widest * scale);
             prop_assert!(signed || x == 0.0 || found > 0.0);
+        }
+    }
+}
+
+/// The code of a share of the scale, by a search among the middles between levels, rounded to f32 as the table's are.
+fn searched(share: f32, levels: &[f64], signed: bool) -> u8 {
+    let above: Vec<f64> = levels.iter().copied().filter(|level| *level >= 0.0).collect();
+    let zero = levels.len() - above.len();
+    let middles = above.windows(2).map(|pair| ((pair[0] + pair[1]) / 2.0) as f32);
+    let level = middles.take_while(|middle| share.abs() > *middle).count();
+    let code = match (signed, share < 0.0) {
+        (true, true) => zero - level.min(zero),
+        (true, false) => zero + level,
+        (false, _) => level.max(usize::from(share > 0.0)),
+    };
+    u8::try_from(code).unwrap()
+}
+
+/// All neighbours of all middles and of all that have equal upper bits, on every instruction set.
+#[test]
+fn codes_are_those_of_a_search_at_every_boundary() {
+    for (signed, found) in [(true, &SIGNED), (false, &UNSIGNED)] {
+        let levels = levels(signed);
+        let middles = levels.windows(2).map(|pair| (((pair[0] + pair[1]) / 2.0) as f32).abs().to_bits());
+        let edges = (0..=1.0f32.to_bits() >> 14).map(|upper| upper << 14);
+        let mut shares: Vec<f32> = middles
+            .chain(edges)
+            .flat_map(|bits| (bits.saturating_sub(2)..=bits + 2).map(f32::from_bits))
+            .filter(|share| *share <= 1.0)
+            .flat_map(|share| if signed { vec![share, -share] } else { vec![share] })
+            .collect();
+        shares.sort_by(f32::total_cmp);
+        shares.dedup();
+        // A 1 in each block makes numbers and shares the same.
+        for block in shares.chunks(BLOCK - 1) {
+            let numbers = [block, &[1.0]].concat();
+            let expected: Vec<u8> = numbers.iter().map(|&share| searched(share, &levels, signed)).collect();
+            for isa in Isa::available() {
+                let mut codes = vec![0; numbers.len()];
+                assert_eq!(narrow(isa, &numbers, found, &mut codes), 1.0);
+                assert_eq!(codes, expected, "{isa:?} {numbers:?}");
+            }
         }
     }
 }

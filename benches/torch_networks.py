@@ -109,6 +109,104 @@ def mobilenet_v2(channels, side, classes):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, classes))
 
 
+class SqueezeExcite(nn.Module):
+    """A gate on each channel, from the means over the image."""
+
+    def __init__(self, channels, squeezed, inner, outer):
+        super().__init__()
+        fc1, fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), fc1, inner, fc2, outer)
+
+    def forward(self, x):
+        return x * self.gate(x)
+
+
+class DropPath(nn.Module):
+    """Leaves out whole samples."""
+
+    def __init__(self, probability):
+        super().__init__()
+        self.keep = 1 - probability
+
+    def forward(self, x):
+        if self.keep == 1 or not self.training:
+            return x
+        return x * x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(self.keep).div_(self.keep)
+
+
+class MobileBlock(nn.Module):
+    """1x1 to more channels, depthwise, a gate, 1x1 to fewer; the input is added where the shape stays."""
+
+    def __init__(self, inputs, kernel, inner, width, squeezed, stride, activation, gate, drop_path=0.0, **norm):
+        super().__init__()
+
+        def conv(inputs, outputs, kernel, stride=1, groups=1):
+            plain, _ = conv_bn(inputs, outputs, kernel, stride, groups)
+            return [plain, nn.BatchNorm2d(outputs, **norm)]
+
+        grow = [*conv(inputs, inner, 1), activation] if inner != inputs else []
+        layers = [*grow, *conv(inner, inner, kernel, stride, inner), activation]
+        if squeezed > 0:
+            layers.append(SqueezeExcite(inner, squeezed, *gate))
+        self.adds = stride == 1 and inputs == width
+        layers += conv(inner, width, 1)
+        self.main = nn.Sequential(*layers, *([DropPath(drop_path)] if self.adds else []))
+
+    def forward(self, x):
+        return x + self.main(x) if self.adds else self.main(x)
+
+
+# Kernel, inner channels, width, channels squeezed to, activation and stride of each unit.
+V3_SMALL = [
+    (3, 16, 16, 8, nn.ReLU, 2),
+    (3, 72, 24, 0, nn.ReLU, 2),
+    (3, 88, 24, 0, nn.ReLU, 1),
+    (5, 96, 40, 24, nn.Hardswish, 2),
+    *[(5, 240, 40, 64, nn.Hardswish, 1)] * 2,
+    (5, 120, 48, 32, nn.Hardswish, 1),
+    (5, 144, 48, 40, nn.Hardswish, 1),
+    (5, 288, 96, 72, nn.Hardswish, 2),
+    *[(5, 576, 96, 144, nn.Hardswish, 1)] * 2,
+]
+
+
+def mobilenet_v3_small(channels, side, classes):
+    small, norm = side <= 64, {"eps": 1e-3, "momentum": 0.01}
+    stem, _ = conv_bn(channels, 16, 3, 1 if small else 2)
+    layers = [stem, nn.BatchNorm2d(16, **norm), nn.Hardswish(inplace=True)]
+    inputs = 16
+    for number, (kernel, inner, width, squeezed, activation, stride) in enumerate(V3_SMALL):
+        gate = (nn.ReLU(inplace=True), nn.Hardsigmoid())
+        stride = 1 if small and number == 0 else stride
+        unit = MobileBlock(inputs, kernel, inner, width, squeezed, stride, activation(inplace=True), gate, **norm)
+        layers.append(unit)
+        inputs = width
+    conv, _ = conv_bn(inputs, 576, 1)
+    layers += [conv, nn.BatchNorm2d(576, **norm), nn.Hardswish(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(
+        *layers, nn.Linear(576, 1024), nn.Hardswish(inplace=True), nn.Dropout(0.2), nn.Linear(1024, classes)
+    )
+
+
+def efficientnet(channels, side, classes, activation, excites):
+    """B0, and Lite0, which has another activation and no gates."""
+    small = side <= 64
+    layers = [*conv_bn(channels, 32, 3, 1 if small else 2), activation(inplace=True)]
+    table = [(1, 3, 1, 16, 1), (6, 3, 1 if small else 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3)]
+    table += [(6, 5, 1, 112, 3), (6, 5, 2, 192, 4), (6, 3, 1, 320, 1)]
+    inputs, number, count = 32, 0, sum(row[-1] for row in table)
+    for expansion, kernel, first_stride, width, units in table:
+        for position in range(units):
+            stride, squeezed = first_stride if position == 0 else 1, inputs // 4 if excites else 0
+            inner, gate = expansion * inputs, (activation(inplace=True), nn.Sigmoid())
+            drop_path = 0.2 * number / count
+            unit = (inputs, kernel, inner, width, squeezed, stride, activation(inplace=True), gate, drop_path)
+            layers.append(MobileBlock(*unit))
+            inputs, number = width, number + 1
+    layers += [*conv_bn(inputs, 1280, 1), activation(inplace=True)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(1280, classes))
+
+
 def mlperf_resnet8(channels, classes):
     """Ways around are convolutions with a bias, and without batch norm."""
 
@@ -202,6 +300,9 @@ def network(name, image, classes):
         return mlperf_autoencoder(image, classes)
     if name in ("mlperf_resnet8", "mlperf_ds_cnn", "resnet1d", "tcn"):
         return globals()[name](channels, classes)
-    if name in ("vgg11_bn", "mobilenet_v2"):
+    if name in ("efficientnet_b0", "efficientnet_lite0"):
+        excites = name == "efficientnet_b0"
+        return efficientnet(channels, side, classes, nn.SiLU if excites else nn.ReLU6, excites)
+    if name in ("vgg11_bn", "mobilenet_v2", "mobilenet_v3_small"):
         return globals()[name](channels, side, classes)
     raise SystemExit(f"{name} has no twin in PyTorch; add it to benches/torch_networks.py")

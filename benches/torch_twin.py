@@ -78,6 +78,9 @@ SUITE = [
     Case("vgg11_bn", 64),
     Case("mobilenet_v2", 64),
     Case("mobilenet_v2", 8, (3, 224, 224), 1000),
+    Case("mobilenet_v3_small", 8, (3, 224, 224), 1000),
+    Case("efficientnet_b0", 8, (3, 224, 224), 1000),
+    Case("efficientnet_lite0", 8, (3, 224, 224), 1000),
 ]
 # What the project asks of itself: time, live and resident memory as shares of PyTorch's end-to-end training.
 BOUNDS = {

@@ -21,7 +21,7 @@ use localgrad::maps::pool::{self, PoolConfig};
 use localgrad::maps::upsample::{self, Resize};
 use localgrad::maps::{
     Map, Place, binary_cross_entropy, channels, contrastive, conv_norm, cross_entropy, dropout, elementwise,
-    errors, flatten, linear, mask, per_channel, prelu, residual_sum, response_norm, similarity,
+    errors, excite, flatten, linear, mask, per_channel, prelu, residual_sum, response_norm, similarity,
     soft_cross_entropy, upsampled_conv,
 };
 use localgrad::optimizer::{self, OptimizerConfig};
@@ -105,6 +105,7 @@ fn claims_are_what_operations_allocate() {
     convolutions();
     convolutions_between_batch_norms();
     batch_norms();
+    gates_behind_batch_norms();
     norms_of_samples();
     pools();
     losses();
@@ -295,6 +296,21 @@ fn convolutions_between_batch_norms() {
         let main = MapRead::Normalized(main, norm_of(place, 24, None));
         Box::new(move || vec![residual_sum::sum_mask(main, MapRead::Plain(around), RELU).unwrap().unwrap()])
     });
+}
+
+fn gates_behind_batch_norms() {
+    for activation in [RELU, Some(Activation::Silu)] {
+        hold("gate", move |place| {
+            let (z, gate) = (input(place, &IMAGES), input(place, &[IMAGES[0], 1, 1, IMAGES[3]]));
+            let (d_y, by) = (input(place, &IMAGES), norm_of(place, IMAGES[3], activation));
+            Box::new(move || {
+                let y = excite::multiply(&z, &by, &gate).unwrap();
+                let (means, d_gate) = (excite::means(&z, &by).unwrap(), excite::d_gate(&d_y, &z, &by, &gate));
+                let d_x = excite::d_input(d_y, &gate, &means).unwrap();
+                vec![y, means, d_gate.unwrap(), d_x]
+            })
+        });
+    }
 }
 
 fn batch_norms() {

@@ -107,6 +107,11 @@ impl<F: Fn(f32) -> f32> Kernel for Change<'_, F> {
     }
 }
 
+/// `a = a · b` of elements few enough for this thread.
+pub fn multiply_piece(isa: Isa, a: &mut [f32], b: &[f32]) {
+    isa.run(Update { a, b, f: &|a, b| a * b });
+}
+
 /// Two slices to be combined into the first.
 struct Update<'a, F> {
     a: &'a mut [f32],

@@ -22,6 +22,7 @@ pub mod per_channel;
 pub mod batch_norm;
 pub mod group_norm;
 pub mod response_norm;
+pub mod excite;
 pub mod residual;
 pub mod mask;
 pub mod half;

@@ -8,7 +8,7 @@ use crate::deal::{all, each, pairs};
 const WIDTH: usize = 64;
 
 /// Elements of as few rows of `channels` as make a worthwhile loop, and no more than a group of `rows` rows has.
-fn width(rows: usize, channels: usize) -> usize {
+pub(super) fn width(rows: usize, channels: usize) -> usize {
     channels * WIDTH.div_ceil(channels).min(rows)
 }
 
@@ -65,7 +65,7 @@ fn change_each_group(
 }
 
 /// Numbers again and again, up to `width`.
-fn repeated(numbers: &[f32], width: usize) -> Vec<f32> {
+pub(super) fn repeated(numbers: &[f32], width: usize) -> Vec<f32> {
     numbers.iter().copied().cycle().take(width).collect()
 }
 

@@ -171,10 +171,11 @@ pub fn pre_activation_sums(d_y: &Map, x: &Map, by: &Norm) -> Result<NormSums> {
         x,
         || {
             let numbers = by.host()?;
-            if numbers.clamp().is_none() {
-                combine_with(d_y, x, |d, x| kernels::to_pre_activation(d, x, numbers))?;
+            if numbers.clamp().is_some() {
+                return norm::sums(d_y, x, by);
             }
-            norm::sums(d_y, x, by)
+            let run = |d: &mut [f32], x: &[f32]| kernels::pre_activation_sums(Isa::best(), d, x, numbers);
+            combine_with(d_y, x, run).map(NormSums::Host)
         },
         |counter| {
             counter.sum_rows(x.elem_count(), by.channels());

@@ -28,6 +28,7 @@ pub mod linear;
 pub mod embedding;
 pub mod elementwise;
 pub mod per_channel;
+pub mod excite;
 pub mod prelu;
 pub mod response_norm;
 pub mod mask;

@@ -211,6 +211,39 @@ fn chains_through_swishes_equal_their_layers() {
     }
 }
 
+/// A gate whose means, and whose products, are made of what a batch norm makes of a map as it is read.
+#[test]
+fn gates_behind_chains_equal_their_layers() {
+    let product = |convolves: bool, inputs, outputs| match convolves {
+        true => LayerSpec::Conv { inputs, outputs, config: ConvConfig::default(), bias: true },
+        false => LayerSpec::Linear { inputs, outputs, bias: true },
+    };
+    for (convolves, activation) in
+        [(true, Activation::Silu), (false, Activation::HardSwish), (true, Activation::Relu)]
+    {
+        for (images, size, channels) in
+            [(3, [9, 10], 5), (8, [14, 15], 72), (2, [40, 41], 33), (1, [6, 5], 4)]
+        {
+            let pool =
+                if convolves { LayerSpec::AdaptiveAveragePool([1, 1]) } else { LayerSpec::GlobalAveragePool };
+            let gate = vec![
+                unnamed(pool),
+                named("fc1", product(convolves, channels, 3)),
+                unnamed(LayerSpec::Activation(Activation::Silu)),
+                named("fc2", product(convolves, 3, channels)),
+                unnamed(LayerSpec::Activation(Activation::Sigmoid)),
+            ];
+            let specs = [
+                link(0, [6, channels], config(1, 1, 1), Some(activation)),
+                link(1, [channels, channels], config(3, 1, channels), Some(activation)),
+                vec![named("gate", LayerSpec::Excite { gate })],
+                link(2, [channels, 7], config(1, 1, 1), None),
+            ];
+            hold(&specs.concat(), [images, size[0], size[1], 6], 13);
+        }
+    }
+}
+
 /// The gradient of a sum's main branch is the shortcut's, too: an activation that writes into it takes a copy.
 #[test]
 fn a_swish_before_a_residual_sum_leaves_the_shortcuts_gradient_alone() {

@@ -94,8 +94,7 @@ impl Case {
         let x = ReadThrough::Normalized(&self.x, &self.by);
         kernels::d_weight(path, &self.g, x, d_y, unwritten(&mut d_weight)).unwrap();
         d_x.iter_mut().zip(&self.beside).for_each(|(d, beside)| *d += beside);
-        batch_norm::to_pre_activation(&mut d_x, &self.x, &self.by);
-        let sums = batch_norm::sums(path.isa, &d_x, &self.x, &self.by);
+        let sums = batch_norm::pre_activation_sums(path.isa, &mut d_x, &self.x, &self.by);
         Results { d_x, d_weight, sums }
     }
 }

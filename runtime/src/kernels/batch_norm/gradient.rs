@@ -17,18 +17,28 @@ pub struct Sums {
     pub gradient_times_normalized: Vec<f64>,
 }
 
-/// Turns `d`, the gradient of the output, into that of the pre-activation, in place, unless the activation is a
-/// clamp: [`sums`] and [`Gradient`] see to clamps themselves.
-pub fn to_pre_activation(d: &mut [f32], x: &[f32], by: &Normalization) {
+/// Turns `d`, the gradient of the output of a normalization of `x`, into that of the pre-activation, in place, unless the
+/// activation is a clamp, to which [`sums`] and [`Gradient`] see themselves; and sums it as [`sums`] does.
+pub fn pre_activation_sums(isa: Isa, d: &mut [f32], x: &[f32], by: &Normalization) -> Sums {
     if by.clamp().is_some() {
-        return;
+        return sums(isa, d, x, by);
     }
-    let width = by.width();
-    let piece = PIECE.div_ceil(width) * width;
-    pairs((d, piece), (x, piece), &|d, x| rows_to_pre_activation(Isa::best(), d, x, by));
+    let channels = by.channels;
+    let piece = rows_per_piece(x.len() / channels, channels) * channels;
+    let mut partials = vec![0.0; x.len().div_ceil(piece) * 2 * channels];
+    let pieces = partials.chunks_mut(2 * channels).zip(d.chunks_mut(piece).zip(x.chunks(piece)));
+    let scratch = || vec![0.0; 2 * by.width()];
+    each(pieces, scratch, |scratch, (totals, (d, x))| {
+        let strip = STRIP * by.width();
+        for (d, x) in d.chunks_mut(strip).zip(x.chunks(strip)) {
+            rows_to_pre_activation(isa, d, x, by);
+            add_rows(isa, d, x, by, scratch, totals);
+        }
+    });
+    Sums::of_parts(&partials, by)
 }
 
-/// [`to_pre_activation`] of some whole rows, on this thread.
+/// Turns `d` of some whole rows into the gradient of the pre-activation, in place, unless the activation is a clamp.
 pub fn rows_to_pre_activation(isa: Isa, d: &mut [f32], x: &[f32], by: &Normalization) {
     let rows = PreActivationRows { d, x, by };
     match by.activation {
@@ -80,7 +90,7 @@ impl<F: Fn(f32) -> f32> Kernel for Multiplied<'_, F> {
 }
 
 /// Sums `d`, the gradient of the output of a normalization of `x`. An activation that is no clamp is taken for
-/// none: see [`to_pre_activation`].
+/// none: see [`pre_activation_sums`].
 pub fn sums(isa: Isa, d: &[f32], x: &[f32], by: &Normalization) -> Sums {
     let channels = by.channels;
     let piece = rows_per_piece(x.len() / channels, channels) * channels;
@@ -197,7 +207,7 @@ pub struct Gradient {
 
 impl Gradient {
     /// The statistics are those of the batch of `rows` rows where `sums` are given, and constants elsewhere. An
-    /// activation that is no clamp is taken for none: see [`to_pre_activation`].
+    /// activation that is no clamp is taken for none: see [`pre_activation_sums`].
     pub fn new(by: &Normalization, sums: Option<&Sums>, rows: usize) -> Self {
         let channels = by.channels;
         let zeros = || vec![0.0; width(channels) + 16];

@@ -5,6 +5,7 @@ use crate::deal::pairs;
 use crate::kernels::activation::Activation;
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
+use crate::kernels::unwritten::unwritten;
 use std::mem::MaybeUninit;
 
 /// What becomes of a channel: activation((x - mean) · scale + bias). The vectors repeat their channels.
@@ -166,6 +167,13 @@ pub fn forward(isa: Isa, x: &[f32], by: &Normalization, y: &mut [MaybeUninit<f32
     let width = by.width();
     let piece = PIECE.div_ceil(width) * width;
     pairs((y, piece), (x, piece), &|y, x| isa.run(NormalizedRows { x, y, by, width }));
+}
+
+/// [`forward`] of some whole rows, on this thread.
+pub fn normalized_rows(isa: Isa, x: &[f32], by: &Normalization, y: &mut [f32]) {
+    // SAFETY: the kernel stores nothing but numbers.
+    let y = unsafe { unwritten(y).room() };
+    isa.run(NormalizedRows { x, y, by, width: by.width() });
 }
 
 /// Some rows to normalize.

@@ -40,6 +40,7 @@ mod emulated {
             Class::Scalar,
             Class::TensorCores { passes: 3 },
             Class::TensorCores { passes: 1 },
+            Class::HalfTensorCores,
             Class::Simdgroups,
         ];
         for kernel in classes.into_iter().flat_map(all) {

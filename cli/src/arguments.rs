@@ -4,10 +4,12 @@ mod trained;
 
 use crate::class_weights::ClassWeights;
 use crate::cooling;
+use crate::fault::{Fault, Outcome};
 pub use crate::recipe::{OptimizerName, RecipeArguments, ScheduleName, StateName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use localgrad::checkpoint::Interval;
-use localgrad::precision::Precision;
+use localgrad::maps::Place;
+use localgrad::precision::{Precision, ProductPrecision};
 use std::path::PathBuf;
 pub use trained::{EvalArguments, ExportArguments, PredictArguments, TrainedArguments};
 
@@ -126,9 +128,20 @@ pub struct DeviceArguments {
     /// cpu, cuda, cuda:1 or metal
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// In what products are multiplied on a card with tensor cores: f32 (in three passes of TF32), tf32 (11 bits, in one), or f16
+    /// (forward; gradients in TF32, so that no loss needs scaling). Sums and maps stay f32
+    #[arg(long, value_name = "f32|tf32|f16", default_value_t)]
+    pub precision: ProductPrecision,
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+}
+
+impl DeviceArguments {
+    /// Opens the device.
+    pub fn open(&self) -> Outcome<Place> {
+        Ok(Place::open_with(&self.device, self.precision)?)
+    }
 }
 
 /// How hot the machine may be.
@@ -354,7 +367,7 @@ pub struct CheckpointArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub keep: usize,
     /// Go on with the run in --out from its last checkpoint; what is said again must be as it was, but for
-    /// --epochs, --steps, --patience, --keep-best, --threads, --checkpoint-every, --keep, what changes no result
+    /// --epochs, --steps, --patience, --keep-best, --device, --precision, --threads, --checkpoint-every, --keep, what changes no result
     /// (--recompute, --pieces, --offload, --features-on-disk, --scratch, --max-temperature), and --activations where f16 was too small
     #[arg(long, requires = "out")]
     pub resume: bool,
@@ -431,23 +444,48 @@ pub struct PlanArguments {
 pub struct BudgetArguments {
     /// Keep to so much memory: 64MiB, 500MB, 1GiB or bytes. Blocks, micro-batches and recomputation that are not said
     /// are chosen, the fastest that fit; what cannot be kept to is refused at once. auto: three quarters of what the
-    /// machine has, or its limits or its container allow
+    /// machine has, or its limits or its container allow; on a card nearly all of its memory that is free
     #[arg(long, value_name = "SIZE|auto", value_parser = memory_budget)]
-    pub memory_budget: Option<usize>,
+    pub memory_budget: Option<MemoryBudget>,
     /// Should training nevertheless need more than its budget: name the functions that asked for it
     #[arg(long, requires = "memory_budget")]
     pub memory_debug: bool,
 }
 
-/// A size, or this process's share of what there is.
-fn memory_budget(text: &str) -> Result<usize, String> {
-    if text != "auto" {
-        return memory_size(text);
+/// A size, or what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryBudget {
+    /// Bytes.
+    Bytes(usize),
+    /// A share of what may be had where training takes place.
+    Auto,
+}
+
+/// Of a card's free memory the part that is left to its driver, which keeps kernels there.
+const DRIVERS_SHARE: usize = 16;
+
+impl BudgetArguments {
+    /// The bytes that are allowed at `place`.
+    pub fn bytes(&self, place: &Place) -> Outcome<Option<usize>> {
+        let Some(budget) = self.memory_budget else { return Ok(None) };
+        let own = |free_bytes: usize| free_bytes - free_bytes / DRIVERS_SHARE;
+        let share = || localgrad::memory::ceiling().map(|ceiling| ceiling.share());
+        let bytes = match budget {
+            MemoryBudget::Bytes(bytes) => Some(bytes),
+            // What a place has in common with the processor it does not tell.
+            MemoryBudget::Auto => place.free_bytes().map(own).or_else(share),
+        };
+        let unknown =
+            || Fault::usage("this system does not say how much memory it has; give a size, such as 1GiB");
+        Ok(Some(bytes.ok_or_else(unknown)?))
     }
-    let ceiling = localgrad::memory::ceiling();
-    let ceiling =
-        ceiling.ok_or("this system does not say how much memory it has; give a size, such as 1GiB")?;
-    Ok(ceiling.share())
+}
+
+fn memory_budget(text: &str) -> Result<MemoryBudget, String> {
+    match text {
+        "auto" => Ok(MemoryBudget::Auto),
+        text => memory_size(text).map(MemoryBudget::Bytes),
+    }
 }
 
 fn memory_size(text: &str) -> Result<usize, String> {

@@ -12,6 +12,7 @@ pub use file::{Writer, read};
 use crate::board::Board;
 use localgrad::evaluate::{Answers, ClassCount, Evaluation};
 use localgrad::inputs::Inputs;
+use localgrad::precision::ProductPrecision;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
@@ -287,6 +288,9 @@ pub struct Done {
     /// How long training and evaluations rested because the machine was hot, since the run began or went on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rested_seconds: Option<f64>,
+    /// In what the device multiplied; none on the CPU, which has f32 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<ProductPrecision>,
     /// The hottest of the machine's thermal zones that was seen, in degrees Celsius.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hottest_celsius: Option<f64>,

@@ -1,6 +1,6 @@
 //! Pictures in folders as samples: what is chosen for them where nobody says so, and which of them a network is judged by.
 
-use crate::arguments::{DataArguments, TrainArguments, TrainedArguments};
+use crate::arguments::{DataArguments, MemoryBudget, TrainArguments, TrainedArguments};
 use crate::augmentation;
 use crate::choices;
 use crate::commands::trained;
@@ -166,7 +166,11 @@ pub fn samples(arguments: &TrainArguments, collection: &Collection) -> Outcome<[
         Some(limit) => listing.limited(limit),
         None => listing,
     };
-    let most_bytes = most_bytes(arguments.budget.memory_budget);
+    let budget_bytes = match arguments.budget.memory_budget {
+        Some(MemoryBudget::Bytes(bytes)) => Some(bytes),
+        Some(MemoryBudget::Auto) | None => None,
+    };
+    let most_bytes = most_bytes(budget_bytes);
     // What is decoded already has no other parts to take.
     let most_to_learn = if augmentation::takes_parts(&arguments.recipe.augment) { 0 } else { most_bytes };
     if let Some(held_out) = arguments.hold_out {

@@ -258,7 +258,7 @@ fn start(session: &Session<'_>, portrait: Portrait) -> metrics::Start {
         input: file.network.input,
         units: portrait.units,
         blocks: portrait.blocks,
-        device: format!("{}, {} threads", session.place.name(), session.workers.count()),
+        device: format!("{}, {} threads", session.place.words(), session.workers.count()),
         command: std::env::args().skip(1).fold("localgrad".into(), |line, word| line + " " + &word),
     }
 }
@@ -534,6 +534,7 @@ impl<'a> Log<'a> {
             waited_seconds: Some(report.waited_seconds),
             rested_seconds: Some(self.cooling.rested.as_secs_f64()).filter(|&seconds| seconds > 0.0),
             hottest_celsius: self.cooling.hottest_celsius,
+            precision: Some(self.place.products()).filter(|_| !self.place.is_host()),
             interrupted: report.interrupted,
         }
     }

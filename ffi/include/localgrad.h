@@ -660,6 +660,9 @@ typedef struct {
   // Bits of each number that the optimizer remembers of weights with 4,096 elements and more: 32, or 8, which is a quarter of
   // that memory, rounded block by block (Dettmers et al. 2022), on the CPU and without `offload` only; 32.
   int32_t optimizer_state_bits;
+  // In what products are multiplied on a device with tensor cores: "f32", "tf32" (11 bits), or "f16" (forward; gradients in
+  // TF32, so that no loss needs scaling). Sums and maps stay f32; NULL, which is "f32".
+  const char *precision;
 } lg_trainer_config;
 
 // How a trainer will train, and what it needs.

@@ -15,7 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [dialect, directory] = &arguments[..] else {
         return Err("usage: kernels cuda|tensor-cores|tensor-tiles|metal|metal-stand-in DIRECTORY".into());
     };
-    let tensor_cores = [Class::TensorCores { passes: 3 }, Class::TensorCores { passes: 1 }];
+    let tensor_cores =
+        [Class::TensorCores { passes: 3 }, Class::TensorCores { passes: 1 }, Class::HalfTensorCores];
     let metal = [Class::Scalar, Class::Simdgroups];
     let (dialect, classes, ending) = match dialect.as_str() {
         "cuda" => (Dialect::Cuda, &[Class::Scalar][..], "cu"),

@@ -53,6 +53,7 @@ struct Config {
     mean: Option<Vec<f32>>,
     deviation: Option<Vec<f32>>,
     device: Option<String>,
+    precision: Option<String>,
     threads: usize,
     seed: i64,
     memory_budget_bytes: usize,
@@ -110,6 +111,7 @@ pub(crate) fn with_config<T>(
         normalize: config.normalize.as_deref(),
         mean_and_deviation,
         device: config.device.as_deref(),
+        precision: config.precision.as_deref(),
         scratch: config.scratch.as_deref(),
         train: config.train.as_deref(),
     };

@@ -10,6 +10,7 @@ use localgrad::device::table::all::Class;
 use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Workload, plan};
+use localgrad::precision::ProductPrecision;
 use localgrad::trainer::{TrainConfig, Trainer};
 use serde::Serialize;
 
@@ -42,10 +43,15 @@ struct KernelRecord {
 
 impl CountRecord {
     /// Of a step after the first, which makes what the optimizer remembers, on `samples` images.
-    pub fn of(network: NetworkSpec, config: TrainConfig, samples: usize) -> Result<Self> {
+    pub fn of(
+        network: NetworkSpec,
+        config: TrainConfig,
+        samples: usize,
+        precision: ProductPrecision,
+    ) -> Result<Self> {
         let workload = Workload::steps(network.clone(), config.clone(), samples, 1);
         let least_bytes = plan(&workload)?.step_work.least_bytes as u64;
-        let engine = Engine::new("idle", Idle::default(), Class::Scalar);
+        let engine = Engine::new("idle", Idle::default(), Class::emulated(precision));
         let (batch, rate) = (random_batch(&network, samples)?, learning_rate(&config.method.optimizer));
         let normalize = Normalize::half(network.input.channels());
         let mut trainer = Trainer::new(network, config, normalize, Place::from(engine.clone()))?;
@@ -94,6 +100,10 @@ impl CountRecord {
             ("read", bytes(self.bytes_read)),
             ("written", bytes(self.bytes_written)),
             ("least that could be moved", least),
+            (
+                "graphs",
+                format!("{} of {} launches, {} changed", self.graphs, self.graph_launches, self.updates),
+            ),
             ("operations", format!("{:.1} G", 1e-9 * self.operations as f64)),
         ]
         .map(|(name, value)| vec![name.into(), value])

@@ -18,6 +18,7 @@ use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Workload, plan};
+use localgrad::precision::ProductPrecision;
 use localgrad::rules::Rule;
 use localgrad::threads::Workers;
 use localgrad::trainer::{Execution, Method, TrainConfig};
@@ -37,6 +38,9 @@ struct BenchRecord {
     blocks: usize,
     batch: usize,
     device: String,
+    /// In what a device multiplies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<ProductPrecision>,
     threads: usize,
     steps: usize,
     step_seconds: f64,
@@ -90,7 +94,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
     if arguments.count {
         return count(arguments, network, config, output);
     }
-    let place = Place::open(&arguments.device.device)?;
+    let place = arguments.device.open()?;
     if arguments.ops && !place.is_host() {
         return Err(Fault::usage("--ops times the kernels of the CPU; leave it out, or use --device cpu"));
     }
@@ -121,6 +125,7 @@ pub fn run(arguments: &BenchArguments) -> Outcome<()> {
         blocks: ends.len(),
         batch: arguments.batch,
         device: arguments.device.device.clone(),
+        precision: Some(place.products()).filter(|_| !place.is_host()),
         threads: workers.count(),
         steps: subject.seconds.len(),
         step_seconds,
@@ -157,7 +162,7 @@ fn count(
     if arguments.device.device != "emulated" {
         return Err(Fault::usage("--count is of a device with kernels of our own; add --device emulated"));
     }
-    let counted = CountRecord::of(network, config, arguments.batch)?;
+    let counted = CountRecord::of(network, config, arguments.batch, arguments.device.precision)?;
     output.record(&counted);
     if !output.json {
         output.text(&table(&["a step", "counted"], &counted.rows()));
@@ -259,8 +264,14 @@ fn result_table(record: &BenchRecord) -> String {
     .map(|(name, value)| vec![name.to_string(), value])
     .collect();
     let what = format!(
-        "{}, {} in {blocks}, batch {}, {}, {} threads, {} steps",
-        record.model, record.rule, record.batch, record.device, record.threads, record.steps
+        "{}, {} in {blocks}, batch {}, {}{}, {} threads, {} steps",
+        record.model,
+        record.rule,
+        record.batch,
+        record.device,
+        record.precision.map_or(String::new(), |precision| format!(" in {precision}")),
+        record.threads,
+        record.steps
     );
     let board = record.board.as_ref().map_or(String::new(), |board| format!("\n\n{}", board.words()));
     format!("{what}\n\n{}{board}", table(&["", "measured"], &rows))

@@ -69,9 +69,13 @@ fn without_times(rows: &mut [Row]) {
 }
 
 /// Compares these rules on `workload`, whose own rule is left aside; trains nothing.
-pub fn run(arguments: &PlanArguments, workload: &Workload, rates: &Rates) -> Outcome<()> {
+pub fn run(
+    arguments: &PlanArguments,
+    workload: &Workload,
+    budget_bytes: Option<usize>,
+    rates: &Rates,
+) -> Outcome<()> {
     let output = Output { json: arguments.output.json };
-    let budget_bytes = arguments.budget.memory_budget;
     let mut rows = Vec::new();
     for (name, rule) in rules() {
         let row = row(name, rule, arguments, workload, budget_bytes, rates)?;

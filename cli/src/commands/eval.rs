@@ -13,7 +13,6 @@ use crate::photos;
 use crate::progress::Bar;
 use localgrad::data::{Dataset, Loader, LoaderConfig};
 use localgrad::evaluate::{Answers, Evaluation, evaluate};
-use localgrad::maps::Place;
 use localgrad::threads::Workers;
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -44,7 +43,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
         return eval_exits::run(arguments);
     }
     let output = Output { json: arguments.output.json };
-    let place = Place::open(&arguments.device.device)?;
+    let place = arguments.device.open()?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let workers = choices::workers(arguments.device.threads)?;
     let dataset = samples(arguments, &data, &workers)?;

@@ -14,7 +14,6 @@ use crate::progress::Bar;
 use localgrad::data::{Loader, LoaderConfig};
 use localgrad::exits::certainty::likeliest;
 use localgrad::exits::survey::{Leaving, Survey, answers};
-use localgrad::maps::Place;
 use localgrad::threads::Workers;
 use serde::Serialize;
 use std::time::Instant;
@@ -50,7 +49,7 @@ pub fn run(arguments: &EvalArguments) -> Outcome<()> {
     if let Some(confidence) = arguments.confidence {
         check_confidence(confidence)?;
     }
-    let place = Place::open(&arguments.device.device)?;
+    let place = arguments.device.open()?;
     let data = trained::data(&arguments.trained, &arguments.data)?;
     let workers = choices::workers(arguments.device.threads)?;
     let dataset = eval::samples(arguments, &data, &workers)?;

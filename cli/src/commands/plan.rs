@@ -1,6 +1,6 @@
 //! `localgrad plan`
 
-use crate::arguments::{PlanArguments, RuleArguments};
+use crate::arguments::{DeviceArguments, MemoryBudget, PlanArguments, RuleArguments};
 use crate::augmentation;
 use crate::automatic;
 use crate::budget;
@@ -13,7 +13,7 @@ use localgrad::data::ImageShape;
 use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
 use localgrad::plan::{Candidate, Choice, Freedom, MomentPeak, Part, Plan, Rates, Rehearsed, Work, Workload};
-use localgrad::precision::Precision;
+use localgrad::precision::{Precision, ProductPrecision};
 use localgrad::trainer::{Execution, Method, TrainConfig};
 use localgrad_models::cut::Cut;
 use serde::Serialize;
@@ -29,6 +29,9 @@ struct PlanRecord<'a> {
     rule: String,
     batch: usize,
     device: &'a str,
+    /// In what a device multiplies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<ProductPrecision>,
     threads: usize,
     budget_bytes: Option<usize>,
     planned_bytes: usize,
@@ -85,13 +88,13 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     let answers = choices::answers(&arguments.shape, arguments.recipe.huber)?;
     let network = choices::network(&arguments.model, input, answers)?;
     let workers = choices::workers(arguments.device.threads)?;
-    let place = place(&arguments.device.device, output)?;
+    let place = place(arguments, output)?;
     let rates = match &place {
         None => budget::rates(&workers, arguments.waiting.scratch.as_deref())?,
         Some(_) => Rates::default(),
     };
     let asked = |rule: &RuleArguments| asked(arguments, rule, &network, (workers.count(), place.as_ref()));
-    let budget_bytes = arguments.budget.memory_budget;
+    let budget_bytes = arguments.budget.bytes(place.as_ref().unwrap_or(&Place::Host))?;
     let mut rule = arguments.rule.clone();
     if automatic::wanted(&rule) {
         automatic::check(&rule, &arguments.waiting)?;
@@ -108,7 +111,7 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     }
     let (workload, freedom) = asked(&rule)?;
     if arguments.compare {
-        return compare::run(arguments, &workload, &rates);
+        return compare::run(arguments, &workload, budget_bytes, &rates);
     }
     let (plan, choice) = budget::plan_or_choose(&workload, budget_bytes, &freedom, &rates)?;
     let asked = workload;
@@ -138,12 +141,18 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
 }
 
 /// The device whose memory is planned, if it is not the CPU: a card that is not here, or not yet, is imagined.
-fn place(name: &str, output: Output) -> Outcome<Option<Place>> {
-    let place = match Place::open(name) {
+fn place(arguments: &PlanArguments, output: Output) -> Outcome<Option<Place>> {
+    let DeviceArguments { device: name, precision, .. } = &arguments.device;
+    let place = match Place::open_with(name, *precision) {
         Ok(place) => place,
         Err(cause) => {
-            let imagined = Place::imagined(name).filter(|_| cause.kind() == ErrorKind::Device);
+            let imagined = Place::imagined(name, *precision).filter(|_| cause.kind() == ErrorKind::Device);
             let Some(imagined) = imagined else { return Err(cause.into()) };
+            if arguments.budget.memory_budget == Some(MemoryBudget::Auto) {
+                return Err(Fault::usage(format!(
+                    "how much memory is free on a card that is only imagined nobody knows; give --memory-budget a size ({cause})"
+                )));
+            }
             output
                 .text(&format!("note: planned for a card with tensor cores that is only imagined: {cause}"));
             imagined
@@ -254,6 +263,7 @@ impl<'a> Told<'a> {
             rule: workload.train.method.rule.rule.to_string(),
             batch: workload.batch,
             device,
+            precision: workload.place.as_ref().filter(|place| !place.is_host()).map(Place::products),
             threads: workload.threads,
             budget_bytes,
             planned_bytes: there.map_or(plan.peak_bytes, |there| there.held_bytes),

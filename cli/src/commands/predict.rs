@@ -78,7 +78,7 @@ pub fn run(arguments: &PredictArguments) -> Outcome<()> {
     if arguments.top == 0 {
         return Err(Fault::usage("--top needs at least 1"));
     }
-    let place = Place::open(&arguments.device.device)?;
+    let place = arguments.device.open()?;
     let workers = choices::workers(arguments.device.threads)?;
     let files = files(&arguments.images)?;
     let (records, failed) = if arguments.images.is_empty() {

@@ -1,6 +1,6 @@
 //! `localgrad train`
 
-use crate::arguments::{FinetuneArguments, RuleArguments, TrainArguments};
+use crate::arguments::{FinetuneArguments, MemoryBudget, RuleArguments, TrainArguments};
 use crate::augmentation;
 use crate::automatic;
 use crate::budget::{self, Planned, Setting};
@@ -134,9 +134,10 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     plan.check_start()?;
     let (resumes, most_samples) = (directory.is_some(), plan.defaults().batch);
     let pictures = photos::chosen(&mut plan.arguments, directory.as_ref(), most_samples)?;
+    let output = Output { json: plan.arguments.output.json };
+    let place = open(&plan.arguments, output)?;
+    plan.arguments.budget.memory_budget = plan.arguments.budget.bytes(&place)?.map(MemoryBudget::Bytes);
     let arguments = &plan.arguments;
-    let output = Output { json: arguments.output.json };
-    let place = open(arguments, output)?;
     let workers = choices::workers(arguments.device.threads)?;
     let data = workers.run(|| Data::open(&plan, pictures.as_ref(), directory.as_ref()))?;
     workers.run(|| data_checks::check_ranges(&data.train, &data.test, arguments.data.normalize.is_some()))?;
@@ -157,12 +158,13 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
     let (file, test) = (&runs.file, data.judges(runs.planned.evaluation_batch)?);
     let init = plan.start();
     let directory = directory.map_or_else(|| RunDirectory::create(arguments.out.as_deref()), Ok)?;
+    let budget_bytes = arguments.budget.bytes(&place)?;
     let session = |name: String, file, planned_bytes, rival: bool| {
         let rival = rival.then_some(name.as_str());
         Session {
             exits: (arguments.exits && rival.is_none()).then(|| directory.exits()),
             planned_bytes,
-            limit: Limit { bytes: arguments.budget.memory_budget, tells_who: arguments.budget.memory_debug },
+            limit: Limit { bytes: budget_bytes, tells_who: arguments.budget.memory_debug },
             weights: directory.weights(rival),
             best_weights: plan.keeps_best().then(|| directory.best_weights(rival)),
             checkpoint: directory.checkpoint(rival),
@@ -196,7 +198,7 @@ pub fn run_plan(plan: Task) -> Outcome<()> {
 
 /// Opens the device, on which a temperature can be kept to if one is to be.
 fn open(arguments: &TrainArguments, output: Output) -> Outcome<Place> {
-    let place = Place::open(&arguments.device.device)?;
+    let place = arguments.device.open()?;
     if let Some(note) = cooling::check(&arguments.thermal, &place)? {
         output.text(&format!("note: {note}"));
     }
@@ -255,7 +257,7 @@ impl Runs {
         setting: &Setting<'_>,
         directory: Option<&RunDirectory>,
     ) -> Outcome<Self> {
-        let budget_bytes = arguments.budget.memory_budget;
+        let budget_bytes = arguments.budget.bytes(setting.place)?;
         if let Some(directory) = directory {
             let was = directory.read_run_file()?.fit;
             if arguments.recipe.lr_floor.is_none() {
@@ -435,7 +437,7 @@ fn automatic(
         arguments.rule = automatic::as_begun(&arguments.rule, &begun);
         return Ok(arguments);
     }
-    let budget_bytes = arguments.budget.memory_budget;
+    let budget_bytes = arguments.budget.bytes(setting.place)?;
     let file = |rule: &RuleArguments| {
         run_file(plan, &TrainArguments { rule: rule.clone(), ..arguments.clone() }, data, Vec::new())
     };

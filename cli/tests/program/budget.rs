@@ -248,6 +248,10 @@ fn the_memory_of_a_card_is_planned_without_one() {
     assert!(text.contains("on cuda") && text.contains("as on a Jetson"), "{text}");
     // What is not here has no memory to be free.
     assert!(whole["free_bytes"].is_null() || whole["free_bytes"].as_u64() > Some(0), "{whole}");
+    if text.contains("only imagined") {
+        let refused = refusal(&[&words[..], &["--memory-budget", "auto"]].concat(), 2);
+        assert!(refused.contains("give --memory-budget a size"), "{refused}");
+    }
 }
 
 /// Of a device's speed nobody knows, but of its memory, and of the work that is counted.
@@ -316,6 +320,11 @@ fn what_a_device_has_free_is_looked_at_before_training() {
     let train = [&["train"][..], &data, &[out.to_str().unwrap()], &network].concat();
     let refused = refusal(&train, 1);
     assert!(refused.contains("are free there") && named(&refused) <= free, "{refused}");
+    let planned =
+        lines(&[&["plan", "--json", "--memory-budget", "auto"][..], &network, &shape].concat()).remove(0);
+    let budget = planned["budget_bytes"].as_u64().unwrap();
+    assert!(free - free / 16 - budget < 1 << 12, "{planned} of {free}");
+    assert!(planned["planned_bytes"].as_u64().unwrap() <= budget, "{planned}");
     let budget = named(&refused).to_string();
     let records = lines(&[&train[..], &["--memory-budget", &budget, "--json"]].concat());
     let done = records.iter().find(|record| record["event"] == "done").unwrap();

@@ -115,7 +115,7 @@ fn end_to_end_training_needs_no_blocks() {
 
 #[test]
 fn what_cannot_work_is_one_clear_line() {
-    let cases: [(&[&str], &str); 29] = [
+    let cases: [(&[&str], &str); 31] = [
         (&["train", "--rule", "man", "--blocks", "99"], "from 1 to 10"),
         (&["train", "--rule", "man", "--blocks", "0"], "from 1 to 10"),
         (&["train", "--rule", "man", "--ema-momentum", "1"], "[0, 1)"),
@@ -128,6 +128,11 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "man", "--threads", "0"], "at least 1"),
         (&["train", "--rule", "man", "--lr=-1"], "learning rate"),
         (&["train", "--rule", "man", "--device", "tpu"], "no device"),
+        (
+            &["train", "--rule", "man", "--precision", "tf32"],
+            "the CPU has no tensor cores, which alone multiply tf32",
+        ),
+        (&["bench", "--model", "resnet20", "--precision", "f16"], "use precision f32"),
         (&["inspect", "--input", "3x32"], "3x32x32"),
         (&["train", "--rule", "dgl", "--average-alone"], "no moving average"),
         (&["train", "--rule", "auglocal", "--ema-momentum", "0.9"], "leave --ema-momentum out"),

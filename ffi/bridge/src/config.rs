@@ -138,6 +138,9 @@ pub struct lg_trainer_config {
     /// Bits of each number that the optimizer remembers of weights with 4,096 elements and more: 32, or 8, which is a quarter of
     /// that memory, rounded block by block (Dettmers et al. 2022), on the CPU and without `offload` only; 32.
     pub optimizer_state_bits: i32,
+    /// In what products are multiplied on a device with tensor cores: "f32", "tf32" (11 bits), or "f16" (forward; gradients in
+    /// TF32, so that no loss needs scaling). Sums and maps stay f32; NULL, which is "f32".
+    pub precision: *const c_char,
 }
 
 // SAFETY: repr(C), the size is first, and numbers and pointers take any bytes.
@@ -189,6 +192,7 @@ unsafe impl Versioned for lg_trainer_config {
             train: std::ptr::null(),
             aux_pool: 0,
             optimizer_state_bits: 32,
+            precision: std::ptr::null(),
         }
     }
 
@@ -222,6 +226,8 @@ pub struct Pointed<'a> {
     pub mean_and_deviation: Option<(&'a [f32], &'a [f32])>,
     /// `device`.
     pub device: Option<&'a str>,
+    /// `precision`.
+    pub precision: Option<&'a str>,
     /// `scratch`.
     pub scratch: Option<&'a str>,
     /// `train`.
@@ -248,6 +254,7 @@ impl<'a> Pointed<'a> {
                 normalize: pointers::optional_text(config.normalize, "normalize")?,
                 mean_and_deviation: has_numbers.then(numbers).transpose()?,
                 device: pointers::optional_text(config.device, "device")?,
+                precision: pointers::optional_text(config.precision, "precision")?,
                 scratch: pointers::optional_text(config.scratch, "scratch")?,
                 train: pointers::optional_text(config.train, "train")?,
             })

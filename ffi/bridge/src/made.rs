@@ -13,7 +13,7 @@ use localgrad_runtime::maps::Place;
 use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::{OptimizerConfig, StateFormat};
 use localgrad_runtime::plan::{Freedom, Workload, cuts};
-use localgrad_runtime::precision::Precision;
+use localgrad_runtime::precision::{Precision, ProductPrecision};
 use localgrad_runtime::rules::{Head, Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::{Execution, Method, Selection, TrainConfig, one_value};
@@ -68,7 +68,7 @@ impl Settings {
         let count = (config.blocks != 0).then_some(config.blocks);
         let Cut { ends, pieces } = cut::cut(network, &rule, places, count)?;
         let normalize = read_normalize(pointed, object.normalize.as_ref(), network.input)?;
-        let place = Place::open(pointed.device.unwrap_or("cpu"))?;
+        let place = open(pointed)?;
         let train = TrainConfig {
             method: Method {
                 rule,
@@ -117,6 +117,12 @@ impl Settings {
         one_value::check_statistics(&settings.network, &settings.train, settings.batch)?;
         Ok(settings)
     }
+}
+
+/// Where training takes place.
+fn open(pointed: &Pointed<'_>) -> Outcome<Place> {
+    let precision = pointed.precision.map_or(Ok(ProductPrecision::F32), str::parse)?;
+    Ok(Place::open_with(pointed.device.unwrap_or("cpu"), precision)?)
 }
 
 /// The workload of a trainer that does all it can.

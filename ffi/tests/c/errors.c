@@ -158,6 +158,8 @@ static void configurations(void) {
   BAD_CONFIG(LG_STATUS_CONFIG, "from 1 to 16", (config.head = "auglocal", config.aux_pool = 17));
   BAD_CONFIG(LG_STATUS_CONFIG, "no units of AugLocal", config.aux_pool = 2);
   BAD_CONFIG(LG_STATUS_ARGUMENT, "32 or 8", config.optimizer_state_bits = 16);
+  BAD_CONFIG(LG_STATUS_CONFIG, "no tensor cores", config.precision = "tf32");
+  BAD_CONFIG(LG_STATUS_CONFIG, "f32, tf32 or f16", config.precision = "bf16");
   BAD_CONFIG(LG_STATUS_CONFIG, "leave ema_momentum", (config.rule = "dgl", config.ema_momentum = 0.0));
   BAD_CONFIG(LG_STATUS_CONFIG, "leave average_alone 0", (config.rule = "dgl", config.average_alone = 1));
   BAD_CONFIG(LG_STATUS_CONFIG, "trained one", (config.rule = "manpp", config.average_alone = 1));

@@ -114,6 +114,9 @@ public struct TrainerConfiguration: Sendable {
   public var normalize: Normalization?
   /// "cpu", "metal".
   public var device = "cpu"
+  /// In what products are multiplied on a device with tensor cores: "f32", "tf32" (11 bits), or "f16" (forward; gradients in
+  /// TF32). Sums stay f32, which is also what nil is.
+  public var precision: String?
   /// Worker threads; 0, which is one a core, or as many of them as keep to the memory budget.
   public var threads = 0
   /// Seed of weights and dropout.
@@ -186,6 +189,7 @@ public struct TrainerConfiguration: Sendable {
     (config.label_smoothing, config.clip_norm) = (labelSmoothing, clipNorm)
     try normalise(network, &config, arena)
     config.device = arena.text(device)
+    config.precision = arena.text(precision)
     config.threads = try size(threads, "threads")
     config.seed = seed
     if let memoryBudget {

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::fit::FitConfig;
 use crate::maps::Place;
 use crate::network::NetworkSpec;
+use crate::precision::ProductPrecision;
 use crate::trainer::TrainConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +32,9 @@ pub struct Configuration {
     /// it was not recorded.
     #[serde(default)]
     pub instructions: String,
+    /// In what a device multiplies, whose results differ more where that is another; f32 is not written.
+    #[serde(default, skip_serializing_if = "ProductPrecision::is_f32")]
+    pub precision: ProductPrecision,
     /// Names of the classes, which decide no number; none where nobody named them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
@@ -118,6 +122,7 @@ impl Configuration {
             },
             device: place.kind().into(),
             instructions: place.instructions().into(),
+            precision: place.products(),
             class_names: Vec::new(),
         }
     }
@@ -125,16 +130,26 @@ impl Configuration {
     /// What whoever goes on as `now` should know, although nothing forbids it.
     pub fn note(&self, now: &Self) -> Option<String> {
         let (before, after) = (&self.instructions, &now.instructions);
-        let (what, before, after) = match self.device == now.device {
-            false => ("on", &self.device, &now.device),
+        let digits =
+            if self.precision == now.precision { "last digits" } else { "third digit and behind it" };
+        let (what, before, after) = match (&self.device, self.precision) == (&now.device, now.precision) {
+            false => ("on", &self.words(), &now.words()),
             true if before == after || before.is_empty() || after.is_empty() => return None,
             true => ("with the vector instructions", before, after),
         };
         Some(format!(
-            "this run began {what} {before} and goes on {} {after}: from here on its numbers differ in their last digits \
-             from those of a run that was left where it was",
+            "this run began {what} {before} and goes on {} {after}: from here on its numbers differ in their {digits} from those \
+             of a run that was left where it was",
             what.split(' ').next().unwrap_or(what)
         ))
+    }
+
+    /// The device, and in what it multiplies if that is not f32.
+    fn words(&self) -> String {
+        match self.precision {
+            ProductPrecision::F32 => self.device.clone(),
+            precision => format!("{} in {precision}", self.device),
+        }
     }
 
     /// This configuration for a run that began as `begun`: what decides results is as it was then. What may change is as
@@ -159,6 +174,7 @@ impl Configuration {
             },
             device: self.device.clone(),
             instructions: self.instructions.clone(),
+            precision: self.precision,
             class_names: self.class_names.clone(),
         }
     }
@@ -270,6 +286,21 @@ mod tests {
                 "{note}"
             );
         }
+    }
+
+    #[test]
+    fn another_precision_is_told_and_not_refused() {
+        let here = Configuration { device: "cuda".into(), instructions: String::new(), ..configuration() };
+        assert!(!serde_json::to_string(&here).unwrap().contains("\"precision\""));
+        let there = Configuration { precision: ProductPrecision::Tf32, ..here.clone() };
+        assert!(serde_json::to_string(&there).unwrap().contains("\"precision\":\"tf32\""));
+        here.check_same(&there).unwrap();
+        assert_eq!(there.note(&there), None);
+        let note = there.note(&here).unwrap();
+        assert!(
+            note.contains("began on cuda in tf32 and goes on on cuda: ") && note.contains("third digit"),
+            "{note}"
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ const TENSOR_CORES: &[u8] = include_bytes!("ptx/compute_80");
 /// `Internal` for a kernel that a device of this class does not run.
 pub fn text(name: &str, class: Class) -> Result<String> {
     let parts: &[&[u8]] = match class {
-        Class::TensorCores { .. } => &[TENSOR_CORES, ALL],
-        _ => &[ALL],
+        Class::TensorCores { .. } | Class::HalfTensorCores => &[TENSOR_CORES, ALL],
+        Class::Scalar | Class::Simdgroups => &[ALL],
     };
     let gzipped = parts.iter().find_map(|part| find(part, name));
     let gzipped = gzipped.ok_or_else(|| Error::internal(format!("there is no PTX of {name}")))?;

@@ -8,6 +8,7 @@ use crate::device::{array::Array, engine::Engine, table::body::Element};
 #[cfg(feature = "cuda")]
 use crate::device::{idle::Idle, table::all::Class};
 use crate::error::Result;
+use crate::precision::ProductPrecision;
 
 /// What was taken of a place's memory since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,15 +37,16 @@ impl Place {
         None
     }
 
-    /// A card of that name that is not here, for plans: one with tensor cores, where nothing is done. None for names of no card,
-    /// and in builds without CUDA.
-    pub fn imagined(name: &str) -> Option<Self> {
+    /// A card of that name that is not here, for plans: one with tensor cores, by which products are of this precision, where nothing
+    /// is done. None for names of no card, and in builds without CUDA.
+    pub fn imagined(name: &str, products: ProductPrecision) -> Option<Self> {
         #[cfg(feature = "cuda")]
         if let Ok(("cuda", _)) = device::kind_and_number(name) {
-            return Some(Self::Device(Engine::new(name, Idle::default(), Class::TensorCores { passes: 3 })));
+            let class = Class::TensorCores { passes: 3 }.with_products(products, name).ok()?;
+            return Some(Self::Device(Engine::new(name, Idle::default(), class)));
         }
         #[cfg(not(feature = "cuda"))]
-        let _ = name;
+        let _ = (name, products);
         None
     }
 

@@ -7,9 +7,12 @@ use super::pool::PoolConfig;
 use super::{Map, Place, batch_norm, conv, cross_entropy, linear, pool, update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::optimizer::{SgdStep, Step};
+use crate::precision::ProductPrecision;
 
-/// Largest error of an f32, relative to the largest number (or 1): that of sums in another order.
-const BOUND: f32 = 1e-4;
+/// Largest error, relative to the largest number (or 1): of an f32 that of sums in another order, else that of factors of 11 bits.
+fn bound(products: ProductPrecision) -> f32 {
+    if products.is_f32() { 1e-4 } else { 4e-3 }
+}
 
 /// What is made at a place.
 type Operation = fn(&Place) -> Result<Vec<Map>>;
@@ -30,13 +33,14 @@ impl Place {
     /// # Errors
     /// `Device` where they differ, with the operation; those of the device.
     pub fn check_itself(&self) -> Result<()> {
+        let bound = bound(self.products());
         for (operation, run) in OPERATIONS {
             for (here, there) in run(&Self::Host)?.iter().zip(&run(self)?) {
                 let (expected, found) = (here.numbers()?, there.numbers()?);
                 let largest = expected.iter().fold(1.0f32, |most, number| most.max(number.abs()));
                 let is_off = |(expected, found): &(&f32, &f32)| {
                     let error = (*expected - *found).abs();
-                    error.is_nan() || error > BOUND * largest
+                    error.is_nan() || error > bound * largest
                 };
                 if let Some((expected, found)) = expected.iter().zip(&found).find(is_off) {
                     return Err(Error::new(

@@ -51,6 +51,7 @@ fn names_are_unlike_and_every_body_is_reached() {
         Class::Scalar,
         Class::TensorCores { passes: 3 },
         Class::TensorCores { passes: 1 },
+        Class::HalfTensorCores,
         Class::Simdgroups,
     ];
     let kernels: HashSet<_> = classes.into_iter().flat_map(all).collect();

@@ -15,7 +15,7 @@ use localgrad::maps::conv::ConvConfig;
 
 use ReadKind::{Normalized, Plain, Sum, Through, Upsampled};
 
-pub(crate) const CASES: [(&str, Case); 14] = [
+pub(crate) const CASES: [(&str, Case); 16] = [
     ("a 3x3 of even channels", |run| {
         let g = geometry([2, 7, 5, 8], 12, 3, 1, 1, 1, 1);
         all(run, &g, Class::Scalar, [Normalized, Through], NEAR)
@@ -77,8 +77,17 @@ pub(crate) const CASES: [(&str, Case); 14] = [
     }),
     ("TF32", |run| {
         let g = geometry([2, 7, 5, 20], 24, 3, 2, 1, 1, 1);
-        all(run, &g, Class::TensorCores { passes: 1 }, [Sum, Through], 3e-3)
+        all(run, &g, Class::TensorCores { passes: 1 }, [Sum, Through], ELEVEN_BITS)
     }),
+    ("f16 forward", |run| {
+        for outputs in [12, 24, 68] {
+            let g = geometry([2, 6, 5, 20], outputs, 3, 1, 1, 1, 1);
+            all(run, &g, Class::HalfTensorCores, [Normalized, Through], ELEVEN_BITS)?;
+        }
+        let g = geometry([2, 7, 5, 20], 24, 3, 2, 1, 1, 1);
+        all(run, &g, Class::HalfTensorCores, [Sum, Through], ELEVEN_BITS)
+    }),
+    ("numbers rounded to f16", rounded_to_f16),
     ("matrices of simdgroups", |run| {
         for outputs in [12, 24, 68] {
             let g = geometry([2, 5, 5, 20], outputs, 3, 2, 1, 1, 1);
@@ -91,6 +100,42 @@ pub(crate) const CASES: [(&str, Case); 14] = [
         Ok(())
     }),
 ];
+
+/// Error of a product of two factors of 11 bits is at most 2^-10 of it; of the largest of many sums, and of what is made of them
+/// behind, this much.
+const ELEVEN_BITS: f64 = 3e-3;
+
+/// A product with the unit matrix is what it multiplies as an f16: to the nearest, of two as near the even one, small ones too.
+fn rounded_to_f16(run: &mut Run<'_>) -> Outcome<()> {
+    let two = |exponent: i32| 2f64.powi(exponent);
+    let numbers = [
+        (1.0 + two(-11), 1.0),
+        (1.0 + 3.0 * two(-11), 1.0 + two(-9)),
+        (-(1.0 + two(-11) + two(-20)), -(1.0 + two(-10))),
+        (65519.0, 65504.0),
+        (two(-14) + two(-25), two(-14)),
+        (two(-24) * 1.5, two(-23)),
+        (two(-25), 0.0),
+        (two(-25) * 1.5, two(-24)),
+    ];
+    let g = geometry([1, 2, 1, 4], 4, 1, 1, 0, 1, 1);
+    let x = run.floats(&numbers.map(|(number, _)| number));
+    let weight: Vec<f64> = (0..16).map(|i| f64::from(u8::from(i % 5 == 0))).collect();
+    let (weight, y) = (run.floats(&weight), run.room(8));
+    let WithParts { launch, .. } =
+        launches::forward(&g, &launches::Read::default(), 0, Class::HalfTensorCores).unwrap();
+    let nothing = (None, 0);
+    let slots = [(Some(&x), 8), nothing, nothing, (Some(&weight), 16)];
+    let slots = [&slots[..], &[nothing; 5], &[(Some(&y), 8)]].concat();
+    run.launch(&launch, &slots)?;
+    let found: Vec<f64> = run.read(&y, 8).into_iter().map(f64::from).collect();
+    let expected = numbers.map(|(_, rounded)| rounded);
+    if found != expected {
+        Err(format!("{found:?} are not {expected:?}"))
+    } else {
+        run.near("y", &y, &expected, 0.0)
+    }
+}
 
 #[test]
 fn all_passes_are_those_of_the_twin() {

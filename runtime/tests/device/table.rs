@@ -108,6 +108,15 @@ fn a_kernel_is_chosen_by_shape_alone() {
 }
 
 #[test]
+fn gradients_are_no_f16() {
+    let shape = ConvShape { channels: [16, 64], is_depthwise: false, all_channels: 16 };
+    let name = |pass, map, gradient| choose(shape, pass, map, gradient, Class::HalfTensorCores).name();
+    assert_eq!(name(Pass::Forward, ReadKind::Sum, ReadKind::Plain), "conv_forward_h64x64_sum_v4");
+    assert_eq!(name(Pass::DInput, ReadKind::Plain, ReadKind::Through), "conv_d_input_t128x16_through_v4");
+    assert_eq!(name(Pass::DWeight, ReadKind::Sum, ReadKind::Through), "conv_d_weight_t64x64_sum_through_v4");
+}
+
+#[test]
 fn traffic_is_that_of_the_maps() {
     let g = geometry([2, 8, 8, 16], 32, 3, 1, 1, 1, 1);
     let forward = conv::forward(&g, &Read::default(), 0, Class::Scalar).unwrap();
@@ -139,7 +148,12 @@ fn a_launch_of_other_arguments_is_refused() {
 
 #[test]
 fn the_ptx_of_every_kernel_is_there() {
-    for class in [Class::Scalar, Class::TensorCores { passes: 3 }, Class::TensorCores { passes: 1 }] {
+    for class in [
+        Class::Scalar,
+        Class::TensorCores { passes: 3 },
+        Class::TensorCores { passes: 1 },
+        Class::HalfTensorCores,
+    ] {
         for kernel in all(class) {
             let name = kernel.name();
             let text = ptx::text(&name, class).unwrap();

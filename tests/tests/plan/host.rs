@@ -9,7 +9,7 @@ use localgrad::fit::{Control, Duration, FitConfig, fit};
 use localgrad::maps::Place;
 use localgrad::memory;
 use localgrad::plan::{Workload, host_bytes};
-use localgrad::precision::Precision;
+use localgrad::precision::{Precision, ProductPrecision};
 use localgrad::rules::{Rule, RuleConfig};
 use localgrad::scratch::Scratch;
 use localgrad::threads::Workers;
@@ -24,7 +24,7 @@ const BATCH: usize = 200;
 fn measured(train: &TrainConfig, augments: bool) -> usize {
     let network = at_side("resnet20", SIDE);
     let workers = Workers::start(1).unwrap();
-    let place = Place::imagined("cuda").unwrap();
+    let place = Place::imagined("cuda", ProductPrecision::F32).unwrap();
     let before = memory::live();
     memory::reset_peak();
     workers.run(|| {
@@ -61,7 +61,7 @@ fn the_part_of_a_run_that_is_not_on_its_device_is_planned() {
             augments,
             evaluation_samples: BATCH,
             evaluation_batch: Some(BATCH),
-            place: Place::imagined("cuda"),
+            place: Place::imagined("cuda", ProductPrecision::F32),
             ..Workload::steps(network.clone(), train.clone(), BATCH, 1)
         };
         let (planned, found) = (host_bytes(&workload).unwrap(), measured(&train, augments));

@@ -65,4 +65,18 @@ FN void multiply_tf32(REF(float) c0, REF(float) c1, REF(float) c2, REF(float) c3
       : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+#define HAS_F16 1
+// Rounded to the nearest, ties to even; the first is the low half.
+FN unsigned two_f16(float first, float second) {
+  unsigned word;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
+  return word;
+}
+// c[16x8] += a[16x16] b[16x8]: mma.m16n8k16.
+FN void multiply_f16(REF(float) c0, REF(float) c1, REF(float) c2, REF(float) c3, const unsigned* a, const unsigned* b) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 #endif

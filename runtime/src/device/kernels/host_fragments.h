@@ -18,6 +18,27 @@ FN void multiply_tf32(float& c0, float& c1, float& c2, float& c3, const unsigned
   }
 }
 
+#define HAS_F16 1
+FN unsigned f16_of(float x);
+FN float f32_of_f16(unsigned word);
+FN unsigned two_f16(float first, float second) { return f16_of(first) | f16_of(second) << 16; }
+// mma.m16n8k16: lane 4g + q has of a, two neighbours along k a word, (g, 2q), (g + 8, 2q), (g, 2q + 8), (g + 8, 2q + 8); of b (2q, g),
+// (2q + 8, g); of c what it has of TF32's.
+FN void multiply_f16(float& c0, float& c1, float& c2, float& c3, const unsigned* a, const unsigned* b) {
+  float mine[6];
+  for (int i = 0; i < 6; i++) mine[i] = float_of(i < 4 ? a[i] : b[i - 4]);
+  host::show(mine, 6);
+  const unsigned g = LANE / 4, q = LANE % 4;
+  float* const c[4] = {&c0, &c1, &c2, &c3};
+  for (unsigned i = 0; i < 4; i++) {
+    for (unsigned k = 0; k < 16; k++) {
+      const unsigned x = word_of(host::shown_by(g * 4 + k % 8 / 2)[i / 2 + 2 * (k / 8)]);
+      const unsigned y = word_of(host::shown_by((q * 2 + i % 2) * 4 + k % 8 / 2)[4 + k / 8]);
+      *c[i] += f32_of_f16(x >> k % 2 * 16 & 0xffffu) * f32_of_f16(y >> k % 2 * 16 & 0xffffu);
+    }
+  }
+}
+
 // The layout of Apple's 8 x 8 matrices is not documented; MLX relies on this one. Kernels do not see it.
 #define HAS_SIMDGROUP 1
 struct simdgroup_float8x8 { float e[2]; };

@@ -16,6 +16,8 @@ pub enum Class {
         /// 1 for TF32, 3 for about f32.
         passes: u32,
     },
+    /// Tensor cores that multiply f16 where no factor is a gradient, and else TF32: gradients are too small for f16.
+    HalfTensorCores,
     /// Matrices of simdgroups.
     Simdgroups,
 }
@@ -92,6 +94,10 @@ pub fn choose_both(
 }
 
 fn tile(body: Body, columns: u32, class: Class) -> Tile {
+    let class = match class {
+        Class::HalfTensorCores if body != Body::ConvForward => Class::TensorCores { passes: 1 },
+        class => class,
+    };
     let columns = if columns <= 16 {
         16
     } else if columns <= 32 {
@@ -114,6 +120,10 @@ fn tile(body: Body, columns: u32, class: Class) -> Tile {
         Class::TensorCores { passes } => {
             let rows = if is_tall { 128 } else { 64 };
             Tile { rows, columns, depth: 16, is_k_first, unit: Unit::Tf32 { warps, passes } }
+        }
+        Class::HalfTensorCores => {
+            let rows = if is_tall { 128 } else { 64 };
+            Tile { rows, columns, depth: 16, is_k_first, unit: Unit::F16 { warps } }
         }
         Class::Simdgroups => {
             let groups = if columns == 16 { [4, 1] } else { [2, 2] };

@@ -18,11 +18,12 @@ pub enum Dialect {
 }
 
 /// The files of the kernels, in the order in which each knows those before it.
-pub const FILES: [(&str, &str); 22] = [
+pub const FILES: [(&str, &str); 23] = [
     ("basics.h", include_str!("../kernels/basics.h")),
     ("source.h", include_str!("../kernels/source.h")),
     ("tile.h", include_str!("../kernels/tile.h")),
     ("tile_tf32.h", include_str!("../kernels/tile_tf32.h")),
+    ("tile_f16.h", include_str!("../kernels/tile_f16.h")),
     ("tile_simd.h", include_str!("../kernels/tile_simd.h")),
     ("product.h", include_str!("../kernels/product.h")),
     ("finish.h", include_str!("../kernels/finish.h")),

@@ -16,6 +16,11 @@ pub enum Unit {
         /// 1: TF32. 3: each number as two of TF32, which is about f32.
         passes: u32,
     },
+    /// The same, of f16. For no gradient of a weight.
+    F16 {
+        /// Rows and columns of warps.
+        warps: [u32; 2],
+    },
     /// The 8 x 8 matrices of Apple7 and later.
     Simdgroup {
         /// Rows and columns of simdgroups.
@@ -53,7 +58,7 @@ impl Tile {
             Unit::Tf32 { passes, .. } => {
                 Unit::Tf32 { warps: if self.columns == 16 { [4, 1] } else { [2, 2] }, passes }
             }
-            groups @ Unit::Simdgroup { .. } => groups,
+            unit @ (Unit::F16 { .. } | Unit::Simdgroup { .. }) => unit,
         };
         Self { rows: 64, depth: 16, is_k_first: true, unit, ..*self }
     }
@@ -62,9 +67,9 @@ impl Tile {
     pub fn threads(&self) -> u32 {
         match self.unit {
             Unit::Scalar { each } => self.rows / each[0] * (self.columns / each[1]),
-            Unit::Tf32 { warps: [rows, columns], .. } | Unit::Simdgroup { groups: [rows, columns] } => {
-                rows * columns * 32
-            }
+            Unit::Tf32 { warps: [rows, columns], .. }
+            | Unit::F16 { warps: [rows, columns] }
+            | Unit::Simdgroup { groups: [rows, columns] } => rows * columns * 32,
         }
     }
 
@@ -81,6 +86,7 @@ impl Tile {
             Unit::Scalar { .. } => 's',
             Unit::Tf32 { passes: 3, .. } => 'x',
             Unit::Tf32 { .. } => 't',
+            Unit::F16 { .. } => 'h',
             Unit::Simdgroup { .. } => 'm',
         };
         format!("{unit}{}x{}", self.rows, self.columns)
@@ -96,6 +102,7 @@ impl Tile {
             Unit::Tf32 { warps: [m, n], passes } => {
                 format!("Tf32<{rows}, {columns}, {depth}, {m}, {n}, {passes}, {is_k_first}>")
             }
+            Unit::F16 { warps: [m, n] } => format!("F16<{rows}, {columns}, {depth}, {m}, {n}>"),
             Unit::Simdgroup { groups: [m, n] } => {
                 format!("Simd<{rows}, {columns}, {depth}, {m}, {n}, {is_k_first}>")
             }

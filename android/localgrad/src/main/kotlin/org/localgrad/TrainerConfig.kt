@@ -156,6 +156,12 @@ public class TrainerConfig {
     /** `cpu`; other devices are those of [Localgrad.devices]. */
     public var device: String? = null
 
+    /**
+     * In what products are multiplied on a device with tensor cores: `f32`, `tf32` (11 bits), or `f16` (forward; gradients in TF32).
+     * Sums stay `f32`, which is also what null is.
+     */
+    public var precision: String? = null
+
     /** Worker threads; 0 is one a core, or as many of them as keep to [memoryBudget]. */
     public var threads: Int = 0
 
@@ -219,6 +225,7 @@ public class TrainerConfig {
         json.put("mean", mean)
         json.put("deviation", deviation)
         json.put("device", device)
+        json.put("precision", precision)
         json.count("threads", threads.toLong())
         json.put("seed", seed)
         json.count("memory_budget_bytes", if (otherBudget != 0L) otherBudget else memoryBudget)

@@ -16,6 +16,8 @@ pub mod later;
 #[cfg(feature = "device")]
 mod deferred;
 #[cfg(feature = "device")]
+mod series;
+#[cfg(feature = "device")]
 mod pool;
 #[cfg(feature = "device")]
 pub mod engine;

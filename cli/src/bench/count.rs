@@ -28,6 +28,12 @@ pub struct CountRecord {
     pub least_bytes: u64,
     /// Additions and multiplications.
     pub operations: u64,
+    /// Graphs that are begun by a device that has graphs.
+    pub graphs: u64,
+    /// Launches in them.
+    pub graph_launches: u64,
+    /// Those of them that are given something else than in the step before.
+    pub updates: u64,
     /// The same of each kernel, whatever it is specialised for, and of copies.
     kernels: Vec<KernelRecord>,
 }
@@ -41,8 +47,12 @@ struct KernelRecord {
     bytes_written: u64,
 }
 
+/// Steps that are not counted.
+const STEPS_BEFORE: usize = 12;
+
 impl CountRecord {
-    /// Of a step after the first, which makes what the optimizer remembers, on `samples` images.
+    /// Of a step when all is as in the step before, on `samples` images: the first makes what the optimizer remembers, and graphs are
+    /// made of what comes again.
     pub fn of(
         network: NetworkSpec,
         config: TrainConfig,
@@ -55,7 +65,9 @@ impl CountRecord {
         let (batch, rate) = (random_batch(&network, samples)?, learning_rate(&config.method.optimizer));
         let normalize = Normalize::half(network.input.channels());
         let mut trainer = Trainer::new(network, config, normalize, Place::from(engine.clone()))?;
-        trainer.step(&batch, rate, &mut |_| {})?;
+        for _ in 0..STEPS_BEFORE {
+            trainer.step(&batch, rate, &mut |_| {})?;
+        }
         engine.take_launched();
         trainer.step(&batch, rate, &mut |_| {})?;
         let launched = engine.take_launched();
@@ -74,6 +86,9 @@ impl CountRecord {
             bytes_written: launched.traffic.bytes_written,
             least_bytes,
             operations: launched.traffic.operations,
+            graphs: launched.graphs,
+            graph_launches: launched.graph_launches,
+            updates: launched.updates,
             kernels,
         })
     }

@@ -1,6 +1,6 @@
 //! CUDA by NVIDIA's driver alone, which is looked for when a device is opened. All contact with it is in this file.
 
-use super::driver::{Driver, Piece};
+use super::driver::{Driver, Graphs, Node, Piece};
 use super::launch::Launch;
 use super::nvml::Sensor;
 use super::ptx;
@@ -10,15 +10,15 @@ use super::table::body::Element;
 use super::table::kernel::Kernel;
 use crate::error::{Error, ErrorKind, Result};
 use cudarc::driver::result::{
-    ctx, device, free_sync, init, launch_kernel, malloc_sync, mem_get_info, memcpy_dtod_async,
-    memcpy_dtoh_async, memcpy_htod_async, module, primary_ctx, stream,
+    ctx, device, free_sync, init, malloc_sync, mem_get_info, memcpy_dtod_async, memcpy_dtoh_async,
+    memcpy_htod_async, module, primary_ctx, stream,
 };
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 use cudarc::driver::{DriverError, result};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
-use std::ptr::from_ref;
+use std::ptr::{from_ref, null, null_mut};
 use std::sync::Arc;
 
 /// The oldest cards that PTX is made for.
@@ -35,6 +35,9 @@ pub struct Cuda {
     /// What was compiled for the card so far.
     functions: RefCell<HashMap<Kernel, sys::CUfunction>>,
     modules: RefCell<Vec<sys::CUmodule>>,
+    has_graphs: bool,
+    graphs: RefCell<HashMap<u64, Graph>>,
+    graphs_made: Cell<u64>,
     /// Opened when somebody first asks how hot it is.
     sensor: OnceCell<Result<Sensor>>,
 }
@@ -46,6 +49,24 @@ pub struct Memory {
     element: Element,
     len: usize,
 }
+
+/// Launches that the driver begins as one.
+struct Graph {
+    graph: sys::CUgraph,
+    exec: sys::CUgraphExec,
+    nodes: Vec<sys::CUgraphNode>,
+}
+
+/// What the driver must have for graphs; without, launches are begun one by one.
+const GRAPH_CALLS: [&[u8]; 7] = [
+    b"cuGraphCreate\0",
+    b"cuGraphAddKernelNode\0",
+    b"cuGraphInstantiate_v2\0",
+    b"cuGraphExecKernelNodeSetParams\0",
+    b"cuGraphLaunch\0",
+    b"cuGraphExecDestroy\0",
+    b"cuGraphDestroy\0",
+];
 
 /// The context of a card, and the stream of all that is done there.
 struct Session {
@@ -86,11 +107,24 @@ impl Drop for Cuda {
     fn drop(&mut self) {
         // Blocks go after it, and launches may still be at work on them.
         let _ = self.wait();
+        self.graphs.get_mut().drain().for_each(|(_, graph)| graph.destroy());
         for module in self.modules.get_mut().drain(..) {
             // SAFETY: it was loaded in this context, and is unloaded once.
             unsafe {
                 let _ = ctx::set_current(self.session.context).and_then(|()| module::unload(module));
             }
+        }
+    }
+}
+
+impl Graph {
+    fn destroy(self) {
+        // SAFETY: the context is this thread's; each was made once, and is given back once. One that is at work goes when it has ended.
+        unsafe {
+            if !self.exec.is_null() {
+                let _ = sys::cuGraphExecDestroy(self.exec);
+            }
+            let _ = sys::cuGraphDestroy(self.graph);
         }
     }
 }
@@ -223,6 +257,12 @@ impl Cuda {
             is_integrated,
             functions: RefCell::default(),
             modules: RefCell::default(),
+            // SAFETY: the driver's library is loaded, or no card would have been found.
+            has_graphs: GRAPH_CALLS
+                .iter()
+                .all(|name| unsafe { sys::culib().get::<*const c_void>(*name) }.is_ok()),
+            graphs: RefCell::default(),
+            graphs_made: Cell::new(0),
             sensor: OnceCell::new(),
         })
     }
@@ -266,6 +306,97 @@ impl Cuda {
         self.functions.borrow_mut().insert(*kernel, function);
         Ok(function)
     }
+
+    /// Does `work` with a launch as the driver takes it, where each slot is at its address.
+    fn with_parameters<T>(
+        &self,
+        launch: &Launch,
+        addresses: &[sys::CUdeviceptr],
+        work: impl FnOnce(&sys::CUDA_KERNEL_NODE_PARAMS) -> T,
+    ) -> Result<T> {
+        let func = self.function(&launch.kernel)?;
+        let mut parameters: Vec<*mut c_void> =
+            addresses.iter().map(|address| from_ref(address).cast_mut().cast()).collect();
+        parameters.push(launch.arguments.as_ptr().cast_mut().cast());
+        let [x, y, z] = launch.grid;
+        Ok(work(&sys::CUDA_KERNEL_NODE_PARAMS {
+            func,
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: z,
+            blockDimX: launch.kernel.row().threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: 0,
+            kernelParams: parameters.as_mut_ptr(),
+            extra: null_mut(),
+        }))
+    }
+
+    /// Begins a launch behind those before it.
+    fn start(&self, launch: &Launch, addresses: &[sys::CUdeviceptr]) -> Result<()> {
+        let begin = |p: &sys::CUDA_KERNEL_NODE_PARAMS| {
+            // SAFETY: there is a parameter a slot, each within its block, and behind them the struct of the table's row, as
+            // `Launch::new` saw to. The driver has copied all when it returns, and blocks live until the pool has waited.
+            unsafe {
+                sys::cuLaunchKernel(
+                    p.func,
+                    p.gridDimX,
+                    p.gridDimY,
+                    p.gridDimZ,
+                    p.blockDimX,
+                    p.blockDimY,
+                    p.blockDimZ,
+                    p.sharedMemBytes,
+                    self.session.stream,
+                    p.kernelParams,
+                    p.extra,
+                )
+            }
+        };
+        let begun = self.with_parameters(launch, addresses, begin)?;
+        begun
+            .result()
+            .map_err(|cause| self.session.error(&format!("did not begin {}", launch.kernel.name()), cause))
+    }
+
+    /// Adds a launch to a graph, behind the last one.
+    fn add(&self, graph: &mut Graph, node: &Node) -> Result<()> {
+        let behind = graph.nodes.last().map_or(null(), from_ref);
+        let count = usize::from(!behind.is_null());
+        let mut added = null_mut();
+        let add = |p: &sys::CUDA_KERNEL_NODE_PARAMS| {
+            // SAFETY: as of a launch; the node before is of this graph.
+            unsafe { sys::cuGraphAddKernelNode(&raw mut added, graph.graph, behind, count, p) }
+        };
+        let found = self.with_parameters(&node.launch, &addresses(node), add)?;
+        found.result().map_err(|cause| self.session.error("adds no launch to a graph", cause))?;
+        graph.nodes.push(added);
+        Ok(())
+    }
+
+    /// Adds the launches to a graph that is empty, and makes it ready.
+    fn fill(&self, graph: &mut Graph, nodes: &[Node]) -> Result<()> {
+        nodes.iter().try_for_each(|node| self.add(graph, node))?;
+        // SAFETY: it is a graph; nobody wants to read which node was refused.
+        let made = unsafe {
+            sys::cuGraphInstantiate_v2(&raw mut graph.exec, graph.graph, null_mut(), null_mut(), 0)
+        };
+        made.result().map_err(|cause| self.session.error("makes no graph", cause))
+    }
+}
+
+/// Where each slot of a launch is: the pool has seen that it is within its block, and of its kind.
+fn addresses(node: &Node) -> Vec<sys::CUdeviceptr> {
+    let slots = node.launch.kernel.row().slots();
+    let pairs = slots.iter().zip(&node.sites);
+    pairs
+        .map(|(slot, site)| site.map_or(0, |site| site.address + (site.first * slot.element.bytes()) as u64))
+        .collect()
+}
+
+fn no_graph() -> Error {
+    Error::internal("there is no such launch in a graph, or no such graph")
 }
 
 impl Memory {
@@ -355,7 +486,6 @@ impl Driver for Cuda {
             let (name, wanted) = (launch.kernel.name(), slots.len());
             return Err(Error::internal(format!("{name} has {wanted} slots, not {}", memory.len())));
         }
-        let function = self.function(&launch.kernel)?;
         let mut addresses: Vec<sys::CUdeviceptr> = vec![];
         for (slot, piece) in slots.iter().zip(memory) {
             addresses.push(match piece {
@@ -367,16 +497,11 @@ impl Driver for Cuda {
                 Some(piece) => piece.memory.at(piece.first, piece.len * slot.element.bytes())?,
             });
         }
-        let mut parameters: Vec<*mut c_void> =
-            addresses.iter().map(|address| from_ref(address).cast_mut().cast()).collect();
-        parameters.push(launch.arguments.as_ptr().cast_mut().cast());
-        let [x, y, z] = launch.grid;
-        // SAFETY: there is a parameter a slot, each within its block, and behind them the struct of the table's row, as
-        // `Launch::new` saw to. The driver has copied all when it returns, and blocks live until the pool has waited.
-        let begun = unsafe {
-            launch_kernel(function, (x, y, z), (row.threads, 1, 1), 0, self.session.stream, &mut parameters)
-        };
-        begun.map_err(|cause| self.session.error(&format!("did not begin {}", launch.kernel.name()), cause))
+        self.start(launch, &addresses)
+    }
+
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        self.has_graphs.then_some(self)
     }
 
     fn wait(&self) -> Result<()> {
@@ -384,5 +509,57 @@ impl Driver for Cuda {
         // SAFETY: the stream lives as long as the session.
         unsafe { result::stream::synchronize(self.session.stream) }
             .map_err(|cause| self.session.error("did not end its work", cause))
+    }
+}
+
+impl Graphs for Cuda {
+    fn launch_node(&self, node: &Node) -> Result<()> {
+        self.session.enter()?;
+        self.start(&node.launch, &addresses(node))
+    }
+
+    fn make_graph(&self, nodes: &[Node]) -> Result<u64> {
+        self.session.enter()?;
+        let mut graph = Graph { graph: null_mut(), exec: null_mut(), nodes: vec![] };
+        // SAFETY: the context is this thread's; the graph is destroyed once.
+        let made = unsafe { sys::cuGraphCreate(&raw mut graph.graph, 0) };
+        made.result().map_err(|cause| self.session.error("makes no graph", cause))?;
+        if let Err(cause) = self.fill(&mut graph, nodes) {
+            graph.destroy();
+            return Err(cause);
+        }
+        let number = self.graphs_made.get() + 1;
+        self.graphs_made.set(number);
+        self.graphs.borrow_mut().insert(number, graph);
+        Ok(number)
+    }
+
+    fn update_graph(&self, graph: u64, number: usize, node: &Node) -> Result<()> {
+        self.session.enter()?;
+        let graphs = self.graphs.borrow();
+        let graph = graphs.get(&graph).ok_or_else(no_graph)?;
+        let &there = graph.nodes.get(number).ok_or_else(no_graph)?;
+        let update = |p: &sys::CUDA_KERNEL_NODE_PARAMS| {
+            // SAFETY: as of a launch; the node is of the graph that this one was made of. What is at work keeps what it was given.
+            unsafe { sys::cuGraphExecKernelNodeSetParams(graph.exec, there, p) }
+        };
+        let updated = self.with_parameters(&node.launch, &addresses(node), update)?;
+        updated.result().map_err(|cause| self.session.error("does not change a graph", cause))
+    }
+
+    fn begin_graph(&self, graph: u64) -> Result<()> {
+        self.session.enter()?;
+        let graphs = self.graphs.borrow();
+        let graph = graphs.get(&graph).ok_or_else(no_graph)?;
+        // SAFETY: its launches are as of a launch by itself.
+        let begun = unsafe { sys::cuGraphLaunch(graph.exec, self.session.stream) };
+        begun.result().map_err(|cause| self.session.error("did not begin a graph", cause))
+    }
+
+    fn free_graph(&self, graph: u64) {
+        let found = self.graphs.borrow_mut().remove(&graph);
+        if let Some(graph) = found.filter(|_| self.session.enter().is_ok()) {
+            graph.destroy();
+        }
     }
 }

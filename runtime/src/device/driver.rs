@@ -72,11 +72,73 @@ pub trait Driver: Send + 'static {
     /// `Internal` where the pieces do not fit the kernel's slots, and those of the device.
     fn launch(&self, launch: &Launch, memory: &[Option<Piece<'_, Self::Memory>>]) -> Result<()>;
 
+    /// Launches that are begun as one, where it has that: it is then given all its launches there.
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        None
+    }
+
     /// Waits for all launches.
     ///
     /// # Errors
     /// Those of the device.
     fn wait(&self) -> Result<()>;
+}
+
+/// Launches that are begun as one: a graph of them, each behind the one before. A graph is a number.
+pub trait Graphs {
+    /// Begins a launch that is in no graph, behind those before it.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn launch_node(&self, node: &Node) -> Result<()>;
+
+    /// Makes a graph.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn make_graph(&self, nodes: &[Node]) -> Result<u64>;
+
+    /// Gives the launch of this number in a graph what `node` is given, which is [like](Node::is_like) it.
+    ///
+    /// # Errors
+    /// `Internal` where there is none, and those of the device.
+    fn update_graph(&self, graph: u64, number: usize, node: &Node) -> Result<()>;
+
+    /// Begins all launches of a graph, behind those before them.
+    ///
+    /// # Errors
+    /// `Internal` where there is none, and those of the device.
+    fn begin_graph(&self, graph: u64) -> Result<()>;
+
+    /// Gives a graph back, which may still be at work.
+    fn free_graph(&self, graph: u64);
+}
+
+/// A launch, and what each slot of its kernel is given: none where its flags say that it is not looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The launch.
+    pub launch: Launch,
+    /// Elements that a block has, of the slot's kind.
+    pub sites: Vec<Option<Site>>,
+}
+
+impl Node {
+    /// Whether both launch one kernel over one grid, whatever it is given.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.launch.kernel, self.launch.grid) == (other.launch.kernel, other.launch.grid)
+    }
+}
+
+/// Some elements of a block, by its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What [`Driver::address`] told of the block.
+    pub address: u64,
+    /// The first element.
+    pub first: usize,
+    /// Elements.
+    pub len: usize,
 }
 
 /// Some elements of a block.

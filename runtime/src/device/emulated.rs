@@ -2,14 +2,15 @@
 //! (`kernels/host_device.h`). What a GPU would leave undefined is an error here: accesses out of bounds, of memory that nobody
 //! has written, or that race, and threads that do not come to a barrier.
 
-use super::driver::{Driver, Piece};
+use super::driver::{Driver, Graphs, Node, Piece, Site};
 use super::launch::Launch;
 use super::table::body::Element;
 use crate::error::{Error, ErrorKind, Result};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{NonNull, null_mut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An emulated device. Its launches have ended when they return.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,17 @@ pub struct Emulated {
     pub memory_bytes: Option<usize>,
     /// Those that somebody has.
     pub used_bytes: Arc<AtomicUsize>,
+    /// The graphs that there are, where it has any. What is in a block stays then when it serves somebody else.
+    pub graphs: Option<Arc<Mutex<HeldGraphs>>>,
+}
+
+/// Graphs, by their numbers, and how many were made.
+#[derive(Debug, Default)]
+pub struct HeldGraphs {
+    /// What each launches.
+    pub held: HashMap<u64, Vec<Node>>,
+    /// All that were ever made.
+    pub made: u64,
 }
 
 /// A block of its memory.
@@ -178,6 +190,22 @@ impl Driver for Emulated {
                 }
             });
         }
+        self.run(launch, &spans)
+    }
+
+    fn graphs(&self) -> Option<&dyn Graphs> {
+        self.graphs.is_some().then_some(self)
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Emulated {
+    /// Runs a launch with a span for each slot of its kernel, each within its block.
+    fn run(&self, launch: &Launch, spans: &[Span]) -> Result<()> {
+        let name = launch.kernel.name();
         let text = |text: &str| CString::new(text).map_err(|_| Error::internal("a name with a zero byte"));
         let (entry, left_out) = (text(&name)?, text(&self.left_out)?);
         let mut message = vec![0u8; MESSAGE_BYTES];
@@ -202,8 +230,47 @@ impl Driver for Emulated {
         }
     }
 
-    fn wait(&self) -> Result<()> {
-        Ok(())
+    /// Does this to its graphs.
+    fn with_graphs<T>(&self, work: impl FnOnce(&mut HeldGraphs) -> T) -> Result<T> {
+        let graphs = self.graphs.as_ref().ok_or_else(|| Error::internal("this device has no graphs"))?;
+        Ok(work(&mut graphs.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Graphs for Emulated {
+    fn launch_node(&self, node: &Node) -> Result<()> {
+        let span = |site: &Option<Site>| match *site {
+            None => Span { memory: null_mut(), first: 0, len: 0 },
+            Some(Site { address, first, len }) => Span { memory: address as *mut c_void, first, len },
+        };
+        self.run(&node.launch, &node.sites.iter().map(span).collect::<Vec<_>>())
+    }
+
+    fn make_graph(&self, nodes: &[Node]) -> Result<u64> {
+        self.with_graphs(|graphs| {
+            graphs.made += 1;
+            graphs.held.insert(graphs.made, nodes.to_vec());
+            graphs.made
+        })
+    }
+
+    fn update_graph(&self, graph: u64, number: usize, node: &Node) -> Result<()> {
+        let found = self.with_graphs(|graphs| {
+            let here = graphs.held.get_mut(&graph).and_then(|nodes| nodes.get_mut(number));
+            here.filter(|here| here.is_like(node)).map(|here| here.clone_from(node))
+        })?;
+        found.ok_or_else(|| Error::internal("there is no such launch in a graph"))
+    }
+
+    fn begin_graph(&self, graph: u64) -> Result<()> {
+        let nodes = self.with_graphs(|graphs| graphs.held.get(&graph).cloned())?;
+        let nodes = nodes.ok_or_else(|| Error::internal("there is no such graph"))?;
+        nodes.iter().try_for_each(|node| self.launch_node(node))
+    }
+
+    fn free_graph(&self, graph: u64) {
+        // Without graphs there is none to be given back.
+        let _ = self.with_graphs(|graphs| graphs.held.remove(&graph));
     }
 }
 

@@ -242,7 +242,7 @@ impl Engine {
     /// to the byte.
     #[must_use]
     pub fn rehearsal(&self) -> Self {
-        Self::new(self.name(), Idle { shows_writes: self.finishes() }, self.class())
+        Self::new(self.name(), Idle { shows_writes: self.finishes(), ..Idle::default() }, self.class())
     }
 
     pub(super) fn block(&self, element: Element, len: usize) -> Result<Block> {

@@ -2,10 +2,11 @@
 //! before, so that what was given back serves again, and nothing is rounded up.
 
 use super::deferred::Deferred;
-use super::driver::{Driver, Piece};
+use super::driver::{Driver, Node, Piece, Site};
 use super::later::{LaterKind, Queue, Waiting};
 use super::launch::{Launch, Traffic};
 use super::launches::update::{ARRAYS, Table};
+use super::series::Series;
 use super::table::body::{Access, Element};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -34,6 +35,12 @@ pub struct Launched {
     pub traffic: Traffic,
     /// Launches of each kernel, whatever it is specialised for, and what they cost together.
     pub kernels: BTreeMap<&'static str, (u64, Traffic)>,
+    /// Graphs that were begun, each a series of launches.
+    pub graphs: u64,
+    /// Launches in them.
+    pub graph_launches: u64,
+    /// Those of them that were given something else than the time before.
+    pub updates: u64,
 }
 
 /// Some elements of a block.
@@ -87,14 +94,21 @@ struct Held<M> {
     memory: M,
     element: Element,
     len: usize,
+    /// Of the blocks of its size the lowest serves next, so that each step finds its memory where the step before did.
+    number: usize,
 }
+
+/// Tables of addresses that are kept: those of a step.
+const MOST_ADDRESS_TABLES: usize = 64;
 
 /// A driver and its memory.
 pub(super) struct Pool<D: Driver> {
     driver: D,
     live: HashMap<u64, Held<D::Memory>>,
-    free: HashMap<(Element, usize), Vec<D::Memory>>,
+    free: HashMap<(Element, usize), BTreeMap<usize, D::Memory>>,
     tables: HashMap<(Element, Vec<u32>), Span>,
+    address_tables: HashMap<Vec<u64>, Span>,
+    series: Series,
     queue: Queue,
     deferred: Option<Deferred>,
     next: u64,
@@ -112,6 +126,8 @@ impl<D: Driver> Pool<D> {
             live: HashMap::new(),
             free: HashMap::new(),
             tables: HashMap::new(),
+            address_tables: HashMap::new(),
+            series: Series::default(),
             queue: Queue::default(),
             deferred: None,
             next: 0,
@@ -170,6 +186,7 @@ impl<D: Driver> Pool<D> {
     /// Gives at least so many of the bytes that wait back to the driver, when no launch uses them any more: the smallest block
     /// that is enough, or else the largest and so on.
     fn release(&mut self, least_bytes: usize) -> Result<()> {
+        self.flush()?;
         self.driver.wait()?;
         let mut sizes: Vec<(usize, Element, usize)> = self
             .free
@@ -181,7 +198,7 @@ impl<D: Driver> Pool<D> {
         while left > 0 && !sizes.is_empty() {
             let enough = sizes.partition_point(|&(size, ..)| size < left);
             let (size, element, len) = sizes.remove(enough.min(sizes.len() - 1));
-            self.free.get_mut(&(element, len)).map(Vec::pop);
+            self.free.get_mut(&(element, len)).map(BTreeMap::pop_last);
             self.usage.free_bytes -= size;
             left = left.saturating_sub(size);
         }
@@ -209,20 +226,65 @@ impl<D: Driver> Pool<D> {
         Ok(span)
     }
 
-    /// A block with the addresses of others.
+    /// A block with the addresses of others, which a step has in common with the step before it.
     fn addresses(&mut self, arrays: &[[Option<Span>; ARRAYS]]) -> Result<Span> {
-        let mut bytes = vec![];
+        let mut addresses = vec![];
         for span in arrays.iter().flatten() {
-            let address = match span {
+            addresses.push(match span {
                 Some(span) => self.driver.address(&self.held(span.block)?.memory),
                 None => 0,
-            };
-            bytes.extend(address.to_ne_bytes());
+            });
         }
-        let len = arrays.len() * ARRAYS;
-        let span = Span { block: self.take(Element::Address, len)?, first: 0, len };
+        if let Some(&span) = self.address_tables.get(&addresses) {
+            return Ok(span);
+        }
+        if self.address_tables.len() >= MOST_ADDRESS_TABLES {
+            self.forget_addresses();
+        }
+        let span =
+            Span { block: self.take(Element::Address, addresses.len())?, first: 0, len: addresses.len() };
+        self.flush()?;
+        let bytes: Vec<u8> = addresses.iter().flat_map(|address| address.to_ne_bytes()).collect();
         self.driver.upload(&self.held(span.block)?.memory, 0, &bytes)?;
+        self.address_tables.insert(addresses, span);
         Ok(span)
+    }
+
+    fn forget_addresses(&mut self) {
+        let tables = std::mem::take(&mut self.address_tables);
+        tables.into_values().for_each(|span| self.free(span.block));
+    }
+
+    /// Begins the launches that wait for the rest of their series.
+    fn flush(&mut self) -> Result<()> {
+        let Self { driver, series, launched, .. } = self;
+        driver.graphs().map_or(Ok(()), |graphs| series.flush(graphs, launched))
+    }
+
+    /// Begins a launch, by itself or in a series.
+    fn start(&mut self, launch: &Launch, spans: &[Option<Span>]) -> Result<()> {
+        if self.driver.graphs().is_none() {
+            let pieces = spans.iter().map(|span| span.map(|span| self.piece(span)).transpose());
+            return self.driver.launch(launch, &pieces.collect::<Result<Vec<_>>>()?);
+        }
+        let slots = launch.kernel.row().slots();
+        if slots.len() != spans.len() {
+            let (name, wanted) = (launch.kernel.name(), slots.len());
+            return Err(Error::internal(format!("{name} has {wanted} slots, not {}", spans.len())));
+        }
+        let site = |(element, span): (Element, Span)| {
+            let held = self.held(span.block)?;
+            if held.element != element || span.first.saturating_add(span.len) > held.len {
+                let name = launch.kernel.name();
+                return Err(Error::internal(format!("{name} was given {span:?} for {element:?}")));
+            }
+            Ok(Site { address: self.driver.address(&held.memory), first: span.first, len: span.len })
+        };
+        let given = slots.iter().zip(spans).map(|(slot, span)| span.map(|span| site((slot.element, span))));
+        let sites = given.map(Option::transpose).collect::<Result<Vec<_>>>()?;
+        let Self { driver, series, launched, .. } = self;
+        let node = Node { launch: launch.clone(), sites };
+        driver.graphs().map_or(Ok(()), |graphs| series.push(node, graphs, launched))
     }
 
     /// Launches what was deferred. What waits in the queue was asked for later.
@@ -258,23 +320,16 @@ impl<D: Driver> Pool<D> {
 
     /// Gives the driver a launch.
     fn begin(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
-        let (mut spans, mut lent) = (vec![], vec![]);
+        let mut spans = vec![];
         for given in given {
             spans.push(match given {
                 Given::Nothing => None,
                 Given::Span(span) => Some(span),
                 Given::Table(element, words) => Some(self.table(element, words)?),
-                Given::Addresses(arrays) => {
-                    let span = self.addresses(&arrays)?;
-                    lent.push(span.block);
-                    Some(span)
-                }
+                Given::Addresses(arrays) => Some(self.addresses(&arrays)?),
             });
         }
-        let pieces = spans.into_iter().map(|span| span.map(|span| self.piece(span)).transpose());
-        let begun = pieces.collect::<Result<Vec<_>>>().and_then(|pieces| self.driver.launch(launch, &pieces));
-        lent.into_iter().for_each(|block| self.free(block));
-        begun?;
+        self.start(launch, &spans)?;
         self.count(launch.kernel.function_name(), launch.traffic);
         Ok(())
     }
@@ -290,10 +345,10 @@ impl<D: Driver> Pool<D> {
 
     /// Puts a block where it waits for its next user.
     fn free(&mut self, block: u64) {
-        let Some(Held { memory, element, len }) = self.live.remove(&block) else { return };
+        let Some(Held { memory, element, len, number }) = self.live.remove(&block) else { return };
         self.usage.live_bytes -= bytes(element, len);
         self.usage.free_bytes += bytes(element, len);
-        self.free.entry((element, len)).or_default().push(memory);
+        self.free.entry((element, len)).or_default().insert(number, memory);
     }
 }
 
@@ -305,18 +360,24 @@ impl<D: Driver> Requests for Pool<D> {
     fn take(&mut self, element: Element, len: usize) -> Result<u64> {
         // Drivers give no block of no elements.
         let len = len.max(1);
-        let memory = match self.free.get_mut(&(element, len)).and_then(Vec::pop) {
-            Some(memory) => {
+        let (number, memory) = match self.free.get_mut(&(element, len)).and_then(BTreeMap::pop_first) {
+            Some((number, memory)) => {
                 self.usage.free_bytes -= bytes(element, len);
-                self.driver.renew(&memory);
-                memory
+                // What waits in a series may read it yet.
+                if self.driver.graphs().is_none() {
+                    self.driver.renew(&memory);
+                }
+                (number, memory)
             }
-            None => self.allocate(element, len)?,
+            None => {
+                let memory = self.allocate(element, len)?;
+                (self.usage.allocations, memory)
+            }
         };
         self.usage.live_bytes += bytes(element, len);
         self.usage.peak_bytes = self.usage.peak_bytes.max(self.usage.live_bytes);
         self.next += 1;
-        self.live.insert(self.next, Held { memory, element, len });
+        self.live.insert(self.next, Held { memory, element, len, number });
         Ok(self.next)
     }
 
@@ -331,12 +392,14 @@ impl<D: Driver> Requests for Pool<D> {
     fn upload(&mut self, to: Span, bytes: &[u8]) -> Result<()> {
         self.begin_deferred()?;
         self.settle_before(to.block, true)?;
+        self.flush()?;
         self.driver.upload(&self.held(to.block)?.memory, to.first, bytes)
     }
 
     fn download(&mut self, from: Span, bytes: &mut [u8]) -> Result<()> {
         self.begin_deferred()?;
         self.settle_before(from.block, false)?;
+        self.flush()?;
         self.driver.download(&self.held(from.block)?.memory, from.first, bytes)
     }
 
@@ -344,6 +407,7 @@ impl<D: Driver> Requests for Pool<D> {
         self.begin_deferred()?;
         self.settle_before(to.block, true)?;
         self.settle_before(from.block, false)?;
+        self.flush()?;
         let (target, source) = (self.held(to.block)?, self.held(from.block)?);
         self.driver.copy(&target.memory, to.first, &source.memory, from.first, from.len)?;
         let moved = bytes(target.element, from.len) as u64;
@@ -400,6 +464,7 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn wait(&mut self) -> Result<()> {
         self.settle()?;
+        self.flush()?;
         self.driver.wait()
     }
 
@@ -432,6 +497,7 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn keep(&mut self, bytes: usize) -> Result<()> {
         self.keep_bytes = bytes;
+        self.forget_addresses();
         self.release_past(bytes.min(self.limit_bytes), 0)
     }
 }

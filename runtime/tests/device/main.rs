@@ -20,3 +20,4 @@ mod table;
 mod arrays;
 mod deferred;
 mod finish;
+mod graphs;

@@ -35,13 +35,13 @@ fn emulated() -> Place {
     Place::Device(Engine::new("emulated", Emulated::default(), Class::Scalar))
 }
 
-fn trainer(spec: &NetworkSpec, config: &TrainConfig, place: &Place, scratch: &Path) -> Trainer {
+pub(crate) fn trainer(spec: &NetworkSpec, config: &TrainConfig, place: &Place, scratch: &Path) -> Trainer {
     let scratch = config.execution.needs_scratch().then(|| Scratch::create(scratch, None).unwrap());
     let normalize = Normalize::half(spec.input.channels());
     Trainer::with_scratch(spec.clone(), config.clone(), normalize, place, scratch).unwrap()
 }
 
-fn take_steps(trainer: &mut Trainer, batches: &[Batch]) -> Result<()> {
+pub(crate) fn take_steps(trainer: &mut Trainer, batches: &[Batch]) -> Result<()> {
     for chunk in batches.chunks(trainer.method().chunk) {
         let steps = chunk.iter().map(|batch| trainer.begin(batch, RATE)).collect::<Result<Vec<_>>>()?;
         sweep(trainer, steps, &mut |_| {})?;
@@ -50,7 +50,7 @@ fn take_steps(trainer: &mut Trainer, batches: &[Batch]) -> Result<()> {
 }
 
 /// Ways to train that take memory differently.
-fn ways() -> Vec<TrainConfig> {
+pub(crate) fn ways() -> Vec<TrainConfig> {
     let man = local(RuleConfig::new(Rule::Man));
     let with = |base: &TrainConfig, execution: Execution| TrainConfig { execution, ..base.clone() };
     let plain = Execution::default;
@@ -67,7 +67,7 @@ fn ways() -> Vec<TrainConfig> {
     ]
 }
 
-fn workload(spec: &NetworkSpec, config: &TrainConfig, place: &Place) -> Workload {
+pub(crate) fn workload(spec: &NetworkSpec, config: &TrainConfig, place: &Place) -> Workload {
     Workload {
         evaluation_batch: Some(2 * SAMPLES),
         place: Some(place.clone()),

@@ -11,6 +11,8 @@ mod device;
 #[cfg(feature = "emulated")]
 mod device_families;
 #[cfg(feature = "emulated")]
+mod device_graphs;
+#[cfg(feature = "emulated")]
 mod device_precision;
 #[cfg(feature = "emulated")]
 mod device_runs;

@@ -82,7 +82,8 @@ measure() { # device
 runs() { # device
   local device=$1 directory
   directory=$(mktemp -d)
-  local words=(--model resnet20 --data embedded --limit 1024 --seed 1 --json)
+  # A rate that hangs on how long a run is would be another one for a run that is made longer.
+  local words=(--model resnet20 --data embedded --limit 1024 --seed 1 --schedule constant --json)
   "$program" train "${words[@]}" --steps 16 --device "$device" --out "$directory/whole" &&
     "$program" train "${words[@]}" --steps 8 --device "$device" --out "$directory/parts" &&
     "$program" train --resume --steps 16 --device "$device" --out "$directory/parts" --json &&

@@ -28,6 +28,8 @@ pub mod operations;
 #[cfg(feature = "device")]
 pub mod idle;
 #[cfg(feature = "device")]
+mod lzma;
+#[cfg(feature = "device")]
 pub mod ptx;
 #[cfg(feature = "cuda")]
 mod refusal;

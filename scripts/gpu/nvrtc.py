@@ -7,14 +7,18 @@ Fails where a text does not compile, where FILE is not what it should be, and wh
 """
 
 import ctypes
-import gzip
 import hashlib
+import lzma
 import re
 import sys
+import zlib
 from pathlib import Path
 
 # The oldest versions of PTX that know each architecture: what older drivers take, too, as nothing newer is used.
 VERSIONS = {"compute_53": "6.0", "compute_80": "7.0"}
+# Kernels that are packed together, and how: as runtime/src/device/lzma.rs unpacks it.
+GROUP = 8
+PACKING = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 22, "lc": 3, "lp": 0, "pb": 0}
 OPTIONS = ["--std=c++14", "--fmad=false", "--disable-warnings"]
 
 
@@ -76,19 +80,25 @@ def origin(source: Path) -> str:
 
 
 def archived(origins: dict[str, str], kernels: dict[str, bytes]) -> bytes:
-    """As runtime/src/device/ptx.rs reads it: a line with name, length and origin each, an empty one, each kernel gzipped."""
-    zipped = {name: gzip.compress(text, 9, mtime=0) for name, text in kernels.items()}
-    lines = "".join(f"{name} {len(data)} {origins[name]}\n" for name, data in zipped.items())
-    return (lines + "\n").encode("ascii") + b"".join(zipped.values())
+    """As runtime/src/device/ptx.rs reads it."""
+    archive, names = b"", sorted(kernels)
+    for first in range(0, len(names), GROUP):
+        group = names[first : first + GROUP]
+        packed = lzma.compress(b"".join(kernels[name] for name in group), lzma.FORMAT_RAW, filters=[PACKING])
+        rows = [f"{name} {len(kernels[name])} {zlib.crc32(kernels[name])} {origins[name]}" for name in group]
+        archive += "\n".join([f"= {len(packed)}", *rows, "", ""]).encode("ascii") + packed
+    return archive
 
 
 def shipped_origins(file: Path) -> dict[str, str]:
     """By kernel."""
-    if not file.exists():
-        return {}
-    head, _, _ = file.read_bytes().partition(b"\n\n")
-    rows = [line.split(" ") for line in head.decode("ascii").splitlines()]
-    return {name: found for name, _, found in rows}
+    rest, found = file.read_bytes() if file.exists() else b"", {}
+    while rest:
+        head, _, rest = rest.partition(b"\n\n")
+        packed, *rows = head.decode("ascii").splitlines()
+        found |= {row.split(" ")[0]: row.split(" ")[-1] for row in rows}
+        rest = rest[int(packed.removeprefix("= ")) :]
+    return found
 
 
 def ship(library: ctypes.CDLL, architecture: str, directory: Path, file: Path, writes: bool) -> None:

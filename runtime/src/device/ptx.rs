@@ -1,12 +1,12 @@
 //! The kernels as PTX, which every NVIDIA driver of the last years compiles for its card: as `scripts/gpu-kernels.sh` made them.
 
+use super::lzma;
 use super::table::all::Class;
 use crate::error::{Error, Result};
-use flate2::read::GzDecoder;
-use std::io::Read;
 
-/// For all cards, and what only those with tensor cores run: a line a kernel, of its name, its length and the hash of what it
-/// was made of; an empty line; and then each kernel gzipped.
+/// For all cards, and what only those with tensor cores run. Groups of kernels one after the other: a line `= BYTES`, a line a kernel
+/// (its name, the bytes of its text, their CRC-32, the hash of what it was made of), an empty line, and the texts one behind the other
+/// as so many bytes of LZMA.
 const ALL: &[u8] = include_bytes!("ptx/compute_53");
 const TENSOR_CORES: &[u8] = include_bytes!("ptx/compute_80");
 
@@ -19,25 +19,44 @@ pub fn text(name: &str, class: Class) -> Result<String> {
         Class::TensorCores { .. } | Class::HalfTensorCores => &[TENSOR_CORES, ALL],
         Class::Scalar | Class::Simdgroups => &[ALL],
     };
-    let gzipped = parts.iter().find_map(|part| find(part, name));
-    let gzipped = gzipped.ok_or_else(|| Error::internal(format!("there is no PTX of {name}")))?;
-    let mut text = String::new();
-    let read = GzDecoder::new(gzipped).read_to_string(&mut text);
-    read.map_err(|cause| Error::internal(format!("the PTX of {name}: {cause}")))?;
-    Ok(text)
+    let found = parts.iter().find_map(|part| find(part, name));
+    let found = found.ok_or_else(|| Error::internal(format!("there is no PTX of {name}")))?;
+    let mut texts = lzma::decoded(found.packed, found.end)?;
+    let text = texts.split_off(found.begin);
+    let broken = || Error::internal(format!("the PTX of {name} is not what was packed"));
+    if crc32fast::hash(&text) != found.checksum {
+        return Err(broken());
+    }
+    String::from_utf8(text).map_err(|_| broken())
 }
 
-fn find<'a>(part: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let end = part.windows(2).position(|pair| pair == b"\n\n")?;
-    let (list, mut rest) = part.split_at(end + 2);
-    for line in std::str::from_utf8(list).ok()?.lines().filter(|line| !line.is_empty()) {
-        let mut words = line.split(' ');
-        let (found, bytes) = (words.next()?, words.next()?);
-        let (gzipped, after) = rest.split_at_checked(bytes.parse().ok()?)?;
-        if found == name {
-            return Some(gzipped);
+/// A kernel in a group.
+struct Found<'a> {
+    packed: &'a [u8],
+    /// Of the bytes that come out of it, where its text begins and ends.
+    begin: usize,
+    end: usize,
+    checksum: u32,
+}
+
+fn find<'a>(mut part: &'a [u8], name: &str) -> Option<Found<'a>> {
+    while !part.is_empty() {
+        let list = part.windows(2).position(|pair| pair == b"\n\n")?;
+        let (list, rest) = part.split_at_checked(list + 2)?;
+        let mut lines = std::str::from_utf8(list).ok()?.lines();
+        let bytes = lines.next()?.strip_prefix("= ")?.parse().ok()?;
+        let (packed, after) = rest.split_at_checked(bytes)?;
+        let mut begin = 0;
+        for line in lines.filter(|line| !line.is_empty()) {
+            let mut words = line.split(' ');
+            let (found, bytes, checksum) = (words.next()?, words.next()?, words.next()?);
+            let end = begin + bytes.parse::<usize>().ok()?;
+            if found == name {
+                return Some(Found { packed, begin, end, checksum: checksum.parse().ok()? });
+            }
+            begin = end;
         }
-        rest = after;
+        part = after;
     }
     None
 }

@@ -1,6 +1,7 @@
 //! Activation functions, and their derivatives as functions of the input.
 
-use super::normal::{cumulative, exp_below_zero};
+use super::normal::{cumulative, exp_below_zero_by};
+use super::simd::Simd;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +123,32 @@ fn hard_sigmoid(x: f32) -> f32 {
 /// vectors. 0 below -87.
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
-    let e = if x.abs() > 87.0 { 0.0 } else { exp_below_zero(-x.abs()) };
+    sigmoid_by(x, |a, b, c| a * b + c)
+}
+
+/// The same where `multiply_add(a, b, c)` is a · b + c.
+#[inline(always)]
+fn sigmoid_by(x: f32, multiply_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    let e = if x.abs() > 87.0 { 0.0 } else { exp_below_zero_by(-x.abs(), multiply_add) };
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+/// [`Activation::Silu`] on vectors of `S`, by fewer instructions where these multiply and add at once.
+#[inline(always)]
+pub fn silu<S: Simd>(x: f32) -> f32 {
+    x * sigmoid_by(x, multiply_add::<S>)
+}
+
+/// The derivative of [`silu`].
+#[inline(always)]
+pub fn d_silu<S: Simd>(x: f32) -> f32 {
+    let s = sigmoid_by(x, multiply_add::<S>);
+    s * (1.0 + x * (1.0 - s))
+}
+
+#[inline(always)]
+fn multiply_add<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    if S::FUSES { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[cfg(test)]

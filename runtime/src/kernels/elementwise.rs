@@ -3,7 +3,7 @@
 use super::pieces::{AT_ONCE, PIECE, STRIP, add_in_order, add_strip, rows_of, rows_per_piece};
 use crate::deal::pairs;
 use crate::deal::{all, made_of};
-use crate::kernels::activation::Activation;
+use crate::kernels::activation::{Activation, silu};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::filled;
 
@@ -88,9 +88,19 @@ pub fn add_piece(isa: Isa, a: &mut [f32], b: &[f32]) {
 /// `x = activation(x)` of elements few enough for this thread, for the activations that maps are read through.
 pub fn activate_piece(isa: Isa, x: &mut [f32], activation: Activation) {
     match activation {
-        Activation::Silu => isa.run(Change { x, f: &|x| Activation::Silu.apply(x) }),
+        Activation::Silu => isa.run(Silu(x)),
         Activation::HardSwish => isa.run(Change { x, f: &|x| Activation::HardSwish.apply(x) }),
         _ => x.iter_mut().for_each(|x| *x = activation.apply(*x)),
+    }
+}
+
+/// A slice that becomes SiLU's.
+struct Silu<'a>(&'a mut [f32]);
+
+impl Kernel for Silu<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        self.0.iter_mut().for_each(|x| *x = silu::<S>(*x));
     }
 }
 

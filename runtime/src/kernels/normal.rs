@@ -30,6 +30,12 @@ pub fn cumulative(x: f32) -> [f32; 2] {
 /// exp(x) of no number above 0; below -87 that of -87.
 #[inline(always)]
 pub(super) fn exp_below_zero(x: f32) -> f32 {
+    exp_below_zero_by(x, |a, b, c| a * b + c)
+}
+
+/// The same where `multiply_add(a, b, c)` is a · b + c.
+#[inline(always)]
+pub(super) fn exp_below_zero_by(x: f32, multiply_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
     /// Added to a small number it leaves the nearest integer, plus 127, in the last bits.
     const ROUND: f32 = 12_582_912.0 + 127.0;
     /// ln 2 in two parts, the first of few enough bits that its products with exponents are exact.
@@ -38,10 +44,11 @@ pub(super) fn exp_below_zero(x: f32) -> f32 {
     const POWERS: [f32; 7] = [1.0, 1.0, 0.5, 0.166_664_15, 0.041_666_35, 0.008_375_126, 0.001_394_110_8];
     // A NaN stays one.
     let x = if x < -87.0 { -87.0 } else { x };
-    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let rounded = multiply_add(x, std::f32::consts::LOG2_E, ROUND);
     let exponent = rounded - ROUND;
-    let rest = (x - exponent * LN_2[0]) - exponent * LN_2[1];
-    polynomial(&POWERS, rest) * f32::from_bits(rounded.to_bits() << 23)
+    let rest = multiply_add(exponent, -LN_2[1], multiply_add(exponent, -LN_2[0], x));
+    let power = POWERS.iter().rev().fold(0.0, |sum, &c| multiply_add(sum, rest, c));
+    power * f32::from_bits(rounded.to_bits() << 23)
 }
 
 /// By Horner's rule; coefficients of rising powers.

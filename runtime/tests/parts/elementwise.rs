@@ -6,6 +6,8 @@ use crate::common::{
     near_kink, numbers, places, project, with_threads,
 };
 use localgrad::ErrorKind;
+use localgrad::kernels::elementwise::activate_piece;
+use localgrad::kernels::simd::Isa;
 use localgrad::maps::Place;
 use localgrad::maps::activation::Activation;
 use localgrad::maps::elementwise as ops;
@@ -177,5 +179,20 @@ fn misuse_is_an_error() {
         shape_error(ops::sum_of_products(&a, &shape(&[6])).unwrap_err());
         shape_error(ops::sum_rows(&shape(&[])).unwrap_err());
         shape_error(ops::sum_rows(&shape(&[0, 4])).unwrap_err());
+    }
+}
+
+#[test]
+fn silu_on_every_instruction_set_agrees_with_its_twin() {
+    let numbers: Vec<f32> = (-86_900..=86_900).map(|i| i as f32 * 1e-3).chain([-1e30, f32::NAN]).collect();
+    for isa in Isa::available() {
+        let mut found = numbers.clone();
+        activate_piece(isa, &mut found, Activation::Silu);
+        for (&x, &found) in numbers.iter().zip(&found) {
+            let x = f64::from(x);
+            let expected = x / (1.0 + (-x).exp());
+            let allowed = 6e-7 * expected.abs() + 1e-36;
+            assert!((f64::from(found) - expected).abs() <= allowed || (x.is_nan() && found.is_nan()), "{x}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::cyclic::{cyclic, width};
 use super::moments::{Accumulator, part_bytes};
 use super::normalization::{Normalization, clamp};
 use crate::deal::{each, pairs};
-use crate::kernels::activation::Activation;
+use crate::kernels::activation::{Activation, d_silu};
 use crate::kernels::pieces::{PIECE, STRIP, add_in_order, rows_per_piece};
 use crate::kernels::simd::{Isa, Kernel, Simd};
 
@@ -43,7 +43,7 @@ pub fn rows_to_pre_activation(isa: Isa, d: &mut [f32], x: &[f32], by: &Normaliza
     let rows = PreActivationRows { d, x, by };
     match by.activation {
         None | Some(Activation::Relu | Activation::Relu6) => {}
-        Some(Activation::Silu) => isa.run(rows.times(|v| Activation::Silu.derivative(v))),
+        Some(Activation::Silu) => isa.run(SiluRows(rows)),
         Some(Activation::Sigmoid) => isa.run(rows.times(|v| Activation::Sigmoid.derivative(v))),
         Some(Activation::Gelu) => isa.run(rows.times(|v| Activation::Gelu.derivative(v))),
         Some(Activation::HardSwish) => isa.run(rows.times(|v| Activation::HardSwish.derivative(v))),
@@ -62,8 +62,20 @@ struct PreActivationRows<'a> {
 }
 
 impl<'a> PreActivationRows<'a> {
+    #[inline(always)]
     fn times<F: Fn(f32) -> f32>(self, derivative: F) -> Multiplied<'a, F> {
         Multiplied { rows: self, derivative }
+    }
+}
+
+/// Those of SiLU, whose derivative knows the instruction set.
+struct SiluRows<'a>(PreActivationRows<'a>);
+
+impl Kernel for SiluRows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: as the caller's.
+        unsafe { self.0.times(|v| d_silu::<S>(v)).run::<S>() }
     }
 }
 

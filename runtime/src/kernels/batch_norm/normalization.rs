@@ -2,7 +2,7 @@
 
 use super::cyclic::{cyclic, cyclic_len, width};
 use crate::deal::pairs;
-use crate::kernels::activation::Activation;
+use crate::kernels::activation::{Activation, silu};
 use crate::kernels::pieces::PIECE;
 use crate::kernels::simd::{Isa, Kernel, Simd};
 use crate::kernels::unwritten::unwritten;
@@ -191,7 +191,7 @@ impl Kernel for NormalizedRows<'_> {
             None => self.each(|v| v),
             Some(Activation::Relu) => self.each(|v| Activation::Relu.apply(v)),
             Some(Activation::Relu6) => self.each(|v| Activation::Relu6.apply(v)),
-            Some(Activation::Silu) => self.each(|v| Activation::Silu.apply(v)),
+            Some(Activation::Silu) => self.each(|v| silu::<S>(v)),
             Some(Activation::Sigmoid) => self.each(|v| Activation::Sigmoid.apply(v)),
             Some(Activation::Gelu) => self.each(|v| Activation::Gelu.apply(v)),
             Some(Activation::HardSwish) => self.each(|v| Activation::HardSwish.apply(v)),

@@ -28,6 +28,8 @@ pub unsafe trait Simd: Copy {
     const LANES: usize;
     /// Vector registers, which decide how large a tile of sums may be.
     const REGISTERS: usize;
+    /// Whether `f32::mul_add` is an instruction; elsewhere it is a slow call.
+    const FUSES: bool = true;
     /// Neighbouring f32 that [`Simd::few`] reads: a vector where an instruction multiplies by one of its lanes, which
     /// spares reading each of them by itself, else one.
     const FEW: usize = 1;

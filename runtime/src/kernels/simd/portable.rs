@@ -11,6 +11,7 @@ unsafe impl Simd for Portable {
     type V = [f32; 4];
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
+    const FUSES: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> [f32; 4] {

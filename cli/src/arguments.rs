@@ -219,6 +219,10 @@ pub struct RuleArguments {
     /// the input is kept, and its forward pass repeated
     #[arg(long, value_delimiter = ',', value_name = "UNITS")]
     pub pieces: Option<Vec<usize>>,
+    /// Train blocks side by side, each on a thread of its own and one batch behind the block before: the same results, in
+    /// less time where batches are small, and in more memory
+    #[arg(long)]
+    pub side_by_side: bool,
 }
 
 /// What waits while other blocks, or other samples, are at work, and where.

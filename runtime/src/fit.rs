@@ -8,11 +8,16 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Answers, Evaluation, check_data};
 use crate::progress::{Best, Progress};
 use crate::schedule::Schedule;
+use crate::side_by_side::side_by_side;
 use crate::sweep::sweep;
 use crate::trainer::one_value::check_statistics;
 use crate::trainer::{Stage, StepReport, Trainer};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+
+/// Side by side blocks rest, and a run may be saved or stopped, after as many steps as this for each block, and so long.
+const STEPS_A_BLOCK: usize = 4;
+const REST_AFTER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -347,17 +352,35 @@ fn train_chunk(
 ) -> Result<Vec<(usize, f64, StepReport, f64)>> {
     let started = Instant::now();
     let first = progress.steps + 1;
-    let mut steps = Vec::new();
-    for number in 0..trainer.method().chunk.min(left) {
+    let mut begin = |trainer: &mut Trainer, number: usize| {
         let place = (progress.epoch as u64 - 1, progress.position + number);
-        steps.push(input.begin(trainer, place, config.rate(first + number, progress.epoch))?);
-    }
-    let told: Vec<_> = steps.iter().map(|step| (step.samples(), step.learning_rate())).collect();
-    let place = if told.len() == 1 { format!("step {first}") } else { format!("steps from {first} on") };
+        input.begin(trainer, place, config.rate(first + number, progress.epoch))
+    };
+    let mut told = Vec::new();
     let mut watch = |stage| {
         observer.hear(&Event::Stage(stage));
     };
-    let reports = sweep(trainer, steps, &mut watch).map_err(|error| error.at(place))?;
+    let reports = if trainer.execution().side_by_side {
+        watch(Stage::Forward(0));
+        let least = STEPS_A_BLOCK * trainer.ranges().len();
+        let mut next = |trainer: &mut Trainer| {
+            let number = told.len();
+            if number >= left || (number >= least && started.elapsed() >= REST_AFTER) {
+                return Ok(None);
+            }
+            let step = begin(trainer, number)?;
+            told.push((step.samples(), step.learning_rate()));
+            Ok(Some(step))
+        };
+        side_by_side(trainer, &mut next)
+    } else {
+        let steps = (0..trainer.method().chunk.min(left)).map(|number| begin(trainer, number));
+        let steps = steps.collect::<Result<Vec<_>>>()?;
+        told.extend(steps.iter().map(|step| (step.samples(), step.learning_rate())));
+        sweep(trainer, steps, &mut watch)
+    };
+    let place = if told.len() == 1 { format!("step {first}") } else { format!("steps from {first} on") };
+    let reports = reports.map_err(|error| error.at(place))?;
     let seconds = started.elapsed().as_secs_f64() / told.len().max(1) as f64;
     Ok(told
         .into_iter()

@@ -29,6 +29,7 @@ pub mod data;
 mod depot;
 pub mod trainer;
 pub mod sweep;
+pub mod side_by_side;
 pub mod evaluate;
 mod cache;
 pub mod progress;

@@ -33,6 +33,7 @@ pub fn sweep(
                 continue;
             }
             trainer.train_entered(&mut steps[number], watch)?;
+            trainer.follow(block)?;
             alike.end(number);
         }
         trainer.leave(block)?;

@@ -68,10 +68,9 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Team {
     /// Of so many threads, which are still to come.
     pub(crate) fn new(threads: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             threads,
-            looks_out: threads <= cores,
+            looks_out: have_cores(threads),
             work: Mutex::new(None),
             open: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
@@ -183,22 +182,32 @@ impl Team {
         self.leader_sleeps.store(false, SeqCst);
     }
 
-    /// Looks for a while whether something has come about.
+    /// Looks for a while, where that is worth it, whether something has come about.
     fn look_out(&self, has_come: impl Fn() -> bool) -> bool {
-        if has_come() {
-            return true;
-        }
-        let start = Instant::now();
-        while self.looks_out && start.elapsed() < LOOKOUT {
-            for _ in 0..LOOKS {
-                if has_come() {
-                    return true;
-                }
-                spin_loop();
-            }
-        }
-        has_come()
+        if self.looks_out { look_out(has_come) } else { has_come() }
     }
+}
+
+/// Whether so many threads have a core each, so that one may look out for work without keeping another from it.
+pub(crate) fn have_cores(threads: usize) -> bool {
+    threads <= std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Looks for a while whether something has come about.
+pub(crate) fn look_out(has_come: impl Fn() -> bool) -> bool {
+    if has_come() {
+        return true;
+    }
+    let start = Instant::now();
+    while start.elapsed() < LOOKOUT {
+        for _ in 0..LOOKS {
+            if has_come() {
+                return true;
+            }
+            spin_loop();
+        }
+    }
+    has_come()
 }
 
 #[cfg(test)]

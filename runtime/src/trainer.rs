@@ -10,6 +10,7 @@
 //! ```
 
 mod alike;
+mod alone;
 mod build;
 mod change;
 mod classifier;
@@ -28,7 +29,6 @@ use crate::data::{Batch, Normalize};
 use crate::depot::Depot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layers::{Draw, GradientSink, Layer, Mode, Need, Sequential};
-use crate::maps::coded::on_the_cpu_only;
 use crate::maps::map_read::MapRead;
 use crate::maps::{Map, Place, elementwise};
 use crate::model::Model;
@@ -44,7 +44,7 @@ use crate::tape::Tape;
 use crate::whole_batch::WholeBatch;
 pub(crate) use alike::Alike;
 pub use build::Drawn;
-use build::{build_auxiliaries, check_cache};
+use build::{Compares, build_auxiliaries, check_cache, check_place};
 pub(crate) use build::{check_shares, check_weights};
 pub use config::TrainConfig;
 pub use execution::Execution;
@@ -96,6 +96,7 @@ pub struct Trainer {
     depot: Option<Depot>,
     scratch: Option<Scratch>,
     passes: u64,
+    compares: Compares,
 }
 
 /// What a pass of a share through a block found.
@@ -143,13 +144,8 @@ impl Trainer {
                 "weights or features are to wait in a file, but no scratch file was given",
             ));
         }
-        if config.execution.exact && !place.is_host() {
-            return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
-        }
+        check_place(&config, place)?;
         let TrainConfig { method, execution } = &config;
-        if !method.optimizer_state.is_f32() && !place.is_host() {
-            return Err(on_the_cpu_only());
-        }
         let specs = auxiliary_specs(&spec, &method.ends, &method.rule)?;
         check_shares(execution, &specs)?;
         check_weights(method, &spec)?;
@@ -161,6 +157,7 @@ impl Trainer {
         check_cache(method, first_trained, &specs, still_blocks)?;
         let settings = (&config, still_blocks, drawn);
         let auxiliaries = build_auxiliaries(&expanded, settings, &specs, place, &mut depot)?;
+        let compares = Compares::of(&auxiliaries);
         let mut put = |group, layers: &mut Sequential| {
             layers.visit("", &mut build::keep(method.optimizer_state))?;
             match &mut depot {
@@ -192,6 +189,7 @@ impl Trainer {
             depot,
             scratch,
             passes: 0,
+            compares,
             config,
         })
     }
@@ -246,11 +244,12 @@ impl Trainer {
         }
         self.enter(block, watch)?;
         self.train_entered(step, watch)?;
+        self.follow(block)?;
         self.leave(block)?;
         Ok(block + 1 < self.ranges.len())
     }
 
-    /// Trains the block of `step` that is next, which is in memory.
+    /// Trains the block of `step` that is next, which is in memory. Its moving averages are still to advance.
     pub(crate) fn train_entered(&mut self, step: &mut OpenStep, watch: &mut dyn FnMut(Stage)) -> Result<()> {
         let OpenStep { micro_batches, learning_rate, report, first_pass, passed } = step;
         let block = report.losses.len();
@@ -337,7 +336,6 @@ impl Trainer {
         if gathers {
             self.apply_accumulated(block, learning_rate)?;
         }
-        self.follow(block)?;
         self.model.place.check_memory().map_err(|e| e.at(format!("block {block}")))?;
         Ok((loss, right))
     }
@@ -497,7 +495,7 @@ impl Trainer {
 
     /// Advances the moving averages behind `block`, which read later units from before those units' own updates of
     /// this step.
-    fn follow(&mut self, block: usize) -> Result<()> {
+    pub(crate) fn follow(&mut self, block: usize) -> Result<()> {
         let Some(Some(auxiliary)) = self.auxiliaries.get_mut(block) else { return Ok(()) };
         auxiliary.exit.follow(&mut self.model.units)
     }

@@ -9,12 +9,15 @@ use localgrad::memory;
 use localgrad::network::NetworkSpec;
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::random::Stream;
+use localgrad::side_by_side::side_by_side;
 use localgrad::targets::Targets;
 use localgrad::threads::Workers;
-use localgrad::trainer::{TrainConfig, Trainer};
+use localgrad::trainer::{StepReport, TrainConfig, Trainer};
 use localgrad::{Device, Result, Tensor};
 use std::time::Instant;
 
+/// Steps that are timed as one where blocks train side by side: one after the other has most of them under way at once.
+const STEPS: usize = 32;
 /// Steps before the first that is timed.
 const WARM_UP_STEPS: usize = 2;
 
@@ -79,10 +82,11 @@ impl<'a> Subject<'a> {
         reset_peak(self.place);
         let allocations = memory::large_allocations();
         let start = Instant::now();
-        let report = self.workers.run(|| trainer.step(batch, rate, &mut |_| {}))?;
+        let (report, steps) =
+            self.workers.run(|| one_after_the_other_or_side_by_side(trainer, batch, rate))?;
         // What a GPU was given to do may not be done.
         self.place.wait()?;
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = start.elapsed().as_secs_f64() / steps as f64;
         let before = if self.place.is_host() { self.start_live_bytes } else { 0 };
         self.peak_bytes = self.peak_bytes.max(peak_bytes(self.place).saturating_sub(before));
         self.large_allocations =
@@ -97,6 +101,26 @@ impl<'a> Subject<'a> {
     pub fn resident_growth_bytes(&self) -> Option<u64> {
         Some(resident::peak_bytes()?.saturating_sub(self.start_resident_bytes?))
     }
+}
+
+/// Trains a step, or, side by side, a few; what the last found, and how many there were.
+fn one_after_the_other_or_side_by_side(
+    trainer: &mut Trainer,
+    batch: &Batch,
+    rate: f64,
+) -> Result<(StepReport, usize)> {
+    if !trainer.execution().side_by_side {
+        return Ok((trainer.step(batch, rate, &mut |_| {})?, 1));
+    }
+    let mut left = STEPS;
+    let mut begin = |trainer: &mut Trainer| {
+        let comes = left > 0;
+        left = left.saturating_sub(1);
+        comes.then(|| trainer.begin(batch, rate)).transpose()
+    };
+    let mut reports = side_by_side(trainer, &mut begin)?;
+    let steps = reports.len();
+    Ok((reports.remove(steps - 1), steps))
 }
 
 /// Small enough that random labels do not make a network diverge.

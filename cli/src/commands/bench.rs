@@ -219,6 +219,7 @@ fn train_config(arguments: &BenchArguments, network: &NetworkSpec) -> Outcome<Tr
             pieces,
             micro_batch: arguments.micro_batch,
             recompute: arguments.rule.recompute,
+            side_by_side: arguments.rule.side_by_side,
             ..Execution::default()
         },
     })

@@ -51,6 +51,7 @@ struct PlanRecord<'a> {
     features: Precision,
     features_on_disk: bool,
     offload: bool,
+    side_by_side: bool,
     chunk: usize,
     evaluation_batch: Option<usize>,
     /// An estimate; none on a device.
@@ -187,6 +188,7 @@ fn asked(
             pieces,
             micro_batch: recipe.micro_batch,
             recompute: rule.recompute,
+            side_by_side: rule.side_by_side,
             ..Execution::default()
         },
     };
@@ -256,6 +258,7 @@ impl<'a> Told<'a> {
             features,
             features_on_disk,
             offload,
+            side_by_side,
         } = workload.train.execution;
         PlanRecord {
             event: "planned",
@@ -279,6 +282,7 @@ impl<'a> Told<'a> {
             features,
             features_on_disk,
             offload,
+            side_by_side,
             chunk: workload.train.method.chunk,
             evaluation_batch: workload.evaluation_batch,
             step_seconds: there.is_none().then(|| rates.seconds(&plan.step_work)),

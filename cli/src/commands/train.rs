@@ -487,6 +487,7 @@ fn run_file(plan: &Task, arguments: &TrainArguments, data: &Data, words: Vec<Str
                 execution: Execution {
                     micro_batch: recipe.micro_batch,
                     recompute: arguments.rule.recompute,
+                    side_by_side: arguments.rule.side_by_side,
                     pieces,
                     ..Execution::default()
                 },

@@ -18,5 +18,6 @@ mod photos;
 mod pictures;
 mod published;
 mod report;
+mod side_by_side;
 mod tokens;
 mod torch;

@@ -10,6 +10,7 @@ use crate::tape::Tape;
 use std::ops::Range;
 
 /// A list of layers, each with its part of the name.
+#[derive(Default)]
 pub struct Sequential {
     layers: Vec<(String, Box<dyn Layer>)>,
     /// Position of the first layer of which something is trained; nothing below it needs a gradient of its own.

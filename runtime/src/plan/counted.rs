@@ -21,6 +21,7 @@ use crate::shelf::Parcel;
 use crate::sweep::sweep;
 use crate::targets::Targets;
 use crate::trainer::{CacheConfig, OpenStep, Stage, TrainConfig, Trainer};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// What a name, its place in a layer and an optimizer's notes take for each weight and statistic.
@@ -259,6 +260,7 @@ impl Counted {
     pub(super) fn step(&mut self, workload: &Workload) -> Result<Work> {
         let ledger = self.counter.ledger.clone();
         let samples = workload.batch;
+        let resting_bytes = ledger.live_bytes();
         let first = self.inputs(samples)?;
         let targets = blank_targets(&workload.network, samples, workload.blends);
         let _room = self.load(&targets, workload.augments);
@@ -286,9 +288,42 @@ impl Counted {
             batch = Batch { inputs: self.inputs(samples)?, targets };
             steps.push(self.trainer.begin(&batch, 0.0)?);
         }
+        let batch_bytes = ledger.live_bytes() - resting_bytes;
         drop(batch);
         self.sweep(steps)?;
+        if self.trainer.execution().side_by_side && self.counter.threads > 1 {
+            self.count_side_by_side(samples, resting_bytes, batch_bytes)?;
+        }
         Ok(ledger.total_work().since(&before).times(1.0 / chunk as f64))
+    }
+
+    /// Adds what is in memory beside a block that trains side by side with others, where each took its most when it trained
+    /// alone: other blocks on the other threads, those that take most, and a batch before each block.
+    fn count_side_by_side(&mut self, samples: usize, resting_bytes: usize, batch_bytes: usize) -> Result<()> {
+        let ledger = &self.counter.ledger;
+        let mut taken = vec![0; self.trainer.ranges().len()];
+        for peak in ledger.moments() {
+            if let Some(block) = peak.moment.block() {
+                taken[block] = peak.bytes.saturating_sub(resting_bytes).max(taken[block]);
+            }
+        }
+        let expanded = self.trainer.model.spec.expand()?;
+        let handed_on = |range: &RangeInclusive<usize>| {
+            expanded[*range.end()].1.elements() * samples * ELEMENT_BYTES + batch_bytes
+        };
+        let waiting: usize = self.trainer.ranges().iter().map(handed_on).sum();
+        let others = |block: usize| {
+            let mut others: Vec<usize> = taken
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != block)
+                .map(|(_, bytes)| *bytes)
+                .collect();
+            others.sort_unstable_by(|a, b| b.cmp(a));
+            others.into_iter().take(self.counter.threads.saturating_sub(1)).sum::<usize>()
+        };
+        ledger.add_beside(|moment| moment.block().map_or(0, |block| waiting + others(block)));
+        Ok(())
     }
 
     fn sweep(&mut self, steps: Vec<OpenStep>) -> Result<()> {

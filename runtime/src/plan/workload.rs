@@ -320,10 +320,6 @@ fn save(counted: &mut Counted, resumes: bool) -> Result<()> {
 fn assemble(counted: &Counted, train: &TrainConfig, step_work: Work) -> Plan {
     let ledger = &counted.counter.ledger;
     let (moments, worst_of_parts) = (ledger.moments(), ledger.worst());
-    let of_block = |moment: Moment, block: usize| match moment {
-        Moment::Forward(b) | Moment::Loss(b) | Moment::Backward(b) | Moment::Update(b) => b == block,
-        Moment::Load | Moment::Evaluate | Moment::Save => false,
-    };
     let ranges = crate::network::blocks::ranges(&train.method.ends);
     let blocks = ranges.iter().zip(&counted.resting).enumerate().map(|(block, (range, rest))| BlockBytes {
         first_unit: *range.start(),
@@ -331,7 +327,12 @@ fn assemble(counted: &Counted, train: &TrainConfig, step_work: Work) -> Plan {
         weights_bytes: rest.weights,
         optimizer_bytes: rest.optimizer,
         auxiliary_bytes: rest.auxiliary,
-        peak_bytes: moments.iter().filter(|p| of_block(p.moment, block)).map(|p| p.bytes).max().unwrap_or(0),
+        peak_bytes: moments
+            .iter()
+            .filter(|p| p.moment.block() == Some(block))
+            .map(|p| p.bytes)
+            .max()
+            .unwrap_or(0),
     });
     let blocks = blocks.collect();
     let (peak_bytes, peak_moment, parts_at_peak) = moments

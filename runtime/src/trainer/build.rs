@@ -4,12 +4,14 @@ use super::{Execution, Method, TrainConfig, auxiliary_path, residence};
 use crate::depot::Depot;
 use crate::error::{Error, Result};
 use crate::layers::{Features, Initializer, NamedLayer, Trains, Variable};
+use crate::maps::coded::on_the_cpu_only;
 use crate::maps::counted::ledger::Part;
 use crate::maps::{Place, cross_entropy};
 use crate::network::NetworkSpec;
 use crate::optimizer::StateFormat;
 use crate::rules::AuxiliarySpec;
 use crate::rules::auxiliary::Auxiliary;
+use crate::rules::judge::Judge;
 
 /// Which weights of a new trainer are drawn by its seed; the others are 0 until they are loaded, which takes less time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,22 @@ pub(super) fn build_auxiliaries(
         .collect()
 }
 
+/// What losses compare a sample's features with, beside its target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compares {
+    /// Its image.
+    pub(super) images: bool,
+    /// The other samples of its batch.
+    pub(super) samples: bool,
+}
+
+impl Compares {
+    pub(super) fn of(auxiliaries: &[Option<Auxiliary>]) -> Self {
+        let judges = || auxiliaries.iter().flatten().map(|auxiliary| &auxiliary.judge);
+        Self { images: judges().any(Judge::needs_images), samples: judges().any(Judge::compares_samples) }
+    }
+}
+
 /// Has each weight know in what its optimizer state is kept.
 pub(super) fn keep(format: StateFormat) -> impl FnMut(&str, Variable<'_>) -> Result<()> {
     move |_, variable| {
@@ -105,6 +123,23 @@ pub(crate) fn check_shares(execution: &Execution, specs: &[AuxiliarySpec]) -> Re
         )),
         false => Ok(()),
     }
+}
+
+/// Refuses what is there on the CPU only where maps are elsewhere.
+pub(super) fn check_place(config: &TrainConfig, place: &Place) -> Result<()> {
+    let TrainConfig { method, execution } = config;
+    if place.is_host() {
+        return Ok(());
+    }
+    if execution.exact {
+        return Err(Error::config("exact statistics in micro-batches are there on the CPU only"));
+    }
+    if execution.side_by_side {
+        return Err(Error::config(
+            "blocks train side by side on the threads of the CPU only; leave side by side out, or train on the CPU",
+        ));
+    }
+    if method.optimizer_state.is_f32() { Ok(()) } else { Err(on_the_cpu_only()) }
 }
 
 /// Refuses to keep features where none are alike from epoch to epoch, or where losses compare with the images.

@@ -39,6 +39,10 @@ pub struct Execution {
     /// trained. The results are the same.
     #[serde(default)]
     pub offload: bool,
+    /// Whether blocks are trained side by side, each on a thread of its own: see [`crate::side_by_side`]. The results are
+    /// the same.
+    #[serde(default)]
+    pub side_by_side: bool,
 }
 
 impl Execution {
@@ -62,6 +66,9 @@ impl Execution {
                  offload, out",
             ));
         }
+        if self.side_by_side {
+            self.check_side_by_side(method)?;
+        }
         if self.exact && (self.recompute || !self.pieces.is_empty()) {
             return Err(Error::config(
                 "exact statistics in micro-batches repeat passes themselves, and go with neither recomputation nor \
@@ -69,6 +76,24 @@ impl Execution {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses what would have blocks come one after the other.
+    fn check_side_by_side(&self, method: &Method) -> Result<()> {
+        let refused = [
+            (self.needs_scratch(), "nothing that waits in a file: one block would be in memory at a time"),
+            (method.chunk > 1, "no chunks: each block would visit all of their batches before the next"),
+            (
+                !method.block_batches.is_empty(),
+                "no batches of a block's own: they are cut anew between blocks",
+            ),
+        ];
+        match refused.into_iter().find(|(is_said, _)| *is_said) {
+            Some((_, what)) => {
+                Err(Error::config(format!("blocks side by side go with {what}; leave one of them out")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether anything waits in a scratch file.
@@ -98,6 +123,7 @@ impl Execution {
             features: begun.features,
             features_on_disk: self.features_on_disk,
             offload: self.offload,
+            side_by_side: self.side_by_side,
         }
     }
 }

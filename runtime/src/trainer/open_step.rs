@@ -27,6 +27,11 @@ impl OpenStep {
         &self.report
     }
 
+    /// The same where it is done.
+    pub(crate) fn into_report(self) -> StepReport {
+        self.report
+    }
+
     /// Samples of its batch.
     pub fn samples(&self) -> usize {
         self.micro_batches.iter().map(|micro| micro.targets.len()).sum()

@@ -76,7 +76,7 @@ impl Trainer {
     }
 
     /// The units that a block's moving averages follow.
-    fn followed(&self, block: usize) -> Vec<usize> {
+    pub(super) fn followed(&self, block: usize) -> Vec<usize> {
         let auxiliary = self.auxiliaries.get(block).and_then(Option::as_ref);
         auxiliary.into_iter().flat_map(|auxiliary| auxiliary.exit.followed()).collect()
     }

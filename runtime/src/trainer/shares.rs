@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::inputs::Inputs;
 use crate::maps::Map;
 use crate::maps::embedding::check_tokens;
-use crate::rules::auxiliary::Auxiliary;
 use crate::rules::criterion::check_targets;
 use crate::shelf::Parcel;
 use crate::targets::Targets;
@@ -95,7 +94,7 @@ impl Trainer {
 
     /// Whether a loss compares with the images.
     pub(super) fn compares_with_images(&self) -> bool {
-        self.auxiliaries.iter().flatten().any(|auxiliary| auxiliary.judge.needs_images())
+        self.compares.images
     }
 
     /// Cuts a batch with these targets into shares; `h` gives what is in each, from its first sample on and so many.
@@ -153,8 +152,7 @@ impl Trainer {
     /// Refuses targets that the network, or what judges a block, cannot be trained by.
     fn check_targets(&self, targets: &Targets, samples: usize) -> Result<()> {
         check_targets(&self.model.spec, targets, samples)?;
-        let compares = |auxiliary: &Auxiliary| auxiliary.judge.compares_samples();
-        if matches!(targets, Targets::Rows { .. }) && self.auxiliaries.iter().flatten().any(compares) {
+        if matches!(targets, Targets::Rows { .. }) && self.compares.samples {
             return Err(Error::config(
                 "similarity and contrastive losses need one class a sample, not shares of several; choose another head or \
                  task, or mix no samples",

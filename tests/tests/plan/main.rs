@@ -112,6 +112,29 @@ fn every_rule_on_a_residual_network() {
 }
 
 #[test]
+fn blocks_side_by_side() {
+    let _alone = alone();
+    let network = at_side("resnet20", 32);
+    for (rule, blocks, threads) in [
+        (Rule::Greedy, 4, 1),
+        (Rule::Greedy, 4, 2),
+        (Rule::Man, 3, 2),
+        (Rule::Infopro, 3, 4),
+        (Rule::Auglocal, 2, 3),
+    ] {
+        let train = config(&network, RuleConfig::new(rule), blocks);
+        let beside = with(&train, |train| train.execution.side_by_side = true);
+        hold(&network, &beside, 24, threads);
+        let shares = with(&beside, |train| train.execution.micro_batch = Some(8));
+        hold(&network, &shares, 24, threads);
+        let whole = |train: &TrainConfig| {
+            plan(&Workload::steps(network.clone(), train.clone(), 24, threads)).unwrap().peak_bytes
+        };
+        assert!(threads == 1 || whole(&beside) > whole(&train), "more is in memory at once");
+    }
+}
+
+#[test]
 fn every_objective() {
     let _alone = alone();
     for (number, objective) in

@@ -10,6 +10,7 @@ use localgrad::network::NetworkSpec;
 use localgrad::plan::Moment;
 use localgrad::random::Stream;
 use localgrad::scratch::Scratch;
+use localgrad::side_by_side::side_by_side;
 use localgrad::sweep::sweep;
 use localgrad::targets::Targets;
 use localgrad::threads::Workers;
@@ -54,7 +55,7 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
             train.execution.needs_scratch().then(|| Scratch::create(directory.path(), None).unwrap());
         let mut trainer =
             Trainer::with_scratch(network.clone(), train.clone(), normalize, &Device::Cpu, scratch).unwrap();
-        for _ in 0..STEPS {
+        for _ in 0..if train.execution.side_by_side { 0 } else { STEPS } {
             note(Moment::Load);
             let watch = &mut |stage| {
                 note(match stage {
@@ -68,6 +69,14 @@ pub(crate) fn measure(network: &NetworkSpec, train: &TrainConfig, batch: usize, 
                 (0..train.method.chunk).map(|_| trainer.begin(&random_batch(network, batch), 0.001).unwrap());
             let steps = begun.collect();
             sweep(&mut trainer, steps, watch).unwrap();
+        }
+        if train.execution.side_by_side {
+            let mut left = 4 * train.method.ends.len();
+            let begin = &mut |trainer: &mut Trainer| {
+                left = left.saturating_sub(1);
+                (left > 0).then(|| trainer.begin(&random_batch(network, batch), 0.001)).transpose()
+            };
+            side_by_side(&mut trainer, begin).unwrap();
         }
         note(Moment::Load);
     });

@@ -22,6 +22,7 @@ mod exits;
 mod objectives;
 mod pooled;
 mod selection;
+mod side_by_side;
 mod specs;
 mod tokens;
 mod trained;

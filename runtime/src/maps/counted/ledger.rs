@@ -84,6 +84,18 @@ pub enum Moment {
     Save,
 }
 
+impl Moment {
+    /// The block at work, if one is.
+    pub(crate) fn block(self) -> Option<usize> {
+        match self {
+            Self::Forward(block) | Self::Loss(block) | Self::Backward(block) | Self::Update(block) => {
+                Some(block)
+            }
+            Self::Load | Self::Evaluate | Self::Save => None,
+        }
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -226,6 +238,23 @@ impl Ledger {
         }
         drop(book);
         Held { ledger: self.clone(), part: AtomicU8::new(part as u8), bytes }
+    }
+
+    /// Adds to the most at each moment what is in memory meanwhile and was not taken, for backward passes to come.
+    pub(crate) fn add_beside(&self, bytes_at: impl Fn(Moment) -> usize) {
+        let mut book = self.book();
+        let mut most = 0;
+        for peak in &mut book.moments {
+            let bytes = bytes_at(peak.moment);
+            peak.bytes = peak.bytes.saturating_add(bytes);
+            peak.parts[Part::Kept as usize] += bytes;
+            most = most.max(peak.bytes);
+        }
+        let kept = book.moments.iter().map(|peak| peak.parts[Part::Kept as usize]).max();
+        book.worst[Part::Kept as usize] = book.worst[Part::Kept as usize].max(kept.unwrap_or(0));
+        if book.limit_bytes.is_some_and(|limit| most > limit) {
+            self.0.is_over.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Forgets moments, work and what was most, but not what is in memory; `limit_bytes` is what it is to keep to.

@@ -59,7 +59,8 @@ def compare(case, prepare, theirs, threads, options):
         for _ in range(2):
             subject.step()
         subject.seconds.clear()
-    rounds, quiet = torch_twin.take_rounds(everyone, [os.getpid(), ours.process.pid], options)
+    pids = [os.getpid(), *(side.process.pid for side in everyone if hasattr(side, "process"))]
+    rounds, quiet = torch_twin.take_rounds(everyone, pids, options)
     for subject in everyone:
         subject.seconds = [subject.seconds[number] for number in rounds]
     ratios = sorted(a / b for a, b in zip(ours.seconds, other.seconds))
@@ -74,7 +75,8 @@ def compare(case, prepare, theirs, threads, options):
         "ratio": statistics.median(ratios),
         "ratio_quartiles": [ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]],
         "resident": ours.finish()["resident_bytes"],
-        "their_resident": resident_in_fresh_process(case, threads),
+        # A side that has a process of its own knows itself how far that grew.
+        "their_resident": other.finish() if hasattr(other, "process") else resident_in_fresh_process(case, threads),
     }
 
 

@@ -2,7 +2,7 @@
 """The study's recipe in PyTorch, end to end: a check of the engine. Takes the words of `localgrad train` that the study uses.
 
     pip install torch numpy safetensors
-    benches/accuracy/torch_reference.py --data CIFAR --model resnet20 --batch 128 --epochs 30 --schedule cosine \
+    benches/accuracy/torch_reference.py --data CIFAR --model resnet20 --batch 128 --epochs 30 --schedule cosine-to-zero \
         --lr 0.1 --warmup 2 --seed 0 --threads 2 --out RUN
 
 A run that was cut off goes on with the epoch it was in.
@@ -94,7 +94,7 @@ def main():
     words.add_argument("--model", default="resnet20")
     words.add_argument("--batch", type=int, default=128)
     words.add_argument("--epochs", type=int, default=30)
-    words.add_argument("--schedule", choices=["cosine"], default="cosine")
+    words.add_argument("--schedule", choices=["cosine-to-zero"], default="cosine-to-zero")
     words.add_argument("--lr", type=float, default=0.1)
     words.add_argument("--warmup", type=int, default=2)
     words.add_argument("--seed", type=int, default=0)

@@ -463,8 +463,8 @@ const FIRST: &[&str] = &[
     "densenet169",
     "densenet201",
 ];
-const CUTS_OF_FIRST: u32 = 3_192_927_326;
-const CUTS_OF_LATER: u32 = 834_506_544;
+const CUTS_OF_FIRST: u32 = 1_080_698_386;
+const CUTS_OF_LATER: u32 = 1_945_293_567;
 const CUTS_OF_TEXTS: u32 = 723_268_547;
 
 #[test]

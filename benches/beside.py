@@ -65,7 +65,7 @@ def compare(case, prepare, theirs, threads, options):
         subject.seconds = [subject.seconds[number] for number in rounds]
     ratios = sorted(a / b for a, b in zip(ours.seconds, other.seconds))
     return {
-        "model": case.model,
+        "model": Path(case.model).stem,
         "side": case.image[1],
         "batch": case.batch,
         "threads": threads,
@@ -115,7 +115,7 @@ def run(description, name, prepare, theirs):
     print("|" + "---|" * len(heads), flush=True)
     rows = []
     for case in CASES:
-        for threads in map(int, options.threads.split(",")) if options.only in (None, case.model) else ():
+        for threads in map(int, options.threads.split(",")) if options.only in (None, Path(case.model).stem) else ():
             rows.append(compare(case, prepare, theirs, threads, options))
             print("| " + " | ".join(cells(rows[-1])) + " |", flush=True)
     if options.json:

@@ -6,6 +6,7 @@
 #include <model.h>
 #include <optimizer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -33,17 +34,25 @@ static long status_kib(const std::string &key) {
   return 0;
 }
 
+// Numbers of which each sample takes a stretch: drawing them anew would be a part of a step.
+static std::vector<float> numbers() {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> number(-1.0f, 1.0f);
+  std::vector<float> all(image_len + batch);
+  for (float &one : all) one = number(random);
+  return all;
+}
+
 // A sample a call; a batch is an epoch, so that one may wait between two.
 static int sample(float **images, float **labels, bool *last, void *) {
-  static std::mt19937 random(1);
+  static const std::vector<float> drawn = numbers();
   static unsigned given = 0;
-  std::uniform_real_distribution<float> number(-1.0f, 1.0f);
   if (given == batch) {
     given = 0;
     *last = true;
     return 0;
   }
-  for (unsigned i = 0; i < image_len; ++i) images[0][i] = number(random);
+  std::copy_n(drawn.begin() + given, image_len, images[0]);
   for (unsigned i = 0; i < classes; ++i) labels[0][i] = i == given % classes ? 1.0f : 0.0f;
   ++given;
   *last = false;
@@ -63,14 +72,14 @@ static void wait_for_a_step(void *) {
 }
 
 int main(int count, char **words) {
-  if (count != 5) return 2;
+  if (count != 6) return 2;
   batch = std::stoul(words[2]);
   image_len = std::stoul(words[3]);
   classes = std::stoul(words[4]);
   // The framework tells its progress there.
   std::cout.rdbuf(nullptr);
   const long before = status_kib("VmRSS:");
-  auto model = ml::train::createModel(ml::train::ModelType::NEURAL_NET, {"loss=cross"});
+  auto model = ml::train::createModel(ml::train::ModelType::NEURAL_NET, {std::string("loss=") + words[5]});
   std::ifstream layers(words[1]);
   for (std::string line; std::getline(layers, line);) {
     auto parts = split(line, '\t');

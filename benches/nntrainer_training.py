@@ -7,22 +7,81 @@
 NNTrainer (github.com/nnstreamer/nntrainer) is built from its source, with its C++ interface; how many threads it has is said
 there (`-Dnntr-num-threads`). Both train end to end and take turns step by step, as in torch_twin.py; its network has the layers
 of PyTorch's twin one by one, and it trains by SGD without momentum, as its SGD has none (ours has Nesterov's). Its step is an
-epoch of one batch, which a thread of its own draws sample by sample.
+epoch of one batch, which a thread of its own copies sample by sample.
 """
 
 import atexit
+import json
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import beside
+import torch
 import torch_networks
 from beside import Case
 from torch import nn
 
 HERE = Path(__file__).resolve().parent
-beside.CASES = [Case("resnet20", 8), Case("resnet32", 64), Case("resnet18", 32)]
+IMAGE = (3, 224, 224)
+
+
+def conv():
+    return nn.Conv2d(3, 3, 3, 2, 1)
+
+
+# NNTrainer's own cases of layers (Applications/Layers of its source) with their batches; the seventh is an LSTM, which ours has
+# not. They learn values by their mean square.
+LAYERS = {
+    "linear": (64, IMAGE, lambda: [nn.Flatten(), nn.Linear(150528, 300)]),
+    "conv": (64, IMAGE, lambda: [conv(), nn.Flatten()]),
+    "model_a_linear": (
+        2048,
+        (1, 1, 784),
+        lambda: [nn.Flatten(), nn.Linear(784, 4096), nn.Linear(4096, 2048), nn.Linear(2048, 100)],
+    ),
+    "model_a_conv": (64, IMAGE, lambda: [conv(), conv(), conv(), nn.Flatten()]),
+    "model_c_linear": (64, IMAGE, lambda: [nn.Flatten(), nn.Linear(150528, 10), nn.ReLU()]),
+    "model_c_conv": (64, IMAGE, lambda: [conv(), nn.ReLU(), nn.Flatten()]),
+}
+SPECS = tempfile.TemporaryDirectory()
+
+
+def learns_values(case):
+    return case.model.endswith(".json")
+
+
+def layer_spec(number, module):
+    """A layer as ours are written."""
+    if isinstance(module, nn.Linear):
+        layer = {"linear": {"inputs": module.in_features, "outputs": module.out_features, "bias": True}}
+    elif isinstance(module, nn.Conv2d):
+        sizes = {key: list(getattr(module, key if key != "kernel" else "kernel_size")) for key in ("kernel", "stride", "padding")}
+        config = sizes | {"dilation": [1, 1], "groups": 1}
+        layer = {"conv": {"inputs": module.in_channels, "outputs": module.out_channels, "config": config, "bias": True}}
+    else:
+        layer = {"activation": "relu"} if isinstance(module, nn.ReLU) else "flatten"
+    return {"name": f"layer{number}", "layer": layer}
+
+
+def layers_case(name):
+    """A case of LAYERS, with its network in a file."""
+    batch, image, make = LAYERS[name]
+    modules = make()
+    layers = [layer_spec(number, module) for number, module in enumerate(modules)]
+    flatten = next(number for number, module in enumerate(modules) if isinstance(module, nn.Flatten))
+    # A unit gives a map; where nothing is done to the images, one that does nothing stands before the head.
+    unit = layers[:flatten] or [{"name": "same", "layer": {"slice": {"first": 0, "count": image[0]}}}]
+    outputs = torch.nn.Sequential(*modules)(torch.zeros(1, *image)).numel()
+    kind = {"name": "unit", "kind": {"layers": unit}, "width": image[0], "stride": 1}
+    spec = {"name": name, "input": image, "classes": outputs, "objective": "values", "units": [kind], "head": layers[flatten:]}
+    path = Path(SPECS.name) / f"{name}.json"
+    path.write_text(json.dumps(spec))
+    return Case(str(path), batch, image, outputs)
+
+
+beside.CASES = [Case("resnet20", 8), Case("resnet32", 64), Case("resnet18", 32), *map(layers_case, LAYERS)]
 
 
 def pair(numbers):
@@ -34,6 +93,7 @@ class Layers:
 
     def __init__(self, case):
         self.lines = []
+        self.answers = [] if learns_values(case) else ["activation=softmax"]
         self.add("input", None, "input_shape=" + ":".join(map(str, case.image)))
 
     def add(self, kind, inputs, *parts):
@@ -65,7 +125,7 @@ class Layers:
         if isinstance(module, nn.Flatten):
             return self.add("flatten", x)
         if isinstance(module, nn.Linear):
-            return self.add("fully_connected", x, f"unit={module.out_features}", "activation=softmax")
+            return self.add("fully_connected", x, f"unit={module.out_features}", *self.answers)
         if isinstance(module, nn.Identity):
             return x
         raise SystemExit(f"{type(module).__name__} has no counterpart in NNTrainer here")
@@ -88,6 +148,8 @@ def compiled():
 
 def prepare(case):
     """PyTorch's twin."""
+    if learns_values(case):
+        return nn.Sequential(*LAYERS[Path(case.model).stem][2]())
     return torch_networks.network(case.model, case.image, case.classes)
 
 
@@ -101,10 +163,11 @@ class Theirs:
         layers = Layers(case)
         layers.of(twin, "layer0")
         self.parameters = sum(weight.numel() for weight in twin.parameters())
-        path = Theirs.program.with_name(f"{case.model}.txt")
+        path = Theirs.program.with_name(f"{Path(case.model).stem}.txt")
         path.write_text("\n".join(layers.lines) + "\n")
         channels, height, width = case.image
-        words = [Theirs.program, path, case.batch, channels * height * width, case.classes]
+        loss = "mse" if learns_values(case) else "cross"
+        words = [Theirs.program, path, case.batch, channels * height * width, case.classes, loss]
         # Its threads each multiply matrices.
         own = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": str(threads)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -50,7 +50,7 @@ mod tests {
         "label_smoothing": 0.1, "class_weights": [1.0, 0.5], "clip_norm": null, "micro_batch": 8, "recompute": true,
         "pieces": [0, 2], "seed": 18446744073709551615, "frozen": 1, "selection": "norms", "exact": false,
         "activations": "f16", "features": "bf16", "features_on_disk": true, "offload": true, "chunk": 3,
-        "block_batches": [16, 32], "cache": {"variants": 2, "precision": "f16"}
+        "block_batches": [16, 32], "side_by_side": true, "cache": {"variants": 2, "precision": "f16"}
     }"#;
 
     #[test]
@@ -70,9 +70,17 @@ mod tests {
         let before = TrainConfig::default();
         let mut text = serde_json::to_value(&before).unwrap();
         let fields = text.as_object_mut().unwrap();
-        for name in
-            ["recompute", "pieces", "frozen", "exact", "activations", "features", "chunk", "block_batches"]
-        {
+        for name in [
+            "recompute",
+            "pieces",
+            "frozen",
+            "exact",
+            "activations",
+            "features",
+            "chunk",
+            "block_batches",
+            "side_by_side",
+        ] {
             fields.remove(name).unwrap();
         }
         assert_eq!(serde_json::from_value::<TrainConfig>(text).unwrap(), before);

@@ -27,6 +27,10 @@ use std::sync::Arc;
 /// What a name, its place in a layer and an optimizer's notes take for each weight and statistic.
 const NOTES_BYTES: usize = 192;
 
+/// What the launches of a device's steps are remembered in, to be begun as graphs: 64 series of 32 at the most, each launch with its
+/// arguments and where its memory is.
+const SERIES_BYTES: usize = 64 * 32 * 768;
+
 /// What a block holds between steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Resting {
@@ -198,7 +202,7 @@ impl Counted {
         let passing = trained.max(judged).max(read).max(workload.record_bytes);
         let notes: usize = self.resting.iter().map(|rest| rest.tensors * NOTES_BYTES).sum();
         let ahead = self.ahead_bytes(workload.batch, workload.reading_bytes);
-        workload.program_bytes + ALLOWANCE_BYTES + ahead + kept + notes + passing
+        workload.program_bytes + ALLOWANCE_BYTES + SERIES_BYTES + ahead + kept + notes + passing
     }
 
     /// Features that are kept of all samples but those of a batch, and where each is found.

@@ -98,16 +98,12 @@ struct Held<M> {
     number: usize,
 }
 
-/// Tables of addresses that are kept: those of a step.
-const MOST_ADDRESS_TABLES: usize = 64;
-
 /// A driver and its memory.
 pub(super) struct Pool<D: Driver> {
     driver: D,
     live: HashMap<u64, Held<D::Memory>>,
     free: HashMap<(Element, usize), BTreeMap<usize, D::Memory>>,
     tables: HashMap<(Element, Vec<u32>), Span>,
-    address_tables: HashMap<Vec<u64>, Span>,
     series: Series,
     queue: Queue,
     deferred: Option<Deferred>,
@@ -126,7 +122,6 @@ impl<D: Driver> Pool<D> {
             live: HashMap::new(),
             free: HashMap::new(),
             tables: HashMap::new(),
-            address_tables: HashMap::new(),
             series: Series::default(),
             queue: Queue::default(),
             deferred: None,
@@ -226,33 +221,22 @@ impl<D: Driver> Pool<D> {
         Ok(span)
     }
 
-    /// A block with the addresses of others, which a step has in common with the step before it.
+    /// A block with the addresses of others.
     fn addresses(&mut self, arrays: &[[Option<Span>; ARRAYS]]) -> Result<Span> {
-        let mut addresses = vec![];
+        let mut bytes = vec![];
         for span in arrays.iter().flatten() {
-            addresses.push(match span {
+            let address = match span {
                 Some(span) => self.driver.address(&self.held(span.block)?.memory),
                 None => 0,
-            });
+            };
+            bytes.extend(address.to_ne_bytes());
         }
-        if let Some(&span) = self.address_tables.get(&addresses) {
-            return Ok(span);
-        }
-        if self.address_tables.len() >= MOST_ADDRESS_TABLES {
-            self.forget_addresses();
-        }
-        let span =
-            Span { block: self.take(Element::Address, addresses.len())?, first: 0, len: addresses.len() };
+        let len = arrays.len() * ARRAYS;
+        let span = Span { block: self.take(Element::Address, len)?, first: 0, len };
+        // A launch that waits may read what was there before.
         self.flush()?;
-        let bytes: Vec<u8> = addresses.iter().flat_map(|address| address.to_ne_bytes()).collect();
         self.driver.upload(&self.held(span.block)?.memory, 0, &bytes)?;
-        self.address_tables.insert(addresses, span);
         Ok(span)
-    }
-
-    fn forget_addresses(&mut self) {
-        let tables = std::mem::take(&mut self.address_tables);
-        tables.into_values().for_each(|span| self.free(span.block));
     }
 
     /// Begins the launches that wait for the rest of their series.
@@ -320,16 +304,22 @@ impl<D: Driver> Pool<D> {
 
     /// Gives the driver a launch.
     fn begin(&mut self, launch: &Launch, given: Vec<Given>) -> Result<()> {
-        let mut spans = vec![];
+        let (mut spans, mut lent) = (vec![], vec![]);
         for given in given {
             spans.push(match given {
                 Given::Nothing => None,
                 Given::Span(span) => Some(span),
                 Given::Table(element, words) => Some(self.table(element, words)?),
-                Given::Addresses(arrays) => Some(self.addresses(&arrays)?),
+                Given::Addresses(arrays) => {
+                    let span = self.addresses(&arrays)?;
+                    lent.push(span.block);
+                    Some(span)
+                }
             });
         }
-        self.start(launch, &spans)?;
+        let begun = self.start(launch, &spans);
+        lent.into_iter().for_each(|block| self.free(block));
+        begun?;
         self.count(launch.kernel.function_name(), launch.traffic);
         Ok(())
     }
@@ -497,7 +487,6 @@ impl<D: Driver> Requests for Pool<D> {
 
     fn keep(&mut self, bytes: usize) -> Result<()> {
         self.keep_bytes = bytes;
-        self.forget_addresses();
         self.release_past(bytes.min(self.limit_bytes), 0)
     }
 }

@@ -82,8 +82,7 @@ impl<'a> Subject<'a> {
         reset_peak(self.place);
         let allocations = memory::large_allocations();
         let start = Instant::now();
-        let (report, steps) =
-            self.workers.run(|| one_after_the_other_or_side_by_side(trainer, batch, rate))?;
+        let (report, steps) = self.workers.run(|| train_some(trainer, batch, rate))?;
         // What a GPU was given to do may not be done.
         self.place.wait()?;
         let seconds = start.elapsed().as_secs_f64() / steps as f64;
@@ -104,11 +103,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Trains a step, or, side by side, a few; what the last found, and how many there were.
-fn one_after_the_other_or_side_by_side(
-    trainer: &mut Trainer,
-    batch: &Batch,
-    rate: f64,
-) -> Result<(StepReport, usize)> {
+fn train_some(trainer: &mut Trainer, batch: &Batch, rate: f64) -> Result<(StepReport, usize)> {
     if !trainer.execution().side_by_side {
         return Ok((trainer.step(batch, rate, &mut |_| {})?, 1));
     }

@@ -5,25 +5,12 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-const TRAIN: [&str; 17] = [
-    "train",
-    "--model",
-    "resnet8",
-    "--widths",
-    "4,4,6,8",
-    "--ends",
-    "0,1,3",
-    "--batch",
-    "20",
-    "--limit",
-    "400",
-    "--rule",
-    "man",
-    "--lr",
-    "0.05",
-    "--threads",
-    "2",
-];
+const TRAIN: &str = "train --model resnet8 --widths 4,4,6,8 --ends 0,1,3 --batch 20 --limit 400 --rule man --lr 0.05 --threads 2";
+
+/// The words of a run, and more.
+fn words<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    TRAIN.split(' ').chain(more.iter().copied()).collect()
+}
 
 fn weights(run: &str) -> Vec<u8> {
     fs::read(Path::new(run).join("weights.safetensors")).unwrap()
@@ -34,7 +21,7 @@ fn a_run_is_the_same_and_goes_on_either_way() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
     let train = |name: &str, epochs: &str, more: &[&str]| {
-        lines(&[&TRAIN[..], &["--epochs", epochs, "--json", "--out", &at(name)], more].concat())
+        lines(&[&words(more)[..], &["--epochs", epochs, "--json", "--out", &at(name)]].concat())
     };
     let losses = |records: &[Value]| {
         let steps = records.iter().filter(|record| record["event"] == "step");
@@ -63,7 +50,7 @@ fn a_run_is_the_same_and_goes_on_either_way() {
 fn what_makes_blocks_wait_is_refused_and_a_plan_knows_it() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run").to_str().unwrap().to_string();
-    let beside = [&TRAIN[..], &["--out", &run, "--side-by-side"]].concat();
+    let beside = words(&["--out", &run, "--side-by-side"]);
     assert!(refusal(&[&beside[..], &["--offload"]].concat(), 2).contains("waits in a file"));
     assert!(refusal(&[&beside[..], &["--chunk", "3"]].concat(), 2).contains("no chunks"));
     let plan =

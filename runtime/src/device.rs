@@ -27,9 +27,7 @@ pub mod array;
 pub mod operations;
 #[cfg(feature = "device")]
 pub mod idle;
-#[cfg(feature = "device")]
-mod lzma;
-#[cfg(feature = "device")]
+#[cfg(any(feature = "cuda", feature = "emulated"))]
 pub mod ptx;
 #[cfg(feature = "cuda")]
 mod refusal;

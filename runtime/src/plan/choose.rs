@@ -9,6 +9,7 @@
 use super::counted::Planner;
 use super::cuts;
 use super::least;
+use super::likely;
 use super::rates::Rates;
 use super::size::words;
 use super::workload::{Plan, Workload, evaluation_bytes, plan, plan_within};
@@ -23,7 +24,7 @@ use serde::Serialize;
 /// The statistics of fewer samples are poor.
 pub const SMALL_MICRO_BATCH: usize = 16;
 /// How many configurations are told of besides the chosen one.
-const RUNNERS_UP: usize = 4;
+pub(super) const RUNNERS_UP: usize = 4;
 
 /// What is left to choose.
 #[derive(Clone, Debug)]
@@ -160,7 +161,7 @@ impl Candidate {
     }
 
     /// What decides between two that fit: good statistics first, then all bits, then time, then bytes.
-    fn order(&self, batch: usize) -> (bool, bool, f64, usize) {
+    pub(super) fn order(&self, batch: usize) -> (bool, bool, f64, usize) {
         let halved = self.execution.activations != Precision::F32;
         (self.has_poor_statistics(batch), halved, self.step_seconds, self.peak_bytes)
     }
@@ -191,9 +192,14 @@ pub struct Choice {
 /// `Config` with the least that would do, when nothing fits; those of planning.
 pub fn choose(workload: &Workload, freedom: &Freedom, budget_bytes: usize, rates: &Rates) -> Result<Choice> {
     let mut fitting = search(workload, freedom, budget_bytes, rates)?.into_iter();
-    let Some(chosen) = fitting.next() else {
-        let least = least::of_ways(workload, freedom, budget_bytes, rates)?;
-        return Err(refusal(workload, budget_bytes, least));
+    let chosen = match fitting.next() {
+        Some(chosen) => chosen,
+        None => {
+            let least = least::of_ways(workload, freedom, budget_bytes, rates)?;
+            // On a device not everything that fits is looked at.
+            let fits = least.clone().filter(|least| least.peak_bytes <= budget_bytes);
+            fits.ok_or_else(|| refusal(workload, budget_bytes, least))?
+        }
     };
     let plan = plan(&chosen.applied(workload))?;
     let mut runners_up: Vec<Candidate> = fitting.collect();
@@ -238,6 +244,7 @@ fn search(
         if number == 1 && fitting.iter().any(enough) || number > 1 && fitting.is_empty() {
             break;
         }
+        let search_one = if likely::is_rehearsed(workload) { likely::search } else { search_one };
         fitting.extend(search_one(&way.of(workload), freedom, budget_bytes, rates, &mut planner)?);
     }
     let order = |candidate: &Candidate| candidate.order(workload.batch);

@@ -2,6 +2,7 @@
 
 use super::choose::{Candidate, Freedom, Way, micro_batches, repetitions, smallest_evaluation, ways};
 use super::counted::Planner;
+use super::likely::{counted_alone, is_likely, is_rehearsed};
 use super::rates::Rates;
 use super::workload::Workload;
 use crate::error::Result;
@@ -45,6 +46,9 @@ impl Search<'_> {
     fn look(&mut self, workload: &Workload, way: Way) -> Result<()> {
         let waiting = way.of(workload);
         let mut changed = waiting.clone();
+        // To count beforehand is worth it where plans are rehearsals.
+        let (alone, counting) =
+            (is_rehearsed(workload).then(|| counted_alone(&waiting)), &mut Planner::default());
         for ends in self.freedom.cuts.iter().rev() {
             let sizes = micro_batches(&waiting, self.freedom, ends)?;
             for (recompute, pieces) in repetitions(&waiting, self.freedom, ends)?.into_iter().rev() {
@@ -55,6 +59,11 @@ impl Search<'_> {
                 {
                     let candidate = Candidate::cut(&waiting, ends, (*micro_batch, recompute, &pieces));
                     let limit_bytes = [&best, &self.least].into_iter().flatten().map(|c| c.peak_bytes).min();
+                    if let (Some(alone), Some(limit_bytes)) = (&alone, limit_bytes)
+                        && !is_likely(&candidate, alone, limit_bytes, counting)?
+                    {
+                        continue;
+                    }
                     let limits = (self.budget_bytes, limit_bytes);
                     let found =
                         smallest_evaluation(&mut changed, candidate, limits, self.rates, &mut self.planner)?;

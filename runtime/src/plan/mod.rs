@@ -5,7 +5,7 @@
 //! thread's scratch at once.
 //!
 //! On a device with kernels of our own the trainer takes steps where nothing is done, but all memory is taken
-//! (`plan/rehearsed.rs`).
+//! (`plan/rehearsed.rs`); what to rehearse is chosen by counting (`plan/likely.rs`).
 //!
 //! Plans know the trainer. They know nothing of single layers, files or command lines.
 
@@ -17,6 +17,7 @@ pub mod cuts;
 pub mod rates;
 pub mod size;
 pub mod choose;
+mod likely;
 mod least;
 
 pub use choose::{Candidate, Choice, Freedom, choose, fastest};

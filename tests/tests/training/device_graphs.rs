@@ -22,12 +22,11 @@ fn engine(has_graphs: bool) -> Engine {
     Engine::new("emulated", Emulated { graphs, ..Emulated::default() }, Class::Scalar)
 }
 
+/// By name, as bits.
+type Weights = Vec<(String, Vec<u32>)>;
+
 /// The weights after six steps; of each step its launches, those in graphs, and those that changed there.
-fn trained(
-    spec: &NetworkSpec,
-    config: &TrainConfig,
-    engine: &Engine,
-) -> (Vec<(String, Vec<u32>)>, Vec<[u64; 3]>) {
+fn trained(spec: &NetworkSpec, config: &TrainConfig, engine: &Engine) -> (Weights, Vec<[u64; 3]>) {
     let directory = tempfile::tempdir().unwrap();
     let mut trainer = trainer(spec, config, &Place::Device(engine.clone()), directory.path());
     let mut counts = vec![];

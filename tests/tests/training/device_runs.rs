@@ -17,7 +17,7 @@ use localgrad::evaluate::Tally;
 use localgrad::fit::{Control, Duration, FitConfig, fit};
 use localgrad::maps::Place;
 use localgrad::network::NetworkSpec;
-use localgrad::plan::{Freedom, Rates, Workload, choose, rehearse};
+use localgrad::plan::{Candidate, Freedom, Rates, Workload, choose, rehearse};
 use localgrad::precision::Precision;
 use localgrad::progress::Progress;
 use localgrad::rules::{Rule, RuleConfig};
@@ -213,6 +213,54 @@ fn a_budget_chooses_how_a_device_trains() {
     assert!(place.taken().held_bytes <= budget_bytes);
     let refused = choose(&whole, &freedom, 1000, &Rates::default()).unwrap_err();
     assert!(refused.least_bytes().is_some(), "{refused}");
+}
+
+#[test]
+fn what_a_device_chooses_is_the_fastest_that_fits() {
+    let spec = small_resnet([3, 8, 8]);
+    let whole = Workload {
+        evaluation_batch: None,
+        ..workload(&spec, &local(RuleConfig::new(Rule::Dgl)), &emulated())
+    };
+    let cuts = vec![vec![6], vec![3, 6], vec![1, 3, 6], (0..7).collect()];
+    let freedom = Freedom { micro_batch: true, recompute: true, ..Freedom::of_cuts(cuts) };
+    let mut all = Vec::new();
+    for (ends, micro_batch, recompute) in freedom.cuts.iter().flat_map(|ends| {
+        [None, Some(3), Some(2), Some(1)]
+            .into_iter()
+            .flat_map(move |size| [false, true].map(|recompute| (ends, size, recompute)))
+    }) {
+        let mut one = whole.clone();
+        one.train.method.ends.clone_from(ends);
+        one.train.execution = Execution { micro_batch, recompute, ..Execution::default() };
+        // Batch norm has to see more than one value.
+        all.extend(Candidate::of(&one, &Rates::default()));
+    }
+    let most = all.iter().map(|candidate| candidate.peak_bytes).max().unwrap();
+    let mut kinds = Vec::new();
+    for part in [100, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25] {
+        let budget_bytes = most * part / 100;
+        let order = |candidate: &Candidate| (candidate.has_poor_statistics(SAMPLES), candidate.step_seconds);
+        let fitting = all.iter().filter(|candidate| candidate.peak_bytes <= budget_bytes);
+        let best = fitting.min_by(|a, b| order(a).partial_cmp(&order(b)).unwrap());
+        match (choose(&whole, &freedom, budget_bytes, &Rates::default()), best) {
+            (Ok(choice), Some(best)) => {
+                assert_eq!(
+                    order(&choice.chosen),
+                    order(best),
+                    "{part} %: {}, {}",
+                    choice.chosen.words(),
+                    best.words()
+                );
+                assert!(choice.plan.peak_bytes <= budget_bytes);
+                kinds.push(choice.chosen.words());
+            }
+            (Err(refusal), None) => assert!(refusal.least_bytes().unwrap() > budget_bytes, "{refusal}"),
+            (chosen, best) => panic!("{part} %: {chosen:?}, {best:?}"),
+        }
+    }
+    kinds.dedup();
+    assert!(kinds.len() >= 3, "{kinds:?}");
 }
 
 fn configuration(spec: &NetworkSpec, config: &TrainConfig, place: &Place) -> Configuration {

@@ -432,16 +432,3 @@ fn finite_or_nan_map<'de, D: Deserializer<'de>>(
     let values = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
     Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::metric_text;
-
-    #[test]
-    fn what_was_not_judged_is_a_dash() {
-        assert_eq!(metric_text("accuracy", 0.81234), "81.23 %");
-        assert_eq!(metric_text("mean_squared_error", 0.5), "0.5000");
-        assert_eq!(metric_text("accuracy", f64::NAN), "–");
-        assert_eq!(metric_text("mean_squared_error", f64::NAN), "–");
-    }
-}

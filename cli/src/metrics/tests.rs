@@ -146,3 +146,11 @@ fn an_empty_file_has_no_records_and_a_missing_one_is_an_error() {
     let error = read(&directory.path().join("absent")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
 }
+
+#[test]
+fn what_was_not_judged_is_a_dash() {
+    assert_eq!(metric_text("accuracy", 0.81234), "81.23 %");
+    assert_eq!(metric_text("squared_error", 0.5), "0.5000");
+    assert_eq!(metric_text("accuracy", f64::NAN), "–");
+    assert_eq!(metric_text("squared_error", f64::NAN), "–");
+}

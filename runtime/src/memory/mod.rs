@@ -17,6 +17,7 @@ mod exhausted;
 mod limit;
 mod pool;
 pub(crate) mod ranges;
+mod small;
 mod trace;
 
 pub use ceiling::{Ceiling, Reason, ceiling};
@@ -124,6 +125,7 @@ fn take(layout: Layout) -> Option<NonNull<u8>> {
     let taken = pool().take(layout, limit::bytes());
     if taken.is_none_or(|(_, grew)| grew) {
         LARGE.fetch_add(1, Ordering::Relaxed);
+        small::keep_pages();
     }
     taken.map(|(block, _)| block)
 }

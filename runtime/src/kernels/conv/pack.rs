@@ -26,10 +26,15 @@ impl<'a> Places<'a> {
         let forward = direction == Direction::Forward;
         // The steps from target channel to target channel, and from source channel to source channel.
         let (lane_step, row_step) = if forward { (filter, taps) } else { (taps, filter) };
-        let offset = |channel: usize, tap: usize| channel * row_step + tap;
-        let mut rows: Vec<_> =
-            pass.rows.iter().enumerate().map(|(i, row)| (offset(row.channel, row.tap), i)).collect();
-        rows.sort_unstable();
+        let sources = if forward { geometry.group_in() } else { geometry.group_out() };
+        // By channel and tap: sorting would take as long as what is packed by it.
+        let mut indices = vec![None; sources * taps];
+        for (index, row) in pass.rows.iter().enumerate() {
+            indices[row.channel * taps + row.tap] = Some(index);
+        }
+        let offset = |place: usize| place / taps * row_step + place % taps;
+        let rows =
+            indices.iter().enumerate().filter_map(|(place, &index)| Some((offset(place), index?))).collect();
         Self { rows, lane_step, geometry, direction }
     }
 

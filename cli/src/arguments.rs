@@ -181,7 +181,8 @@ pub struct RuleArguments {
     pub ends: Option<Vec<usize>>,
     /// Head of each auxiliary network: greedy, dgl, predsim, imagenet, 1c2f and the like, infopro (1c2f and a decoder),
     /// auglocal (units made after those that follow, and a classifier; --aux-depth says how many), or path (units that
-    /// follow as they are, and a classifier)
+    /// follow as they are, and a classifier) [default: the rule's published one; of man for images auglocal, with
+    /// --aux-depth 1 and --ema-momentum 0.9]
     #[arg(long)]
     pub head: Option<String>,
     /// Loss of the head: softmax or contrastive
@@ -190,13 +191,13 @@ pub struct RuleArguments {
     /// Temperature of the contrastive loss [default: 0.07]
     #[arg(long)]
     pub temperature: Option<f64>,
-    /// Share of the old value in MAN's moving average, in [0, 1)
+    /// Share of the old value in MAN's moving average, in [0, 1) [default: 0.995; without --head 0.9]
     #[arg(long, value_name = "M")]
     pub ema_momentum: Option<f64>,
     /// MAN's moving average without its trained copy
     #[arg(long)]
     pub average_alone: bool,
-    /// Units of the first auxiliary networks, with AugLocal or a head of units [default: 2]
+    /// Units of the first auxiliary networks, with AugLocal or a head of units [default: 2; of man without --head 1]
     #[arg(long, value_name = "D")]
     pub aux_depth: Option<usize>,
     /// AugLocal's pyramid coefficient: how fast their number shrinks from block to block [default: 0.5]

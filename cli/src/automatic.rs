@@ -121,6 +121,21 @@ pub fn as_begun(rule: &RuleArguments, begun: &RuleConfig) -> RuleArguments {
     }
 }
 
+/// The words of MAN, where nobody says over which head, with the head that the run began with: what it is by default may be
+/// another than then.
+pub fn over_as_begun(rule: &RuleArguments, begun: &RuleConfig) -> RuleArguments {
+    let is_man = rule.rule.as_deref().is_none_or(|rule| rule == Rule::Man.to_string());
+    if rule.head.is_some() || !is_man || begun.rule != Rule::Man {
+        return rule.clone();
+    }
+    RuleArguments {
+        head: Some(begun.head_name()),
+        aux_depth: rule.aux_depth.or(begun.has_depth().then_some(begun.depth)),
+        ema_momentum: rule.ema_momentum.or(Some(begun.ema_momentum)),
+        ..rule.clone()
+    }
+}
+
 /// The words of end-to-end training in place of `--rule auto`.
 pub fn end_to_end(rule: &RuleArguments) -> RuleArguments {
     RuleArguments { rule: Some(Rule::Bp.to_string()), ..rule.clone() }
@@ -169,6 +184,40 @@ pub fn check(rule: &RuleArguments, waiting: &WaitingArguments) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choices;
+    use crate::resume::{FinetuneOrTrain, parsed};
+    use localgrad::inputs::Inputs;
+
+    fn said(words: &str) -> RuleArguments {
+        let words: Vec<String> = words.split(' ').map(String::from).collect();
+        match parsed(&words).unwrap() {
+            FinetuneOrTrain::Train(words) => words.rule,
+            FinetuneOrTrain::Finetune(words) => words.train.rule,
+        }
+    }
+
+    #[test]
+    fn man_goes_on_over_the_head_it_began_with() {
+        let input = Inputs::Pixels([3, 8, 8]);
+        let path = RuleConfig { ema_momentum: 0.5, ..RuleConfig::over(Rule::Man, Head::Path, false) };
+        for begun in [RuleConfig::new(Rule::Man), RuleConfig::usual(Rule::Man, input), path] {
+            for words in ["train", "train --rule man"] {
+                let rule = over_as_begun(&said(words), &begun);
+                assert_eq!(choices::rule(&rule, Rule::Man, input).unwrap(), begun);
+            }
+        }
+        let infopro = RuleConfig::new(Rule::Man);
+        assert_eq!(over_as_begun(&said("train --head dgl"), &infopro).head.as_deref(), Some("dgl"));
+        assert_eq!(over_as_begun(&said("train --rule greedy"), &infopro).head, None);
+    }
+
+    #[test]
+    fn man_contrasts_over_a_published_head() {
+        let contrasts = |words: &str| choices::rule(&said(words), Rule::Man, Inputs::Pixels([3, 8, 8]));
+        assert_eq!(contrasts("train --task contrastive").unwrap().head_name(), "infopro");
+        assert_eq!(contrasts("train").unwrap().head_name(), "auglocal");
+        assert!(contrasts("train --task contrastive --head auglocal").is_err());
+    }
 
     #[test]
     fn the_fewest_are_found() {

@@ -15,7 +15,7 @@ use localgrad::network::unit::Shortcut;
 use localgrad::network::{NetworkSpec, Objective};
 use localgrad::optimizer::OptimizerConfig;
 use localgrad::plan::{Freedom, cuts};
-use localgrad::rules::{Head, Rule, RuleConfig};
+use localgrad::rules::{Rule, RuleConfig};
 use localgrad::schedule::{DEFAULT_FLOOR, DEFAULT_START_RATE, DEFAULT_WARMUP_EPOCHS, Schedule};
 use localgrad::targets::TargetKind;
 use localgrad::threads::Workers;
@@ -164,7 +164,10 @@ pub fn usual_rule(
 /// The rule and its numbers for samples that are `input`; `fallback` where no `--rule` was given.
 pub fn rule(arguments: &RuleArguments, fallback: Rule, input: Inputs) -> Outcome<RuleConfig> {
     let rule = arguments.rule.as_deref().map_or(Ok(fallback), str::parse)?;
-    let mut config = RuleConfig::of_inputs(rule, arguments.head.as_deref(), input)?;
+    // The contrastive loss is of the published heads.
+    let published = (arguments.task == TaskName::Contrastive && !input.are_tokens()).then_some("infopro");
+    let head = arguments.head.as_deref().or(published.filter(|_| rule == Rule::Man));
+    let mut config = RuleConfig::of_inputs(rule, head, input)?;
     refuse_unused(arguments, &config)?;
     if arguments.task == TaskName::Contrastive {
         config.contrastive_temperature = Some(arguments.temperature.unwrap_or(DEFAULT_TEMPERATURE));
@@ -188,14 +191,17 @@ pub fn rule(arguments: &RuleArguments, fallback: Rule, input: Inputs) -> Outcome
 /// Refuses what would mean nothing to the rule.
 fn refuse_unused(arguments: &RuleArguments, config: &RuleConfig) -> Outcome<()> {
     let averages = matches!(config.rule, Rule::Man | Rule::Manpp);
-    let has_depth = config.rule == Rule::Auglocal || matches!(config.head, Head::Auglocal | Head::Path);
     let local = config.rule != Rule::Bp;
     let contrastive = arguments.task == TaskName::Contrastive;
     let unused = [
         ("--average-alone", arguments.average_alone && !averages, "has no moving average"),
         ("--ema-momentum", arguments.ema_momentum.is_some() && !averages, "has no moving average"),
-        ("--aux-depth", arguments.aux_depth.is_some() && !has_depth, "has no auxiliary units to count"),
-        ("--pyramid", arguments.pyramid.is_some() && !has_depth, "has no auxiliary units to count"),
+        (
+            "--aux-depth",
+            arguments.aux_depth.is_some() && !config.has_depth(),
+            "has no auxiliary units to count",
+        ),
+        ("--pyramid", arguments.pyramid.is_some() && !config.has_depth(), "has no auxiliary units to count"),
         ("--aux-pool", arguments.aux_pool.is_some() && !config.has_new_units(), "has no units of AugLocal's"),
         ("--temperature", arguments.temperature.is_some() && !contrastive, "is without --task contrastive"),
         ("--lambda-first", arguments.lambda_first.is_some() && !local, "has one loss only"),

@@ -563,7 +563,8 @@ typedef struct {
   const char *rule;
   // The classifier of each auxiliary network: "greedy", "dgl", "predsim", "imagenet", "auglocal", "path", counts of
   // convolutions and linear layers such as "1c2f", or "infopro", which is "1c2f" beside a decoder that rebuilds the
-  // image; NULL, which is the rule's own. "bp" and "auglocal" have none to choose.
+  // image; NULL, which is the rule's own, and of "man" for images "auglocal" with `aux_depth` 1 and `ema_momentum` 0.9.
+  // "bp" and "auglocal" have none to choose.
   const char *head;
   // Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
   // What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
@@ -641,10 +642,10 @@ typedef struct {
   // less memory, the same results; 0.
   int32_t offload;
   // New units of AugLocal's first auxiliary networks, of rule "auglocal" and heads "auglocal" and "path" only; 0, which
-  // is 2.
+  // is 2, or 1 where `head` says so.
   size_t aux_depth;
   // Share of the old value that the moving averages of "man" and "manpp" keep in a step, from 0 up to, but not, 1; any
-  // negative number is the rule's own, 0.995; -1.
+  // negative number is the rule's own, 0.995, or 0.9 where `head` says so; -1.
   double ema_momentum;
   // 1 to let the averages of "man" stand alone, without a trained copy beside each; 0.
   int32_t average_alone;

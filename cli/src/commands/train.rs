@@ -424,6 +424,10 @@ fn automatic(
 ) -> Outcome<TrainArguments> {
     let mut arguments = plan.arguments.clone();
     if !automatic::wanted(&arguments.rule) {
+        if let Some(directory) = directory {
+            let begun = directory.read_run_file()?.train.method.rule;
+            arguments.rule = automatic::over_as_begun(&arguments.rule, &begun);
+        }
         return Ok(arguments);
     }
     automatic::check(&arguments.rule, &arguments.waiting)?;

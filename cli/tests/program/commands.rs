@@ -137,7 +137,7 @@ fn what_cannot_work_is_one_clear_line() {
         (&["train", "--rule", "dgl", "--average-alone"], "no moving average"),
         (&["train", "--rule", "auglocal", "--ema-momentum", "0.9"], "leave --ema-momentum out"),
         (&["train", "--rule", "dgl", "--aux-depth", "2"], "leave --aux-depth out"),
-        (&["train", "--rule", "man", "--aux-pool", "2"], "leave --aux-pool out"),
+        (&["train", "--rule", "man", "--head", "dgl", "--aux-pool", "2"], "leave --aux-pool out"),
         (&["train", "--rule", "auglocal", "--aux-pool", "99"], "from 1 to 16 rows"),
         (&["train", "--rule", "infopro", "--temperature", "0.1"], "without --task contrastive"),
         (&["train", "--rule", "bp", "--lambda-first", "5,0.5"], "leave --lambda-first out"),

@@ -41,7 +41,8 @@ pub struct lg_trainer_config {
     pub rule: *const c_char,
     /// The classifier of each auxiliary network: "greedy", "dgl", "predsim", "imagenet", "auglocal", "path", counts of
     /// convolutions and linear layers such as "1c2f", or "infopro", which is "1c2f" beside a decoder that rebuilds the
-    /// image; NULL, which is the rule's own. "bp" and "auglocal" have none to choose.
+    /// image; NULL, which is the rule's own, and of "man" for images "auglocal" with `aux_depth` 1 and `ema_momentum` 0.9.
+    /// "bp" and "auglocal" have none to choose.
     pub head: *const c_char,
     /// Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
     /// What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
@@ -119,10 +120,10 @@ pub struct lg_trainer_config {
     /// less memory, the same results; 0.
     pub offload: i32,
     /// New units of AugLocal's first auxiliary networks, of rule "auglocal" and heads "auglocal" and "path" only; 0, which
-    /// is 2.
+    /// is 2, or 1 where `head` says so.
     pub aux_depth: usize,
     /// Share of the old value that the moving averages of "man" and "manpp" keep in a step, from 0 up to, but not, 1; any
-    /// negative number is the rule's own, 0.995; -1.
+    /// negative number is the rule's own, 0.995, or 0.9 where `head` says so; -1.
     pub ema_momentum: f64,
     /// 1 to let the averages of "man" stand alone, without a trained copy beside each; 0.
     pub average_alone: i32,

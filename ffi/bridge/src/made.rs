@@ -14,7 +14,7 @@ use localgrad_runtime::network::NetworkSpec;
 use localgrad_runtime::optimizer::{OptimizerConfig, StateFormat};
 use localgrad_runtime::plan::{Freedom, Workload, cuts};
 use localgrad_runtime::precision::{Precision, ProductPrecision};
-use localgrad_runtime::rules::{Head, Rule, RuleConfig};
+use localgrad_runtime::rules::{Rule, RuleConfig};
 use localgrad_runtime::schedule::Schedule;
 use localgrad_runtime::trainer::{Execution, Method, Selection, TrainConfig, one_value};
 use std::path::PathBuf;
@@ -256,11 +256,10 @@ fn read_rule(
 /// Refuses numbers that would mean nothing to the rule.
 fn refuse_unused(config: &lg_trainer_config, rule: &RuleConfig) -> Outcome<()> {
     let averages = matches!(rule.rule, Rule::Man | Rule::Manpp);
-    let has_depth = rule.rule == Rule::Auglocal || matches!(rule.head, Head::Auglocal | Head::Path);
     // NaN is said, too: it is refused as what it is where there is an average.
     let says_momentum = config.ema_momentum >= 0.0 || config.ema_momentum.is_nan();
     let unused = [
-        (config.aux_depth != 0 && !has_depth, "has no auxiliary units to count; leave aux_depth 0"),
+        (config.aux_depth != 0 && !rule.has_depth(), "has no auxiliary units to count; leave aux_depth 0"),
         (says_momentum && !averages, "has no moving average; leave ema_momentum negative"),
         (
             config.average_alone != 0 && !averages,

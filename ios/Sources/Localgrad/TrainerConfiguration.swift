@@ -79,7 +79,8 @@ public struct TrainerConfiguration: Sendable {
 
   /// The rule; nil, which is MAN, or greedy, with one trained block, where only the last units are trained.
   public var rule: Rule?
-  /// The classifier of each auxiliary network, such as "dgl" or "auglocal"; nil, which is the rule's own.
+  /// The classifier of each auxiliary network, such as "dgl" or "auglocal"; nil, which is the rule's own, and of MAN for images
+  /// "auglocal" with an `auxDepth` of 1 and an `emaMomentum` of 0.9.
   public var head: String?
   /// What is trained.
   public var train = Train.all
@@ -133,7 +134,7 @@ public struct TrainerConfiguration: Sendable {
   public var scratchLimit: Bytes?
   /// Whether weights and features wait in that file in any case.
   public var offload = false
-  /// New units of AugLocal's first auxiliary networks; 0, which is 2.
+  /// New units of AugLocal's first auxiliary networks; 0, which is 2, or 1 where `head` says so.
   public var auxDepth = 0
   /// Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more; 0, which is 1.
   public var auxPool = 0

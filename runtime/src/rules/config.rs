@@ -189,8 +189,8 @@ impl RuleConfig {
         Self::over(rule, head, reconstruct)
     }
 
-    /// A rule over the head of this name, `infopro` (a conv head and reconstruction) among them; without a name over the
-    /// rule's own.
+    /// A rule over the head of this name, `infopro` (a conv head and reconstruction) among them; without a name over its
+    /// published one.
     ///
     /// # Errors
     /// `Config` for a name that no head has, and for rules whose head is not to be chosen.
@@ -205,15 +205,33 @@ impl RuleConfig {
         }
     }
 
-    /// The same for samples that are `input`: tokens have no pixels to rebuild, so that without a name rules that rebuild
-    /// images stand on their head alone.
+    /// The same for samples that are `input`; without a name [`RuleConfig::usual`].
     ///
     /// # Errors
     /// Those of [`RuleConfig::named`].
     pub fn of_inputs(rule: Rule, head: Option<&str>, input: Inputs) -> Result<Self> {
         match head {
-            None if input.are_tokens() => Ok(Self::over(rule, Self::new(rule).head, false)),
+            None => Ok(Self::usual(rule, input)),
             head => Self::named(rule, head),
+        }
+    }
+
+    /// A rule of which nothing else is said, for samples that are `input`: its published numbers, but of images MAN over
+    /// AugLocal's head with one unit and averages that forget in ten steps, which in `docs/results.md` is its best form.
+    /// Tokens have no pixels to rebuild, so that rules which rebuild images stand on their head alone.
+    pub fn usual(rule: Rule, input: Inputs) -> Self {
+        match rule {
+            _ if input.are_tokens() => Self::over(rule, Self::new(rule).head, false),
+            Rule::Man => Self { depth: 1, ema_momentum: 0.9, ..Self::over(rule, Head::Auglocal, false) },
+            rule => Self::new(rule),
+        }
+    }
+
+    /// The name of its head, by which [`RuleConfig::named`] finds it.
+    pub fn head_name(&self) -> String {
+        match self.reconstruct && self.head == Self::new(Rule::Infopro).head {
+            true => "infopro".into(),
+            false => self.head.to_string(),
         }
     }
 
@@ -245,6 +263,11 @@ impl RuleConfig {
     /// Whether auxiliary networks have units of AugLocal's.
     pub fn has_new_units(&self) -> bool {
         self.rule == Rule::Auglocal || self.rule != Rule::Bp && self.head == Head::Auglocal
+    }
+
+    /// Whether auxiliary networks have units, which `depth` counts.
+    pub fn has_depth(&self) -> bool {
+        self.rule == Rule::Auglocal || matches!(self.head, Head::Auglocal | Head::Path)
     }
 
     fn check_pool(&self) -> Result<()> {
@@ -372,12 +395,16 @@ mod tests {
         assert_eq!(over(Rule::Man, "infopro").unwrap(), RuleConfig::new(Rule::Man));
         assert!(!over(Rule::Man, "1c2f").unwrap().reconstruct);
         assert!(over(Rule::Infopro, "1c2f").unwrap().reconstruct);
+        for head in ["infopro", "1c2f", "dgl", "auglocal"] {
+            assert_eq!(over(Rule::Man, head).unwrap().head_name(), head);
+        }
         assert!(over(Rule::Auglocal, "dgl").is_err());
         assert!(over(Rule::Man, "dlg").is_err());
         let tokens = Inputs::Tokens(Tokens { length: 4, vocabulary: 9 });
         for (_, rule) in RULES {
             let (images, of) = (Inputs::Pixels([3, 4, 4]), RuleConfig::of_inputs);
-            assert_eq!(of(rule, None, images).unwrap(), RuleConfig::new(rule));
+            let usual = of(rule, None, images).unwrap();
+            assert_eq!((usual == RuleConfig::new(rule), usual.validate().is_ok()), (rule != Rule::Man, true));
             assert!(!of(rule, None, tokens).unwrap().reconstruct);
             assert_eq!(of(rule, None, tokens).unwrap().head, RuleConfig::new(rule).head);
         }

@@ -401,7 +401,8 @@ fn cuts_of(names: &[&str]) -> u32 {
             };
             let spec = network(name, &ModelConfig { input, ..ModelConfig::default() }).unwrap();
             for rule in ["man", "dgl", "greedy", "predsim", "infopro", "auglocal"] {
-                let rule = RuleConfig::of_inputs(rule.parse().unwrap(), None, input).unwrap();
+                let head = (rule == "man" && !input.are_tokens()).then_some("infopro");
+                let rule = RuleConfig::of_inputs(rule.parse().unwrap(), head, input).unwrap();
                 for ends in cuts::cuts(&spec, &rule).unwrap() {
                     all.update(format!("{ends:?}").as_bytes());
                 }

@@ -72,7 +72,10 @@ public class TrainerConfig {
     /** `bp`, `greedy`, `dgl`, `predsim`, `infopro`, `auglocal`, `man` or `manpp`; null is `man`. */
     public var rule: String? = null
 
-    /** The classifier of each auxiliary network, such as `dgl` or `1c2f`; null is the rule's own. */
+    /**
+     * The classifier of each auxiliary network, such as `dgl` or `1c2f`; null is the rule's own, and of `man` for images
+     * `auglocal` with an [auxDepth] of 1 and an [emaMomentum] of 0.9.
+     */
     public var head: String? = null
 
     /** What is trained; [Train.lastUnits] in place of [blocks], [ends] and [frozenBlocks]. */
@@ -189,7 +192,7 @@ public class TrainerConfig {
     /** Whether what is not at work waits in that file in any case. */
     public var offload: Boolean = false
 
-    /** New units of AugLocal's first auxiliary networks; 0 is 2. */
+    /** New units of AugLocal's first auxiliary networks; 0 is 2, or 1 where [head] says so. */
     public var auxDepth: Int = 0
 
     /** Rows and columns of windows whose means new units of AugLocal's take, along sides of 16 and more; 0 is 1. */

@@ -86,6 +86,7 @@ int main(int count, char **words) {
   samples.labels = labels;
   ok(lg_trainer_config_init(&config, sizeof config));
   config.rule = "man";
+  config.head = "infopro";
   config.blocks = 2;
   config.batch = batch;
   config.threads = strtoul(words[4], NULL, 10);

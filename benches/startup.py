@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WORDS = ["--rule", "man", "--blocks", "4", "--batch", "8", "--steps", "1", "--hold-out", "100", "--json"]
+WORDS = ["--rule", "man", "--head", "infopro", "--blocks", "4", "--batch", "8", "--steps", "1", "--hold-out", "100", "--json"]
 # Network, side of its images and batch.
 APPS = [("resnet20", 32, 8), ("resnet18", 32, 8), ("mobilenet_v2", 224, 8)]
 

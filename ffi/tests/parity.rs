@@ -68,7 +68,7 @@ struct Case {
 impl Case {
     fn new(rule: Rule) -> Self {
         Self {
-            rule: RuleConfig::new(rule),
+            rule: RuleConfig::usual(rule, [1, SIDE, SIDE].into()),
             head: "-",
             adamw: false,
             clip_norm: None,
@@ -165,10 +165,11 @@ fn both_ways_compute_the_same() {
     cases.push(Case { train: "norms", ..Case::new(Rule::Man) });
     cases.push(Case { train: "biases", micro_batch: Some(4), ..Case::new(Rule::Dgl) });
     cases.push(Case { train: "last-2-units", clip_norm: Some(0.5), ..Case::new(Rule::Bp) });
-    // The recommended local rule, a path of averages alone, and AugLocal at another depth.
+    // The recommended local rule, said whole, the published one, a path of averages alone, and AugLocal at another depth.
     let over = |head| RuleConfig::named(Rule::Man, Some(head)).unwrap();
     let rule = RuleConfig { depth: 1, ema_momentum: 0.9, ..over("auglocal") };
     cases.push(Case { rule, head: "auglocal", numbers: ["1", "0.9", "0", "0"], ..Case::new(Rule::Man) });
+    cases.push(Case { rule: over("infopro"), head: "infopro", ..Case::new(Rule::Man) });
     let rule = RuleConfig { depth: 3, ema_momentum: 0.0, trained_copy: false, ..over("path") };
     cases.push(Case { rule, head: "path", numbers: ["3", "0", "1", "0"], ..Case::new(Rule::Man) });
     let rule = RuleConfig { depth: 1, pool: 2, ..RuleConfig::new(Rule::Auglocal) };

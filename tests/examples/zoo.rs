@@ -61,7 +61,8 @@ fn usual(name: &str, input: Inputs) -> (usize, usize) {
 }
 
 fn train(spec: &NetworkSpec, rule: Rule) -> TrainConfig {
-    let (rule, units) = (RuleConfig::of_inputs(rule, None, spec.input).unwrap(), spec.units.len());
+    let head = (rule == Rule::Man && !spec.input.are_tokens()).then_some("infopro");
+    let (rule, units) = (RuleConfig::of_inputs(rule, head, spec.input).unwrap(), spec.units.len());
     let ends = match rule.rule {
         Rule::Bp => vec![units - 1],
         _ => cut::ends(spec, &rule, BLOCKS.min(units)).unwrap(),

@@ -178,7 +178,7 @@ HEAD = """# The catalogue
 Made by `python3 tests/torch/zoo.py table`. A network is `--model NAME`, on images of the size that the second column says
 (channels, height, width; of a text its tokens, and how many there are to choose from); any other size and number of classes
 will do. Multiply-adds are of one image, forward. Peaks are planned, of a step of training with SGD on two threads and the
-batch that is given, end to end (`bp`) and by MAN in four blocks (fewer where there are fewer units). The difference is the
+batch that is given, end to end (`bp`) and by MAN over InfoPro's head in four blocks (fewer where there are fewer units). The difference is the
 largest one between logits here and in torchvision, timm or `benches/torch_networks.py`, for a logit of 1 or the largest if
 that is more, with random weights and statistics that have moved. Milliseconds (`zoo.py time`) are medians of steps of `bp`
 and of PyTorch's, which take turns on {THREADS} threads while no other process is at work; networks without them were not

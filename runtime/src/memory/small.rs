@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 2 << 20;
 /// Lets the system's allocator keep the pages of small blocks from one step to the next.
 ///
 /// As it begins, GNU's gives all but 128 KiB back whenever that much is free at the end of a heap, and each page must be
-/// had and cleared anew: a tenth of a step of ResNet-20 at batch 1. When a block is freed that was mapped by itself, it
+/// had and cleared anew: a twentieth of a step of ResNet-20 at batch 1. When a block is freed that was mapped by itself, it
 /// keeps twice that block's bytes from then on (`mallopt(3)`, `M_TRIM_THRESHOLD`).
 pub(super) fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

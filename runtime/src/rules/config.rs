@@ -217,7 +217,8 @@ impl RuleConfig {
     }
 
     /// A rule of which nothing else is said, for samples that are `input`: its published numbers, but of images MAN over
-    /// AugLocal's head with one unit and averages that forget in ten steps, which in `docs/results.md` is its best form.
+    /// AugLocal's head with one unit and averages that forget in ten steps, in `docs/results.md` the best of its forms that do
+    /// not go through all that follows.
     /// Tokens have no pixels to rebuild, so that rules which rebuild images stand on their head alone.
     pub fn usual(rule: Rule, input: Inputs) -> Self {
         match rule {

@@ -172,8 +172,9 @@ pub struct RuleArguments {
     /// units where no other word is about blocks, bp]
     #[arg(long)]
     pub rule: Option<String>,
-    /// Cut the network into K blocks: published places where there are any, even memory elsewhere. With bp, which has
-    /// one block: the pieces that its backward pass takes one at a time, each repeated from its input
+    /// Cut the network into K blocks: published places where there are any, even memory elsewhere; with auglocal, where K
+    /// allows it, not within the last --aux-depth and one more units. With bp, which has one block: the pieces that its
+    /// backward pass takes one at a time, each repeated from its input
     #[arg(long, value_name = "K", conflicts_with = "ends")]
     pub blocks: Option<usize>,
     /// Last unit of each block, such as 1,3,9 (units count from 0)

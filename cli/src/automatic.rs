@@ -1,19 +1,26 @@
-//! `--rule auto`: end to end where that keeps to the budget, in pieces if need be; else MAN over AugLocal's head, the
-//! affordable one of the accurate local rules in `docs/results.md`, in as few blocks as keep to it.
+//! `--rule auto`: end to end where that keeps to the budget, in pieces if need be; else the affordable ones of the accurate local
+//! rules in `docs/results.md`, in as few blocks as keep to it: MAN over AugLocal's head in two, in more AugLocal with deep
+//! auxiliary networks at half resolution.
 
 use crate::arguments::{RuleArguments, TaskName, WaitingArguments};
 use crate::budget::Attempt;
 use crate::fault::{Fault, Outcome};
+use localgrad::inputs::Inputs;
+use localgrad::network::NetworkSpec;
 use localgrad::plan::size;
 use localgrad::rules::{Head, Rule, RuleConfig};
 use std::collections::BTreeMap;
 
 /// The word for it.
 const AUTO: &str = "auto";
-/// Of the local rule: one unit after MAN's pair, the last, brings the auxiliary network to where the network ends.
+/// In two blocks: one unit after MAN's pair, the last, brings the auxiliary network to where the network ends.
 const DEPTH: usize = 1;
-/// Of the local rule: an average that forgets its start in ten steps.
+/// In two blocks: an average that forgets its start in ten steps.
 const EMA_MOMENTUM: f64 = 0.9;
+/// In more than two: units of the first auxiliary networks.
+const DEEP_DEPTH: usize = 4;
+/// In more than two: windows whose means these units take.
+const DEEP_POOL: usize = 2;
 
 /// Whether the rule is to be chosen.
 pub fn wanted(rule: &RuleArguments) -> bool {
@@ -36,11 +43,12 @@ pub struct Chosen {
 /// Those of `attempt`.
 pub fn choose(
     rule: &RuleArguments,
-    units: usize,
+    network: &NetworkSpec,
     budget_bytes: Option<usize>,
     mut attempt: impl FnMut(&RuleArguments) -> Outcome<Attempt>,
 ) -> Outcome<Chosen> {
-    let whole = end_to_end(rule);
+    let (whole, units) = (end_to_end(rule), network.units.len());
+    let in_blocks = |count| in_blocks(rule, network.input, count);
     let Some(budget_bytes) = budget_bytes else {
         let why = "auto: bp, since there is no memory budget to keep to (--memory-budget)".into();
         return Ok(Chosen { rule: whole, why });
@@ -52,7 +60,7 @@ pub fn choose(
         if let Some(known) = tried.get(&count) {
             return Ok(*known);
         }
-        let found = attempt(&in_blocks(rule, count))?;
+        let found = attempt(&in_blocks(count))?;
         tried.insert(count, found);
         Ok(found)
     };
@@ -67,7 +75,7 @@ pub fn choose(
     if let Some(count) = count
         && (!of_whole.fits || of_local(count)?.fits_well)
     {
-        let rule = in_blocks(rule, count);
+        let rule = in_blocks(count);
         let than = if of_whole.fits { "with more samples at once than bp" } else { "as bp does not" };
         let why = format!("auto: {} in {count} blocks, which keeps to {budget} {than}", name(&rule));
         return Ok(Chosen { rule, why });
@@ -78,15 +86,16 @@ pub fn choose(
     // The refusal that follows names the least that would do.
     let least = tried.iter().min_by_key(|(_, found)| found.least_bytes);
     let rule = match least {
-        Some((&count, found)) if found.least_bytes < of_whole.least_bytes => in_blocks(rule, count),
+        Some((&count, found)) if found.least_bytes < of_whole.least_bytes => in_blocks(count),
         _ => whole,
     };
     Ok(Chosen { rule, why: format!("auto: neither bp nor a local rule keeps to {budget}") })
 }
 
 /// The words of the local rule in so many blocks.
-fn in_blocks(rule: &RuleArguments, count: usize) -> RuleArguments {
-    RuleArguments { blocks: Some(count), ..local(rule) }
+fn in_blocks(rule: &RuleArguments, input: Inputs, count: usize) -> RuleArguments {
+    let words = if count > 2 && !input.are_tokens() { deep(rule) } else { local(rule) };
+    RuleArguments { blocks: Some(count), ..words }
 }
 
 /// The fewest blocks that `fits`, looked for in ever larger steps and then by halves.
@@ -110,14 +119,17 @@ fn fewest(units: usize, fits: &mut impl FnMut(usize) -> Outcome<bool>) -> Outcom
 
 /// The rule that a run was begun with, for a run that goes on.
 pub fn as_begun(rule: &RuleArguments, begun: &RuleConfig) -> RuleArguments {
-    if begun.rule == Rule::Bp {
-        return end_to_end(rule);
-    }
-    RuleArguments {
-        head: Some(begun.head.to_string()),
-        aux_depth: Some(begun.depth),
-        ema_momentum: Some(begun.ema_momentum),
-        ..local(rule)
+    match begun.rule {
+        Rule::Bp => end_to_end(rule),
+        Rule::Auglocal => {
+            RuleArguments { aux_depth: Some(begun.depth), aux_pool: Some(begun.pool), ..deep(rule) }
+        }
+        _ => RuleArguments {
+            head: Some(begun.head.to_string()),
+            aux_depth: Some(begun.depth),
+            ema_momentum: Some(begun.ema_momentum),
+            ..local(rule)
+        },
     }
 }
 
@@ -141,7 +153,17 @@ pub fn end_to_end(rule: &RuleArguments) -> RuleArguments {
     RuleArguments { rule: Some(Rule::Bp.to_string()), ..rule.clone() }
 }
 
-/// The words of the local rule: MAN over AugLocal's head, with the numbers that are not said.
+/// The words of AugLocal with deep auxiliary networks at half resolution, with the numbers that are not said.
+fn deep(rule: &RuleArguments) -> RuleArguments {
+    RuleArguments {
+        rule: Some(Rule::Auglocal.to_string()),
+        aux_depth: rule.aux_depth.or(Some(DEEP_DEPTH)),
+        aux_pool: rule.aux_pool.or(Some(DEEP_POOL)),
+        ..rule.clone()
+    }
+}
+
+/// The words of the local rule in two blocks: MAN over AugLocal's head, with the numbers that are not said.
 pub fn local(rule: &RuleArguments) -> RuleArguments {
     RuleArguments {
         rule: Some(Rule::Man.to_string()),
@@ -186,7 +208,6 @@ mod tests {
     use super::*;
     use crate::choices;
     use crate::resume::{FinetuneOrTrain, parsed};
-    use localgrad::inputs::Inputs;
 
     fn said(words: &str) -> RuleArguments {
         let words: Vec<String> = words.split(' ').map(String::from).collect();

@@ -268,7 +268,7 @@ pub fn freedom(
         (None, None) if waiting.block_batches.is_empty() => every_cut(network, rule)?,
         (None, Some(count)) if rule.rule != Rule::Bp && waiting.block_batches.is_empty() => {
             let given = cut(arguments, &[], network, rule)?.ends;
-            with_published(vec![given, cuts::even_ends(network, rule, count)?], network)
+            with_published(vec![given, cuts::even_ends(network, rule, count)?], network, rule)
         }
         _ => vec![cut(arguments, &waiting.block_batches, network, rule)?.ends],
     };
@@ -287,13 +287,13 @@ pub fn freedom(
 /// Where a network may be cut: evenly, and as published.
 pub fn every_cut(network: &NetworkSpec, rule: &RuleConfig) -> Outcome<Vec<Vec<usize>>> {
     let even = cuts::cuts(network, rule)?;
-    Ok(if rule.rule == Rule::Bp { even } else { with_published(even, network) })
+    Ok(if rule.rule == Rule::Bp { even } else { with_published(even, network, rule) })
 }
 
 /// These cuts, and those into as many blocks that were published, each once.
-fn with_published(mut cuts: Vec<Vec<usize>>, network: &NetworkSpec) -> Vec<Vec<usize>> {
+fn with_published(mut cuts: Vec<Vec<usize>>, network: &NetworkSpec, rule: &RuleConfig) -> Vec<Vec<usize>> {
     let counts: Vec<usize> = cuts.iter().map(Vec::len).collect();
-    cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, count)));
+    cuts.extend(counts.into_iter().filter_map(|count| published::ends(network, rule, count)));
     cuts.sort();
     cuts.dedup();
     cuts
@@ -472,10 +472,12 @@ mod tests {
     #[test]
     fn a_network_may_be_cut_where_others_cut_it() {
         let network = localgrad_models::network("resnet110", &ModelConfig::default()).unwrap();
-        let man = every_cut(&network, &RuleConfig::new(Rule::Man)).unwrap();
-        let even = cuts::cuts(&network, &RuleConfig::new(Rule::Man)).unwrap();
+        let rule = RuleConfig::new(Rule::Man);
+        let man = every_cut(&network, &rule).unwrap();
+        let even = cuts::cuts(&network, &rule).unwrap();
         let counts: Vec<usize> = even.iter().map(Vec::len).collect();
-        let theirs: Vec<_> = counts.iter().filter_map(|&count| published::ends(&network, count)).collect();
+        let theirs: Vec<_> =
+            counts.iter().filter_map(|&count| published::ends(&network, &rule, count)).collect();
         assert!(theirs.iter().any(|ends| !even.contains(ends)));
         assert!(even.iter().chain(&theirs).all(|ends| man.contains(ends)));
         assert!(man.is_sorted() && man.windows(2).all(|two| two[0] != two[1]));

@@ -566,7 +566,8 @@ typedef struct {
   // image; NULL, which is the rule's own, and of "man" for images "auglocal" with `aux_depth` 1 and `ema_momentum` 0.9.
   // "bp" and "auglocal" have none to choose.
   const char *head;
-  // Local blocks to cut the network into, where published or even in memory; 0, which is 4, or 1 for "bp".
+  // Local blocks to cut the network into, where published or even in memory, with "auglocal", where that allows it, not within
+  // the last `aux_depth` and one more units; 0, which is 4, or 1 for "bp", or with "auglocal" one a unit before those.
   // What "bp", which has one block, is cut into by `blocks` or `ends` are pieces that its backward pass takes one at a
   // time, which saves memory and changes no result.
   size_t blocks;

@@ -50,8 +50,30 @@ pub fn cut(
 /// # Errors
 /// `Config` when the network has fewer units.
 pub fn ends(network: &NetworkSpec, rule: &RuleConfig, count: usize) -> Result<Vec<usize>> {
-    match published::ends(network, count) {
+    match published::ends(network, rule, count) {
         Some(ends) => Ok(ends),
         None => cuts::even_ends(network, rule, count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ModelConfig, network};
+
+    #[test]
+    fn auglocal_ends_no_block_where_its_units_would_be_all_that_follow() {
+        let resnet20 = network("resnet20", &ModelConfig::default()).unwrap();
+        let rule = RuleConfig { depth: 4, pool: 2, ..RuleConfig::new(Rule::Auglocal) };
+        let cut = |count| ends(&resnet20, &rule, count).unwrap();
+        for count in 2..=6 {
+            let ends = cut(count);
+            assert_eq!((ends.len(), ends[count - 1]), (count, 9));
+            assert!(ends[..count - 1].iter().all(|&end| end < 5), "{ends:?}");
+        }
+        assert_eq!(cut(6), auglocal::published_ends(10, 4));
+        // More blocks than that leaves room for end anywhere.
+        assert_eq!(cut(10), Vec::from_iter(0..10));
+        assert_eq!(cut(1), [9]);
     }
 }

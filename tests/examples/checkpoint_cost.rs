@@ -108,8 +108,9 @@ fn main() -> Result<()> {
     let network = network("resnet32", &config)?;
     for blocks in [4, 16] {
         let every_unit = || (0..network.units.len()).collect();
-        let ends = published::ends(&network, blocks).unwrap_or_else(every_unit);
-        let train = TrainConfig::from(Method { rule: RuleConfig::new(Rule::Man), ends, ..Method::default() });
+        let rule = RuleConfig::new(Rule::Man);
+        let ends = published::ends(&network, &rule, blocks).unwrap_or_else(every_unit);
+        let train = TrainConfig::from(Method { rule, ends, ..Method::default() });
         let length = FitConfig {
             duration: Length::Steps(1),
             schedule: Schedule::Constant,

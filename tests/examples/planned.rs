@@ -31,7 +31,7 @@ fn main() {
     if has("contrastive") {
         rule.contrastive_temperature = Some(0.07);
     }
-    let ends = localgrad_models::published::ends(&network, number(2))
+    let ends = localgrad_models::published::ends(&network, &rule, number(2))
         .unwrap_or_else(|| cuts::even_pieces(&network, number(2)).unwrap());
     let train = TrainConfig {
         method: Method {

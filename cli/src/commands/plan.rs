@@ -103,7 +103,7 @@ pub fn run(arguments: &PlanArguments) -> Outcome<()> {
     if automatic::wanted(&rule) && arguments.compare {
         rule = automatic::end_to_end(&rule);
     } else if automatic::wanted(&rule) {
-        let chosen = automatic::choose(&rule, network.units.len(), budget_bytes, |rule| {
+        let chosen = automatic::choose(&rule, &network, budget_bytes, |rule| {
             let (workload, freedom) = asked(rule)?;
             budget::attempt(workload, &freedom, budget_bytes)
         })?;

@@ -248,6 +248,27 @@ struct Runs {
     rival: Option<(RunFile, Option<u64>)>,
 }
 
+/// Leaves what a run was begun with as it was, where `arguments` do not say it.
+fn go_on(arguments: &TrainArguments, file: &mut RunFile, was: RunFile, has_budget: bool) {
+    if arguments.recipe.lr_floor.is_none() {
+        file.fit.schedule = file.fit.schedule.clone().as_begun(&was.fit.schedule);
+    }
+    // What a rate is by default may be another than when the run began, and so may be where so many blocks are cut.
+    file.fit.learning_rate = arguments.recipe.lr.unwrap_or(was.fit.learning_rate);
+    let (ends, begun) = (&mut file.train.method.ends, was.train.method.ends);
+    if has_budget || arguments.rule.ends.is_none() && begun.len() == ends.len() {
+        *ends = begun;
+    }
+    if has_budget {
+        file.train.execution = Execution {
+            exact: arguments.waiting.exact,
+            activations: arguments.waiting.activations.unwrap_or(was.train.execution.activations),
+            features: arguments.waiting.features,
+            ..was.train.execution
+        };
+    }
+}
+
 impl Runs {
     /// Plans `file`, changed to keep to the budget if there is one; a run that goes on stays as it is in `directory`.
     fn plan(
@@ -259,24 +280,7 @@ impl Runs {
     ) -> Outcome<Self> {
         let budget_bytes = arguments.budget.bytes(setting.place)?;
         if let Some(directory) = directory {
-            let was = directory.read_run_file()?.fit;
-            if arguments.recipe.lr_floor.is_none() {
-                file.fit.schedule = file.fit.schedule.as_begun(&was.schedule);
-            }
-            // What a rate is by default may be another than when the run began.
-            file.fit.learning_rate = arguments.recipe.lr.unwrap_or(was.learning_rate);
-        }
-        if let Some(directory) = directory.filter(|_| budget_bytes.is_some()) {
-            let was = directory.read_run_file()?.train;
-            file.train = TrainConfig {
-                method: Method { ends: was.method.ends, ..file.train.method },
-                execution: Execution {
-                    exact: arguments.waiting.exact,
-                    activations: arguments.waiting.activations.unwrap_or(was.execution.activations),
-                    features: arguments.waiting.features,
-                    ..was.execution
-                },
-            };
+            go_on(arguments, &mut file, directory.read_run_file()?, budget_bytes.is_some());
         }
         let planned = budget::plan_run(&mut file, setting, budget_bytes, |file| {
             let RunFile { network, train, .. } = file;
@@ -446,8 +450,8 @@ fn automatic(
         run_file(plan, &TrainArguments { rule: rule.clone(), ..arguments.clone() }, data, Vec::new())
     };
     let whole = file(&automatic::end_to_end(&arguments.rule))?;
-    let (waiting, units) = (&arguments.waiting, whole.network.units.len());
-    let chosen = automatic::choose(&arguments.rule, units, budget_bytes, |rule| {
+    let waiting = &arguments.waiting;
+    let chosen = automatic::choose(&arguments.rule, &whole.network, budget_bytes, |rule| {
         let file = file(rule)?;
         let micro_batch = arguments.recipe.micro_batch;
         let freedom = choices::freedom(rule, waiting, micro_batch, &file.network, &file.train.method.rule)?;

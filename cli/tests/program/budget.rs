@@ -70,7 +70,7 @@ fn a_rule_is_chosen_to_keep_to_the_budget() {
     assert!(text.contains("auto: bp, since there is no memory budget"), "{text}");
     assert_eq!(plan(&["--model", "resnet32", "--memory-budget", "48MiB"]).1["rule"], "bp");
     let (text, tight) = plan(&["--model", "resnet110", "--memory-budget", "8MiB"]);
-    assert_eq!(tight["rule"], "man");
+    assert_eq!(tight["rule"], "auglocal");
     assert!(tight["planned_bytes"].as_u64().unwrap() <= 8 << 20, "{tight}");
     assert!(text.contains("which keeps to 8.0 MiB as bp does not"), "{text}");
     // Units of their own would fit too; no more blocks than need be.
@@ -89,7 +89,8 @@ fn a_chosen_rule_is_kept_when_the_run_goes_on() {
     let run = directory.path().join("run").to_string_lossy().into_owned();
     // So deep that bp cannot keep the inputs of its pieces.
     let deep = ["--model", "resnet110", "--memory-budget", "8MiB"];
-    for (network, rule) in [(&["--model", "resnet8", "--memory-budget", "64MiB"], "bp"), (&deep, "man")] {
+    for (network, rule) in [(&["--model", "resnet8", "--memory-budget", "64MiB"], "bp"), (&deep, "auglocal")]
+    {
         let words =
             ["train", "--rule", "auto", "--limit", "64", "--batch", "64", "--threads", "2", "--out", &run];
         let begun = lines(&[&words[..], network, &["--steps", "1", "--json"]].concat());

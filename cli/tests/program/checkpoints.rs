@@ -292,6 +292,29 @@ fn a_run_goes_on_by_the_schedule_that_it_began_with() {
 }
 
 #[test]
+fn a_run_goes_on_in_the_blocks_that_it_began_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().join("run").to_string_lossy().into_owned();
+    lines(&[&SMALL[..], &["--rule", "man", "--ends", "1,2,3", "--epochs", "1", "--out", &run]].concat());
+    // As when three blocks were cut there.
+    let file = Path::new(&run).join("run.json");
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for word in json["words"].as_array_mut().unwrap() {
+        match word.as_str().unwrap() {
+            "--ends" => *word = "--blocks".into(),
+            "1,2,3" => *word = "3".into(),
+            _ => {}
+        }
+    }
+    std::fs::write(&file, json.to_string()).unwrap();
+    lines(&["train", "--resume", "--out", &run, "--epochs", "2", "--json"]);
+    let after: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(after["train"]["ends"], serde_json::json!([1, 2, 3]));
+    let refused = refusal(&["train", "--resume", "--out", &run, "--epochs", "3", "--blocks", "2"], 2);
+    assert!(refused.contains("ends"), "{refused}");
+}
+
+#[test]
 fn activations_that_f16_was_too_small_for_go_on_in_bf16() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run").to_string_lossy().into_owned();

@@ -4,13 +4,15 @@ use crate::error::{Error, Result};
 use crate::maps::counted::Counter;
 use crate::network::{NetworkSpec, blocks};
 use crate::rules::spec::Boundary;
-use crate::rules::{Rule, RuleConfig};
+use crate::rules::{Rule, RuleConfig, auglocal};
 use std::sync::Arc;
 
 /// What each unit keeps for its backward pass, and what the auxiliary network behind it would keep.
 struct Costs {
     units: Vec<usize>,
     boundaries: Vec<usize>,
+    /// How many units may end a block before the last: all but one, or fewer as [`auglocal::published_ends`] says.
+    before_last: usize,
 }
 
 impl Costs {
@@ -29,11 +31,22 @@ impl Costs {
             };
             boundaries.push(kept);
         }
-        Ok(Self { units, boundaries })
+        let before_last = auglocal::ends_before_last(units.len(), rule);
+        Ok(Self { units, boundaries, before_last })
     }
 
+    /// With more blocks than [`Costs::before_last`] leaves, any unit may end one.
     fn split(&self, blocks: usize) -> Result<Vec<usize>> {
-        blocks::split(&self.units, &self.boundaries, blocks)
+        let before_last = self.before_last;
+        if blocks == 0 || blocks > before_last + 1 {
+            return blocks::split(&self.units, &self.boundaries, blocks);
+        }
+        let together = self.units[before_last..].iter().fold(0usize, |sum, kept| sum.saturating_add(*kept));
+        let units = [&self.units[..before_last], &[together]].concat();
+        let boundaries = [&self.boundaries[..before_last], &self.boundaries[self.units.len() - 1..]].concat();
+        let mut ends = blocks::split(&units, &boundaries, blocks)?;
+        ends[blocks - 1] = self.units.len() - 1;
+        Ok(ends)
     }
 }
 
@@ -63,7 +76,7 @@ pub fn even_pieces(network: &NetworkSpec, count: usize) -> Result<Vec<usize>> {
 /// What each unit keeps, where nothing but units is kept.
 fn kept_by_units(network: &NetworkSpec) -> Result<Costs> {
     let units: Vec<usize> = network.unit_costs()?.iter().map(|cost| cost.kept_bytes).collect();
-    Ok(Costs { boundaries: vec![0; units.len()], units })
+    Ok(Costs { boundaries: vec![0; units.len()], before_last: units.len().saturating_sub(1), units })
 }
 
 /// Pieces of the backward pass of a network in one block: two and more, up to one a unit.

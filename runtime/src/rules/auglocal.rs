@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::layers::spec::{Features, LayerSpec, unnamed};
 use crate::maps::pool::PoolConfig;
 use crate::network::{UnitKind, UnitSpec};
+use crate::rules::{Rule, RuleConfig};
 
 /// Sides from which on new units take means of windows, where a rule says so.
 pub const POOLED_SIDE: usize = 16;
@@ -96,8 +97,21 @@ fn doublings(from: usize, to: usize) -> usize {
 
 /// The published blocks: every unit its own, but the last `depth + 1` units together.
 pub fn published_ends(units: usize, depth: usize) -> Vec<usize> {
-    let alone = units.saturating_sub(depth.saturating_add(1));
-    (0..alone).chain(std::iter::once(units - 1)).collect()
+    (0..published_alone(units, depth)).chain(std::iter::once(units - 1)).collect()
+}
+
+fn published_alone(units: usize, depth: usize) -> usize {
+    units.saturating_sub(depth.saturating_add(1))
+}
+
+/// How many units, from the first on, may end a block that is not the last. By AugLocal no more than published: behind a later one
+/// the auxiliary network would be all that follows, which would then be trained twice, and worse the second time
+/// (`docs/results.md`).
+pub fn ends_before_last(units: usize, rule: &RuleConfig) -> usize {
+    match rule.rule {
+        Rule::Auglocal => published_alone(units, rule.depth),
+        _ => units.saturating_sub(1),
+    }
 }
 
 #[cfg(test)]

@@ -464,9 +464,9 @@ const FIRST: &[&str] = &[
     "densenet169",
     "densenet201",
 ];
-const CUTS_OF_FIRST: u32 = 1_080_698_386;
-const CUTS_OF_LATER: u32 = 1_945_293_567;
-const CUTS_OF_TEXTS: u32 = 723_268_547;
+const CUTS_OF_FIRST: u32 = 141_038_333;
+const CUTS_OF_LATER: u32 = 1_389_507_876;
+const CUTS_OF_TEXTS: u32 = 1_874_038_131;
 
 #[test]
 fn features_are_counted_with_care() {
